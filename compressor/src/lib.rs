@@ -1,1 +1,12 @@
-//! skeleton
+//! Study bundle and pixel codec: pure computation on bytes, no sockets, no clock.
+//!
+//! In the order of the data: [`dataset`] finds the parts of a data set, [`pixels`] codes samples, [`bundle`] puts every
+//! instance of a study into one ordered list of segments and takes them out again (`docs/spec-bundle.md`).
+
+pub mod bundle;
+pub mod dataset;
+pub mod limits;
+pub mod pixels;
+mod uid;
+
+pub use uid::{InvalidUid, Uid};

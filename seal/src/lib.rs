@@ -1,1 +1,17 @@
-//! skeleton
+//! Both ends of the wire contract (`docs/spec-mail.md`): seal at the hospital, open at the doctor.
+//!
+//! [`cover`], [`index`], [`piece`], [`mail`] and [`receipt`] parse and lay out bytes without any cryptography and build for
+//! WASM; they are the only parser. What needs a primitive says so as data (`cms`), and [`native`] answers with aws-lc-rs.
+
+pub mod cms;
+pub mod cover;
+pub mod ids;
+pub mod index;
+pub mod limits;
+pub mod mail;
+#[cfg(feature = "mailbox")]
+pub mod mailbox;
+#[cfg(feature = "native")]
+pub mod native;
+pub mod piece;
+pub mod receipt;

@@ -1,0 +1,262 @@
+//! The study bundle: all instances of a study as one ordered list of segments (`docs/spec-bundle.md`).
+
+use crate::Uid;
+use crate::dataset::ImageLayout;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+
+/// Bundle format that this code writes and reads (SPEC 4).
+pub const FORMAT: u32 = 1;
+
+/// What the bundle holds (SPEC 4). The first segment, sealed like all others: it may name the patient's UIDs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Series in priority order.
+    pub series: Vec<Series>,
+    /// Every segment but the manifest itself, in priority order; entry 0 is segment number 1.
+    pub segments: Vec<Segment>,
+}
+
+/// One series, or the instances of a series with one transfer syntax.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// Study Instance UID, where the instances have one.
+    pub study: Option<Uid>,
+    /// Series Instance UID, where the instances have one.
+    pub series: Option<Uid>,
+    /// Modality (0008,0060).
+    pub modality: Option<String>,
+    /// Transfer syntax of the instances.
+    pub transfer_syntax: Uid,
+    /// Largest absolute error allowed, in stored values; 0 = lossless.
+    pub near: u32,
+    /// Largest absolute error found.
+    pub max_error: u32,
+    /// Instances in the order of the header stream.
+    pub instances: Vec<Instance>,
+}
+
+/// One instance (SPEC 1).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    /// SOP Class UID.
+    pub sop_class: Option<Uid>,
+    /// SOP Instance UID.
+    pub sop_instance: Option<Uid>,
+    /// Bytes before the bulk value.
+    pub head_bytes: u64,
+    /// Bytes of the bulk value.
+    pub bulk_bytes: u64,
+    /// Bytes after the bulk value.
+    pub tail_bytes: u64,
+    /// SHA-256 of the source bytes, lower-case hex.
+    pub sha256: String,
+    /// How the bulk value is laid out when it is coded as pixels.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub image: Option<ImageLayout>,
+    /// Another instance of the study has the same SOP Instance UID and other bytes.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub conflict: bool,
+    /// Relative path of the source file, `/` between components; only `scanpost-pack` writes it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<String>,
+}
+
+/// One segment (SPEC 2).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    /// What it holds.
+    pub kind: SegmentKind,
+    /// Index into [`Manifest::series`].
+    pub series: u32,
+    /// Index into [`Series::instances`]: the instance it belongs to; 0 for headers.
+    pub instance: u32,
+    /// Raw bytes of the header stream, slab or chunk once decoded.
+    pub raw_bytes: u64,
+    /// Plain bytes of the segment.
+    pub coded_bytes: u64,
+}
+
+/// What a segment holds (SPEC 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SegmentKind {
+    /// A slice of the header stream of a series.
+    Headers,
+    /// A coded slab.
+    Pixels,
+    /// A chunk of a bulk value that is not coded as pixels.
+    Opaque,
+}
+
+/// One instance to pack. Its bytes are read twice, front to back, never held whole.
+pub struct Source<'a> {
+    /// Opens the source bytes, positioned at their start.
+    pub open: Box<dyn Fn() -> io::Result<Box<dyn ReadSeek>> + Send + Sync + 'a>,
+    /// Length of the source bytes.
+    pub bytes: u64,
+    /// Length of preamble and meta group in front of the data set; 0 for data sets from an association.
+    pub prefix_bytes: u64,
+    /// Transfer syntax of the data set.
+    pub transfer_syntax: Uid,
+    /// SHA-256 of the source bytes if known; checked while packing, so that bit rot in a spool is found here.
+    pub sha256: Option<[u8; 32]>,
+    /// See [`Instance::conflict`].
+    pub conflict: bool,
+    /// See [`Instance::name`].
+    pub name: Option<String>,
+}
+
+/// Something to read and seek in.
+pub trait ReadSeek: Read + Seek {}
+impl<T: Read + Seek> ReadSeek for T {}
+
+/// Settings of [`pack`].
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Worker threads, at least 1. The bundle's bytes do not depend on it.
+    pub threads: usize,
+}
+
+/// Sizes of one packed study, for the page, the log and `--json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// Instances packed.
+    pub instances: u64,
+    /// Sum of source bytes.
+    pub source_bytes: u64,
+    /// Sum of bulk values coded as pixels.
+    pub pixel_bytes: u64,
+    /// Bytes of all `pixels` segments.
+    pub coded_pixel_bytes: u64,
+    /// Sum of header bytes.
+    pub header_bytes: u64,
+    /// Bytes of all `headers` segments.
+    pub coded_header_bytes: u64,
+    /// Bytes of all segments, manifest included.
+    pub bundle_bytes: u64,
+    /// Largest absolute error over all series.
+    pub max_error: u32,
+}
+
+/// Why a study could not be packed.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// Reading a source or writing the bundle failed.
+    #[error("cannot read a source or write the bundle: {0}")]
+    Io(#[from] io::Error),
+    /// The bytes of a source are not those whose digest was given: they changed on disk since they were received.
+    #[error("instance {index} changed on disk since it was received")]
+    SourceChanged {
+        /// Index into the sources.
+        index: usize,
+    },
+    /// A limit of [`crate::limits`] would be passed.
+    #[error("study too large: more than {limit} {what}")]
+    TooLarge {
+        /// What there are too many of.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+/// Packs `sources` into a bundle file (SPEC 5). `progress` is told the number of source bytes coded so far.
+///
+/// Instances are grouped by study, series and transfer syntax, and ordered by Instance Number within. Memory is bounded whatever
+/// the number and size of instances.
+///
+/// # Errors
+/// [`PackError`].
+pub fn pack<W: Write>(
+    sources: &[Source<'_>],
+    out: &mut W,
+    options: Options,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(Manifest, Summary), PackError> {
+    let _ = (sources, out, options, progress);
+    todo!()
+}
+
+/// Where the plain segments of a bundle come from: a bundle file, or pieces opened one segment at a time.
+pub trait SegmentSource {
+    /// Gives segment `number` (0 = manifest), checked for integrity.
+    ///
+    /// # Errors
+    /// Any I/O error; `InvalidData` where the segment is damaged.
+    fn segment(&mut self, number: u32) -> io::Result<Vec<u8>>;
+}
+
+/// A bundle file opened for reading (SPEC 5).
+pub struct BundleFile {
+    _todo: (),
+}
+
+impl BundleFile {
+    /// Opens a bundle file and checks its frame and table.
+    ///
+    /// # Errors
+    /// I/O errors; `InvalidData` for anything that is not a bundle.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let _ = path;
+        todo!()
+    }
+
+    /// Coded length of every segment in order, the manifest first.
+    pub fn segment_lengths(&self) -> &[u32] {
+        todo!()
+    }
+}
+
+impl SegmentSource for BundleFile {
+    fn segment(&mut self, number: u32) -> io::Result<Vec<u8>> {
+        let _ = number;
+        todo!()
+    }
+}
+
+/// Why a bundle could not be unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// Reading a segment or writing an instance failed.
+    #[error("cannot read a segment or write an instance: {0}")]
+    Io(#[from] io::Error),
+    /// The bundle is damaged, or made to hurt.
+    #[error("damaged bundle: {reason}")]
+    Damaged {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Written in a format that this program does not know: it must be updated.
+    #[error("bundle format {format} is newer than this program; update it")]
+    UnknownFormat {
+        /// The number found.
+        format: u32,
+    },
+}
+
+/// Reads and checks the manifest: limits, and that its numbers agree with each other.
+///
+/// # Errors
+/// [`UnpackError`].
+pub fn read_manifest(segments: &mut dyn SegmentSource) -> Result<Manifest, UnpackError> {
+    let _ = segments;
+    todo!()
+}
+
+/// Unpacks every instance in the order of the manifest. `create` opens the place for an instance (series index, instance index);
+/// each one's SHA-256 is compared with the manifest before the next begins.
+///
+/// # Errors
+/// [`UnpackError`]; what was written until then is the caller's to throw away.
+pub fn unpack(
+    manifest: &Manifest,
+    segments: &mut dyn SegmentSource,
+    create: &mut dyn FnMut(&Series, u32, u32) -> io::Result<Box<dyn Write>>,
+) -> Result<(), UnpackError> {
+    let _ = (manifest, segments, create);
+    todo!()
+}

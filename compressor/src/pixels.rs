@@ -1,0 +1,1 @@
+//! Samples to bytes and back: the interface that a pixel coder fills (SPEC 3.2).

@@ -1,0 +1,1 @@
+//! CMS structures of cover and receipt (RFC 5652, 5083, 5753), without cryptography.

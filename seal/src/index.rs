@@ -1,0 +1,1 @@
+//! Where each segment lies (SPEC 4).

@@ -1,0 +1,1 @@
+//! Frame of a piece (SPEC 3).
