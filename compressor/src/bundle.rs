@@ -2,6 +2,7 @@
 
 mod file;
 mod headers;
+mod lessons;
 mod line;
 mod manifest;
 mod pack;
@@ -87,9 +88,9 @@ pub struct Segment {
     pub kind: SegmentKind,
     /// Index into [`Manifest::series`].
     pub series: u32,
-    /// Index into [`Series::instances`]: the instance it belongs to; 0 for headers.
+    /// Index into [`Series::instances`]: the instance it belongs to; 0 for headers and model.
     pub instance: u32,
-    /// Raw bytes of the header stream, slab or chunk once decoded.
+    /// Raw bytes of the header stream, model, slab or chunk once decoded.
     pub raw_bytes: u64,
     /// Plain bytes of the segment.
     pub coded_bytes: u64,
@@ -101,6 +102,8 @@ pub struct Segment {
 pub enum SegmentKind {
     /// A slice of the header stream of a series.
     Headers,
+    /// The model of the pixels of a series.
+    Model,
     /// A coded slab.
     Pixels,
     /// A chunk of a bulk value that is not coded as pixels.
@@ -145,7 +148,7 @@ pub struct Summary {
     pub source_bytes: u64,
     /// Sum of bulk values coded as pixels.
     pub pixel_bytes: u64,
-    /// Bytes of all `pixels` segments.
+    /// Bytes of all `model` and `pixels` segments.
     pub coded_pixel_bytes: u64,
     /// Sum of header bytes.
     pub header_bytes: u64,

@@ -27,7 +27,7 @@ pub(super) enum Work {
         /// The stream ends with it.
         last: bool,
     },
-    Slab(ImageLayout),
+    Slab(ImageLayout, Arc<pixels::Model>),
     Chunk,
 }
 
@@ -125,7 +125,7 @@ fn work_on_bulk(jobs: &Mutex<Receiver<Job>>, results: &Sender<Done>) {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         let bytes = match &job.work {
-            Work::Slab(layout) => pixels::encode_slab(layout, &job.raw),
+            Work::Slab(layout, model) => pixels::encode_slab(layout, &job.raw, model),
             Work::Chunk | Work::Headers { .. } => pixels::pack_chunk(&job.raw),
         };
         if results.send(done(job, bytes)).is_err() {

@@ -5,8 +5,8 @@ use super::{
     FORMAT, Instance, Manifest, PackError, Segment, SegmentKind, SegmentSource, Series, Summary, UnpackError,
 };
 use crate::limits::{
-    CHUNK_BYTES_MAX, INSTANCES_MAX, MANIFEST_BYTES_MAX, NAME_BYTES_MAX, RATIO_FREE_BYTES, RATIO_MAX,
-    SEGMENT_BYTES_MAX, SEGMENTS_MAX,
+    CHUNK_BYTES_MAX, INSTANCES_MAX, MANIFEST_BYTES_MAX, MODEL_BYTES_MAX, NAME_BYTES_MAX, RATIO_FREE_BYTES,
+    RATIO_MAX, SEGMENT_BYTES_MAX, SEGMENTS_MAX,
 };
 use crate::pixels;
 use std::io::{self, Read, Write};
@@ -29,7 +29,7 @@ impl Manifest {
             instances: instances().count() as u64,
             source_bytes: instances().map(|i| i.head_bytes + i.bulk_bytes + i.tail_bytes).sum(),
             pixel_bytes: instances().filter(|i| i.image.is_some()).map(|i| i.bulk_bytes).sum(),
-            coded_pixel_bytes: coded(SegmentKind::Pixels),
+            coded_pixel_bytes: coded(SegmentKind::Model) + coded(SegmentKind::Pixels),
             header_bytes: instances().map(|i| i.head_bytes + i.tail_bytes).sum(),
             coded_header_bytes: coded(SegmentKind::Headers),
             bundle_bytes: 0,
@@ -121,6 +121,10 @@ fn check_series(number: usize, series: &Series, segments: &mut &[Segment]) -> Re
         |s: &Segment| s.raw_bytes <= CHUNK_BYTES_MAX as u64 && s.coded_bytes <= SEGMENT_BYTES_MAX as u64;
     require(headers.iter().all(fits), "header segment too large")?;
     require(is_sum(headers, header_bytes), "header segments are not the headers of their instances")?;
+    let models = take_while(segments, |s| s.series as usize == number && s.kind == SegmentKind::Model);
+    let fits =
+        |s: &Segment| s.raw_bytes <= MODEL_BYTES_MAX as u64 && s.coded_bytes <= SEGMENT_BYTES_MAX as u64;
+    require(models.len() <= 1 && models.iter().all(fits), "more than one model, or too large")?;
     for (index, instance) in series.instances.iter().enumerate() {
         let own = take_while(segments, |s| s.series as usize == number && s.instance as usize == index);
         check_instance(instance, own)?;

@@ -1,5 +1,6 @@
 //! Packing: every source is read once more, front to back, and its parts go to the workers.
 
+use super::lessons;
 use super::line::{Line, Place, Work};
 use super::plan::{PlannedInstance, PlannedSeries, plan};
 use super::writer::Writer;
@@ -10,6 +11,7 @@ use crate::limits::CHUNK_BYTES_MAX;
 use crate::pixels;
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// Packs `sources` into a bundle file (SPEC 5). `progress` is told the number of source bytes coded so far.
 ///
@@ -47,10 +49,16 @@ fn pack_series<W: Write>(
     planned: PlannedSeries,
     number: u32,
 ) -> Result<Series, PackError> {
+    let model = lessons::learn(sources, &planned)?.map(Arc::new);
+    if let Some(model) = &model {
+        let place = Place { kind: SegmentKind::Model, series: number, instance: 0 };
+        line.submit(place, Work::Chunk, model.write())?;
+    }
     let mut packing = Packing {
         header_bytes_left: planned.header_bytes(),
         line,
         series: number,
+        model,
         headers: Vec::with_capacity(CHUNK_BYTES_MAX),
     };
     let mut instances = Vec::with_capacity(planned.instances.len());
@@ -73,6 +81,8 @@ fn pack_series<W: Write>(
 struct Packing<'l, 'w, W> {
     line: &'l mut Line<'w, W>,
     series: u32,
+    /// Set where anything in the series is coded as pixels.
+    model: Option<Arc<pixels::Model>>,
     /// Header bytes that are not yet with the workers.
     header_bytes_left: u64,
     /// The slice of the header stream that is being filled.
@@ -134,11 +144,11 @@ impl<W: Write> Packing<'_, '_, W> {
         number: u32,
     ) -> Result<(), PackError> {
         let place = |kind| Place { kind, series: self.series, instance: number };
-        if let Some((image, lengths)) = planned.split.image.and_then(|i| Some((i, pixels::slab_lengths(&i)?)))
-        {
+        let slabs = planned.split.image.and_then(|image| Some((image, pixels::slab_lengths(&image)?)));
+        if let (Some((image, lengths)), Some(model)) = (slabs, &self.model) {
             for length in lengths {
                 let raw = reading.read(length)?;
-                self.line.submit(place(SegmentKind::Pixels), Work::Slab(image), raw)?;
+                self.line.submit(place(SegmentKind::Pixels), Work::Slab(image, Arc::clone(model)), raw)?;
             }
             return Ok(());
         }

@@ -179,7 +179,7 @@ fn every_kind_of_instance_comes_back() {
 fn large_image_is_cut_into_slabs_and_back() {
     let layout = image(1500, 1501, 2, 1, 16);
     let (manifest, _, _) = assert_round_trip(&[explicit(1, &layout, &pixels(1500 * 1501 * 4, 3))]);
-    let raw: Vec<_> = manifest.segments.iter().map(|segment| segment.raw_bytes).skip(1).collect();
+    let raw: Vec<_> = manifest.segments.iter().map(|segment| segment.raw_bytes).skip(2).collect();
     let (whole, rest) = (699 * 3000, (1501 - 2 * 699) * 3000);
     assert_eq!(raw, [whole, whole, rest, whole, whole, rest]);
 }
@@ -194,7 +194,8 @@ fn order_is_headers_first_and_by_instance_number() {
         manifest.series[0].instances.iter().map(|i| i.sop_instance.as_ref().unwrap().as_str()).collect();
     assert_eq!(instances, ["1.2.3.1", "1.2.3.2", "1.2.3.3"]);
     let kinds: Vec<_> = manifest.segments.iter().map(|segment| segment.kind).collect();
-    assert_eq!(kinds, [SegmentKind::Headers, SegmentKind::Pixels, SegmentKind::Pixels, SegmentKind::Pixels]);
+    let (pixels, first) = (SegmentKind::Pixels, [SegmentKind::Headers, SegmentKind::Model]);
+    assert_eq!(kinds, [first.as_slice(), &[pixels; 3]].concat());
 }
 
 #[test]
@@ -267,8 +268,8 @@ fn manifest_that_lies_is_refused() {
     let (manifest, _) = segments(&file);
     assert!(super::manifest::check(&manifest).is_ok());
     let pixel = manifest.segments.iter().position(|s| s.kind == SegmentKind::Pixels).unwrap();
-    assert_eq!((pixel, manifest.series[0].instances[0].head_bytes > 0), (1, true));
-    let lies: [fn(&mut Manifest); 12] = [
+    assert_eq!((pixel, manifest.series[0].instances[0].head_bytes > 0), (2, true));
+    let lies: [fn(&mut Manifest); 16] = [
         |m| m.series[0].instances[0].head_bytes += 1,
         |m| m.series[0].instances[0].tail_bytes = u64::MAX,
         |m| m.series[0].instances[0].bulk_bytes += 2,
@@ -278,7 +279,11 @@ fn manifest_that_lies_is_refused() {
         |m| m.series[0].instances[0].name = Some("../outside".into()),
         |m| m.segments[1].raw_bytes = 1 << 40,
         |m| m.segments[1].kind = SegmentKind::Opaque,
-        |m| m.segments[1].instance = 1,
+        |m| m.segments[1].series = 1,
+        |m| m.segments[2].raw_bytes = 1 << 40,
+        |m| m.segments[2].kind = SegmentKind::Opaque,
+        |m| m.segments[2].instance = 1,
+        |m| m.segments.insert(1, m.segments[1].clone()),
         |m| m.segments.push(m.segments[0].clone()),
         |m| m.segments.swap(0, 1),
     ];

@@ -27,11 +27,14 @@ pub fn unpack(
             rest.next_if(|(_, s)| s.series == number && s.kind == SegmentKind::Headers)
         });
         let mut headers = HeaderStream::new(headers.collect())?;
+        let model = rest.next_if(|(_, s)| s.series == number && s.kind == SegmentKind::Model);
+        let model =
+            model.map(|(n, segment)| decode_model(segment, &fetch(segments, n, segment)?)).transpose()?;
         for (index, instance) in (0..).zip(&series.instances) {
             let mut output = Output { out: create(series, number, index)?, hasher: Sha256::new() };
             headers.copy(segments, instance.head_bytes, &mut output)?;
             while let Some((n, segment)) = rest.next_if(|(_, s)| s.series == number && s.instance == index) {
-                output.write(&decode(instance, segment, &fetch(segments, n, segment)?)?)?;
+                output.write(&decode(instance, segment, &fetch(segments, n, segment)?, model.as_ref())?)?;
             }
             headers.copy(segments, instance.tail_bytes, &mut output)?;
             output.finish(instance)?;
@@ -94,16 +97,26 @@ fn fetch(source: &mut dyn SegmentSource, number: u32, segment: &Segment) -> Resu
     Ok(coded)
 }
 
-fn decode(instance: &Instance, segment: &Segment, coded: &[u8]) -> Result<Vec<u8>, UnpackError> {
+fn decode_model(segment: &Segment, coded: &[u8]) -> Result<pixels::Model, UnpackError> {
+    let raw = pixels::unpack_chunk(coded, raw_bytes(segment)?);
+    raw.and_then(|raw| pixels::Model::read(&raw)).map_err(|damaged| UnpackError::damaged(damaged.to_string()))
+}
+
+fn decode(
+    instance: &Instance,
+    segment: &Segment,
+    coded: &[u8],
+    model: Option<&pixels::Model>,
+) -> Result<Vec<u8>, UnpackError> {
     let bytes = raw_bytes(segment)?;
     let raw = match &instance.image {
-        Some(image) => pixels::decode_slab(image, coded, bytes),
+        Some(image) => pixels::decode_slab(image, coded, model, bytes),
         None => pixels::unpack_chunk(coded, bytes),
     };
     raw.map_err(|damaged| UnpackError::damaged(damaged.to_string()))
 }
 
-/// At most a slab or chunk, as the check of the manifest made sure.
+/// At most a slab, chunk or model, as the check of the manifest made sure.
 fn raw_bytes(segment: &Segment) -> Result<usize, UnpackError> {
     usize::try_from(segment.raw_bytes).map_err(|_| UnpackError::damaged("segment too large"))
 }

@@ -52,7 +52,9 @@ impl<'w, W: Write> Writer<'w, W> {
             return Err(PackError::TooLarge { what: "segments", limit: SEGMENTS_MAX.into() });
         }
         let entry = self.append(&coded.bytes)?;
-        self.raw_bytes += coded.raw_bytes;
+        if coded.place.kind != SegmentKind::Model {
+            self.raw_bytes += coded.raw_bytes;
+        }
         (self.progress)(self.raw_bytes);
         let segment = Segment {
             kind: coded.place.kind,
@@ -67,7 +69,7 @@ impl<'w, W: Write> Writer<'w, W> {
 
     /// Writes manifest, table and foot. Gives the manifest and the bytes of all segments.
     pub(super) fn finish(mut self, series: Vec<Series>) -> Result<(Manifest, u64), PackError> {
-        // Headers come first in the priority order of a series (SPEC 2.1), but are known last.
+        // Headers come first in the priority order of a series (SPEC 2.1), but are known last. The model was written before all slabs.
         self.written.sort_by_key(|w| (w.segment.series, w.segment.kind != SegmentKind::Headers));
         let (segments, mut entries): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.written).into_iter().map(|w| (w.segment, w.entry)).unzip();

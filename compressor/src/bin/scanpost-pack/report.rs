@@ -67,7 +67,7 @@ impl SeriesReport {
             instances: series.instances.len(),
             file_bytes: file_bytes(series),
             pixel_bytes: raw(SegmentKind::Pixels),
-            coded_pixel_bytes: coded(SegmentKind::Pixels),
+            coded_pixel_bytes: coded(SegmentKind::Model) + coded(SegmentKind::Pixels),
             header_bytes: raw(SegmentKind::Headers),
             coded_header_bytes: coded(SegmentKind::Headers),
             opaque_bytes: raw(SegmentKind::Opaque),
