@@ -20,14 +20,14 @@ use holes::HoleChances;
 use rans::{RansReader, RansWriter};
 use symbols::Contexts;
 use train::{Example, train};
-use walk::{Image, Samples, walk};
+use walk::{Image, Samples, Spot, walk};
 
 /// Flag: the first and third component are coded as their difference from the second.
 const FLAG_GREEN: u8 = 1;
 /// Bits of the flags that hold the shift.
 const SHIFT_POSITION: u32 = 4;
 /// Samples of one image that the model is learnt from.
-const EXCERPT_SAMPLES_MAX: usize = 1 << 16;
+const EXCERPT_SAMPLES_MAX: usize = 1 << 17;
 /// A value is taken as "no sample" where at least one sample of this many has it,
 const HOLES_SHARE: usize = 64;
 /// and a row goes from it to other values, or back, at most once for this many of them.
@@ -202,7 +202,7 @@ impl Values {
     }
 
     fn example(&self, slab: &Slab, frame: &[u16]) -> Example {
-        let sample = |value: &u16| i32::from(value.wrapping_sub(self.least) >> self.shift);
+        let sample = |value: &u16| value.wrapping_sub(self.least) >> self.shift;
         let mut image = self.image(slab);
         image.holes = self.hole.map(|hole| frame.iter().map(|value| *value == hole).collect());
         Example { image, samples: frame.iter().map(sample).collect() }
@@ -212,7 +212,7 @@ impl Values {
     fn push(&self, image: &Image, plane: &plane::Plane, component: &mut Vec<u16>) {
         let start = component.len();
         for row in plane.rows() {
-            let value = |sample: &i32| ((*sample as u16) << self.shift).wrapping_add(self.least);
+            let value = |sample: &u16| (*sample << self.shift).wrapping_add(self.least);
             component.extend(row.iter().map(value));
         }
         let (Some(holes), Some(hole)) = (&image.holes, self.hole) else { return };
@@ -239,7 +239,7 @@ fn hole_value(component: &[u16], columns: usize) -> Option<u16> {
 
 /// Samples on their way in.
 struct Encoding<'s> {
-    samples: &'s [i32],
+    samples: &'s [u16],
     columns: usize,
     bits: u32,
     contexts: Contexts,
@@ -248,21 +248,21 @@ struct Encoding<'s> {
 
 impl Encoding<'_> {
     #[inline(always)]
-    fn at(&self, row: usize, column: usize) -> Result<i32, DamagedSlab> {
+    fn at(&self, row: usize, column: usize) -> Result<u16, DamagedSlab> {
         self.samples.get(row * self.columns + column).copied().ok_or(DamagedSlab)
     }
 }
 
 impl Samples for Encoding<'_> {
-    fn base(&mut self, row: usize, column: usize) -> Result<i32, DamagedSlab> {
+    fn base(&mut self, row: usize, column: usize) -> Result<u16, DamagedSlab> {
         let sample = self.at(row, column)?;
-        self.writer.put_field(sample as u32, self.bits);
+        self.writer.put_field(sample.into(), self.bits);
         Ok(sample)
     }
 
     #[inline(always)]
-    fn sample(&mut self, _: usize, row: usize, column: usize, guess: &Guess) -> Result<i32, DamagedSlab> {
-        let sample = self.at(row, column)?;
+    fn sample(&mut self, spot: &Spot<'_>, guess: &Guess) -> Result<u16, DamagedSlab> {
+        let sample = self.at(spot.row, spot.column)?;
         self.contexts.put(guess, sample, &mut self.writer);
         Ok(sample)
     }
@@ -277,13 +277,13 @@ struct Decoding<'b> {
 }
 
 impl Samples for Decoding<'_> {
-    fn base(&mut self, _: usize, _: usize) -> Result<i32, DamagedSlab> {
+    fn base(&mut self, _: usize, _: usize) -> Result<u16, DamagedSlab> {
         let sample = self.reader.field(self.bits) as i32;
-        if sample <= self.max { Ok(sample) } else { Err(DamagedSlab) }
+        if sample <= self.max { Ok(sample as u16) } else { Err(DamagedSlab) }
     }
 
     #[inline(always)]
-    fn sample(&mut self, _: usize, _: usize, _: usize, guess: &Guess) -> Result<i32, DamagedSlab> {
+    fn sample(&mut self, _: &Spot<'_>, guess: &Guess) -> Result<u16, DamagedSlab> {
         self.contexts.take(guess, self.max, &mut self.reader)
     }
 }

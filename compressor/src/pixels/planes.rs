@@ -1,4 +1,4 @@
-//! Raw bytes of a slab to planes of samples in the order of their values, and back (SPEC 6.2, 6.3).
+//! Raw bytes of a slab to planes of samples in the order of their values, and back (codec SPEC 2.2, 2.3).
 
 use super::Slab;
 

@@ -2,7 +2,7 @@
 
 use super::super::DamagedSlab;
 use super::contexts::SYMBOLS;
-use super::guess::{FEATURE_OF_PREDICTION, FEATURES, WEIGHTS};
+use super::guess::{FEATURES, FEATURES_AHEAD, WEIGHTS, WINDOW, in_windows};
 use super::symbols::{CONTEXTS, usual_frequencies};
 
 /// Classes of one size of expected error: one slope is steeper, or the other, or neither.
@@ -27,25 +27,41 @@ pub(super) fn step_index(level: u32, axial: bool) -> usize {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct StepModel {
     /// Factors of the features for the expected error that chooses the class, in 1/512.
-    pub(super) before: [u16; FEATURES],
+    pub(super) ahead: [u16; FEATURES_AHEAD],
     /// The same for the expected error that chooses the context.
-    pub(super) after: [u16; FEATURES],
+    pub(super) at_last: [u16; FEATURES],
     /// Rising limits between the classes, in 1/4096 of a sample value.
     pub(super) limits: Vec<u64>,
     /// Weights of each class, in 1/2048.
     pub(super) weights: Vec<[i16; WEIGHTS]>,
+    /// The weights of each class where they lie in the window.
+    pub(super) windows: Vec<[i16; WINDOW]>,
 }
 
 impl StepModel {
+    pub(super) fn new(
+        axial: bool,
+        ahead: [u16; FEATURES_AHEAD],
+        at_last: [u16; FEATURES],
+        limits: Vec<u64>,
+        weights: Vec<[i16; WEIGHTS]>,
+    ) -> Self {
+        let windows = weights.iter().map(|weights| in_windows(axial, weights)).collect();
+        Self { ahead, at_last, limits, weights, windows }
+    }
+
     #[inline(always)]
-    pub(super) fn error_before(&self, features: &[u32; FEATURES]) -> u64 {
-        let known = self.before.iter().zip(features).take(FEATURE_OF_PREDICTION);
-        known.map(|(factor, feature)| u64::from(*factor) * u64::from(*feature)).sum()
+    pub(super) fn error_ahead(&self, features: &[u32; FEATURES_AHEAD]) -> u64 {
+        self.ahead
+            .iter()
+            .zip(features)
+            .map(|(factor, feature)| u64::from(*factor) * u64::from(*feature))
+            .sum()
     }
 
     #[inline(always)]
     pub(super) fn error(&self, features: &[u32; FEATURES]) -> u64 {
-        self.after
+        self.at_last
             .iter()
             .zip(features)
             .map(|(factor, feature)| u64::from(*factor) * u64::from(*feature))
@@ -61,7 +77,7 @@ impl StepModel {
     fn write(&self, bytes: &mut Vec<u8>) {
         bytes.push(self.limits.len() as u8);
         self.limits.iter().for_each(|limit| bytes.extend_from_slice(&(*limit as u32).to_le_bytes()));
-        for factor in self.before.iter().chain(&self.after) {
+        for factor in self.ahead.iter().chain(&self.at_last) {
             bytes.extend_from_slice(&factor.to_le_bytes());
         }
         for weight in self.weights.iter().flatten() {
@@ -69,22 +85,22 @@ impl StepModel {
         }
     }
 
-    fn read(bytes: &mut Bytes<'_>) -> Result<Self, DamagedSlab> {
+    fn read(bytes: &mut Bytes<'_>, axial: bool) -> Result<Self, DamagedSlab> {
         let limits = usize::from(bytes.take::<1>()?[0]);
         if limits > LIMITS_MAX {
             return Err(DamagedSlab);
         }
         let limits = (0..limits).map(|_| Ok(u32::from_le_bytes(bytes.take()?).into()));
         let limits = limits.collect::<Result<Vec<_>, _>>()?;
-        let (mut before, mut after) = ([0; FEATURES], [0; FEATURES]);
-        for factor in before.iter_mut().chain(&mut after) {
+        let (mut ahead, mut at_last) = ([0; FEATURES_AHEAD], [0; FEATURES]);
+        for factor in ahead.iter_mut().chain(&mut at_last) {
             *factor = u16::from_le_bytes(bytes.take()?);
         }
         let mut weights = vec![[0; WEIGHTS]; ORIENTATIONS * (limits.len() + 1)];
         for weight in weights.iter_mut().flatten() {
             *weight = i16::from_le_bytes(bytes.take()?);
         }
-        Ok(Self { before, after, limits, weights })
+        Ok(Self::new(axial, ahead, at_last, limits, weights))
     }
 }
 
@@ -117,8 +133,10 @@ impl Model {
         if bytes.take() != Ok([VERSION]) {
             return Err(DamagedSlab);
         }
-        let mut step = || StepModel::read(&mut bytes);
-        let steps = [step()?, step()?, step()?, step()?, step()?, step()?];
+        let mut step = |axial| StepModel::read(&mut bytes, axial);
+        let mut both = || Ok([step(false)?, step(true)?]);
+        let [[a, b], [c, d], [e, f]] = [both()?, both()?, both()?];
+        let steps = [a, b, c, d, e, f];
         let mut frequencies = Vec::with_capacity(CONTEXTS);
         for _ in 0..CONTEXTS {
             frequencies.push(match bytes.take()? {

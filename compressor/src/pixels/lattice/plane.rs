@@ -5,7 +5,7 @@
     reason = "indices come from rows and columns alone, never from coded bytes"
 )]
 
-/// Samples beyond each edge; taps reach three.
+/// Samples beyond each edge: as far as the window around a place reaches.
 pub(super) const MARGIN: usize = 4;
 
 /// Samples, or errors, of one resolution.
@@ -14,7 +14,7 @@ pub(super) struct Plane {
     pub(super) columns: usize,
     /// Distance of a sample to the one below.
     pub(super) stride: usize,
-    pub(super) samples: Vec<i32>,
+    pub(super) samples: Vec<u16>,
 }
 
 impl Plane {
@@ -30,7 +30,7 @@ impl Plane {
     }
 
     /// The samples row by row, without margins.
-    pub(super) fn rows(&self) -> impl Iterator<Item = &[i32]> {
+    pub(super) fn rows(&self) -> impl Iterator<Item = &[u16]> {
         let rows = self.samples.chunks_exact(self.stride).skip(MARGIN).take(self.rows);
         rows.map(|row| &row[MARGIN..MARGIN + self.columns])
     }
@@ -50,15 +50,15 @@ impl Plane {
         for row in (0..self.rows).step_by(2) {
             for column in (1..self.columns).step_by(2) {
                 let (place, right) = (self.place(row, column), usize::from(column + 1 < self.columns));
-                self.samples[place] = (self.samples[place - 1] + self.samples[place + 2 * right - 1]) >> 1;
+                self.samples[place] = mean(self.samples[place - 1], self.samples[place + 2 * right - 1]);
             }
         }
         for row in (1..self.rows).step_by(2) {
             let (up, down) = (row - 1, if row + 1 < self.rows { row + 1 } else { row - 1 });
             for column in 0..self.columns {
-                let sum = self.samples[self.place(up, column)] + self.samples[self.place(down, column)];
+                let (above, below) = (self.place(up, column), self.place(down, column));
                 let place = self.place(row, column);
-                self.samples[place] = sum >> 1;
+                self.samples[place] = mean(self.samples[above], self.samples[below]);
             }
         }
     }
@@ -92,4 +92,8 @@ impl Plane {
         (0..self.rows).for_each(|row| self.mirror_row(row));
         self.mirror_columns();
     }
+}
+
+fn mean(first: u16, second: u16) -> u16 {
+    ((u32::from(first) + u32::from(second)) >> 1) as u16
 }

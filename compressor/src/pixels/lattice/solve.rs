@@ -68,7 +68,8 @@ impl<const N: usize> Sums<N> {
     }
 
     /// As [`Sums::solve`], without factors below 0: the lowest is left out until none is.
-    pub(super) fn solve_not_negative(&self, mut used: [bool; N]) -> [f64; N] {
+    pub(super) fn solve_not_negative(&self) -> [f64; N] {
+        let mut used = [true; N];
         loop {
             let factors = self.solve(used);
             let lowest = (0..N).min_by(|a, b| factors[*a].total_cmp(&factors[*b]));

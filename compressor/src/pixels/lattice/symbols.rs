@@ -60,6 +60,12 @@ impl Slot {
         let context = size * FRACTIONS + fraction.unsigned_abs() as usize / 2;
         Self { context, low_bits, turned: fraction < 0, value }
     }
+
+    #[inline(always)]
+    fn error(self, sample: u16) -> i32 {
+        let error = i32::from(sample) - self.value;
+        if self.turned { -error } else { error }
+    }
 }
 
 #[inline(always)]
@@ -102,9 +108,9 @@ pub(super) fn usual_frequencies(context: usize) -> [u32; SYMBOLS] {
 
 /// The context and symbol of a sample, for counting.
 #[inline(always)]
-pub(super) fn symbol_of(guess: &Guess, sample: i32) -> (usize, usize) {
+pub(super) fn symbol_of(guess: &Guess, sample: u16) -> (usize, usize) {
     let slot = Slot::of(guess);
-    let error = if slot.turned { slot.value - sample } else { sample - slot.value };
+    let error = slot.error(sample);
     (slot.context, symbol(high(error, slot.low_bits)))
 }
 
@@ -140,9 +146,9 @@ impl Contexts {
 
     /// Codes a sample.
     #[inline(always)]
-    pub(super) fn put(&mut self, guess: &Guess, sample: i32, writer: &mut RansWriter) {
+    pub(super) fn put(&mut self, guess: &Guess, sample: u16, writer: &mut RansWriter) {
         let slot = Slot::of(guess);
-        let error = if slot.turned { slot.value - sample } else { sample - slot.value };
+        let error = slot.error(sample);
         let high = high(error, slot.low_bits);
         let symbol = symbol(high);
         self.at(slot).put(symbol, writer);
@@ -162,14 +168,14 @@ impl Contexts {
         guess: &Guess,
         max: i32,
         reader: &mut RansReader,
-    ) -> Result<i32, DamagedSlab> {
+    ) -> Result<u16, DamagedSlab> {
         let slot = Slot::of(guess);
         let symbol = self.at(slot).take(reader);
         let high = if symbol == ESCAPE { take_escaped(reader) } else { symbol as i32 - MIDDLE };
         let low = if slot.low_bits > 0 { reader.field(slot.low_bits) as i32 } else { 0 };
         let error = (high << slot.low_bits) + low - half(slot.low_bits);
         let sample = if slot.turned { slot.value - error } else { slot.value + error };
-        if (0..=max).contains(&sample) { Ok(sample) } else { Err(DamagedSlab) }
+        if (0..=max).contains(&sample) { Ok(sample as u16) } else { Err(DamagedSlab) }
     }
 }
 

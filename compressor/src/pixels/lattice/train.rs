@@ -2,11 +2,11 @@
 
 use super::super::DamagedSlab;
 use super::contexts::SYMBOLS;
-use super::guess::{FEATURE_OF_PREDICTION, FEATURES, Guess, WEIGHT_BITS, WEIGHTS};
+use super::guess::{FEATURES, FEATURES_AHEAD, Guess, WEIGHT_BITS, WEIGHTS, in_windows};
 use super::model::{Model, ORIENTATIONS, STEPS, StepModel, frequency_code};
 use super::solve::Sums;
 use super::symbols::{CONTEXTS, symbol_of};
-use super::walk::{Image, Samples, walk};
+use super::walk::{Image, Samples, Spot, walk};
 
 /// Expected errors of one, in 1/4096.
 const ERROR_ONE: f64 = 4096.0;
@@ -30,7 +30,7 @@ const SIZES_BY_BYTES: [(u64, [usize; STEPS / 2]); 3] =
 pub(super) struct Example {
     pub(super) image: Image,
     /// Row by row.
-    pub(super) samples: Vec<i32>,
+    pub(super) samples: Vec<u16>,
 }
 
 /// Learns from examples of a series of `raw_bytes` bytes.
@@ -40,8 +40,8 @@ pub(super) fn train(examples: &[Example], raw_bytes: u64) -> Model {
     let mut model = first_model(sizes);
     for round in 0..2 {
         let learnt = learn(examples, &model, true);
-        for (step, learnt) in model.steps.iter_mut().zip(&learnt.steps) {
-            learnt.improve(step, round == 0);
+        for (number, (step, learnt)) in model.steps.iter_mut().zip(&learnt.steps).enumerate() {
+            learnt.improve(step, number % 2 == 1, round == 0);
         }
     }
     model.frequencies = learn(examples, &model, false).frequencies();
@@ -50,14 +50,14 @@ pub(super) fn train(examples: &[Example], raw_bytes: u64) -> Model {
 
 /// Predicts the mean of the nearest.
 fn first_model(sizes: [usize; STEPS / 2]) -> Model {
-    let step = |sizes: usize| StepModel {
-        before: [154, 0, 102, 0, 51, 0, 0, 0],
-        after: [154, 0, 102, 0, 51, 0, 0, 0],
-        limits: (1..sizes).map(|limit| 1 << (12 + limit)).collect(),
-        weights: vec![[0; WEIGHTS]; ORIENTATIONS * sizes],
+    let step = |axial, sizes: usize| {
+        let limits = (1..sizes).map(|limit| 1 << (12 + limit)).collect();
+        let weights = vec![[0; WEIGHTS]; ORIENTATIONS * sizes];
+        StepModel::new(axial, [154, 0, 102, 0, 51, 0], [154, 0, 102, 0, 51, 0, 0, 0], limits, weights)
     };
-    let [full, half, rest] = sizes.map(step);
-    let steps = [full.clone(), full, half.clone(), half, rest.clone(), rest];
+    let [full, half, rest] = sizes;
+    let steps = [(false, full), (true, full), (false, half), (true, half), (false, rest), (true, rest)];
+    let steps = steps.map(|(axial, sizes)| step(axial, sizes));
     Model { steps, frequencies: vec![None; CONTEXTS] }
 }
 
@@ -75,7 +75,7 @@ fn learn<'e>(examples: &'e [Example], model: &Model, sums: bool) -> Learnt<'e> {
 /// What a walk over the examples gathers.
 struct Learnt<'e> {
     columns: usize,
-    samples: &'e [i32],
+    samples: &'e [u16],
     steps: Vec<StepSums>,
     /// Weights are learnt in this walk, not frequencies.
     sums: bool,
@@ -84,8 +84,8 @@ struct Learnt<'e> {
 
 struct StepSums {
     weights: Vec<Sums<WEIGHTS>>,
-    before: Sums<FEATURES>,
-    after: Sums<FEATURES>,
+    ahead: Sums<FEATURES_AHEAD>,
+    at_last: Sums<FEATURES>,
     /// How often each expected error occurred.
     histogram: Vec<u64>,
     samples: u64,
@@ -95,8 +95,8 @@ impl Learnt<'_> {
     fn new(model: &Model, sums: bool) -> Self {
         let step = |step: &StepModel| StepSums {
             weights: vec![Sums::new(); step.weights.len()],
-            before: Sums::new(),
-            after: Sums::new(),
+            ahead: Sums::new(),
+            at_last: Sums::new(),
             histogram: vec![0; (u64::BITS * HISTOGRAM_STEPS) as usize],
             samples: 0,
         };
@@ -104,7 +104,7 @@ impl Learnt<'_> {
         Self { columns: 0, samples: &[], steps, sums, counts: vec![[0; SYMBOLS]; CONTEXTS] }
     }
 
-    fn at(&self, row: usize, column: usize) -> Result<i32, DamagedSlab> {
+    fn at(&self, row: usize, column: usize) -> Result<u16, DamagedSlab> {
         self.samples.get(row * self.columns + column).copied().ok_or(DamagedSlab)
     }
 
@@ -118,44 +118,45 @@ impl Learnt<'_> {
 }
 
 impl Samples for Learnt<'_> {
-    fn base(&mut self, row: usize, column: usize) -> Result<i32, DamagedSlab> {
+    fn base(&mut self, row: usize, column: usize) -> Result<u16, DamagedSlab> {
         self.at(row, column)
     }
 
-    fn sample(&mut self, step: usize, row: usize, column: usize, guess: &Guess) -> Result<i32, DamagedSlab> {
-        let sample = self.at(row, column)?;
+    fn sample(&mut self, spot: &Spot<'_>, guess: &Guess) -> Result<u16, DamagedSlab> {
+        let sample = self.at(spot.row, spot.column)?;
         if !self.sums {
             let (context, symbol) = symbol_of(guess, sample);
             let count = self.counts.get_mut(context).and_then(|counts| counts.get_mut(symbol));
             count.into_iter().for_each(|count| *count += 1);
-        } else if let Some(sums) = self.steps.get_mut(step) {
-            sums.add(guess, sample);
+        } else if let Some(sums) = self.steps.get_mut(spot.step) {
+            sums.add(spot, guess, sample);
         }
         Ok(sample)
     }
 }
 
 impl StepSums {
-    fn add(&mut self, guess: &Guess, sample: i32) {
+    fn add(&mut self, spot: &Spot<'_>, guess: &Guess, sample: u16) {
         self.samples += 1;
-        let mut inputs = [1.0; WEIGHTS];
-        inputs.iter_mut().zip(guess.taps).for_each(|(input, tap)| *input = tap.into());
-        let before = guess.error_before as f64 / ERROR_ONE + ERROR_SOFT;
-        let after = guess.error as f64 / ERROR_ONE + ERROR_SOFT;
+        let inputs = guess.taps(spot.samples, spot.place, spot.around);
+        let ahead = guess.error_ahead as f64 / ERROR_ONE + ERROR_SOFT;
+        let at_last = guess.error as f64 / ERROR_ONE + ERROR_SOFT;
         if let Some(sums) = self.weights.get_mut(guess.class) {
-            sums.add(&inputs, (sample - guess.middle).into(), 1.0 / (before * before));
+            sums.add(&inputs, (i32::from(sample) - guess.middle).into(), 1.0 / (ahead * ahead));
         }
         let features = guess.features.map(|feature| f64::from(feature) / FINE_ONE);
         let error = f64::from(guess.error_of(sample)) / FINE_ONE;
-        self.before.add(&features, error, 1.0 / (before * before));
-        self.after.add(&features, error, 1.0 / (after * after));
-        if let Some(count) = self.histogram.get_mut(histogram_step(guess.error_before)) {
+        if let Some(features) = features.first_chunk() {
+            self.ahead.add(features, error, 1.0 / (ahead * ahead));
+        }
+        self.at_last.add(&features, error, 1.0 / (at_last * at_last));
+        if let Some(count) = self.histogram.get_mut(histogram_step(guess.error_ahead)) {
             *count += 1;
         }
     }
 
     /// `classes`: the classes are made anew as well.
-    fn improve(&self, step: &mut StepModel, classes: bool) {
+    fn improve(&self, step: &mut StepModel, axial: bool, classes: bool) {
         if self.samples == 0 {
             return;
         }
@@ -166,13 +167,12 @@ impl StepSums {
             sums.add_sums(&all, SHARED_SAMPLES / self.samples as f64);
             *weights = whole(sums.solve([true; WEIGHTS]));
         }
+        step.windows = step.weights.iter().map(|weights| in_windows(axial, weights)).collect();
         if classes {
-            let mut known = [true; FEATURES];
-            known.iter_mut().skip(FEATURE_OF_PREDICTION).for_each(|used| *used = false);
-            step.before = factors(self.before.solve_not_negative(known));
+            step.ahead = factors(self.ahead.solve_not_negative());
             step.limits = self.limits(step.limits.len());
         }
-        step.after = factors(self.after.solve_not_negative([true; FEATURES]));
+        step.at_last = factors(self.at_last.solve_not_negative());
     }
 
     /// Limits that cut the expected errors into equal parts.
@@ -196,7 +196,7 @@ fn whole(weights: [f64; WEIGHTS]) -> [i16; WEIGHTS] {
     weights.map(|weight| (weight * f64::from(1 << WEIGHT_BITS)).round() as i16)
 }
 
-fn factors(factors: [f64; FEATURES]) -> [u16; FEATURES] {
+fn factors<const N: usize>(factors: [f64; N]) -> [u16; N] {
     factors.map(|factor| (factor * FACTOR_ONE).round() as u16)
 }
 

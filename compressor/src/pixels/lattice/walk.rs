@@ -1,8 +1,8 @@
 //! The order of the samples: base lattice, then step by step to the full resolution (codec SPEC 4).
 
 use super::super::DamagedSlab;
-use super::guess::{Around, Guess};
-use super::model::{Model, step_index};
+use super::guess::{Ahead, Around, Guess};
+use super::model::{Model, StepModel, step_index};
 use super::plane::Plane;
 
 /// The base lattice has at most this many rows and columns.
@@ -39,10 +39,23 @@ impl Image {
 /// Where samples come from, or go to.
 pub(super) trait Samples {
     /// A sample of the base lattice.
-    fn base(&mut self, row: usize, column: usize) -> Result<i32, DamagedSlab>;
+    fn base(&mut self, row: usize, column: usize) -> Result<u16, DamagedSlab>;
 
-    /// A sample whose prediction is known; `step` is the index of its step model.
-    fn sample(&mut self, step: usize, row: usize, column: usize, guess: &Guess) -> Result<i32, DamagedSlab>;
+    /// A sample whose prediction is known.
+    fn sample(&mut self, spot: &Spot<'_>, guess: &Guess) -> Result<u16, DamagedSlab>;
+}
+
+/// Where a sample is asked for.
+pub(super) struct Spot<'s> {
+    /// Row and column in the image.
+    pub(super) row: usize,
+    pub(super) column: usize,
+    /// Index of the step model.
+    pub(super) step: usize,
+    /// The resolution it belongs to, its place there, and what lies around it.
+    pub(super) samples: &'s Plane,
+    pub(super) place: usize,
+    pub(super) around: &'s Around,
 }
 
 /// Goes through all samples of an image and gives them, holes filled.
@@ -90,6 +103,8 @@ struct Finer<'i> {
     level: u32,
     samples: Plane,
     errors: Plane,
+    /// What is known ahead of the row in work.
+    ahead: Vec<Ahead>,
 }
 
 impl<'i> Finer<'i> {
@@ -100,7 +115,7 @@ impl<'i> Finer<'i> {
         samples.mirror();
         errors.spread(known_errors);
         errors.mirror();
-        Self { image, level, samples, errors }
+        Self { image, level, samples, errors, ahead: Vec::new() }
     }
 
     fn step(&mut self, model: &Model, axial: bool, samples: &mut impl Samples) -> Result<(), DamagedSlab> {
@@ -134,33 +149,39 @@ impl<'i> Finer<'i> {
     ) -> Result<(), DamagedSlab> {
         let index = step_index(self.level, axial);
         let step = &model.steps[index];
-        for column in (first..self.samples.columns).step_by(2) {
+        self.look_ahead(step, around, row, first);
+        let before = self.samples.place(row, first) - 2;
+        let (mut left, mut left_error) = (self.samples.samples[before], self.errors.samples[before]);
+        for (number, ahead) in self.ahead.iter().enumerate() {
+            let column = first + 2 * number;
             let place = self.samples.place(row, column);
             let (full_row, full_column) = (row << self.level, column << self.level);
             if self.image.is_hole(full_row, full_column) {
-                self.fill_hole(place, around);
-                continue;
+                (left, left_error) = (ahead.middle as u16, ahead.mean_error());
+            } else {
+                let guess = Guess::new(ahead, left, left_error, step, self.image.max);
+                let (row, column, plane) = (full_row, full_column, &self.samples);
+                let spot = Spot { row, column, step: index, samples: plane, place, around };
+                left = samples.sample(&spot, &guess)?;
+                left_error = guess.error_of(left);
             }
-            let guess = Guess::new(&self.samples, &self.errors, place, around, step, self.image.max);
-            let sample = samples.sample(index, full_row, full_column, &guess)?;
-            self.samples.samples[place] = sample;
-            self.errors.samples[place] = guess.error_of(sample);
+            self.samples.samples[place] = left;
+            self.errors.samples[place] = left_error;
         }
         Ok(())
     }
 
-    /// A hole gets the means of the samples and errors nearest to it.
-    #[allow(
-        clippy::indexing_slicing,
-        reason = "indices come from rows and columns alone, never from coded bytes"
-    )]
-    fn fill_hole(&mut self, place: usize, around: &Around) {
-        let mean = |plane: &Plane, half: i32| {
-            let nearest = around.nearest().iter().map(|tap| plane.samples[place.wrapping_add_signed(*tap)]);
-            (nearest.sum::<i32>() + half) >> 2
-        };
-        let (sample, error) = (mean(&self.samples, 2), mean(&self.errors, 0));
-        self.samples.samples[place] = sample;
-        self.errors.samples[place] = error;
+    /// Looks at all places of a row, none of which needs another.
+    fn look_ahead(&mut self, step: &StepModel, around: &Around, row: usize, first: usize) {
+        self.ahead.clear();
+        for column in (first..self.samples.columns).step_by(2) {
+            let place = self.samples.place(row, column);
+            let hole = self.image.is_hole(row << self.level, column << self.level);
+            self.ahead.push(if hole {
+                Ahead::of_nearest(&self.samples, &self.errors, place, around)
+            } else {
+                Ahead::new(&self.samples, &self.errors, place, around, step)
+            });
+        }
     }
 }
