@@ -103,7 +103,7 @@ fn all_codes_of_16_bits_come_back() {
 fn generated_volume_has_its_exact_sizes() {
     let layout = layout(128, 128, 1, 16);
     let sizes: Vec<usize> = [0, 8, 16].map(|slice| assert_round_trip(&layout, &ball(128, slice))).into();
-    assert_eq!(sizes, [6290, 5802, 4360]);
+    assert_eq!(sizes, [6288, 5796, 4358]);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn series_with_one_model_has_its_exact_sizes() {
     let raw = [-16, -8, 0, 8, 16].map(|slice| ball(128, slice));
     let model = learnt(&slab, &raw.each_ref().map(Vec::as_slice));
     let sizes = raw.each_ref().map(|raw| lattice::encode(&slab, raw, &model).len());
-    assert_eq!((pack_chunk(&model.write()).unwrap().len(), sizes), (970, [4390, 5814, 6302, 5824, 4370]));
+    assert_eq!((pack_chunk(&model.write()).unwrap().len(), sizes), (970, [4384, 5806, 6296, 5818, 4364]));
 }
 
 #[test]

@@ -7,7 +7,7 @@ pub(super) const SYMBOLS: usize = 32;
 /// What one symbol adds to its count.
 const COUNT_STEP: u16 = 16;
 /// Sum of the counts that a context starts with.
-const PRIOR_TOTAL: u32 = 256 * COUNT_STEP as u32;
+const PRIOR_TOTAL: u32 = 1000 * COUNT_STEP as u32;
 /// Sum of the counts at which all are halved.
 const TOTAL_MAX: u32 = 1800 * COUNT_STEP as u32;
 /// Symbols until the probabilities are first made anew; doubled each time.
