@@ -2,7 +2,27 @@
 //! submitted, notified, and at last pulled by the doctor. [`pipeline`] shows the whole run on one page.
 
 pub mod config;
+pub mod serve;
+
+pub mod pipeline;
+
+pub mod dimse;
+pub mod receive;
+
+pub mod assemble;
+pub mod query;
+
+pub mod compress;
+
+pub mod seal;
+
+pub mod submit;
+
+pub mod notify;
+
+pub mod pulled;
 
 pub mod journal;
+pub mod spool;
 
 mod clock;

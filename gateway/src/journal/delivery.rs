@@ -169,6 +169,15 @@ impl Journal {
         rows.fetch_all(&self.pool).await?.iter().map(|row| uid(row, "sop_instance_uid")).collect()
     }
 
+    /// Number of instances of a case, over all its deliveries.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn held_count(&self, case: CaseId) -> Result<i64, JournalError> {
+        let row = sqlx::query("SELECT count(*) AS n FROM instance WHERE case_id = $1").bind(case.0.as_slice());
+        Ok(row.fetch_one(&self.pool).await?.get("n"))
+    }
+
     /// Names of all spool files that a delivery still needs.
     ///
     /// # Errors

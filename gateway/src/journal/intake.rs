@@ -3,6 +3,7 @@
 use super::{Journal, JournalError, bytes16, random_id};
 use compressor::Uid;
 use seal::ids::{CaseId, DeliveryId};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqlitePool, Transaction};
 use tokio::sync::{mpsc, oneshot};
 
@@ -49,6 +50,8 @@ pub enum Recorded {
         delivery: DeliveryId,
         /// Another instance of the case has the same SOP Instance UID and other bytes.
         conflict: bool,
+        /// The delivery began with it.
+        is_first: bool,
     },
     /// The same bytes are in the case already: the file may go.
     Duplicate {
@@ -124,24 +127,63 @@ async fn record(
     instance: &NewInstance,
 ) -> Result<Recorded, JournalError> {
     let case = open_case(transaction, instance).await?;
-    let twins = sqlx::query(
-        "SELECT sha256 = $3 AND transfer_syntax = $4 AS same, delivery_id FROM instance WHERE case_id = $1 AND sop_instance_uid = $2",
+    let twins = twins(transaction, case, instance).await?;
+    let conflict = twins.iter().any(|twin| !twin.same);
+    let same = twins.into_iter().find(|twin| twin.same);
+    if let Some(Twin { delivery, failed: false, .. }) = same {
+        return Ok(Recorded::Duplicate { delivery });
+    }
+    let (delivery, is_first) = collecting_delivery(transaction, case, instance).await?;
+    match same {
+        Some(twin) => take_over(transaction, twin.id, delivery, instance).await?,
+        None => insert(transaction, case, delivery, instance, conflict).await?,
+    }
+    Ok(Recorded::New { delivery, conflict, is_first })
+}
+
+/// An instance of the case with the same SOP Instance UID.
+struct Twin {
+    id: i64,
+    delivery: DeliveryId,
+    same: bool,
+    failed: bool,
+}
+
+async fn twins(
+    transaction: &mut Transaction<'static, Sqlite>,
+    case: CaseId,
+    instance: &NewInstance,
+) -> Result<Vec<Twin>, JournalError> {
+    let rows = sqlx::query(
+        "SELECT i.id, i.delivery_id, i.sha256 = $3 AND i.transfer_syntax = $4 AS same, d.state = 'failed' AS failed
+         FROM instance i JOIN delivery d ON d.id = i.delivery_id WHERE i.case_id = $1 AND i.sop_instance_uid = $2",
     )
     .bind(case.0.as_slice())
     .bind(instance.sop_instance.as_str())
     .bind(instance.sha256.as_slice())
-    .bind(instance.transfer_syntax.as_str())
-    .fetch_all(&mut **transaction)
-    .await?;
-    for twin in &twins {
-        if twin.get::<bool, _>("same") {
-            return Ok(Recorded::Duplicate { delivery: DeliveryId(bytes16(twin.get("delivery_id"), "delivery_id")?) });
-        }
-    }
-    let delivery = collecting_delivery(transaction, case, instance).await?;
-    let conflict = !twins.is_empty();
-    insert(transaction, case, delivery, instance, conflict).await?;
-    Ok(Recorded::New { delivery, conflict })
+    .bind(instance.transfer_syntax.as_str());
+    let read = |row: SqliteRow| {
+        let delivery = DeliveryId(bytes16(row.get("delivery_id"), "delivery_id")?);
+        Ok(Twin { id: row.get("id"), delivery, same: row.get("same"), failed: row.get("failed") })
+    };
+    rows.fetch_all(&mut **transaction).await?.into_iter().map(read).collect()
+}
+
+/// Sent again after its delivery failed: the instance joins the delivery that collects now, so that a second press helps.
+async fn take_over(
+    transaction: &mut Transaction<'static, Sqlite>,
+    id: i64,
+    delivery: DeliveryId,
+    instance: &NewInstance,
+) -> Result<(), JournalError> {
+    sqlx::query("UPDATE instance SET delivery_id = $2, file = $3, received_at_ms = $4 WHERE id = $1")
+        .bind(id)
+        .bind(delivery.0.as_slice())
+        .bind(&instance.file)
+        .bind(instance.received_at_ms)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
 }
 
 async fn insert(
@@ -202,19 +244,19 @@ async fn collecting_delivery(
     transaction: &mut Transaction<'static, Sqlite>,
     case: CaseId,
     instance: &NewInstance,
-) -> Result<DeliveryId, JournalError> {
+) -> Result<(DeliveryId, bool), JournalError> {
     let last = sqlx::query("SELECT id, sequence, state FROM delivery WHERE case_id = $1 ORDER BY sequence DESC LIMIT 1")
         .bind(case.0.as_slice())
         .fetch_optional(&mut **transaction)
         .await?;
     let sequence = match last {
         Some(row) if row.get::<&str, _>("state") == "received" => {
-            return Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?));
+            return Ok((DeliveryId(bytes16(row.get("id"), "delivery.id")?), false));
         }
         Some(row) => row.get::<i64, _>("sequence") + 1,
         None => 1,
     };
-    begin_delivery(transaction, case, sequence, instance).await
+    Ok((begin_delivery(transaction, case, sequence, instance).await?, true))
 }
 
 async fn begin_delivery(

@@ -30,12 +30,12 @@ async fn journal() -> (Journal, tempfile::TempDir) {
 #[tokio::test]
 async fn identical_bytes_are_recorded_once_and_other_bytes_are_kept_apart() {
     let (journal, _folder) = journal().await;
-    let Recorded::New { delivery, conflict: false } = journal.record_instance(instance(1)).await.unwrap() else {
+    let Recorded::New { delivery, conflict: false, is_first: true } = journal.record_instance(instance(1)).await.unwrap() else {
         panic!("first instance must be new");
     };
     assert_eq!(journal.record_instance(instance(1)).await.unwrap(), Recorded::Duplicate { delivery });
     let other = NewInstance { sha256: [9; 32], ..instance(1) };
-    assert_eq!(journal.record_instance(other).await.unwrap(), Recorded::New { delivery, conflict: true });
+    assert_eq!(journal.record_instance(other).await.unwrap(), Recorded::New { delivery, conflict: true, is_first: false });
     assert_eq!(journal.instances(delivery).await.unwrap().len(), 2);
 }
 
@@ -77,4 +77,19 @@ async fn rows_survive_reopening_and_failures_are_counted() {
     let report = journal.report().await.unwrap().remove(0);
     assert_eq!((report.instances, report.trouble.as_deref()), (1, Some("mail server does not answer")));
     assert_eq!(report.doctors.len(), 2);
+}
+
+#[tokio::test]
+async fn sent_again_after_a_failure_the_same_instances_make_a_new_delivery() {
+    let (journal, _folder) = journal().await;
+    let Recorded::New { delivery: first, .. } = journal.record_instance(instance(1)).await.unwrap() else { panic!() };
+    journal.troubled(first, "mail server refuses the recipient", true, 5000).await.unwrap();
+    let again = NewInstance { file: "again".into(), ..instance(1) };
+    let Recorded::New { delivery: second, conflict: false, is_first: true } = journal.record_instance(again).await.unwrap()
+    else {
+        panic!("a second press after a failure must be new")
+    };
+    assert_ne!(first, second);
+    assert_eq!(journal.instances(second).await.unwrap().remove(0).file, "again");
+    assert_eq!(journal.unfinished().await.unwrap(), [second]);
 }
