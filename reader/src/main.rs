@@ -65,7 +65,8 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn run(arguments: &Pull) -> anyhow::Result<Exit> {
     log(arguments.verbose);
     let config = Config::load(&arguments.config).map_err(PullError::from)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let outcomes = runtime.block_on(pull::pull(&config, now, &Progress::on_terminal()))?;
     print(&outcomes, arguments.json).context("cannot print")?;
     Ok(pull::exit(&outcomes))

@@ -141,11 +141,12 @@ impl Run<'_> {
     fn new_in_case(&self, opened: &Opened) -> Result<(), PullError> {
         let Cover { case, sequence, .. } = opened.verified.cover;
         match self.known.seen.get(&(case, sequence)) {
-            Some(digest) if *digest != opened.verified.digest => {
-                Err(PullError::Refused(format!("number {sequence} of the case was used by another cover: a repeat")))
-            }
+            Some(digest) if *digest != opened.verified.digest => Err(PullError::Refused(format!(
+                "number {sequence} of the case was used by another cover: a repeat"
+            ))),
             _ if self.output.place(case, sequence).exists() => {
-                let unknown = PullError::output("the folder of this delivery is there without its delivery.json");
+                let unknown =
+                    PullError::output("the folder of this delivery is there without its delivery.json");
                 Err(unknown(io::ErrorKind::AlreadyExists.into()))
             }
             _ => Ok(()),
@@ -169,7 +170,8 @@ impl Run<'_> {
         outcome.seconds.open = start.elapsed().as_secs_f64();
         let start = Instant::now();
         let instances: usize = manifest.series.iter().map(|series| series.instances.len()).sum();
-        let record = Record::new(&opened.verified, u32::try_from(instances).unwrap_or(u32::MAX), (self.now)());
+        let record =
+            Record::new(&opened.verified, u32::try_from(instances).unwrap_or(u32::MAX), (self.now)());
         let folder = place::place(self.output, &record, &manifest, &mut pieces, self.progress)?;
         outcome.state = State::Pulled;
         outcome.placed(&record, folder);
@@ -190,7 +192,8 @@ impl Run<'_> {
 fn gap_note(known: &Known, case: CaseId, sequence: u32) -> Option<String> {
     let gaps: Vec<String> = known.gaps(case, sequence).iter().map(u32::to_string).collect();
     let verb = if gaps.len() == 1 { "is" } else { "are" };
-    (!gaps.is_empty()).then(|| format!("supplement {sequence} of the case is here, {} {verb} not", gaps.join(", ")))
+    (!gaps.is_empty())
+        .then(|| format!("supplement {sequence} of the case is here, {} {verb} not", gaps.join(", ")))
 }
 
 /// What must be said aloud where it is not proved that these are all images (DESIGN 6).
@@ -199,7 +202,9 @@ fn completeness_note(record: &Record) -> Option<String> {
     match record.completeness {
         Completeness::Proved { instances } if instances == here => None,
         Completeness::NotProved { instances } if instances == here => Some("completeness not proved".into()),
-        Completeness::Partial { instances, listed } if instances == here => Some(format!("{here} of {listed} instances")),
+        Completeness::Partial { instances, listed } if instances == here => {
+            Some(format!("{here} of {listed} instances"))
+        }
         Completeness::Proved { instances }
         | Completeness::NotProved { instances }
         | Completeness::Partial { instances, .. } => {

@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn missing_pieces_are_named() {
-        let words = |missing: &[u32], pieces| PullError::Incomplete { missing: missing.to_vec(), pieces }.to_string();
+        let words =
+            |missing: &[u32], pieces| PullError::Incomplete { missing: missing.to_vec(), pieces }.to_string();
         assert_eq!(words(&[3], 7), "piece 3 of 7 has not arrived yet");
         assert_eq!(words(&[3, 5], 7), "pieces 3, 5 of 7 have not arrived yet");
         assert_eq!(words(&[2, 3, 4, 5, 6, 7], 7), "6 of 7 pieces have not arrived yet, the first is 2");

@@ -50,17 +50,28 @@ impl Record {
     pub(crate) fn new(verified: &VerifiedCover, instances: u32, received: i64) -> Self {
         let Cover { delivery, case, sequence, completeness, sealed_at, ref site, .. } = verified.cover;
         let (signer, cover) = (verified.signer, verified.digest);
-        Self { delivery, case, sequence, site: site.clone(), signer, cover, completeness, instances, sealed_at, received }
+        Self {
+            delivery,
+            case,
+            sequence,
+            site: site.clone(),
+            signer,
+            cover,
+            completeness,
+            instances,
+            sealed_at,
+            received,
+        }
     }
 }
 
 /// What earlier runs did.
 #[derive(Debug, Default)]
-pub struct Known {
+pub(crate) struct Known {
     /// Deliveries whose folder is in its final place.
-    pub placed: BTreeMap<DeliveryId, Record>,
+    pub(crate) placed: BTreeMap<DeliveryId, Record>,
     /// Cover digest of every sequence number ever placed, also where the folder has been deleted since.
-    pub seen: BTreeMap<(CaseId, u32), Digest>,
+    pub(crate) seen: BTreeMap<(CaseId, u32), Digest>,
 }
 
 impl Known {
@@ -72,7 +83,10 @@ impl Known {
 
     /// Sequence numbers below `sequence` that are not here, though a higher one is.
     pub(crate) fn gaps(&self, case: CaseId, sequence: u32) -> Vec<u32> {
-        (1..sequence).filter(|number| !self.seen.contains_key(&(case, *number))).take(GAPS_SHOWN_MAX).collect()
+        (1..sequence)
+            .filter(|number| !self.seen.contains_key(&(case, *number)))
+            .take(GAPS_SHOWN_MAX)
+            .collect()
     }
 }
 
@@ -81,7 +95,7 @@ const GAPS_SHOWN_MAX: usize = 10;
 
 /// The output folder, locked for this run.
 #[derive(Debug)]
-pub struct Output {
+pub(crate) struct Output {
     root: PathBuf,
     _lock: File,
 }
@@ -91,14 +105,14 @@ impl Output {
     ///
     /// # Errors
     /// [`PullError::Output`].
-    pub fn lock(root: &Path) -> Result<Self, PullError> {
+    pub(crate) fn lock(root: &Path) -> Result<Self, PullError> {
         let output = prepare(root).and_then(|()| lock_file(&root.join(".lock")));
         let lock = output.map_err(PullError::output("cannot use the output folder"))?;
         Ok(Self { root: root.to_owned(), _lock: lock })
     }
 
     /// Final folder of a delivery.
-    pub fn place(&self, case: CaseId, sequence: u32) -> PathBuf {
+    pub(crate) fn place(&self, case: CaseId, sequence: u32) -> PathBuf {
         self.case(case).join(format!("{sequence:04}"))
     }
 
@@ -108,7 +122,7 @@ impl Output {
     }
 
     /// Folder for what has arrived of a delivery so far.
-    pub fn incoming(&self, delivery: DeliveryId) -> PathBuf {
+    pub(crate) fn incoming(&self, delivery: DeliveryId) -> PathBuf {
         self.root.join(".incoming").join(delivery.to_string())
     }
 
@@ -116,7 +130,7 @@ impl Output {
     ///
     /// # Errors
     /// Any I/O error. A folder without a readable `delivery.json` is passed over and logged.
-    pub fn known(&self) -> io::Result<Known> {
+    pub(crate) fn known(&self) -> io::Result<Known> {
         let mut known = Known::default();
         for case in ids_in(&self.root, CaseId::parse)? {
             self.add_placed(case, &mut known)?;
@@ -141,7 +155,7 @@ impl Output {
     }
 
     /// Whether the receipt of a delivery was sent.
-    pub fn receipt_sent(&self, delivery: DeliveryId) -> bool {
+    pub(crate) fn receipt_sent(&self, delivery: DeliveryId) -> bool {
         self.marker(delivery).exists()
     }
 
@@ -149,7 +163,7 @@ impl Output {
     ///
     /// # Errors
     /// Any I/O error.
-    pub fn remember_receipt(&self, record: &Record) -> io::Result<()> {
+    pub(crate) fn remember_receipt(&self, record: &Record) -> io::Result<()> {
         let marker = self.marker(record.delivery);
         marker.parent().map_or(Ok(()), durable::create_folder)?;
         durable::write_file(&marker, &to_json(record)?)
@@ -159,7 +173,7 @@ impl Output {
     ///
     /// # Errors
     /// Any I/O error.
-    pub fn sweep(&self, keep: impl Fn(DeliveryId) -> bool) -> io::Result<()> {
+    pub(crate) fn sweep(&self, keep: impl Fn(DeliveryId) -> bool) -> io::Result<()> {
         ids_in(&self.root.join(".incoming"), DeliveryId::parse)?
             .into_iter()
             .filter(|delivery| !keep(*delivery))

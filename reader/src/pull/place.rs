@@ -26,11 +26,19 @@ pub(crate) fn place(
     segments: &mut dyn SegmentSource,
     progress: &Progress,
 ) -> Result<PathBuf, PullError> {
-    let folder = output.incoming(record.delivery).join("unpacked");
+    let incoming = output.incoming(record.delivery);
+    let folder = incoming.join("unpacked");
     empty(&folder).map_err(PullError::output("cannot make a folder to unpack into"))?;
-    write_instances(&folder, manifest, segments, progress)?;
-    let placed = finish(&folder, output, record);
-    placed.map_err(PullError::output("cannot put the delivery into its place"))
+    let written = write_instances(&folder, manifest, segments, progress);
+    if written.is_err() {
+        // Nothing readable of a refused delivery stays behind; what cannot be removed now, the next try empties.
+        let _ = fs::remove_dir_all(&folder);
+    }
+    written?;
+    let place = finish(&folder, output, record)
+        .map_err(PullError::output("cannot put the delivery into its place"))?;
+    fs::remove_dir_all(incoming).map_err(PullError::output("cannot remove the pieces"))?;
+    Ok(place)
 }
 
 fn empty(folder: &Path) -> io::Result<()> {
@@ -74,7 +82,12 @@ struct InstanceWriter<'a> {
 }
 
 impl InstanceWriter<'_> {
-    fn begin(&mut self, series: &Series, series_index: u32, instance_index: u32) -> io::Result<Box<dyn Write>> {
+    fn begin(
+        &mut self,
+        series: &Series,
+        series_index: u32,
+        instance_index: u32,
+    ) -> io::Result<Box<dyn Write>> {
         self.end()?;
         let number = usize::try_from(instance_index).map_err(io::Error::other)?;
         let instance = series.instances.get(number).ok_or(io::ErrorKind::InvalidData)?;
@@ -135,7 +148,9 @@ pub(crate) fn notes(manifest: &Manifest) -> Vec<String> {
         notes.push(format!("{opaque} without SOP class or instance UID, written as .bin"));
     }
     if conflicts > 0 {
-        notes.push(format!("{conflicts} with the SOP Instance UID of another and other content, written as -conflict"));
+        notes.push(format!(
+            "{conflicts} with the SOP Instance UID of another and other content, written as -conflict"
+        ));
     }
     notes
 }

@@ -12,7 +12,8 @@ pub struct Progress {
 impl Progress {
     /// A bar on standard error where that is a terminal.
     pub fn on_terminal() -> Self {
-        let bar = if std::io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
+        let bar =
+            if std::io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
         Self { bar }
     }
 
@@ -38,7 +39,9 @@ impl Progress {
 
     fn begin(&self, template: &str, length: u64) {
         // The templates above are constant: one that did not parse would leave the plain bar.
-        self.bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
         self.bar.reset();
         self.bar.set_length(length);
     }

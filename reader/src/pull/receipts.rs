@@ -44,7 +44,9 @@ impl Receipts<'_> {
             let message = self.message(record, &receipt)?;
             session.append(self.config.receipt_folder(), &message).await?;
         }
-        self.output.remember_receipt(record).map_err(PullError::output("cannot remember that the receipt was sent"))
+        self.output
+            .remember_receipt(record)
+            .map_err(PullError::output("cannot remember that the receipt was sent"))
     }
 
     fn receipt(&self, record: &Record) -> Receipt {
@@ -68,7 +70,12 @@ impl Receipts<'_> {
         Ok(false)
     }
 
-    async fn is_ours(&self, session: &mut Session, found: &Found, receipt: &Receipt) -> Result<bool, PullError> {
+    async fn is_ours(
+        &self,
+        session: &mut Session,
+        found: &Found,
+        receipt: &Receipt,
+    ) -> Result<bool, PullError> {
         let mut der = Vec::new();
         match session.fetch(found, &mut der, DER_BYTES_MAX).await {
             Err(error) if is_of_message(&error) => return Ok(false),
@@ -81,7 +88,8 @@ impl Receipts<'_> {
 
     fn message(&self, record: &Record, receipt: &Receipt) -> Result<Vec<u8>, PullError> {
         let der = sign_receipt(receipt, &self.keys.doctor)?;
-        let malformed = || PullError::output("the site name in delivery.json")(io::ErrorKind::InvalidData.into());
+        let malformed =
+            || PullError::output("the site name in delivery.json")(io::ErrorKind::InvalidData.into());
         let site = Site::parse(&record.site).ok_or_else(malformed)?;
         let id = MessageId::receipt(record.delivery, receipt.kind, &receipt.recipient, &site);
         let message = Message::new(id, &self.address, (self.now)(), der.len() as u64)

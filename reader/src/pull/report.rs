@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn a_pulled_delivery_is_one_line() {
-        let line = "delivery abababababababababababababababab: 240 instances, 12.3 MB, 2.0 s, in scans/ca/0001";
+        let line =
+            "delivery abababababababababababababababab: 240 instances, 12.3 MB, 2.0 s, in scans/ca/0001";
         assert_eq!(lines(&[pulled()]), [line]);
         assert_eq!(exit(&[pulled()]), Exit::Done);
     }

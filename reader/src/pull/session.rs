@@ -81,7 +81,11 @@ impl Session {
     }
 
     /// A folder that is not there, such as Junk on many servers, holds nothing; but one of the folders must be there.
-    async fn find(&mut self, needle: &str, wanted: impl Fn(&MessageId) -> bool) -> Result<Vec<Found>, MailboxError> {
+    async fn find(
+        &mut self,
+        needle: &str,
+        wanted: impl Fn(&MessageId) -> bool,
+    ) -> Result<Vec<Found>, MailboxError> {
         let (mut all, mut missing) = (Vec::new(), Vec::new());
         for folder in self.login.folders.clone() {
             let found = self.connect().await?.find(&folder, ImapUid(1), needle).await;
