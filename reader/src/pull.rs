@@ -129,8 +129,10 @@ impl Run<'_> {
         (outcome.bytes_mail, outcome.seconds.fetch) = (opened.bytes, opened.seconds);
         self.new_in_case(opened)?;
         outcome.notes.extend(fork_note(&self.known, cover));
+        tracing::info!(delivery = %cover.delivery, case = %cover.case, sequence = cover.sequence, "cover opened");
         let files = self.fetch(cover, outcome).await?;
         let record = self.unpack(opened, &files, outcome)?;
+        tracing::info!(delivery = %record.delivery, instances = record.instances, "in its place");
         self.known.add(record.clone());
         let start = Instant::now();
         let sent = self.receipts.send(&mut self.session, &record).await;

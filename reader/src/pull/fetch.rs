@@ -112,7 +112,8 @@ fn take_missing(queue: &mut VecDeque<Job>) -> Vec<u32> {
     missing
 }
 
-/// Two connections hide each other's waits for the server; more measured no faster and many servers count them.
+/// Two connections hide each other's waits for the server. No more, because many servers count them; one where a second is
+/// refused.
 async fn two_lanes(
     session: &mut Session,
     queue: VecDeque<Job>,
@@ -153,6 +154,7 @@ async fn fetch(session: &mut Session, job: &Job, progress: &Progress) -> Result<
             fetched => {
                 bytes += fetched?;
                 if part.keep(job).map_err(PullError::output("cannot keep a piece"))? {
+                    tracing::debug!(piece = job.number, bytes, "fetched");
                     return Ok(Done { number: job.number, bytes, genuine: true });
                 }
             }

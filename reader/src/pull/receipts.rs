@@ -41,6 +41,7 @@ impl Receipts<'_> {
         if !self.is_in_mailbox(session, &receipt).await? {
             let message = self.message(record, &receipt)?;
             session.append(self.config.receipt_folder(), &message).await?;
+            tracing::info!(delivery = %record.delivery, "receipt sent");
         }
         self.output
             .remember_receipt(record)
