@@ -161,6 +161,6 @@ fn refused(host: &str, port: u16, error: io::Error) -> TlsError {
 }
 
 /// A foreign text cut to a bearable length, control characters escaped.
-fn bounded(text: &str) -> String {
+pub fn bounded(text: &str) -> String {
     text.chars().take(REASON_CHARS_MAX).flat_map(char::escape_debug).collect()
 }
