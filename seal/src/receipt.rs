@@ -23,7 +23,7 @@ pub struct Receipt {
 }
 
 /// What a receipt attests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptKind {
     /// Every instance of the delivery was verified and is durable at the reader.
@@ -36,5 +36,10 @@ impl ReceiptKind {
         match self {
             Self::Fetched => "fetched",
         }
+    }
+
+    /// The kind that has this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Fetched].into_iter().find(|kind| kind.word() == word)
     }
 }
