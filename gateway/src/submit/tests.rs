@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-mod delivery;
-mod server;
+pub(crate) mod delivery;
+pub(crate) mod server;
 
 use super::*;
 use delivery::{Memory, Sealed, Sender, impatient, patient, sealed};

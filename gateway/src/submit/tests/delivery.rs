@@ -56,7 +56,8 @@ impl Sealed {
     }
 }
 
-pub(super) fn party() -> (String, String) {
+/// Key and certificate as PEM.
+pub(crate) fn party() -> (String, String) {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
     let mut params = CertificateParams::default();
     (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2050, 1, 1));

@@ -173,8 +173,8 @@ impl Session {
     }
 }
 
-/// A private root, and a server for `localhost` under it.
-fn identity() -> (String, ServerConfig) {
+/// A private root as PEM, and a server for `localhost` under it.
+pub(crate) fn identity() -> (String, ServerConfig) {
     let ca_key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
