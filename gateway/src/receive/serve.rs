@@ -57,7 +57,7 @@ async fn serve_on<I: Intake, D: Disk>(
     loop {
         tokio::select! {
             biased;
-            _ = shutdown.wait_for(|stop| *stop) => break,
+            () = async { drop(shutdown.wait_for(|stop| *stop).await) } => break,
             Some(ended) = connections.join_next() => report_panic(ended),
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => admit(&service, &rooms, &mut connections, stream, peer),
