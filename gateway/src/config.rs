@@ -332,3 +332,40 @@ fn cover_seen_ms_default() -> u64 {
 fn poll_ms_default() -> u64 {
     1_000
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../deploy/gateway.sample.toml");
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Config::load(file.path())
+    }
+
+    #[test]
+    fn the_sample_loads_and_names_the_defaults() {
+        let config = load(SAMPLE).unwrap();
+        assert_eq!(config.doctors_of("DR_TANAKA"), ["tanaka"]);
+        assert_eq!(config.pacs_called("PACS").unwrap().own_ae_title, "SCANPOST");
+        assert_eq!(config.seal.piece_bytes_max, 6 << 20);
+        assert!(config.pacs_called("OTHER").is_none());
+    }
+
+    #[test]
+    fn misspelt_and_impossible_values_are_refused_by_name() {
+        for (from, to, named) in [
+            ("settle_ms", "setle_ms", "setle_ms"),
+            ("hospital.example", "hospital example", "site"),
+            ("[\"tanaka\"]", "[\"sato\"]", "destinations.DR_TANAKA"),
+            ("[\"tanaka\"]", "[]", "at least one doctor"),
+            ("DR_TANAKA", "DOCTOR_TANAKA_ON_CALL", "16 characters"),
+        ] {
+            let error = load(&SAMPLE.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(named), "{named} not in: {error}");
+        }
+    }
+}

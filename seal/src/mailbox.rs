@@ -16,7 +16,9 @@ pub use error::MailboxError;
 use crate::ids::DeliveryId;
 use crate::limits::FETCH_BYTES_MAX;
 use crate::mail::{Base64Decoder, MessageId, Part};
-use async_imap::imap_proto::{AttributeValue, MailboxDatum, MessageSection, Response, ResponseCode, SectionPath};
+use async_imap::imap_proto::{
+    AttributeValue, MailboxDatum, MessageSection, Response, ResponseCode, SectionPath,
+};
 use session::{Link, Reply};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -141,7 +143,12 @@ impl Mailbox {
     ///
     /// # Errors
     /// [`MailboxError`].
-    pub async fn find(&mut self, folder: &str, from: ImapUid, needle: &str) -> Result<Vec<Found>, MailboxError> {
+    pub async fn find(
+        &mut self,
+        folder: &str,
+        from: ImapUid,
+        needle: &str,
+    ) -> Result<Vec<Found>, MailboxError> {
         let state = self.open_folder(folder).await?;
         let uids = self.search(from, needle).await?;
         let mut found = Vec::new();
@@ -164,7 +171,9 @@ impl Mailbox {
         self.opened = None;
         let command = format!("EXAMINE {}", quoted(folder)?);
         let mut state = FolderState { uid_validity: 0, uid_next: 0 };
-        let reply = self.link.command("EXAMINE", &command, REPLY_BYTES_MAX, |response| note_state(response, &mut state));
+        let reply = self
+            .link
+            .command("EXAMINE", &command, REPLY_BYTES_MAX, |response| note_state(response, &mut state));
         match reply.await? {
             Reply::Ok => {}
             Reply::Unavailable => return Err(MailboxError::Refused { during: "EXAMINE" }),
@@ -358,7 +367,9 @@ fn body_part(response: &Response<'_>, wanted: ImapUid) -> Option<Vec<u8>> {
     let Response::Fetch(_, attributes) = response else { return None };
     let ours = attributes.iter().any(|value| matches!(value, AttributeValue::Uid(uid) if *uid == wanted.0));
     let data = attributes.iter().find_map(|value| match value {
-        AttributeValue::BodySection { section: Some(SectionPath::Part(numbers, None)), data, .. } if numbers == &[1] => {
+        AttributeValue::BodySection { section: Some(SectionPath::Part(numbers, None)), data, .. }
+            if numbers == &[1] =>
+        {
             // NIL stands for an offset beyond the end.
             Some(data.as_deref().unwrap_or_default().to_vec())
         }

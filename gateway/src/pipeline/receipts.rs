@@ -31,7 +31,7 @@ impl Pipeline {
             Kind::Fetched => {
                 tracing::warn!(stage = "pulled", delivery = %record.delivery, "a receipt names another cover and is ignored");
             }
-            Kind::Refused | Kind::Trouble => {}
+            Kind::Refused(_) | Kind::Trouble(_) => {}
         }
         Ok(())
     }

@@ -80,7 +80,8 @@ impl Link {
         let during = "APPEND";
         let mut session = self.session.take().ok_or(MailboxError::Lost { during })?;
         session.get_mut().left = LOGIN_BYTES_MAX;
-        let reply = timeout(self.wait, exchange(&mut session, during, command, Some(message), &mut |_| {})).await;
+        let reply =
+            timeout(self.wait, exchange(&mut session, during, command, Some(message), &mut |_| {})).await;
         let reply = reply.map_err(|_| MailboxError::Lost { during })??;
         self.session = Some(session);
         Ok(reply)
@@ -113,12 +114,16 @@ async fn exchange(
         let response = session.read_response().await.map_err(|error| io_error(&error, during))?;
         let response = response.ok_or(MailboxError::Lost { during })?;
         match response.parsed() {
-            Response::Done { tag: done, status, outcome } => return finished(&tag, done, status, outcome, during),
+            Response::Done { tag: done, status, outcome } => {
+                return finished(&tag, done, status, outcome, during);
+            }
             Response::Continue(_) => {
                 let text = literal.take().ok_or(MailboxError::Protocol { during })?;
                 session.run_command_untagged(text).await.map_err(|error| imap_error(&error, during))?;
             }
-            Response::Data { status: Status::Bye, .. } if during != "LOGOUT" => return Err(MailboxError::Lost { during }),
+            Response::Data { status: Status::Bye, .. } if during != "LOGOUT" => {
+                return Err(MailboxError::Lost { during });
+            }
             other => each(other),
         }
     }
@@ -164,7 +169,11 @@ fn imap_error(error: &ImapError, during: &'static str) -> MailboxError {
 
 fn io_error(error: &io::Error, during: &'static str) -> MailboxError {
     // The library reports unparsable replies as `Other`.
-    if error.kind() == io::ErrorKind::Other { MailboxError::Protocol { during } } else { MailboxError::Lost { during } }
+    if error.kind() == io::ErrorKind::Other {
+        MailboxError::Protocol { during }
+    } else {
+        MailboxError::Lost { during }
+    }
 }
 
 /// The TLS stream with the number of octets that the server may still send: the library would buffer 512 MiB.
@@ -180,7 +189,11 @@ impl fmt::Debug for Metered {
 }
 
 impl AsyncRead for Metered {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
         let came = buffer.filled().len().saturating_sub(before) as u64;
@@ -193,7 +206,11 @@ impl AsyncRead for Metered {
 }
 
 impl AsyncWrite for Metered {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

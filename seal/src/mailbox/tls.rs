@@ -96,8 +96,14 @@ impl Trust {
     ///
     /// # Errors
     /// [`TlsError`], all but `Roots`.
-    pub async fn connect(&self, host: &str, port: u16, wait: Duration) -> Result<TlsStream<TcpStream>, TlsError> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::HostName { host: host.to_owned() })?;
+    pub async fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        wait: Duration,
+    ) -> Result<TlsStream<TcpStream>, TlsError> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| TlsError::HostName { host: host.to_owned() })?;
         let stream = tokio::time::timeout(wait, self.handshake(host, port, name))
             .await
             .unwrap_or_else(|_| Err(unreachable(host, port, io::ErrorKind::TimedOut.into())))?;
@@ -161,6 +167,6 @@ fn refused(host: &str, port: u16, error: io::Error) -> TlsError {
 }
 
 /// A foreign text cut to a bearable length, control characters escaped.
-fn bounded(text: &str) -> String {
+pub fn bounded(text: &str) -> String {
     text.chars().take(REASON_CHARS_MAX).flat_map(char::escape_debug).collect()
 }
