@@ -12,7 +12,7 @@ mod submitter;
 mod transport;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use connection::Timeouts;
 pub use error::{Culprit, Persistence, Reply, Step, SubmitError};
