@@ -1,10 +1,25 @@
 //! The study bundle: all instances of a study as one ordered list of segments (`docs/spec-bundle.md`).
 
+mod file;
+mod headers;
+mod line;
+mod manifest;
+mod pack;
+mod plan;
+#[cfg(test)]
+mod tests;
+mod unpack;
+mod writer;
+
+pub use file::BundleFile;
+pub use manifest::{is_safe_name, read_manifest};
+pub use pack::pack;
+pub use unpack::{CreateInstance, unpack};
+
 use crate::Uid;
 use crate::dataset::ImageLayout;
 use serde::{Deserialize, Serialize};
-use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::io::{self, Read, Seek};
 
 /// Bundle format that this code writes and reads (SPEC 4).
 pub const FORMAT: u32 = 1;
@@ -164,23 +179,6 @@ pub enum PackError {
     },
 }
 
-/// Packs `sources` into a bundle file (SPEC 5). `progress` is told the number of source bytes coded so far.
-///
-/// Instances are grouped by study, series and transfer syntax, and ordered by Instance Number within. Memory is bounded whatever
-/// the number and size of instances.
-///
-/// # Errors
-/// [`PackError`].
-pub fn pack<W: Write>(
-    sources: &[Source<'_>],
-    out: &mut W,
-    options: Options,
-    progress: &mut dyn FnMut(u64),
-) -> Result<(Manifest, Summary), PackError> {
-    let _ = (sources, out, options, progress);
-    todo!()
-}
-
 /// Where the plain segments of a bundle come from: a bundle file, or pieces opened one segment at a time.
 pub trait SegmentSource {
     /// Gives segment `number` (0 = manifest), checked for integrity.
@@ -188,34 +186,6 @@ pub trait SegmentSource {
     /// # Errors
     /// Any I/O error; `InvalidData` where the segment is damaged.
     fn segment(&mut self, number: u32) -> io::Result<Vec<u8>>;
-}
-
-/// A bundle file opened for reading (SPEC 5).
-pub struct BundleFile {
-    _todo: (),
-}
-
-impl BundleFile {
-    /// Opens a bundle file and checks its frame and table.
-    ///
-    /// # Errors
-    /// I/O errors; `InvalidData` for anything that is not a bundle.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let _ = path;
-        todo!()
-    }
-
-    /// Coded length of every segment in order, the manifest first.
-    pub fn segment_lengths(&self) -> &[u32] {
-        todo!()
-    }
-}
-
-impl SegmentSource for BundleFile {
-    fn segment(&mut self, number: u32) -> io::Result<Vec<u8>> {
-        let _ = number;
-        todo!()
-    }
 }
 
 /// Why a bundle could not be unpacked.
@@ -238,25 +208,9 @@ pub enum UnpackError {
     },
 }
 
-/// Reads and checks the manifest: limits, and that its numbers agree with each other.
-///
-/// # Errors
-/// [`UnpackError`].
-pub fn read_manifest(segments: &mut dyn SegmentSource) -> Result<Manifest, UnpackError> {
-    let _ = segments;
-    todo!()
-}
-
-/// Unpacks every instance in the order of the manifest. `create` opens the place for an instance (series index, instance index);
-/// each one's SHA-256 is compared with the manifest before the next begins.
-///
-/// # Errors
-/// [`UnpackError`]; what was written until then is the caller's to throw away.
-pub fn unpack(
-    manifest: &Manifest,
-    segments: &mut dyn SegmentSource,
-    create: &mut dyn FnMut(&Series, u32, u32) -> io::Result<Box<dyn Write>>,
-) -> Result<(), UnpackError> {
-    let _ = (manifest, segments, create);
-    todo!()
+impl UnpackError {
+    /// A damaged bundle, for this reason.
+    pub(crate) fn damaged(reason: impl Into<String>) -> Self {
+        Self::Damaged { reason: reason.into() }
+    }
 }

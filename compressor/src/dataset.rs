@@ -1,8 +1,24 @@
 //! A linear scan of a data set: where its parts lie, without trusting a single length (PS3.5 7, A).
 
+mod cursor;
+mod element;
+mod file;
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
+mod values;
+mod walk;
+
+pub use file::{FilePart, locate};
+
 use crate::Uid;
+use crate::limits::INFLATED_BYTES_MAX;
+use cursor::{Cursor, Inflated, Seekable};
+use element::Syntax;
 use std::io::{self, Read, Seek};
 use std::ops::Range;
+use walk::Walk;
 
 /// How the elements of a data set are encoded (PS3.5 7.1, Annex A).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +124,31 @@ pub enum ScanError {
 ///
 /// # Errors
 /// [`ScanError`]; a damaged data set still can be carried whole.
-pub fn outline<R: Read + Seek>(source: &mut R, source_bytes: u64, encoding: Encoding) -> Result<Outline, ScanError> {
-    let _ = (source, source_bytes, encoding);
-    todo!()
+pub fn outline<R: Read + Seek>(
+    source: &mut R,
+    source_bytes: u64,
+    encoding: Encoding,
+) -> Result<Outline, ScanError> {
+    source.rewind()?;
+    outline_here(source, source_bytes, encoding)
+}
+
+/// As [`outline`], for a data set that starts where `source` stands and has `bytes` bytes; offsets count from there.
+///
+/// # Errors
+/// [`ScanError`].
+pub fn outline_here<R: Read + Seek>(
+    source: &mut R,
+    bytes: u64,
+    encoding: Encoding,
+) -> Result<Outline, ScanError> {
+    let syntax = Syntax {
+        explicit: encoding != Encoding::ImplicitLittle,
+        big_endian: encoding == Encoding::ExplicitBig,
+    };
+    if encoding == Encoding::Deflated {
+        let inflated = Inflated::new(source.take(bytes), INFLATED_BYTES_MAX);
+        return Walk::new(Cursor::new(inflated, INFLATED_BYTES_MAX), syntax).identify();
+    }
+    Walk::new(Cursor::new(Seekable::new(source), bytes), syntax).outline()
 }

@@ -16,3 +16,21 @@ pub const CHUNK_BYTES_MAX: usize = 1 << 20;
 pub const MANIFEST_BYTES_MAX: usize = 64 << 20;
 /// Instances of one bundle.
 pub const INSTANCES_MAX: usize = 100_000;
+/// Bytes that a scan inflates of a deflated data set: it wants the groups up to 0028 alone, which are at its start.
+pub const INFLATED_BYTES_MAX: u64 = 64 << 20;
+/// Elements of the meta group of a file; PS3.10 7.1 knows about fifteen.
+pub const META_ELEMENTS_MAX: usize = 64;
+/// Smallest top-level value that is taken as the bulk value where there are no pixels (SPEC 1.2).
+pub const BULK_BYTES_MIN: u64 = 64 << 10;
+/// Source bytes that cannot be scanned are header bytes below this length (SPEC 1.2).
+pub const UNSCANNED_BYTES_MIN: u64 = 1 << 20;
+/// Samples of one pixel that the pixel coder takes: grey, RGB or YBR, and one more (PS3.3 C.7.6.3.1.1).
+pub const SAMPLES_PER_PIXEL_MAX: u16 = 4;
+/// Raw bytes in the hands of the workers at one time while packing: each waits for at most a few slabs.
+pub const IN_FLIGHT_BYTES_MAX: usize = 16 << 20;
+/// Unpacked bytes that a bundle may have for each coded byte, beyond [`RATIO_FREE_BYTES`]: real studies reach 20.
+pub const RATIO_MAX: u64 = 1_000;
+/// Unpacked bytes that are never held against a bundle's ratio: a whole study of black frames is no attack.
+pub const RATIO_FREE_BYTES: u64 = 8 << 30;
+/// Length of a relative file name in a manifest; PATH_MAX of Linux.
+pub const NAME_BYTES_MAX: usize = 4096;

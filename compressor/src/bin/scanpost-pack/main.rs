@@ -1,0 +1,73 @@
+//! `scanpost-pack`: DICOM files into a bundle and back, byte for byte.
+
+mod decode;
+mod encode;
+mod info;
+mod inputs;
+mod meta;
+mod report;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Packs DICOM files into one bundle, and gives them back byte for byte.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Pack files into a bundle. What is not DICOM is carried whole.
+    Encode(EncodeArguments),
+    /// Write the files of a bundle into a folder.
+    Decode {
+        /// Bundle to read.
+        input: PathBuf,
+        /// Folder to write to; made where it is not there. No file in it is replaced.
+        output: PathBuf,
+        /// Worker threads; decoding uses one so far.
+        #[arg(long, value_name = "N")]
+        threads: Option<usize>,
+        /// Report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what is in a bundle.
+    Info {
+        /// Bundle to read.
+        input: PathBuf,
+        /// Report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Arguments of `encode`.
+#[derive(clap::Args)]
+struct EncodeArguments {
+    /// Folders, which are searched to the bottom, or files.
+    #[arg(required = true, num_args = 1.., value_name = "IN")]
+    inputs: Vec<PathBuf>,
+    /// Bundle to write.
+    output: PathBuf,
+    /// Largest absolute error allowed, in stored values: 0 (lossless). "auto" and other numbers belong to a codec to come.
+    #[arg(long, default_value = "0", value_name = "auto|0|N")]
+    near: String,
+    /// Worker threads; as many as processors where not given. The bundle does not depend on it.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Encode(arguments) => encode::run(&arguments),
+        Command::Decode { input, output, json, .. } => decode::run(&input, &output, json),
+        Command::Info { input, json } => info::run(&input, json),
+    }
+}

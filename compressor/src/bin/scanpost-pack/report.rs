@@ -1,0 +1,123 @@
+//! What `scanpost-pack` says of a bundle, as JSON or as a table (DESIGN 8).
+
+use compressor::bundle::{Manifest, SegmentKind, Series, Summary};
+use serde::Serialize;
+
+/// A bundle in numbers.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    series: Vec<SeriesReport>,
+    #[serde(flatten)]
+    summary: Summary,
+    /// File bytes / bundle bytes.
+    ratio_files: f64,
+    /// Pixel bytes / coded pixel bytes.
+    ratio_pixels: Option<f64>,
+    seconds: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct SeriesReport {
+    modality: Option<String>,
+    instances: usize,
+    file_bytes: u64,
+    pixel_bytes: u64,
+    coded_pixel_bytes: u64,
+    header_bytes: u64,
+    coded_header_bytes: u64,
+    /// Bulk values that are not coded as pixels.
+    opaque_bytes: u64,
+    coded_opaque_bytes: u64,
+    near: u32,
+    max_error: u32,
+    /// Root of the mean squared error; lossless so far.
+    rmse: f64,
+    /// Noise; not measured so far.
+    sigma: Option<f64>,
+    seconds: Option<f64>,
+}
+
+impl Report {
+    pub(crate) fn of(manifest: &Manifest, summary: Summary) -> Self {
+        let series = (0..).zip(&manifest.series).map(|(number, s)| SeriesReport::of(manifest, number, s));
+        Self {
+            series: series.collect(),
+            ratio_files: ratio(summary.source_bytes, summary.bundle_bytes).unwrap_or(1.0),
+            ratio_pixels: ratio(summary.pixel_bytes, summary.coded_pixel_bytes),
+            summary,
+            seconds: None,
+        }
+    }
+
+    pub(crate) fn set_seconds(&mut self, by_series: &[f64], all: f64) {
+        for (series, seconds) in self.series.iter_mut().zip(by_series) {
+            series.seconds = Some(*seconds);
+        }
+        self.seconds = Some(all);
+    }
+}
+
+impl SeriesReport {
+    fn of(manifest: &Manifest, number: u32, series: &Series) -> Self {
+        let segments = |kind| manifest.segments.iter().filter(move |s| s.series == number && s.kind == kind);
+        let coded = |kind| segments(kind).map(|s| s.coded_bytes).sum();
+        let raw = |kind| segments(kind).map(|s| s.raw_bytes).sum();
+        Self {
+            modality: series.modality.clone(),
+            instances: series.instances.len(),
+            file_bytes: file_bytes(series),
+            pixel_bytes: raw(SegmentKind::Pixels),
+            coded_pixel_bytes: coded(SegmentKind::Pixels),
+            header_bytes: raw(SegmentKind::Headers),
+            coded_header_bytes: coded(SegmentKind::Headers),
+            opaque_bytes: raw(SegmentKind::Opaque),
+            coded_opaque_bytes: coded(SegmentKind::Opaque),
+            near: series.near,
+            max_error: series.max_error,
+            rmse: 0.0,
+            sigma: None,
+            seconds: None,
+        }
+    }
+}
+
+/// Source bytes of a series.
+pub(crate) fn file_bytes(series: &Series) -> u64 {
+    series.instances.iter().map(|i| i.head_bytes + i.bulk_bytes + i.tail_bytes).sum()
+}
+
+fn ratio(raw: u64, coded: u64) -> Option<f64> {
+    (coded > 0).then(|| raw as f64 / coded as f64)
+}
+
+/// Prints a report.
+pub(crate) fn print(report: &Report, json: bool) -> anyhow::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+        return Ok(());
+    }
+    println!("modality  instances   file bytes  pixel bytes     → coded header bytes     → coded");
+    for series in &report.series {
+        let modality = series.modality.as_deref().unwrap_or("-");
+        println!(
+            "{modality:<8} {:>10} {:>12} {:>12} {:>11} {:>12} {:>11}",
+            series.instances,
+            series.file_bytes,
+            series.pixel_bytes + series.opaque_bytes,
+            series.coded_pixel_bytes + series.coded_opaque_bytes,
+            series.header_bytes,
+            series.coded_header_bytes,
+        );
+    }
+    let summary = &report.summary;
+    println!("{} instances, {} bytes → {}", summary.instances, summary.source_bytes, summary.bundle_bytes);
+    print!("{:.2} : 1 on files", report.ratio_files);
+    if let Some(ratio) = report.ratio_pixels {
+        print!(", {ratio:.2} : 1 on pixels");
+    }
+    println!(", lossless");
+    if let Some(seconds) = report.seconds {
+        println!("{seconds:.2} s");
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! The manifest on its way in and out, and every check that its numbers agree (SPEC 4).
+
+use super::plan::image_bytes;
+use super::{
+    FORMAT, Instance, Manifest, PackError, Segment, SegmentKind, SegmentSource, Series, Summary, UnpackError,
+};
+use crate::limits::{
+    CHUNK_BYTES_MAX, INSTANCES_MAX, MANIFEST_BYTES_MAX, NAME_BYTES_MAX, RATIO_FREE_BYTES, RATIO_MAX,
+    SEGMENT_BYTES_MAX, SEGMENTS_MAX,
+};
+use crate::pixels;
+use std::io::{self, Read, Write};
+
+/// Enough for repeated names, and quick.
+const LEVEL: i32 = 12;
+/// Window of the manifest's frame: 2 MiB.
+const WINDOW_LOG: u32 = 21;
+/// Characters of a SHA-256 in hex.
+const SHA256_HEX_CHARACTERS: usize = 64;
+
+impl Manifest {
+    /// The sizes of the study, but for the bytes of the whole bundle, which a manifest cannot know.
+    pub fn summary(&self) -> Summary {
+        let coded = |kind| -> u64 {
+            self.segments.iter().filter(|segment| segment.kind == kind).map(|s| s.coded_bytes).sum()
+        };
+        let instances = || self.series.iter().flat_map(|series| &series.instances);
+        Summary {
+            instances: instances().count() as u64,
+            source_bytes: instances().map(|i| i.head_bytes + i.bulk_bytes + i.tail_bytes).sum(),
+            pixel_bytes: instances().filter(|i| i.image.is_some()).map(|i| i.bulk_bytes).sum(),
+            coded_pixel_bytes: coded(SegmentKind::Pixels),
+            header_bytes: instances().map(|i| i.head_bytes + i.tail_bytes).sum(),
+            coded_header_bytes: coded(SegmentKind::Headers),
+            bundle_bytes: 0,
+            max_error: self.series.iter().map(|series| series.max_error).max().unwrap_or_default(),
+        }
+    }
+}
+
+/// Codes the manifest, without holding its text.
+pub(super) fn encode(manifest: &Manifest) -> Result<Vec<u8>, PackError> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
+    encoder.window_log(WINDOW_LOG)?;
+    let mut counted = Counted { inner: encoder, bytes: 0 };
+    serde_json::to_writer(io::BufWriter::new(&mut counted), manifest).map_err(io::Error::from)?;
+    if counted.bytes > MANIFEST_BYTES_MAX {
+        return Err(PackError::TooLarge { what: "bytes of manifest", limit: MANIFEST_BYTES_MAX as u64 });
+    }
+    Ok(counted.inner.finish()?)
+}
+
+struct Counted<W> {
+    inner: W,
+    bytes: usize,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes += written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads and checks the manifest: limits, and that its numbers agree with each other.
+///
+/// # Errors
+/// [`UnpackError`].
+pub fn read_manifest(segments: &mut dyn SegmentSource) -> Result<Manifest, UnpackError> {
+    #[derive(serde::Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let text = decode(&segments.segment(0)?)?;
+    let damaged = |_| UnpackError::damaged("manifest is not what its format says");
+    let Format { format } = serde_json::from_slice(&text).map_err(damaged)?;
+    if format != FORMAT {
+        return Err(UnpackError::UnknownFormat { format });
+    }
+    let manifest = serde_json::from_slice(&text).map_err(damaged)?;
+    check(&manifest)?;
+    Ok(manifest)
+}
+
+fn decode(frame: &[u8]) -> Result<Vec<u8>, UnpackError> {
+    let mut text = Vec::new();
+    let mut decoder = zstd::stream::read::Decoder::new(frame)?;
+    decoder.window_log_max(WINDOW_LOG)?;
+    let read = decoder.take(MANIFEST_BYTES_MAX as u64 + 1).read_to_end(&mut text);
+    if read.is_err() || text.len() > MANIFEST_BYTES_MAX {
+        return Err(UnpackError::damaged("manifest does not unpack, or is too large"));
+    }
+    Ok(text)
+}
+
+/// Checks everything that unpacking relies on.
+pub(super) fn check(manifest: &Manifest) -> Result<(), UnpackError> {
+    let instances = manifest.series.iter().try_fold(0, |sum: usize, s| sum.checked_add(s.instances.len()));
+    require(instances.is_some_and(|count| count <= INSTANCES_MAX), "too many instances")?;
+    require(manifest.segments.len() < SEGMENTS_MAX as usize, "too many segments")?;
+    let mut segments = manifest.segments.as_slice();
+    for (number, series) in manifest.series.iter().enumerate() {
+        check_series(number, series, &mut segments)?;
+    }
+    require(segments.is_empty(), "segments that belong to no series")?;
+    check_ratio(manifest).map_err(|_| UnpackError::damaged("unpacks to more than its size can mean"))
+}
+
+/// Takes the segments of one series off `segments`.
+fn check_series(number: usize, series: &Series, segments: &mut &[Segment]) -> Result<(), UnpackError> {
+    let header_bytes = series.instances.iter().try_fold(0_u64, |sum, instance| {
+        sum.checked_add(instance.head_bytes)?.checked_add(instance.tail_bytes)
+    });
+    let headers = take_while(segments, |s| s.series as usize == number && s.kind == SegmentKind::Headers);
+    let fits =
+        |s: &Segment| s.raw_bytes <= CHUNK_BYTES_MAX as u64 && s.coded_bytes <= SEGMENT_BYTES_MAX as u64;
+    require(headers.iter().all(fits), "header segment too large")?;
+    require(is_sum(headers, header_bytes), "header segments are not the headers of their instances")?;
+    for (index, instance) in series.instances.iter().enumerate() {
+        let own = take_while(segments, |s| s.series as usize == number && s.instance as usize == index);
+        check_instance(instance, own)?;
+    }
+    Ok(())
+}
+
+fn check_instance(instance: &Instance, segments: &[Segment]) -> Result<(), UnpackError> {
+    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let digest = instance.sha256.len() == SHA256_HEX_CHARACTERS && instance.sha256.bytes().all(hex);
+    require(digest, "digest is not a SHA-256 in hex")?;
+    require(instance.name.as_deref().is_none_or(is_safe_name), "name leads outside the folder")?;
+    require(
+        is_sum(segments, Some(instance.bulk_bytes)),
+        "segments are not the bulk value of their instance",
+    )?;
+    require(segments.iter().all(|s| s.coded_bytes <= SEGMENT_BYTES_MAX as u64), "segment too large")?;
+    let Some(image) = &instance.image else {
+        let fits = |s: &Segment| s.kind == SegmentKind::Opaque && s.raw_bytes <= CHUNK_BYTES_MAX as u64;
+        return require(segments.iter().all(fits), "chunk too large, or of the wrong kind");
+    };
+    require(image_bytes(image) == Some(instance.bulk_bytes), "image is not as long as its layout")?;
+    let lengths = pixels::slab_lengths(image).into_iter().flatten().map(|length| length as u64);
+    let slabs = segments.iter().map(|s| if s.kind == SegmentKind::Pixels { s.raw_bytes } else { 0 });
+    require(lengths.eq(slabs), "slabs are not cut as their layout says")
+}
+
+/// Checks that a bundle does not unpack to absurdly more than it is. `Err` holds the limit passed.
+pub(super) fn check_ratio(manifest: &Manifest) -> Result<(), u64> {
+    let sum = |bytes: fn(&Segment) -> u64| {
+        manifest.segments.iter().fold(0_u64, |sum, segment| sum.saturating_add(bytes(segment)))
+    };
+    let limit = sum(|s| s.coded_bytes).saturating_mul(RATIO_MAX).saturating_add(RATIO_FREE_BYTES);
+    if sum(|s| s.raw_bytes) > limit { Err(limit) } else { Ok(()) }
+}
+
+/// Whether a name is a relative path of normal components that stays in its folder on every system.
+pub fn is_safe_name(name: &str) -> bool {
+    let normal = |component: &str| {
+        !matches!(component, "" | "." | "..")
+            && !component.contains('\\')
+            // A drive of Windows.
+            && component.as_bytes().get(1) != Some(&b':')
+            && !component.chars().any(char::is_control)
+    };
+    name.len() <= NAME_BYTES_MAX && name.split('/').all(normal)
+}
+
+/// Lower-case hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn take_while<'s>(segments: &mut &'s [Segment], belongs: impl Fn(&Segment) -> bool) -> &'s [Segment] {
+    let count = segments.iter().position(|segment| !belongs(segment)).unwrap_or(segments.len());
+    let (own, rest) = segments.split_at_checked(count).unwrap_or_default();
+    *segments = rest;
+    own
+}
+
+fn is_sum(segments: &[Segment], bytes: Option<u64>) -> bool {
+    let sum = segments.iter().try_fold(0_u64, |sum, segment| sum.checked_add(segment.raw_bytes));
+    sum.is_some() && sum == bytes
+}
+
+fn require(holds: bool, reason: &str) -> Result<(), UnpackError> {
+    if holds { Ok(()) } else { Err(UnpackError::damaged(reason)) }
+}

@@ -1,0 +1,136 @@
+//! What will be packed, known before the first byte is coded: series, order, and where each bulk value lies (SPEC 1.2).
+
+use super::{PackError, ReadSeek, Source};
+use crate::Uid;
+use crate::dataset::{self, Encoding, ImageLayout, Outline, ScanError};
+use crate::limits::{BULK_BYTES_MIN, INSTANCES_MAX, UNSCANNED_BYTES_MIN};
+use crate::pixels;
+use std::collections::HashMap;
+use std::io::{self, SeekFrom};
+
+/// Padding of an odd pixel value to even length (PS3.5 8.1.1) is left to the tail.
+const PIXEL_PADDING_MAX: u64 = 1;
+
+/// One series of the bundle to be.
+pub(super) struct PlannedSeries {
+    pub(super) study: Option<Uid>,
+    pub(super) series: Option<Uid>,
+    pub(super) modality: Option<String>,
+    pub(super) transfer_syntax: Uid,
+    pub(super) instances: Vec<PlannedInstance>,
+}
+
+impl PlannedSeries {
+    /// Bytes of the header stream.
+    pub(super) fn header_bytes(&self) -> u64 {
+        self.instances.iter().map(|instance| instance.split.head + instance.split.tail).sum()
+    }
+}
+
+/// One instance of the bundle to be.
+pub(super) struct PlannedInstance {
+    /// Index into the sources.
+    pub(super) source: usize,
+    pub(super) sop_class: Option<Uid>,
+    pub(super) sop_instance: Option<Uid>,
+    pub(super) split: Split,
+    number: Option<i32>,
+}
+
+/// Source bytes = head ++ bulk ++ tail.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Split {
+    pub(super) head: u64,
+    pub(super) bulk: u64,
+    pub(super) tail: u64,
+    /// Set where the bulk value is coded as pixels; `frames` then counts those that are there.
+    pub(super) image: Option<ImageLayout>,
+}
+
+/// Scans all sources and puts them into series.
+pub(super) fn plan(sources: &[Source<'_>]) -> Result<Vec<PlannedSeries>, PackError> {
+    if sources.len() > INSTANCES_MAX {
+        return Err(PackError::TooLarge { what: "instances", limit: INSTANCES_MAX as u64 });
+    }
+    let mut planned: Vec<PlannedSeries> = Vec::new();
+    let mut places = HashMap::new();
+    for (index, source) in sources.iter().enumerate() {
+        let outline = scan(source)?;
+        let instance = planned_instance(index, source, &outline);
+        let key = (outline.study.clone(), outline.series.clone(), source.transfer_syntax.clone());
+        let place = *places.entry(key).or_insert(planned.len());
+        match planned.get_mut(place) {
+            Some(series) => series.instances.push(instance),
+            None => planned.push(new_series(source, outline, instance)),
+        }
+    }
+    for series in &mut planned {
+        series
+            .instances
+            .sort_by_key(|instance| (instance.number.is_none(), instance.number, instance.source));
+    }
+    Ok(planned)
+}
+
+fn new_series(source: &Source<'_>, outline: Outline, first: PlannedInstance) -> PlannedSeries {
+    PlannedSeries {
+        study: outline.study,
+        series: outline.series,
+        modality: outline.modality,
+        transfer_syntax: source.transfer_syntax.clone(),
+        instances: vec![first],
+    }
+}
+
+/// The outline of a source; an empty one where it cannot be scanned: it is then carried whole.
+fn scan(source: &Source<'_>) -> io::Result<Outline> {
+    let mut data: Box<dyn ReadSeek> = (source.open)()?;
+    data.seek(SeekFrom::Start(source.prefix_bytes))?;
+    let bytes = source.bytes.saturating_sub(source.prefix_bytes);
+    match dataset::outline_here(&mut data, bytes, Encoding::of_transfer_syntax(&source.transfer_syntax)) {
+        Ok(outline) => Ok(outline),
+        Err(ScanError::Damaged { .. }) => Ok(Outline::default()),
+        Err(ScanError::Io(error)) => Err(error),
+    }
+}
+
+fn planned_instance(index: usize, source: &Source<'_>, outline: &Outline) -> PlannedInstance {
+    PlannedInstance {
+        source: index,
+        sop_class: outline.sop_class.clone(),
+        sop_instance: outline.sop_instance.clone(),
+        split: split(source, outline),
+        number: outline.instance_number,
+    }
+}
+
+/// Cuts the source bytes (SPEC 1.2).
+fn split(source: &Source<'_>, outline: &Outline) -> Split {
+    let Some(found) = &outline.bulk else { return split_unscanned(source, outline) };
+    let head = source.prefix_bytes + found.range.start;
+    let value = found.range.end - found.range.start;
+    let image = outline.image.filter(|_| found.native_pixels).and_then(|image| fitted(image, value));
+    let bulk = image.and_then(|image| image_bytes(&image)).unwrap_or(value);
+    Split { head, bulk, tail: source.bytes - head - bulk, image }
+}
+
+/// Deflated, damaged or not DICOM at all. An outline that is known and has no bulk value is small parts alone, which do
+/// best in the header stream.
+fn split_unscanned(source: &Source<'_>, outline: &Outline) -> Split {
+    let deflated = Encoding::of_transfer_syntax(&source.transfer_syntax) == Encoding::Deflated;
+    let scanned = !deflated && *outline != Outline::default();
+    let head = if scanned || source.bytes < UNSCANNED_BYTES_MIN { source.bytes } else { BULK_BYTES_MIN };
+    Split { head, bulk: source.bytes - head, tail: 0, image: None }
+}
+
+/// The layout with the number of frames that the value holds; `None` where it does not hold whole frames.
+fn fitted(image: ImageLayout, value_bytes: u64) -> Option<ImageLayout> {
+    let frame_bytes = pixels::frame_bytes(&image)?;
+    let frames = u32::try_from(value_bytes / frame_bytes).ok().filter(|frames| *frames > 0)?;
+    (value_bytes % frame_bytes <= PIXEL_PADDING_MAX).then_some(ImageLayout { frames, ..image })
+}
+
+/// Bytes of all frames.
+pub(super) fn image_bytes(image: &ImageLayout) -> Option<u64> {
+    pixels::frame_bytes(image)?.checked_mul(image.frames.into())
+}

@@ -1,0 +1,103 @@
+//! The frame of a bundle file (SPEC 5): segments as they come, then the manifest and the table.
+
+use super::line::Coded;
+use super::{FORMAT, Manifest, PackError, Segment, SegmentKind, Series, manifest};
+use crate::limits::{SEGMENT_BYTES_MAX, SEGMENTS_MAX};
+use sha2::{Digest, Sha256};
+use std::io::{self, Write};
+
+/// First bytes of a bundle file.
+pub(super) const MAGIC: &[u8; 8] = b"SCANPOST";
+/// Last bytes of a bundle file.
+pub(super) const MAGIC_END: &[u8; 8] = b"STUDYEND";
+/// Magic and format.
+pub(super) const HEAD_BYTES: u64 = 12;
+/// One entry of the table: offset, length, SHA-256.
+pub(super) const ENTRY_BYTES: usize = 44;
+/// Offset of the table, number of segments, magic.
+pub(super) const FOOT_BYTES: u64 = 20;
+
+/// Where a segment lies in the file.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) offset: u64,
+    pub(super) length: u32,
+    pub(super) sha256: [u8; 32],
+}
+
+struct Written {
+    segment: Segment,
+    entry: Entry,
+}
+
+/// A bundle file being written.
+pub(super) struct Writer<'w, W> {
+    out: &'w mut W,
+    offset: u64,
+    written: Vec<Written>,
+    raw_bytes: u64,
+    progress: &'w mut dyn FnMut(u64),
+}
+
+impl<'w, W: Write> Writer<'w, W> {
+    pub(super) fn new(out: &'w mut W, progress: &'w mut dyn FnMut(u64)) -> io::Result<Self> {
+        out.write_all(MAGIC)?;
+        out.write_all(&FORMAT.to_le_bytes())?;
+        Ok(Self { out, offset: HEAD_BYTES, written: Vec::new(), raw_bytes: 0, progress })
+    }
+
+    /// Writes one coded segment and tells the progress.
+    pub(super) fn write(&mut self, coded: Coded) -> Result<(), PackError> {
+        if self.written.len() + 1 >= SEGMENTS_MAX as usize {
+            return Err(PackError::TooLarge { what: "segments", limit: SEGMENTS_MAX.into() });
+        }
+        let entry = self.append(&coded.bytes)?;
+        self.raw_bytes += coded.raw_bytes;
+        (self.progress)(self.raw_bytes);
+        let segment = Segment {
+            kind: coded.place.kind,
+            series: coded.place.series,
+            instance: coded.place.instance,
+            raw_bytes: coded.raw_bytes,
+            coded_bytes: entry.length.into(),
+        };
+        self.written.push(Written { segment, entry });
+        Ok(())
+    }
+
+    /// Writes manifest, table and foot. Gives the manifest and the bytes of all segments.
+    pub(super) fn finish(mut self, series: Vec<Series>) -> Result<(Manifest, u64), PackError> {
+        // Headers come first in the priority order of a series (SPEC 2.1), but are known last.
+        self.written.sort_by_key(|w| (w.segment.series, w.segment.kind != SegmentKind::Headers));
+        let (segments, mut entries): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.written).into_iter().map(|w| (w.segment, w.entry)).unzip();
+        let manifest = Manifest { format: FORMAT, series, segments };
+        let first = self.append(&manifest::encode(&manifest)?)?;
+        entries.insert(0, first);
+        let segment_bytes = self.offset - HEAD_BYTES;
+        self.write_table(&entries)?;
+        Ok((manifest, segment_bytes))
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<Entry, PackError> {
+        let too_large = PackError::TooLarge { what: "bytes in a segment", limit: SEGMENT_BYTES_MAX as u64 };
+        let length = u32::try_from(bytes.len()).ok().filter(|length| *length as usize <= SEGMENT_BYTES_MAX);
+        let length = length.ok_or(too_large)?;
+        self.out.write_all(bytes)?;
+        let entry = Entry { offset: self.offset, length, sha256: Sha256::digest(bytes).into() };
+        self.offset += u64::from(length);
+        Ok(entry)
+    }
+
+    fn write_table(self, entries: &[Entry]) -> io::Result<()> {
+        for entry in entries {
+            self.out.write_all(&entry.offset.to_le_bytes())?;
+            self.out.write_all(&entry.length.to_le_bytes())?;
+            self.out.write_all(&entry.sha256)?;
+        }
+        self.out.write_all(&self.offset.to_le_bytes())?;
+        self.out.write_all(&(entries.len() as u32).to_le_bytes())?;
+        self.out.write_all(MAGIC_END)?;
+        self.out.flush()
+    }
+}

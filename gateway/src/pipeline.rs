@@ -1,0 +1,247 @@
+//! The whole run on one page: each delivery is driven from stage to stage by a task of its own, from wherever the
+//! journal says it stands, until it waits for its receipts or is a dead letter.
+
+mod receipts;
+mod trouble;
+
+use crate::assemble::{Collector, Decision, Listing, Silence, decide};
+use crate::clock::now_ms;
+use crate::config::Config;
+use crate::journal::{DeliveryInstance, DeliveryRow, Journal, State};
+use crate::notify::Notifier;
+use crate::seal::Sealer;
+use crate::spool::Spool;
+use crate::submit::{Submitter, retry};
+use crate::{compress, query, seal};
+use ::seal::ids::DeliveryId;
+use ::seal::native::{Certificate, SealedPieces};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, mpsc};
+use trouble::Trouble;
+
+/// Deliveries compressed or sealed at once: each holds about 100 MiB, and takes all cores it is given.
+const HEAVY_MAX: usize = 1;
+/// Pause before an earlier delivery of the case is looked at again.
+const EARLIER_POLL: Duration = Duration::from_millis(200);
+
+/// What the stages share.
+pub struct Pipeline {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Where everything stands.
+    pub journal: Journal,
+    /// Where files lie.
+    pub spool: Spool,
+    /// Which deliveries still grow.
+    pub collector: Arc<Collector>,
+    /// Seals.
+    pub sealer: Arc<Sealer>,
+    /// Submits.
+    pub submitter: Submitter,
+    /// Sends notices.
+    pub notifier: Notifier,
+    /// Certificate of each doctor, by name.
+    pub certificates: BTreeMap<String, Certificate>,
+    heavy: Semaphore,
+}
+
+/// Parts of a [`Pipeline`] that are made before it.
+pub struct Parts {
+    /// See [`Pipeline::config`].
+    pub config: Arc<Config>,
+    /// See [`Pipeline::journal`].
+    pub journal: Journal,
+    /// See [`Pipeline::spool`].
+    pub spool: Spool,
+    /// See [`Pipeline::collector`].
+    pub collector: Arc<Collector>,
+    /// See [`Pipeline::sealer`].
+    pub sealer: Sealer,
+    /// See [`Pipeline::submitter`].
+    pub submitter: Submitter,
+    /// See [`Pipeline::notifier`].
+    pub notifier: Notifier,
+    /// See [`Pipeline::certificates`].
+    pub certificates: BTreeMap<String, Certificate>,
+}
+
+impl Pipeline {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { config, journal, spool, collector, sealer, submitter, notifier, certificates } = parts;
+        let (sealer, heavy) = (Arc::new(sealer), Semaphore::new(HEAVY_MAX));
+        Arc::new(Self { config, journal, spool, collector, sealer, submitter, notifier, certificates, heavy })
+    }
+
+    /// Takes up every unfinished delivery, then each new one. Ends when nobody can begin one any more.
+    ///
+    /// # Errors
+    /// [`crate::journal::JournalError`] if the journal cannot be read at start.
+    pub async fn run(
+        self: Arc<Self>,
+        mut begun: mpsc::UnboundedReceiver<DeliveryId>,
+    ) -> Result<(), crate::journal::JournalError> {
+        for delivery in self.journal.unfinished().await? {
+            tokio::spawn(self.clone().drive(delivery));
+        }
+        while let Some(delivery) = begun.recv().await {
+            tokio::spawn(self.clone().drive(delivery));
+        }
+        Ok(())
+    }
+
+    /// Drives one delivery. A temporary failure is tried again, ever more slowly; a permanent one makes it a dead letter.
+    async fn drive(self: Arc<Self>, id: DeliveryId) {
+        loop {
+            let trouble = match self.step(id).await {
+                Ok(true) => continue,
+                Ok(false) => break,
+                Err(trouble) => trouble,
+            };
+            trouble.log(id);
+            let noted = self.journal.troubled(id, &trouble.text, trouble.permanent, now_ms()).await;
+            if trouble.permanent && noted.is_ok() {
+                break;
+            }
+            let attempts = self.journal.delivery(id).await.map_or(1, |delivery| delivery.attempts);
+            tokio::time::sleep(retry::delay(attempts, random())).await;
+        }
+        self.collector.forget(id);
+    }
+
+    /// One stage. True: go on at once; false: nothing left to do here.
+    async fn step(self: &Arc<Self>, id: DeliveryId) -> Result<bool, Trouble> {
+        let delivery = self.journal.delivery(id).await?;
+        match delivery.state {
+            State::Received => self.assemble(&delivery).await?,
+            State::Assembled => self.compress(&delivery).await?,
+            State::Compressed => self.seal(&delivery).await?,
+            State::Sealed => self.submit(&delivery).await?,
+            State::Submitted => self.notify(&delivery).await?,
+            State::Notified => {
+                self.finish_if_pulled(id).await?;
+                return Ok(false);
+            }
+            State::Pulled | State::Failed => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    async fn assemble(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        let silence =
+            Silence { settle_ms: self.config.dicom.settle_ms, silence_ms: self.config.dicom.silence_ms };
+        let instances = self.journal.instances(delivery.id).await?;
+        let held = u32::try_from(self.journal.held_count(delivery.case).await?).unwrap_or(u32::MAX);
+        match decide(self.collector.facts(delivery.id, held), silence) {
+            Decision::Wait { for_ms } => {
+                self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
+            }
+            Decision::Ask => {
+                let asked_at = Instant::now();
+                let listing = self.ask(delivery, &instances).await?;
+                self.collector.answered(delivery.id, asked_at, listing);
+            }
+            Decision::Deliver(completeness) => {
+                if self.journal.assembled(delivery.id, instances.len(), completeness, now_ms()).await? {
+                    self.collector.forget(delivery.id);
+                    tracing::info!(stage = "assemble", delivery = %delivery.id, instances = instances.len(), ?completeness, "assembled");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the sender for the instances of each series that it sent (PS3.4 C.6.2.1).
+    async fn ask(&self, delivery: &DeliveryRow, instances: &[DeliveryInstance]) -> Result<Listing, Trouble> {
+        let (Some(pacs), Some(study)) = (self.config.pacs_called(&delivery.calling), &delivery.study) else {
+            return Ok(Listing::NobodyToAsk);
+        };
+        let mut series: Vec<_> = instances.iter().filter_map(|instance| instance.series.clone()).collect();
+        series.sort_unstable();
+        series.dedup();
+        let (mut listed, mut missing) = (0, 0);
+        for series in series {
+            let held = self.journal.held(delivery.case, &series).await?;
+            match query::instances_of_series(pacs, study, &series, query::Timeouts::default()).await {
+                Ok(uids) => {
+                    listed += uids.len();
+                    missing += uids.iter().filter(|uid| !held.contains(uid)).count();
+                }
+                Err(error) => {
+                    tracing::warn!(stage = "assemble", delivery = %delivery.id, %error, "the PACS did not say what the series holds");
+                    return Ok(Listing::NoAnswer);
+                }
+            }
+        }
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Ok(Listing::Lists { listed: number(listed), missing: number(missing) })
+    }
+
+    async fn compress(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        let _one_at_a_time = self.heavy.acquire().await;
+        self.journal.began(delivery.id, "compress", now_ms()).await?;
+        let instances = self.journal.instances(delivery.id).await?;
+        let (spool, id, threads) = (self.spool.clone(), delivery.id, self.config.compress.threads);
+        let summary =
+            tokio::task::spawn_blocking(move || compress::compress(&spool, id, &instances, threads)).await??;
+        self.journal.compressed(delivery.id, &summary, now_ms()).await?;
+        tracing::info!(stage = "compress", delivery = %delivery.id, source_bytes = summary.source_bytes,
+            bundle_bytes = summary.bundle_bytes, max_error = summary.max_error, "compressed");
+        Ok(())
+    }
+
+    async fn seal(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        while self.journal.waits_for_earlier(delivery.case, delivery.sequence).await? {
+            tokio::time::sleep(EARLIER_POLL).await;
+        }
+        let _one_at_a_time = self.heavy.acquire().await;
+        self.journal.began(delivery.id, "seal", now_ms()).await?;
+        let previous = self.journal.previous_cover(delivery.case, delivery.sequence).await?;
+        let instances = self.journal.instances(delivery.id).await?;
+        let recipients = self.recipient_certificates(delivery.id).await?;
+        let (sealer, spool, row) = (self.sealer.clone(), self.spool.clone(), delivery.clone());
+        let sealed = tokio::task::spawn_blocking(move || {
+            seal::seal(&sealer, &spool, &row, &instances, &recipients, previous)
+        })
+        .await??;
+        let pieces = u32::try_from(sealed.piece_bytes().len()).unwrap_or(u32::MAX);
+        let mail_bytes = self.submitter.mail_bytes(&sealed);
+        self.journal.sealed(delivery.id, pieces, mail_bytes, sealed.cover_digest(), now_ms()).await?;
+        tracing::info!(stage = "seal", delivery = %delivery.id, pieces, mail_bytes, "sealed");
+        Ok(())
+    }
+
+    async fn recipient_certificates(&self, id: DeliveryId) -> Result<Vec<Certificate>, Trouble> {
+        let certificate = |doctor: &str| {
+            self.certificates.get(doctor).cloned().ok_or_else(|| Trouble::doctor_not_configured(doctor))
+        };
+        self.journal.recipients(id).await?.iter().map(|recipient| certificate(&recipient.doctor)).collect()
+    }
+
+    async fn submit(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        self.journal.began(delivery.id, "submit", now_ms()).await?;
+        let sealed = SealedPieces::reopen(&self.spool.sealed(delivery.id), delivery.id)?
+            .ok_or_else(Trouble::sealed_pieces_gone)?;
+        self.submitter.submit(&sealed, &self.config, &self.journal).await?;
+        self.journal.reached(delivery.id, State::Submitted, now_ms()).await?;
+        tracing::info!(stage = "submit", delivery = %delivery.id, "submitted");
+        Ok(())
+    }
+
+    async fn notify(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        self.journal.began(delivery.id, "notify", now_ms()).await?;
+        self.notifier.notify(delivery, &self.config, &self.journal).await?;
+        self.journal.reached(delivery.id, State::Notified, now_ms()).await?;
+        self.journal.began(delivery.id, "pulled", now_ms()).await?;
+        tracing::info!(stage = "notify", delivery = %delivery.id, "notified");
+        Ok(())
+    }
+}
+
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}

@@ -1,0 +1,151 @@
+//! Start-up: read keys, open journal and spool, start the listener, the inbound process and the pipeline.
+
+use crate::assemble::Collector;
+use crate::config::{self, Config, ConfigError};
+use crate::journal::{Journal, JournalError};
+use crate::notify::Notifier;
+use crate::pipeline::{Parts, Pipeline};
+use crate::seal::Sealer;
+use crate::spool::Spool;
+use crate::submit::Submitter;
+use crate::{pulled, receive};
+use ::seal::native::{Certificate, SealError, SiteKey};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+/// Records of the inbound process that may wait.
+const RECORDS_WAITING_MAX: usize = 64;
+
+/// Why the gateway could not start or had to stop: the operator must act.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A key or certificate.
+    #[error(transparent)]
+    Key(#[from] SealError),
+    /// A file or a socket.
+    #[error("{what}: {error}")]
+    Io {
+        /// Which one.
+        what: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// A secret that others may read.
+    #[error("{path} may be read by others: chmod 600 it", path = path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Runs the gateway until it is told to stop (SIGTERM, SIGINT). Whatever is under way goes on at the next start.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    let config = Arc::new(config);
+    let spool = Spool::open(&config.state).map_err(at(&config.state))?;
+    let journal = Journal::open(&spool.journal()).await?;
+    let swept = spool.sweep(&journal).await?;
+    let (begun_sender, begun) = mpsc::unbounded_channel();
+    let collector = Arc::new(Collector::new(config.clone(), journal.clone(), spool.clone(), begun_sender));
+    let pipeline = Pipeline::new(Parts {
+        sealer: sealer(&config)?,
+        submitter: Submitter::new(&config)?,
+        notifier: Notifier::new(&config)?,
+        certificates: certificates(&config)?,
+        collector: collector.clone(),
+        journal,
+        spool: spool.clone(),
+        config: config.clone(),
+    });
+    let listener = listen(&config).await?;
+    tracing::info!(stage = "receive", address = ?listener.local_addr().ok(), swept, "listening for DICOM");
+    let (records_sender, records) = mpsc::channel(RECORDS_WAITING_MAX);
+    let inbound = pulled::inbound_request(&config)?;
+    tokio::spawn(pulled::watch(inbound, records_sender));
+    tokio::spawn(pipeline.clone().take_records(records));
+    let running = tokio::spawn(pipeline.run(begun));
+    let (stop, stopped) = watch::channel(false);
+    let received = tokio::spawn(receive::serve(listener, config.dicom.clone(), spool.receive(), collector, stopped));
+    told_to_stop().await.map_err(at(Path::new("signals")))?;
+    let _ = stop.send(true);
+    let _ = received.await;
+    running.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn listen(config: &Config) -> Result<TcpListener, ServeError> {
+    let address = config.dicom.listen;
+    let named = |error| ServeError::Io { what: format!("listening on {address}"), error };
+    let listener = TcpListener::bind(address).await.map_err(named)?;
+    if let Some(path) = &config.dicom.port_file {
+        let port = listener.local_addr().map_err(named)?.port();
+        fs::write(path, port.to_string()).map_err(at(path))?;
+    }
+    Ok(listener)
+}
+
+fn sealer(config: &Config) -> Result<Sealer, ServeError> {
+    refuse_exposed(&config.seal.key)?;
+    let key = SiteKey::from_pem(&config::read(&config.seal.key)?, &config::read(&config.seal.certificate)?)?;
+    Ok(Sealer {
+        site: config.site.clone(),
+        key,
+        content_secret: content_secret(&config.state.join("content.key"))?,
+        piece_bytes_max: config.seal.piece_bytes_max,
+    })
+}
+
+fn certificates(config: &Config) -> Result<BTreeMap<String, Certificate>, ServeError> {
+    let certificate = |doctor: &config::Doctor| -> Result<_, ServeError> {
+        Ok(Certificate::from_pem(&config::read(&doctor.certificate)?)?)
+    };
+    config.doctors.iter().map(|(name, doctor)| Ok((name.clone(), certificate(doctor)?))).collect()
+}
+
+/// The secret that keys content digests; made at the first start.
+fn content_secret(path: &Path) -> Result<[u8; 32], ServeError> {
+    if let Ok(secret) = fs::read(path) {
+        let wrong = |_| ServeError::Io { what: path.display().to_string(), error: io::ErrorKind::InvalidData.into() };
+        return secret.try_into().map_err(wrong);
+    }
+    let mut secret = [0; 32];
+    aws_lc_rs::rand::fill(&mut secret).map_err(|_| at(path)(io::ErrorKind::Other.into()))?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(at(path))?;
+    file.write_all(&secret).and_then(|()| file.sync_all()).map_err(at(path))?;
+    Ok(secret)
+}
+
+fn refuse_exposed(path: &Path) -> Result<(), ServeError> {
+    let mode = fs::metadata(path).map_err(at(path))?.permissions().mode();
+    if mode & 0o077 == 0 { Ok(()) } else { Err(ServeError::Exposed { path: path.to_owned() }) }
+}
+
+async fn told_to_stop() -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => (),
+        _ = interrupt.recv() => (),
+    }
+    Ok(())
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> ServeError + '_ {
+    move |error| ServeError::Io { what: path.display().to_string(), error }
+}
