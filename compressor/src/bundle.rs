@@ -14,7 +14,7 @@ mod writer;
 pub use file::BundleFile;
 pub use manifest::{is_safe_name, read_manifest};
 pub use pack::pack;
-pub use unpack::unpack;
+pub use unpack::{CreateInstance, unpack};
 
 use crate::Uid;
 use crate::dataset::ImageLayout;

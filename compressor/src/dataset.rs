@@ -4,6 +4,8 @@ mod cursor;
 mod element;
 mod file;
 #[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
 mod tests;
 mod values;
 mod walk;

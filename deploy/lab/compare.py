@@ -74,7 +74,7 @@ def by_uid(folders: list[Path], result: Result) -> dict[str, list[Path]]:
 
 def differences(left: Dataset, right: Dataset) -> list[str]:
     """Tags that are not equal, with where they lie in sequences."""
-    same_order = left.is_little_endian == right.is_little_endian if hasattr(left, "is_little_endian") else True
+    same_order = left.original_encoding[1] == right.original_encoding[1]
     found: list[str] = []
     _compare_sets(left, right, "", same_order, found)
     return found

@@ -128,8 +128,11 @@ impl Run<'_> {
         (outcome.case, outcome.sequence) = (Some(cover.case), Some(cover.sequence));
         (outcome.bytes_mail, outcome.seconds.fetch) = (opened.bytes, opened.seconds);
         self.new_in_case(opened)?;
+        outcome.notes.extend(fork_note(&self.known, cover));
+        tracing::info!(delivery = %cover.delivery, case = %cover.case, sequence = cover.sequence, "cover opened");
         let files = self.fetch(cover, outcome).await?;
         let record = self.unpack(opened, &files, outcome)?;
+        tracing::info!(delivery = %record.delivery, instances = record.instances, "in its place");
         self.known.add(record.clone());
         let start = Instant::now();
         let sent = self.receipts.send(&mut self.session, &record).await;
@@ -196,20 +199,24 @@ fn gap_note(known: &Known, case: CaseId, sequence: u32) -> Option<String> {
         .then(|| format!("supplement {sequence} of the case is here, {} {verb} not", gaps.join(", ")))
 }
 
+/// Each cover names the one before it (SPEC 5.2): another one than that which came says that mails were exchanged or lost.
+fn fork_note(known: &Known, cover: &Cover) -> Option<String> {
+    let before = cover.sequence.checked_sub(1)?;
+    let here = known.seen.get(&(cover.case, before))?;
+    (cover.previous != Some(*here))
+        .then(|| format!("it does not follow number {before} of the case that is here"))
+}
+
 /// What must be said aloud where it is not proved that these are all images (DESIGN 6).
 fn completeness_note(record: &Record) -> Option<String> {
     let here = record.instances;
     match record.completeness {
-        Completeness::Proved { instances } if instances == here => None,
-        Completeness::NotProved { instances } if instances == here => Some("completeness not proved".into()),
-        Completeness::Partial { instances, listed } if instances == here => {
-            Some(format!("{here} of {listed} instances"))
+        sent if sent.instances() != here => {
+            Some(format!("the cover speaks of {} instances, {here} are here", sent.instances()))
         }
-        Completeness::Proved { instances }
-        | Completeness::NotProved { instances }
-        | Completeness::Partial { instances, .. } => {
-            Some(format!("the cover speaks of {instances} instances, {here} are here"))
-        }
+        Completeness::Proved { .. } => None,
+        Completeness::NotProved { .. } => Some("completeness not proved".into()),
+        Completeness::Partial { listed, .. } => Some(format!("{here} of {listed} instances")),
     }
 }
 

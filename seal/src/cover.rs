@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 /// Format that this code writes and reads.
 pub const FORMAT: u32 = 1;
 
-/// What the site signs (SPEC 5.2).
+/// What the site signs (SPEC 5.3).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cover {
     /// [`FORMAT`].
@@ -93,7 +93,7 @@ struct Format {
     format: u32,
 }
 
-/// Largest DER of a cover with so many pieces (SPEC 5.2).
+/// Largest DER of a cover with so many pieces (SPEC 5.3).
 pub fn cover_bytes_max(pieces: usize) -> usize {
     COVER_BYTES_BASE + COVER_BYTES_PER_PIECE * pieces.min(PIECES_MAX as usize)
 }
@@ -114,6 +114,7 @@ impl Cover {
     }
 
     /// The JSON to sign; wiped when dropped, because it holds the content key.
+    #[cfg(any(feature = "native", test))]
     pub(crate) fn to_json(&self) -> serde_json::Result<Zeroizing<Vec<u8>>> {
         // Room for the largest, so that growing leaves no copy behind.
         let mut json = Zeroizing::new(Vec::with_capacity(cover_bytes_max(self.pieces.len())));

@@ -1,1 +1,355 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+use super::*;
+use crate::dataset::Encoding;
+use crate::dataset::sample::Writer as Data;
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+use std::cell::RefCell;
+use std::io::{Cursor, Write};
+use std::rc::Rc;
+
+const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+const JPEG_LS: &str = "1.2.840.10008.1.2.4.80";
+const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
+
+/// A bundle's segments in memory, which a test may damage.
+struct Segments(Vec<Vec<u8>>);
+
+impl SegmentSource for Segments {
+    fn segment(&mut self, number: u32) -> io::Result<Vec<u8>> {
+        self.0.get(number as usize).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+/// An instance, and the transfer syntax that it is in.
+type Given = (Vec<u8>, &'static str);
+
+fn source(bytes: &[u8], transfer_syntax: &str) -> Source<'static> {
+    let shared = bytes.to_vec();
+    Source {
+        bytes: shared.len() as u64,
+        open: Box::new(move || Ok(Box::new(Cursor::new(shared.clone())) as Box<dyn ReadSeek>)),
+        prefix_bytes: 0,
+        transfer_syntax: Uid::parse(transfer_syntax).unwrap(),
+        sha256: Some(Sha256::digest(bytes).into()),
+        conflict: false,
+        name: None,
+    }
+}
+
+fn sources(given: &[Given]) -> Vec<Source<'static>> {
+    given.iter().map(|(bytes, syntax)| source(bytes, syntax)).collect()
+}
+
+fn packed(sources: &[Source<'_>], threads: usize) -> Result<(Manifest, Summary, Vec<u8>), PackError> {
+    let mut file = Vec::new();
+    let mut told = 0;
+    let (manifest, summary) = pack(sources, &mut file, Options { threads }, &mut |bytes| told = bytes)?;
+    assert_eq!(told, summary.source_bytes);
+    Ok((manifest, summary, file))
+}
+
+fn segments(file: &[u8]) -> (Manifest, Segments) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bundle");
+    std::fs::write(&path, file).unwrap();
+    let mut bundle = BundleFile::open(&path).unwrap();
+    let count = bundle.segment_lengths().len() as u32;
+    let segments: Vec<_> = (0..count).map(|number| bundle.segment(number).unwrap()).collect();
+    let lengths: Vec<_> = segments.iter().map(|segment| segment.len() as u32).collect();
+    assert_eq!(lengths, bundle.segment_lengths());
+    let manifest = read_manifest(&mut bundle).unwrap();
+    (manifest, Segments(segments))
+}
+
+#[derive(Clone, Default)]
+struct Sink(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn unpacked(manifest: &Manifest, segments: &mut Segments) -> Result<Vec<Vec<u8>>, UnpackError> {
+    let mut sinks: Vec<Sink> = Vec::new();
+    unpack(manifest, segments, &mut |_, _, _| {
+        sinks.push(Sink::default());
+        Ok(Box::new(sinks.last().unwrap().clone()))
+    })?;
+    Ok(sinks.into_iter().map(|sink| sink.0.take()).collect())
+}
+
+/// Packs, unpacks, and compares as sets: order is that of the bundle.
+fn assert_round_trip(given: &[Given]) -> (Manifest, Summary, Vec<u8>) {
+    let (manifest, summary, file) = packed(&sources(given), 2).unwrap();
+    let (read, mut segments) = segments(&file);
+    assert_eq!(read, manifest);
+    let mut back = unpacked(&read, &mut segments).unwrap();
+    let mut expected: Vec<_> = given.iter().map(|(bytes, _)| bytes.clone()).collect();
+    back.sort();
+    expected.sort();
+    assert!(back == expected, "bytes differ");
+    (manifest, summary, file)
+}
+
+fn image(columns: u16, rows: u16, frames: u32, samples: u16, bits: u16) -> ImageLayout {
+    ImageLayout {
+        rows,
+        columns,
+        frames,
+        samples_per_pixel: samples,
+        bits_allocated: bits,
+        bits_stored: bits,
+        signed: false,
+        planar: false,
+        big_endian: false,
+    }
+}
+
+/// Pixels that differ from slice to slice.
+fn pixels(bytes: usize, seed: usize) -> Vec<u8> {
+    (0..bytes).map(|byte| (byte / 90 + byte * seed % 7 + seed) as u8).collect()
+}
+
+fn slice(number: i32, layout: &ImageLayout, value: &[u8], encoding: Encoding) -> Vec<u8> {
+    let private: Vec<u8> = (0..3000).map(|byte| (byte * byte % 251) as u8).collect();
+    let data = Data::new(encoding).identity(number).element(0x0019_1010, "OB", &private).image(layout);
+    data.element(0x7FE0_0010, "OW", value).bytes
+}
+
+fn explicit(number: i32, layout: &ImageLayout, value: &[u8]) -> Given {
+    (slice(number, layout, value, Encoding::ExplicitLittle), EXPLICIT)
+}
+
+#[test]
+fn every_kind_of_instance_comes_back() {
+    let grey = image(33, 21, 1, 1, 16);
+    let planar = ImageLayout { planar: true, ..image(16, 16, 2, 3, 8) };
+    let big_endian = slice(7, &grey, &pixels(33 * 21 * 2, 7), Encoding::ExplicitBig);
+    let implicit = slice(8, &grey, &pixels(33 * 21 * 2, 8), Encoding::ImplicitLittle);
+    let encapsulated = Data::new(Encoding::ExplicitLittle)
+        .identity(9)
+        .image(&grey)
+        .head(0x7FE0_0010, "OB", 0xFFFF_FFFF)
+        .head(0xFFFE_E000, "", 0)
+        .element(0xFFFE_E000, "", &pixels(3 << 20, 11))
+        .head(0xFFFE_E0DD, "", 0)
+        .bytes;
+    let float =
+        Data::new(Encoding::ExplicitLittle).identity(10).element(0x7FE0_0008, "OF", &pixels(4000, 3)).bytes;
+    let report =
+        Data::new(Encoding::ExplicitLittle).identity(11).element(0x0042_0011, "OB", &pixels(90_000, 5)).bytes;
+    let given = [
+        explicit(1, &grey, &pixels(33 * 21 * 2, 1)),
+        explicit(2, &image(1, 50, 1, 1, 16), &pixels(100, 2)),
+        explicit(3, &image(50, 1, 1, 1, 8), &pixels(50, 3)),
+        // Odd, padded to even length.
+        explicit(4, &image(5, 5, 1, 1, 8), &pixels(26, 4)),
+        explicit(5, &planar, &pixels(16 * 16 * 3 * 2, 5)),
+        explicit(6, &image(64, 64, 3, 1, 1), &pixels(64 * 64 * 3 / 8, 6)),
+        (big_endian, "1.2.840.10008.1.2.2"),
+        (implicit, "1.2.840.10008.1.2"),
+        (encapsulated, JPEG_LS),
+        (float, EXPLICIT),
+        (report, EXPLICIT),
+        // More frames declared than there are, a row longer than a slab, no samples at all.
+        explicit(12, &image(10, 10, 900, 1, 16), &pixels(400, 12)),
+        explicit(13, &image(60_000, 2, 1, 20, 16), &pixels(60_000 * 2 * 20 * 2, 13)),
+        explicit(14, &image(0, 0, 0, 0, 0), &pixels(10, 14)),
+        explicit(15, &grey, &[]),
+        (vec![], EXPLICIT),
+        (b"not DICOM".to_vec(), EXPLICIT),
+        (pixels(3 << 20, 17), EXPLICIT),
+        (pixels(2 << 20, 19), DEFLATED),
+    ];
+    let (manifest, summary, _) = assert_round_trip(&given);
+    assert_eq!(summary.instances, given.len() as u64);
+    let coded_as_pixels =
+        manifest.series.iter().flat_map(|s| &s.instances).filter(|i| i.image.is_some()).count();
+    assert_eq!(coded_as_pixels, 8);
+}
+
+#[test]
+fn large_image_is_cut_into_slabs_and_back() {
+    let layout = image(1500, 1501, 2, 1, 16);
+    let (manifest, _, _) = assert_round_trip(&[explicit(1, &layout, &pixels(1500 * 1501 * 4, 3))]);
+    let raw: Vec<_> = manifest.segments.iter().map(|segment| segment.raw_bytes).skip(1).collect();
+    let (whole, rest) = (699 * 3000, (1501 - 2 * 699) * 3000);
+    assert_eq!(raw, [whole, whole, rest, whole, whole, rest]);
+}
+
+#[test]
+fn order_is_headers_first_and_by_instance_number() {
+    let layout = image(16, 16, 1, 1, 16);
+    let given: Vec<_> =
+        [3, 1, 2].map(|number| explicit(number, &layout, &pixels(512, number as usize))).into();
+    let (manifest, _, _) = assert_round_trip(&given);
+    let instances: Vec<_> =
+        manifest.series[0].instances.iter().map(|i| i.sop_instance.as_ref().unwrap().as_str()).collect();
+    assert_eq!(instances, ["1.2.3.1", "1.2.3.2", "1.2.3.3"]);
+    let kinds: Vec<_> = manifest.segments.iter().map(|segment| segment.kind).collect();
+    assert_eq!(kinds, [SegmentKind::Headers, SegmentKind::Pixels, SegmentKind::Pixels, SegmentKind::Pixels]);
+}
+
+#[test]
+fn bytes_do_not_depend_on_threads() {
+    let layout = image(300, 300, 1, 1, 16);
+    let given: Vec<_> = (0..60).map(|n| explicit(n, &layout, &pixels(180_000, n as usize))).collect();
+    let files = [1, 2, 7].map(|threads| packed(&sources(&given), threads).unwrap().2);
+    assert!(files[0] == files[1] && files[1] == files[2]);
+}
+
+#[test]
+fn headers_of_a_series_nearly_vanish() {
+    let layout = image(8, 8, 1, 1, 16);
+    let given: Vec<_> = (0..500).map(|n| explicit(n, &layout, &pixels(128, n as usize))).collect();
+    let (manifest, summary, _) = assert_round_trip(&given);
+    assert!(manifest.segments.iter().filter(|s| s.kind == SegmentKind::Headers).count() > 1);
+    assert!(summary.coded_header_bytes < summary.header_bytes / 50, "{summary:?}");
+}
+
+#[test]
+fn change_on_disk_is_found() {
+    let layout = image(8, 8, 1, 1, 16);
+    let given: Vec<_> = (0..3).map(|n| explicit(n, &layout, &pixels(128, n as usize))).collect();
+    let mut rotten = sources(&given);
+    rotten[1].sha256.as_mut().unwrap()[0] ^= 1;
+    assert!(matches!(packed(&rotten, 1), Err(PackError::SourceChanged { index: 1 })));
+    let mut short = sources(&given);
+    short[2].bytes += 1;
+    assert!(matches!(packed(&short, 1), Err(PackError::SourceChanged { index: 2 })));
+}
+
+#[test]
+fn empty_study_is_a_bundle() {
+    assert_round_trip(&[]);
+}
+
+#[test]
+fn damaged_file_is_not_a_bundle() {
+    let (_, _, file) = assert_round_trip(&[explicit(1, &image(8, 8, 1, 1, 16), &pixels(128, 1))]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bundle");
+    let foot = file.len() - 20;
+    let damages: [fn(&mut Vec<u8>, usize); 6] = [
+        |file, _| file.truncate(10),
+        |file, _| file.truncate(file.len() - 1),
+        |file, _| file[0] ^= 1,
+        |file, foot| file[foot] ^= 0x40,
+        |file, foot| file[foot + 8] ^= 1,
+        |file, foot| file[foot - 44 + 7] ^= 0x80,
+    ];
+    for damage in damages {
+        let mut damaged = file.clone();
+        damage(&mut damaged, foot);
+        std::fs::write(&path, &damaged).unwrap();
+        let error = BundleFile::open(&path).err().expect("damage found");
+        assert!(matches!(error.kind(), io::ErrorKind::InvalidData), "{error}");
+    }
+    let mut damaged = file;
+    damaged[13] ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    let mut bundle = BundleFile::open(&path).unwrap();
+    let numbers = 0..bundle.segment_lengths().len() as u32;
+    assert_eq!(numbers.filter(|number| bundle.segment(*number).is_err()).count(), 1);
+}
+
+#[test]
+fn manifest_that_lies_is_refused() {
+    let given = [explicit(1, &image(8, 8, 2, 1, 16), &pixels(256, 1)), (pixels(3 << 20, 2), EXPLICIT)];
+    let (_, _, file) = assert_round_trip(&given);
+    let (manifest, _) = segments(&file);
+    assert!(super::manifest::check(&manifest).is_ok());
+    let pixel = manifest.segments.iter().position(|s| s.kind == SegmentKind::Pixels).unwrap();
+    assert_eq!((pixel, manifest.series[0].instances[0].head_bytes > 0), (1, true));
+    let lies: [fn(&mut Manifest); 12] = [
+        |m| m.series[0].instances[0].head_bytes += 1,
+        |m| m.series[0].instances[0].tail_bytes = u64::MAX,
+        |m| m.series[0].instances[0].bulk_bytes += 2,
+        |m| m.series[0].instances[0].image.as_mut().unwrap().rows = u16::MAX,
+        |m| m.series[0].instances[0].image.as_mut().unwrap().frames = u32::MAX,
+        |m| m.series[0].instances[0].sha256.push('0'),
+        |m| m.series[0].instances[0].name = Some("../outside".into()),
+        |m| m.segments[1].raw_bytes = 1 << 40,
+        |m| m.segments[1].kind = SegmentKind::Opaque,
+        |m| m.segments[1].instance = 1,
+        |m| m.segments.push(m.segments[0].clone()),
+        |m| m.segments.swap(0, 1),
+    ];
+    for (number, lie) in lies.iter().enumerate() {
+        let mut lying = manifest.clone();
+        lie(&mut lying);
+        assert!(matches!(super::manifest::check(&lying), Err(UnpackError::Damaged { .. })), "lie {number}");
+    }
+}
+
+#[test]
+fn unknown_format_asks_for_an_update() {
+    let frame = zstd::bulk::compress(br#"{"format":2,"anything":"else"}"#, 1).unwrap();
+    let read = read_manifest(&mut Segments(vec![frame]));
+    assert!(matches!(read, Err(UnpackError::UnknownFormat { format: 2 })));
+}
+
+#[test]
+fn manifest_bomb_is_refused() {
+    let bomb = zstd::bulk::compress(&vec![b' '; crate::limits::MANIFEST_BYTES_MAX + 1], 1).unwrap();
+    assert!(bomb.len() < 100_000);
+    assert!(matches!(read_manifest(&mut Segments(vec![bomb])), Err(UnpackError::Damaged { .. })));
+}
+
+#[test]
+fn header_bomb_is_refused() {
+    let (manifest, _, file) = assert_round_trip(&[explicit(1, &image(8, 8, 1, 1, 16), &pixels(128, 1))]);
+    let (_, mut segments) = segments(&file);
+    segments.0[1] = zstd::bulk::compress(&vec![0; 256 << 20], 1).unwrap();
+    let mut lying = manifest;
+    lying.segments[0].coded_bytes = segments.0[1].len() as u64;
+    assert!(matches!(unpacked(&lying, &mut segments), Err(UnpackError::Damaged { .. })));
+}
+
+#[test]
+fn names_stay_in_their_folder() {
+    for name in ["a", "a/b.dcm", "ä/日本.dcm", "10:20", ".hidden", "...", "a b"] {
+        assert!(is_safe_name(name), "{name}");
+    }
+    let long = "a".repeat(5000);
+    for name in
+        ["", "/", "/a", "a/", "..", "a/../b", ".", "./a", "a//b", "a\\b", "C:/a", "c:", "a\0", "a\nb", &long]
+    {
+        assert!(!is_safe_name(name), "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn damaged_segments_never_panic(places in prop::collection::vec((any::<u16>(), any::<u16>(), 1..=u8::MAX), 1..6)) {
+        let layout = image(20, 20, 1, 1, 16);
+        let given: Vec<_> = (0..3).map(|n| explicit(n, &layout, &pixels(800, n as usize))).collect();
+        let (manifest, _, file) = packed(&sources(&given), 1).unwrap();
+        let (_, mut segments) = segments(&file);
+        let whole = segments.0.clone();
+        for (segment, place, bits) in places {
+            let number = usize::from(segment) % segments.0.len();
+            let bytes = &mut segments.0[number];
+            let place = usize::from(place) % bytes.len();
+            bytes[place] ^= bits;
+        }
+        let _ = read_manifest(&mut segments);
+        let result = unpacked(&manifest, &mut segments);
+        if segments.0[1..] != whole[1..] {
+            // A flipped bit may lie in padding; then the bytes are right all the same.
+            if let Ok(back) = result {
+                let expected: Vec<_> = given.iter().map(|(bytes, _)| bytes.clone()).collect();
+                prop_assert_eq!(back, expected);
+            }
+        }
+    }
+}

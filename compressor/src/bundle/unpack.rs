@@ -6,6 +6,9 @@ use crate::pixels;
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
 
+/// Opens the place that an instance is written to: its series, the index of that series, its own index.
+pub type CreateInstance<'c> = dyn FnMut(&Series, u32, u32) -> io::Result<Box<dyn Write>> + 'c;
+
 /// Unpacks every instance in the order of the manifest. `create` opens the place for an instance (series index, instance index);
 /// each one's SHA-256 is compared with the manifest before the next begins.
 ///
@@ -14,7 +17,7 @@ use std::io::{self, Write};
 pub fn unpack(
     manifest: &Manifest,
     segments: &mut dyn SegmentSource,
-    create: &mut dyn FnMut(&Series, u32, u32) -> io::Result<Box<dyn Write>>,
+    create: &mut CreateInstance<'_>,
 ) -> Result<(), UnpackError> {
     manifest::check(manifest)?;
     // Segment 0 is the manifest itself, which has no entry.

@@ -84,7 +84,7 @@ impl<F: Forward> Walk<F> {
     fn value(&mut self, element: Element) -> Result<(), ScanError> {
         match element.length {
             Some(length) => self.values.read(&mut self.cursor, self.syntax, element.tag, length),
-            None => self.to_delimiter(element),
+            None => self.until_delimiter(element),
         }
     }
 
@@ -99,7 +99,7 @@ impl<F: Forward> Walk<F> {
 
     /// Walks over a value of undefined length: a sequence, or encapsulated pixels, which look the same from here
     /// (PS3.5 7.5.1, A.4).
-    fn to_delimiter(&mut self, element: Element) -> Result<(), ScanError> {
+    fn until_delimiter(&mut self, element: Element) -> Result<(), ScanError> {
         self.open(Level::Sequence(inside(element, self.syntax)))?;
         while let Some(level) = self.levels.last().copied() {
             match level {

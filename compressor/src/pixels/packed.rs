@@ -8,7 +8,7 @@ const STORED: u8 = 0;
 /// First byte of one zstd frame.
 const ZSTD: u8 = 1;
 /// A first look, at some hundred MB/s.
-const LEVEL_FIRST: i32 = 3;
+const LEVEL_FIRST: i32 = 1;
 /// For what the first look found worth it; 2 MiB take about 10 MiB of memory.
 const LEVEL_BEST: i32 = 13;
 

@@ -77,7 +77,7 @@ pub(super) struct Runs {
     step: usize,
 }
 
-/// log2 of the run that a one stands for, at each step (ITU-T T.87 Table A.? "J").
+/// log2 of the run that a one stands for, at each step (J of ITU-T T.87 A.2.1).
 const RUN_BITS: [u8; 32] =
     [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 const STEP_MAX: usize = RUN_BITS.len() - 1;

@@ -74,7 +74,8 @@ impl Command {
             sop_class: seen.sop_class,
             sop_instance: seen.sop_instance,
             status: seen.status,
-            data_set: seen.data_set_type.ok_or(InvalidCommand::Missing(COMMAND_DATA_SET_TYPE))? != NO_DATA_SET,
+            data_set: seen.data_set_type.ok_or(InvalidCommand::Missing(COMMAND_DATA_SET_TYPE))?
+                != NO_DATA_SET,
         })
     }
 

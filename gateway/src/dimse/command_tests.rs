@@ -7,7 +7,11 @@ use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
 
-fn element(tag: dicom_core::Tag, vr: VR, value: impl Into<dicom_core::PrimitiveValue>) -> dicom_core::DataElement<InMemDicomObject> {
+fn element(
+    tag: dicom_core::Tag,
+    vr: VR,
+    value: impl Into<dicom_core::PrimitiveValue>,
+) -> dicom_core::DataElement<InMemDicomObject> {
     dicom_core::DataElement::new(tag, vr, value.into())
 }
 
@@ -45,7 +49,8 @@ fn a_store_request_of_dicom_rs_is_understood() {
 #[test]
 fn our_response_is_understood_by_dicom_rs() {
     let response = Command::parse(&store_request()).unwrap().response(status::OUT_OF_RESOURCES, "no room");
-    let object = InMemDicomObject::read_dataset_with_ts(&response[..], &IMPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
+    let object =
+        InMemDicomObject::read_dataset_with_ts(&response[..], &IMPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
     let number = |tag| object.element(tag).unwrap().to_int::<u32>().unwrap();
     assert_eq!(number(tags::COMMAND_GROUP_LENGTH), u32::try_from(response.len() - 12).unwrap());
     assert_eq!(number(tags::COMMAND_FIELD), 0x8001);

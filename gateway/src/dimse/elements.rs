@@ -57,7 +57,8 @@ impl<'a> Iterator for Elements<'a> {
         if self.bytes.is_empty() {
             return None;
         }
-        let Some((&[g0, g1, e0, e1, l0, l1, l2, l3], rest)) = self.bytes.split_first_chunk::<HEADER_BYTES>() else {
+        let Some((&[g0, g1, e0, e1, l0, l1, l2, l3], rest)) = self.bytes.split_first_chunk::<HEADER_BYTES>()
+        else {
             return self.damaged(0);
         };
         let tag = u32::from(u16::from_le_bytes([g0, g1])) << 16 | u32::from(u16::from_le_bytes([e0, e1]));
@@ -66,7 +67,9 @@ impl<'a> Iterator for Elements<'a> {
         if length == LENGTH_UNDEFINED || self.previous.is_some_and(|previous| previous >= tag) {
             return self.damaged(tag);
         }
-        let Some((value, rest)) = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length)) else {
+        let Some((value, rest)) =
+            usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length))
+        else {
             return self.damaged(tag);
         };
         self.offset += HEADER_BYTES + value.len();

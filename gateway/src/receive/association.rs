@@ -56,7 +56,9 @@ pub(super) fn turn_away<I: Intake, D: Disk>(service: &Service<I, D>, stream: Tcp
 
 fn open_wire<I, D>(service: &Service<I, D>, stream: TcpStream, peer: SocketAddr) -> Option<Wire> {
     Wire::new(stream, Arc::clone(&service.stopping))
-        .inspect_err(|error| tracing::warn!(stage = "receive", %peer, "cannot set up a connection: {}", error.kind()))
+        .inspect_err(
+            |error| tracing::warn!(stage = "receive", %peer, "cannot set up a connection: {}", error.kind()),
+        )
         .ok()
 }
 
@@ -91,7 +93,12 @@ fn reject(wire: &mut Wire, rejection: Rejection) -> Fault {
     }
 }
 
-fn converse<I: Intake, D: Disk>(service: &Service<I, D>, wire: &mut Wire, agreement: Agreement, peer: SocketAddr) {
+fn converse<I: Intake, D: Disk>(
+    service: &Service<I, D>,
+    wire: &mut Wire,
+    agreement: Agreement,
+    peer: SocketAddr,
+) {
     // A number cannot be had only where the kernel has no random bytes; then no file could be named either.
     let id = random().map_or(0, |bytes| u64::from_le_bytes(bytes) >> 1);
     let info = AssociationInfo { id, calling: agreement.calling, called: agreement.called };

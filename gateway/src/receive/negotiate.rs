@@ -2,14 +2,15 @@
 //!
 //! dicom-ul's own acceptor takes only transfer syntaxes it knows; here every one is taken, so this is done on its PDUs.
 
+use super::fault::Fault;
 use super::limits::PDU_BYTES_MAX;
 use super::sop_class::is_storage;
-use super::fault::Fault;
 use super::{AeTitle, Intake};
 use crate::dimse::uid;
 use compressor::Uid;
 use dicom_ul::pdu::{
-    AssociationAC, AssociationRJ, AssociationRJResult as Result_, AssociationRJServiceProviderASCEReason as Acse,
+    AssociationAC, AssociationRJ, AssociationRJResult as Result_,
+    AssociationRJServiceProviderASCEReason as Acse,
     AssociationRJServiceProviderPresentationReason as Presentation, AssociationRJServiceUserReason as User,
     AssociationRJSource as Source, AssociationRQ, PresentationContextProposed, PresentationContextResult,
     PresentationContextResultReason as Answer, UserVariableItem,
@@ -54,7 +55,10 @@ pub(super) fn negotiate(request: AssociationRQ, intake: &impl Intake) -> Result<
         ));
     }
     if request.application_context_name.trim_end_matches(['\0', ' ']) != uid::APPLICATION_CONTEXT {
-        return Err(refuse(User::ApplicationContextNameNotSupported, "application context name not supported"));
+        return Err(refuse(
+            User::ApplicationContextNameNotSupported,
+            "application context name not supported",
+        ));
     }
     let calling = AeTitle::parse(&request.calling_ae_title)
         .map_err(|_| refuse(User::CallingAETitleNotRecognized, "the calling AE title is no AE title"))?;
@@ -121,9 +125,12 @@ fn answer_context(
 }
 
 /// The first transfer syntax proposed wins: it is the one the sender likes best, and we keep its bytes as they are.
-fn judge(proposed: &PresentationContextProposed, contexts: &BTreeMap<u8, Context>) -> Result<Context, Answer> {
+fn judge(
+    proposed: &PresentationContextProposed,
+    contexts: &BTreeMap<u8, Context>,
+) -> Result<Context, Answer> {
     // Ids are odd and used once (PS3.8 9.3.2.2); which of two meanings a repeated one has would be a guess.
-    if proposed.id % 2 == 0 || contexts.contains_key(&proposed.id) {
+    if proposed.id.is_multiple_of(2) || contexts.contains_key(&proposed.id) {
         return Err(Answer::NoReason);
     }
     let class = Uid::parse(&proposed.abstract_syntax).map_err(|_| Answer::AbstractSyntaxNotSupported)?;

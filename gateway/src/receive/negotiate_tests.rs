@@ -56,7 +56,8 @@ fn every_storage_class_and_transfer_syntax_is_taken_the_first_one_wins() {
     assert_eq!(agreement.contexts[&1].transfer_syntax.as_str(), "1.2.3.4.5.999");
     assert!(agreement.contexts[&7].storage && !agreement.contexts[&5].storage);
     assert_eq!(agreement.peer_pdu_bytes_max, 16_384);
-    let answers: Vec<_> = agreement.answer.presentation_contexts.iter().map(|result| result.reason.clone()).collect();
+    let answers: Vec<_> =
+        agreement.answer.presentation_contexts.iter().map(|result| result.reason.clone()).collect();
     assert_eq!(
         answers,
         [

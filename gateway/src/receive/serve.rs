@@ -57,7 +57,7 @@ async fn serve_on<I: Intake, D: Disk>(
     loop {
         tokio::select! {
             biased;
-            () = async { drop(shutdown.wait_for(|stop| *stop).await) } => break,
+            () = told_to_stop(&mut shutdown) => break,
             Some(ended) = connections.join_next() => report_panic(ended),
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => admit(&service, &rooms, &mut connections, stream, peer),
@@ -69,6 +69,11 @@ async fn serve_on<I: Intake, D: Disk>(
     while let Some(ended) = connections.join_next().await {
         report_panic(ended);
     }
+}
+
+/// A sender that is gone means stop as well: nobody could tell us any more.
+async fn told_to_stop(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
 /// Tells every association to end, also where the future that serves them is dropped.

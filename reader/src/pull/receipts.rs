@@ -4,7 +4,7 @@ use super::error::PullError;
 use super::output::{Output, Record};
 use super::session::{Session, is_of_message};
 use crate::config::{Config, Keys};
-use seal::limits::RECEIPT_BYTES_MAX;
+use seal::limits::RECEIPT_DER_BYTES_MAX;
 use seal::mail::{Address, Message, MessageId, Part, RecipientTag, Site};
 use seal::mailbox::Found;
 use seal::native::{open_receipt, sign_receipt};
@@ -13,8 +13,6 @@ use std::io;
 
 /// Format of receipts that this code writes.
 const FORMAT: u32 = 1;
-/// A receipt as CMS: its content, and as much again for signature and identifiers.
-const DER_BYTES_MAX: u64 = 4 * RECEIPT_BYTES_MAX as u64;
 
 /// Who signs receipts, and where they go.
 pub(crate) struct Receipts<'a> {
@@ -43,6 +41,7 @@ impl Receipts<'_> {
         if !self.is_in_mailbox(session, &receipt).await? {
             let message = self.message(record, &receipt)?;
             session.append(self.config.receipt_folder(), &message).await?;
+            tracing::info!(delivery = %record.delivery, "receipt sent");
         }
         self.output
             .remember_receipt(record)
@@ -77,7 +76,7 @@ impl Receipts<'_> {
         receipt: &Receipt,
     ) -> Result<bool, PullError> {
         let mut der = Vec::new();
-        match session.fetch(found, &mut der, DER_BYTES_MAX).await {
+        match session.fetch(found, &mut der, RECEIPT_DER_BYTES_MAX as u64).await {
             Err(error) if is_of_message(&error) => return Ok(false),
             fetched => _ = fetched?,
         }

@@ -9,12 +9,14 @@ use std::io::Write;
 pub(crate) struct Session {
     login: MailboxConfig,
     mailbox: Option<Mailbox>,
+    /// Connecting failed once: whatever is left to do need not wait for that again.
+    gone: bool,
 }
 
 impl Session {
     /// Connects with the first call.
     pub(crate) fn new(login: MailboxConfig) -> Self {
-        Self { login, mailbox: None }
+        Self { login, mailbox: None, gone: false }
     }
 
     /// A second connection to the same mailbox.
@@ -29,8 +31,13 @@ impl Session {
     pub(crate) async fn connect(&mut self) -> Result<&mut Mailbox, MailboxError> {
         let mailbox = match self.mailbox.take() {
             Some(mailbox) => mailbox,
-            None => Mailbox::connect(&self.login).await?,
+            None if self.gone => return Err(MailboxError::Lost { during: "an earlier command" }),
+            None => {
+                self.gone = true;
+                Mailbox::connect(&self.login).await?
+            }
         };
+        self.gone = false;
         Ok(self.mailbox.insert(mailbox))
     }
 

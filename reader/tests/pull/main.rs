@@ -12,11 +12,14 @@ mod study;
 mod trouble;
 
 use clinic::Clinic;
+use seal::ids::Digest;
 use site::Plan;
 use std::path::Path;
 
-const FIRST: Plan = Plan { case: 0xCA, delivery: 0x11, sequence: 1 };
-const SECOND: Plan = Plan { case: 0xCA, delivery: 0x22, sequence: 2 };
+/// Of covers before that the reader does not have.
+const NOT_CHECKED: Digest = Digest([9; 32]);
+const FIRST: Plan = Plan { case: 0xCA, delivery: 0x11, sequence: 1, previous: NOT_CHECKED };
+const SECOND: Plan = Plan { case: 0xCA, delivery: 0x22, sequence: 2, previous: NOT_CHECKED };
 
 /// The data set behind preamble, prefix and meta group (PS3.10 7.1).
 fn data_set(file: &Path) -> Vec<u8> {

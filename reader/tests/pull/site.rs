@@ -12,8 +12,6 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub(crate) const SITE: &str = "hospital.example";
-/// 2026-11-22 12:00 UTC.
-pub(crate) const SEALED_AT: i64 = 1_795_348_800;
 /// So small that a few slices fill several pieces.
 const PIECE_BYTES_MAX: usize = 40_000;
 
@@ -52,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) case: u8,
     pub(crate) delivery: u8,
     pub(crate) sequence: u32,
+    /// Digest of the cover before, for all but the first.
+    pub(crate) previous: Digest,
 }
 
 impl Plan {
@@ -130,7 +130,7 @@ impl Delivery {
 
 pub(crate) fn mail(id: MessageId, body: &[u8]) -> Vec<u8> {
     let from = Address::parse("scanpost@hospital.example").unwrap();
-    let message = Message::new(id, &from, SEALED_AT, body.len() as u64).unwrap();
+    let message = Message::new(id, &from, now(), body.len() as u64).unwrap();
     message.lines(body).map(Result::unwrap).collect::<Vec<_>>().concat()
 }
 
@@ -147,10 +147,10 @@ fn cover(plan: Plan, recipients: &[Certificate], instances: u32) -> Cover {
         case: plan.case(),
         delivery: plan.delivery(),
         sequence: plan.sequence,
-        previous: None,
+        previous: (plan.sequence > 1).then_some(plan.previous),
         content: Digest([0; 32]),
         site: SITE.into(),
-        sealed_at: SEALED_AT,
+        sealed_at: now(),
         recipients: recipients.iter().map(Certificate::digest).collect(),
         completeness: Completeness::Proved { instances },
         policy: "near 0".into(),
@@ -159,6 +159,11 @@ fn cover(plan: Plan, recipients: &[Certificate], instances: u32) -> Cover {
         manifest: Digest([0; 32]),
         pieces: Vec::new(),
     }
+}
+
+/// Certificates made a moment ago are valid from then on.
+fn now() -> i64 {
+    std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64
 }
 
 fn read(mut file: fs::File) -> Vec<u8> {

@@ -17,6 +17,7 @@ use std::time::Duration;
 use x509_cert::attr::{Attribute, Attributes};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 use x509_cert::time::Time;
+use zeroize::Zeroizing;
 
 /// `id-contentType` (RFC 5652 11.1).
 const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
@@ -94,7 +95,7 @@ impl Attested {
         signature: &[u8],
         signer: &Certificate,
         carry_certificate: bool,
-    ) -> der::Result<Vec<u8>> {
+    ) -> der::Result<Zeroizing<Vec<u8>>> {
         let algorithms = SetOfVec::try_from(vec![sha256()])?.to_der()?;
         let signer_infos = SetOfVec::try_from(vec![signer_info(self.0, signature, signer)?])?.to_der()?;
         let data = SignedData {
@@ -106,7 +107,9 @@ impl Attested {
                 .transpose()?,
             signer_infos: AnyRef::try_from(signer_infos.as_slice())?,
         };
-        wrap(SIGNED_DATA, &data.to_der()?)
+        // Wiped, because a cover holds the content key.
+        let der = Zeroizing::new(data.to_der()?);
+        wrap(SIGNED_DATA, &der).map(Zeroizing::new)
     }
 }
 
@@ -186,6 +189,8 @@ fn sole_signer(data: &SignedData<'_>) -> Option<SignerInfo> {
     let infos = data.signer_infos;
     let accepted = data.version == CmsVersion::V1
         && data.digest_algorithms.tag() == Tag::Set
+        && AlgorithmIdentifierOwned::from_der(data.digest_algorithms.value())
+            .is_ok_and(|only| is_sha256(&only))
         && data.encapsulated.content_type == DATA
         && infos.tag() == Tag::Set
         && infos.value().len() <= SIGNER_INFO_BYTES_MAX;

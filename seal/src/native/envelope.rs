@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 const COVER: &str = "the cover";
 const RECIPIENT: &str = "a recipient's certificate";
+const TOO_LONG: &str = "its issuer's name is too long for a cover";
 const DAMAGED: Refusal = Refusal::Damaged(COVER);
 
 /// A cover whose decryption, signature, addressee and format were checked: proof that the check ran, because only [`open_cover`]
@@ -35,7 +36,7 @@ pub struct VerifiedCover {
     pub signer: Digest,
 }
 
-/// Opens and checks a cover (SPEC 5.3).
+/// Opens and checks a cover (SPEC 5.4).
 ///
 /// # Errors
 /// [`SealError::Refused`].
@@ -69,6 +70,7 @@ pub(super) fn seal_cover(
     }
     let json = cover.to_json().map_err(std::io::Error::from)?;
     let mut sealed = site.signer().sign(&json, cover.sealed_at, true)?;
+    signed::parse(&sealed, COVER).map_err(|_| SealError::key("the site's certificate", TOO_LONG))?;
     let content_encryption_key = Zeroizing::new(random::<KEY_BYTES>()?);
     let nonce = random()?;
     encrypt(&mut sealed, &content_encryption_key, nonce)
@@ -79,14 +81,20 @@ pub(super) fn seal_cover(
         .collect::<Result<_, _>>()?;
     let der =
         envelope::build(&keys, &nonce, &sealed).map_err(|_| SealError::key(COVER, "cannot be laid out"))?;
-    within_limit(der, cover.pieces.len())
+    check_readable(&der, cover.pieces.len(), recipients)?;
+    Ok(der)
 }
 
-fn within_limit(der: Vec<u8>, pieces: usize) -> Result<Vec<u8>, SealError> {
-    if der.len() <= cover_bytes_max(pieces) {
-        return Ok(der);
+/// A reader's limits are met here, before anything is sent.
+fn check_readable(der: &[u8], pieces: usize, recipients: &[Certificate]) -> Result<(), SealError> {
+    if der.len() > cover_bytes_max(pieces) {
+        return Err(SealError::key(
+            COVER,
+            "larger than a cover may be: too many recipients, or names too long",
+        ));
     }
-    Err(SealError::key(COVER, "larger than a cover may be: too many recipients, or names too long"))
+    let readable = recipients.iter().all(|recipient| envelope::parse(der, recipient).is_ok());
+    if readable { Ok(()) } else { Err(SealError::key(RECIPIENT, TOO_LONG)) }
 }
 
 fn unwrap(request: &KeyAgreement, doctor: &DoctorKey) -> Result<Zeroizing<[u8; KEY_BYTES]>, Refusal> {

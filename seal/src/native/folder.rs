@@ -55,7 +55,7 @@ pub(super) fn prepare(folder: &Path) -> io::Result<()> {
     if cover_path(folder).try_exists()? {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the folder holds a finished delivery"));
     }
-    for path in leftovers(folder)? {
+    for path in ours(folder)? {
         fs::remove_file(path)?;
     }
     sync_folder(folder)?;
@@ -70,12 +70,17 @@ pub(super) fn write_cover(folder: &Path, der: &[u8]) -> io::Result<()> {
     sync_folder(folder)
 }
 
+/// Files with the name of a piece.
+pub(super) fn count_pieces(folder: &Path) -> io::Result<usize> {
+    Ok(ours(folder)?.iter().filter(|path| !path.ends_with(COVER_NAME)).count())
+}
+
 /// Makes names in the folder durable.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn leftovers(folder: &Path) -> io::Result<Vec<PathBuf>> {
+fn ours(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let names = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
     let paths: Vec<PathBuf> = names.collect::<io::Result<_>>()?;
     Ok(paths.into_iter().filter(|path| is_ours(path)).collect())

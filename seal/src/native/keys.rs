@@ -107,8 +107,7 @@ impl Signer {
             .key
             .sign(&SystemRandom::new(), &message)
             .map_err(|_| SealError::key(self.what, "cannot sign"))?;
-        let der = attested.build(content, signature.as_ref(), &self.certificate, carry_certificate);
-        der.map(Zeroizing::new).map_err(cannot)
+        attested.build(content, signature.as_ref(), &self.certificate, carry_certificate).map_err(cannot)
     }
 }
 

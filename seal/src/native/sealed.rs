@@ -84,17 +84,23 @@ impl SealedPieces {
     /// Finds a delivery that [`seal_delivery`] finished earlier; none if `cover.p7m` is not there.
     ///
     /// # Errors
-    /// [`SealError::Io`]; `InvalidData` if the folder holds another delivery.
+    /// [`SealError::Io`]; `InvalidData` if the folder holds another delivery, or a piece between others is gone.
     pub fn reopen(folder: &Path, delivery: DeliveryId) -> Result<Option<Self>, SealError> {
         if !folder::cover_path(folder).try_exists()? {
             return Ok(None);
         }
         let cover = std::fs::read(folder::cover_path(folder))?;
         let pieces = (1..).map(|number| piece_length(folder, number, delivery)).map_while(Result::transpose);
+        let pieces: Vec<u64> = pieces.collect::<io::Result<_>>()?;
+        if pieces.is_empty() || pieces.len() != folder::count_pieces(folder)? {
+            return Err(
+                io::Error::new(io::ErrorKind::InvalidData, "a piece of the delivery is missing").into()
+            );
+        }
         Ok(Some(Self {
             folder: folder.to_owned(),
             delivery,
-            pieces: pieces.collect::<io::Result<_>>()?,
+            pieces,
             cover_bytes: cover.len() as u64,
             cover_digest: Digest::of(&cover),
         }))

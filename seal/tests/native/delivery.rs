@@ -1,7 +1,7 @@
 //! Deliveries to test with: parties, segments, covers.
 
 use compressor::bundle::SegmentSource;
-use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, date_time_ymd};
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, SerialNumber, date_time_ymd};
 use seal::cover::{self, Completeness, ContentKeyText, Cover};
 use seal::ids::{CaseId, DeliveryId, Digest};
 use seal::native::{Certificate, DoctorKey, SealedPieces, Sealing, SiteKey, seal_delivery};
@@ -30,17 +30,27 @@ pub(crate) struct Sealed {
 
 impl Party {
     pub(crate) fn new(name: &str) -> Self {
-        Self::valid_in(name, 2026, 2027)
+        Self::valid_in(name, 2020, 2100)
     }
 
     /// Valid from the first day of one year to the first day of another.
     pub(crate) fn valid_in(name: &str, from: i32, to: i32) -> Self {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        Self::certified(&KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap(), name, from, to)
+    }
+
+    /// Another certificate with the same name and serial number, for the same key, valid in other years.
+    pub(crate) fn renewed(&self, name: &str, from: i32, to: i32) -> Self {
+        Self::certified(&KeyPair::from_pem(&self.key).unwrap(), name, from, to)
+    }
+
+    /// The name decides the serial number, so that two parties of one name are named alike in CMS.
+    fn certified(key: &KeyPair, name: &str, from: i32, to: i32) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
+        params.serial_number = Some(SerialNumber::from_slice(&Digest::of(name.as_bytes()).0[..8]));
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(to, 1, 1);
-        let certificate = params.self_signed(&key).unwrap().pem();
+        let certificate = params.self_signed(key).unwrap().pem();
         Self { key: key.serialize_pem(), certificate }
     }
 

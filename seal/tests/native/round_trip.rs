@@ -72,6 +72,10 @@ fn a_finished_delivery_is_reopened_and_never_sealed_again() {
     assert!(matches!(again, SealError::Io(error) if error.kind() == ErrorKind::AlreadyExists));
     assert_eq!(cover, sealed.cover());
     assert!(SealedPieces::reopen(sealed.folder.path(), DeliveryId([0; 16])).is_err());
+    for lost in [2, 1] {
+        std::fs::remove_file(sealed.folder.path().join(format!("piece-0000{lost}"))).unwrap();
+        assert!(SealedPieces::reopen(sealed.folder.path(), DELIVERY).is_err());
+    }
 }
 
 #[test]

@@ -47,7 +47,8 @@ enum Course<D: Disk> {
 struct Verdict(u16, &'static str);
 
 const SUCCESS: Verdict = Verdict(status::SUCCESS, "");
-const NO_STORAGE: Verdict = Verdict(status::OUT_OF_RESOURCES, "the object could not be written, see the gateway's log");
+const NO_STORAGE: Verdict =
+    Verdict(status::OUT_OF_RESOURCES, "the object could not be written, see the gateway's log");
 
 const NO_ROOM: Verdict = Verdict(status::OUT_OF_RESOURCES, "the gateway takes nothing at the moment");
 
@@ -97,7 +98,9 @@ impl<'a, I: Intake, D: Disk> Exchange<'a, I, D> {
             field::C_ECHO_RQ => Course::Answer(SUCCESS),
             field::C_CANCEL_RQ => Course::Ignore,
             response if response & field::RESPONSE != 0 => return Err(Fault::UnexpectedPdu),
-            _ => Course::Answer(Verdict(status::UNRECOGNIZED_OPERATION, "only C-ECHO and C-STORE are served")),
+            _ => {
+                Course::Answer(Verdict(status::UNRECOGNIZED_OPERATION, "only C-ECHO and C-STORE are served"))
+            }
         };
         let pending = Pending { context, request, course };
         if pending.request.data_set {
@@ -119,7 +122,8 @@ impl<'a, I: Intake, D: Disk> Exchange<'a, I, D> {
         if !self.service.intake.ready() {
             return Err(NO_ROOM);
         }
-        let unfinished = Unfinished::create(Arc::clone(&self.service.disk)).map_err(|error| self.failed(&error))?;
+        let unfinished =
+            Unfinished::create(Arc::clone(&self.service.disk)).map_err(|error| self.failed(&error))?;
         Ok(Box::new(Object {
             unfinished,
             sop_class,
@@ -186,7 +190,9 @@ impl<'a, I: Intake, D: Disk> Exchange<'a, I, D> {
         let _ = self.service.disk.remove(file);
         match refusal {
             IntakeRefusal::OutOfResources => NO_ROOM,
-            IntakeRefusal::CannotUnderstand => Verdict(status::CANNOT_UNDERSTAND, "the gateway cannot use this object"),
+            IntakeRefusal::CannotUnderstand => {
+                Verdict(status::CANNOT_UNDERSTAND, "the gateway cannot use this object")
+            }
         }
     }
 
@@ -197,7 +203,12 @@ impl<'a, I: Intake, D: Disk> Exchange<'a, I, D> {
                 tracing::error!(stage = "receive", association, act = "operator", "intake stops: {error}");
                 self.service.intake.storage_failed();
             }
-            _ => tracing::error!(stage = "receive", association, act = "operator", "an object was refused: {error}"),
+            _ => tracing::error!(
+                stage = "receive",
+                association,
+                act = "operator",
+                "an object was refused: {error}"
+            ),
         }
         NO_STORAGE
     }
