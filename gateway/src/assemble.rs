@@ -22,7 +22,7 @@ pub struct Facts {
     pub quiet_ms: u64,
     /// An association that brought instances of this delivery is still open.
     pub association_open: bool,
-    /// Instances that the case holds.
+    /// Its instances.
     pub instances: u32,
     /// What the PACS says.
     pub listing: Listing,
@@ -33,11 +33,9 @@ pub struct Facts {
 pub enum Listing {
     /// It was not asked since the last instance came.
     NotAsked,
-    /// It lists this many instances, of which this many are not here.
+    /// It listed them; so many instances are in no delivery of the case.
     Lists {
-        /// Instances listed.
-        listed: u32,
-        /// Of these, not held.
+        /// Instances listed and not held.
         missing: u32,
     },
     /// No PACS is configured for the sender.
@@ -66,11 +64,17 @@ pub fn decide(facts: Facts, silence: Silence) -> Decision {
     let silent = quiet_ms >= silence.silence_ms;
     let settled = quiet_ms >= silence.settle_ms && !association_open;
     match listing {
-        _ if !settled && !silent => Decision::Wait { for_ms: until(next_look(association_open, silence), quiet_ms) },
+        _ if !settled && !silent => {
+            Decision::Wait { for_ms: until(next_look(association_open, silence), quiet_ms) }
+        }
         Listing::NotAsked => Decision::Ask,
-        Listing::Lists { missing: 0, .. } => Decision::Deliver(Completeness::Proved { instances }),
-        Listing::Lists { listed, .. } if silent => Decision::Deliver(Completeness::Partial { instances, listed }),
-        Listing::NobodyToAsk | Listing::NoAnswer if silent => Decision::Deliver(Completeness::NotProved { instances }),
+        Listing::Lists { missing: 0 } => Decision::Deliver(Completeness::Proved { instances }),
+        Listing::Lists { missing } if silent => {
+            Decision::Deliver(Completeness::Partial { instances, listed: instances.saturating_add(missing) })
+        }
+        Listing::NobodyToAsk | Listing::NoAnswer if silent => {
+            Decision::Deliver(Completeness::NotProved { instances })
+        }
         _ => Decision::Wait { for_ms: until(silence.silence_ms, quiet_ms) },
     }
 }
@@ -98,7 +102,7 @@ mod tests {
     fn a_confirmed_study_goes_as_soon_as_it_settled() {
         assert_eq!(decide(facts(1_500, Listing::NotAsked), SILENCE), Decision::Wait { for_ms: 500 });
         assert_eq!(decide(facts(2_000, Listing::NotAsked), SILENCE), Decision::Ask);
-        let all = Listing::Lists { listed: 149, missing: 0 };
+        let all = Listing::Lists { missing: 0 };
         assert_eq!(
             decide(facts(2_100, all), SILENCE),
             Decision::Deliver(Completeness::Proved { instances: 149 })
@@ -107,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_missing_image_is_waited_for_and_then_said_aloud() {
-        let listing = Listing::Lists { listed: 150, missing: 1 };
+        let listing = Listing::Lists { missing: 1 };
         assert_eq!(decide(facts(2_100, listing), SILENCE), Decision::Wait { for_ms: 27_900 });
         assert_eq!(
             decide(facts(30_000, listing), SILENCE),
@@ -136,10 +140,10 @@ mod tests {
     proptest! {
         /// Whatever the facts, a silent study is asked about or delivered, never waited for.
         #[test]
-        fn silence_always_ends(quiet_ms in 30_000_u64.., association_open: bool, listed in 0_u32..9, missing in 0_u32..9, kind in 0..4) {
+        fn silence_always_ends(quiet_ms in 30_000_u64.., association_open: bool, missing in 0_u32..9, kind in 0..4) {
             let listing = match kind {
                 0 => Listing::NotAsked,
-                1 => Listing::Lists { listed, missing },
+                1 => Listing::Lists { missing },
                 2 => Listing::NobodyToAsk,
                 _ => Listing::NoAnswer,
             };

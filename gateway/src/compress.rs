@@ -39,6 +39,7 @@ fn source<'a>(receive: &'a Path, instance: &'a DeliveryInstance) -> Source<'a> {
         prefix_bytes: 0,
         transfer_syntax: instance.transfer_syntax.clone(),
         sha256: Some(instance.sha256),
+        announced: Some((instance.sop_class.clone(), instance.sop_instance.clone())),
         conflict: instance.conflict,
         name: None,
     }

@@ -222,17 +222,25 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         if !is_domain(&self.site) {
-            return wrong("site".into(), "write a name like hospital.example: letters, digits, hyphens and dots");
+            return wrong(
+                "site".into(),
+                "write a name like hospital.example: letters, digits, hyphens and dots",
+            );
         }
         if self.compress.threads == 0 {
             return wrong("compress.threads".into(), "must be at least 1");
         }
         for (name, pacs) in &self.pacs {
             if !is_ae_title(&pacs.ae_title) || !is_ae_title(&pacs.own_ae_title) {
-                return wrong(format!("pacs.{name}"), "an AE title has 1 to 16 characters, no backslash (PS3.5 6.2)");
+                return wrong(
+                    format!("pacs.{name}"),
+                    "an AE title has 1 to 16 characters, no backslash (PS3.5 6.2)",
+                );
             }
         }
-        self.destinations.iter().try_for_each(|(ae_title, destination)| self.check_destination(ae_title, destination))
+        self.destinations
+            .iter()
+            .try_for_each(|(ae_title, destination)| self.check_destination(ae_title, destination))
     }
 
     fn check_destination(&self, ae_title: &str, destination: &Destination) -> Result<(), ConfigError> {

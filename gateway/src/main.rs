@@ -8,7 +8,11 @@ use gateway::spool::Spool;
 use std::path::{Path, PathBuf};
 
 #[derive(Parser)]
-#[command(name = "scanpost-gateway", version, about = "Takes studies from the PACS and posts them, sealed, to the doctor")]
+#[command(
+    name = "scanpost-gateway",
+    version,
+    about = "Takes studies from the PACS and posts them, sealed, to the doctor"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -61,7 +65,8 @@ fn load(path: &Path) -> anyhow::Result<Config> {
 
 async fn deliveries(config: &Config, json: bool) -> anyhow::Result<()> {
     let journal = Spool::at(&config.state).journal();
-    let reports = Journal::open_read_only(&journal).await.context("is the gateway running here?")?.report().await?;
+    let reports =
+        Journal::open_read_only(&journal).await.context("is the gateway running here?")?.report().await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&reports)?);
         return Ok(());

@@ -133,8 +133,7 @@ impl Pipeline {
         let silence =
             Silence { settle_ms: self.config.dicom.settle_ms, silence_ms: self.config.dicom.silence_ms };
         let instances = self.journal.instances(delivery.id).await?;
-        let held = u32::try_from(self.journal.held_count(delivery.case).await?).unwrap_or(u32::MAX);
-        match decide(self.collector.facts(delivery.id, held), silence) {
+        match decide(self.collector.facts(delivery.id, number(instances.len())), silence) {
             Decision::Wait { for_ms } => {
                 self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
             }
@@ -161,22 +160,18 @@ impl Pipeline {
         let mut series: Vec<_> = instances.iter().filter_map(|instance| instance.series.clone()).collect();
         series.sort_unstable();
         series.dedup();
-        let (mut listed, mut missing) = (0, 0);
+        let mut missing = 0;
         for series in series {
             let held = self.journal.held(delivery.case, &series).await?;
             match query::instances_of_series(pacs, study, &series, query::Timeouts::default()).await {
-                Ok(uids) => {
-                    listed += uids.len();
-                    missing += uids.iter().filter(|uid| !held.contains(uid)).count();
-                }
+                Ok(listed) => missing += listed.difference(&held).count(),
                 Err(error) => {
                     tracing::warn!(stage = "assemble", delivery = %delivery.id, %error, "the PACS did not say what the series holds");
                     return Ok(Listing::NoAnswer);
                 }
             }
         }
-        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Ok(Listing::Lists { listed: number(listed), missing: number(missing) })
+        Ok(Listing::Lists { missing: number(missing) })
     }
 
     async fn compress(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
@@ -185,7 +180,8 @@ impl Pipeline {
         let instances = self.journal.instances(delivery.id).await?;
         let (spool, id, threads) = (self.spool.clone(), delivery.id, self.config.compress.threads);
         let summary =
-            tokio::task::spawn_blocking(move || compress::compress(&spool, id, &instances, threads)).await??;
+            tokio::task::spawn_blocking(move || compress::compress(&spool, id, &instances, threads))
+                .await??;
         self.journal.compressed(delivery.id, &summary, now_ms()).await?;
         tracing::info!(stage = "compress", delivery = %delivery.id, source_bytes = summary.source_bytes,
             bundle_bytes = summary.bundle_bytes, max_error = summary.max_error, "compressed");
@@ -206,7 +202,7 @@ impl Pipeline {
             seal::seal(&sealer, &spool, &row, &instances, &recipients, previous)
         })
         .await??;
-        let pieces = u32::try_from(sealed.piece_bytes().len()).unwrap_or(u32::MAX);
+        let pieces = number(sealed.piece_bytes().len());
         let mail_bytes = self.submitter.mail_bytes(&sealed);
         self.journal.sealed(delivery.id, pieces, mail_bytes, sealed.cover_digest(), now_ms()).await?;
         tracing::info!(stage = "seal", delivery = %delivery.id, pieces, mail_bytes, "sealed");
@@ -238,6 +234,10 @@ impl Pipeline {
         tracing::info!(stage = "notify", delivery = %delivery.id, "notified");
         Ok(())
     }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 fn random() -> u64 {

@@ -23,7 +23,8 @@ pub struct Sealer {
     pub piece_bytes_max: usize,
 }
 
-/// Seals the bundle of a delivery for its recipients. What an interrupted run left is thrown away and sealed with new salts.
+/// Seals the bundle of a delivery for its recipients. What an interrupted run left is thrown away and sealed with new salts; what a
+/// finished run left, before the journal heard of it, is taken as it is.
 ///
 /// # Errors
 /// [`SealError`].
@@ -35,6 +36,10 @@ pub fn seal(
     recipients: &[Certificate],
     previous: Option<Digest>,
 ) -> Result<SealedPieces, SealError> {
+    let folder = spool.sealed(delivery.id);
+    if let Some(sealed) = SealedPieces::reopen(&folder, delivery.id)? {
+        return Ok(sealed);
+    }
     let mut bundle = BundleFile::open(&spool.bundle(delivery.id))?;
     let lengths = bundle.segment_lengths().to_vec();
     let cover = Cover {
@@ -55,7 +60,7 @@ pub fn seal(
         pieces: Vec::new(),
     };
     let sealing = Sealing { site: &sealer.key, recipients, piece_bytes_max: sealer.piece_bytes_max };
-    seal_delivery(&lengths, &mut bundle, cover, &sealing, &spool.sealed(delivery.id))
+    seal_delivery(&lengths, &mut bundle, cover, &sealing, &folder)
 }
 
 /// HMAC-SHA-256 over sorted (SOP Instance UID, SHA-256) pairs: equal for equal content, and says nothing to others.

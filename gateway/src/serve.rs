@@ -80,7 +80,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tokio::spawn(pipeline.clone().take_records(records));
     let running = tokio::spawn(pipeline.run(begun));
     let (stop, stopped) = watch::channel(false);
-    let received = tokio::spawn(receive::serve(listener, config.dicom.clone(), spool.receive(), collector, stopped));
+    let received =
+        tokio::spawn(receive::serve(listener, config.dicom.clone(), spool.receive(), collector, stopped));
     told_to_stop().await.map_err(at(Path::new("signals")))?;
     let _ = stop.send(true);
     let _ = received.await;
@@ -121,7 +122,8 @@ fn certificates(config: &Config) -> Result<BTreeMap<String, Certificate>, ServeE
 /// The secret that keys content digests; made at the first start.
 fn content_secret(path: &Path) -> Result<[u8; 32], ServeError> {
     if let Ok(secret) = fs::read(path) {
-        let wrong = |_| ServeError::Io { what: path.display().to_string(), error: io::ErrorKind::InvalidData.into() };
+        let wrong =
+            |_| ServeError::Io { what: path.display().to_string(), error: io::ErrorKind::InvalidData.into() };
         return secret.try_into().map_err(wrong);
     }
     let mut secret = [0; 32];

@@ -64,7 +64,8 @@ impl Spool {
     pub async fn sweep(&self, journal: &Journal) -> Result<usize, JournalError> {
         let needed: HashSet<String> = journal.files().await?.into_iter().collect();
         let entries = fs::read_dir(self.receive()).into_iter().flatten().flatten();
-        let stale = entries.filter(|entry| entry.file_name().to_str().is_none_or(|name| !needed.contains(name)));
+        let stale =
+            entries.filter(|entry| entry.file_name().to_str().is_none_or(|name| !needed.contains(name)));
         Ok(stale.filter(|entry| fs::remove_file(entry.path()).is_ok()).count())
     }
 

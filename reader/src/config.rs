@@ -263,6 +263,12 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_loads() {
+        let (_folder, config) = load(include_str!("../../deploy/reader.sample.toml"));
+        assert_eq!(config.unwrap().mailbox.folders, ["INBOX", "Junk"]);
+    }
+
+    #[test]
     fn relative_paths_start_at_the_file_and_defaults_fill_in() {
         let (folder, config) = load(SAMPLE);
         let config = config.unwrap();

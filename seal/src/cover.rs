@@ -25,7 +25,7 @@ pub struct Cover {
     pub delivery: DeliveryId,
     /// 1 for the first delivery of the case, then 2, 3 …
     pub sequence: u32,
-    /// SHA-256 of the previous cover's DER; none for the first.
+    /// SHA-256 of the DER of the cover sealed before it in the case; none where no earlier one was sealed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub previous: Option<Digest>,
     /// Keyed digest of the content: merges duplicates while the case is open (DESIGN 4).
@@ -56,19 +56,19 @@ pub struct Cover {
 pub enum Completeness {
     /// The PACS listed exactly these instances.
     Proved {
-        /// Instances.
+        /// Instances in this delivery.
         instances: u32,
     },
     /// The PACS listed more than arrived.
     Partial {
-        /// Instances that arrived.
+        /// Instances in this delivery.
         instances: u32,
-        /// Instances the PACS listed.
+        /// These, and those that the PACS listed and no delivery of the case has.
         listed: u32,
     },
     /// The PACS could not be asked.
     NotProved {
-        /// Instances that arrived.
+        /// Instances in this delivery.
         instances: u32,
     },
 }
@@ -124,11 +124,10 @@ impl Cover {
 
     /// Whether every field is within its limits and the fields agree with each other.
     pub fn is_sound(&self) -> bool {
-        let first = self.sequence == 1 && self.previous.is_none();
-        let later = self.sequence > 1 && self.previous.is_some();
+        let in_place = self.sequence > 1 || (self.sequence == 1 && self.previous.is_none());
         let recipients: HashSet<&Digest> = self.recipients.iter().collect();
         self.format == FORMAT
-            && (first || later)
+            && in_place
             && Site::parse(&self.site).is_some()
             && (1..=RECIPIENTS_MAX).contains(&recipients.len())
             && recipients.len() == self.recipients.len()

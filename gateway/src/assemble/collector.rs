@@ -129,8 +129,11 @@ impl Collector {
         let (bytes, encoding) = (received.bytes, Encoding::of_transfer_syntax(&received.transfer_syntax));
         let scanned = tokio::task::spawn_blocking(move || scan(&path, bytes, encoding)).await;
         scanned.ok().flatten().unwrap_or_else(|| {
-            tracing::warn!(stage = "assemble", association = received.association,
-                "a data set could not be scanned and is carried as it is (modality: check what it sends)");
+            tracing::warn!(
+                stage = "assemble",
+                association = received.association,
+                "a data set could not be scanned and is carried as it is (modality: check what it sends)"
+            );
             Outline::default()
         })
     }
@@ -151,8 +154,10 @@ impl Intake for Collector {
 
     fn storage_failed(&self) {
         self.storage_failed.store(true, Ordering::Release);
-        tracing::error!(stage = "receive",
-            "the disk reported a write as failed: intake is stopped (operator: check the disk, then restart)");
+        tracing::error!(
+            stage = "receive",
+            "the disk reported a write as failed: intake is stopped (operator: check the disk, then restart)"
+        );
     }
 
     async fn commit(&self, received: ReceivedInstance) -> Result<(), IntakeRefusal> {

@@ -8,6 +8,7 @@ use seal::ids::{CaseId, DeliveryId, Digest};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, Sqlite, Transaction};
+use std::collections::BTreeSet;
 
 /// The last stage that a delivery has behind it (DESIGN 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,7 +128,8 @@ pub struct Recipient {
     pub refused: Option<String>,
 }
 
-const DELIVERY: &str = "SELECT d.id, d.case_id, d.sequence, d.state, d.calling, d.completeness, d.attempts, d.failing_since_ms,
+const DELIVERY: &str =
+    "SELECT d.id, d.case_id, d.sequence, d.state, d.calling, d.completeness, d.attempts, d.failing_since_ms,
     c.destination, c.study_uid FROM delivery d JOIN study_case c ON c.id = d.case_id";
 
 impl Journal {
@@ -145,7 +147,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn unfinished(&self) -> Result<Vec<DeliveryId>, JournalError> {
-        let rows = sqlx::query("SELECT id FROM delivery WHERE state NOT IN ('pulled', 'failed')").fetch_all(&self.pool);
+        let rows = sqlx::query("SELECT id FROM delivery WHERE state NOT IN ('pulled', 'failed')")
+            .fetch_all(&self.pool);
         rows.await?.into_iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
     }
 
@@ -154,28 +157,23 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn instances(&self, id: DeliveryId) -> Result<Vec<DeliveryInstance>, JournalError> {
-        let rows = sqlx::query("SELECT * FROM instance WHERE delivery_id = $1 ORDER BY id").bind(id.0.as_slice());
+        let rows =
+            sqlx::query("SELECT * FROM instance WHERE delivery_id = $1 ORDER BY id").bind(id.0.as_slice());
         rows.fetch_all(&self.pool).await?.iter().map(read_instance).collect()
     }
 
-    /// SOP Instance UIDs that a case has in a series, over all its deliveries.
+    /// SOP Instance UIDs that a case has in a series, over all its deliveries that did not fail.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn held(&self, case: CaseId, series: &Uid) -> Result<Vec<Uid>, JournalError> {
-        let rows = sqlx::query("SELECT DISTINCT sop_instance_uid FROM instance WHERE case_id = $1 AND series_uid = $2")
-            .bind(case.0.as_slice())
-            .bind(series.as_str());
+    pub async fn held(&self, case: CaseId, series: &Uid) -> Result<BTreeSet<Uid>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT sop_instance_uid FROM instance i JOIN delivery d ON d.id = i.delivery_id
+             WHERE i.case_id = $1 AND i.series_uid = $2 AND d.state <> 'failed'",
+        )
+        .bind(case.0.as_slice())
+        .bind(series.as_str());
         rows.fetch_all(&self.pool).await?.iter().map(|row| uid(row, "sop_instance_uid")).collect()
-    }
-
-    /// Number of instances of a case, over all its deliveries.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn held_count(&self, case: CaseId) -> Result<i64, JournalError> {
-        let row = sqlx::query("SELECT count(*) AS n FROM instance WHERE case_id = $1").bind(case.0.as_slice());
-        Ok(row.fetch_one(&self.pool).await?.get("n"))
     }
 
     /// Names of all spool files that a delivery still needs.
@@ -194,7 +192,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn recipients(&self, id: DeliveryId) -> Result<Vec<Recipient>, JournalError> {
-        let rows = sqlx::query("SELECT * FROM recipient WHERE delivery_id = $1 ORDER BY doctor").bind(id.0.as_slice());
+        let rows = sqlx::query("SELECT * FROM recipient WHERE delivery_id = $1 ORDER BY doctor")
+            .bind(id.0.as_slice());
         rows.fetch_all(&self.pool).await?.iter().map(read_recipient).collect()
     }
 
@@ -257,7 +256,12 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn compressed(&self, id: DeliveryId, summary: &Summary, now_ms: i64) -> Result<(), JournalError> {
+    pub async fn compressed(
+        &self,
+        id: DeliveryId,
+        summary: &Summary,
+        now_ms: i64,
+    ) -> Result<(), JournalError> {
         let summary = serde_json::to_string(summary).unwrap_or_default();
         self.step(
             id,
@@ -280,11 +284,12 @@ impl Journal {
         cover: Digest,
         now_ms: i64,
     ) -> Result<(), JournalError> {
-        let update = sqlx::query("UPDATE delivery SET pieces = $2, mail_bytes = $3, cover_digest = $4 WHERE id = $1")
-            .bind(id.0.to_vec())
-            .bind(pieces)
-            .bind(i64::try_from(mail_bytes).unwrap_or(i64::MAX))
-            .bind(cover.0.to_vec());
+        let update =
+            sqlx::query("UPDATE delivery SET pieces = $2, mail_bytes = $3, cover_digest = $4 WHERE id = $1")
+                .bind(id.0.to_vec())
+                .bind(pieces)
+                .bind(i64::try_from(mail_bytes).unwrap_or(i64::MAX))
+                .bind(cover.0.to_vec());
         self.step(id, State::Sealed, now_ms, update).await
     }
 
@@ -331,7 +336,13 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn troubled(&self, id: DeliveryId, trouble: &str, permanent: bool, now_ms: i64) -> Result<(), JournalError> {
+    pub async fn troubled(
+        &self,
+        id: DeliveryId,
+        trouble: &str,
+        permanent: bool,
+        now_ms: i64,
+    ) -> Result<(), JournalError> {
         sqlx::query(
             "UPDATE delivery SET trouble = $2, attempts = attempts + 1, failing_since_ms = coalesce(failing_since_ms, $4),
              state = CASE WHEN $3 THEN 'failed' ELSE state END WHERE id = $1",
@@ -350,7 +361,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn accepted_parts(&self, id: DeliveryId) -> Result<Vec<(u32, String)>, JournalError> {
-        let rows = sqlx::query("SELECT part, doctor FROM accepted_part WHERE delivery_id = $1").bind(id.0.as_slice());
+        let rows = sqlx::query("SELECT part, doctor FROM accepted_part WHERE delivery_id = $1")
+            .bind(id.0.as_slice());
         Ok(rows.fetch_all(&self.pool).await?.iter().map(|row| (row.get("part"), row.get("doctor"))).collect())
     }
 
@@ -358,7 +370,13 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn accepted(&self, id: DeliveryId, part: u32, doctor: &str, now_ms: i64) -> Result<(), JournalError> {
+    pub async fn accepted(
+        &self,
+        id: DeliveryId,
+        part: u32,
+        doctor: &str,
+        now_ms: i64,
+    ) -> Result<(), JournalError> {
         sqlx::query("INSERT INTO accepted_part (delivery_id, part, doctor, accepted_at_ms) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
             .bind(id.0.as_slice())
             .bind(part)
@@ -410,7 +428,13 @@ impl Journal {
             .await
     }
 
-    async fn mark(&self, sql: &'static str, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<(), JournalError> {
+    async fn mark(
+        &self,
+        sql: &'static str,
+        id: DeliveryId,
+        doctor: &str,
+        now_ms: i64,
+    ) -> Result<(), JournalError> {
         sqlx::query(sql).bind(id.0.as_slice()).bind(doctor).bind(now_ms).execute(&self.pool).await?;
         Ok(())
     }
@@ -421,7 +445,8 @@ impl Journal {
     /// [`JournalError`].
     pub async fn cover_digest(&self, id: DeliveryId) -> Result<Option<Digest>, JournalError> {
         let row = sqlx::query("SELECT cover_digest FROM delivery WHERE id = $1").bind(id.0.as_slice());
-        let digest: Option<Vec<u8>> = row.fetch_optional(&self.pool).await?.and_then(|row| row.get("cover_digest"));
+        let digest: Option<Vec<u8>> =
+            row.fetch_optional(&self.pool).await?.and_then(|row| row.get("cover_digest"));
         digest.map(|digest| Ok(Digest(bytes32(digest, "cover_digest")?))).transpose()
     }
 }

@@ -220,11 +220,13 @@ async fn open_case(
     instance: &NewInstance,
 ) -> Result<CaseId, JournalError> {
     let study = instance.study.as_ref().map_or("", Uid::as_str);
-    let open = sqlx::query("SELECT id FROM study_case WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL")
-        .bind(&instance.destination)
-        .bind(study)
-        .fetch_optional(&mut **transaction)
-        .await?;
+    let open = sqlx::query(
+        "SELECT id FROM study_case WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL",
+    )
+    .bind(&instance.destination)
+    .bind(study)
+    .fetch_optional(&mut **transaction)
+    .await?;
     if let Some(row) = open {
         return Ok(CaseId(bytes16(row.get("id"), "study_case.id")?));
     }
@@ -245,10 +247,12 @@ async fn collecting_delivery(
     case: CaseId,
     instance: &NewInstance,
 ) -> Result<(DeliveryId, bool), JournalError> {
-    let last = sqlx::query("SELECT id, sequence, state FROM delivery WHERE case_id = $1 ORDER BY sequence DESC LIMIT 1")
-        .bind(case.0.as_slice())
-        .fetch_optional(&mut **transaction)
-        .await?;
+    let last = sqlx::query(
+        "SELECT id, sequence, state FROM delivery WHERE case_id = $1 ORDER BY sequence DESC LIMIT 1",
+    )
+    .bind(case.0.as_slice())
+    .fetch_optional(&mut **transaction)
+    .await?;
     let sequence = match last {
         Some(row) if row.get::<&str, _>("state") == "received" => {
             return Ok((DeliveryId(bytes16(row.get("id"), "delivery.id")?), false));
@@ -266,13 +270,15 @@ async fn begin_delivery(
     instance: &NewInstance,
 ) -> Result<DeliveryId, JournalError> {
     let delivery = DeliveryId(random_id()?);
-    sqlx::query("INSERT INTO delivery (id, case_id, sequence, state, calling) VALUES ($1, $2, $3, 'received', $4)")
-        .bind(delivery.0.as_slice())
-        .bind(case.0.as_slice())
-        .bind(sequence)
-        .bind(&instance.calling)
-        .execute(&mut **transaction)
-        .await?;
+    sqlx::query(
+        "INSERT INTO delivery (id, case_id, sequence, state, calling) VALUES ($1, $2, $3, 'received', $4)",
+    )
+    .bind(delivery.0.as_slice())
+    .bind(case.0.as_slice())
+    .bind(sequence)
+    .bind(&instance.calling)
+    .execute(&mut **transaction)
+    .await?;
     sqlx::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'receive', $2)")
         .bind(delivery.0.as_slice())
         .bind(instance.received_at_ms)

@@ -114,7 +114,8 @@ impl Journal {
     }
 
     async fn doctor_reports(&self, id: DeliveryId) -> Result<Vec<DoctorReport>, JournalError> {
-        let rows = sqlx::query("SELECT * FROM recipient WHERE delivery_id = $1 ORDER BY doctor").bind(id.0.as_slice());
+        let rows = sqlx::query("SELECT * FROM recipient WHERE delivery_id = $1 ORDER BY doctor")
+            .bind(id.0.as_slice());
         let report = |row: &SqliteRow| DoctorReport {
             doctor: row.get("doctor"),
             notified_at_ms: row.get("notified_at_ms"),

@@ -30,28 +30,40 @@ async fn journal() -> (Journal, tempfile::TempDir) {
 #[tokio::test]
 async fn identical_bytes_are_recorded_once_and_other_bytes_are_kept_apart() {
     let (journal, _folder) = journal().await;
-    let Recorded::New { delivery, conflict: false, is_first: true } = journal.record_instance(instance(1)).await.unwrap() else {
+    let Recorded::New { delivery, conflict: false, is_first: true } =
+        journal.record_instance(instance(1)).await.unwrap()
+    else {
         panic!("first instance must be new");
     };
     assert_eq!(journal.record_instance(instance(1)).await.unwrap(), Recorded::Duplicate { delivery });
     let other = NewInstance { sha256: [9; 32], ..instance(1) };
-    assert_eq!(journal.record_instance(other).await.unwrap(), Recorded::New { delivery, conflict: true, is_first: false });
+    assert_eq!(
+        journal.record_instance(other).await.unwrap(),
+        Recorded::New { delivery, conflict: true, is_first: false }
+    );
     assert_eq!(journal.instances(delivery).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn an_instance_after_assembly_begins_a_supplement_of_the_same_case() {
     let (journal, _folder) = journal().await;
-    let Recorded::New { delivery: first, .. } = journal.record_instance(instance(1)).await.unwrap() else { panic!() };
+    let Recorded::New { delivery: first, .. } = journal.record_instance(instance(1)).await.unwrap() else {
+        panic!()
+    };
     let complete = Completeness::NotProved { instances: 1 };
     assert!(!journal.assembled(first, 2, complete, 2000).await.unwrap(), "counted two, there is one");
     assert!(journal.assembled(first, 1, complete, 2000).await.unwrap());
-    let Recorded::New { delivery: second, .. } = journal.record_instance(instance(2)).await.unwrap() else { panic!() };
+    let Recorded::New { delivery: second, .. } = journal.record_instance(instance(2)).await.unwrap() else {
+        panic!()
+    };
     let (first, second) = (journal.delivery(first).await.unwrap(), journal.delivery(second).await.unwrap());
     assert_eq!((first.case, first.sequence, first.state), (second.case, 1, State::Assembled));
     assert_eq!((second.sequence, second.state), (2, State::Received));
     assert!(journal.waits_for_earlier(second.case, 2).await.unwrap());
-    assert_eq!(journal.record_instance(instance(1)).await.unwrap(), Recorded::Duplicate { delivery: first.id });
+    assert_eq!(
+        journal.record_instance(instance(1)).await.unwrap(),
+        Recorded::Duplicate { delivery: first.id }
+    );
 }
 
 #[tokio::test]
@@ -66,7 +78,9 @@ async fn a_group_of_waiting_senders_is_recorded_whole() {
 #[tokio::test]
 async fn rows_survive_reopening_and_failures_are_counted() {
     let (journal, folder) = journal().await;
-    let Recorded::New { delivery, .. } = journal.record_instance(instance(1)).await.unwrap() else { panic!() };
+    let Recorded::New { delivery, .. } = journal.record_instance(instance(1)).await.unwrap() else {
+        panic!()
+    };
     journal.troubled(delivery, "mail server does not answer", false, 5000).await.unwrap();
     journal.troubled(delivery, "mail server does not answer", false, 9000).await.unwrap();
     drop(journal);
@@ -82,10 +96,13 @@ async fn rows_survive_reopening_and_failures_are_counted() {
 #[tokio::test]
 async fn sent_again_after_a_failure_the_same_instances_make_a_new_delivery() {
     let (journal, _folder) = journal().await;
-    let Recorded::New { delivery: first, .. } = journal.record_instance(instance(1)).await.unwrap() else { panic!() };
+    let Recorded::New { delivery: first, .. } = journal.record_instance(instance(1)).await.unwrap() else {
+        panic!()
+    };
     journal.troubled(first, "mail server refuses the recipient", true, 5000).await.unwrap();
     let again = NewInstance { file: "again".into(), ..instance(1) };
-    let Recorded::New { delivery: second, conflict: false, is_first: true } = journal.record_instance(again).await.unwrap()
+    let Recorded::New { delivery: second, conflict: false, is_first: true } =
+        journal.record_instance(again).await.unwrap()
     else {
         panic!("a second press after a failure must be new")
     };

@@ -19,11 +19,15 @@ pub(super) struct Trouble {
 
 impl Trouble {
     pub(super) fn doctor_not_configured(doctor: &str) -> Self {
-        Self::temporary(format!("doctor {doctor} is no longer in the configuration (operator: put the table back)"))
+        Self::temporary(format!(
+            "doctor {doctor} is no longer in the configuration (operator: put the table back)"
+        ))
     }
 
     pub(super) fn sealed_pieces_gone() -> Self {
-        Self::permanent("the sealed pieces are gone from the spool (operator: check the disk; technician: send again)")
+        Self::permanent(
+            "the sealed pieces are gone from the spool (operator: check the disk; technician: send again)",
+        )
     }
 
     pub(super) fn log(&self, id: DeliveryId) {
@@ -59,9 +63,9 @@ impl From<PackError> for Trouble {
     fn from(error: PackError) -> Self {
         match error {
             PackError::Io(error) => Self::temporary(format!("compress: {error} (operator: check the disk)")),
-            PackError::SourceChanged { .. } => {
-                Self::permanent(format!("compress: {error} (operator: check the disk; technician: send again)"))
-            }
+            PackError::SourceChanged { .. } => Self::permanent(format!(
+                "compress: {error} (operator: check the disk; technician: send again)"
+            )),
             PackError::TooLarge { .. } => {
                 Self::permanent(format!("compress: {error} (technician: send fewer series at once)"))
             }

@@ -68,14 +68,18 @@ impl Wire {
         let [pdu_type, _, l0, l1, l2, l3] = header;
         let length = usize::try_from(u32::from_be_bytes([l0, l1, l2, l3])).map_err(|_| Fault::PduTooLong)?;
         check_length(pdu_type, length)?;
-        self.body.clear();
-        self.body.extend_from_slice(&header);
-        self.body.resize(HEADER_BYTES + length, 0);
-        self.reader.read_exact(self.body.get_mut(HEADER_BYTES..).unwrap_or_default())?;
-        if pdu_type == P_DATA_TF {
-            return Ok(Incoming::Data(self.body.get(HEADER_BYTES..).unwrap_or_default()));
+        let whole = HEADER_BYTES + length;
+        // Grown once and then kept: clearing 128 KiB for each PDU would cost as much as hashing them.
+        self.body.resize(whole.max(self.body.len()), 0);
+        if let Some((head, body)) = self.body.get_mut(..whole).and_then(|pdu| pdu.split_first_chunk_mut()) {
+            *head = header;
+            self.reader.read_exact(body)?;
         }
-        Ok(Incoming::Control(Box::new(parse(&self.body)?)))
+        let pdu = self.body.get(..whole).unwrap_or_default();
+        if pdu_type == P_DATA_TF {
+            return Ok(Incoming::Data(pdu.get(HEADER_BYTES..).unwrap_or_default()));
+        }
+        Ok(Incoming::Control(Box::new(parse(pdu)?)))
     }
 
     /// Sends a PDU other than P-DATA-TF.

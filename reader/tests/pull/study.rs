@@ -51,6 +51,7 @@ pub(crate) fn source(bytes: &[u8], conflict: bool) -> Source<'static> {
         prefix_bytes: 0,
         transfer_syntax: Uid::parse(EXPLICIT_LITTLE).unwrap(),
         sha256: None,
+        announced: None,
         conflict,
         name: None,
     }

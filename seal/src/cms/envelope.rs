@@ -286,3 +286,6 @@ fn recipient_info(key: &WrappedKey<'_>) -> der::Result<RecipientInfo> {
 fn malformed(_: der::Error) -> Refusal {
     Refusal::Malformed(COVER)
 }
+
+#[cfg(test)]
+mod tests;

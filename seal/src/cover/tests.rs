@@ -41,9 +41,8 @@ fn the_largest_piece_takes_less_than_64_bytes() {
 
 #[test]
 fn fields_beyond_their_limits_are_refused() {
-    let edits: [fn(&mut Cover); 14] = [
+    let edits: [fn(&mut Cover); 13] = [
         |cover| cover.sequence = 0,
-        |cover| cover.sequence = 2,
         |cover| cover.previous = Some(Digest([0; 32])),
         |cover| cover.site = "hospital\r\n.example".into(),
         |cover| cover.recipients.clear(),

@@ -5,10 +5,11 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
+use compressor::bundle::SegmentSource;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use seal::cms::envelope::{self, KeyAgreement};
-use seal::native::open_cover;
+use seal::native::{OpenedPieces, open_cover};
 use std::collections::HashSet;
 
 fn unwrap(kek: &[u8; 32], wrapped: &[u8]) -> Option<[u8; 32]> {
@@ -108,4 +109,24 @@ fn pieces_are_sealed_as_the_specification_says() {
     assert_eq!(open_by_hand(&sealed, &*key, 2, 0, 2, 64, 516), segments[2]);
     assert_eq!(open_by_hand(&sealed, &*key, 2, 1, 3, 64 + 516, 116), segments[3]);
     assert_eq!(open_by_hand(&sealed, &*key, 3, 0, 4, 64, 716), segments[4]);
+}
+
+/// Whoever was a recipient once holds the content key; that must not let them change an image (DESIGN 4).
+#[test]
+fn the_content_key_alone_forges_nothing() {
+    let (site, doctor) = (Party::new("site"), Party::new("doctor"));
+    let (sealed, _) = three_pieces(&site, &[&doctor]);
+    let cover = open_cover(&sealed.cover(), &doctor.doctor(), &[site.certificate()]).unwrap();
+    let mut opened = OpenedPieces::open(&cover, &sealed.piece_paths()).unwrap();
+    let path = &sealed.piece_paths()[2];
+    let mut piece = std::fs::read(path).unwrap();
+    let key = piece_key(&*cover.cover.content_key.key().unwrap(), &piece[32..64], 3);
+    let mut forged = vec![0xF0; 700];
+    let bound = Aad::from([&piece[..32], &[0, 0, 0, 4]].concat());
+    key.seal_in_place_append_tag(Nonce::assume_unique_for_key([0; 12]), bound, &mut forged).unwrap();
+    piece.truncate(64);
+    piece.extend_from_slice(&forged);
+    std::fs::write(path, &piece).unwrap();
+    assert!(opened.segment(4).unwrap_err().to_string().contains("a segment was changed"));
+    assert!(OpenedPieces::open(&cover, &sealed.piece_paths()).is_err());
 }

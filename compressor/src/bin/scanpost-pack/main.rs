@@ -9,6 +9,7 @@ mod report;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Packs DICOM files into one bundle, and gives them back byte for byte.
 #[derive(Parser)]
@@ -64,10 +65,26 @@ struct EncodeArguments {
     json: bool,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
         Command::Encode(arguments) => encode::run(&arguments),
         Command::Decode { input, output, json, .. } => decode::run(&input, &output, json),
         Command::Info { input, json } => info::run(&input, json),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("scanpost-pack: {}", in_one_line(&error));
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// An error and its causes; one that tells its cause itself does not get it told again.
+fn in_one_line(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |line, cause| match line.as_str() {
+        "" => cause,
+        told if told.contains(&cause) => line,
+        told => format!("{told}: {cause}"),
+    })
 }

@@ -115,7 +115,7 @@ pub(crate) fn print(report: &Report, json: bool) -> anyhow::Result<()> {
     if let Some(ratio) = report.ratio_pixels {
         print!(", {ratio:.2} : 1 on pixels");
     }
-    println!(", lossless");
+    println!("{}", if summary.max_error == 0 { ", lossless" } else { "" });
     if let Some(seconds) = report.seconds {
         println!("{seconds:.2} s");
     }
