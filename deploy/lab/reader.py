@@ -26,8 +26,8 @@ class Reader:
         return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=PULL_SECONDS_MAX)
 
     def files(self) -> list[Path]:
-        """All files the reader wrote."""
-        return sorted(path for path in self.output.rglob("*") if path.suffix == ".dcm")
+        """All instances the reader wrote: `.dcm`, and `.bin` for a damaged data set that it gives back as it came."""
+        return sorted(path for path in self.output.rglob("*") if path.suffix in (".dcm", ".bin"))
 
 
 def _configuration(output: Path, store: MailStore, keys: Keys, doctor: str) -> str:

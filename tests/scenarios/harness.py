@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 
 from lab import compare, mail_store
@@ -68,7 +69,10 @@ def assert_equal_elements(sent: list[Path], pulled: list[Path]) -> None:
 
 def assert_equal_bytes(sent: list[Path], pulled: list[Path]) -> None:
     """The data sets are the same byte strings, each as often."""
-    assert sorted(map(data_set_digest, pulled)) == sorted(map(data_set_digest, sent))
+    expected, found = (Counter(map(data_set_digest, paths)) for paths in (sent, pulled))
+    lost = [path.name for path in sent if data_set_digest(path) in expected - found]
+    added = [str(path) for path in pulled if data_set_digest(path) in found - expected]
+    assert expected == found, f"{len(sent)} sent, {len(pulled)} pulled; lost: {lost}; not sent, or once too often: {added}"
 
 
 def data_set_digest(path: Path) -> str:
@@ -76,8 +80,10 @@ def data_set_digest(path: Path) -> str:
 
 
 def data_set_bytes(path: Path) -> bytes:
-    """What follows the meta group (PS3.10 7.1): (0002,0000) says how long that is."""
+    """What follows the meta group (PS3.10 7.1): (0002,0000) says how long that is. A `.bin` file is the bare data set."""
     content = path.read_bytes()
+    if path.suffix == ".bin":
+        return content
     assert content[128:132] == b"DICM" and content[132:140] == b"\x02\x00\x00\x00UL\x04\x00", path.name
     return content[144 + int.from_bytes(content[140:144], "little") :]
 
