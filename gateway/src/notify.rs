@@ -77,10 +77,16 @@ impl Notifier {
         failed.map_or(Ok(()), Err)
     }
 
-    async fn send(&self, recipient: &Recipient, delivery: &DeliveryRow, config: &Config) -> Result<(), NotifyError> {
+    async fn send(
+        &self,
+        recipient: &Recipient,
+        delivery: &DeliveryRow,
+        config: &Config,
+    ) -> Result<(), NotifyError> {
         let doctor = recipient.doctor.clone();
         let doctor = config.doctors.get(&doctor).ok_or(NotifyError::DoctorUnknown { doctor })?;
-        let urgent = config.destinations.get(&delivery.destination).is_some_and(|destination| destination.urgent);
+        let urgent =
+            config.destinations.get(&delivery.destination).is_some_and(|destination| destination.urgent);
         let notice = Notice {
             id: NoticeId(recipient.notice),
             at: OffsetDateTime::now_utc(),
@@ -120,6 +126,8 @@ fn channel(server: &Server, site: &str) -> Result<MailChannel, ConfigError> {
         from: server.from.as_deref().unwrap_or(&server.user),
         site,
     };
-    MailChannel::new(&mail_server)
-        .map_err(|_| ConfigError::Value { key: "notify.server".into(), reason: "sender or CA file cannot be used" })
+    MailChannel::new(&mail_server).map_err(|_| ConfigError::Value {
+        key: "notify.server".into(),
+        reason: "sender or CA file cannot be used",
+    })
 }

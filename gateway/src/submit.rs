@@ -100,9 +100,13 @@ pub async fn submit(
 ) -> Result<Submission, SubmitError> {
     let accepted = record.accepted().await?;
     let run = Run { pieces, target, accepted, refused: Mutex::default(), sent_bytes: AtomicU64::new(0) };
-    let numbers = (1_u32..).zip(pieces.piece_bytes()).map(|(number, bytes)| Ok((Part::Piece(number), *bytes)));
+    let numbers =
+        (1_u32..).zip(pieces.piece_bytes()).map(|(number, bytes)| Ok((Part::Piece(number), *bytes)));
     let send = |(part, bytes)| run.send(part, bytes, record);
-    stream::iter(numbers).map(|part: Result<_, SubmitError>| part).try_for_each_concurrent(PIECES_AT_ONCE, send).await?;
+    stream::iter(numbers)
+        .map(|part: Result<_, SubmitError>| part)
+        .try_for_each_concurrent(PIECES_AT_ONCE, send)
+        .await?;
     run.send(Part::Cover, pieces.cover_bytes(), record).await?;
     Ok(run.finish())
 }

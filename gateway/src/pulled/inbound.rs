@@ -104,7 +104,12 @@ impl<W: AsyncWrite + Unpin + Send> Inbound<W> {
         let Request { host, port, user, password, ca, .. } = request.clone();
         let folders = request.folders.iter().map(|folder| Watched::new(folder, &request.site));
         let config = MailboxConfig { host, port, user, password, ca_file: ca, folders: Vec::new() };
-        Ok(Self { config, folders: folders.collect::<Result<_, _>>()?, records: Records(stdout), trouble: None })
+        Ok(Self {
+            config,
+            folders: folders.collect::<Result<_, _>>()?,
+            records: Records(stdout),
+            trouble: None,
+        })
     }
 
     /// Connects, looks, and connects again for ever.
@@ -120,7 +125,8 @@ impl<W: AsyncWrite + Unpin + Send> Inbound<W> {
             };
             failures = failures.saturating_add(1);
             self.report(trouble_of(&error)).await?;
-            let pause = if matches!(error, MailboxError::Login { .. }) { LOGIN_PAUSE } else { Duration::ZERO };
+            let pause =
+                if matches!(error, MailboxError::Login { .. }) { LOGIN_PAUSE } else { Duration::ZERO };
             tokio::time::sleep(retry::delay(failures, u64::MAX).max(pause)).await;
         }
     }
@@ -150,13 +156,12 @@ impl<W: AsyncWrite + Unpin + Send> Inbound<W> {
 
 fn trouble_of(error: &MailboxError) -> Trouble {
     match error {
-        MailboxError::Tls(TlsError::Unreachable { .. }) | MailboxError::Lost { .. } | MailboxError::Refused { .. } => {
-            Trouble::Unreachable
-        }
+        MailboxError::Tls(TlsError::Unreachable { .. })
+        | MailboxError::Lost { .. }
+        | MailboxError::Refused { .. } => Trouble::Unreachable,
         MailboxError::Tls(TlsError::Certificate { .. }) => Trouble::Certificate,
-        MailboxError::Tls(TlsError::Roots { .. } | TlsError::HostName { .. }) | MailboxError::Unsendable { .. } => {
-            Trouble::Configuration
-        }
+        MailboxError::Tls(TlsError::Roots { .. } | TlsError::HostName { .. })
+        | MailboxError::Unsendable { .. } => Trouble::Configuration,
         MailboxError::Login { .. } => Trouble::Login,
         MailboxError::NoFolder { .. } => Trouble::NoFolder,
         _ => Trouble::Protocol,

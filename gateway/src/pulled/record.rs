@@ -89,9 +89,13 @@ impl Trouble {
         match self {
             Self::None => "the mailboxes can be read again",
             Self::Unreachable => "the IMAP server cannot be reached",
-            Self::Certificate => "the certificate of the IMAP server is refused (operator: check [pulled] ca and host)",
+            Self::Certificate => {
+                "the certificate of the IMAP server is refused (operator: check [pulled] ca and host)"
+            }
             Self::Login => "the IMAP server refuses the login (operator: check [pulled] user and password)",
-            Self::NoFolder => "a doctor's folder is missing or may not be read (operator: create it or grant l, r)",
+            Self::NoFolder => {
+                "a doctor's folder is missing or may not be read (operator: create it or grant l, r)"
+            }
             Self::Protocol => "the IMAP server's answers are not understood (operator: look at the server)",
             Self::Configuration => "[pulled] cannot be used (operator: check ca, host and folder names)",
         }
@@ -126,7 +130,8 @@ impl Record {
 
     /// Reads a record; none if a single byte is not as this module writes it.
     pub fn parse(bytes: &[u8; RECORD_BYTES]) -> Option<Self> {
-        let (&[kind, high, low], rest) = bytes.strip_prefix(&MAGIC)?.strip_prefix(&[FORMAT])?.split_first_chunk()?;
+        let (&[kind, high, low], rest) =
+            bytes.strip_prefix(&MAGIC)?.strip_prefix(&[FORMAT])?.split_first_chunk()?;
         let (delivery, rest) = rest.split_first_chunk()?;
         let (recipient, rest) = rest.split_first_chunk()?;
         let (cover, rest) = rest.split_first_chunk()?;
@@ -167,7 +172,8 @@ impl Kind {
     fn parse(kind: u8, code: u16) -> Option<Self> {
         use Trouble::{Certificate, Configuration, Login, NoFolder, None as Nothing, Protocol, Unreachable};
         let refusals = [Refusal::Signature, Refusal::Malformed, Refusal::Mismatch].map(Self::Refused);
-        let troubles = [Nothing, Unreachable, Certificate, Login, NoFolder, Protocol, Configuration].map(Self::Trouble);
+        let troubles =
+            [Nothing, Unreachable, Certificate, Login, NoFolder, Protocol, Configuration].map(Self::Trouble);
         let mut kinds = [Self::CoverSeen, Self::Fetched].into_iter().chain(refusals).chain(troubles);
         kinds.find(|known| known.numbers() == (kind, code))
     }

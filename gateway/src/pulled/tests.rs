@@ -24,7 +24,12 @@ const COVER: Digest = Digest([0xC0; 32]);
 const LONG: Duration = Duration::from_secs(20);
 
 fn fetched(recipient: Digest) -> Record {
-    Record { cover: COVER, at: 1_795_373_465, instances: 150, ..Record::new(Kind::Fetched, DELIVERY, recipient) }
+    Record {
+        cover: COVER,
+        at: 1_795_373_465,
+        instances: 150,
+        ..Record::new(Kind::Fetched, DELIVERY, recipient)
+    }
 }
 
 #[test]
@@ -58,7 +63,8 @@ fn every_kind_is_read_as_written() {
         Trouble::Protocol,
         Trouble::Configuration,
     ];
-    let about_mailbox = troubles.map(|trouble| Record::new(Kind::Trouble(trouble), DeliveryId([0; 16]), recipient));
+    let about_mailbox =
+        troubles.map(|trouble| Record::new(Kind::Trouble(trouble), DeliveryId([0; 16]), recipient));
     let about_delivery = kinds.map(|kind| Record::new(kind, DELIVERY, recipient));
     for record in about_mailbox.into_iter().chain(about_delivery).chain([fetched(recipient)]) {
         assert_eq!(Record::parse(&record.to_bytes()), Some(record));
@@ -156,7 +162,10 @@ fn receipt_id(delivery: DeliveryId, doctor: &Doctor) -> String {
 }
 
 fn request(server: &FakeImap, folders: &[(&str, &Doctor)]) -> Request {
-    let folder = |(folder, doctor): &(&str, &Doctor)| Folder { folder: (*folder).into(), certificate: doctor.pem.clone() };
+    let folder = |(folder, doctor): &(&str, &Doctor)| Folder {
+        folder: (*folder).into(),
+        certificate: doctor.pem.clone(),
+    };
     Request {
         site: "hospital.example".into(),
         host: "localhost".into(),
@@ -259,7 +268,11 @@ async fn keeper_starts_the_process_again_and_clears_its_environment() {
     let record = folder.path().join("record");
     std::fs::write(&record, fetched(COVER).to_bytes()).unwrap();
     let seen = folder.path().join("seen");
-    let script = format!("read line; env > {0}; echo \"$1 $PWD $line\" >> {0}; cat {1}", seen.display(), record.display());
+    let script = format!(
+        "read line; env > {0}; echo \"$1 $PWD $line\" >> {0}; cat {1}",
+        seen.display(),
+        record.display()
+    );
     let (sender, mut records) = mpsc::channel(1);
     tokio::spawn(watch_program(program(folder.path(), &script), any_request(), sender));
     for _ in 0..2 {

@@ -22,7 +22,9 @@ const ENVIRONMENT: [(&str, &str); 2] = [("TOKIO_WORKER_THREADS", "1"), ("MALLOC_
 pub async fn watch(request: Request, records: Sender<Record>) {
     match std::env::current_exe() {
         Ok(program) => watch_program(program, request, records).await,
-        Err(error) => tracing::error!(stage = "pulled", %error, "this program cannot find itself: receipts are not read"),
+        Err(error) => {
+            tracing::error!(stage = "pulled", %error, "this program cannot find itself: receipts are not read")
+        }
     }
 }
 
@@ -33,7 +35,9 @@ pub async fn watch_program(program: PathBuf, request: Request, records: Sender<R
         let began = Instant::now();
         match run(&program, &request, &records).await {
             Ok(()) => tracing::warn!(stage = "pulled", "the inbound process ended and is started again"),
-            Err(error) => tracing::warn!(stage = "pulled", %error, "the inbound process failed and is started again"),
+            Err(error) => {
+                tracing::warn!(stage = "pulled", %error, "the inbound process failed and is started again")
+            }
         }
         failures = if began.elapsed() > HEALTHY_AFTER { 1 } else { failures.saturating_add(1) };
         // One process needs no draw: nothing else starts at the same time.
@@ -84,7 +88,8 @@ async fn forward(mut stdout: ChildStdout, records: &Sender<Record>) -> io::Resul
             return Ok(());
         }
         stdout.read_exact(&mut bytes[1..]).await?;
-        let record = Record::parse(&bytes).ok_or(io::Error::new(io::ErrorKind::InvalidData, "a record is malformed"))?;
+        let record = Record::parse(&bytes)
+            .ok_or(io::Error::new(io::ErrorKind::InvalidData, "a record is malformed"))?;
         log(&record);
         if records.send(record).await.is_err() {
             return Ok(());
@@ -95,7 +100,9 @@ async fn forward(mut stdout: ChildStdout, records: &Sender<Record>) -> io::Resul
 fn log(record: &Record) {
     match record.kind {
         Kind::Trouble(Trouble::None) => tracing::info!(stage = "pulled", "{}", Trouble::None.words()),
-        Kind::Trouble(trouble) => tracing::warn!(stage = "pulled", recipient = %record.recipient, "{}", trouble.words()),
+        Kind::Trouble(trouble) => {
+            tracing::warn!(stage = "pulled", recipient = %record.recipient, "{}", trouble.words())
+        }
         Kind::Refused(refusal) => {
             tracing::warn!(stage = "pulled", delivery = %record.delivery, ?refusal, "a receipt was refused");
         }

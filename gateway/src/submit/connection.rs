@@ -2,11 +2,11 @@
 
 use super::transport::{Body, Progress, Transport, Valve};
 use super::{Reply, Step, SubmitError};
+use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Ehlo, Mail as MailCommand, Noop, Quit, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, MailParameter};
-use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::response::Response;
 use seal::mail::{Address, Message, Part, Site};
 use seal::mailbox::tls::{Trust, is_tls12};
@@ -90,7 +90,8 @@ impl Connection {
         let name = ClientId::Domain(dial.site.as_str().to_owned());
         let greeted = AsyncSmtpConnection::connect_with_transport(transport, &name);
         let smtp = within(dial.timeouts.command, Step::Greeting, greeted).await?;
-        let mut connection = Self { smtp, valve, timeouts: dial.timeouts, size_max: None, used: Instant::now() };
+        let mut connection =
+            Self { smtp, valve, timeouts: dial.timeouts, size_max: None, used: Instant::now() };
         // The client reads EHLO without keeping SIZE, so it is asked once more (RFC 5321 4.1.4 allows it).
         let ehlo = connection.command(Step::Ehlo, Ehlo::new(name)).await?;
         connection.size_max = size_in(&ehlo);

@@ -221,7 +221,9 @@ impl SubmitError {
     /// The server's reply code, if it gave one.
     pub fn code(&self) -> Option<u16> {
         match self {
-            Self::Login { reply, .. } | Self::Refused { reply, .. } | Self::Recipient { reply, .. } => Some(reply.code),
+            Self::Login { reply, .. } | Self::Refused { reply, .. } | Self::Recipient { reply, .. } => {
+                Some(reply.code)
+            }
             _ => None,
         }
     }

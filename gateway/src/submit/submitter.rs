@@ -1,7 +1,7 @@
 //! The gateway's own submitter: mail server, sender and doctors from the configuration, the record in the journal.
 
 use super::{
-    MailServer, RecordError, Recipient, Submission, SubmissionRecord, SubmitError, Target, Timeouts, submit,
+    MailServer, Recipient, RecordError, Submission, SubmissionRecord, SubmitError, Target, Timeouts, submit,
 };
 use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
@@ -29,7 +29,8 @@ impl Submitter {
     /// [`ConfigError`].
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let wrong = |key: &str, reason| ConfigError::Value { key: key.to_owned(), reason };
-        let site = Site::parse(&config.site).ok_or_else(|| wrong("site", "write a domain name in lower case"))?;
+        let site =
+            Site::parse(&config.site).ok_or_else(|| wrong("site", "write a domain name in lower case"))?;
         let from = config.submit.from.as_deref().unwrap_or(&config.submit.user);
         let from = Address::parse(from)
             .ok_or_else(|| wrong("submit.from", "write the address that the mails come from, in ASCII"))?;
@@ -47,10 +48,13 @@ impl Submitter {
 
     /// Octets of all messages of a delivery, sent once.
     pub fn mail_bytes(&self, pieces: &SealedPieces) -> u64 {
-        let message = |id, bytes| Message::new(id, &self.from, now_ms() / 1000, bytes).map_or(0, |mail| mail.encoded_bytes());
+        let message = |id, bytes| {
+            Message::new(id, &self.from, now_ms() / 1000, bytes).map_or(0, |mail| mail.encoded_bytes())
+        };
         let delivery = pieces.delivery();
         let numbered = (1_u32..).zip(pieces.piece_bytes());
-        let parts = numbered.map(|(number, bytes)| message(MessageId::piece(delivery, number, &self.site), *bytes));
+        let parts =
+            numbered.map(|(number, bytes)| message(MessageId::piece(delivery, number, &self.site), *bytes));
         parts.sum::<u64>() + message(MessageId::cover(delivery, &self.site), pieces.cover_bytes())
     }
 
@@ -82,7 +86,11 @@ impl Submitter {
     }
 }
 
-async fn recipients(delivery: DeliveryId, config: &Config, journal: &Journal) -> Result<Vec<Recipient>, SubmitError> {
+async fn recipients(
+    delivery: DeliveryId,
+    config: &Config,
+    journal: &Journal,
+) -> Result<Vec<Recipient>, SubmitError> {
     let mut recipients = Vec::new();
     for row in journal.recipients(delivery).await? {
         if row.refused.is_none() {
@@ -93,7 +101,9 @@ async fn recipients(delivery: DeliveryId, config: &Config, journal: &Journal) ->
 }
 
 fn recipient(name: String, config: &Config) -> Result<Recipient, SubmitError> {
-    let Some(doctor) = config.doctors.get(&name) else { return Err(SubmitError::DoctorUnknown { doctor: name }) };
+    let Some(doctor) = config.doctors.get(&name) else {
+        return Err(SubmitError::DoctorUnknown { doctor: name });
+    };
     let address = || SubmitError::Address { address: doctor.mailbox.clone() };
     Ok(Recipient { mailbox: Address::parse(&doctor.mailbox).ok_or_else(address)?, name })
 }

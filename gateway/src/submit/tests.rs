@@ -20,7 +20,8 @@ async fn run(sealed: &Sealed, sender: &Sender, memory: &Memory) -> Result<Submis
 
 /// One fault at one line, and what came of it.
 async fn fault(line: &'static str, act: Act) -> (SubmitError, FakeServer, Memory) {
-    let server = FakeServer::start(SIZE, move |came, _| if came.starts_with(line) { act } else { Act::Normal }).await;
+    let server =
+        FakeServer::start(SIZE, move |came, _| if came.starts_with(line) { act } else { Act::Normal }).await;
     let (sealed, memory) = (sealed(), Memory::default());
     let sender = Sender::new(server.port, &server.ca(), impatient());
     let error = run(&sealed, &sender, &memory).await.unwrap_err();
@@ -109,7 +110,10 @@ async fn one_refused_recipient_does_not_hold_up_the_other() {
     let (name, error) = &submission.refused[0];
     assert_eq!((name.as_str(), error.code(), error.culprit()), ("b", Some(450), Culprit::Recipient));
     assert_eq!(error.persistence(), Persistence::Temporary);
-    assert_eq!(error.to_string(), "the mail server refuses the mailbox b@clinic.example: 450 4.2.2 mailbox full");
+    assert_eq!(
+        error.to_string(),
+        "the mail server refuses the mailbox b@clinic.example: 450 4.2.2 mailbox full"
+    );
     assert_eq!(memory.of("a").len(), 4);
     assert!(memory.of("b").is_empty(), "no cover without all pieces");
     assert!(server.taken().iter().all(|message| message.to == ["RCPT TO:<a@clinic.example>"]));
@@ -163,8 +167,13 @@ async fn replies_are_sorted_by_step_and_persistence() {
 
 #[tokio::test]
 async fn cuts_and_silence_are_temporary() {
-    let steps =
-        [("EHLO", Step::Greeting), ("AUTH", Step::Auth), ("MAIL", Step::Mail), ("RCPT", Step::Rcpt), ("DATA", Step::Data)];
+    let steps = [
+        ("EHLO", Step::Greeting),
+        ("AUTH", Step::Auth),
+        ("MAIL", Step::Mail),
+        ("RCPT", Step::Rcpt),
+        ("DATA", Step::Data),
+    ];
     for (line, step) in steps {
         let (error, ..) = fault(line, Act::Cut).await;
         assert!(matches!(error, SubmitError::Lost { at } if at == step), "{line}: {error:?}");
@@ -178,7 +187,10 @@ async fn cuts_and_silence_are_temporary() {
 #[tokio::test]
 async fn closing_reply_421_to_a_recipient_is_the_servers_trouble() {
     let (error, ..) = fault("RCPT", Act::Reply("421 shutting down")).await;
-    assert!(matches!(&error, SubmitError::Refused { at: Step::Rcpt, reply } if reply.code == 421), "{error:?}");
+    assert!(
+        matches!(&error, SubmitError::Refused { at: Step::Rcpt, reply } if reply.code == 421),
+        "{error:?}"
+    );
     assert!(!error.is_permanent());
 }
 
@@ -243,7 +255,10 @@ async fn refused_login_is_temporary_and_not_insisted_on() {
     let sender = Sender::new(server.port, &server.ca(), patient());
     let error = run(&sealed, &sender, &memory).await.unwrap_err();
     assert!(matches!(&error, SubmitError::Login { .. }), "{error:?}");
-    assert_eq!((error.culprit(), error.persistence(), error.code()), (Culprit::Operator, Persistence::Temporary, Some(535)));
+    assert_eq!(
+        (error.culprit(), error.persistence(), error.code()),
+        (Culprit::Operator, Persistence::Temporary, Some(535))
+    );
     let asked = server.connections();
     let error = run(&sealed, &sender, &memory).await.unwrap_err();
     assert!(matches!(error, SubmitError::Login { .. }));
@@ -259,8 +274,10 @@ async fn server_without_login_is_the_operators_matter() {
 
 #[tokio::test]
 async fn certificate_under_another_root_is_refused() {
-    let (server, other) =
-        (FakeServer::start(SIZE, |_, _| Act::Normal).await, FakeServer::start(SIZE, |_, _| Act::Normal).await);
+    let (server, other) = (
+        FakeServer::start(SIZE, |_, _| Act::Normal).await,
+        FakeServer::start(SIZE, |_, _| Act::Normal).await,
+    );
     let sender = Sender::new(server.port, &other.ca(), patient());
     let error = run(&sealed(), &sender, &Memory::default()).await.unwrap_err();
     assert!(matches!(&error, SubmitError::Tls(TlsError::Certificate { .. })), "{error:?}");

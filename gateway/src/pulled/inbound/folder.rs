@@ -44,7 +44,11 @@ impl Watched {
     }
 
     /// Reports what came since the last look. A folder that is missing is reported once and holds up no other.
-    pub(super) async fn look<W: AsyncWrite + Unpin>(&mut self, mailbox: &mut Mailbox, records: &mut Records<W>) -> Looked {
+    pub(super) async fn look<W: AsyncWrite + Unpin>(
+        &mut self,
+        mailbox: &mut Mailbox,
+        records: &mut Records<W>,
+    ) -> Looked {
         let found = match self.news(mailbox).await {
             Ok(found) => found,
             Err(MailboxError::NoFolder { .. }) => return self.set_missing(true, records).await,
@@ -104,14 +108,17 @@ impl Watched {
         let mut der = Vec::new();
         match mailbox.fetch_body(message, &mut der, RECEIPT_BYTES_MAX).await {
             Ok(_) => {}
-            Err(MailboxError::TooLarge { .. } | MailboxError::NotBase64) => return Ok(Err(Refusal::Malformed)),
+            Err(MailboxError::TooLarge { .. } | MailboxError::NotBase64) => {
+                return Ok(Err(Refusal::Malformed));
+            }
             Err(error) => return Err(error),
         }
         Ok(self.verify(&der, message, kind))
     }
 
     fn verify(&self, der: &[u8], message: &Found, kind: ReceiptKind) -> Result<Record, Refusal> {
-        let receipt = open_receipt(der, std::slice::from_ref(&self.certificate)).map_err(|error| refusal(&error))?;
+        let receipt =
+            open_receipt(der, std::slice::from_ref(&self.certificate)).map_err(|error| refusal(&error))?;
         let delivery = message.id.delivery();
         if receipt.delivery != delivery || receipt.recipient != self.recipient || receipt.kind != kind {
             return Err(Refusal::Mismatch);
@@ -121,7 +128,11 @@ impl Watched {
         Ok(Record { cover: receipt.cover, at: receipt.at, instances: receipt.instances, ..record })
     }
 
-    async fn set_missing<W: AsyncWrite + Unpin>(&mut self, missing: bool, records: &mut Records<W>) -> Looked {
+    async fn set_missing<W: AsyncWrite + Unpin>(
+        &mut self,
+        missing: bool,
+        records: &mut Records<W>,
+    ) -> Looked {
         if self.missing != missing {
             let trouble = if missing { Trouble::NoFolder } else { Trouble::None };
             records.trouble(trouble, self.recipient).await?;

@@ -90,7 +90,8 @@ fn answer(command: &str, open: &mut String, folders: &Folders) -> Option<(String
     if let Some(rest) = command.strip_prefix("UID SEARCH UID ") {
         let from: usize = rest.split(':').next()?.parse().ok()?;
         let needle = rest.rsplit('"').nth(1)?;
-        let hits = messages()?.iter().enumerate().filter(|(at, (id, _))| at + 1 >= from && id.contains(needle));
+        let hits =
+            messages()?.iter().enumerate().filter(|(at, (id, _))| at + 1 >= from && id.contains(needle));
         let uids: Vec<String> = hits.map(|(at, _)| (at + 1).to_string()).collect();
         return Some((format!("* SEARCH {}\r\n", uids.join(" ")), done));
     }
@@ -99,7 +100,11 @@ fn answer(command: &str, open: &mut String, folders: &Folders) -> Option<(String
     for uid in set.split(',').map(|uid| uid.parse::<usize>().unwrap()) {
         let (id, body) = messages()?.get(uid - 1)?;
         let item = if query.contains("HEADER.FIELDS") {
-            format!("RFC822.SIZE {} BODY[HEADER.FIELDS (MESSAGE-ID)]<0> {{{}}}\r\n{id}", body.len() + id.len(), id.len())
+            format!(
+                "RFC822.SIZE {} BODY[HEADER.FIELDS (MESSAGE-ID)]<0> {{{}}}\r\n{id}",
+                body.len() + id.len(),
+                id.len()
+            )
         } else {
             let range = query.rsplit_once('<')?.1.trim_end_matches(['>', ')']);
             let (offset, length) = range.split_once('.')?;

@@ -49,7 +49,10 @@ struct Session {
 }
 
 impl FakeServer {
-    pub(super) async fn start(size: u64, script: impl Fn(&str, usize) -> Act + Send + Sync + 'static) -> Self {
+    pub(super) async fn start(
+        size: u64,
+        script: impl Fn(&str, usize) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let (ca, config) = identity();
         std::fs::write(folder.path().join("ca.pem"), ca).unwrap();
@@ -88,7 +91,8 @@ async fn accept(
 ) {
     while let Ok((tcp, _)) = listener.accept().await {
         log.lock().unwrap().connections += 1;
-        let (acceptor, session) = (acceptor.clone(), Session { size, script: script.clone(), log: log.clone() });
+        let (acceptor, session) =
+            (acceptor.clone(), Session { size, script: script.clone(), log: log.clone() });
         tokio::spawn(async move {
             if let Ok(stream) = acceptor.accept(tcp).await {
                 let _ = session.converse(BufReader::new(stream)).await;
@@ -125,7 +129,11 @@ impl Session {
     }
 
     /// False: hang up.
-    async fn message(&self, stream: &mut BufReader<TlsStream<TcpStream>>, to: Vec<String>) -> std::io::Result<bool> {
+    async fn message(
+        &self,
+        stream: &mut BufReader<TlsStream<TcpStream>>,
+        to: Vec<String>,
+    ) -> std::io::Result<bool> {
         let mut octets = Vec::new();
         loop {
             let start = octets.len();
@@ -164,7 +172,9 @@ impl Session {
 
     fn normal(&self, line: &str) -> String {
         match line.split([' ', ':']).next().unwrap_or_default() {
-            "EHLO" => format!("250-fake\r\n250-SIZE {}\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n", self.size),
+            "EHLO" => {
+                format!("250-fake\r\n250-SIZE {}\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n", self.size)
+            }
             "AUTH" => "235 welcome\r\n".to_owned(),
             "DATA" => "354 go on\r\n".to_owned(),
             "QUIT" => "221 bye\r\n".to_owned(),
@@ -183,7 +193,8 @@ pub(crate) fn identity() -> (String, ServerConfig) {
     let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
     let issuer = Issuer::from_params(&ca, &ca_key);
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let leaf =
+        CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
     let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
