@@ -17,13 +17,18 @@ const OK: &str = "TAG OK done\r\n";
 const OPENED: &str = "* OK [UIDVALIDITY 7] v\r\n* OK [UIDNEXT 2] n\r\nTAG OK done\r\n";
 const SECRET: &str = "YAMADA^TARO";
 
+/// Start of a command, and the answer to it.
+type Script = &'static [(&'static str, &'static str)];
+/// Whether an error is the one expected.
+type Check = fn(&MailboxError) -> bool;
+
 struct Server {
     config: MailboxConfig,
     _folder: TempDir,
 }
 
 /// Answers each command by the first entry whose start it has; `TAG` stands for the command's tag. An empty answer hangs up.
-async fn server(script: &'static [(&'static str, &'static str)]) -> Server {
+async fn server(script: Script) -> Server {
     let folder = TempDir::new().unwrap();
     let (ca, tls) = identity();
     let ca_file = folder.path().join("ca.pem");
@@ -42,7 +47,10 @@ async fn server(script: &'static [(&'static str, &'static str)]) -> Server {
                 let mut line = String::new();
                 while stream.read_line(&mut line).await.is_ok_and(|read| read > 0) {
                     let (tag, command) = line.split_once(' ').unwrap_or(("", &line));
-                    let answer = script.iter().find(|(start, _)| command.starts_with(start)).map_or(OK, |(_, answer)| answer);
+                    let answer = script
+                        .iter()
+                        .find(|(start, _)| command.starts_with(start))
+                        .map_or(OK, |(_, answer)| answer);
                     if answer.is_empty() {
                         return;
                     }
@@ -54,7 +62,8 @@ async fn server(script: &'static [(&'static str, &'static str)]) -> Server {
         }
     });
     let (host, user, password) = ("localhost".into(), "doctor".into(), "correct horse".into());
-    let config = MailboxConfig { host, port, user, password, ca_file: Some(ca_file), folders: vec!["INBOX".into()] };
+    let config =
+        MailboxConfig { host, port, user, password, ca_file: Some(ca_file), folders: vec!["INBOX".into()] };
     Server { config, _folder: folder }
 }
 
@@ -85,7 +94,7 @@ fn found() -> Found {
 }
 
 /// Fetches from a server that answers FETCH so; afterwards the connection must be given up or still work.
-async fn fetch(script: &'static [(&'static str, &'static str)], bytes_max: u64) -> (Result<Vec<u8>, MailboxError>, Mailbox) {
+async fn fetch(script: Script, bytes_max: u64) -> (Result<Vec<u8>, MailboxError>, Mailbox) {
     let server = server(script).await;
     let mut mailbox = connect(&server).await.unwrap();
     let mut bytes = Vec::new();
@@ -102,7 +111,8 @@ async fn body_comes_back() {
 
 #[tokio::test]
 async fn refusals_are_not_taken_for_empty_answers() {
-    let (fetched, mut mailbox) = fetch(&[("EXAMINE", OPENED), ("UID FETCH", "TAG NO [SERVERBUG] later\r\n")], 10).await;
+    let (fetched, mut mailbox) =
+        fetch(&[("EXAMINE", OPENED), ("UID FETCH", "TAG NO [SERVERBUG] later\r\n")], 10).await;
     assert!(matches!(fetched, Err(MailboxError::Refused { during: "FETCH" })), "{fetched:?}");
     assert!(mailbox.open_folder("INBOX").await.is_ok(), "a refusal leaves the connection usable");
     let server = server(&[("EXAMINE", OPENED), ("UID SEARCH", "TAG NO not now\r\n")]).await;
@@ -125,7 +135,10 @@ async fn a_lost_connection_is_not_taken_for_an_empty_answer() {
 
 #[tokio::test]
 async fn what_cannot_be_parsed_is_not_repeated_and_ends_the_connection() {
-    let script = &[("EXAMINE", OPENED), ("UID FETCH", "* 1 FETCH (UID 1 BODY[1]<0> ~{11}\r\nYAMADA^TARO)\r\nTAG OK done\r\n")];
+    let script = &[
+        ("EXAMINE", OPENED),
+        ("UID FETCH", "* 1 FETCH (UID 1 BODY[1]<0> ~{11}\r\nYAMADA^TARO)\r\nTAG OK done\r\n"),
+    ];
     let (fetched, mut mailbox) = fetch(script, 100).await;
     let error = fetched.unwrap_err();
     assert!(matches!(error, MailboxError::Protocol { during: "FETCH" }), "{error:?}");
@@ -135,7 +148,8 @@ async fn what_cannot_be_parsed_is_not_repeated_and_ends_the_connection() {
 
 #[tokio::test]
 async fn a_server_that_sends_more_than_asked_for_is_cut_off() {
-    let flood: &'static str = Box::leak(format!("* 1 FETCH (UID 1 BODY[1]<0> {{9000000}}\r\n{}", "A".repeat(9_000_000)).into());
+    let flood: &'static str =
+        Box::leak(format!("* 1 FETCH (UID 1 BODY[1]<0> {{9000000}}\r\n{}", "A".repeat(9_000_000)).into());
     let script = Box::leak(Box::new([("EXAMINE", OPENED), ("UID FETCH", flood)]));
     let (fetched, _) = fetch(script, 100).await;
     assert!(matches!(fetched, Err(MailboxError::Protocol { .. })), "{fetched:?}");
@@ -143,9 +157,15 @@ async fn a_server_that_sends_more_than_asked_for_is_cut_off() {
 
 #[tokio::test]
 async fn body_beyond_the_limit_or_not_base64() {
-    let script = &[("EXAMINE", OPENED), ("UID FETCH", "* 1 FETCH (UID 1 BODY[1]<0> {8}\r\nYWJjYWJj)\r\nTAG OK done\r\n")];
+    let script = &[
+        ("EXAMINE", OPENED),
+        ("UID FETCH", "* 1 FETCH (UID 1 BODY[1]<0> {8}\r\nYWJjYWJj)\r\nTAG OK done\r\n"),
+    ];
     assert!(matches!(fetch(script, 5).await.0, Err(MailboxError::TooLarge { bytes_max: 5 })));
-    let script = &[("EXAMINE", OPENED), ("UID FETCH", "* 1 FETCH (UID 1 BODY[1]<0> {8}\r\n<html>..)\r\nTAG OK done\r\n")];
+    let script = &[
+        ("EXAMINE", OPENED),
+        ("UID FETCH", "* 1 FETCH (UID 1 BODY[1]<0> {8}\r\n<html>..)\r\nTAG OK done\r\n"),
+    ];
     assert!(matches!(fetch(script, 50).await.0, Err(MailboxError::NotBase64)));
 }
 
@@ -162,7 +182,11 @@ async fn foreign_messages_do_no_harm() {
         * 2 FETCH (UID 2 RFC822.SIZE 9 BODY[HEADER.FIELDS (MESSAGE-ID)]<0> {75}\r\n\
         Message-ID:\r\n <abababababababababababababababab.cover@hospital.example>\r\n\r\n)\r\n\
         * 3 FETCH (FLAGS (\\Seen))\r\nTAG OK done\r\n";
-    let script = Box::leak(Box::new([("EXAMINE", OPENED), ("UID SEARCH", "* SEARCH 1 2 3\r\nTAG OK\r\n"), ("UID FETCH", listing)]));
+    let script = Box::leak(Box::new([
+        ("EXAMINE", OPENED),
+        ("UID SEARCH", "* SEARCH 1 2 3\r\nTAG OK\r\n"),
+        ("UID FETCH", listing),
+    ]));
     let server = server(script).await;
     let covers = connect(&server).await.unwrap().covers(Some("hospital.example")).await.unwrap();
     assert_eq!(covers.iter().map(|cover| cover.uid).collect::<Vec<_>>(), [ImapUid(2)]);
@@ -170,9 +194,11 @@ async fn foreign_messages_do_no_harm() {
 
 #[tokio::test]
 async fn append_refused_by_who_must_act() {
-    let cases: [(&'static [(&str, &str)], fn(&MailboxError) -> bool); 3] = [
+    let cases: [(Script, Check); 3] = [
         (&[("APPEND", "TAG NO [OVERQUOTA] full\r\n")], |error| matches!(error, MailboxError::Quota { .. })),
-        (&[("APPEND", "TAG NO [TRYCREATE] none\r\n")], |error| matches!(error, MailboxError::NoFolder { .. })),
+        (&[("APPEND", "TAG NO [TRYCREATE] none\r\n")], |error| {
+            matches!(error, MailboxError::NoFolder { .. })
+        }),
         (&[("APPEND", "TAG NO never\r\n")], |error| matches!(error, MailboxError::Refused { .. })),
     ];
     for (script, expected) in cases {
@@ -184,9 +210,13 @@ async fn append_refused_by_who_must_act() {
 
 #[tokio::test]
 async fn logins_by_who_must_act() {
-    let cases: [(&'static [(&str, &str)], fn(&MailboxError) -> bool); 4] = [
-        (&[("LOGIN", "TAG NO [AUTHENTICATIONFAILED] no\r\n")], |error| matches!(error, MailboxError::Login { .. })),
-        (&[("LOGIN", "TAG NO [UNAVAILABLE] later\r\n")], |error| matches!(error, MailboxError::Refused { .. })),
+    let cases: [(Script, Check); 4] = [
+        (&[("LOGIN", "TAG NO [AUTHENTICATIONFAILED] no\r\n")], |error| {
+            matches!(error, MailboxError::Login { .. })
+        }),
+        (&[("LOGIN", "TAG NO [UNAVAILABLE] later\r\n")], |error| {
+            matches!(error, MailboxError::Refused { .. })
+        }),
         (&[("LOGIN", "")], |error| matches!(error, MailboxError::Lost { .. })),
         (&[("LOGIN", "TAG BAD what\r\n")], |error| matches!(error, MailboxError::Protocol { .. })),
     ];
