@@ -30,7 +30,7 @@ def test_an_unknown_mailbox_is_a_dead_letter_with_a_reason(bench: Bench, ct_stud
     senders.pynetdicom(bench.port, "DR_DEMO", ct_study)
     (delivery,) = bench.gateway.wait_for_state("failed")
     words = trouble(delivery)
-    assert "550" in words and "RCPT" in words, words
+    assert "550" in words and "nobody@scanpost.test" in words, words
     assert harness.messages(bench.store, "phone") == []
 
 
@@ -45,7 +45,7 @@ def test_the_store_is_down_and_comes_back(bench: Bench, changed_store: MailStore
     harness.assert_equal_bytes(ct_study, bench.reader.files())
 
 
-def test_a_refused_login_is_said_and_mended_without_loss(bench: Bench, changed_store: MailStore, ct_study: list[Path]):
+def test_a_refused_login_is_said_and_mended_without_loss(bench: Bench, changed_store: MailStore, ct_study: list[Path], is_long: bool):
     restart(changed_store, Options(refuse_login=["gateway"]))
     bench.start()
     senders.pynetdicom(bench.port, "DR_DEMO", ct_study)
@@ -53,6 +53,10 @@ def test_a_refused_login_is_said_and_mended_without_loss(bench: Bench, changed_s
     assert "535" in trouble(delivery) or "login" in trouble(delivery).lower(), trouble(delivery)
     assert changed_store.password("gateway") not in bench.logs()
     restart(changed_store)
+    if not is_long:
+        # An operator's fault is tried again only after a minute or two; the long run waits for that.
+        bench.gateway.stop()
+        bench.gateway.start()
     bench.deliver_and_pull(seconds=240)
     harness.assert_equal_bytes(ct_study, bench.reader.files())
 
@@ -92,7 +96,7 @@ def test_a_message_size_below_the_piece_is_said(bench: Bench, changed_store: Mai
     bench.start()
     senders.pynetdicom(bench.port, "DR_DEMO", mr_study)
     (delivery,) = bench.gateway.wait_for("the refusal", lambda deliveries: deliveries and deliveries[0]["trouble"])
-    assert re.search("552|SIZE|large|size", trouble(delivery)), trouble(delivery)
+    assert "100000 bytes" in trouble(delivery) and "piece_bytes_max" in trouble(delivery), trouble(delivery)
 
 
 def trouble(delivery: dict) -> str:
