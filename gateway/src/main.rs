@@ -6,6 +6,7 @@ use gateway::config::Config;
 use gateway::journal::Journal;
 use gateway::spool::Spool;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(
@@ -40,7 +41,17 @@ enum Command {
     Inbound,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("scanpost-gateway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
     // Only our own modules: libraries could log what they read from the network.
     tracing_subscriber::fmt()
         .with_env_filter("off,gateway=info,seal=info,notifier=info,compressor=info")
