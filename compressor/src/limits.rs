@@ -28,7 +28,7 @@ pub const UNSCANNED_BYTES_MIN: u64 = 1 << 20;
 pub const SAMPLES_PER_PIXEL_MAX: u16 = 4;
 /// Raw bytes in the hands of the workers at one time while packing: each waits for at most a few slabs.
 pub const IN_FLIGHT_BYTES_MAX: usize = 16 << 20;
-/// Unpacked bytes that a bundle may have for each coded byte, beyond [`RATIO_FREE_BYTES`]: real studies reach 20.
+/// Unpacked bytes that a bundle may have for each coded byte, beyond [`RATIO_FREE_BYTES`]; lossless, the studies at hand reach 8.
 pub const RATIO_MAX: u64 = 1_000;
 /// Unpacked bytes that are never held against a bundle's ratio: a whole study of black frames is no attack.
 pub const RATIO_FREE_BYTES: u64 = 8 << 30;

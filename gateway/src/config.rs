@@ -3,7 +3,11 @@
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+/// Permission bits that let anyone but the owner at a secret file.
+const MODE_OTHERS: u32 = 0o077;
 
 /// The whole file. Unknown keys are refused, so that a misspelt one is noticed.
 #[derive(Clone, Debug, Deserialize)]
@@ -197,6 +201,12 @@ pub enum ConfigError {
         /// Line, column and reason.
         error: Box<toml::de::Error>,
     },
+    /// A secret that others may read.
+    #[error("{path} may be read by others: chmod 600 it", path = path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+    },
     /// A value that cannot work.
     #[error("{key}: {reason}")]
     Value {
@@ -272,10 +282,23 @@ impl Server {
     /// Reads the password file; a trailing newline is dropped.
     ///
     /// # Errors
-    /// [`ConfigError::Read`].
+    /// [`ConfigError::Read`], [`ConfigError::Exposed`].
     pub fn password(&self) -> Result<String, ConfigError> {
-        Ok(read(&self.password_file)?.trim_end_matches(['\r', '\n']).to_owned())
+        Ok(read_secret(&self.password_file)?.trim_end_matches(['\r', '\n']).to_owned())
     }
+}
+
+/// Reads a secret that the configuration names, unless others may read it too.
+///
+/// # Errors
+/// [`ConfigError::Read`], [`ConfigError::Exposed`].
+pub fn read_secret(path: &Path) -> Result<String, ConfigError> {
+    let metadata =
+        std::fs::metadata(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+    if metadata.permissions().mode() & MODE_OTHERS != 0 {
+        return Err(ConfigError::Exposed { path: path.to_owned() });
+    }
+    read(path)
 }
 
 /// Reads a text file that the configuration names.

@@ -4,7 +4,7 @@ mod delivery;
 mod intake;
 mod report;
 
-pub use delivery::{DeliveryInstance, DeliveryRow, Recipient, State};
+pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, State};
 pub use intake::{NewInstance, Recorded};
 pub use report::DeliveryReport;
 

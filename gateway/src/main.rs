@@ -41,10 +41,9 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<()> {
+    // Only our own modules: libraries could log what they read from the network.
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,sqlx=warn".into()),
-        )
+        .with_env_filter("off,gateway=info,seal=info,notifier=info,compressor=info")
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();

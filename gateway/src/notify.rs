@@ -36,13 +36,6 @@ pub enum NotifyError {
     },
 }
 
-impl NotifyError {
-    /// Whether trying again is in vain.
-    pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Notice(error) if error.is_permanent())
-    }
-}
-
 impl Notifier {
     /// Reads password and roots; connects to nothing yet. Needs a runtime around it.
     ///
@@ -54,11 +47,12 @@ impl Notifier {
         Ok(Self { channel, cover_seen: Duration::from_millis(config.notify.cover_seen_ms) })
     }
 
-    /// Sends the notice to every doctor of the delivery who has none yet and whom the mail server took the delivery for. All are
-    /// tried before an error is given back: one doctor's wrong address does not silence the others.
+    /// Sends the notice to every doctor of the delivery who has none yet and for whom the mail server took all of it. All are
+    /// tried before an error is given back: one doctor's wrong address does not silence the others. No refusal ends the delivery,
+    /// since its study lies in the mailbox: it is tried again, ever more slowly, until the address is mended.
     ///
     /// # Errors
-    /// [`NotifyError`]; a temporary one first.
+    /// The first [`NotifyError`].
     pub async fn notify(
         &self,
         delivery: &DeliveryRow,
@@ -70,8 +64,7 @@ impl Notifier {
         for recipient in pending(delivery.id, journal).await? {
             match self.send(&recipient, delivery, config).await {
                 Ok(()) => journal.notified(delivery.id, &recipient.doctor, now_ms()).await?,
-                Err(error) if failed.as_ref().is_none_or(NotifyError::is_permanent) => failed = Some(error),
-                Err(_) => {}
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
         failed.map_or(Ok(()), Err)
@@ -110,7 +103,7 @@ impl Notifier {
 
 async fn pending(delivery: DeliveryId, journal: &Journal) -> Result<Vec<Recipient>, JournalError> {
     let mut recipients = journal.recipients(delivery).await?;
-    recipients.retain(|recipient| !recipient.notified && recipient.refused.is_none());
+    recipients.retain(|recipient| recipient.submitted && !recipient.notified);
     Ok(recipients)
 }
 

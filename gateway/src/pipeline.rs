@@ -220,7 +220,11 @@ impl Pipeline {
         self.journal.began(delivery.id, "submit", now_ms()).await?;
         let sealed = SealedPieces::reopen(&self.spool.sealed(delivery.id), delivery.id)?
             .ok_or_else(Trouble::sealed_pieces_gone)?;
-        self.submitter.submit(&sealed, &self.config, &self.journal).await?;
+        if let Err(error) = self.submitter.submit(&sealed, &self.config, &self.journal).await {
+            // A colleague whose mailbox stalls must not keep the notice from those who have everything.
+            self.notifier.notify(delivery, &self.config, &self.journal).await?;
+            return Err(error.into());
+        }
         self.journal.reached(delivery.id, State::Submitted, now_ms()).await?;
         tracing::info!(stage = "submit", delivery = %delivery.id, "submitted");
         Ok(())

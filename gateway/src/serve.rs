@@ -13,8 +13,8 @@ use ::seal::native::{Certificate, SealError, SiteKey};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -42,12 +42,6 @@ pub enum ServeError {
         what: String,
         /// Why.
         error: io::Error,
-    },
-    /// A secret that others may read.
-    #[error("{path} may be read by others: chmod 600 it", path = path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
     },
 }
 
@@ -102,8 +96,8 @@ async fn listen(config: &Config) -> Result<TcpListener, ServeError> {
 }
 
 fn sealer(config: &Config) -> Result<Sealer, ServeError> {
-    refuse_exposed(&config.seal.key)?;
-    let key = SiteKey::from_pem(&config::read(&config.seal.key)?, &config::read(&config.seal.certificate)?)?;
+    let key =
+        SiteKey::from_pem(&config::read_secret(&config.seal.key)?, &config::read(&config.seal.certificate)?)?;
     Ok(Sealer {
         site: config.site.clone(),
         key,
@@ -132,11 +126,6 @@ fn content_secret(path: &Path) -> Result<[u8; 32], ServeError> {
         fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(at(path))?;
     file.write_all(&secret).and_then(|()| file.sync_all()).map_err(at(path))?;
     Ok(secret)
-}
-
-fn refuse_exposed(path: &Path) -> Result<(), ServeError> {
-    let mode = fs::metadata(path).map_err(at(path))?.permissions().mode();
-    if mode & 0o077 == 0 { Ok(()) } else { Err(ServeError::Exposed { path: path.to_owned() }) }
 }
 
 async fn told_to_stop() -> io::Result<()> {

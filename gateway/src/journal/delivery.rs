@@ -118,6 +118,8 @@ pub struct Recipient {
     pub doctor: String,
     /// Random id of the notice.
     pub notice: [u8; 16],
+    /// The mail server accepted the cover, and with it all pieces.
+    pub submitted: bool,
     /// The cover was seen in the mailbox.
     pub cover_seen: bool,
     /// The notice was accepted.
@@ -127,6 +129,9 @@ pub struct Recipient {
     /// The mail server will never take mail for this doctor.
     pub refused: Option<String>,
 }
+
+/// The number under which the journal keeps the cover; pieces count from 1.
+pub const PART_COVER: u32 = 0;
 
 const DELIVERY: &str =
     "SELECT d.id, d.case_id, d.sequence, d.state, d.calling, d.completeness, d.attempts, d.failing_since_ms,
@@ -192,8 +197,13 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn recipients(&self, id: DeliveryId) -> Result<Vec<Recipient>, JournalError> {
-        let rows = sqlx::query("SELECT * FROM recipient WHERE delivery_id = $1 ORDER BY doctor")
-            .bind(id.0.as_slice());
+        let rows = sqlx::query(
+            "SELECT r.*, EXISTS (SELECT 1 FROM accepted_part p
+               WHERE p.delivery_id = r.delivery_id AND p.doctor = r.doctor AND p.part = $2) AS submitted
+             FROM recipient r WHERE r.delivery_id = $1 ORDER BY r.doctor",
+        )
+        .bind(id.0.as_slice())
+        .bind(PART_COVER);
         rows.fetch_all(&self.pool).await?.iter().map(read_recipient).collect()
     }
 
@@ -356,7 +366,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Parts accepted so far: (part, doctor), part 0 being the cover.
+    /// Parts accepted so far: (part, doctor); [`PART_COVER`] or the number of a piece.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -509,6 +519,7 @@ fn read_recipient(row: &SqliteRow) -> Result<Recipient, JournalError> {
     Ok(Recipient {
         doctor: row.get("doctor"),
         notice: bytes16(row.get("notice_id"), "notice_id")?,
+        submitted: row.get("submitted"),
         cover_seen: row.get::<Option<i64>, _>("cover_seen_at_ms").is_some(),
         notified: row.get::<Option<i64>, _>("notified_at_ms").is_some(),
         pulled: row.get::<Option<i64>, _>("pulled_at_ms").is_some(),

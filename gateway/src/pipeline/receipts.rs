@@ -41,11 +41,13 @@ impl Pipeline {
         doctors.find(|(_, theirs)| theirs.digest() == certificate).map(|(doctor, _)| doctor.as_str())
     }
 
-    /// Ends a notified delivery once every doctor who could be reached has pulled it, and gives its spool back.
+    /// Ends a delivery once every doctor who could be reached has pulled it, also one whose notice is still refused, and
+    /// gives its spool back.
     pub(super) async fn finish_if_pulled(&self, id: DeliveryId) -> Result<(), Trouble> {
         let recipients = self.journal.recipients(id).await?;
         let all = recipients.iter().all(|recipient| recipient.pulled || recipient.refused.is_some());
-        if !all || self.journal.delivery(id).await?.state != State::Notified {
+        let waits = matches!(self.journal.delivery(id).await?.state, State::Submitted | State::Notified);
+        if !all || !waits {
             return Ok(());
         }
         self.journal.reached(id, State::Pulled, now_ms()).await?;

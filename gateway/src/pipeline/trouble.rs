@@ -3,7 +3,7 @@
 use crate::config::ConfigError;
 use crate::journal::JournalError;
 use crate::notify::NotifyError;
-use crate::submit::SubmitError;
+use crate::submit::{Culprit, SubmitError};
 use ::seal::ids::DeliveryId;
 use ::seal::native::SealError;
 use compressor::bundle::PackError;
@@ -85,13 +85,19 @@ impl From<SealError> for Trouble {
 
 impl From<SubmitError> for Trouble {
     fn from(error: SubmitError) -> Self {
-        Self { permanent: error.is_permanent(), text: format!("submit: {error}") }
+        let who = match error.culprit() {
+            Culprit::MailServer => "operator of the mail server",
+            Culprit::Operator => "operator: check the configuration",
+            Culprit::Recipient => "operator: check the doctor's mailbox",
+            Culprit::Us => "us: report this",
+        };
+        Self { permanent: error.is_permanent(), text: format!("submit: {error} ({who})") }
     }
 }
 
 impl From<NotifyError> for Trouble {
     fn from(error: NotifyError) -> Self {
-        Self { permanent: error.is_permanent(), text: format!("notify: {error}") }
+        Self::temporary(format!("notify: {error}"))
     }
 }
 

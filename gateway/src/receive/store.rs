@@ -3,7 +3,8 @@
 use super::disk::Disk;
 use super::limits::{OBJECT_BYTES_MAX, WRITE_BUFFER_BYTES};
 use sha2::{Digest, Sha256};
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
 use std::sync::Arc;
 
 /// Ending of a file that is not whole yet.
@@ -111,11 +112,13 @@ impl<D: Disk> Drop for Unfinished<D> {
     }
 }
 
-/// Random bytes from the system, for names and numbers that nobody can foresee.
+/// Random bytes from the kernel, for names and numbers that nobody can foresee.
+///
+/// Not the crypto library's generator: that one seeds itself anew in each thread, which costs as much as several images.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| StoreError::NoRandom)?;
-    Ok(bytes)
+    let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    read.map_err(|_| StoreError::NoRandom).map(|()| bytes)
 }
 
 #[cfg(test)]

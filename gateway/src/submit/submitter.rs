@@ -5,14 +5,11 @@ use super::{
 };
 use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, PART_COVER};
 use seal::ids::DeliveryId;
 use seal::mail::{Address, Message, MessageId, Part, Site};
 use seal::native::SealedPieces;
 use std::collections::HashSet;
-
-/// The number under which the journal keeps the cover; pieces count from 1.
-const PART_COVER: u32 = 0;
 
 /// Submits deliveries to the server of `[submit]`.
 #[derive(Debug)]

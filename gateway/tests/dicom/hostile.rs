@@ -1,7 +1,7 @@
 //! Peers that break off or break the rules: told so where possible, nothing of theirs kept, the service lives.
 
 use super::dcmtk;
-use super::peer::{COMMAND, CT, LAST, Peer, REFUSED, VERIFICATION};
+use super::peer::{COMMAND, CT, LAST, Peer, REFUSED, UNKNOWN_SYNTAX};
 use super::peer::{command, echo_request, p_data, request, store_request};
 use super::service::{CALLED, Service};
 use dicom_dictionary_std::uids;
@@ -52,11 +52,7 @@ async fn broken_rules_in_the_middle_of_an_object_are_answered_with_an_abort() {
         ("release now", vec![5, 0, 0, 0, 0, 4, 0, 0, 0, 0], Reason::UnexpectedPdu),
         ("release response", vec![6, 0, 0, 0, 0, 4, 0, 0, 0, 0], Reason::UnexpectedPdu),
         ("second request", associate_request(), Reason::UnexpectedPdu),
-        (
-            "interleaved",
-            p_data(&[(VERIFICATION, COMMAND | LAST, &echo_request())]),
-            Reason::UnexpectedPduParameter,
-        ),
+        ("interleaved", p_data(&[(UNKNOWN_SYNTAX, 0, b"x")]), Reason::UnexpectedPduParameter),
         (
             "command again",
             p_data(&[(CT, COMMAND | LAST, &store_request("1.2"))]),

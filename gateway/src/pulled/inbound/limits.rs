@@ -17,8 +17,6 @@ pub(super) fn apply() -> io::Result<()> {
         (Resource::As, ADDRESS_SPACE_BYTES),
         // A core file would hold the password.
         (Resource::Core, 0),
-        // It writes to pipes and sockets only.
-        (Resource::Fsize, 0),
         (Resource::Nofile, FILES),
     ];
     for (resource, limit) in limits {
