@@ -13,6 +13,7 @@ from pathlib import Path
 from lab import compare, openssl, report
 from lab.gateway import Settings
 from lab.mailbox import Mailbox
+from lab.programs import program
 from lab.progress import Progress
 from lab.site import BUTTON, DESTINATION, Site
 from lab.study import given, mr
@@ -29,7 +30,8 @@ class DemoError(Exception):
 
 def main() -> int:
     arguments = parse_arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     site = Site(arguments.dir or Path(tempfile.mkdtemp(prefix="scanpost-demo-")))
     try:
         outcome = run(site, arguments)
@@ -64,12 +66,11 @@ def run(site: Site, arguments: argparse.Namespace) -> dict:
     say(f"starting mail store, PACS and gateway in {site.dir}")
     # The product's own waits, not the short ones of the tests.
     site.start(Settings(destinations={DESTINATION: ["doctor"]}, settle_ms=2_000, silence_ms=30_000, poll_ms=1_000))
-    earlier = {delivery["id"] for delivery in site.gateway.deliveries()}
     fill_pacs(site, study)
-    press_and_watch(site, study, earlier)
+    press_and_watch(site, study)
     notice = read_notice(site)
     pull(site)
-    deliveries = finish(site, earlier)
+    deliveries = finish(site)
     say(report.completeness_words(deliveries[0]["completeness"]))
     say("comparing each pulled instance with what was sent")
     comparison = compare.compare_folders(study.files, [site.reader.output])
@@ -97,7 +98,7 @@ def fill_pacs(site: Site, study: given.Study) -> None:
     site.studies = sorted({site.pacs.add_file(path) for path in study.files})
 
 
-def press_and_watch(site: Site, study: given.Study, earlier: set[str]) -> None:
+def press_and_watch(site: Site, study: given.Study) -> None:
     """The press, in a thread of its own: Orthanc answers only when it has sent all."""
     say(f"the press: the PACS sends the study to the AE title {DESTINATION}")
     failure: list[Exception] = []
@@ -108,7 +109,7 @@ def press_and_watch(site: Site, study: given.Study, earlier: set[str]) -> None:
     while time.monotonic() < deadline:
         if failure:
             raise DemoError(f"the PACS could not send: {failure[0]}")
-        deliveries = new_deliveries(site, earlier)
+        deliveries = site.gateway.deliveries()
         if deliveries:
             progress.show(deliveries[0])
             check(deliveries)
@@ -123,10 +124,6 @@ def send(site: Site, failure: list[Exception]) -> None:
         site.pacs.send(BUTTON, site.studies)
     except Exception as error:  # Handed to the thread that shows it.
         failure.append(error)
-
-
-def new_deliveries(site: Site, earlier: set[str]) -> list[dict]:
-    return [delivery for delivery in site.gateway.deliveries() if delivery["id"] not in earlier]
 
 
 def check(deliveries: list[dict]) -> None:
@@ -159,23 +156,22 @@ def pull(site: Site) -> None:
         raise DemoError(f"scanpost-reader pull: {result.stderr.strip() or result.stdout.strip()}")
 
 
-def finish(site: Site, earlier: set[str]) -> list[dict]:
+def finish(site: Site) -> list[dict]:
     """Waits until the gateway has verified the doctor's receipt."""
     say("waiting for the signed receipt at the gateway")
-    site.gateway.wait_for("the receipt", lambda _: all(d["state"] == "pulled" for d in new_deliveries(site, earlier)))
-    return new_deliveries(site, earlier)
+    return site.gateway.wait_for_state("pulled")
 
 
 def keep_running(site: Site) -> None:
-    gateway, top = site.gateway, Path(__file__).resolve().parent.parent
+    gateway = site.gateway
     print(f"""
   Everything keeps running until Ctrl-C. It lies in {site.dir}:
     keys/ gateway/ pulled/ log/ and mail/ (passwords: mail/mail-passwords.json)
     DICOM 127.0.0.1:{gateway.port} ({DESTINATION})   SMTPS localhost:{site.store.smtps_port}   IMAPS localhost:{site.store.imaps_port}
   Try:
     storescu -aec {DESTINATION} +sd 127.0.0.1 {gateway.port} FOLDER
-    {top}/target/release/scanpost-gateway deliveries --config {gateway.config}
-    {top}/target/release/scanpost-reader pull --config {site.reader.config}
+    {program('scanpost-gateway')} deliveries --config {gateway.config}
+    {program('scanpost-reader')} pull --config {site.reader.config}
     openssl s_client -connect localhost:{site.store.imaps_port} -CAfile {site.store.ca}
 """, flush=True)
     while gateway.child.is_running():

@@ -60,7 +60,7 @@ def table(report: dict) -> str:
         f"  received  {_megabytes(report['received_bytes'])}  data sets over the association",
         f"  bundle    {_megabytes(report['bundle_bytes'])}  {report['ratio_files']:.2f} : 1 of the files"
         + (f", pixels alone {report['ratio_pixels']:.2f} : 1" if report["ratio_pixels"] else ""),
-        f"  mail      {_megabytes(report['mail_bytes'])}  {report['pieces']} pieces and the cover",
+        f"  mail      {_megabytes(report['mail_bytes'])}  {report['pieces']} {'piece' if report['pieces'] == 1 else 'pieces'} and the cover",
         f"  largest error of a pixel: {report['max_error']}" + (" (lossless)" if report["max_error"] == 0 else ""),
     ]
     return "\n".join(lines)
