@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 
 /// Connections to the journal; SQLite has one writer, the others read.
 const CONNECTIONS_MAX: u32 = 4;
+/// Primary result code of a failed read, write or fsync (SQLite, result codes, 10).
+const SQLITE_IOERR: u32 = 10;
 /// Longest wait for the writer's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -31,9 +33,21 @@ pub enum JournalError {
     /// A row holds what this program never writes.
     #[error("journal: column {0} holds an unknown value (operator: restore it from a backup)")]
     Unknown(&'static str),
+    /// The disk reported a read or write as failed.
+    #[error("journal: the disk failed (operator: check it, then restart)")]
+    DiskFailure,
     /// The journal's writer has stopped.
     #[error("journal: closed")]
     Closed,
+}
+
+impl JournalError {
+    /// Whether the disk failed, which no second try mends (SQLite result code `SQLITE_IOERR`, with its extended codes).
+    pub fn is_disk_failure(&self) -> bool {
+        let Self::Sql(sqlx::Error::Database(error)) = self else { return matches!(self, Self::DiskFailure) };
+        let code = error.code().and_then(|code| code.parse::<u32>().ok());
+        code.is_some_and(|code| code & 0xFF == SQLITE_IOERR)
+    }
 }
 
 /// Handle to the journal; cheap to clone.

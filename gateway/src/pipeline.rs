@@ -15,14 +15,15 @@ use crate::submit::{Submitter, retry};
 use crate::{compress, query, seal};
 use ::seal::ids::DeliveryId;
 use ::seal::native::{Certificate, SealedPieces};
-use std::collections::BTreeMap;
+use compressor::Uid;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use trouble::Trouble;
 
 /// Deliveries compressed or sealed at once: each holds about 100 MiB, and takes all cores it is given.
-const HEAVY_MAX: usize = 1;
+pub const HEAVY_MAX: usize = 1;
 /// Pause before an earlier delivery of the case is looked at again.
 const EARLIER_POLL: Duration = Duration::from_millis(200);
 
@@ -44,52 +45,23 @@ pub struct Pipeline {
     pub notifier: Notifier,
     /// Certificate of each doctor, by name.
     pub certificates: BTreeMap<String, Certificate>,
-    heavy: Semaphore,
-}
-
-/// Parts of a [`Pipeline`] that are made before it.
-pub struct Parts {
-    /// See [`Pipeline::config`].
-    pub config: Arc<Config>,
-    /// See [`Pipeline::journal`].
-    pub journal: Journal,
-    /// See [`Pipeline::spool`].
-    pub spool: Spool,
-    /// See [`Pipeline::collector`].
-    pub collector: Arc<Collector>,
-    /// See [`Pipeline::sealer`].
-    pub sealer: Sealer,
-    /// See [`Pipeline::submitter`].
-    pub submitter: Submitter,
-    /// See [`Pipeline::notifier`].
-    pub notifier: Notifier,
-    /// See [`Pipeline::certificates`].
-    pub certificates: BTreeMap<String, Certificate>,
+    /// See [`HEAVY_MAX`].
+    pub heavy: Semaphore,
 }
 
 impl Pipeline {
-    /// Puts the parts together.
-    pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, journal, spool, collector, sealer, submitter, notifier, certificates } = parts;
-        let (sealer, heavy) = (Arc::new(sealer), Semaphore::new(HEAVY_MAX));
-        Arc::new(Self { config, journal, spool, collector, sealer, submitter, notifier, certificates, heavy })
-    }
-
-    /// Takes up every unfinished delivery, then each new one. Ends when nobody can begin one any more.
-    ///
-    /// # Errors
-    /// [`crate::journal::JournalError`] if the journal cannot be read at start.
+    /// Takes up `unfinished` deliveries, then each new one. Ends when nobody can begin one any more.
     pub async fn run(
         self: Arc<Self>,
+        unfinished: Vec<DeliveryId>,
         mut begun: mpsc::UnboundedReceiver<DeliveryId>,
-    ) -> Result<(), crate::journal::JournalError> {
-        for delivery in self.journal.unfinished().await? {
+    ) {
+        for delivery in unfinished {
             tokio::spawn(self.clone().drive(delivery));
         }
         while let Some(delivery) = begun.recv().await {
             tokio::spawn(self.clone().drive(delivery));
         }
-        Ok(())
     }
 
     /// Drives one delivery. A temporary failure is tried again, ever more slowly; a permanent one makes it a dead letter.
@@ -105,10 +77,20 @@ impl Pipeline {
             if trouble.permanent && noted.is_ok() {
                 break;
             }
-            let attempts = self.journal.delivery(id).await.map_or(1, |delivery| delivery.attempts);
-            tokio::time::sleep(retry::delay(attempts, random())).await;
+            tokio::time::sleep(self.pause(id).await).await;
         }
         self.collector.forget(id);
+    }
+
+    /// How long to wait after a failure; one that lasts is said aloud.
+    async fn pause(&self, id: DeliveryId) -> Duration {
+        let Ok(delivery) = self.journal.delivery(id).await else { return retry::delay(1, random()) };
+        let since = delivery.failing_since_ms.unwrap_or_else(now_ms);
+        if retry::is_alarm(since / 1000, now_ms() / 1000) {
+            tracing::error!(delivery = %id, attempts = delivery.attempts,
+                "a delivery has been failing for more than an hour (operator: see its trouble)");
+        }
+        retry::delay(delivery.attempts, random())
     }
 
     /// One stage. True: go on at once; false: nothing left to do here.
@@ -138,9 +120,8 @@ impl Pipeline {
                 self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
             }
             Decision::Ask => {
-                let asked_at = Instant::now();
                 let listing = self.ask(delivery, &instances).await?;
-                self.collector.answered(delivery.id, asked_at, listing);
+                self.collector.answered(delivery.id, number(instances.len()), listing);
             }
             Decision::Deliver(completeness) => {
                 if self.journal.assembled(delivery.id, instances.len(), completeness, now_ms()).await? {
@@ -157,13 +138,20 @@ impl Pipeline {
         let (Some(pacs), Some(study)) = (self.config.pacs_called(&delivery.calling), &delivery.study) else {
             return Ok(Listing::NobodyToAsk);
         };
-        let mut series: Vec<_> = instances.iter().filter_map(|instance| instance.series.clone()).collect();
-        series.sort_unstable();
-        series.dedup();
+        let mut sent: BTreeMap<&Uid, BTreeSet<Uid>> = BTreeMap::new();
+        for instance in instances {
+            let Some(series) = &instance.series else { return Ok(Listing::NoAnswer) };
+            sent.entry(series).or_default().insert(instance.sop_instance.clone());
+        }
         let mut missing = 0;
-        for series in series {
-            let held = self.journal.held(delivery.case, &series).await?;
-            match query::instances_of_series(pacs, study, &series, query::Timeouts::default()).await {
+        for (series, sent) in sent {
+            let held = self.journal.held(delivery.case, series).await?;
+            match query::instances_of_series(pacs, study, series, query::Timeouts::default()).await {
+                Ok(listed) if !sent.is_subset(&listed) => {
+                    tracing::warn!(stage = "assemble", delivery = %delivery.id,
+                        "the PACS does not list what it sent: its answer proves nothing");
+                    return Ok(Listing::NoAnswer);
+                }
                 Ok(listed) => missing += listed.difference(&held).count(),
                 Err(error) => {
                     tracing::warn!(stage = "assemble", delivery = %delivery.id, %error, "the PACS did not say what the series holds");
@@ -222,8 +210,8 @@ impl Pipeline {
             .ok_or_else(Trouble::sealed_pieces_gone)?;
         if let Err(error) = self.submitter.submit(&sealed, &self.config, &self.journal).await {
             // A colleague whose mailbox stalls must not keep the notice from those who have everything.
-            self.notifier.notify(delivery, &self.config, &self.journal).await?;
-            return Err(error.into());
+            let notified = self.notifier.notify(delivery, &self.config, &self.journal).await;
+            return Err(Trouble::from(error).and(notified.err()));
         }
         self.journal.reached(delivery.id, State::Submitted, now_ms()).await?;
         tracing::info!(stage = "submit", delivery = %delivery.id, "submitted");

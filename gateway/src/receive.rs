@@ -72,8 +72,9 @@ pub trait Intake: Send + Sync + 'static {
     /// Whether this AE title stands for somebody.
     fn knows(&self, called: &AeTitle) -> bool;
 
-    /// Whether an object may come now: room on the disk, journal working, intake not stopped. Asked before each object.
-    fn ready(&self) -> bool;
+    /// Whether an object may come now on this association: room on the disk, intake not stopped. Asked before each object,
+    /// which is under way from then on until it is committed or the association ends.
+    fn ready(&self, association: u64) -> bool;
 
     /// Makes the journal row of an instance durable. After an error the file is removed.
     fn commit(&self, instance: ReceivedInstance) -> impl Future<Output = Result<(), IntakeRefusal>> + Send;
@@ -81,11 +82,6 @@ pub trait Intake: Send + Sync + 'static {
     /// File or folder could not be made durable: nothing may be acknowledged any more until an operator has looked.
     /// From now on [`Intake::ready`] must be false.
     fn storage_failed(&self);
-
-    /// An association was accepted. Does nothing unless overridden.
-    fn association_opened(&self, association: &AssociationInfo) {
-        let _ = association;
-    }
 
     /// The association with this number ended, released or not; every instance of it was committed or refused before.
     fn association_ended(&self, association: u64);

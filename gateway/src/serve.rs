@@ -4,9 +4,9 @@ use crate::assemble::Collector;
 use crate::config::{self, Config, ConfigError};
 use crate::journal::{Journal, JournalError};
 use crate::notify::Notifier;
-use crate::pipeline::{Parts, Pipeline};
+use crate::pipeline::{HEAVY_MAX, Pipeline};
 use crate::seal::Sealer;
-use crate::spool::Spool;
+use crate::spool::{Spool, sync_folder};
 use crate::submit::Submitter;
 use crate::{pulled, receive};
 use ::seal::native::{Certificate, SealError, SiteKey};
@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// Records of the inbound process that may wait.
 const RECORDS_WAITING_MAX: usize = 64;
@@ -35,6 +35,9 @@ pub enum ServeError {
     /// A key or certificate.
     #[error(transparent)]
     Key(#[from] SealError),
+    /// A part of the gateway that never ends has ended: what it does would be missed.
+    #[error("{0} has ended unexpectedly (us: report this with the log)")]
+    Ended(&'static str),
     /// A file or a socket.
     #[error("{what}: {error}")]
     Io {
@@ -52,12 +55,14 @@ pub enum ServeError {
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let config = Arc::new(config);
     let spool = Spool::open(&config.state).map_err(at(&config.state))?;
+    let _lock = spool.lock().map_err(at(&config.state.join("lock")))?;
     let journal = Journal::open(&spool.journal()).await?;
     let swept = spool.sweep(&journal).await?;
+    let unfinished = journal.unfinished().await?;
     let (begun_sender, begun) = mpsc::unbounded_channel();
     let collector = Arc::new(Collector::new(config.clone(), journal.clone(), spool.clone(), begun_sender));
-    let pipeline = Pipeline::new(Parts {
-        sealer: sealer(&config)?,
+    let pipeline = Arc::new(Pipeline {
+        sealer: Arc::new(sealer(&config)?),
         submitter: Submitter::new(&config)?,
         notifier: Notifier::new(&config)?,
         certificates: certificates(&config)?,
@@ -65,23 +70,35 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         journal,
         spool: spool.clone(),
         config: config.clone(),
+        heavy: Semaphore::new(HEAVY_MAX),
     });
-    let listener = listen(&config).await?;
-    tracing::info!(stage = "receive", address = ?listener.local_addr().ok(), swept, "listening for DICOM");
-    let (records_sender, records) = mpsc::channel(RECORDS_WAITING_MAX);
     let inbound = pulled::inbound_request(&config)?;
-    tokio::spawn(pulled::watch(inbound, records_sender));
-    tokio::spawn(pipeline.clone().take_records(records));
-    let running = tokio::spawn(pipeline.run(begun));
+    let listener = listen(&config).await?;
+    tracing::info!(stage = "receive", address = ?listener.local_addr().ok(), swept, unfinished = unfinished.len(),
+        "listening for DICOM");
+    let (records_sender, records) = mpsc::channel(RECORDS_WAITING_MAX);
     let (stop, stopped) = watch::channel(false);
-    let received =
+    tokio::spawn(check_mail_server(pipeline.clone()));
+    let mut received =
         tokio::spawn(receive::serve(listener, config.dicom.clone(), spool.receive(), collector, stopped));
-    told_to_stop().await.map_err(at(Path::new("signals")))?;
+    let ended = tokio::select! {
+        told = told_to_stop() => told.map_err(at(Path::new("signals"))),
+        _ = tokio::spawn(pipeline.clone().run(unfinished, begun)) => Err(ServeError::Ended("the pipeline")),
+        _ = tokio::spawn(pulled::watch(inbound, records_sender)) => Err(ServeError::Ended("the watch over receipts")),
+        _ = tokio::spawn(pipeline.take_records(records)) => Err(ServeError::Ended("the intake of receipts")),
+        _ = &mut received => return Err(ServeError::Ended("the DICOM listener")),
+    };
     let _ = stop.send(true);
     let _ = received.await;
-    running.abort();
     tracing::info!("stopped");
-    Ok(())
+    ended
+}
+
+/// Says at start, not at the first study, that the mail server cannot be used; the gateway runs on and tries again.
+async fn check_mail_server(pipeline: Arc<Pipeline>) {
+    if let Err(error) = pipeline.submitter.check().await {
+        tracing::error!(stage = "submit", %error, "the mail server cannot be used now");
+    }
 }
 
 async fn listen(config: &Config) -> Result<TcpListener, ServeError> {
@@ -122,10 +139,19 @@ fn content_secret(path: &Path) -> Result<[u8; 32], ServeError> {
     }
     let mut secret = [0; 32];
     aws_lc_rs::rand::fill(&mut secret).map_err(|_| at(path)(io::ErrorKind::Other.into()))?;
-    let mut file =
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(at(path))?;
-    file.write_all(&secret).and_then(|()| file.sync_all()).map_err(at(path))?;
+    write_secret(path, &secret).map_err(at(path))?;
     Ok(secret)
+}
+
+/// Temp file, fsync, rename, fsync of the folder: a kill leaves the whole secret or none.
+fn write_secret(path: &Path, secret: &[u8]) -> io::Result<()> {
+    let unfinished = path.with_extension("unfinished");
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    file.write_all(secret)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
 async fn told_to_stop() -> io::Result<()> {

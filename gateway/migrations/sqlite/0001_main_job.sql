@@ -4,7 +4,7 @@
 CREATE TABLE study_case (
     id            BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     destination   TEXT    NOT NULL,
-    study_uid     TEXT    NOT NULL, -- empty where the instances name no study
+    study_uid     TEXT    NOT NULL, -- 'association N' where the instances name no study
     opened_at_ms  INTEGER NOT NULL,
     closed_at_ms  INTEGER
 ) STRICT;

@@ -3,7 +3,7 @@
 use super::{Facts, Listing};
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::journal::{Journal, JournalError, NewInstance, Recorded};
+use crate::journal::{Journal, NewInstance, Recorded};
 use crate::receive::{AeTitle, Intake, IntakeRefusal, ReceivedInstance};
 use crate::spool::Spool;
 use compressor::dataset::{Encoding, Outline, outline};
@@ -23,6 +23,7 @@ pub struct Collector {
     journal: Journal,
     spool: Spool,
     growing: Mutex<HashMap<DeliveryId, Growing>>,
+    associations: Mutex<HashMap<u64, Association>>,
     begun: mpsc::UnboundedSender<DeliveryId>,
     storage_failed: AtomicBool,
 }
@@ -31,14 +32,30 @@ pub struct Collector {
 struct Growing {
     active: Instant,
     associations: HashSet<u64>,
-    listing: Listing,
+    /// What the PACS said when the delivery had so many instances.
+    listing: (Listing, u32),
     changed: Arc<Notify>,
 }
 
 impl Growing {
-    fn new(listing: Listing) -> Self {
+    fn new() -> Self {
+        let listing = (Listing::NotAsked, 0);
         Self { active: Instant::now(), associations: HashSet::new(), listing, changed: Arc::default() }
     }
+
+    fn touch(&mut self) {
+        self.active = Instant::now();
+        self.changed.notify_one();
+    }
+}
+
+/// An association that has sent something.
+#[derive(Default)]
+struct Association {
+    /// An object is under way.
+    busy: bool,
+    /// Instances that came again unchanged.
+    duplicates: u32,
 }
 
 impl Collector {
@@ -49,28 +66,31 @@ impl Collector {
         spool: Spool,
         begun: mpsc::UnboundedSender<DeliveryId>,
     ) -> Self {
-        let growing = Mutex::default();
-        Self { config, journal, spool, growing, begun, storage_failed: AtomicBool::new(false) }
+        let (growing, associations) = (Mutex::default(), Mutex::default());
+        Self { config, journal, spool, growing, associations, begun, storage_failed: AtomicBool::new(false) }
     }
 
     /// What is known of a delivery that collects. One that was collecting before a restart counts as active now.
     pub fn facts(&self, delivery: DeliveryId, instances: u32) -> Facts {
         let mut growing = self.growing();
-        let entry = growing.entry(delivery).or_insert_with(|| Growing::new(Listing::NotAsked));
+        let entry = growing.entry(delivery).or_insert_with(Growing::new);
+        let busy = entry.associations.iter().any(|association| self.is_busy(*association));
+        let quiet = if busy { Duration::ZERO } else { entry.active.elapsed() };
         Facts {
-            quiet_ms: u64::try_from(entry.active.elapsed().as_millis()).unwrap_or(u64::MAX),
+            quiet_ms: u64::try_from(quiet.as_millis()).unwrap_or(u64::MAX),
             association_open: !entry.associations.is_empty(),
             instances,
-            listing: entry.listing,
+            listing: match entry.listing {
+                (listing, asked_with) if asked_with == instances => listing,
+                _ => Listing::NotAsked,
+            },
         }
     }
 
-    /// Notes what the PACS said, unless something came since `asked_at`: then it must be asked again.
-    pub fn answered(&self, delivery: DeliveryId, asked_at: Instant, listing: Listing) {
-        if let Some(entry) = self.growing().get_mut(&delivery)
-            && entry.active <= asked_at
-        {
-            entry.listing = listing;
+    /// Notes what the PACS said about a delivery of so many instances; with another number it must be asked again.
+    pub fn answered(&self, delivery: DeliveryId, instances: u32, listing: Listing) {
+        if let Some(entry) = self.growing().get_mut(&delivery) {
+            entry.listing = (listing, instances);
         }
     }
 
@@ -92,17 +112,36 @@ impl Collector {
         self.growing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn associations(&self) -> MutexGuard<'_, HashMap<u64, Association>> {
+        self.associations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_busy(&self, association: u64) -> bool {
+        self.associations().get(&association).is_some_and(|association| association.busy)
+    }
+
     fn grew(&self, delivery: DeliveryId, association: u64, is_first: bool) {
         let mut growing = self.growing();
-        let entry = growing.entry(delivery).or_insert_with(|| Growing::new(Listing::NotAsked));
-        entry.active = Instant::now();
-        entry.listing = Listing::NotAsked;
+        let entry = growing.entry(delivery).or_insert_with(Growing::new);
         entry.associations.insert(association);
-        entry.changed.notify_waiters();
+        entry.touch();
         drop(growing);
         if is_first {
             let _ = self.begun.send(delivery);
         }
+    }
+
+    /// A sender that repeats a study after a broken association is at work too, also while it sends what is known.
+    fn repeated(&self, delivery: DeliveryId, association: u64) {
+        if let Some(entry) = self.growing().get_mut(&delivery) {
+            entry.associations.insert(association);
+            entry.touch();
+        }
+        self.associations().entry(association).or_default().duplicates += 1;
+    }
+
+    fn remove_file(&self, file: &str) {
+        let _ = std::fs::remove_file(self.spool.receive().join(file));
     }
 
     async fn new_instance(&self, received: &ReceivedInstance) -> NewInstance {
@@ -118,6 +157,7 @@ impl Collector {
             transfer_syntax: received.transfer_syntax.clone(),
             bytes: received.bytes,
             sha256: received.sha256,
+            association: received.association,
             doctors: self.config.doctors_of(received.called.as_str()),
             received_at_ms: now_ms(),
         }
@@ -148,8 +188,10 @@ impl Intake for Collector {
         self.config.destinations.contains_key(called.as_str())
     }
 
-    fn ready(&self) -> bool {
-        !self.storage_failed.load(Ordering::Acquire)
+    fn ready(&self, association: u64) -> bool {
+        let ready = !self.storage_failed.load(Ordering::Acquire) && self.spool.has_room();
+        self.associations().entry(association).or_default().busy = ready;
+        ready
     }
 
     fn storage_failed(&self) {
@@ -162,8 +204,13 @@ impl Intake for Collector {
 
     async fn commit(&self, received: ReceivedInstance) -> Result<(), IntakeRefusal> {
         let instance = self.new_instance(&received).await;
-        match self.journal.record_instance(instance).await {
-            Ok(Recorded::New { delivery, conflict, is_first }) => {
+        let recorded = self.journal.record_instance(instance).await;
+        self.associations().entry(received.association).or_default().busy = false;
+        match recorded {
+            Ok(Recorded::New { delivery, conflict, is_first, replaced }) => {
+                if let Some(file) = replaced {
+                    self.remove_file(&file);
+                }
                 if conflict {
                     tracing::warn!(stage = "assemble", %delivery,
                         "a SOP Instance UID came again with other bytes: both are kept and marked (PACS: check this study)");
@@ -172,13 +219,16 @@ impl Intake for Collector {
                 Ok(())
             }
             Ok(Recorded::Duplicate { delivery }) => {
-                tracing::debug!(stage = "assemble", %delivery, "an instance came again unchanged");
-                let _ = std::fs::remove_file(self.spool.receive().join(&received.file));
+                self.remove_file(&received.file);
+                self.repeated(delivery, received.association);
                 Ok(())
             }
             Err(error) => {
                 tracing::error!(stage = "assemble", %error, "an instance could not be recorded");
-                Err(refusal(&error))
+                if error.is_disk_failure() {
+                    self.storage_failed();
+                }
+                Err(IntakeRefusal::OutOfResources)
             }
         }
     }
@@ -186,13 +236,17 @@ impl Intake for Collector {
     fn association_ended(&self, association: u64) {
         for entry in self.growing().values_mut() {
             if entry.associations.remove(&association) {
-                entry.active = Instant::now();
-                entry.changed.notify_waiters();
+                entry.touch();
             }
         }
+        let duplicates = self.associations().remove(&association).map_or(0, |ended| ended.duplicates);
+        if duplicates > 0 {
+            tracing::info!(
+                stage = "assemble",
+                association,
+                duplicates,
+                "instances came again unchanged while their case is open: nothing new is delivered for them"
+            );
+        }
     }
-}
-
-fn refusal(_error: &JournalError) -> IntakeRefusal {
-    IntakeRefusal::OutOfResources
 }

@@ -12,6 +12,9 @@ const WAITING_MAX: usize = 256;
 /// Instances in one commit.
 const GROUP_MAX: usize = 64;
 
+/// How long a case stays open at least, in milliseconds: a day, as DESIGN 4 has duplicates merged only in an open case.
+const CASE_OPEN_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// An instance whose bytes are durable in the spool.
 #[derive(Clone, Debug)]
 pub struct NewInstance {
@@ -35,6 +38,8 @@ pub struct NewInstance {
     pub bytes: u64,
     /// SHA-256 of the data set.
     pub sha256: [u8; 32],
+    /// Number of the association: keeps instances without a study apart from those of other associations.
+    pub association: u64,
     /// Doctors of the destination at this moment.
     pub doctors: Vec<String>,
     /// Milliseconds since 1970-01-01 UTC.
@@ -42,7 +47,7 @@ pub struct NewInstance {
 }
 
 /// What became of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
     /// It belongs to this delivery.
     New {
@@ -52,6 +57,8 @@ pub enum Recorded {
         conflict: bool,
         /// The delivery began with it.
         is_first: bool,
+        /// File of the same bytes in a delivery that failed: it may go.
+        replaced: Option<String>,
     },
     /// The same bytes are in the case already: the file may go.
     Duplicate {
@@ -90,7 +97,8 @@ pub(super) fn start(pool: SqlitePool) -> mpsc::Sender<Request> {
     sender
 }
 
-/// A group whose commit fails is tried again one by one, so that one bad row does not fail its neighbours.
+/// A group whose commit fails is tried again one by one, so that one bad row does not fail its neighbours; but not after a
+/// failed fsync, which must not be tried again (DESIGN 7).
 async fn commit(pool: &SqlitePool, group: &mut Vec<Request>) {
     match record_all(pool, group).await {
         Ok(recorded) => {
@@ -101,6 +109,11 @@ async fn commit(pool: &SqlitePool, group: &mut Vec<Request>) {
         Err(error) if group.len() == 1 => {
             if let Some(request) = group.pop() {
                 let _ = request.answer.send(Err(error));
+            }
+        }
+        Err(error) if error.is_disk_failure() => {
+            for request in group.drain(..) {
+                let _ = request.answer.send(Err(JournalError::DiskFailure));
             }
         }
         Err(_) => {
@@ -134,16 +147,18 @@ async fn record(
         return Ok(Recorded::Duplicate { delivery });
     }
     let (delivery, is_first) = collecting_delivery(transaction, case, instance).await?;
+    let replaced = same.as_ref().map(|twin| twin.file.clone());
     match same {
         Some(twin) => take_over(transaction, twin.id, delivery, instance).await?,
         None => insert(transaction, case, delivery, instance, conflict).await?,
     }
-    Ok(Recorded::New { delivery, conflict, is_first })
+    Ok(Recorded::New { delivery, conflict, is_first, replaced })
 }
 
 /// An instance of the case with the same SOP Instance UID.
 struct Twin {
     id: i64,
+    file: String,
     delivery: DeliveryId,
     same: bool,
     failed: bool,
@@ -155,7 +170,7 @@ async fn twins(
     instance: &NewInstance,
 ) -> Result<Vec<Twin>, JournalError> {
     let rows = sqlx::query(
-        "SELECT i.id, i.delivery_id, i.sha256 = $3 AND i.transfer_syntax = $4 AS same, d.state = 'failed' AS failed
+        "SELECT i.id, i.file, i.delivery_id, i.sha256 = $3 AND i.transfer_syntax = $4 AS same, d.state = 'failed' AS failed
          FROM instance i JOIN delivery d ON d.id = i.delivery_id WHERE i.case_id = $1 AND i.sop_instance_uid = $2",
     )
     .bind(case.0.as_slice())
@@ -164,7 +179,8 @@ async fn twins(
     .bind(instance.transfer_syntax.as_str());
     let read = |row: SqliteRow| {
         let delivery = DeliveryId(bytes16(row.get("delivery_id"), "delivery_id")?);
-        Ok(Twin { id: row.get("id"), delivery, same: row.get("same"), failed: row.get("failed") })
+        let (id, file) = (row.get("id"), row.get("file"));
+        Ok(Twin { id, file, delivery, same: row.get("same"), failed: row.get("failed") })
     };
     rows.fetch_all(&mut **transaction).await?.into_iter().map(read).collect()
 }
@@ -214,17 +230,29 @@ async fn insert(
     Ok(())
 }
 
-/// The open case of this study at this destination; opened here by its first instance, which is the press (DESIGN 6).
+/// The open case of this study at this destination; opened here by its first instance, which is the press (DESIGN 6). A case whose
+/// deliveries are all over is closed a day after it was opened, and the next press begins a new one.
 async fn open_case(
     transaction: &mut Transaction<'static, Sqlite>,
     instance: &NewInstance,
 ) -> Result<CaseId, JournalError> {
-    let study = instance.study.as_ref().map_or("", Uid::as_str);
+    let study = study_key(instance);
+    sqlx::query(
+        "UPDATE study_case SET closed_at_ms = $3 WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL
+         AND opened_at_ms < $3 - $4 AND NOT EXISTS (SELECT 1 FROM delivery d
+           WHERE d.case_id = study_case.id AND d.state NOT IN ('pulled', 'failed'))",
+    )
+    .bind(&instance.destination)
+    .bind(&study)
+    .bind(instance.received_at_ms)
+    .bind(CASE_OPEN_MS)
+    .execute(&mut **transaction)
+    .await?;
     let open = sqlx::query(
         "SELECT id FROM study_case WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL",
     )
     .bind(&instance.destination)
-    .bind(study)
+    .bind(&study)
     .fetch_optional(&mut **transaction)
     .await?;
     if let Some(row) = open {
@@ -234,11 +262,19 @@ async fn open_case(
     sqlx::query("INSERT INTO study_case (id, destination, study_uid, opened_at_ms) VALUES ($1, $2, $3, $4)")
         .bind(case.0.as_slice())
         .bind(&instance.destination)
-        .bind(study)
+        .bind(&study)
         .bind(instance.received_at_ms)
         .execute(&mut **transaction)
         .await?;
     Ok(case)
+}
+
+/// What tells studies apart. Instances that name none belong together only if one association brought them.
+fn study_key(instance: &NewInstance) -> String {
+    match &instance.study {
+        Some(study) => study.as_str().to_owned(),
+        None => format!("association {}", instance.association),
+    }
 }
 
 /// The delivery of the case that still collects; a supplement is begun where the last one has left (DESIGN 4).

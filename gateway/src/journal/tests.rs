@@ -17,6 +17,7 @@ fn instance(number: u8) -> NewInstance {
         transfer_syntax: Uid::parse("1.2.840.10008.1.2.1").unwrap(),
         bytes: 7,
         sha256: [number; 32],
+        association: 1,
         doctors: vec!["tanaka".into(), "sato".into()],
         received_at_ms: 1000 + i64::from(number),
     }
@@ -30,7 +31,7 @@ async fn journal() -> (Journal, tempfile::TempDir) {
 #[tokio::test]
 async fn identical_bytes_are_recorded_once_and_other_bytes_are_kept_apart() {
     let (journal, _folder) = journal().await;
-    let Recorded::New { delivery, conflict: false, is_first: true } =
+    let Recorded::New { delivery, conflict: false, is_first: true, replaced: None } =
         journal.record_instance(instance(1)).await.unwrap()
     else {
         panic!("first instance must be new");
@@ -39,7 +40,7 @@ async fn identical_bytes_are_recorded_once_and_other_bytes_are_kept_apart() {
     let other = NewInstance { sha256: [9; 32], ..instance(1) };
     assert_eq!(
         journal.record_instance(other).await.unwrap(),
-        Recorded::New { delivery, conflict: true, is_first: false }
+        Recorded::New { delivery, conflict: true, is_first: false, replaced: None }
     );
     assert_eq!(journal.instances(delivery).await.unwrap().len(), 2);
 }
@@ -101,12 +102,47 @@ async fn sent_again_after_a_failure_the_same_instances_make_a_new_delivery() {
     };
     journal.troubled(first, "mail server refuses the recipient", true, 5000).await.unwrap();
     let again = NewInstance { file: "again".into(), ..instance(1) };
-    let Recorded::New { delivery: second, conflict: false, is_first: true } =
+    let Recorded::New { delivery: second, conflict: false, is_first: true, replaced } =
         journal.record_instance(again).await.unwrap()
     else {
         panic!("a second press after a failure must be new")
     };
     assert_ne!(first, second);
+    assert_eq!(replaced, Some(instance(1).file));
     assert_eq!(journal.instances(second).await.unwrap().remove(0).file, "again");
     assert_eq!(journal.unfinished().await.unwrap(), [second]);
+}
+
+#[tokio::test]
+async fn a_press_a_day_after_the_last_receipt_is_a_new_case() {
+    let (journal, _folder) = journal().await;
+    let Recorded::New { delivery: first, .. } = journal.record_instance(instance(1)).await.unwrap() else {
+        panic!()
+    };
+    let day_later = NewInstance { received_at_ms: 1001 + 25 * 60 * 60 * 1000, ..instance(1) };
+    assert_eq!(
+        journal.record_instance(day_later.clone()).await.unwrap(),
+        Recorded::Duplicate { delivery: first },
+        "a case with an unfinished delivery stays open"
+    );
+    journal.reached(first, State::Pulled, 2000).await.unwrap();
+    assert_eq!(journal.record_instance(instance(1)).await.unwrap(), Recorded::Duplicate { delivery: first });
+    let Recorded::New { delivery: second, .. } = journal.record_instance(day_later).await.unwrap() else {
+        panic!()
+    };
+    let (first, second) = (journal.delivery(first).await.unwrap(), journal.delivery(second).await.unwrap());
+    assert!(first.case != second.case && second.sequence == 1);
+}
+
+#[tokio::test]
+async fn instances_without_a_study_are_kept_apart_by_association() {
+    let (journal, _folder) = journal().await;
+    let lost = |association| NewInstance { study: None, association, ..instance(1) };
+    let Recorded::New { delivery: first, .. } = journal.record_instance(lost(1)).await.unwrap() else {
+        panic!()
+    };
+    let Recorded::New { delivery: second, .. } = journal.record_instance(lost(2)).await.unwrap() else {
+        panic!()
+    };
+    assert_ne!(first, second);
 }

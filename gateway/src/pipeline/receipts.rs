@@ -1,10 +1,11 @@
 //! Pulled: what the inbound process hands over is matched with the journal, and ends a delivery.
 
-use super::Pipeline;
 use super::trouble::Trouble;
+use super::{Pipeline, random};
 use crate::clock::now_ms;
 use crate::journal::State;
 use crate::pulled::record::{Kind, Record};
+use crate::submit::retry;
 use ::seal::ids::{DeliveryId, Digest};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -13,8 +14,12 @@ impl Pipeline {
     /// Takes records until the sender is gone.
     pub async fn take_records(self: Arc<Self>, mut records: mpsc::Receiver<Record>) {
         while let Some(record) = records.recv().await {
-            if let Err(trouble) = self.take(&record).await {
+            let mut failures = 0;
+            // The inbound process says it once: a journal that is busy must not make a receipt be forgotten.
+            while let Err(trouble) = self.take(&record).await {
                 trouble.log(record.delivery);
+                failures += 1;
+                tokio::time::sleep(retry::delay(failures, random())).await;
             }
         }
     }
@@ -45,7 +50,8 @@ impl Pipeline {
     /// gives its spool back.
     pub(super) async fn finish_if_pulled(&self, id: DeliveryId) -> Result<(), Trouble> {
         let recipients = self.journal.recipients(id).await?;
-        let all = recipients.iter().all(|recipient| recipient.pulled || recipient.refused.is_some());
+        let all = recipients.iter().all(|recipient| recipient.pulled || recipient.refused.is_some())
+            && recipients.iter().any(|recipient| recipient.pulled);
         let waits = matches!(self.journal.delivery(id).await?.state, State::Submitted | State::Notified);
         if !all || !waits {
             return Ok(());

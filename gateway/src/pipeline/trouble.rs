@@ -30,6 +30,15 @@ impl Trouble {
         )
     }
 
+    /// Adds what else is wrong; then trying again may help.
+    pub(super) fn and(mut self, other: Option<impl Into<Self>>) -> Self {
+        if let Some(other) = other.map(Into::into) {
+            self.text = format!("{}; {}", self.text, other.text);
+            self.permanent = false;
+        }
+        self
+    }
+
     pub(super) fn log(&self, id: DeliveryId) {
         if self.permanent {
             tracing::error!(delivery = %id, trouble = self.text, "delivery failed");

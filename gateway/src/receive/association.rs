@@ -102,7 +102,6 @@ fn converse<I: Intake, D: Disk>(
     // A number cannot be had only where the kernel has no random bytes; then no file could be named either.
     let id = random().map_or(0, |bytes| u64::from_le_bytes(bytes) >> 1);
     let info = AssociationInfo { id, calling: agreement.calling, called: agreement.called };
-    service.intake.association_opened(&info);
     let mut exchange = Exchange::new(service, &info, agreement.contexts);
     let end = until_released(service, wire, &mut exchange);
     let stored = exchange.end();

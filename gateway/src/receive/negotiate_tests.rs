@@ -11,7 +11,7 @@ impl Intake for OnlyDoctor {
     fn knows(&self, called: &AeTitle) -> bool {
         called.as_str() == "DOCTOR"
     }
-    fn ready(&self) -> bool {
+    fn ready(&self, _: u64) -> bool {
         true
     }
     async fn commit(&self, _: ReceivedInstance) -> Result<(), IntakeRefusal> {

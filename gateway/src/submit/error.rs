@@ -161,6 +161,9 @@ pub enum SubmitError {
         /// As configured.
         address: String,
     },
+    /// The mail server has refused every doctor of the delivery for good.
+    #[error("the mail server refuses every doctor of the delivery")]
+    NobodyLeft,
     /// A doctor of the delivery is no longer configured.
     #[error("doctor {doctor} is no longer in the configuration")]
     DoctorUnknown {
@@ -198,6 +201,7 @@ impl SubmitError {
             | Self::NoLogin
             | Self::TooLarge { .. }
             | Self::Address { .. }
+            | Self::NobodyLeft
             | Self::DoctorUnknown { .. } => Culprit::Operator,
             Self::Sealed { .. } | Self::Date | Self::Record(_) => Culprit::Us,
         }
@@ -207,7 +211,7 @@ impl SubmitError {
     pub fn persistence(&self) -> Persistence {
         let permanent = match self {
             Self::Refused { reply, .. } | Self::Recipient { reply, .. } => reply.is_permanent(),
-            Self::TooLarge { .. } | Self::Address { .. } | Self::Date => true,
+            Self::TooLarge { .. } | Self::Address { .. } | Self::Date | Self::NobodyLeft => true,
             _ => false,
         };
         if permanent { Persistence::Permanent } else { Persistence::Temporary }

@@ -38,9 +38,12 @@ impl Submitter {
         Ok(Self { server: MailServer::new(&config.submit, &site, Timeouts::default())?, site, from })
     }
 
-    /// The mail server: what `check` asks.
-    pub fn server(&self) -> &MailServer {
-        &self.server
+    /// Connects, logs in and hangs up: a wrong password is found before the first study.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn check(&self) -> Result<(), SubmitError> {
+        self.server.check().await
     }
 
     /// Octets of all messages of a delivery, sent once.
@@ -68,6 +71,9 @@ impl Submitter {
     ) -> Result<Submission, SubmitError> {
         let delivery = pieces.delivery();
         let recipients = recipients(delivery, config, journal).await?;
+        if recipients.is_empty() {
+            return Err(SubmitError::NobodyLeft);
+        }
         let (server, site, from) = (&self.server, &self.site, &self.from);
         let target = Target { server, site, from, date: now_ms() / 1000, recipients: &recipients };
         let mut submission = submit(pieces, &target, &JournalRecord { journal, delivery }).await?;

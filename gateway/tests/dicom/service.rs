@@ -30,7 +30,7 @@ impl Intake for Desk {
     fn knows(&self, called: &AeTitle) -> bool {
         called.as_str() == CALLED
     }
-    fn ready(&self) -> bool {
+    fn ready(&self, _: u64) -> bool {
         !self.closed.load(Ordering::Relaxed)
     }
     async fn commit(&self, instance: ReceivedInstance) -> Result<(), IntakeRefusal> {

@@ -119,7 +119,7 @@ impl<'a, I: Intake, D: Disk> Exchange<'a, I, D> {
         if !request.data_set {
             return Err(Verdict(status::CANNOT_UNDERSTAND, "a C-STORE without data set"));
         }
-        if !self.service.intake.ready() {
+        if !self.service.intake.ready(self.info.id) {
             return Err(NO_ROOM);
         }
         let unfinished =

@@ -10,6 +10,7 @@ use seal::mail::{Address, Part, Site};
 use seal::native::{Certificate, SealedPieces, Sealing, SiteKey, seal_delivery};
 use std::collections::HashSet;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -108,6 +109,7 @@ impl Sender {
         let site = Site::parse("hospital.example").unwrap();
         let password_file = ca.with_file_name("password");
         std::fs::write(&password_file, "correct horse\n").unwrap();
+        std::fs::set_permissions(&password_file, std::fs::Permissions::from_mode(0o600)).unwrap();
         let config = Server {
             host: "localhost".into(),
             port,
