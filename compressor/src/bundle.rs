@@ -122,6 +122,8 @@ pub struct Source<'a> {
     pub transfer_syntax: Uid,
     /// SHA-256 of the source bytes if known; checked while packing, so that bit rot in a spool is found here.
     pub sha256: Option<[u8; 32]>,
+    /// SOP class and SOP instance by which the source came; used where its data set cannot be scanned.
+    pub announced: Option<(Uid, Uid)>,
     /// See [`Instance::conflict`].
     pub conflict: bool,
     /// See [`Instance::name`].

@@ -129,6 +129,7 @@ fn source(path: PathBuf) -> Source<'static> {
         prefix_bytes: part.map_or(0, |part| part.prefix_bytes),
         transfer_syntax: syntax.unwrap_or_else(|| Uid::parse("1.2.840.10008.1.2").unwrap()),
         sha256: None,
+        announced: None,
         conflict: false,
         name: Some(path.file_name().unwrap().to_str().unwrap().to_owned()),
         open: Box::new(move || Ok(Box::new(File::open(&path)?) as Box<dyn ReadSeek>)),

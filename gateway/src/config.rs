@@ -3,7 +3,11 @@
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+/// Permission bits that let anyone but the owner at a secret file.
+const MODE_OTHERS: u32 = 0o077;
 
 /// The whole file. Unknown keys are refused, so that a misspelt one is noticed.
 #[derive(Clone, Debug, Deserialize)]
@@ -120,16 +124,34 @@ pub struct Notify {
     pub cover_seen_ms: u64,
 }
 
-/// `[pulled]`
+/// `[pulled]`: the keys of a [`Server`] and `poll_ms`.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "PulledKeys")]
 pub struct Pulled {
     /// The IMAP server.
-    #[serde(flatten)]
     pub server: Server,
     /// Pause between two looks into a mailbox, in milliseconds.
-    #[serde(default = "poll_ms_default")]
     pub poll_ms: u64,
+}
+
+/// The keys of `[pulled]` in one table; serde's `flatten` would let unknown ones pass.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PulledKeys {
+    host: String,
+    port: u16,
+    user: String,
+    password_file: PathBuf,
+    ca: Option<PathBuf>,
+    #[serde(default = "poll_ms_default")]
+    poll_ms: u64,
+}
+
+impl From<PulledKeys> for Pulled {
+    fn from(keys: PulledKeys) -> Self {
+        let PulledKeys { host, port, user, password_file, ca, poll_ms } = keys;
+        Self { server: Server { host, port, user, password_file, ca, from: None }, poll_ms }
+    }
 }
 
 /// `[doctors.NAME]`
@@ -158,4 +180,223 @@ pub struct Destination {
     /// Urgent notices say so.
     #[serde(default)]
     pub urgent: bool,
+}
+
+/// Why a configuration cannot be used; the operator must mend the file.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file, or one that it names, could not be read.
+    #[error("{path}: {error}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong kind.
+    #[error("{path}: {error}", path = path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and reason.
+        error: Box<toml::de::Error>,
+    },
+    /// A secret that others may read.
+    #[error("{path} may be read by others: chmod 600 it", path = path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A value that cannot work.
+    #[error("{key}: {reason}")]
+    Value {
+        /// The key.
+        key: String,
+        /// What is wrong, and what to write instead.
+        reason: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read(path)?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|error| ConfigError::Syntax { path: path.to_owned(), error: Box::new(error) })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if !is_domain(&self.site) {
+            return wrong(
+                "site".into(),
+                "write a name like hospital.example: letters, digits, hyphens and dots",
+            );
+        }
+        if self.compress.threads == 0 {
+            return wrong("compress.threads".into(), "must be at least 1");
+        }
+        for (name, pacs) in &self.pacs {
+            if !is_ae_title(&pacs.ae_title) || !is_ae_title(&pacs.own_ae_title) {
+                return wrong(
+                    format!("pacs.{name}"),
+                    "an AE title has 1 to 16 characters, no backslash (PS3.5 6.2)",
+                );
+            }
+        }
+        self.destinations
+            .iter()
+            .try_for_each(|(ae_title, destination)| self.check_destination(ae_title, destination))
+    }
+
+    fn check_destination(&self, ae_title: &str, destination: &Destination) -> Result<(), ConfigError> {
+        let key = || format!("destinations.{ae_title}");
+        if !is_ae_title(ae_title) {
+            return wrong(key(), "an AE title has 1 to 16 characters, no backslash (PS3.5 6.2)");
+        }
+        if destination.doctors.is_empty() {
+            return wrong(key(), "name at least one doctor");
+        }
+        if destination.doctors.iter().any(|doctor| !self.doctors.contains_key(doctor)) {
+            return wrong(key(), "names a doctor that has no [doctors.NAME] table");
+        }
+        Ok(())
+    }
+
+    /// The PACS that calls itself by this AE title, if one is configured: it can be asked.
+    pub fn pacs_called(&self, ae_title: &str) -> Option<&Pacs> {
+        self.pacs.values().find(|pacs| pacs.ae_title == ae_title)
+    }
+
+    /// Doctors of a destination, by name.
+    pub fn doctors_of(&self, ae_title: &str) -> Vec<String> {
+        self.destinations.get(ae_title).map(|destination| destination.doctors.clone()).unwrap_or_default()
+    }
+}
+
+impl Server {
+    /// Reads the password file; a trailing newline is dropped.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::Exposed`].
+    pub fn password(&self) -> Result<String, ConfigError> {
+        Ok(read_secret(&self.password_file)?.trim_end_matches(['\r', '\n']).to_owned())
+    }
+}
+
+/// Reads a secret that the configuration names, unless others may read it too.
+///
+/// # Errors
+/// [`ConfigError::Read`], [`ConfigError::Exposed`].
+pub fn read_secret(path: &Path) -> Result<String, ConfigError> {
+    let metadata =
+        std::fs::metadata(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+    if metadata.permissions().mode() & MODE_OTHERS != 0 {
+        return Err(ConfigError::Exposed { path: path.to_owned() });
+    }
+    read(path)
+}
+
+/// Reads a text file that the configuration names.
+///
+/// # Errors
+/// [`ConfigError::Read`].
+pub fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })
+}
+
+impl Default for Compress {
+    fn default() -> Self {
+        Self { threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
+    }
+}
+
+fn wrong(key: String, reason: &'static str) -> Result<(), ConfigError> {
+    Err(ConfigError::Value { key, reason })
+}
+
+fn is_domain(name: &str) -> bool {
+    (1..=253).contains(&name.len())
+        && name.split('.').all(|label| {
+            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        })
+}
+
+fn is_ae_title(title: &str) -> bool {
+    (1..=16).contains(&title.len())
+        && title.trim() == title
+        && title.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'\\')
+}
+
+fn settle_ms_default() -> u64 {
+    2_000
+}
+
+fn silence_ms_default() -> u64 {
+    30_000
+}
+
+fn associations_max_default() -> usize {
+    32
+}
+
+fn idle_ms_default() -> u64 {
+    30_000
+}
+
+fn own_ae_title_default() -> String {
+    "SCANPOST".to_owned()
+}
+
+fn piece_bytes_max_default() -> usize {
+    seal::limits::PIECE_BYTES_MAX
+}
+
+fn cover_seen_ms_default() -> u64 {
+    5_000
+}
+
+fn poll_ms_default() -> u64 {
+    1_000
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../deploy/gateway.sample.toml");
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Config::load(file.path())
+    }
+
+    #[test]
+    fn the_sample_loads_and_names_the_defaults() {
+        let config = load(SAMPLE).unwrap();
+        assert_eq!(config.doctors_of("DR_TANAKA"), ["tanaka"]);
+        assert_eq!(config.pacs_called("PACS").unwrap().own_ae_title, "SCANPOST");
+        assert_eq!(config.seal.piece_bytes_max, 6 << 20);
+        assert!(config.pacs_called("OTHER").is_none());
+    }
+
+    #[test]
+    fn misspelt_and_impossible_values_are_refused_by_name() {
+        for (from, to, named) in [
+            ("settle_ms", "setle_ms", "setle_ms"),
+            ("hospital.example", "hospital example", "site"),
+            ("[\"tanaka\"]", "[\"sato\"]", "destinations.DR_TANAKA"),
+            ("[\"tanaka\"]", "[]", "at least one doctor"),
+            ("DR_TANAKA", "DOCTOR_TANAKA_ON_CALL", "16 characters"),
+        ] {
+            let error = load(&SAMPLE.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(named), "{named} not in: {error}");
+        }
+    }
 }

@@ -1,1 +1,96 @@
-fn main() {}
+//! `scanpost-gateway`: the hospital's agent.
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use gateway::config::Config;
+use gateway::journal::Journal;
+use gateway::spool::Spool;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(
+    name = "scanpost-gateway",
+    version,
+    about = "Takes studies from the PACS and posts them, sealed, to the doctor"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run: listen for DICOM and deliver.
+    Serve {
+        /// Configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Show where each delivery stands.
+    Deliveries {
+        /// Configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read mailboxes for receipts; started by `serve`, which talks to it over standard input and output.
+    #[command(hide = true)]
+    Inbound,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("scanpost-gateway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    // Only our own modules: libraries could log what they read from the network.
+    tracing_subscriber::fmt()
+        .with_env_filter("off,gateway=info,seal=info,notifier=info,compressor=info")
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = match Arguments::parse().command {
+        Command::Serve { config } => runtime.block_on(gateway::serve::serve(load(&config)?)).context("serve"),
+        Command::Deliveries { config, json } => runtime.block_on(deliveries(&load(&config)?, json)),
+        Command::Inbound => runtime.block_on(gateway::pulled::inbound::run()).context("inbound"),
+    };
+    // Stages that still compute are not waited for: the journal takes them up again.
+    runtime.shutdown_background();
+    done
+}
+
+fn load(path: &Path) -> anyhow::Result<Config> {
+    Config::load(path).context("the configuration cannot be used")
+}
+
+async fn deliveries(config: &Config, json: bool) -> anyhow::Result<()> {
+    let journal = Spool::at(&config.state).journal();
+    let reports =
+        Journal::open_read_only(&journal).await.context("is the gateway running here?")?.report().await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&reports)?);
+        return Ok(());
+    }
+    for report in reports {
+        println!(
+            "{} {:<10} {:>5} instances {:>12} bytes to {}{}",
+            report.id,
+            report.state,
+            report.instances,
+            report.received_bytes,
+            report.destination,
+            report.trouble.map(|trouble| format!(": {trouble}")).unwrap_or_default()
+        );
+    }
+    Ok(())
+}

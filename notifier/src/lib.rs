@@ -1,10 +1,47 @@
-//! Plain notices, and the channels that carry them. Nothing here knows what a study is.
-//!
-//! Sketch:
-//! - `Notice { id: [u8; 16] random, at: OffsetDateTime, urgency: Urgency }`: no field can hold patient data
-//! - `Language`, `Notice::text(Language) -> (subject, body)`: constant templates, Japanese and English
-//! - `trait Channel { async fn send(&self, notice, to, language) -> Result<Accepted, NoticeError> }`, `MailChannel` over SMTPS
-//! - `NoticeError { Temporary | Permanent }` by who must act
+//! Plain notices, and the channels that carry them. Nothing here knows what a study is: no field of a [`Notice`] can hold
+//! patient data, and every text is a constant.
+
+mod error;
+mod mail;
+mod text;
+
+pub use error::NoticeError;
+pub use mail::{MailChannel, MailServer};
+
+use std::fmt;
+use std::future::Future;
+use time::OffsetDateTime;
+
+/// What reaches the phone: that something waits, how urgent it is, since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Random; the same at each try, so that a channel can tell a repeated notice.
+    pub id: NoticeId,
+    /// When it was first sent.
+    pub at: OffsetDateTime,
+    /// How urgent.
+    pub urgency: Urgency,
+}
+
+/// 128 random bits, written as 32 hex digits. It says nothing about the delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NoticeId(pub [u8; 16]);
+
+impl fmt::Display for NoticeId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+/// How urgent a notice is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Urgency {
+    /// Routine.
+    #[default]
+    Routine,
+    /// The doctor is asked to look at once.
+    Urgent,
+}
 
 /// Language of a notice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -17,4 +54,22 @@ pub enum Language {
     #[default]
     #[serde(rename = "ja")]
     Japanese,
+}
+
+/// A channel took a notice; whether the phone shows it, it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted;
+
+/// Something that carries notices to a phone.
+pub trait Channel {
+    /// Sends a notice to an address of this channel. The same notice again is at most a repetition of the first.
+    ///
+    /// # Errors
+    /// [`NoticeError`].
+    fn send(
+        &self,
+        notice: &Notice,
+        to: &str,
+        language: Language,
+    ) -> impl Future<Output = Result<Accepted, NoticeError>> + Send;
 }

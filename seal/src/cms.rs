@@ -1,1 +1,34 @@
-//! CMS structures of cover and receipt (RFC 5652, 5083, 5753), without cryptography.
+//! CMS structures of cover and receipt (RFC 5652, 5083, 5753), without a key.
+//!
+//! Reading gives plain requests, [`envelope::KeyAgreement`], [`envelope::Decryption`] and [`signed::Verification`], which whoever
+//! holds keys answers: aws-lc-rs in `native`, WebCrypto in a browser. Writing takes the answers and lays them out.
+//!
+//! Structures are bounded in size before they are decoded, and only what the cover needs is accepted: the fewer spellings, the
+//! fewer bits an attacker can move.
+
+pub mod envelope;
+pub mod signed;
+
+use der::asn1::{AnyRef, ObjectIdentifier};
+use der::{Encode, Sequence};
+
+/// `id-data` (RFC 5652 4).
+const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
+/// `id-signedData` (RFC 5652 5.1).
+const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
+/// `id-envelopedData` (RFC 5652 6.1).
+const ENVELOPED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.3");
+/// `id-ct-authEnvelopedData` (RFC 5083 2.1).
+const AUTH_ENVELOPED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.23");
+
+/// RFC 5652 3, borrowing its content.
+#[derive(Sequence)]
+struct ContentInfo<'a> {
+    content_type: ObjectIdentifier,
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
+    content: AnyRef<'a>,
+}
+
+fn wrap(content_type: ObjectIdentifier, content: &[u8]) -> der::Result<Vec<u8>> {
+    ContentInfo { content_type, content: AnyRef::try_from(content)? }.to_der()
+}

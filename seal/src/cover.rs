@@ -1,12 +1,20 @@
 //! The cover: the last message of a delivery, and the only thing in it that names its parts (SPEC 5).
 
-use crate::ids::{CaseId, DeliveryId, Digest};
+use crate::error::Refusal;
+use crate::ids::{CaseId, DeliveryId, Digest, parse_hex};
+use crate::limits::{COVER_BYTES_BASE, COVER_BYTES_PER_PIECE, PIECES_MAX, POLICY_CHARS_MAX, RECIPIENTS_MAX};
+use crate::mail::Site;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::fmt::{self, Write};
+use zeroize::Zeroizing;
 
 /// Format that this code writes and reads.
 pub const FORMAT: u32 = 1;
 
-/// What the site signs (SPEC 5.2).
+/// What the site signs (SPEC 5.3).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cover {
     /// [`FORMAT`].
@@ -17,7 +25,7 @@ pub struct Cover {
     pub delivery: DeliveryId,
     /// 1 for the first delivery of the case, then 2, 3 …
     pub sequence: u32,
-    /// SHA-256 of the previous cover's DER; none for the first.
+    /// SHA-256 of the DER of the cover sealed before it in the case; none where no earlier one was sealed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub previous: Option<Digest>,
     /// Keyed digest of the content: merges duplicates while the case is open (DESIGN 4).
@@ -48,24 +56,24 @@ pub struct Cover {
 pub enum Completeness {
     /// The PACS listed exactly these instances.
     Proved {
-        /// Instances.
+        /// Instances in this delivery.
         instances: u32,
     },
     /// The PACS listed more than arrived.
     Partial {
-        /// Instances that arrived.
+        /// Instances in this delivery.
         instances: u32,
-        /// Instances the PACS listed.
+        /// These, and those that the PACS listed and no delivery of the case has.
         listed: u32,
     },
     /// The PACS could not be asked.
     NotProved {
-        /// Instances that arrived.
+        /// Instances in this delivery.
         instances: u32,
     },
 }
 
-/// One piece as the cover names it: bytes, SHA-256 in base64 (64 bytes of JSON at most).
+/// One piece as the cover names it: bytes, SHA-256 in base64 with padding (64 bytes of JSON at most).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PieceEntry(pub u32, pub String);
 
@@ -74,8 +82,129 @@ pub struct PieceEntry(pub u32, pub String);
 #[serde(transparent)]
 pub struct ContentKeyText(pub String);
 
-impl std::fmt::Debug for ContentKeyText {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// A content key (SPEC 2.1).
+pub const CONTENT_KEY_BYTES: usize = 32;
+
+const WHAT: &str = "the cover";
+
+/// The format alone, to tell a newer cover from a broken one.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+/// Largest DER of a cover with so many pieces (SPEC 5.3).
+pub fn cover_bytes_max(pieces: usize) -> usize {
+    COVER_BYTES_BASE + COVER_BYTES_PER_PIECE * pieces.min(PIECES_MAX as usize)
+}
+
+impl Cover {
+    /// Reads the signed content and checks every field that can be checked alone.
+    ///
+    /// # Errors
+    /// `UnknownFormat`, `Malformed`.
+    pub fn parse(json: &[u8]) -> Result<Self, Refusal> {
+        let malformed = |_| Refusal::Malformed(WHAT);
+        let Format { format } = serde_json::from_slice(json).map_err(malformed)?;
+        if format != FORMAT {
+            return Err(Refusal::UnknownFormat(format));
+        }
+        let cover: Self = serde_json::from_slice(json).map_err(malformed)?;
+        if cover.is_sound() { Ok(cover) } else { Err(Refusal::Malformed(WHAT)) }
+    }
+
+    /// The JSON to sign; wiped when dropped, because it holds the content key.
+    #[cfg(any(feature = "native", test))]
+    pub(crate) fn to_json(&self) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+        // Room for the largest, so that growing leaves no copy behind.
+        let mut json = Zeroizing::new(Vec::with_capacity(cover_bytes_max(self.pieces.len())));
+        serde_json::to_writer(&mut *json, self)?;
+        Ok(json)
+    }
+
+    /// Whether every field is within its limits and the fields agree with each other.
+    pub fn is_sound(&self) -> bool {
+        let in_place = self.sequence > 1 || (self.sequence == 1 && self.previous.is_none());
+        let recipients: HashSet<&Digest> = self.recipients.iter().collect();
+        self.format == FORMAT
+            && in_place
+            && Site::parse(&self.site).is_some()
+            && (1..=RECIPIENTS_MAX).contains(&recipients.len())
+            && recipients.len() == self.recipients.len()
+            && self.policy.chars().count() <= POLICY_CHARS_MAX
+            && !self.policy.contains(char::is_control)
+            && self.content_key.key().is_some()
+            && (1..=PIECES_MAX as usize).contains(&self.pieces.len())
+            && self.pieces.iter().all(|piece| piece.digest().is_some())
+    }
+
+    /// The site's name, typed; none if it is not one.
+    pub fn site(&self) -> Option<Site> {
+        Site::parse(&self.site)
+    }
+}
+
+impl Completeness {
+    /// Instances that were sent.
+    pub fn instances(self) -> u32 {
+        match self {
+            Self::Proved { instances } | Self::Partial { instances, .. } | Self::NotProved { instances } => {
+                instances
+            }
+        }
+    }
+}
+
+/// Plain words for page and terminal.
+impl fmt::Display for Completeness {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Proved { instances } => write!(formatter, "all {instances} instances"),
+            Self::Partial { instances, listed } => write!(formatter, "{instances} of {listed} instances"),
+            Self::NotProved { instances } => {
+                write!(formatter, "{instances} instances, completeness not proved")
+            }
+        }
+    }
+}
+
+impl PieceEntry {
+    /// Of a piece with so many bytes and this SHA-256.
+    pub fn new(bytes: u32, digest: &Digest) -> Self {
+        Self(bytes, STANDARD.encode(digest.0))
+    }
+
+    /// Bytes of the piece before base64.
+    pub fn bytes(&self) -> u32 {
+        self.0
+    }
+
+    /// SHA-256 of the piece; none if the text is not one.
+    pub fn digest(&self) -> Option<Digest> {
+        Some(Digest(STANDARD.decode(&self.1).ok()?.try_into().ok()?))
+    }
+}
+
+impl ContentKeyText {
+    /// Of this key.
+    pub fn of(key: &[u8; CONTENT_KEY_BYTES]) -> Self {
+        let mut text = String::with_capacity(2 * CONTENT_KEY_BYTES);
+        // Writing to a string cannot fail.
+        let _ = key.iter().try_for_each(|byte| write!(text, "{byte:02x}"));
+        Self(text)
+    }
+
+    /// The key; none if the text is not one.
+    pub fn key(&self) -> Option<Zeroizing<[u8; CONTENT_KEY_BYTES]>> {
+        parse_hex(&self.0).map(Zeroizing::new)
+    }
+}
+
+impl fmt::Debug for ContentKeyText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("ContentKeyText")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,18 @@ pub const COVER_BYTES_BASE: usize = 16 << 10;
 pub const COVER_BYTES_PER_PIECE: usize = 64;
 /// Recipients of one cover.
 pub const RECIPIENTS_MAX: usize = 32;
+/// Characters of the policy words in a cover.
+pub const POLICY_CHARS_MAX: usize = 256;
+/// One recipient info of a cover, DER: ours have about 300 bytes, long issuer names included. Sets are sorted while they are
+/// decoded, so their size is bounded before.
+pub const RECIPIENT_INFO_BYTES_MAX: usize = 2 << 10;
+/// The signer infos of a cover or receipt, DER: exactly one is allowed, ours has about 300 bytes.
+pub const SIGNER_INFO_BYTES_MAX: usize = 2 << 10;
 /// A receipt's signed content.
 pub const RECEIPT_BYTES_MAX: usize = 1 << 10;
+/// A receipt's DER: content, signer info, frame.
+pub const RECEIPT_DER_BYTES_MAX: usize = RECEIPT_BYTES_MAX + SIGNER_INFO_BYTES_MAX + 256;
+/// One sealed segment: the plain segment (`docs/spec-bundle.md` 2.2) and its tag.
+pub const SEALED_SEGMENT_BYTES_MAX: usize = compressor::limits::SEGMENT_BYTES_MAX + crate::piece::TAG_BYTES;
 /// One IMAP fetch: 1 MiB parts measured fastest at flat memory.
 pub const FETCH_BYTES_MAX: u32 = 1 << 20;

@@ -1,12 +1,19 @@
 //! Receipts: what the reader did, signed by its key (SPEC 7).
 
+use crate::error::Refusal;
 use crate::ids::{DeliveryId, Digest};
+use crate::limits::RECEIPT_BYTES_MAX;
 use serde::{Deserialize, Serialize};
+
+/// Format that this code writes and reads.
+pub const FORMAT: u32 = 1;
+
+const WHAT: &str = "the receipt";
 
 /// What a reader signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// Format, 1.
+    /// [`FORMAT`].
     pub format: u32,
     /// The delivery.
     pub delivery: DeliveryId,
@@ -23,7 +30,7 @@ pub struct Receipt {
 }
 
 /// What a receipt attests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptKind {
     /// Every instance of the delivery was verified and is durable at the reader.
@@ -35,6 +42,87 @@ impl ReceiptKind {
     pub fn word(self) -> &'static str {
         match self {
             Self::Fetched => "fetched",
+        }
+    }
+
+    /// The kind that has this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Fetched].into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+/// The format alone, to tell a newer receipt from a broken one.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+impl Receipt {
+    /// Reads the signed content.
+    ///
+    /// # Errors
+    /// `UnknownFormat`, `Malformed`.
+    pub fn parse(json: &[u8]) -> Result<Self, Refusal> {
+        let malformed = |_| Refusal::Malformed(WHAT);
+        if json.len() > RECEIPT_BYTES_MAX {
+            return Err(Refusal::Malformed(WHAT));
+        }
+        let Format { format } = serde_json::from_slice(json).map_err(malformed)?;
+        if format != FORMAT {
+            return Err(Refusal::UnknownFormat(format));
+        }
+        serde_json::from_slice(json).map_err(malformed)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn receipt() -> Receipt {
+        Receipt {
+            format: FORMAT,
+            delivery: DeliveryId([1; 16]),
+            cover: Digest([2; 32]),
+            recipient: Digest([3; 32]),
+            kind: ReceiptKind::Fetched,
+            at: i64::MIN,
+            instances: u32::MAX,
+        }
+    }
+
+    #[test]
+    fn the_longest_receipt_is_within_the_limit_and_read_as_written() {
+        let json = serde_json::to_vec(&receipt()).unwrap();
+        assert!(json.len() <= RECEIPT_BYTES_MAX);
+        assert_eq!(Receipt::parse(&json), Ok(receipt()));
+    }
+
+    #[test]
+    fn newer_long_and_broken_receipts_are_refused() {
+        let json = serde_json::to_string(&receipt()).unwrap();
+        let newer = json.replace("\"format\":1", "\"format\":2");
+        assert_eq!(Receipt::parse(newer.as_bytes()), Err(Refusal::UnknownFormat(2)));
+        let long = format!("{json}{}", " ".repeat(RECEIPT_BYTES_MAX));
+        assert_eq!(Receipt::parse(long.as_bytes()), Err(Refusal::Malformed(WHAT)));
+        assert_eq!(
+            Receipt::parse(json.replace("fetched", "eaten").as_bytes()),
+            Err(Refusal::Malformed(WHAT))
+        );
+    }
+
+    #[test]
+    fn words_name_kinds() {
+        assert_eq!(ReceiptKind::from_word(ReceiptKind::Fetched.word()), Some(ReceiptKind::Fetched));
+        assert_eq!(ReceiptKind::from_word("seen"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert!(Receipt::parse(&bytes).is_err());
         }
     }
 }

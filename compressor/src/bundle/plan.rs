@@ -95,10 +95,11 @@ fn scan(source: &Source<'_>) -> io::Result<Outline> {
 }
 
 fn planned_instance(index: usize, source: &Source<'_>, outline: &Outline) -> PlannedInstance {
+    let (announced_class, announced_instance) = source.announced.clone().unzip();
     PlannedInstance {
         source: index,
-        sop_class: outline.sop_class.clone(),
-        sop_instance: outline.sop_instance.clone(),
+        sop_class: outline.sop_class.clone().or(announced_class),
+        sop_instance: outline.sop_instance.clone().or(announced_instance),
         split: split(source, outline),
         number: outline.instance_number,
     }

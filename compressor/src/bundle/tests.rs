@@ -33,6 +33,7 @@ fn source(bytes: &[u8], transfer_syntax: &str) -> Source<'static> {
         prefix_bytes: 0,
         transfer_syntax: Uid::parse(transfer_syntax).unwrap(),
         sha256: Some(Sha256::digest(bytes).into()),
+        announced: None,
         conflict: false,
         name: None,
     }

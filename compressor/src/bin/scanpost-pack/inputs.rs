@@ -69,6 +69,7 @@ pub(crate) fn source(name: String, path: &Path) -> anyhow::Result<Source<'_>> {
         prefix_bytes: part.prefix_bytes,
         transfer_syntax: part.transfer_syntax,
         sha256: None,
+        announced: None,
         conflict: false,
         name: Some(name),
     })

@@ -1,0 +1,252 @@
+//! The collector: takes received instances into the journal and knows which deliveries are still growing.
+
+use super::{Facts, Listing};
+use crate::clock::now_ms;
+use crate::config::Config;
+use crate::journal::{Journal, NewInstance, Recorded};
+use crate::receive::{AeTitle, Intake, IntakeRefusal, ReceivedInstance};
+use crate::spool::Spool;
+use compressor::dataset::{Encoding, Outline, outline};
+use seal::ids::DeliveryId;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, mpsc};
+
+/// Shared by the DICOM listener, which feeds it, and the pipeline, which asks it.
+pub struct Collector {
+    config: Arc<Config>,
+    journal: Journal,
+    spool: Spool,
+    growing: Mutex<HashMap<DeliveryId, Growing>>,
+    associations: Mutex<HashMap<u64, Association>>,
+    begun: mpsc::UnboundedSender<DeliveryId>,
+    storage_failed: AtomicBool,
+}
+
+/// A delivery that still collects.
+struct Growing {
+    active: Instant,
+    associations: HashSet<u64>,
+    /// What the PACS said when the delivery had so many instances.
+    listing: (Listing, u32),
+    changed: Arc<Notify>,
+}
+
+impl Growing {
+    fn new() -> Self {
+        let listing = (Listing::NotAsked, 0);
+        Self { active: Instant::now(), associations: HashSet::new(), listing, changed: Arc::default() }
+    }
+
+    fn touch(&mut self) {
+        self.active = Instant::now();
+        self.changed.notify_one();
+    }
+}
+
+/// An association that has sent something.
+#[derive(Default)]
+struct Association {
+    /// An object is under way.
+    busy: bool,
+    /// Instances that came again unchanged.
+    duplicates: u32,
+}
+
+impl Collector {
+    /// `begun` is told of each new delivery.
+    pub fn new(
+        config: Arc<Config>,
+        journal: Journal,
+        spool: Spool,
+        begun: mpsc::UnboundedSender<DeliveryId>,
+    ) -> Self {
+        let (growing, associations) = (Mutex::default(), Mutex::default());
+        Self { config, journal, spool, growing, associations, begun, storage_failed: AtomicBool::new(false) }
+    }
+
+    /// What is known of a delivery that collects. One that was collecting before a restart counts as active now.
+    pub fn facts(&self, delivery: DeliveryId, instances: u32) -> Facts {
+        let mut growing = self.growing();
+        let entry = growing.entry(delivery).or_insert_with(Growing::new);
+        let busy = entry.associations.iter().any(|association| self.is_busy(*association));
+        let quiet = if busy { Duration::ZERO } else { entry.active.elapsed() };
+        Facts {
+            quiet_ms: u64::try_from(quiet.as_millis()).unwrap_or(u64::MAX),
+            association_open: !entry.associations.is_empty(),
+            instances,
+            listing: match entry.listing {
+                (listing, asked_with) if asked_with == instances => listing,
+                _ => Listing::NotAsked,
+            },
+        }
+    }
+
+    /// Notes what the PACS said about a delivery of so many instances; with another number it must be asked again.
+    pub fn answered(&self, delivery: DeliveryId, instances: u32, listing: Listing) {
+        if let Some(entry) = self.growing().get_mut(&delivery) {
+            entry.listing = (listing, instances);
+        }
+    }
+
+    /// Returns after `wait`, or earlier when something came for the delivery.
+    pub async fn changed(&self, delivery: DeliveryId, wait: Duration) {
+        let changed = self.growing().get(&delivery).map(|entry| entry.changed.clone());
+        match changed {
+            Some(changed) => drop(tokio::time::timeout(wait, changed.notified()).await),
+            None => tokio::time::sleep(wait).await,
+        }
+    }
+
+    /// The delivery no longer collects.
+    pub fn forget(&self, delivery: DeliveryId) {
+        self.growing().remove(&delivery);
+    }
+
+    fn growing(&self) -> MutexGuard<'_, HashMap<DeliveryId, Growing>> {
+        self.growing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn associations(&self) -> MutexGuard<'_, HashMap<u64, Association>> {
+        self.associations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_busy(&self, association: u64) -> bool {
+        self.associations().get(&association).is_some_and(|association| association.busy)
+    }
+
+    fn grew(&self, delivery: DeliveryId, association: u64, is_first: bool) {
+        let mut growing = self.growing();
+        let entry = growing.entry(delivery).or_insert_with(Growing::new);
+        entry.associations.insert(association);
+        entry.touch();
+        drop(growing);
+        if is_first {
+            let _ = self.begun.send(delivery);
+        }
+    }
+
+    /// A sender that repeats a study after a broken association is at work too, also while it sends what is known.
+    fn repeated(&self, delivery: DeliveryId, association: u64) {
+        if let Some(entry) = self.growing().get_mut(&delivery) {
+            entry.associations.insert(association);
+            entry.touch();
+        }
+        self.associations().entry(association).or_default().duplicates += 1;
+    }
+
+    fn remove_file(&self, file: &str) {
+        let _ = std::fs::remove_file(self.spool.receive().join(file));
+    }
+
+    async fn new_instance(&self, received: &ReceivedInstance) -> NewInstance {
+        let parts = self.outline(received).await;
+        NewInstance {
+            file: received.file.clone(),
+            destination: received.called.as_str().to_owned(),
+            calling: received.calling.as_str().to_owned(),
+            study: parts.study,
+            series: parts.series,
+            sop_class: received.sop_class.clone(),
+            sop_instance: received.sop_instance.clone(),
+            transfer_syntax: received.transfer_syntax.clone(),
+            bytes: received.bytes,
+            sha256: received.sha256,
+            association: received.association,
+            doctors: self.config.doctors_of(received.called.as_str()),
+            received_at_ms: now_ms(),
+        }
+    }
+
+    /// A data set that cannot be scanned is carried whole all the same, in a case without a study.
+    async fn outline(&self, received: &ReceivedInstance) -> Outline {
+        let path = self.spool.receive().join(&received.file);
+        let (bytes, encoding) = (received.bytes, Encoding::of_transfer_syntax(&received.transfer_syntax));
+        let scanned = tokio::task::spawn_blocking(move || scan(&path, bytes, encoding)).await;
+        scanned.ok().flatten().unwrap_or_else(|| {
+            tracing::warn!(
+                stage = "assemble",
+                association = received.association,
+                "a data set could not be scanned and is carried as it is (modality: check what it sends)"
+            );
+            Outline::default()
+        })
+    }
+}
+
+fn scan(path: &Path, bytes: u64, encoding: Encoding) -> Option<Outline> {
+    outline(&mut BufReader::new(File::open(path).ok()?), bytes, encoding).ok()
+}
+
+impl Intake for Collector {
+    fn knows(&self, called: &AeTitle) -> bool {
+        self.config.destinations.contains_key(called.as_str())
+    }
+
+    fn ready(&self, association: u64) -> bool {
+        let ready = !self.storage_failed.load(Ordering::Acquire) && self.spool.has_room();
+        self.associations().entry(association).or_default().busy = ready;
+        ready
+    }
+
+    fn storage_failed(&self) {
+        self.storage_failed.store(true, Ordering::Release);
+        tracing::error!(
+            stage = "receive",
+            "the disk reported a write as failed: intake is stopped (operator: check the disk, then restart)"
+        );
+    }
+
+    async fn commit(&self, received: ReceivedInstance) -> Result<(), IntakeRefusal> {
+        let instance = self.new_instance(&received).await;
+        let recorded = self.journal.record_instance(instance).await;
+        self.associations().entry(received.association).or_default().busy = false;
+        match recorded {
+            Ok(Recorded::New { delivery, conflict, is_first, replaced }) => {
+                if let Some(file) = replaced {
+                    self.remove_file(&file);
+                }
+                if conflict {
+                    tracing::warn!(stage = "assemble", %delivery,
+                        "a SOP Instance UID came again with other bytes: both are kept and marked (PACS: check this study)");
+                }
+                self.grew(delivery, received.association, is_first);
+                Ok(())
+            }
+            Ok(Recorded::Duplicate { delivery }) => {
+                self.remove_file(&received.file);
+                self.repeated(delivery, received.association);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(stage = "assemble", %error, "an instance could not be recorded");
+                if error.is_disk_failure() {
+                    self.storage_failed();
+                }
+                Err(IntakeRefusal::OutOfResources)
+            }
+        }
+    }
+
+    fn association_ended(&self, association: u64) {
+        for entry in self.growing().values_mut() {
+            if entry.associations.remove(&association) {
+                entry.touch();
+            }
+        }
+        let duplicates = self.associations().remove(&association).map_or(0, |ended| ended.duplicates);
+        if duplicates > 0 {
+            tracing::info!(
+                stage = "assemble",
+                association,
+                duplicates,
+                "instances came again unchanged while their case is open: nothing new is delivered for them"
+            );
+        }
+    }
+}

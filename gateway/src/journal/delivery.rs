@@ -1,0 +1,532 @@
+//! A delivery's row: its state, its instances, its recipients, and the steps from one state to the next.
+
+use super::{Journal, JournalError, bytes16, bytes32};
+use compressor::Uid;
+use compressor::bundle::Summary;
+use seal::cover::Completeness;
+use seal::ids::{CaseId, DeliveryId, Digest};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Row, Sqlite, Transaction};
+use std::collections::BTreeSet;
+
+/// The last stage that a delivery has behind it (DESIGN 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Instances are arriving.
+    Received,
+    /// What belongs to it is fixed.
+    Assembled,
+    /// The bundle is durable.
+    Compressed,
+    /// Pieces and cover are durable.
+    Sealed,
+    /// The mail server accepted every part for every recipient that it takes mail for.
+    Submitted,
+    /// The phone's mail server accepted the notice.
+    Notified,
+    /// Every recipient's signed receipt is here.
+    Pulled,
+    /// It cannot go on by itself: a dead letter that a person must look at.
+    Failed,
+}
+
+impl State {
+    /// The word in journal, log and page.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Assembled => "assembled",
+            Self::Compressed => "compressed",
+            Self::Sealed => "sealed",
+            Self::Submitted => "submitted",
+            Self::Notified => "notified",
+            Self::Pulled => "pulled",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn parse(word: &str) -> Result<Self, JournalError> {
+        [
+            Self::Received,
+            Self::Assembled,
+            Self::Compressed,
+            Self::Sealed,
+            Self::Submitted,
+            Self::Notified,
+            Self::Pulled,
+            Self::Failed,
+        ]
+        .into_iter()
+        .find(|state| state.word() == word)
+        .ok_or(JournalError::Unknown("delivery.state"))
+    }
+}
+
+/// A delivery as the pipeline needs it.
+#[derive(Clone, Debug)]
+pub struct DeliveryRow {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Its case.
+    pub case: CaseId,
+    /// 1 for the first of the case.
+    pub sequence: u32,
+    /// Where it stands.
+    pub state: State,
+    /// AE title it was sent to.
+    pub destination: String,
+    /// AE title that sent it.
+    pub calling: String,
+    /// Study Instance UID.
+    pub study: Option<Uid>,
+    /// Fixed once assembled.
+    pub completeness: Option<Completeness>,
+    /// Failures in a row of the stage under way.
+    pub attempts: u32,
+    /// When the first of these failures was.
+    pub failing_since_ms: Option<i64>,
+}
+
+/// An instance of a delivery.
+#[derive(Clone, Debug)]
+pub struct DeliveryInstance {
+    /// Name in the spool folder `receive`.
+    pub file: String,
+    /// Series Instance UID.
+    pub series: Option<Uid>,
+    /// SOP Class UID.
+    pub sop_class: Uid,
+    /// SOP Instance UID.
+    pub sop_instance: Uid,
+    /// Transfer syntax.
+    pub transfer_syntax: Uid,
+    /// Length of the data set.
+    pub bytes: u64,
+    /// SHA-256 of the data set.
+    pub sha256: [u8; 32],
+    /// Same UID as another instance of the case, other bytes.
+    pub conflict: bool,
+    /// When it was recorded.
+    pub received_at_ms: i64,
+}
+
+/// A doctor of a delivery.
+#[derive(Clone, Debug)]
+pub struct Recipient {
+    /// Name in the configuration.
+    pub doctor: String,
+    /// Random id of the notice.
+    pub notice: [u8; 16],
+    /// The mail server accepted the cover, and with it all pieces.
+    pub submitted: bool,
+    /// The cover was seen in the mailbox.
+    pub cover_seen: bool,
+    /// The notice was accepted.
+    pub notified: bool,
+    /// The receipt is here.
+    pub pulled: bool,
+    /// The mail server will never take mail for this doctor.
+    pub refused: Option<String>,
+}
+
+/// The number under which the journal keeps the cover; pieces count from 1.
+pub const PART_COVER: u32 = 0;
+
+const DELIVERY: &str =
+    "SELECT d.id, d.case_id, d.sequence, d.state, d.calling, d.completeness, d.attempts, d.failing_since_ms,
+    c.destination, c.study_uid FROM delivery d JOIN study_case c ON c.id = d.case_id";
+
+impl Journal {
+    /// One delivery.
+    ///
+    /// # Errors
+    /// [`JournalError`], also when there is none.
+    pub async fn delivery(&self, id: DeliveryId) -> Result<DeliveryRow, JournalError> {
+        let sql = sqlx::AssertSqlSafe(format!("{DELIVERY} WHERE d.id = $1"));
+        read(&sqlx::query(sql).bind(id.0.as_slice()).fetch_one(&self.pool).await?)
+    }
+
+    /// Deliveries that are neither pulled nor failed.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn unfinished(&self) -> Result<Vec<DeliveryId>, JournalError> {
+        let rows = sqlx::query("SELECT id FROM delivery WHERE state NOT IN ('pulled', 'failed')")
+            .fetch_all(&self.pool);
+        rows.await?.into_iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
+    }
+
+    /// Instances of a delivery in the order of their arrival.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn instances(&self, id: DeliveryId) -> Result<Vec<DeliveryInstance>, JournalError> {
+        let rows =
+            sqlx::query("SELECT * FROM instance WHERE delivery_id = $1 ORDER BY id").bind(id.0.as_slice());
+        rows.fetch_all(&self.pool).await?.iter().map(read_instance).collect()
+    }
+
+    /// SOP Instance UIDs that a case has in a series, over all its deliveries that did not fail.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn held(&self, case: CaseId, series: &Uid) -> Result<BTreeSet<Uid>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT sop_instance_uid FROM instance i JOIN delivery d ON d.id = i.delivery_id
+             WHERE i.case_id = $1 AND i.series_uid = $2 AND d.state <> 'failed'",
+        )
+        .bind(case.0.as_slice())
+        .bind(series.as_str());
+        rows.fetch_all(&self.pool).await?.iter().map(|row| uid(row, "sop_instance_uid")).collect()
+    }
+
+    /// Names of all spool files that a delivery still needs.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn files(&self) -> Result<Vec<String>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT file FROM instance i JOIN delivery d ON d.id = i.delivery_id WHERE d.state <> 'pulled'",
+        );
+        Ok(rows.fetch_all(&self.pool).await?.iter().map(|row| row.get("file")).collect())
+    }
+
+    /// Doctors of a delivery.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn recipients(&self, id: DeliveryId) -> Result<Vec<Recipient>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT r.*, EXISTS (SELECT 1 FROM accepted_part p
+               WHERE p.delivery_id = r.delivery_id AND p.doctor = r.doctor AND p.part = $2) AS submitted
+             FROM recipient r WHERE r.delivery_id = $1 ORDER BY r.doctor",
+        )
+        .bind(id.0.as_slice())
+        .bind(PART_COVER);
+        rows.fetch_all(&self.pool).await?.iter().map(read_recipient).collect()
+    }
+
+    /// Digest of the cover sealed last in the case before `sequence`; the cover of a supplement names it.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn previous_cover(&self, case: CaseId, sequence: u32) -> Result<Option<Digest>, JournalError> {
+        let row = sqlx::query(
+            "SELECT cover_digest FROM delivery WHERE case_id = $1 AND sequence < $2 AND cover_digest IS NOT NULL
+             ORDER BY sequence DESC LIMIT 1",
+        );
+        let row = row.bind(case.0.as_slice()).bind(sequence).fetch_optional(&self.pool).await?;
+        row.map(|row| Ok(Digest(bytes32(row.get("cover_digest"), "cover_digest")?))).transpose()
+    }
+
+    /// Whether an earlier delivery of the case is still on its way to being sealed.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn waits_for_earlier(&self, case: CaseId, sequence: u32) -> Result<bool, JournalError> {
+        let row = sqlx::query(
+            "SELECT count(*) AS n FROM delivery WHERE case_id = $1 AND sequence < $2
+             AND state IN ('received', 'assembled', 'compressed')",
+        );
+        Ok(row.bind(case.0.as_slice()).bind(sequence).fetch_one(&self.pool).await?.get::<i64, _>("n") > 0)
+    }
+
+    /// Fixes what belongs to a delivery, if it still has just `instances`: later ones begin a supplement. False where another
+    /// instance came since they were counted.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn assembled(
+        &self,
+        id: DeliveryId,
+        instances: usize,
+        completeness: Completeness,
+        now_ms: i64,
+    ) -> Result<bool, JournalError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let fixed = sqlx::query(
+            "UPDATE delivery SET completeness = $2
+             WHERE id = $1 AND state = 'received' AND (SELECT count(*) FROM instance WHERE delivery_id = $1) = $3",
+        )
+        .bind(id.0.as_slice())
+        .bind(serde_json::to_string(&completeness).unwrap_or_default())
+        .bind(i64::try_from(instances).unwrap_or(i64::MAX))
+        .execute(&mut *transaction)
+        .await?;
+        if fixed.rows_affected() == 0 {
+            return Ok(false);
+        }
+        advance(&mut transaction, id, State::Assembled, now_ms).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// The bundle is durable.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn compressed(
+        &self,
+        id: DeliveryId,
+        summary: &Summary,
+        now_ms: i64,
+    ) -> Result<(), JournalError> {
+        let summary = serde_json::to_string(summary).unwrap_or_default();
+        self.step(
+            id,
+            State::Compressed,
+            now_ms,
+            sqlx::query("UPDATE delivery SET summary = $2 WHERE id = $1").bind(id.0.to_vec()).bind(summary),
+        )
+        .await
+    }
+
+    /// Pieces and cover are durable.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn sealed(
+        &self,
+        id: DeliveryId,
+        pieces: u32,
+        mail_bytes: u64,
+        cover: Digest,
+        now_ms: i64,
+    ) -> Result<(), JournalError> {
+        let update =
+            sqlx::query("UPDATE delivery SET pieces = $2, mail_bytes = $3, cover_digest = $4 WHERE id = $1")
+                .bind(id.0.to_vec())
+                .bind(pieces)
+                .bind(i64::try_from(mail_bytes).unwrap_or(i64::MAX))
+                .bind(cover.0.to_vec());
+        self.step(id, State::Sealed, now_ms, update).await
+    }
+
+    /// A later state that needs no further column.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn reached(&self, id: DeliveryId, state: State, now_ms: i64) -> Result<(), JournalError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        advance(&mut transaction, id, state, now_ms).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn step(
+        &self,
+        id: DeliveryId,
+        state: State,
+        now_ms: i64,
+        columns: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<(), JournalError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        columns.execute(&mut *transaction).await?;
+        advance(&mut transaction, id, state, now_ms).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// A stage begins; begun again after a restart, it keeps its first time.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn began(&self, id: DeliveryId, stage: &'static str, now_ms: i64) -> Result<(), JournalError> {
+        sqlx::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            .bind(id.0.as_slice())
+            .bind(stage)
+            .bind(now_ms)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Notes a failure of the stage under way and who must act; `permanent` makes it a dead letter.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn troubled(
+        &self,
+        id: DeliveryId,
+        trouble: &str,
+        permanent: bool,
+        now_ms: i64,
+    ) -> Result<(), JournalError> {
+        sqlx::query(
+            "UPDATE delivery SET trouble = $2, attempts = attempts + 1, failing_since_ms = coalesce(failing_since_ms, $4),
+             state = CASE WHEN $3 THEN 'failed' ELSE state END WHERE id = $1",
+        )
+        .bind(id.0.as_slice())
+        .bind(trouble)
+        .bind(permanent)
+        .bind(now_ms)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Parts accepted so far: (part, doctor); [`PART_COVER`] or the number of a piece.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn accepted_parts(&self, id: DeliveryId) -> Result<Vec<(u32, String)>, JournalError> {
+        let rows = sqlx::query("SELECT part, doctor FROM accepted_part WHERE delivery_id = $1")
+            .bind(id.0.as_slice());
+        Ok(rows.fetch_all(&self.pool).await?.iter().map(|row| (row.get("part"), row.get("doctor"))).collect())
+    }
+
+    /// The mail server accepted a part for a doctor.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn accepted(
+        &self,
+        id: DeliveryId,
+        part: u32,
+        doctor: &str,
+        now_ms: i64,
+    ) -> Result<(), JournalError> {
+        sqlx::query("INSERT INTO accepted_part (delivery_id, part, doctor, accepted_at_ms) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
+            .bind(id.0.as_slice())
+            .bind(part)
+            .bind(doctor)
+            .bind(now_ms)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// The mail server will never take mail for this doctor; the reason holds no patient data.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn refused(&self, id: DeliveryId, doctor: &str, reason: &str) -> Result<(), JournalError> {
+        sqlx::query("UPDATE recipient SET refused = $3 WHERE delivery_id = $1 AND doctor = $2")
+            .bind(id.0.as_slice())
+            .bind(doctor)
+            .bind(reason)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// The cover was seen in a doctor's mailbox.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn cover_seen(&self, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<(), JournalError> {
+        self.mark("UPDATE recipient SET cover_seen_at_ms = coalesce(cover_seen_at_ms, $3) WHERE delivery_id = $1 AND doctor = $2", id, doctor, now_ms)
+            .await
+    }
+
+    /// The notice for a doctor was accepted.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn notified(&self, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<(), JournalError> {
+        self.mark("UPDATE recipient SET notified_at_ms = coalesce(notified_at_ms, $3) WHERE delivery_id = $1 AND doctor = $2", id, doctor, now_ms)
+            .await
+    }
+
+    /// A doctor's verified receipt came, for the cover that was sent.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn pulled(&self, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<(), JournalError> {
+        self.mark("UPDATE recipient SET pulled_at_ms = coalesce(pulled_at_ms, $3) WHERE delivery_id = $1 AND doctor = $2", id, doctor, now_ms)
+            .await
+    }
+
+    async fn mark(
+        &self,
+        sql: &'static str,
+        id: DeliveryId,
+        doctor: &str,
+        now_ms: i64,
+    ) -> Result<(), JournalError> {
+        sqlx::query(sql).bind(id.0.as_slice()).bind(doctor).bind(now_ms).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Digest of a delivery's cover, once sealed.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn cover_digest(&self, id: DeliveryId) -> Result<Option<Digest>, JournalError> {
+        let row = sqlx::query("SELECT cover_digest FROM delivery WHERE id = $1").bind(id.0.as_slice());
+        let digest: Option<Vec<u8>> =
+            row.fetch_optional(&self.pool).await?.and_then(|row| row.get("cover_digest"));
+        digest.map(|digest| Ok(Digest(bytes32(digest, "cover_digest")?))).transpose()
+    }
+}
+
+/// Sets the state, ends the stage under way and forgets its failures.
+async fn advance(
+    transaction: &mut Transaction<'static, Sqlite>,
+    id: DeliveryId,
+    state: State,
+    now_ms: i64,
+) -> Result<(), JournalError> {
+    sqlx::query(
+        "UPDATE delivery SET state = $2, attempts = 0, failing_since_ms = NULL, trouble = NULL WHERE id = $1",
+    )
+    .bind(id.0.as_slice())
+    .bind(state.word())
+    .execute(&mut **transaction)
+    .await?;
+    sqlx::query("UPDATE stage_time SET done_at_ms = $2 WHERE delivery_id = $1 AND done_at_ms IS NULL")
+        .bind(id.0.as_slice())
+        .bind(now_ms)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+fn read(row: &SqliteRow) -> Result<DeliveryRow, JournalError> {
+    let completeness: Option<String> = row.get("completeness");
+    Ok(DeliveryRow {
+        id: DeliveryId(bytes16(row.get("id"), "delivery.id")?),
+        case: CaseId(bytes16(row.get("case_id"), "delivery.case_id")?),
+        sequence: row.get("sequence"),
+        state: State::parse(row.get("state"))?,
+        destination: row.get("destination"),
+        calling: row.get("calling"),
+        study: Uid::parse(row.get("study_uid")).ok(),
+        completeness: completeness
+            .map(|text| serde_json::from_str(&text).map_err(|_| JournalError::Unknown("completeness")))
+            .transpose()?,
+        attempts: row.get("attempts"),
+        failing_since_ms: row.get("failing_since_ms"),
+    })
+}
+
+fn read_instance(row: &SqliteRow) -> Result<DeliveryInstance, JournalError> {
+    Ok(DeliveryInstance {
+        file: row.get("file"),
+        series: Uid::parse(row.get("series_uid")).ok(),
+        sop_class: uid(row, "sop_class_uid")?,
+        sop_instance: uid(row, "sop_instance_uid")?,
+        transfer_syntax: uid(row, "transfer_syntax")?,
+        bytes: u64::try_from(row.get::<i64, _>("bytes")).map_err(|_| JournalError::Unknown("bytes"))?,
+        sha256: bytes32(row.get("sha256"), "sha256")?,
+        conflict: row.get("conflict"),
+        received_at_ms: row.get("received_at_ms"),
+    })
+}
+
+fn read_recipient(row: &SqliteRow) -> Result<Recipient, JournalError> {
+    Ok(Recipient {
+        doctor: row.get("doctor"),
+        notice: bytes16(row.get("notice_id"), "notice_id")?,
+        submitted: row.get("submitted"),
+        cover_seen: row.get::<Option<i64>, _>("cover_seen_at_ms").is_some(),
+        notified: row.get::<Option<i64>, _>("notified_at_ms").is_some(),
+        pulled: row.get::<Option<i64>, _>("pulled_at_ms").is_some(),
+        refused: row.get("refused"),
+    })
+}
+
+fn uid(row: &SqliteRow, column: &'static str) -> Result<Uid, JournalError> {
+    Uid::parse(row.get(column)).map_err(|_| JournalError::Unknown(column))
+}

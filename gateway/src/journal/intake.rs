@@ -1,0 +1,332 @@
+//! Rows of received instances, committed in groups: one fsync serves every sender that waits at that moment.
+
+use super::{Journal, JournalError, bytes16, random_id};
+use compressor::Uid;
+use seal::ids::{CaseId, DeliveryId};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, SqlitePool, Transaction};
+use tokio::sync::{mpsc, oneshot};
+
+/// Senders that may wait for the writer.
+const WAITING_MAX: usize = 256;
+/// Instances in one commit.
+const GROUP_MAX: usize = 64;
+
+/// How long a case stays open at least, in milliseconds: a day, as DESIGN 4 has duplicates merged only in an open case.
+const CASE_OPEN_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// An instance whose bytes are durable in the spool.
+#[derive(Clone, Debug)]
+pub struct NewInstance {
+    /// Name in the spool folder `receive`.
+    pub file: String,
+    /// AE title it was sent to.
+    pub destination: String,
+    /// AE title that sent it.
+    pub calling: String,
+    /// Study Instance UID, where the data set names one.
+    pub study: Option<Uid>,
+    /// Series Instance UID, where the data set names one.
+    pub series: Option<Uid>,
+    /// SOP Class UID of the C-STORE request.
+    pub sop_class: Uid,
+    /// SOP Instance UID of the C-STORE request.
+    pub sop_instance: Uid,
+    /// Transfer syntax of the presentation context.
+    pub transfer_syntax: Uid,
+    /// Length of the data set.
+    pub bytes: u64,
+    /// SHA-256 of the data set.
+    pub sha256: [u8; 32],
+    /// Number of the association: keeps instances without a study apart from those of other associations.
+    pub association: u64,
+    /// Doctors of the destination at this moment.
+    pub doctors: Vec<String>,
+    /// Milliseconds since 1970-01-01 UTC.
+    pub received_at_ms: i64,
+}
+
+/// What became of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It belongs to this delivery.
+    New {
+        /// The delivery that collects now.
+        delivery: DeliveryId,
+        /// Another instance of the case has the same SOP Instance UID and other bytes.
+        conflict: bool,
+        /// The delivery began with it.
+        is_first: bool,
+        /// File of the same bytes in a delivery that failed: it may go.
+        replaced: Option<String>,
+    },
+    /// The same bytes are in the case already: the file may go.
+    Duplicate {
+        /// The delivery that has them.
+        delivery: DeliveryId,
+    },
+}
+
+/// One sender's wait.
+pub(super) struct Request {
+    instance: NewInstance,
+    answer: oneshot::Sender<Result<Recorded, JournalError>>,
+}
+
+impl Journal {
+    /// Records an instance; when this returns, the row survives a power cut.
+    ///
+    /// # Errors
+    /// [`JournalError`]; then nothing was recorded.
+    pub async fn record_instance(&self, instance: NewInstance) -> Result<Recorded, JournalError> {
+        let (answer, recorded) = oneshot::channel();
+        self.intake.send(Request { instance, answer }).await.map_err(|_| JournalError::Closed)?;
+        recorded.await.map_err(|_| JournalError::Closed)?
+    }
+}
+
+/// Starts the writer; it ends when every [`Journal`] is gone.
+pub(super) fn start(pool: SqlitePool) -> mpsc::Sender<Request> {
+    let (sender, mut waiting) = mpsc::channel(WAITING_MAX);
+    tokio::spawn(async move {
+        let mut group = Vec::with_capacity(GROUP_MAX);
+        while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
+            commit(&pool, &mut group).await;
+        }
+    });
+    sender
+}
+
+/// A group whose commit fails is tried again one by one, so that one bad row does not fail its neighbours; but not after a
+/// failed fsync, which must not be tried again (DESIGN 7).
+async fn commit(pool: &SqlitePool, group: &mut Vec<Request>) {
+    match record_all(pool, group).await {
+        Ok(recorded) => {
+            for (request, recorded) in group.drain(..).zip(recorded) {
+                let _ = request.answer.send(Ok(recorded));
+            }
+        }
+        Err(error) if group.len() == 1 => {
+            if let Some(request) = group.pop() {
+                let _ = request.answer.send(Err(error));
+            }
+        }
+        Err(error) if error.is_disk_failure() => {
+            for request in group.drain(..) {
+                let _ = request.answer.send(Err(JournalError::DiskFailure));
+            }
+        }
+        Err(_) => {
+            for request in group.drain(..) {
+                let mut single = vec![request];
+                Box::pin(commit(pool, &mut single)).await;
+            }
+        }
+    }
+}
+
+async fn record_all(pool: &SqlitePool, group: &[Request]) -> Result<Vec<Recorded>, JournalError> {
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut recorded = Vec::with_capacity(group.len());
+    for request in group {
+        recorded.push(record(&mut transaction, &request.instance).await?);
+    }
+    transaction.commit().await?;
+    Ok(recorded)
+}
+
+async fn record(
+    transaction: &mut Transaction<'static, Sqlite>,
+    instance: &NewInstance,
+) -> Result<Recorded, JournalError> {
+    let case = open_case(transaction, instance).await?;
+    let twins = twins(transaction, case, instance).await?;
+    let conflict = twins.iter().any(|twin| !twin.same);
+    let same = twins.into_iter().find(|twin| twin.same);
+    if let Some(Twin { delivery, failed: false, .. }) = same {
+        return Ok(Recorded::Duplicate { delivery });
+    }
+    let (delivery, is_first) = collecting_delivery(transaction, case, instance).await?;
+    let replaced = same.as_ref().map(|twin| twin.file.clone());
+    match same {
+        Some(twin) => take_over(transaction, twin.id, delivery, instance).await?,
+        None => insert(transaction, case, delivery, instance, conflict).await?,
+    }
+    Ok(Recorded::New { delivery, conflict, is_first, replaced })
+}
+
+/// An instance of the case with the same SOP Instance UID.
+struct Twin {
+    id: i64,
+    file: String,
+    delivery: DeliveryId,
+    same: bool,
+    failed: bool,
+}
+
+async fn twins(
+    transaction: &mut Transaction<'static, Sqlite>,
+    case: CaseId,
+    instance: &NewInstance,
+) -> Result<Vec<Twin>, JournalError> {
+    let rows = sqlx::query(
+        "SELECT i.id, i.file, i.delivery_id, i.sha256 = $3 AND i.transfer_syntax = $4 AS same, d.state = 'failed' AS failed
+         FROM instance i JOIN delivery d ON d.id = i.delivery_id WHERE i.case_id = $1 AND i.sop_instance_uid = $2",
+    )
+    .bind(case.0.as_slice())
+    .bind(instance.sop_instance.as_str())
+    .bind(instance.sha256.as_slice())
+    .bind(instance.transfer_syntax.as_str());
+    let read = |row: SqliteRow| {
+        let delivery = DeliveryId(bytes16(row.get("delivery_id"), "delivery_id")?);
+        let (id, file) = (row.get("id"), row.get("file"));
+        Ok(Twin { id, file, delivery, same: row.get("same"), failed: row.get("failed") })
+    };
+    rows.fetch_all(&mut **transaction).await?.into_iter().map(read).collect()
+}
+
+/// Sent again after its delivery failed: the instance joins the delivery that collects now, so that a second press helps.
+async fn take_over(
+    transaction: &mut Transaction<'static, Sqlite>,
+    id: i64,
+    delivery: DeliveryId,
+    instance: &NewInstance,
+) -> Result<(), JournalError> {
+    sqlx::query("UPDATE instance SET delivery_id = $2, file = $3, received_at_ms = $4 WHERE id = $1")
+        .bind(id)
+        .bind(delivery.0.as_slice())
+        .bind(&instance.file)
+        .bind(instance.received_at_ms)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+async fn insert(
+    transaction: &mut Transaction<'static, Sqlite>,
+    case: CaseId,
+    delivery: DeliveryId,
+    instance: &NewInstance,
+    conflict: bool,
+) -> Result<(), JournalError> {
+    sqlx::query(
+        "INSERT INTO instance (case_id, delivery_id, file, series_uid, sop_class_uid, sop_instance_uid, transfer_syntax,
+                               bytes, sha256, conflict, received_at_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(case.0.as_slice())
+    .bind(delivery.0.as_slice())
+    .bind(&instance.file)
+    .bind(instance.series.as_ref().map_or("", Uid::as_str))
+    .bind(instance.sop_class.as_str())
+    .bind(instance.sop_instance.as_str())
+    .bind(instance.transfer_syntax.as_str())
+    .bind(i64::try_from(instance.bytes).unwrap_or(i64::MAX))
+    .bind(instance.sha256.as_slice())
+    .bind(conflict)
+    .bind(instance.received_at_ms)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// The open case of this study at this destination; opened here by its first instance, which is the press (DESIGN 6). A case whose
+/// deliveries are all over is closed a day after it was opened, and the next press begins a new one.
+async fn open_case(
+    transaction: &mut Transaction<'static, Sqlite>,
+    instance: &NewInstance,
+) -> Result<CaseId, JournalError> {
+    let study = study_key(instance);
+    sqlx::query(
+        "UPDATE study_case SET closed_at_ms = $3 WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL
+         AND opened_at_ms < $3 - $4 AND NOT EXISTS (SELECT 1 FROM delivery d
+           WHERE d.case_id = study_case.id AND d.state NOT IN ('pulled', 'failed'))",
+    )
+    .bind(&instance.destination)
+    .bind(&study)
+    .bind(instance.received_at_ms)
+    .bind(CASE_OPEN_MS)
+    .execute(&mut **transaction)
+    .await?;
+    let open = sqlx::query(
+        "SELECT id FROM study_case WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL",
+    )
+    .bind(&instance.destination)
+    .bind(&study)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    if let Some(row) = open {
+        return Ok(CaseId(bytes16(row.get("id"), "study_case.id")?));
+    }
+    let case = CaseId(random_id()?);
+    sqlx::query("INSERT INTO study_case (id, destination, study_uid, opened_at_ms) VALUES ($1, $2, $3, $4)")
+        .bind(case.0.as_slice())
+        .bind(&instance.destination)
+        .bind(&study)
+        .bind(instance.received_at_ms)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(case)
+}
+
+/// What tells studies apart. Instances that name none belong together only if one association brought them.
+fn study_key(instance: &NewInstance) -> String {
+    match &instance.study {
+        Some(study) => study.as_str().to_owned(),
+        None => format!("association {}", instance.association),
+    }
+}
+
+/// The delivery of the case that still collects; a supplement is begun where the last one has left (DESIGN 4).
+async fn collecting_delivery(
+    transaction: &mut Transaction<'static, Sqlite>,
+    case: CaseId,
+    instance: &NewInstance,
+) -> Result<(DeliveryId, bool), JournalError> {
+    let last = sqlx::query(
+        "SELECT id, sequence, state FROM delivery WHERE case_id = $1 ORDER BY sequence DESC LIMIT 1",
+    )
+    .bind(case.0.as_slice())
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let sequence = match last {
+        Some(row) if row.get::<&str, _>("state") == "received" => {
+            return Ok((DeliveryId(bytes16(row.get("id"), "delivery.id")?), false));
+        }
+        Some(row) => row.get::<i64, _>("sequence") + 1,
+        None => 1,
+    };
+    Ok((begin_delivery(transaction, case, sequence, instance).await?, true))
+}
+
+async fn begin_delivery(
+    transaction: &mut Transaction<'static, Sqlite>,
+    case: CaseId,
+    sequence: i64,
+    instance: &NewInstance,
+) -> Result<DeliveryId, JournalError> {
+    let delivery = DeliveryId(random_id()?);
+    sqlx::query(
+        "INSERT INTO delivery (id, case_id, sequence, state, calling) VALUES ($1, $2, $3, 'received', $4)",
+    )
+    .bind(delivery.0.as_slice())
+    .bind(case.0.as_slice())
+    .bind(sequence)
+    .bind(&instance.calling)
+    .execute(&mut **transaction)
+    .await?;
+    sqlx::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'receive', $2)")
+        .bind(delivery.0.as_slice())
+        .bind(instance.received_at_ms)
+        .execute(&mut **transaction)
+        .await?;
+    for doctor in &instance.doctors {
+        sqlx::query("INSERT INTO recipient (delivery_id, doctor, notice_id) VALUES ($1, $2, $3)")
+            .bind(delivery.0.as_slice())
+            .bind(doctor)
+            .bind(random_id()?.as_slice())
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(delivery)
+}

@@ -1,0 +1,174 @@
+//! What page, command line and demo show of a delivery: no patient data, no UIDs.
+
+use super::{Journal, JournalError, bytes16};
+use seal::ids::{CaseId, DeliveryId};
+use serde::Serialize;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use std::collections::BTreeMap;
+
+/// One delivery as reported by `scanpost-gateway deliveries --json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeliveryReport {
+    /// Delivery id.
+    pub id: DeliveryId,
+    /// Case id.
+    pub case: CaseId,
+    /// 1 for the first of its case, more for supplements.
+    pub sequence: u32,
+    /// Last stage done.
+    pub state: String,
+    /// AE title it was sent to.
+    pub destination: String,
+    /// See `seal::cover::Completeness`; null while receiving.
+    pub completeness: Option<serde_json::Value>,
+    /// Instances received.
+    pub instances: u64,
+    /// Of these, instances whose SOP Instance UID the case has with other bytes too.
+    pub conflicts: u64,
+    /// Sum of the data sets' bytes.
+    pub received_bytes: u64,
+    /// Sizes from compression (`compressor::bundle::Summary`); null before.
+    #[serde(flatten)]
+    pub summary: Option<BTreeMap<String, serde_json::Value>>,
+    /// Pieces, once sealed.
+    pub pieces: Option<u32>,
+    /// Parts accepted by the mail server so far, over all doctors, the cover included.
+    pub accepted_parts: u32,
+    /// Bytes of all mails with headers, once sealed.
+    pub mail_bytes: Option<u64>,
+    /// Seconds of each stage that is done.
+    pub seconds: BTreeMap<String, f64>,
+    /// First instance to last accepted notice, in seconds.
+    pub click_to_notified: Option<f64>,
+    /// First instance to last receipt, in seconds.
+    pub click_to_pulled: Option<f64>,
+    /// Doctors of the delivery.
+    pub doctors: Vec<DoctorReport>,
+    /// Failures in a row.
+    pub attempts: u32,
+    /// What is wrong and who must act.
+    pub trouble: Option<String>,
+}
+
+/// How far a delivery has come for one doctor.
+#[derive(Clone, Debug, Serialize)]
+pub struct DoctorReport {
+    /// Name in the configuration.
+    pub doctor: String,
+    /// The notice was accepted, milliseconds since 1970-01-01 UTC.
+    pub notified_at_ms: Option<i64>,
+    /// The receipt came, milliseconds since 1970-01-01 UTC.
+    pub pulled_at_ms: Option<i64>,
+    /// Why the mail server will never take mail for this doctor.
+    pub refused: Option<String>,
+}
+
+const REPORT: &str = "SELECT d.*, c.destination,
+    (SELECT count(*) FROM instance i WHERE i.delivery_id = d.id) AS instances,
+    (SELECT count(*) FROM instance i WHERE i.delivery_id = d.id AND conflict) AS conflicts,
+    (SELECT coalesce(sum(bytes), 0) FROM instance i WHERE i.delivery_id = d.id) AS received_bytes,
+    (SELECT max(received_at_ms) FROM instance i WHERE i.delivery_id = d.id) AS last_received_ms,
+    (SELECT count(*) FROM accepted_part p WHERE p.delivery_id = d.id) AS accepted_parts
+    FROM delivery d JOIN study_case c ON c.id = d.case_id ORDER BY c.opened_at_ms, d.sequence";
+
+impl Journal {
+    /// All deliveries, oldest case first.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn report(&self) -> Result<Vec<DeliveryReport>, JournalError> {
+        let mut reports = Vec::new();
+        for row in sqlx::query(REPORT).fetch_all(&self.pool).await? {
+            reports.push(self.report_row(&row).await?);
+        }
+        Ok(reports)
+    }
+
+    async fn report_row(&self, row: &SqliteRow) -> Result<DeliveryReport, JournalError> {
+        let id = DeliveryId(bytes16(row.get("id"), "delivery.id")?);
+        let doctors = self.doctor_reports(id).await?;
+        let (first_ms, seconds) = self.stage_seconds(id, row.get("last_received_ms")).await?;
+        let since_click = |at_ms: i64| first_ms.map(|first| seconds_between(first, at_ms));
+        Ok(DeliveryReport {
+            id,
+            case: CaseId(bytes16(row.get("case_id"), "delivery.case_id")?),
+            sequence: row.get("sequence"),
+            state: row.get("state"),
+            destination: row.get("destination"),
+            completeness: json(row.get("completeness"), "completeness")?,
+            instances: unsigned(row, "instances"),
+            conflicts: unsigned(row, "conflicts"),
+            received_bytes: unsigned(row, "received_bytes"),
+            summary: json(row.get("summary"), "summary")?,
+            pieces: row.get("pieces"),
+            accepted_parts: row.get("accepted_parts"),
+            mail_bytes: row.get::<Option<i64>, _>("mail_bytes").and_then(|bytes| u64::try_from(bytes).ok()),
+            seconds,
+            click_to_notified: last(&doctors, |doctor| doctor.notified_at_ms).and_then(since_click),
+            click_to_pulled: last(&doctors, |doctor| doctor.pulled_at_ms).and_then(since_click),
+            doctors,
+            attempts: row.get("attempts"),
+            trouble: row.get("trouble"),
+        })
+    }
+
+    async fn doctor_reports(&self, id: DeliveryId) -> Result<Vec<DoctorReport>, JournalError> {
+        let rows = sqlx::query("SELECT * FROM recipient WHERE delivery_id = $1 ORDER BY doctor")
+            .bind(id.0.as_slice());
+        let report = |row: &SqliteRow| DoctorReport {
+            doctor: row.get("doctor"),
+            notified_at_ms: row.get("notified_at_ms"),
+            pulled_at_ms: row.get("pulled_at_ms"),
+            refused: row.get("refused"),
+        };
+        Ok(rows.fetch_all(&self.pool).await?.iter().map(report).collect())
+    }
+
+    /// Seconds of each stage; *receive* ends with the last instance, and *assemble* begins there.
+    async fn stage_seconds(
+        &self,
+        id: DeliveryId,
+        last_received_ms: Option<i64>,
+    ) -> Result<(Option<i64>, BTreeMap<String, f64>), JournalError> {
+        let rows = sqlx::query("SELECT * FROM stage_time WHERE delivery_id = $1").bind(id.0.as_slice());
+        let mut first_ms = None;
+        let mut seconds = BTreeMap::new();
+        for row in rows.fetch_all(&self.pool).await? {
+            let (stage, began_ms): (String, i64) = (row.get("stage"), row.get("began_at_ms"));
+            let done_ms: Option<i64> = row.get("done_at_ms");
+            if stage == "receive" {
+                first_ms = Some(began_ms);
+                let received_ms = last_received_ms.unwrap_or(began_ms);
+                seconds.insert(stage, seconds_between(began_ms, received_ms));
+                if let Some(done_ms) = done_ms {
+                    seconds.insert("assemble".to_owned(), seconds_between(received_ms, done_ms));
+                }
+            } else if let Some(done_ms) = done_ms {
+                seconds.insert(stage, seconds_between(began_ms, done_ms));
+            }
+        }
+        Ok((first_ms, seconds))
+    }
+}
+
+fn last(doctors: &[DoctorReport], at_ms: impl Fn(&DoctorReport) -> Option<i64>) -> Option<i64> {
+    doctors.iter().filter_map(at_ms).max()
+}
+
+fn seconds_between(from_ms: i64, to_ms: i64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a difference of milliseconds is far below 2^52")]
+    let milliseconds = (to_ms - from_ms) as f64;
+    milliseconds / 1000.0
+}
+
+fn json<T: serde::de::DeserializeOwned>(
+    text: Option<String>,
+    column: &'static str,
+) -> Result<Option<T>, JournalError> {
+    text.map(|text| serde_json::from_str(&text).map_err(|_| JournalError::Unknown(column))).transpose()
+}
+
+fn unsigned(row: &SqliteRow, column: &str) -> u64 {
+    u64::try_from(row.get::<i64, _>(column)).unwrap_or(0)
+}

@@ -1,0 +1,148 @@
+//! The journal on a real file.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use compressor::Uid;
+use seal::cover::Completeness;
+
+fn instance(number: u8) -> NewInstance {
+    NewInstance {
+        file: format!("{number:032x}"),
+        destination: "ONCALL".into(),
+        calling: "PACS".into(),
+        study: Some(Uid::parse("1.2.3").unwrap()),
+        series: Some(Uid::parse("1.2.3.4").unwrap()),
+        sop_class: Uid::parse("1.2.840.10008.5.1.4.1.1.4").unwrap(),
+        sop_instance: Uid::parse(&format!("1.2.3.4.{number}")).unwrap(),
+        transfer_syntax: Uid::parse("1.2.840.10008.1.2.1").unwrap(),
+        bytes: 7,
+        sha256: [number; 32],
+        association: 1,
+        doctors: vec!["tanaka".into(), "sato".into()],
+        received_at_ms: 1000 + i64::from(number),
+    }
+}
+
+async fn journal() -> (Journal, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (Journal::open(&folder.path().join("journal.sqlite")).await.unwrap(), folder)
+}
+
+#[tokio::test]
+async fn identical_bytes_are_recorded_once_and_other_bytes_are_kept_apart() {
+    let (journal, _folder) = journal().await;
+    let Recorded::New { delivery, conflict: false, is_first: true, replaced: None } =
+        journal.record_instance(instance(1)).await.unwrap()
+    else {
+        panic!("first instance must be new");
+    };
+    assert_eq!(journal.record_instance(instance(1)).await.unwrap(), Recorded::Duplicate { delivery });
+    let other = NewInstance { sha256: [9; 32], ..instance(1) };
+    assert_eq!(
+        journal.record_instance(other).await.unwrap(),
+        Recorded::New { delivery, conflict: true, is_first: false, replaced: None }
+    );
+    assert_eq!(journal.instances(delivery).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_instance_after_assembly_begins_a_supplement_of_the_same_case() {
+    let (journal, _folder) = journal().await;
+    let Recorded::New { delivery: first, .. } = journal.record_instance(instance(1)).await.unwrap() else {
+        panic!()
+    };
+    let complete = Completeness::NotProved { instances: 1 };
+    assert!(!journal.assembled(first, 2, complete, 2000).await.unwrap(), "counted two, there is one");
+    assert!(journal.assembled(first, 1, complete, 2000).await.unwrap());
+    let Recorded::New { delivery: second, .. } = journal.record_instance(instance(2)).await.unwrap() else {
+        panic!()
+    };
+    let (first, second) = (journal.delivery(first).await.unwrap(), journal.delivery(second).await.unwrap());
+    assert_eq!((first.case, first.sequence, first.state), (second.case, 1, State::Assembled));
+    assert_eq!((second.sequence, second.state), (2, State::Received));
+    assert!(journal.waits_for_earlier(second.case, 2).await.unwrap());
+    assert_eq!(
+        journal.record_instance(instance(1)).await.unwrap(),
+        Recorded::Duplicate { delivery: first.id }
+    );
+}
+
+#[tokio::test]
+async fn a_group_of_waiting_senders_is_recorded_whole() {
+    let (journal, _folder) = journal().await;
+    let all = (0..100).map(|number| journal.record_instance(instance(number)));
+    let recorded: Vec<_> = futures::future::join_all(all).await;
+    assert!(recorded.iter().all(|one| matches!(one, Ok(Recorded::New { conflict: false, .. }))));
+    assert_eq!(journal.files().await.unwrap().len(), 100);
+}
+
+#[tokio::test]
+async fn rows_survive_reopening_and_failures_are_counted() {
+    let (journal, folder) = journal().await;
+    let Recorded::New { delivery, .. } = journal.record_instance(instance(1)).await.unwrap() else {
+        panic!()
+    };
+    journal.troubled(delivery, "mail server does not answer", false, 5000).await.unwrap();
+    journal.troubled(delivery, "mail server does not answer", false, 9000).await.unwrap();
+    drop(journal);
+    let journal = Journal::open(&folder.path().join("journal.sqlite")).await.unwrap();
+    assert_eq!(journal.unfinished().await.unwrap(), [delivery]);
+    let row = journal.delivery(delivery).await.unwrap();
+    assert_eq!((row.attempts, row.failing_since_ms), (2, Some(5000)));
+    let report = journal.report().await.unwrap().remove(0);
+    assert_eq!((report.instances, report.trouble.as_deref()), (1, Some("mail server does not answer")));
+    assert_eq!(report.doctors.len(), 2);
+}
+
+#[tokio::test]
+async fn sent_again_after_a_failure_the_same_instances_make_a_new_delivery() {
+    let (journal, _folder) = journal().await;
+    let Recorded::New { delivery: first, .. } = journal.record_instance(instance(1)).await.unwrap() else {
+        panic!()
+    };
+    journal.troubled(first, "mail server refuses the recipient", true, 5000).await.unwrap();
+    let again = NewInstance { file: "again".into(), ..instance(1) };
+    let Recorded::New { delivery: second, conflict: false, is_first: true, replaced } =
+        journal.record_instance(again).await.unwrap()
+    else {
+        panic!("a second press after a failure must be new")
+    };
+    assert_ne!(first, second);
+    assert_eq!(replaced, Some(instance(1).file));
+    assert_eq!(journal.instances(second).await.unwrap().remove(0).file, "again");
+    assert_eq!(journal.unfinished().await.unwrap(), [second]);
+}
+
+#[tokio::test]
+async fn a_press_a_day_after_the_last_receipt_is_a_new_case() {
+    let (journal, _folder) = journal().await;
+    let Recorded::New { delivery: first, .. } = journal.record_instance(instance(1)).await.unwrap() else {
+        panic!()
+    };
+    let day_later = NewInstance { received_at_ms: 1001 + 25 * 60 * 60 * 1000, ..instance(1) };
+    assert_eq!(
+        journal.record_instance(day_later.clone()).await.unwrap(),
+        Recorded::Duplicate { delivery: first },
+        "a case with an unfinished delivery stays open"
+    );
+    journal.reached(first, State::Pulled, 2000).await.unwrap();
+    assert_eq!(journal.record_instance(instance(1)).await.unwrap(), Recorded::Duplicate { delivery: first });
+    let Recorded::New { delivery: second, .. } = journal.record_instance(day_later).await.unwrap() else {
+        panic!()
+    };
+    let (first, second) = (journal.delivery(first).await.unwrap(), journal.delivery(second).await.unwrap());
+    assert!(first.case != second.case && second.sequence == 1);
+}
+
+#[tokio::test]
+async fn instances_without_a_study_are_kept_apart_by_association() {
+    let (journal, _folder) = journal().await;
+    let lost = |association| NewInstance { study: None, association, ..instance(1) };
+    let Recorded::New { delivery: first, .. } = journal.record_instance(lost(1)).await.unwrap() else {
+        panic!()
+    };
+    let Recorded::New { delivery: second, .. } = journal.record_instance(lost(2)).await.unwrap() else {
+        panic!()
+    };
+    assert_ne!(first, second);
+}

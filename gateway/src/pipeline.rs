@@ -1,0 +1,239 @@
+//! The whole run on one page: each delivery is driven from stage to stage by a task of its own, from wherever the
+//! journal says it stands, until it waits for its receipts or is a dead letter.
+
+mod receipts;
+mod trouble;
+
+use crate::assemble::{Collector, Decision, Listing, Silence, decide};
+use crate::clock::now_ms;
+use crate::config::Config;
+use crate::journal::{DeliveryInstance, DeliveryRow, Journal, State};
+use crate::notify::Notifier;
+use crate::seal::Sealer;
+use crate::spool::Spool;
+use crate::submit::{Submitter, retry};
+use crate::{compress, query, seal};
+use ::seal::ids::DeliveryId;
+use ::seal::native::{Certificate, SealedPieces};
+use compressor::Uid;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+use trouble::Trouble;
+
+/// Deliveries compressed or sealed at once: each holds about 100 MiB, and takes all cores it is given.
+pub const HEAVY_MAX: usize = 1;
+/// Pause before an earlier delivery of the case is looked at again.
+const EARLIER_POLL: Duration = Duration::from_millis(200);
+
+/// What the stages share.
+pub struct Pipeline {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Where everything stands.
+    pub journal: Journal,
+    /// Where files lie.
+    pub spool: Spool,
+    /// Which deliveries still grow.
+    pub collector: Arc<Collector>,
+    /// Seals.
+    pub sealer: Arc<Sealer>,
+    /// Submits.
+    pub submitter: Submitter,
+    /// Sends notices.
+    pub notifier: Notifier,
+    /// Certificate of each doctor, by name.
+    pub certificates: BTreeMap<String, Certificate>,
+    /// See [`HEAVY_MAX`].
+    pub heavy: Semaphore,
+}
+
+impl Pipeline {
+    /// Takes up `unfinished` deliveries, then each new one. Ends when nobody can begin one any more.
+    pub async fn run(
+        self: Arc<Self>,
+        unfinished: Vec<DeliveryId>,
+        mut begun: mpsc::UnboundedReceiver<DeliveryId>,
+    ) {
+        for delivery in unfinished {
+            tokio::spawn(self.clone().drive(delivery));
+        }
+        while let Some(delivery) = begun.recv().await {
+            tokio::spawn(self.clone().drive(delivery));
+        }
+    }
+
+    /// Drives one delivery. A temporary failure is tried again, ever more slowly; a permanent one makes it a dead letter.
+    async fn drive(self: Arc<Self>, id: DeliveryId) {
+        loop {
+            let trouble = match self.step(id).await {
+                Ok(true) => continue,
+                Ok(false) => break,
+                Err(trouble) => trouble,
+            };
+            trouble.log(id);
+            let noted = self.journal.troubled(id, &trouble.text, trouble.permanent, now_ms()).await;
+            if trouble.permanent && noted.is_ok() {
+                break;
+            }
+            tokio::time::sleep(self.pause(id).await).await;
+        }
+        self.collector.forget(id);
+    }
+
+    /// How long to wait after a failure; one that lasts is said aloud.
+    async fn pause(&self, id: DeliveryId) -> Duration {
+        let Ok(delivery) = self.journal.delivery(id).await else { return retry::delay(1, random()) };
+        let since = delivery.failing_since_ms.unwrap_or_else(now_ms);
+        if retry::is_alarm(since / 1000, now_ms() / 1000) {
+            tracing::error!(delivery = %id, attempts = delivery.attempts,
+                "a delivery has been failing for more than an hour (operator: see its trouble)");
+        }
+        retry::delay(delivery.attempts, random())
+    }
+
+    /// One stage. True: go on at once; false: nothing left to do here.
+    async fn step(self: &Arc<Self>, id: DeliveryId) -> Result<bool, Trouble> {
+        let delivery = self.journal.delivery(id).await?;
+        match delivery.state {
+            State::Received => self.assemble(&delivery).await?,
+            State::Assembled => self.compress(&delivery).await?,
+            State::Compressed => self.seal(&delivery).await?,
+            State::Sealed => self.submit(&delivery).await?,
+            State::Submitted => self.notify(&delivery).await?,
+            State::Notified => {
+                self.finish_if_pulled(id).await?;
+                return Ok(false);
+            }
+            State::Pulled | State::Failed => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    async fn assemble(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        let silence =
+            Silence { settle_ms: self.config.dicom.settle_ms, silence_ms: self.config.dicom.silence_ms };
+        let instances = self.journal.instances(delivery.id).await?;
+        match decide(self.collector.facts(delivery.id, number(instances.len())), silence) {
+            Decision::Wait { for_ms } => {
+                self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
+            }
+            Decision::Ask => {
+                let listing = self.ask(delivery, &instances).await?;
+                self.collector.answered(delivery.id, number(instances.len()), listing);
+            }
+            Decision::Deliver(completeness) => {
+                if self.journal.assembled(delivery.id, instances.len(), completeness, now_ms()).await? {
+                    self.collector.forget(delivery.id);
+                    tracing::info!(stage = "assemble", delivery = %delivery.id, instances = instances.len(), ?completeness, "assembled");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the sender for the instances of each series that it sent (PS3.4 C.6.2.1).
+    async fn ask(&self, delivery: &DeliveryRow, instances: &[DeliveryInstance]) -> Result<Listing, Trouble> {
+        let (Some(pacs), Some(study)) = (self.config.pacs_called(&delivery.calling), &delivery.study) else {
+            return Ok(Listing::NobodyToAsk);
+        };
+        let mut sent: BTreeMap<&Uid, BTreeSet<Uid>> = BTreeMap::new();
+        for instance in instances {
+            let Some(series) = &instance.series else { return Ok(Listing::NoAnswer) };
+            sent.entry(series).or_default().insert(instance.sop_instance.clone());
+        }
+        let mut missing = 0;
+        for (series, sent) in sent {
+            let held = self.journal.held(delivery.case, series).await?;
+            match query::instances_of_series(pacs, study, series, query::Timeouts::default()).await {
+                Ok(listed) if !sent.is_subset(&listed) => {
+                    tracing::warn!(stage = "assemble", delivery = %delivery.id,
+                        "the PACS does not list what it sent: its answer proves nothing");
+                    return Ok(Listing::NoAnswer);
+                }
+                Ok(listed) => missing += listed.difference(&held).count(),
+                Err(error) => {
+                    tracing::warn!(stage = "assemble", delivery = %delivery.id, %error, "the PACS did not say what the series holds");
+                    return Ok(Listing::NoAnswer);
+                }
+            }
+        }
+        Ok(Listing::Lists { missing: number(missing) })
+    }
+
+    async fn compress(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        let _one_at_a_time = self.heavy.acquire().await;
+        self.journal.began(delivery.id, "compress", now_ms()).await?;
+        let instances = self.journal.instances(delivery.id).await?;
+        let (spool, id, threads) = (self.spool.clone(), delivery.id, self.config.compress.threads);
+        let summary =
+            tokio::task::spawn_blocking(move || compress::compress(&spool, id, &instances, threads))
+                .await??;
+        self.journal.compressed(delivery.id, &summary, now_ms()).await?;
+        tracing::info!(stage = "compress", delivery = %delivery.id, source_bytes = summary.source_bytes,
+            bundle_bytes = summary.bundle_bytes, max_error = summary.max_error, "compressed");
+        Ok(())
+    }
+
+    async fn seal(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        while self.journal.waits_for_earlier(delivery.case, delivery.sequence).await? {
+            tokio::time::sleep(EARLIER_POLL).await;
+        }
+        let _one_at_a_time = self.heavy.acquire().await;
+        self.journal.began(delivery.id, "seal", now_ms()).await?;
+        let previous = self.journal.previous_cover(delivery.case, delivery.sequence).await?;
+        let instances = self.journal.instances(delivery.id).await?;
+        let recipients = self.recipient_certificates(delivery.id).await?;
+        let (sealer, spool, row) = (self.sealer.clone(), self.spool.clone(), delivery.clone());
+        let sealed = tokio::task::spawn_blocking(move || {
+            seal::seal(&sealer, &spool, &row, &instances, &recipients, previous)
+        })
+        .await??;
+        let pieces = number(sealed.piece_bytes().len());
+        let mail_bytes = self.submitter.mail_bytes(&sealed);
+        self.journal.sealed(delivery.id, pieces, mail_bytes, sealed.cover_digest(), now_ms()).await?;
+        tracing::info!(stage = "seal", delivery = %delivery.id, pieces, mail_bytes, "sealed");
+        Ok(())
+    }
+
+    async fn recipient_certificates(&self, id: DeliveryId) -> Result<Vec<Certificate>, Trouble> {
+        let certificate = |doctor: &str| {
+            self.certificates.get(doctor).cloned().ok_or_else(|| Trouble::doctor_not_configured(doctor))
+        };
+        self.journal.recipients(id).await?.iter().map(|recipient| certificate(&recipient.doctor)).collect()
+    }
+
+    async fn submit(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        self.journal.began(delivery.id, "submit", now_ms()).await?;
+        let sealed = SealedPieces::reopen(&self.spool.sealed(delivery.id), delivery.id)?
+            .ok_or_else(Trouble::sealed_pieces_gone)?;
+        if let Err(error) = self.submitter.submit(&sealed, &self.config, &self.journal).await {
+            // A colleague whose mailbox stalls must not keep the notice from those who have everything.
+            let notified = self.notifier.notify(delivery, &self.config, &self.journal).await;
+            return Err(Trouble::from(error).and(notified.err()));
+        }
+        self.journal.reached(delivery.id, State::Submitted, now_ms()).await?;
+        tracing::info!(stage = "submit", delivery = %delivery.id, "submitted");
+        Ok(())
+    }
+
+    async fn notify(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        self.journal.began(delivery.id, "notify", now_ms()).await?;
+        self.notifier.notify(delivery, &self.config, &self.journal).await?;
+        self.journal.reached(delivery.id, State::Notified, now_ms()).await?;
+        self.journal.began(delivery.id, "pulled", now_ms()).await?;
+        tracing::info!(stage = "notify", delivery = %delivery.id, "notified");
+        Ok(())
+    }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}

@@ -1,0 +1,65 @@
+//! Pulled: what the inbound process hands over is matched with the journal, and ends a delivery.
+
+use super::trouble::Trouble;
+use super::{Pipeline, random};
+use crate::clock::now_ms;
+use crate::journal::State;
+use crate::pulled::record::{Kind, Record};
+use crate::submit::retry;
+use ::seal::ids::{DeliveryId, Digest};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+impl Pipeline {
+    /// Takes records until the sender is gone.
+    pub async fn take_records(self: Arc<Self>, mut records: mpsc::Receiver<Record>) {
+        while let Some(record) = records.recv().await {
+            let mut failures = 0;
+            // The inbound process says it once: a journal that is busy must not make a receipt be forgotten.
+            while let Err(trouble) = self.take(&record).await {
+                trouble.log(record.delivery);
+                failures += 1;
+                tokio::time::sleep(retry::delay(failures, random())).await;
+            }
+        }
+    }
+
+    async fn take(&self, record: &Record) -> Result<(), Trouble> {
+        let Some(doctor) = self.doctor_with(record.recipient) else { return Ok(()) };
+        let Some(cover) = self.journal.cover_digest(record.delivery).await? else { return Ok(()) };
+        match record.kind {
+            Kind::CoverSeen => self.journal.cover_seen(record.delivery, doctor, now_ms()).await?,
+            Kind::Fetched if record.cover == cover => {
+                self.journal.pulled(record.delivery, doctor, now_ms()).await?;
+                self.finish_if_pulled(record.delivery).await?;
+            }
+            Kind::Fetched => {
+                tracing::warn!(stage = "pulled", delivery = %record.delivery, "a receipt names another cover and is ignored");
+            }
+            Kind::Refused(_) | Kind::Trouble(_) => {}
+        }
+        Ok(())
+    }
+
+    fn doctor_with(&self, certificate: Digest) -> Option<&str> {
+        let mut doctors = self.certificates.iter();
+        doctors.find(|(_, theirs)| theirs.digest() == certificate).map(|(doctor, _)| doctor.as_str())
+    }
+
+    /// Ends a delivery once every doctor who could be reached has pulled it, also one whose notice is still refused, and
+    /// gives its spool back.
+    pub(super) async fn finish_if_pulled(&self, id: DeliveryId) -> Result<(), Trouble> {
+        let recipients = self.journal.recipients(id).await?;
+        let all = recipients.iter().all(|recipient| recipient.pulled || recipient.refused.is_some())
+            && recipients.iter().any(|recipient| recipient.pulled);
+        let waits = matches!(self.journal.delivery(id).await?.state, State::Submitted | State::Notified);
+        if !all || !waits {
+            return Ok(());
+        }
+        self.journal.reached(id, State::Pulled, now_ms()).await?;
+        let files = self.journal.instances(id).await?.into_iter().map(|instance| instance.file);
+        self.spool.release(id, files);
+        tracing::info!(stage = "pulled", delivery = %id, "pulled");
+        Ok(())
+    }
+}

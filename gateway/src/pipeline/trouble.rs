@@ -1,0 +1,117 @@
+//! What stops a stage, in one sentence that says who must act; no patient data.
+
+use crate::config::ConfigError;
+use crate::journal::JournalError;
+use crate::notify::NotifyError;
+use crate::submit::{Culprit, SubmitError};
+use ::seal::ids::DeliveryId;
+use ::seal::native::SealError;
+use compressor::bundle::PackError;
+
+/// Why a stage did not get through.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    /// One sentence: what is wrong and who must act.
+    pub(super) text: String,
+    /// Trying again will not help.
+    pub(super) permanent: bool,
+}
+
+impl Trouble {
+    pub(super) fn doctor_not_configured(doctor: &str) -> Self {
+        Self::temporary(format!(
+            "doctor {doctor} is no longer in the configuration (operator: put the table back)"
+        ))
+    }
+
+    pub(super) fn sealed_pieces_gone() -> Self {
+        Self::permanent(
+            "the sealed pieces are gone from the spool (operator: check the disk; technician: send again)",
+        )
+    }
+
+    /// Adds what else is wrong; then trying again may help.
+    pub(super) fn and(mut self, other: Option<impl Into<Self>>) -> Self {
+        if let Some(other) = other.map(Into::into) {
+            self.text = format!("{}; {}", self.text, other.text);
+            self.permanent = false;
+        }
+        self
+    }
+
+    pub(super) fn log(&self, id: DeliveryId) {
+        if self.permanent {
+            tracing::error!(delivery = %id, trouble = self.text, "delivery failed");
+        } else {
+            tracing::warn!(delivery = %id, trouble = self.text, "delivery will be tried again");
+        }
+    }
+
+    fn temporary(text: impl Into<String>) -> Self {
+        Self { text: text.into(), permanent: false }
+    }
+
+    fn permanent(text: impl Into<String>) -> Self {
+        Self { text: text.into(), permanent: true }
+    }
+}
+
+impl From<JournalError> for Trouble {
+    fn from(error: JournalError) -> Self {
+        Self::temporary(error.to_string())
+    }
+}
+
+impl From<ConfigError> for Trouble {
+    fn from(error: ConfigError) -> Self {
+        Self::temporary(error.to_string())
+    }
+}
+
+impl From<PackError> for Trouble {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::Io(error) => Self::temporary(format!("compress: {error} (operator: check the disk)")),
+            PackError::SourceChanged { .. } => Self::permanent(format!(
+                "compress: {error} (operator: check the disk; technician: send again)"
+            )),
+            PackError::TooLarge { .. } => {
+                Self::permanent(format!("compress: {error} (technician: send fewer series at once)"))
+            }
+        }
+    }
+}
+
+impl From<SealError> for Trouble {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Io(error) => Self::temporary(format!("seal: {error} (operator: check the disk)")),
+            SealError::Key { .. } => Self::temporary(format!("seal: {error} (operator: replace it)")),
+            SealError::Refused(_) => Self::permanent(format!("seal: {error} (us: report this)")),
+        }
+    }
+}
+
+impl From<SubmitError> for Trouble {
+    fn from(error: SubmitError) -> Self {
+        let who = match error.culprit() {
+            Culprit::MailServer => "operator of the mail server",
+            Culprit::Operator => "operator: check the configuration",
+            Culprit::Recipient => "operator: check the doctor's mailbox",
+            Culprit::Us => "us: report this",
+        };
+        Self { permanent: error.is_permanent(), text: format!("submit: {error} ({who})") }
+    }
+}
+
+impl From<NotifyError> for Trouble {
+    fn from(error: NotifyError) -> Self {
+        Self::temporary(format!("notify: {error}"))
+    }
+}
+
+impl From<tokio::task::JoinError> for Trouble {
+    fn from(_: tokio::task::JoinError) -> Self {
+        Self::temporary("a stage ended unexpectedly (us: report this with the log)")
+    }
+}

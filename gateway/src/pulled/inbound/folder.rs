@@ -1,0 +1,148 @@
+//! One doctor's folder: what is new in it, and whether it counts.
+
+use super::super::record::{Kind, Record, Refusal, Trouble};
+use super::super::request::Folder;
+use super::{InboundError, Records};
+use seal::ids::Digest;
+use seal::mail::{Part, RecipientTag};
+use seal::mailbox::{Found, ImapUid, Mailbox, MailboxError};
+use seal::native::{Certificate, SealError, open_receipt};
+use seal::receipt::ReceiptKind;
+use tokio::io::AsyncWrite;
+
+/// A receipt with its signature before base64: 1 kB of content and at most some hundred bytes around it.
+const RECEIPT_BYTES_MAX: u64 = 4 << 10;
+
+/// A folder with what of it was already looked at.
+pub(super) struct Watched {
+    folder: String,
+    certificate: Certificate,
+    recipient: Digest,
+    /// End of our Message-IDs.
+    needle: String,
+    uid_validity: u32,
+    /// Messages below were looked at.
+    next: ImapUid,
+    missing: bool,
+}
+
+/// Outer: the pipe. Inner: the connection, which is of no use any more.
+type Looked = Result<Result<(), MailboxError>, InboundError>;
+
+impl Watched {
+    pub(super) fn new(folder: &Folder, site: &str) -> Result<Self, InboundError> {
+        let certificate = Certificate::from_pem(&folder.certificate)?;
+        Ok(Self {
+            folder: folder.folder.clone(),
+            recipient: certificate.digest(),
+            certificate,
+            needle: format!("@{site}>"),
+            uid_validity: 0,
+            next: ImapUid(1),
+            missing: false,
+        })
+    }
+
+    /// Reports what came since the last look. A folder that is missing is reported once and holds up no other.
+    pub(super) async fn look<W: AsyncWrite + Unpin>(
+        &mut self,
+        mailbox: &mut Mailbox,
+        records: &mut Records<W>,
+    ) -> Looked {
+        let found = match self.news(mailbox).await {
+            Ok(found) => found,
+            Err(MailboxError::NoFolder { .. }) => return self.set_missing(true, records).await,
+            Err(error) => return Ok(Err(error)),
+        };
+        for message in &found {
+            match self.judge(message, mailbox).await {
+                Ok(Some(record)) => records.write(&record).await?,
+                Ok(None) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+            self.next = self.next.max(ImapUid(message.uid.0.saturating_add(1)));
+        }
+        self.set_missing(false, records).await
+    }
+
+    async fn news(&mut self, mailbox: &mut Mailbox) -> Result<Vec<Found>, MailboxError> {
+        let state = mailbox.open_folder(&self.folder).await?;
+        if state.uid_validity != self.uid_validity {
+            (self.uid_validity, self.next) = (state.uid_validity, ImapUid(1));
+        }
+        if state.uid_next != 0 && state.uid_next <= self.next.0 {
+            return Ok(Vec::new());
+        }
+        let found = mailbox.find(&self.folder, self.next, &self.needle).await?;
+        if found.is_empty() {
+            self.next = self.next.max(ImapUid(state.uid_next));
+        }
+        Ok(found)
+    }
+
+    async fn judge(&self, message: &Found, mailbox: &mut Mailbox) -> Result<Option<Record>, MailboxError> {
+        let delivery = message.id.delivery();
+        let record = |kind| Record::new(kind, delivery, self.recipient);
+        match message.id.part() {
+            Part::Cover => Ok(Some(record(Kind::CoverSeen))),
+            Part::Receipt { kind, recipient } if recipient == RecipientTag::of(&self.recipient) => {
+                match self.receipt(message, kind, mailbox).await {
+                    Ok(Ok(fetched)) => Ok(Some(fetched)),
+                    Ok(Err(refusal)) => Ok(Some(record(Kind::Refused(refusal)))),
+                    // Deleted since it was listed.
+                    Err(MailboxError::Gone) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+            Part::Receipt { .. } => Ok(Some(record(Kind::Refused(Refusal::Mismatch)))),
+            Part::Piece(_) => Ok(None),
+        }
+    }
+
+    async fn receipt(
+        &self,
+        message: &Found,
+        kind: ReceiptKind,
+        mailbox: &mut Mailbox,
+    ) -> Result<Result<Record, Refusal>, MailboxError> {
+        let mut der = Vec::new();
+        match mailbox.fetch_body(message, &mut der, RECEIPT_BYTES_MAX).await {
+            Ok(_) => {}
+            Err(MailboxError::TooLarge { .. } | MailboxError::NotBase64) => {
+                return Ok(Err(Refusal::Malformed));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(self.verify(&der, message, kind))
+    }
+
+    fn verify(&self, der: &[u8], message: &Found, kind: ReceiptKind) -> Result<Record, Refusal> {
+        let receipt =
+            open_receipt(der, std::slice::from_ref(&self.certificate)).map_err(|error| refusal(&error))?;
+        let delivery = message.id.delivery();
+        if receipt.delivery != delivery || receipt.recipient != self.recipient || receipt.kind != kind {
+            return Err(Refusal::Mismatch);
+        }
+        let ReceiptKind::Fetched = receipt.kind;
+        let record = Record::new(Kind::Fetched, delivery, self.recipient);
+        Ok(Record { cover: receipt.cover, at: receipt.at, instances: receipt.instances, ..record })
+    }
+
+    async fn set_missing<W: AsyncWrite + Unpin>(
+        &mut self,
+        missing: bool,
+        records: &mut Records<W>,
+    ) -> Looked {
+        if self.missing != missing {
+            let trouble = if missing { Trouble::NoFolder } else { Trouble::None };
+            records.trouble(trouble, self.recipient).await?;
+            self.missing = missing;
+        }
+        Ok(Ok(()))
+    }
+}
+
+fn refusal(error: &SealError) -> Refusal {
+    use seal::native::Refusal::Malformed;
+    if matches!(error, SealError::Refused(Malformed(_))) { Refusal::Malformed } else { Refusal::Signature }
+}

@@ -1,0 +1,180 @@
+//! Records of fixed size: all that the inbound process can say.
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 0…3 | `SCPR` |
+//! | 4 | format, 1 |
+//! | 5 | kind: 1 cover seen, 2 fetched, 3 refused, 4 trouble |
+//! | 6, 7 | code of 3 and 4, else 0 |
+//! | 8…23 | delivery, 0 for 4 |
+//! | 24…55 | SHA-256 of the recipient's certificate; 0 for trouble that concerns all |
+//! | 56…87 | SHA-256 of the cover, for 2 |
+//! | 88…95 | time by the reader's clock, seconds since 1970-01-01 UTC, for 2 |
+//! | 96…99 | instances, for 2 |
+//! | 100…127 | 0 |
+//!
+//! Numbers are big endian. A record that holds anything else is refused as a whole, and the process that sent it is ended.
+
+use seal::ids::{DeliveryId, Digest};
+
+/// Bytes of a record.
+pub const RECORD_BYTES: usize = 128;
+
+const MAGIC: [u8; 4] = *b"SCPR";
+const FORMAT: u8 = 1;
+
+/// One thing that was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What.
+    pub kind: Kind,
+    /// For which delivery; zero for [`Kind::Trouble`].
+    pub delivery: DeliveryId,
+    /// SHA-256 of the recipient's certificate; zero for trouble that concerns all folders.
+    pub recipient: Digest,
+    /// SHA-256 of the cover that the receipt names; zero unless [`Kind::Fetched`].
+    pub cover: Digest,
+    /// When the reader had it, by its clock, seconds since 1970-01-01 UTC; zero unless [`Kind::Fetched`].
+    pub at: i64,
+    /// Instances durable at the reader; zero unless [`Kind::Fetched`].
+    pub instances: u32,
+}
+
+/// What was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The cover lies in the recipient's folder.
+    CoverSeen,
+    /// A receipt with the recipient's signature: all instances are durable at the reader.
+    Fetched,
+    /// A message that names itself a receipt is none.
+    Refused(Refusal),
+    /// State of the mailbox, sent when it changes.
+    Trouble(Trouble),
+}
+
+/// Why a receipt was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Not signed by the certificate of this folder.
+    Signature = 1,
+    /// Not base64, not CMS, or too large.
+    Malformed = 2,
+    /// Message-ID and signed content name different deliveries or recipients.
+    Mismatch = 3,
+}
+
+/// What is wrong with the mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing any more.
+    None = 1,
+    /// Network or server down.
+    Unreachable = 2,
+    /// Operator: the server's certificate may not be trusted.
+    Certificate = 3,
+    /// Operator: user or password.
+    Login = 4,
+    /// Operator: the folder is missing or the gateway has no rights on it.
+    NoFolder = 5,
+    /// The server does not speak as it should.
+    Protocol = 6,
+    /// Operator: CA file, host name or folder name cannot be used.
+    Configuration = 7,
+}
+
+impl Trouble {
+    /// Plain words, with who must act.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::None => "the mailboxes can be read again",
+            Self::Unreachable => "the IMAP server cannot be reached",
+            Self::Certificate => {
+                "the certificate of the IMAP server is refused (operator: check [pulled] ca and host)"
+            }
+            Self::Login => "the IMAP server refuses the login (operator: check [pulled] user and password)",
+            Self::NoFolder => {
+                "a doctor's folder is missing or may not be read (operator: create it or grant l, r)"
+            }
+            Self::Protocol => "the IMAP server's answers are not understood (operator: look at the server)",
+            Self::Configuration => "[pulled] cannot be used (operator: check ca, host and folder names)",
+        }
+    }
+}
+
+impl Record {
+    /// A record of this kind about a delivery, all else zero.
+    pub fn new(kind: Kind, delivery: DeliveryId, recipient: Digest) -> Self {
+        Self { kind, delivery, recipient, cover: Digest([0; 32]), at: 0, instances: 0 }
+    }
+
+    /// Its bytes.
+    pub fn to_bytes(&self) -> [u8; RECORD_BYTES] {
+        let (kind, code) = self.kind.numbers();
+        let fields: [&[u8]; 8] = [
+            &MAGIC,
+            &[FORMAT, kind],
+            &code.to_be_bytes(),
+            &self.delivery.0,
+            &self.recipient.0,
+            &self.cover.0,
+            &self.at.to_be_bytes(),
+            &self.instances.to_be_bytes(),
+        ];
+        let mut bytes = [0; RECORD_BYTES];
+        for (to, from) in bytes.iter_mut().zip(fields.into_iter().flatten()) {
+            *to = *from;
+        }
+        bytes
+    }
+
+    /// Reads a record; none if a single byte is not as this module writes it.
+    pub fn parse(bytes: &[u8; RECORD_BYTES]) -> Option<Self> {
+        let (&[kind, high, low], rest) =
+            bytes.strip_prefix(&MAGIC)?.strip_prefix(&[FORMAT])?.split_first_chunk()?;
+        let (delivery, rest) = rest.split_first_chunk()?;
+        let (recipient, rest) = rest.split_first_chunk()?;
+        let (cover, rest) = rest.split_first_chunk()?;
+        let (at, rest) = rest.split_first_chunk()?;
+        let (instances, _) = rest.split_first_chunk()?;
+        let record = Self {
+            kind: Kind::parse(kind, u16::from_be_bytes([high, low]))?,
+            delivery: DeliveryId(*delivery),
+            recipient: Digest(*recipient),
+            cover: Digest(*cover),
+            at: i64::from_be_bytes(*at),
+            instances: u32::from_be_bytes(*instances),
+        };
+        (record.is_consistent() && record.to_bytes() == *bytes).then_some(record)
+    }
+
+    /// Fields that do not belong to the kind are zero.
+    fn is_consistent(&self) -> bool {
+        let bare = Self::new(self.kind, self.delivery, self.recipient);
+        match self.kind {
+            Kind::Fetched => true,
+            Kind::CoverSeen | Kind::Refused(_) => *self == bare,
+            Kind::Trouble(_) => *self == bare && self.delivery == DeliveryId([0; 16]),
+        }
+    }
+}
+
+impl Kind {
+    fn numbers(self) -> (u8, u16) {
+        match self {
+            Self::CoverSeen => (1, 0),
+            Self::Fetched => (2, 0),
+            Self::Refused(refusal) => (3, refusal as u16),
+            Self::Trouble(trouble) => (4, trouble as u16),
+        }
+    }
+
+    fn parse(kind: u8, code: u16) -> Option<Self> {
+        use Trouble::{Certificate, Configuration, Login, NoFolder, None as Nothing, Protocol, Unreachable};
+        let refusals = [Refusal::Signature, Refusal::Malformed, Refusal::Mismatch].map(Self::Refused);
+        let troubles =
+            [Nothing, Unreachable, Certificate, Login, NoFolder, Protocol, Configuration].map(Self::Trouble);
+        let mut kinds = [Self::CoverSeen, Self::Fetched].into_iter().chain(refusals).chain(troubles);
+        kinds.find(|known| known.numbers() == (kind, code))
+    }
+}

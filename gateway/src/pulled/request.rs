@@ -1,0 +1,73 @@
+//! What the inbound process is told, as one line of JSON on its standard input.
+
+use crate::config::{self, Config, ConfigError};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+
+/// Longest request line, in bytes: some hundred doctors with their certificates.
+pub(super) const REQUEST_BYTES_MAX: u64 = 4 << 20;
+
+/// Where to look, and whose receipts count.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Right side of our Message-IDs.
+    pub site: String,
+    /// IMAP server, as in its certificate.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Login name of the gateway.
+    pub user: String,
+    /// Password.
+    pub password: String,
+    /// PEM file with the only roots to trust.
+    pub ca: Option<PathBuf>,
+    /// Pause between two looks, in milliseconds.
+    pub poll_ms: u64,
+    /// One for each doctor.
+    pub folders: Vec<Folder>,
+}
+
+/// A doctor's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Folder {
+    /// As the gateway's login sees it.
+    pub folder: String,
+    /// PEM of the certificate that receipts in it must be signed with.
+    pub certificate: String,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Request({}:{}, {} folders)", self.host, self.port, self.folders.len())
+    }
+}
+
+/// Reads password and certificates that the configuration names.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn inbound_request(config: &Config) -> Result<Request, ConfigError> {
+    let server = &config.pulled.server;
+    let folder = |doctor: &config::Doctor| {
+        Ok(Folder { folder: doctor.folder.clone(), certificate: config::read(&doctor.certificate)? })
+    };
+    Ok(Request {
+        site: config.site.clone(),
+        host: server.host.clone(),
+        port: server.port,
+        user: server.user.clone(),
+        password: server.password()?,
+        // The inbound process starts in another folder.
+        ca: server.ca.as_deref().map(absolute).transpose()?,
+        poll_ms: config.pulled.poll_ms,
+        folders: config.doctors.values().map(folder).collect::<Result<_, ConfigError>>()?,
+    })
+}
+
+fn absolute(path: &std::path::Path) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })
+}

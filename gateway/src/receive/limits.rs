@@ -1,0 +1,40 @@
+//! Every limit of the DICOM side in one place: a named number, its unit and its reason.
+
+use std::time::Duration;
+
+/// Longest P-DATA-TF we take, in bytes after the PDU header: what DCMTK can send at most, and past which nothing gets
+/// faster (measured against 16 KiB: four times the images a second).
+pub const PDU_BYTES_MAX: usize = 131_072;
+/// Longest A-ASSOCIATE-RQ, in bytes: 128 contexts (PS3.8 9.3.2.2, odd ids) with 40 transfer syntaxes of 44 bytes each.
+pub const ASSOCIATE_BYTES_MAX: usize = 256 << 10;
+/// Longest body of any other PDU, in bytes; the standard's own have 4 (PS3.8 9.3.4, 9.3.6 to 9.3.8).
+pub const OTHER_PDU_BYTES_MAX: usize = 1 << 10;
+/// Smallest PDU a peer may say it takes; below, ours would be all header. Real peers say 4,096 or more.
+pub const PEER_PDU_BYTES_MIN: usize = 64;
+/// Longest command set, in bytes. Real ones have about 200; an N-ACTION's attribute list may be longer.
+pub const COMMAND_BYTES_MAX: usize = 64 << 10;
+/// Fragments without a byte in one message: some peers end a data set with an empty one; a flood would never end.
+pub const EMPTY_FRAGMENTS_MAX: usize = 64;
+/// Longest data set, in bytes: a whole-slide or long ultrasound object is below 4 GiB, where a native value ends.
+pub const OBJECT_BYTES_MAX: u64 = 16 << 30;
+/// Buffer between data set fragments and file, in bytes: gathers the 16 KiB fragments of ordinary senders; those of
+/// 128 KiB pass it by.
+pub const WRITE_BUFFER_BYTES: usize = 64 << 10;
+/// Time a connection has for its whole A-ASSOCIATE-RQ (ARTIM timer, PS3.8 9.1.5), and for ours to be taken.
+pub const ASSOCIATE_WAIT: Duration = Duration::from_secs(10);
+/// How soon a waiting association notices that the service is being stopped.
+pub const STOP_NOTICED: Duration = Duration::from_millis(200);
+/// Time to wait for the peer to close after our abort, rejection or release, so that it reads them (PS3.8 9.2.3, Sta13).
+pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// Bytes read and thrown away while waiting for that.
+pub const CLOSE_BYTES_MAX: usize = 4 << 20;
+/// Associations at once, whatever the configuration says: each has a thread of tokio's blocking pool, which has 512.
+pub const ASSOCIATIONS_MAX: usize = 256;
+/// Connections above the limit of associations that are told so at once; further ones are just closed.
+pub const TURNED_AWAY_MAX: usize = 16;
+/// Pause after a failed accept (no file descriptors left, for instance), so that the loop does not spin.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Answers of one query, a study series of 100,000 instances being beyond anything real.
+pub const RESPONSES_MAX: usize = 100_000;
+/// Longest identifier of one answer, in bytes: four short keys and what a PACS adds.
+pub const IDENTIFIER_BYTES_MAX: usize = 64 << 10;

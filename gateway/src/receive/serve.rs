@@ -1,0 +1,145 @@
+//! The listener: as many associations at once as allowed, the next ones told so, and an orderly stop.
+
+use super::Intake;
+use super::association::{Service, run, turn_away};
+use super::disk::{Disk, Folder};
+use super::limits::{ACCEPT_PAUSE, ASSOCIATIONS_MAX, TURNED_AWAY_MAX};
+use super::store::is_unfinished;
+use crate::config::Dicom;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{JoinError, JoinSet};
+
+/// Serves associations until `shutdown` holds `true` or its sender is gone; then those still open are ended, objects
+/// under way are dropped, and those already durable are still answered.
+///
+/// Temporary files of an earlier run are removed from `folder` first. Files under a final name are left alone: whether
+/// the journal knows them is not known here.
+///
+/// # Errors
+/// Only where `folder` cannot be opened or cleaned. What happens on a connection ends that connection.
+pub async fn serve<I: Intake>(
+    listener: TcpListener,
+    config: Dicom,
+    folder: PathBuf,
+    intake: Arc<I>,
+    shutdown: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let disk = Arc::new(Folder::open(folder, is_unfinished)?);
+    serve_on(listener, &config, disk, intake, shutdown).await;
+    Ok(())
+}
+
+async fn serve_on<I: Intake, D: Disk>(
+    listener: TcpListener,
+    config: &Dicom,
+    disk: Arc<D>,
+    intake: Arc<I>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let stopping = StopWhenDropped::default();
+    let service = Arc::new(Service {
+        intake,
+        disk,
+        idle: Duration::from_millis(config.idle_ms),
+        runtime: Handle::current(),
+        stopping: Arc::clone(&stopping.0),
+    });
+    let rooms = Rooms::new(config.associations_max);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = told_to_stop(&mut shutdown) => break,
+            Some(ended) = connections.join_next() => report_panic(ended),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => admit(&service, &rooms, &mut connections, stream, peer),
+                Err(error) => pause(&error).await,
+            },
+        }
+    }
+    drop((listener, stopping));
+    while let Some(ended) = connections.join_next().await {
+        report_panic(ended);
+    }
+}
+
+/// A sender that is gone means stop as well: nobody could tell us any more.
+async fn told_to_stop(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+/// Tells every association to end, also where the future that serves them is dropped.
+#[derive(Default)]
+struct StopWhenDropped(Arc<AtomicBool>);
+
+impl Drop for StopWhenDropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Rooms {
+    associations: Arc<Semaphore>,
+    turned_away: Arc<Semaphore>,
+}
+
+impl Rooms {
+    fn new(associations_max: usize) -> Self {
+        Self {
+            associations: Arc::new(Semaphore::new(associations_max.min(ASSOCIATIONS_MAX))),
+            turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+        }
+    }
+
+    fn association(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.associations).try_acquire_owned().ok()
+    }
+
+    fn turning_away(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.turned_away).try_acquire_owned().ok()
+    }
+}
+
+/// Gives a connection a thread: to be served, to be told that there is no room, or none at all.
+fn admit<I: Intake, D: Disk>(
+    service: &Arc<Service<I, D>>,
+    rooms: &Rooms,
+    connections: &mut JoinSet<()>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    let Ok(stream) = stream.into_std() else { return };
+    let service = Arc::clone(service);
+    if let Some(room) = rooms.association() {
+        connections.spawn_blocking(move || {
+            run(&service, stream, peer);
+            drop(room);
+        });
+    } else if let Some(room) = rooms.turning_away() {
+        connections.spawn_blocking(move || {
+            turn_away(&service, stream, peer);
+            drop(room);
+        });
+    } else {
+        tracing::warn!(stage = "receive", %peer, act = "operator", "connection closed: too many at once");
+    }
+}
+
+async fn pause(error: &io::Error) {
+    tracing::error!(stage = "receive", act = "operator", "cannot accept connections: {}", error.kind());
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+fn report_panic(ended: Result<(), JoinError>) {
+    if ended.is_err() {
+        tracing::error!(stage = "receive", act = "us", "an association ended by a defect of this program");
+    }
+}

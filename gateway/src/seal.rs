@@ -1,0 +1,81 @@
+//! Seal: the bundle of a delivery becomes pieces and a cover that only the recipients can open.
+
+use crate::clock::now_ms;
+use crate::journal::{DeliveryInstance, DeliveryRow};
+use crate::spool::Spool;
+use compressor::bundle::BundleFile;
+use seal::cover::{Completeness, ContentKeyText, Cover, FORMAT};
+use seal::ids::Digest;
+use seal::native::{Certificate, SealError, SealedPieces, Sealing, SiteKey, seal_delivery};
+
+/// Words of the policy of a study that was coded without loss.
+const POLICY_LOSSLESS: &str = "near 0";
+
+/// What sealing needs besides the delivery.
+pub struct Sealer {
+    /// The site's name.
+    pub site: String,
+    /// Its signing key.
+    pub key: SiteKey,
+    /// Secret that keys the digest of the content.
+    pub content_secret: [u8; 32],
+    /// Largest piece before base64, in bytes.
+    pub piece_bytes_max: usize,
+}
+
+/// Seals the bundle of a delivery for its recipients. What an interrupted run left is thrown away and sealed with new salts; what a
+/// finished run left, before the journal heard of it, is taken as it is.
+///
+/// # Errors
+/// [`SealError`].
+pub fn seal(
+    sealer: &Sealer,
+    spool: &Spool,
+    delivery: &DeliveryRow,
+    instances: &[DeliveryInstance],
+    recipients: &[Certificate],
+    previous: Option<Digest>,
+) -> Result<SealedPieces, SealError> {
+    let folder = spool.sealed(delivery.id);
+    if let Some(sealed) = SealedPieces::reopen(&folder, delivery.id)? {
+        return Ok(sealed);
+    }
+    let mut bundle = BundleFile::open(&spool.bundle(delivery.id))?;
+    let lengths = bundle.segment_lengths().to_vec();
+    let cover = Cover {
+        format: FORMAT,
+        case: delivery.case,
+        delivery: delivery.id,
+        sequence: delivery.sequence,
+        previous,
+        content: content_digest(&sealer.content_secret, instances),
+        site: sealer.site.clone(),
+        sealed_at: now_ms() / 1000,
+        recipients: recipients.iter().map(Certificate::digest).collect(),
+        completeness: delivery.completeness.unwrap_or(Completeness::NotProved { instances: 0 }),
+        policy: POLICY_LOSSLESS.to_owned(),
+        content_key: ContentKeyText(String::new()),
+        index: Digest([0; 32]),
+        manifest: Digest([0; 32]),
+        pieces: Vec::new(),
+    };
+    let sealing = Sealing { site: &sealer.key, recipients, piece_bytes_max: sealer.piece_bytes_max };
+    seal_delivery(&lengths, &mut bundle, cover, &sealing, &folder)
+}
+
+/// HMAC-SHA-256 over sorted (SOP Instance UID, SHA-256) pairs: equal for equal content, and says nothing to others.
+fn content_digest(secret: &[u8; 32], instances: &[DeliveryInstance]) -> Digest {
+    use aws_lc_rs::hmac;
+    let mut pairs: Vec<_> =
+        instances.iter().map(|instance| (instance.sop_instance.as_str(), instance.sha256)).collect();
+    pairs.sort_unstable();
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret));
+    for (uid, sha256) in pairs {
+        context.update(uid.as_bytes());
+        context.update(&[0]);
+        context.update(&sha256);
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.sign().as_ref());
+    Digest(digest)
+}

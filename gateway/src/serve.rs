@@ -1,0 +1,168 @@
+//! Start-up: read keys, open journal and spool, start the listener, the inbound process and the pipeline.
+
+use crate::assemble::Collector;
+use crate::config::{self, Config, ConfigError};
+use crate::journal::{Journal, JournalError};
+use crate::notify::Notifier;
+use crate::pipeline::{HEAVY_MAX, Pipeline};
+use crate::seal::Sealer;
+use crate::spool::{Spool, sync_folder};
+use crate::submit::Submitter;
+use crate::{pulled, receive};
+use ::seal::native::{Certificate, SealError, SiteKey};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// Records of the inbound process that may wait.
+const RECORDS_WAITING_MAX: usize = 64;
+
+/// Why the gateway could not start or had to stop: the operator must act.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A key or certificate.
+    #[error(transparent)]
+    Key(#[from] SealError),
+    /// A part of the gateway that never ends has ended: what it does would be missed.
+    #[error("{0} has ended unexpectedly (us: report this with the log)")]
+    Ended(&'static str),
+    /// A file or a socket.
+    #[error("{what}: {error}")]
+    Io {
+        /// Which one.
+        what: String,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// Runs the gateway until it is told to stop (SIGTERM, SIGINT). Whatever is under way goes on at the next start.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    let config = Arc::new(config);
+    let spool = Spool::open(&config.state).map_err(at(&config.state))?;
+    let _lock = spool.lock().map_err(at(&config.state.join("lock")))?;
+    let journal = Journal::open(&spool.journal()).await?;
+    let swept = spool.sweep(&journal).await?;
+    let unfinished = journal.unfinished().await?;
+    let (begun_sender, begun) = mpsc::unbounded_channel();
+    let collector = Arc::new(Collector::new(config.clone(), journal.clone(), spool.clone(), begun_sender));
+    let pipeline = Arc::new(Pipeline {
+        sealer: Arc::new(sealer(&config)?),
+        submitter: Submitter::new(&config)?,
+        notifier: Notifier::new(&config)?,
+        certificates: certificates(&config)?,
+        collector: collector.clone(),
+        journal,
+        spool: spool.clone(),
+        config: config.clone(),
+        heavy: Semaphore::new(HEAVY_MAX),
+    });
+    let inbound = pulled::inbound_request(&config)?;
+    let listener = listen(&config).await?;
+    tracing::info!(stage = "receive", address = ?listener.local_addr().ok(), swept, unfinished = unfinished.len(),
+        "listening for DICOM");
+    let (records_sender, records) = mpsc::channel(RECORDS_WAITING_MAX);
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(check_mail_server(pipeline.clone()));
+    let mut received =
+        tokio::spawn(receive::serve(listener, config.dicom.clone(), spool.receive(), collector, stopped));
+    let ended = tokio::select! {
+        told = told_to_stop() => told.map_err(at(Path::new("signals"))),
+        _ = tokio::spawn(pipeline.clone().run(unfinished, begun)) => Err(ServeError::Ended("the pipeline")),
+        _ = tokio::spawn(pulled::watch(inbound, records_sender)) => Err(ServeError::Ended("the watch over receipts")),
+        _ = tokio::spawn(pipeline.take_records(records)) => Err(ServeError::Ended("the intake of receipts")),
+        _ = &mut received => return Err(ServeError::Ended("the DICOM listener")),
+    };
+    let _ = stop.send(true);
+    let _ = received.await;
+    tracing::info!("stopped");
+    ended
+}
+
+/// Says at start, not at the first study, that the mail server cannot be used; the gateway runs on and tries again.
+async fn check_mail_server(pipeline: Arc<Pipeline>) {
+    if let Err(error) = pipeline.submitter.check().await {
+        tracing::error!(stage = "submit", %error, "the mail server cannot be used now");
+    }
+}
+
+async fn listen(config: &Config) -> Result<TcpListener, ServeError> {
+    let address = config.dicom.listen;
+    let named = |error| ServeError::Io { what: format!("listening on {address}"), error };
+    let listener = TcpListener::bind(address).await.map_err(named)?;
+    if let Some(path) = &config.dicom.port_file {
+        let port = listener.local_addr().map_err(named)?.port();
+        fs::write(path, port.to_string()).map_err(at(path))?;
+    }
+    Ok(listener)
+}
+
+fn sealer(config: &Config) -> Result<Sealer, ServeError> {
+    let key =
+        SiteKey::from_pem(&config::read_secret(&config.seal.key)?, &config::read(&config.seal.certificate)?)?;
+    Ok(Sealer {
+        site: config.site.clone(),
+        key,
+        content_secret: content_secret(&config.state.join("content.key"))?,
+        piece_bytes_max: config.seal.piece_bytes_max,
+    })
+}
+
+fn certificates(config: &Config) -> Result<BTreeMap<String, Certificate>, ServeError> {
+    let certificate = |doctor: &config::Doctor| -> Result<_, ServeError> {
+        Ok(Certificate::from_pem(&config::read(&doctor.certificate)?)?)
+    };
+    config.doctors.iter().map(|(name, doctor)| Ok((name.clone(), certificate(doctor)?))).collect()
+}
+
+/// The secret that keys content digests; made at the first start.
+fn content_secret(path: &Path) -> Result<[u8; 32], ServeError> {
+    if let Ok(secret) = fs::read(path) {
+        let wrong =
+            |_| ServeError::Io { what: path.display().to_string(), error: io::ErrorKind::InvalidData.into() };
+        return secret.try_into().map_err(wrong);
+    }
+    let mut secret = [0; 32];
+    aws_lc_rs::rand::fill(&mut secret).map_err(|_| at(path)(io::ErrorKind::Other.into()))?;
+    write_secret(path, &secret).map_err(at(path))?;
+    Ok(secret)
+}
+
+/// Temp file, fsync, rename, fsync of the folder: a kill leaves the whole secret or none.
+fn write_secret(path: &Path, secret: &[u8]) -> io::Result<()> {
+    let unfinished = path.with_extension("unfinished");
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    file.write_all(secret)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+async fn told_to_stop() -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => (),
+        _ = interrupt.recv() => (),
+    }
+    Ok(())
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> ServeError + '_ {
+    move |error| ServeError::Io { what: path.display().to_string(), error }
+}

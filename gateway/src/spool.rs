@@ -1,0 +1,119 @@
+//! Folders of the spool, one for each stage that keeps files, and what is swept away at start.
+
+use crate::journal::{Journal, JournalError};
+use seal::ids::DeliveryId;
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Room that must be free before another object is taken: journal and deliveries under way go on writing.
+const FREE_BYTES_MIN: u64 = 256 << 20;
+
+/// The state folder: journal and spool. Only the gateway's own user may enter.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    root: PathBuf,
+}
+
+impl Spool {
+    /// Creates what is missing below `root`, mode 0700.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        let spool = Self::at(root);
+        for folder in [spool.receive(), spool.folder("compress"), spool.folder("seal")] {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        for folder in [spool.root.join("spool"), spool.root.clone()] {
+            sync_folder(&folder)?;
+        }
+        Ok(spool)
+    }
+
+    /// Keeps other gateways away from this state folder as long as the file is held: they would sweep what is not theirs.
+    ///
+    /// # Errors
+    /// `WouldBlock` if another gateway works here; any other I/O error.
+    pub fn lock(&self) -> io::Result<fs::File> {
+        let lock = fs::File::create(self.root.join("lock"))?;
+        lock.try_lock()?;
+        Ok(lock)
+    }
+
+    /// Whether the disk has room for another object besides what the deliveries under way still need.
+    pub fn has_room(&self) -> bool {
+        rustix::fs::statvfs(&self.root).is_ok_and(|disk| disk.f_bavail * disk.f_frsize >= FREE_BYTES_MIN)
+    }
+
+    /// Names the folders below `root` without creating them.
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The journal's file.
+    pub fn journal(&self) -> PathBuf {
+        self.root.join("journal.sqlite")
+    }
+
+    /// Where data sets lie as they were received.
+    pub fn receive(&self) -> PathBuf {
+        self.folder("receive")
+    }
+
+    /// The bundle of a delivery.
+    pub fn bundle(&self, delivery: DeliveryId) -> PathBuf {
+        self.folder("compress").join(format!("{delivery}.bundle"))
+    }
+
+    /// Pieces and cover of a delivery.
+    pub fn sealed(&self, delivery: DeliveryId) -> PathBuf {
+        self.folder("seal").join(delivery.to_string())
+    }
+
+    fn folder(&self, stage: &str) -> PathBuf {
+        self.root.join("spool").join(stage)
+    }
+
+    /// Removes what no delivery needs: received files whose C-STORE was never answered with success, bundles begun and not
+    /// finished, and everything of deliveries that are over. Received files of a failed delivery are kept.
+    ///
+    /// # Errors
+    /// [`JournalError`]; what cannot be removed is left for the next start.
+    pub async fn sweep(&self, journal: &Journal) -> Result<usize, JournalError> {
+        let files: HashSet<String> = journal.files().await?.into_iter().collect();
+        let unfinished: Vec<DeliveryId> = journal.unfinished().await?;
+        let bundles = unfinished.iter().map(|id| format!("{id}.bundle")).collect();
+        let sealed = unfinished.iter().map(ToString::to_string).collect();
+        Ok(keep_only(&self.receive(), &files)
+            + keep_only(&self.folder("compress"), &bundles)
+            + keep_only(&self.folder("seal"), &sealed))
+    }
+
+    /// Gives back what a delivery took, once the doctors have it; the journal keeps its row.
+    pub fn release(&self, delivery: DeliveryId, files: impl Iterator<Item = String>) {
+        for file in files {
+            let _ = fs::remove_file(self.receive().join(file));
+        }
+        let _ = fs::remove_file(self.bundle(delivery));
+        let _ = fs::remove_dir_all(self.sealed(delivery));
+    }
+}
+
+/// Removes every entry of `folder` that is not named in `needed`; returns how many.
+fn keep_only(folder: &Path, needed: &HashSet<String>) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let stale = entries.filter(|entry| entry.file_name().to_str().is_none_or(|name| !needed.contains(name)));
+    let remove = |path: &Path| if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    stale.filter(|entry| remove(&entry.path()).is_ok()).count()
+}
+
+/// Makes a rename or a new file in `folder` durable.
+///
+/// # Errors
+/// Any I/O error.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}

@@ -1,0 +1,131 @@
+//! The mail server as the gateway knows it: address, login, and up to two idle connections kept for the next piece.
+
+use super::connection::{Connection, Dial, Mail, Outcomes, Timeouts};
+use super::{Reply, SubmitError};
+use crate::config::{ConfigError, Server};
+use seal::mail::Site;
+use seal::mailbox::tls::Trust;
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Connections kept.
+const IDLE_MAX: usize = 2;
+/// An idle connection older than this is closed: servers hang up after some minutes.
+const IDLE_AGE_MAX: Duration = Duration::from_secs(60);
+/// An idle connection older than this is asked (NOOP) before a piece is risked on it.
+const ASK_AFTER: Duration = Duration::from_secs(2);
+/// After a refused login the server is left alone for so long, whatever waits: many servers lock an account that insists.
+const LOGIN_PAUSE: Duration = Duration::from_secs(60);
+
+/// A submission server with its login.
+pub struct MailServer {
+    host: String,
+    port: u16,
+    trust: Trust,
+    site: Site,
+    user: String,
+    password: String,
+    timeouts: Timeouts,
+    idle: Mutex<Vec<Connection>>,
+    login_refused: Mutex<Option<(Instant, Reply)>>,
+}
+
+impl MailServer {
+    /// Reads password and roots; connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn new(server: &Server, site: &Site, timeouts: Timeouts) -> Result<Self, ConfigError> {
+        Ok(Self {
+            host: server.host.clone(),
+            port: server.port,
+            trust: trust(server)?,
+            site: site.clone(),
+            user: server.user.clone(),
+            password: server.password()?,
+            timeouts,
+            idle: Mutex::default(),
+            login_refused: Mutex::default(),
+        })
+    }
+
+    /// Connects, logs in and hangs up: what `check` and the start of the gateway ask.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn check(&self) -> Result<(), SubmitError> {
+        self.open().await?.quit().await;
+        Ok(())
+    }
+
+    pub(super) async fn deliver<R: Read + Send>(
+        &self,
+        mail: &Mail<'_>,
+        body: impl FnOnce() -> io::Result<R>,
+    ) -> Result<Outcomes, SubmitError> {
+        let mut connection = self.connection().await?;
+        let outcomes = connection.deliver(mail, body).await?;
+        self.keep(connection);
+        Ok(outcomes)
+    }
+
+    async fn connection(&self) -> Result<Connection, SubmitError> {
+        while let Some(mut connection) = self.take() {
+            let idle = connection.idle();
+            if idle < ASK_AFTER || (idle < IDLE_AGE_MAX && connection.is_alive().await) {
+                return Ok(connection);
+            }
+        }
+        self.open().await
+    }
+
+    async fn open(&self) -> Result<Connection, SubmitError> {
+        self.heed_refused_login()?;
+        let Self { host, port, trust, site, user, password, timeouts, .. } = self;
+        let dial = Dial { host, port: *port, trust, site, user, password, timeouts: *timeouts };
+        let opened = Connection::open(&dial).await;
+        if let Err(SubmitError::Login { reply, .. }) = &opened {
+            *locked(&self.login_refused) = Some((Instant::now(), reply.clone()));
+        }
+        opened
+    }
+
+    fn heed_refused_login(&self) -> Result<(), SubmitError> {
+        match &*locked(&self.login_refused) {
+            Some((at, reply)) if at.elapsed() < LOGIN_PAUSE => {
+                Err(SubmitError::Login { user: self.user.clone(), reply: reply.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&self) -> Option<Connection> {
+        locked(&self.idle).pop()
+    }
+
+    fn keep(&self, connection: Connection) {
+        let mut idle = locked(&self.idle);
+        if idle.len() < IDLE_MAX {
+            idle.push(connection);
+        }
+    }
+}
+
+fn trust(server: &Server) -> Result<Trust, ConfigError> {
+    Trust::read(server.ca.as_deref()).map_err(|error| ConfigError::Read {
+        path: server.ca.clone().unwrap_or_else(|| "/etc/ssl/certs".into()),
+        error: io::Error::other(error),
+    })
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for MailServer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "MailServer({}:{})", self.host, self.port)
+    }
+}

@@ -1,0 +1,151 @@
+//! The gateway's own submitter: mail server, sender and doctors from the configuration, the record in the journal.
+
+use super::{
+    MailServer, Recipient, RecordError, Submission, SubmissionRecord, SubmitError, Target, Timeouts, submit,
+};
+use crate::clock::now_ms;
+use crate::config::{Config, ConfigError};
+use crate::journal::{Journal, JournalError, PART_COVER};
+use seal::ids::DeliveryId;
+use seal::mail::{Address, Message, MessageId, Part, Site};
+use seal::native::SealedPieces;
+use std::collections::HashSet;
+
+/// Submits deliveries to the server of `[submit]`.
+#[derive(Debug)]
+pub struct Submitter {
+    server: MailServer,
+    site: Site,
+    from: Address,
+}
+
+impl Submitter {
+    /// Reads password and roots; connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        let wrong = |key: &str, reason| ConfigError::Value { key: key.to_owned(), reason };
+        let site =
+            Site::parse(&config.site).ok_or_else(|| wrong("site", "write a domain name in lower case"))?;
+        let from = config.submit.from.as_deref().unwrap_or(&config.submit.user);
+        let from = Address::parse(from)
+            .ok_or_else(|| wrong("submit.from", "write the address that the mails come from, in ASCII"))?;
+        for (name, doctor) in &config.doctors {
+            Address::parse(&doctor.mailbox)
+                .ok_or_else(|| wrong(&format!("doctors.{name}.mailbox"), "write a mail address in ASCII"))?;
+        }
+        Ok(Self { server: MailServer::new(&config.submit, &site, Timeouts::default())?, site, from })
+    }
+
+    /// Connects, logs in and hangs up: a wrong password is found before the first study.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn check(&self) -> Result<(), SubmitError> {
+        self.server.check().await
+    }
+
+    /// Octets of all messages of a delivery, sent once.
+    pub fn mail_bytes(&self, pieces: &SealedPieces) -> u64 {
+        let message = |id, bytes| {
+            Message::new(id, &self.from, now_ms() / 1000, bytes).map_or(0, |mail| mail.encoded_bytes())
+        };
+        let delivery = pieces.delivery();
+        let numbered = (1_u32..).zip(pieces.piece_bytes());
+        let parts =
+            numbered.map(|(number, bytes)| message(MessageId::piece(delivery, number, &self.site), *bytes));
+        parts.sum::<u64>() + message(MessageId::cover(delivery, &self.site), pieces.cover_bytes())
+    }
+
+    /// Submits what the journal does not yet hold as accepted, to every doctor of the delivery whom the server takes mail for. A
+    /// doctor whom it refuses for good is marked so in the journal, and the others get theirs.
+    ///
+    /// # Errors
+    /// [`SubmitError`]: temporary while a doctor's share is still missing, permanent if no doctor is left.
+    pub async fn submit(
+        &self,
+        pieces: &SealedPieces,
+        config: &Config,
+        journal: &Journal,
+    ) -> Result<Submission, SubmitError> {
+        let delivery = pieces.delivery();
+        let recipients = recipients(delivery, config, journal).await?;
+        if recipients.is_empty() {
+            return Err(SubmitError::NobodyLeft);
+        }
+        let (server, site, from) = (&self.server, &self.site, &self.from);
+        let target = Target { server, site, from, date: now_ms() / 1000, recipients: &recipients };
+        let mut submission = submit(pieces, &target, &JournalRecord { journal, delivery }).await?;
+        for (doctor, error) in submission.refused.iter().filter(|(_, error)| error.is_permanent()) {
+            journal.refused(delivery, doctor, &error.to_string()).await?;
+        }
+        let nobody_left = submission.submitted.is_empty();
+        let temporary = submission.refused.iter().position(|(_, error)| !error.is_permanent());
+        match temporary.or((nobody_left && !submission.refused.is_empty()).then_some(0)) {
+            Some(index) => Err(submission.refused.swap_remove(index).1),
+            None => Ok(submission),
+        }
+    }
+}
+
+async fn recipients(
+    delivery: DeliveryId,
+    config: &Config,
+    journal: &Journal,
+) -> Result<Vec<Recipient>, SubmitError> {
+    let mut recipients = Vec::new();
+    for row in journal.recipients(delivery).await? {
+        if row.refused.is_none() {
+            recipients.push(recipient(row.doctor, config)?);
+        }
+    }
+    Ok(recipients)
+}
+
+fn recipient(name: String, config: &Config) -> Result<Recipient, SubmitError> {
+    let Some(doctor) = config.doctors.get(&name) else {
+        return Err(SubmitError::DoctorUnknown { doctor: name });
+    };
+    let address = || SubmitError::Address { address: doctor.mailbox.clone() };
+    Ok(Recipient { mailbox: Address::parse(&doctor.mailbox).ok_or_else(address)?, name })
+}
+
+struct JournalRecord<'a> {
+    journal: &'a Journal,
+    delivery: DeliveryId,
+}
+
+impl SubmissionRecord for JournalRecord<'_> {
+    async fn accepted(&self) -> Result<HashSet<(Part, String)>, RecordError> {
+        let rows = self.journal.accepted_parts(self.delivery).await?;
+        Ok(rows.into_iter().map(|(number, doctor)| (part(number), doctor)).collect())
+    }
+
+    async fn accept(&self, part: Part, recipients: &[String]) -> Result<(), RecordError> {
+        for doctor in recipients {
+            self.journal.accepted(self.delivery, number(part), doctor, now_ms()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn part(number: u32) -> Part {
+    if number == PART_COVER { Part::Cover } else { Part::Piece(number) }
+}
+
+fn number(part: Part) -> u32 {
+    if let Part::Piece(number) = part { number } else { PART_COVER }
+}
+
+impl From<JournalError> for RecordError {
+    fn from(error: JournalError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<JournalError> for SubmitError {
+    fn from(error: JournalError) -> Self {
+        Self::Record(error.into())
+    }
+}

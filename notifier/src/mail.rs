@@ -1,0 +1,192 @@
+//! Notices by mail, over SMTP with implicit TLS.
+
+use crate::error::bounded;
+use crate::{Accepted, Channel, Language, Notice, NoticeError, Urgency};
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
+};
+use lettre::message::{Mailbox, Message};
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use std::error::Error as _;
+use std::time::{Duration, SystemTime};
+
+/// Longest wait for each answer of the server: a notice is small.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Codes that refuse a login (RFC 4954 6).
+const LOGIN_REFUSED: [u16; 3] = [530, 534, 535];
+/// How rustls begins the error of a certificate that it refuses; the mail library keeps only its text.
+const CERTIFICATE_REFUSED: &str = "invalid peer certificate";
+
+/// The server that takes notices.
+pub struct MailServer<'a> {
+    /// Host name as in its certificate.
+    pub host: &'a str,
+    /// Port, normally 465.
+    pub port: u16,
+    /// Login name.
+    pub user: &'a str,
+    /// Password.
+    pub password: &'a str,
+    /// PEM text with the only roots to trust; the system's where absent.
+    pub roots_pem: Option<&'a str>,
+    /// Sender address.
+    pub from: &'a str,
+    /// The site: greets the server and stands in Message-IDs.
+    pub site: &'a str,
+}
+
+/// Sends notices as mails.
+pub struct MailChannel {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+    site: String,
+}
+
+impl MailChannel {
+    /// Prepares the channel; connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`NoticeError::Configuration`].
+    pub fn new(server: &MailServer<'_>) -> Result<Self, NoticeError> {
+        let from: Address = server.from.parse().map_err(|_| unusable("the sender is not a mail address"))?;
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(server.host)
+            .port(server.port)
+            .tls(Tls::Wrapper(tls(server)?))
+            .authentication(vec![Mechanism::Plain])
+            .credentials(Credentials::new(server.user.to_owned(), server.password.to_owned()))
+            .hello_name(ClientId::Domain(server.site.to_owned()))
+            .timeout(Some(TIMEOUT))
+            .build();
+        Ok(Self { transport, from: Mailbox::new(None, from), site: server.site.to_owned() })
+    }
+
+    fn message(&self, notice: &Notice, to: &str, language: Language) -> Result<Message, NoticeError> {
+        let to: Address = to.parse().map_err(|_| NoticeError::Address)?;
+        let (subject, body) = notice.text(language);
+        let mut message = Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to))
+            .subject(subject)
+            .date(SystemTime::from(notice.at))
+            .message_id(Some(format!("<{}.notice@{}>", notice.id, self.site)))
+            .header(MIME_VERSION_1_0)
+            .header(ContentType::TEXT_PLAIN)
+            .header(ContentTransferEncoding::Base64)
+            .body(body)
+            .map_err(|_| unusable("the mail cannot be laid out"))?;
+        // RFC 3834 5: no vacation answer comes back.
+        add_header(&mut message, "Auto-Submitted", "auto-generated");
+        if notice.urgency == Urgency::Urgent {
+            // RFC 2156 5.3.4.
+            add_header(&mut message, "Importance", "high");
+        }
+        Ok(message)
+    }
+}
+
+impl Channel for MailChannel {
+    async fn send(&self, notice: &Notice, to: &str, language: Language) -> Result<Accepted, NoticeError> {
+        let message = self.message(notice, to, language)?;
+        self.transport.send(message).await.map(|_| Accepted).map_err(|error| refused(&error))
+    }
+}
+
+fn tls(server: &MailServer<'_>) -> Result<TlsParameters, NoticeError> {
+    let mut parameters = TlsParameters::builder(server.host.to_owned());
+    if let Some(pem) = server.roots_pem {
+        let root = Certificate::from_pem(pem.as_bytes())
+            .map_err(|_| unusable("the CA file holds no certificate"))?;
+        parameters = parameters.certificate_store(CertificateStore::None).add_root_certificate(root);
+    }
+    parameters.build_rustls().map_err(|_| unusable("the CA file or the system's roots cannot be used"))
+}
+
+fn add_header(message: &mut Message, name: &'static str, value: &str) {
+    let name = HeaderName::new_from_ascii_str(name);
+    message.headers_mut().insert_raw(HeaderValue::new(name, value.to_owned()));
+}
+
+fn refused(error: &SmtpError) -> NoticeError {
+    let text = error.source().map(ToString::to_string).unwrap_or_default();
+    let text = bounded(&text);
+    match error.status().map(u16::from) {
+        Some(code) if LOGIN_REFUSED.contains(&code) => NoticeError::Login { code, reply: text },
+        Some(code) => NoticeError::Refused { code, reply: text },
+        None if text.starts_with(CERTIFICATE_REFUSED) => NoticeError::Certificate { reason: text },
+        // What cannot be parsed may be anything, and is not repeated.
+        None if error.is_response() => {
+            NoticeError::Unreachable { reason: "its answer is not understood".to_owned() }
+        }
+        None => NoticeError::Unreachable { reason: text },
+    }
+}
+
+fn unusable(reason: &str) -> NoticeError {
+    NoticeError::Configuration { reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::NoticeId;
+    use time::macros::datetime;
+
+    fn channel() -> MailChannel {
+        MailChannel::new(&MailServer {
+            host: "mail.example",
+            port: 465,
+            user: "scanpost",
+            password: "secret",
+            roots_pem: None,
+            from: "scanpost@hospital.example",
+            site: "hospital.example",
+        })
+        .unwrap()
+    }
+
+    fn notice(urgency: Urgency) -> Notice {
+        Notice { id: NoticeId([0xA5; 16]), at: datetime!(2026-11-22 17:14:59 UTC), urgency }
+    }
+
+    #[tokio::test]
+    async fn mail_is_exactly_this() {
+        let message =
+            channel().message(&notice(Urgency::Urgent), "phone@mobile.example", Language::English).unwrap();
+        let expected = "From: scanpost@hospital.example\r\n\
+            To: phone@mobile.example\r\n\
+            Subject: Scanpost: URGENT, images are waiting for you\r\n\
+            Date: Sun, 22 Nov 2026 17:14:59 +0000\r\n\
+            Message-ID: <a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5.notice@hospital.example>\r\n\
+            MIME-Version: 1.0\r\n\
+            Content-Type: text/plain; charset=utf-8\r\n\
+            Content-Transfer-Encoding: base64\r\n\
+            Auto-Submitted: auto-generated\r\n\
+            Importance: high\r\n\r\n";
+        let text = String::from_utf8(message.formatted()).unwrap();
+        let (head, _) = text.split_at(text.find("\r\n\r\n").unwrap() + 4);
+        assert_eq!(head, expected);
+    }
+
+    #[tokio::test]
+    async fn same_notice_gives_the_same_mail() {
+        let channel = channel();
+        let mail = || {
+            channel.message(&notice(Urgency::Routine), "phone@mobile.example", Language::Japanese).unwrap()
+        };
+        assert_eq!(mail().formatted(), mail().formatted());
+    }
+
+    #[tokio::test]
+    async fn lines_cannot_be_smuggled_in_by_an_address() {
+        for to in ["", "a", "a@b\r\nBcc: c@d", "a@b, c@d"] {
+            let message = channel().message(&notice(Urgency::Routine), to, Language::English);
+            assert_eq!(message.unwrap_err(), NoticeError::Address, "{to:?}");
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The reader's configuration: one TOML file, every key documented here.
+
+use seal::mail::Address;
+use seal::mailbox::MailboxConfig;
+use seal::native::{Certificate, DoctorKey, SealError};
+use serde::Deserialize;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Permission bits that let anyone but the owner at a secret file.
+const MODE_OTHERS: u32 = 0o077;
+/// A config, key, certificate or password file: real ones are below 10 kB.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Implicit TLS (RFC 8314 3.2).
+const PORT_IMAPS: u16 = 993;
+
+/// The whole file. Unknown keys are refused, so that a misspelt one is noticed. A relative path starts at the folder of the file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Folder that cases are written to, `CASE/SEQUENCE/sNN/NNNN.dcm`; created with mode 0700.
+    pub output: PathBuf,
+    /// Certificates of the sites whose covers are accepted, PEM, P-256 (SPEC 5.3).
+    pub sites: Vec<PathBuf>,
+    /// Who reads.
+    pub doctor: Doctor,
+    /// Where the mail is.
+    pub mailbox: Mailbox,
+}
+
+/// `[doctor]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Doctor {
+    /// The doctor's key, PKCS#8 PEM, P-256, mode 0600.
+    pub key: PathBuf,
+    /// Its certificate, PEM.
+    pub certificate: PathBuf,
+    /// Sender address of receipts.
+    pub address: String,
+}
+
+/// `[mailbox]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mailbox {
+    /// Host name of the IMAPS server, as in its certificate.
+    pub host: String,
+    /// Its port.
+    #[serde(default = "port_default")]
+    pub port: u16,
+    /// Login name.
+    pub user: String,
+    /// File with the password, mode 0600; a trailing newline is dropped.
+    pub password_file: PathBuf,
+    /// PEM file with the only roots to trust; the system's roots where absent.
+    pub ca: Option<PathBuf>,
+    /// Folders to search; one that does not exist is passed over. Receipts are put into the first.
+    #[serde(default = "folders_default")]
+    pub folders: Vec<String>,
+}
+
+/// What opens covers and signs receipts.
+pub struct Keys {
+    /// The doctor's key and certificate.
+    pub doctor: DoctorKey,
+    /// Pinned site certificates.
+    pub sites: Vec<Certificate>,
+}
+
+/// Why the configuration cannot be used: the doctor, or who set up this machine, must act.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not the TOML expected.
+    #[error("{}: {source}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A secret that others can read is no secret.
+    #[error("{} is open to others (mode {mode:04o}); run: chmod 600 {}", path.display(), path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Key or certificate cannot be used.
+    #[error("{}: {source}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SealError,
+    },
+    /// A list that must name something is empty.
+    #[error("{0} is empty")]
+    Empty(&'static str),
+    /// Not a mail address.
+    #[error("doctor.address is not a mail address")]
+    Address,
+}
+
+impl Config {
+    /// Reads the file and makes its paths absolute.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::Parse`], [`ConfigError::Empty`] and [`ConfigError::Address`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read_text(path)?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        config.beside(folder).checked()
+    }
+
+    /// Reads the doctor's key and all certificates.
+    ///
+    /// # Errors
+    /// [`ConfigError::Exposed`] for a key file that others can read, [`ConfigError::Key`] for what is no P-256 key or certificate.
+    pub fn keys(&self) -> Result<Keys, ConfigError> {
+        let key = read_secret(&self.doctor.key)?;
+        let certificate = read_text(&self.doctor.certificate)?;
+        let doctor = DoctorKey::from_pem(&key, &certificate)
+            .map_err(|source| ConfigError::Key { path: self.doctor.key.clone(), source })?;
+        let sites = self.sites.iter().map(|path| site_certificate(path)).collect::<Result<_, _>>()?;
+        Ok(Keys { doctor, sites })
+    }
+
+    /// What the IMAPS client needs, the password read from its file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::Exposed`], [`ConfigError::Empty`].
+    pub fn mailbox_login(&self) -> Result<MailboxConfig, ConfigError> {
+        let mailbox = &self.mailbox;
+        let password = read_secret(&mailbox.password_file)?.trim_end_matches(['\r', '\n']).to_owned();
+        if password.is_empty() {
+            return Err(ConfigError::Empty("the password file"));
+        }
+        Ok(MailboxConfig {
+            host: mailbox.host.clone(),
+            port: mailbox.port,
+            user: mailbox.user.clone(),
+            password,
+            ca_file: mailbox.ca.clone(),
+            folders: mailbox.folders.clone(),
+        })
+    }
+
+    /// Sender address of receipts.
+    ///
+    /// # Errors
+    /// [`ConfigError::Address`].
+    pub fn address(&self) -> Result<Address, ConfigError> {
+        Address::parse(&self.doctor.address).ok_or(ConfigError::Address)
+    }
+
+    /// The folder that receipts are put into.
+    pub fn receipt_folder(&self) -> &str {
+        self.mailbox.folders.first().map_or("INBOX", String::as_str)
+    }
+
+    fn beside(mut self, folder: &Path) -> Self {
+        let paths = [
+            &mut self.output,
+            &mut self.doctor.key,
+            &mut self.doctor.certificate,
+            &mut self.mailbox.password_file,
+        ];
+        for path in paths.into_iter().chain(&mut self.sites).chain(&mut self.mailbox.ca) {
+            *path = folder.join(&*path);
+        }
+        self
+    }
+
+    fn checked(self) -> Result<Self, ConfigError> {
+        if self.sites.is_empty() {
+            return Err(ConfigError::Empty("sites"));
+        }
+        if self.mailbox.folders.is_empty() {
+            return Err(ConfigError::Empty("mailbox.folders"));
+        }
+        self.address().map(|_| self)
+    }
+}
+
+fn site_certificate(path: &Path) -> Result<Certificate, ConfigError> {
+    let pem = read_text(path)?;
+    Certificate::from_pem(&pem).map_err(|source| ConfigError::Key { path: path.to_owned(), source })
+}
+
+fn read_secret(path: &Path) -> Result<String, ConfigError> {
+    let metadata = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & MODE_OTHERS != 0 {
+        return Err(ConfigError::Exposed { path: path.to_owned(), mode });
+    }
+    read_text(path)
+}
+
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    use io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text))
+        .map_err(|source| unreadable(path, source))?;
+    Ok(text)
+}
+
+fn unreadable(path: &Path, source: io::Error) -> ConfigError {
+    ConfigError::Read { path: path.to_owned(), source }
+}
+
+fn port_default() -> u16 {
+    PORT_IMAPS
+}
+
+fn folders_default() -> Vec<String> {
+    ["INBOX", "Junk"].map(String::from).to_vec()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = r#"
+        output = "scans"
+        sites = ["site.pem", "/etc/scanpost/other.pem"]
+        [doctor]
+        key = "doctor.key"
+        certificate = "doctor.pem"
+        address = "doctor@lab.test"
+        [mailbox]
+        host = "imap.lab.test"
+        user = "doctor@lab.test"
+        password_file = "password"
+    "#;
+
+    fn load(text: &str) -> (tempfile::TempDir, Result<Config, ConfigError>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reader.toml");
+        std::fs::write(&path, text).unwrap();
+        let config = Config::load(&path);
+        (folder, config)
+    }
+
+    fn write(folder: &Path, name: &str, text: &str, mode: u32) {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn the_sample_loads() {
+        let (_folder, config) = load(include_str!("../../deploy/reader.sample.toml"));
+        assert_eq!(config.unwrap().mailbox.folders, ["INBOX", "Junk"]);
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_file_and_defaults_fill_in() {
+        let (folder, config) = load(SAMPLE);
+        let config = config.unwrap();
+        assert_eq!(config.output, folder.path().join("scans"));
+        assert_eq!(config.sites, [folder.path().join("site.pem"), PathBuf::from("/etc/scanpost/other.pem")]);
+        assert_eq!((config.mailbox.port, config.mailbox.ca.clone()), (993, None));
+        assert_eq!(config.mailbox.folders, ["INBOX", "Junk"]);
+        assert_eq!(config.receipt_folder(), "INBOX");
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named() {
+        let (_folder, config) = load(&SAMPLE.replace("password_file", "pasword_file"));
+        let words = config.unwrap_err().to_string();
+        assert!(words.contains("pasword_file") && words.contains("reader.toml"), "{words}");
+    }
+
+    #[test]
+    fn an_empty_list_of_sites_is_refused() {
+        let (_folder, config) = load(&SAMPLE.replace(r#""site.pem", "/etc/scanpost/other.pem""#, ""));
+        assert_eq!(config.unwrap_err().to_string(), "sites is empty");
+    }
+
+    #[test]
+    fn a_password_that_others_can_read_is_refused_and_a_newline_dropped() {
+        let (folder, config) = load(SAMPLE);
+        let config = config.unwrap();
+        write(folder.path(), "password", "secret\n", 0o640);
+        let words = config.mailbox_login().err().unwrap().to_string();
+        assert!(words.contains("is open to others (mode 0640); run: chmod 600"), "{words}");
+        write(folder.path(), "password", "secret\n", 0o600);
+        assert_eq!(config.mailbox_login().unwrap().password, "secret");
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused_before_it_is_read() {
+        let (folder, config) = load(SAMPLE);
+        write(folder.path(), "doctor.key", "not looked at", 0o604);
+        let words = config.unwrap().keys().err().unwrap().to_string();
+        assert!(words.contains("doctor.key is open to others (mode 0604)"), "{words}");
+    }
+
+    #[test]
+    fn a_missing_key_file_is_named() {
+        let (_folder, config) = load(SAMPLE);
+        let words = config.unwrap().keys().err().unwrap().to_string();
+        assert!(words.starts_with("cannot read") && words.contains("doctor.key"), "{words}");
+    }
+}

@@ -1,0 +1,263 @@
+//! Pulls every delivery in the mailbox: cover, pieces, unpack, place, receipt.
+//!
+//! A delivery is genuine or nothing of it is written into its place, and it is in its place whole or not at all. The receipt goes
+//! only after that. Each run begins with what earlier runs left, so it can be cut off anywhere and be run again.
+
+mod covers;
+mod dicom_file;
+mod durable;
+mod error;
+mod fetch;
+mod output;
+mod place;
+mod progress;
+mod receipts;
+mod report;
+mod session;
+
+pub use error::{Exit, PullError};
+pub use output::Record;
+pub use progress::Progress;
+pub use report::{Outcome, Seconds, State, exit, lines};
+
+use crate::config::{Config, Keys};
+use covers::Opened;
+use output::{Known, Output};
+use receipts::Receipts;
+use seal::cover::{Completeness, Cover};
+use seal::ids::{CaseId, DeliveryId};
+use seal::mailbox::Found;
+use seal::native::OpenedPieces;
+use session::Session;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Pulls what is new. `now` gives seconds since 1970-01-01 UTC.
+///
+/// # Errors
+/// [`PullError`] where the run could not even begin; what happened to a delivery is in its [`Outcome`].
+pub async fn pull(config: &Config, now: fn() -> i64, progress: &Progress) -> Result<Vec<Outcome>, PullError> {
+    let keys = config.keys()?;
+    let mut session = Session::new(config.mailbox_login()?);
+    let output = Output::lock(&config.output)?;
+    let known = output.known().map_err(PullError::output("cannot read the output folder"))?;
+    let receipts = Receipts { address: config.address()?, config, keys: &keys, output: &output, now };
+    let covers = covers::by_delivery(session.covers().await?);
+    let run = Run { receipts, keys: &keys, output: &output, known, session, now, progress };
+    run.all(covers).await
+}
+
+struct Run<'a> {
+    receipts: Receipts<'a>,
+    keys: &'a Keys,
+    output: &'a Output,
+    known: Known,
+    session: Session,
+    now: fn() -> i64,
+    progress: &'a Progress,
+}
+
+impl Run<'_> {
+    async fn all(mut self, mut covers: BTreeMap<DeliveryId, Vec<Found>>) -> Result<Vec<Outcome>, PullError> {
+        let wanted = |delivery| covers.contains_key(&delivery) && !self.known.placed.contains_key(&delivery);
+        self.output.sweep(wanted).map_err(PullError::output("cannot clear the folder of what arrived"))?;
+        let mut outcomes = self.placed_before(&mut covers).await;
+        for (delivery, opened) in self.open_covers(covers).await {
+            let outcome = self.journey(delivery, opened).await;
+            self.progress.clear();
+            outcomes.push(outcome);
+        }
+        outcomes.iter_mut().for_each(|outcome| self.note_gaps(outcome));
+        self.session.close().await;
+        Ok(outcomes)
+    }
+
+    /// Deliveries that are in their place: taken out of `covers`; a receipt that is still owed is sent.
+    async fn placed_before(&mut self, covers: &mut BTreeMap<DeliveryId, Vec<Found>>) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        for record in self.known.placed.values() {
+            let in_mailbox = covers.remove(&record.delivery).is_some();
+            if !in_mailbox && self.output.receipt_sent(record.delivery) {
+                continue;
+            }
+            let mut outcome = Outcome::new(record.delivery, State::AlreadyPulled);
+            outcome.placed(record, self.output.place(record.case, record.sequence));
+            if let Err(error) = self.receipts.send(&mut self.session, record).await {
+                outcome.fail(&error);
+            }
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+
+    /// Opens all covers first: deliveries are pulled in the order in which they were sealed, refused ones come last.
+    async fn open_covers(
+        &mut self,
+        covers: BTreeMap<DeliveryId, Vec<Found>>,
+    ) -> Vec<(DeliveryId, Result<Opened, PullError>)> {
+        let mut opened = Vec::new();
+        for (delivery, candidates) in covers {
+            let start = Instant::now();
+            let cover = covers::open(&mut self.session, delivery, &candidates, self.keys).await;
+            let cover = cover.map(|cover| Opened { seconds: start.elapsed().as_secs_f64(), ..cover });
+            opened.push((delivery, cover));
+        }
+        opened.sort_by_key(|(delivery, opened)| match opened {
+            Ok(Opened { verified, .. }) => (0, verified.cover.sealed_at, verified.cover.sequence, *delivery),
+            Err(_) => (1, 0, 0, *delivery),
+        });
+        opened
+    }
+
+    async fn journey(&mut self, delivery: DeliveryId, opened: Result<Opened, PullError>) -> Outcome {
+        let mut outcome = Outcome::new(delivery, State::Failed);
+        let delivered = match opened {
+            Ok(opened) => self.deliver(&opened, &mut outcome).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = delivered {
+            outcome.fail(&error);
+        }
+        outcome
+    }
+
+    async fn deliver(&mut self, opened: &Opened, outcome: &mut Outcome) -> Result<(), PullError> {
+        let cover = &opened.verified.cover;
+        (outcome.case, outcome.sequence) = (Some(cover.case), Some(cover.sequence));
+        (outcome.bytes_mail, outcome.seconds.fetch) = (opened.bytes, opened.seconds);
+        self.new_in_case(opened)?;
+        outcome.notes.extend(fork_note(&self.known, cover));
+        tracing::info!(delivery = %cover.delivery, case = %cover.case, sequence = cover.sequence, "cover opened");
+        let files = self.fetch(cover, outcome).await?;
+        let record = self.unpack(opened, &files, outcome)?;
+        tracing::info!(delivery = %record.delivery, instances = record.instances, "in its place");
+        self.known.add(record.clone());
+        let start = Instant::now();
+        let sent = self.receipts.send(&mut self.session, &record).await;
+        outcome.seconds.receipt = start.elapsed().as_secs_f64();
+        sent
+    }
+
+    /// A sequence number is used once: another cover with it is a repeat, or a replay.
+    fn new_in_case(&self, opened: &Opened) -> Result<(), PullError> {
+        let Cover { case, sequence, .. } = opened.verified.cover;
+        match self.known.seen.get(&(case, sequence)) {
+            Some(digest) if *digest != opened.verified.digest => Err(PullError::Refused(format!(
+                "number {sequence} of the case was used by another cover: a repeat"
+            ))),
+            _ if self.output.place(case, sequence).exists() => {
+                let unknown =
+                    PullError::output("the folder of this delivery is there without its delivery.json");
+                Err(unknown(io::ErrorKind::AlreadyExists.into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn fetch(&mut self, cover: &Cover, outcome: &mut Outcome) -> Result<Vec<PathBuf>, PullError> {
+        let start = Instant::now();
+        let found = self.session.parts_of(cover.delivery).await?;
+        let folder = self.output.incoming(cover.delivery);
+        let fetched = fetch::pieces(&mut self.session, cover, &found, &folder, self.progress).await?;
+        outcome.seconds.fetch += start.elapsed().as_secs_f64();
+        outcome.bytes_mail += fetched.bytes;
+        fetched.files
+    }
+
+    fn unpack(&self, opened: &Opened, files: &[PathBuf], outcome: &mut Outcome) -> Result<Record, PullError> {
+        let start = Instant::now();
+        let mut pieces = OpenedPieces::open(&opened.verified, files)?;
+        let manifest = compressor::bundle::read_manifest(&mut pieces)?;
+        outcome.seconds.open = start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        let instances: usize = manifest.series.iter().map(|series| series.instances.len()).sum();
+        let record =
+            Record::new(&opened.verified, u32::try_from(instances).unwrap_or(u32::MAX), (self.now)());
+        let folder = place::place(self.output, &record, &manifest, &mut pieces, self.progress)?;
+        outcome.state = State::Pulled;
+        outcome.placed(&record, folder);
+        outcome.notes.extend(completeness_note(&record));
+        outcome.notes.extend(place::notes(&manifest));
+        outcome.seconds.unpack = start.elapsed().as_secs_f64();
+        Ok(record)
+    }
+
+    fn note_gaps(&self, outcome: &mut Outcome) {
+        let here = matches!(outcome.state, State::Pulled | State::AlreadyPulled);
+        if let (true, Some(case), Some(sequence)) = (here, outcome.case, outcome.sequence) {
+            outcome.notes.extend(gap_note(&self.known, case, sequence));
+        }
+    }
+}
+
+fn gap_note(known: &Known, case: CaseId, sequence: u32) -> Option<String> {
+    let gaps: Vec<String> = known.gaps(case, sequence).iter().map(u32::to_string).collect();
+    let verb = if gaps.len() == 1 { "is" } else { "are" };
+    (!gaps.is_empty())
+        .then(|| format!("supplement {sequence} of the case is here, {} {verb} not", gaps.join(", ")))
+}
+
+/// Each cover names the one before it (SPEC 5.2): another one than that which came says that mails were exchanged or lost.
+fn fork_note(known: &Known, cover: &Cover) -> Option<String> {
+    let before = cover.sequence.checked_sub(1)?;
+    let here = known.seen.get(&(cover.case, before))?;
+    (cover.previous != Some(*here))
+        .then(|| format!("it does not follow number {before} of the case that is here"))
+}
+
+/// What must be said aloud where it is not proved that these are all images (DESIGN 6).
+fn completeness_note(record: &Record) -> Option<String> {
+    let here = record.instances;
+    match record.completeness {
+        sent if sent.instances() != here => {
+            Some(format!("the cover speaks of {} instances, {here} are here", sent.instances()))
+        }
+        Completeness::Proved { .. } => None,
+        Completeness::NotProved { .. } => Some("completeness not proved".into()),
+        Completeness::Partial { listed, .. } => Some(format!("{here} of {listed} instances")),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use seal::ids::Digest;
+
+    fn record(completeness: Completeness) -> Record {
+        Record {
+            delivery: DeliveryId([1; 16]),
+            case: CaseId([2; 16]),
+            sequence: 1,
+            site: "hospital.example".into(),
+            signer: Digest([3; 32]),
+            cover: Digest([4; 32]),
+            completeness,
+            instances: 149,
+            sealed_at: 0,
+            received: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_said_aloud() {
+        let note = |completeness| completeness_note(&record(completeness)).unwrap_or_default();
+        assert_eq!(note(Completeness::Proved { instances: 149 }), "");
+        assert_eq!(note(Completeness::Partial { instances: 149, listed: 150 }), "149 of 150 instances");
+        assert_eq!(note(Completeness::NotProved { instances: 149 }), "completeness not proved");
+        let words = "the cover speaks of 150 instances, 149 are here";
+        assert_eq!(note(Completeness::Proved { instances: 150 }), words);
+    }
+
+    #[test]
+    fn a_gap_is_named() {
+        let mut known = Known::default();
+        let case = CaseId([2; 16]);
+        known.add(record(Completeness::Proved { instances: 149 }));
+        assert_eq!(gap_note(&known, case, 2), None);
+        assert_eq!(gap_note(&known, case, 3).unwrap(), "supplement 3 of the case is here, 2 is not");
+        assert_eq!(gap_note(&known, case, 4).unwrap(), "supplement 4 of the case is here, 2, 3 are not");
+    }
+}

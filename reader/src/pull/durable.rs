@@ -1,0 +1,56 @@
+//! Folders and files that survive a power cut once a function here has returned.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+/// Only the owner: what lies in these folders belongs to a patient.
+const MODE_OWNER: u32 = 0o700;
+
+/// Creates `folder` below a durable parent, for the owner alone; one that is there stays as it is.
+///
+/// # Errors
+/// Any I/O error.
+pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(MODE_OWNER).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        created => created.and_then(|()| sync_parent(folder)),
+    }
+}
+
+/// Writes a whole file under a temporary name, then renames it: it is there whole or not at all.
+///
+/// # Errors
+/// Any I/O error.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let part = path.with_extension("part");
+    let mut file = File::create(&part)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    rename(&part, path)
+}
+
+/// Renames within one file system and makes the new name durable.
+///
+/// # Errors
+/// Any I/O error; a folder does not replace one that holds something.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)?;
+    sync_parent(to)
+}
+
+/// Makes the names in a folder durable.
+///
+/// # Errors
+/// Any I/O error.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => sync_folder(parent),
+        _ => sync_folder(Path::new(".")),
+    }
+}

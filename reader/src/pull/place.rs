@@ -1,0 +1,156 @@
+//! Unpacks a delivery beside its place, makes every byte durable, then moves it there with one rename.
+
+use super::dicom_file::{self, Wrapping};
+use super::durable;
+use super::error::PullError;
+use super::output::{Output, RECORD_FILE, Record, to_json};
+use super::progress::Progress;
+use compressor::bundle::{Instance, Manifest, SegmentSource, Series, unpack};
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Bytes gathered before a write: a head MR slice of 256 × 256 fits.
+const WRITE_BYTES: usize = 1 << 17;
+
+/// Writes all instances and the record; gives the final folder. Until the last step nothing is in the final place.
+///
+/// # Errors
+/// [`PullError::Refused`] for a damaged bundle, [`PullError::Output`] for the disk.
+pub(crate) fn place(
+    output: &Output,
+    record: &Record,
+    manifest: &Manifest,
+    segments: &mut dyn SegmentSource,
+    progress: &Progress,
+) -> Result<PathBuf, PullError> {
+    let incoming = output.incoming(record.delivery);
+    let folder = incoming.join("unpacked");
+    empty(&folder).map_err(PullError::output("cannot make a folder to unpack into"))?;
+    let written = write_instances(&folder, manifest, segments, progress);
+    if written.is_err() {
+        // Nothing readable of a refused delivery stays behind; what cannot be removed now, the next try empties.
+        let _ = fs::remove_dir_all(&folder);
+    }
+    written?;
+    let place = finish(&folder, output, record)
+        .map_err(PullError::output("cannot put the delivery into its place"))?;
+    fs::remove_dir_all(incoming).map_err(PullError::output("cannot remove the pieces"))?;
+    Ok(place)
+}
+
+fn empty(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    durable::create_folder(folder)
+}
+
+fn write_instances(
+    folder: &Path,
+    manifest: &Manifest,
+    segments: &mut dyn SegmentSource,
+    progress: &Progress,
+) -> Result<(), PullError> {
+    let mut writer = InstanceWriter { folder, current: None };
+    progress.unpacking(manifest.series.iter().map(|series| series.instances.len() as u64).sum());
+    unpack(manifest, segments, &mut |series, series_index, instance_index| {
+        progress.advance(1);
+        writer.begin(series, series_index, instance_index)
+    })?;
+    writer.end().map_err(PullError::output("cannot write an instance"))
+}
+
+fn finish(folder: &Path, output: &Output, record: &Record) -> io::Result<PathBuf> {
+    for entry in fs::read_dir(folder)? {
+        durable::sync_folder(&entry?.path())?;
+    }
+    durable::write_file(&folder.join(RECORD_FILE), &to_json(record)?)?;
+    durable::create_folder(&output.case(record.case))?;
+    let place = output.place(record.case, record.sequence);
+    durable::rename(folder, &place)?;
+    Ok(place)
+}
+
+/// Writes one instance after the other; each is durable before the next begins.
+struct InstanceWriter<'a> {
+    folder: &'a Path,
+    current: Option<SharedFile>,
+}
+
+impl InstanceWriter<'_> {
+    fn begin(
+        &mut self,
+        series: &Series,
+        series_index: u32,
+        instance_index: u32,
+    ) -> io::Result<Box<dyn Write>> {
+        self.end()?;
+        let number = usize::try_from(instance_index).map_err(io::Error::other)?;
+        let instance = series.instances.get(number).ok_or(io::ErrorKind::InvalidData)?;
+        let mut file = SharedFile::create(&self.path(instance, series_index, instance_index)?)?;
+        if Wrapping::of(instance) == Wrapping::DataSet {
+            dicom_file::write_front(&mut file, series, instance)?;
+        }
+        self.current = Some(file.clone());
+        Ok(Box::new(file))
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.current.take().map_or(Ok(()), |file| file.sync())
+    }
+
+    fn path(&self, instance: &Instance, series_index: u32, instance_index: u32) -> io::Result<PathBuf> {
+        let (series, file) = dicom_file::name(instance, series_index, instance_index);
+        let series = self.folder.join(series);
+        durable::create_folder(&series)?;
+        Ok(series.join(file))
+    }
+}
+
+/// A file that `unpack` writes and that is made durable here, where an error still counts.
+#[derive(Clone)]
+struct SharedFile(Rc<RefCell<BufWriter<File>>>);
+
+impl SharedFile {
+    fn create(path: &Path) -> io::Result<Self> {
+        let file = File::create_new(path)?;
+        Ok(Self(Rc::new(RefCell::new(BufWriter::with_capacity(WRITE_BYTES, file)))))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut file = self.0.borrow_mut();
+        file.flush()?;
+        file.get_ref().sync_all()
+    }
+}
+
+impl Write for SharedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().flush()
+    }
+}
+
+/// What the reader of the images must know about how they were written.
+pub(crate) fn notes(manifest: &Manifest) -> Vec<String> {
+    let instances = || manifest.series.iter().flat_map(|series| &series.instances);
+    let opaque = instances().filter(|instance| Wrapping::of(instance) == Wrapping::Opaque).count();
+    let conflicts = instances().filter(|instance| instance.conflict).count();
+    let mut notes = Vec::new();
+    if opaque > 0 {
+        notes.push(format!("{opaque} without SOP class or instance UID, written as .bin"));
+    }
+    if conflicts > 0 {
+        notes.push(format!(
+            "{conflicts} with the SOP Instance UID of another and other content, written as -conflict"
+        ));
+    }
+    notes
+}

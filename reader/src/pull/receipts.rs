@@ -1,0 +1,104 @@
+//! The signed receipt: sent once, after every instance is durable (SPEC 7).
+
+use super::error::PullError;
+use super::output::{Output, Record};
+use super::session::{Session, is_of_message};
+use crate::config::{Config, Keys};
+use seal::limits::RECEIPT_DER_BYTES_MAX;
+use seal::mail::{Address, Message, MessageId, Part, RecipientTag, Site};
+use seal::mailbox::Found;
+use seal::native::{open_receipt, sign_receipt};
+use seal::receipt::{Receipt, ReceiptKind};
+use std::io;
+
+/// Format of receipts that this code writes.
+const FORMAT: u32 = 1;
+
+/// Who signs receipts, and where they go.
+pub(crate) struct Receipts<'a> {
+    /// Sender of receipts.
+    pub(crate) address: Address,
+    pub(crate) config: &'a Config,
+    pub(crate) keys: &'a Keys,
+    pub(crate) output: &'a Output,
+    /// Seconds since 1970-01-01 UTC.
+    pub(crate) now: fn() -> i64,
+}
+
+impl Receipts<'_> {
+    /// Sends the receipt of a delivery that is in its place, unless that was done before.
+    ///
+    /// A run that was cut off between sending and remembering left it in the mailbox: it is found there by Message-ID and,
+    /// since anybody may write one, by its signature.
+    ///
+    /// # Errors
+    /// [`PullError`].
+    pub(crate) async fn send(&self, session: &mut Session, record: &Record) -> Result<(), PullError> {
+        if self.output.receipt_sent(record.delivery) {
+            return Ok(());
+        }
+        let receipt = self.receipt(record);
+        if !self.is_in_mailbox(session, &receipt).await? {
+            let message = self.message(record, &receipt)?;
+            session.append(self.config.receipt_folder(), &message).await?;
+            tracing::info!(delivery = %record.delivery, "receipt sent");
+        }
+        self.output
+            .remember_receipt(record)
+            .map_err(PullError::output("cannot remember that the receipt was sent"))
+    }
+
+    fn receipt(&self, record: &Record) -> Receipt {
+        Receipt {
+            format: FORMAT,
+            delivery: record.delivery,
+            cover: record.cover,
+            recipient: self.keys.doctor.certificate().digest(),
+            kind: ReceiptKind::Fetched,
+            at: record.received,
+            instances: record.instances,
+        }
+    }
+
+    async fn is_in_mailbox(&self, session: &mut Session, receipt: &Receipt) -> Result<bool, PullError> {
+        for found in session.parts_of(receipt.delivery).await? {
+            if is_receipt(&found, receipt) && self.is_ours(session, &found, receipt).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn is_ours(
+        &self,
+        session: &mut Session,
+        found: &Found,
+        receipt: &Receipt,
+    ) -> Result<bool, PullError> {
+        let mut der = Vec::new();
+        match session.fetch(found, &mut der, RECEIPT_DER_BYTES_MAX as u64).await {
+            Err(error) if is_of_message(&error) => return Ok(false),
+            fetched => _ = fetched?,
+        }
+        let signer = [self.keys.doctor.certificate().clone()];
+        let signed = open_receipt(&der, &signer);
+        Ok(signed.is_ok_and(|signed| (signed.delivery, signed.cover) == (receipt.delivery, receipt.cover)))
+    }
+
+    fn message(&self, record: &Record, receipt: &Receipt) -> Result<Vec<u8>, PullError> {
+        let der = sign_receipt(receipt, &self.keys.doctor)?;
+        let malformed =
+            || PullError::output("the site name in delivery.json")(io::ErrorKind::InvalidData.into());
+        let site = Site::parse(&record.site).ok_or_else(malformed)?;
+        let id = MessageId::receipt(record.delivery, receipt.kind, &receipt.recipient, &site);
+        let message = Message::new(id, &self.address, (self.now)(), der.len() as u64)
+            .map_err(|error| PullError::output("the clock of this machine")(io::Error::other(error)))?;
+        let blocks: io::Result<Vec<_>> = message.lines(der.as_slice()).collect();
+        Ok(blocks.map_err(PullError::output("cannot write the receipt"))?.concat())
+    }
+}
+
+fn is_receipt(found: &Found, receipt: &Receipt) -> bool {
+    let recipient = RecipientTag::of(&receipt.recipient);
+    found.id.part() == Part::Receipt { kind: receipt.kind, recipient }
+}

@@ -1,0 +1,94 @@
+//! What a cover may say.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use super::*;
+use proptest::prelude::*;
+
+fn cover() -> Cover {
+    Cover {
+        format: FORMAT,
+        case: CaseId([1; 16]),
+        delivery: DeliveryId([2; 16]),
+        sequence: 1,
+        previous: None,
+        content: Digest([3; 32]),
+        site: "hospital.example".into(),
+        sealed_at: 1_795_373_465,
+        recipients: vec![Digest([4; 32])],
+        completeness: Completeness::Partial { instances: 149, listed: 150 },
+        policy: "near 0".into(),
+        content_key: ContentKeyText::of(&[0xC5; 32]),
+        index: Digest([5; 32]),
+        manifest: Digest([6; 32]),
+        pieces: vec![PieceEntry::new(u32::MAX, &Digest([0xFF; 32]))],
+    }
+}
+
+#[test]
+fn a_cover_is_read_as_written() {
+    let json = cover().to_json().unwrap();
+    assert_eq!(Cover::parse(&json), Ok(cover()));
+    assert_eq!(cover().content_key.key().as_deref(), Some(&[0xC5; 32]));
+    assert_eq!((cover().pieces[0].bytes(), cover().pieces[0].digest()), (u32::MAX, Some(Digest([0xFF; 32]))));
+}
+
+#[test]
+fn the_largest_piece_takes_less_than_64_bytes() {
+    let json = serde_json::to_string(&cover().pieces[0]).unwrap();
+    assert!(json.len() + ",".len() <= COVER_BYTES_PER_PIECE, "{}", json.len());
+}
+
+#[test]
+fn fields_beyond_their_limits_are_refused() {
+    let edits: [fn(&mut Cover); 13] = [
+        |cover| cover.sequence = 0,
+        |cover| cover.previous = Some(Digest([0; 32])),
+        |cover| cover.site = "hospital\r\n.example".into(),
+        |cover| cover.recipients.clear(),
+        |cover| cover.recipients.push(Digest([4; 32])),
+        |cover| cover.recipients = (0..33).map(|n| Digest([n; 32])).collect(),
+        |cover| cover.policy = "x".repeat(257),
+        |cover| cover.policy = "near\u{1b}[0m".into(),
+        |cover| cover.content_key = ContentKeyText("00".repeat(31)),
+        |cover| cover.content_key = ContentKeyText("zz".repeat(32)),
+        |cover| cover.pieces.clear(),
+        |cover| cover.pieces[0].1 = "AAAA".into(),
+        |cover| cover.pieces = vec![cover.pieces[0].clone(); 10_001],
+    ];
+    for (number, edit) in edits.iter().enumerate() {
+        let mut cover = cover();
+        edit(&mut cover);
+        assert_eq!(Cover::parse(&cover.to_json().unwrap()), Err(Refusal::Malformed(WHAT)), "edit {number}");
+    }
+}
+
+#[test]
+fn a_newer_format_is_named_whatever_else_it_says() {
+    assert_eq!(Cover::parse(b"{\"format\": 7, \"pieces\": \"elsewhere\"}"), Err(Refusal::UnknownFormat(7)));
+    assert_eq!(Cover::parse(b"{}"), Err(Refusal::Malformed(WHAT)));
+}
+
+#[test]
+fn completeness_has_plain_words() {
+    assert_eq!(Completeness::Proved { instances: 150 }.to_string(), "all 150 instances");
+    assert_eq!(Completeness::Partial { instances: 149, listed: 150 }.to_string(), "149 of 150 instances");
+    assert_eq!(Completeness::NotProved { instances: 9 }.to_string(), "9 instances, completeness not proved");
+    assert_eq!(Completeness::NotProved { instances: 9 }.instances(), 9);
+}
+
+#[test]
+fn a_content_key_is_never_printed() {
+    let printed = format!("{:?}", cover());
+    assert!(printed.contains("content_key: ContentKeyText,") && !printed.contains("c5c5"));
+}
+
+proptest! {
+    #[test]
+    fn mutated_covers_never_panic(position in 0_usize..600, byte in any::<u8>()) {
+        let mut json = cover().to_json().unwrap();
+        let position = position % json.len();
+        json[position] = byte;
+        let _ = Cover::parse(&json);
+    }
+}

@@ -1,0 +1,224 @@
+//! One logged-in connection and the strict exchange of one command.
+//!
+//! The library's own search and fetch calls take a NO, and even a lost connection, for an empty answer; so commands are
+//! run here, up to the tagged reply. After a parse error the library is out of step: the connection is dropped.
+
+use super::tls::{TlsStream, Trust};
+use super::{MailboxConfig, MailboxError};
+use async_imap::imap_proto::{Outcome, RequestId, Response, ResponseCode, Status};
+use async_imap::{Client, Session, error::Error as ImapError};
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Octets that greeting and login may have.
+const LOGIN_BYTES_MAX: u64 = 256 << 10;
+
+/// A connection, or what is left when it was lost.
+#[derive(Debug)]
+pub(super) struct Link {
+    session: Option<Session<Metered>>,
+    wait: Duration,
+}
+
+/// The tagged reply, as far as it makes a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    Ok,
+    No,
+    /// RFC 5530 3: OVERQUOTA.
+    OverQuota,
+    /// RFC 3501 7.1: TRYCREATE.
+    TryCreate,
+    /// RFC 5530 3: UNAVAILABLE, SERVERBUG or INUSE.
+    Unavailable,
+}
+
+impl Reply {
+    pub(super) fn accepted(self, during: &'static str) -> Result<(), MailboxError> {
+        if self == Self::Ok { Ok(()) } else { Err(MailboxError::Refused { during }) }
+    }
+}
+
+impl Link {
+    pub(super) async fn open(
+        config: &MailboxConfig,
+        connect: Duration,
+        wait: Duration,
+    ) -> Result<Self, MailboxError> {
+        let trust = Trust::read(config.ca_file.as_deref())?;
+        let stream = trust.connect(&config.host, config.port, connect).await?;
+        let metered = Metered { stream, left: LOGIN_BYTES_MAX };
+        let session = timeout(connect, login(config, metered)).await;
+        let session = session.map_err(|_| MailboxError::Lost { during: "LOGIN" })??;
+        Ok(Self { session: Some(session), wait })
+    }
+
+    /// Runs one command; `each` sees every untagged response. `budget`: octets the server may send in answer.
+    pub(super) async fn command(
+        &mut self,
+        during: &'static str,
+        command: &str,
+        budget: u64,
+        mut each: impl FnMut(&Response<'_>) + Send,
+    ) -> Result<Reply, MailboxError> {
+        // Taken out, so that a call that is dropped or fails half-way leaves no connection behind that is out of step.
+        let mut session = self.session.take().ok_or(MailboxError::Lost { during })?;
+        session.get_mut().left = budget;
+        let reply = timeout(self.wait, exchange(&mut session, during, command, None, &mut each)).await;
+        let reply = reply.map_err(|_| MailboxError::Lost { during })??;
+        self.session = Some(session);
+        Ok(reply)
+    }
+
+    pub(super) async fn append(&mut self, command: &str, message: &str) -> Result<Reply, MailboxError> {
+        let during = "APPEND";
+        let mut session = self.session.take().ok_or(MailboxError::Lost { during })?;
+        session.get_mut().left = LOGIN_BYTES_MAX;
+        let reply =
+            timeout(self.wait, exchange(&mut session, during, command, Some(message), &mut |_| {})).await;
+        let reply = reply.map_err(|_| MailboxError::Lost { during })??;
+        self.session = Some(session);
+        Ok(reply)
+    }
+}
+
+async fn login(config: &MailboxConfig, stream: Metered) -> Result<Session<Metered>, MailboxError> {
+    let during = "LOGIN";
+    let mut client = Client::new(stream);
+    let greeting = client.read_response().await.map_err(|error| io_error(&error, "greeting"))?;
+    greeting.ok_or(MailboxError::Lost { during: "greeting" })?;
+    client.login(&config.user, &config.password).await.map_err(|(error, _)| match error {
+        // RFC 5530 3: the login may be right, the server cannot check it now.
+        ImapError::No(text) if text.contains("[UNAVAILABLE]") => MailboxError::Refused { during },
+        ImapError::No(_) => MailboxError::Login { user: config.user.clone() },
+        ImapError::Validate(_) => MailboxError::Unsendable { what: "login" },
+        other => imap_error(&other, during),
+    })
+}
+
+async fn exchange(
+    session: &mut Session<Metered>,
+    during: &'static str,
+    command: &str,
+    mut literal: Option<&str>,
+    each: &mut (dyn FnMut(&Response<'_>) + Send),
+) -> Result<Reply, MailboxError> {
+    let tag = session.run_command(command).await.map_err(|error| imap_error(&error, during))?;
+    loop {
+        let response = session.read_response().await.map_err(|error| io_error(&error, during))?;
+        let response = response.ok_or(MailboxError::Lost { during })?;
+        match response.parsed() {
+            Response::Done { tag: done, status, outcome } => {
+                return finished(&tag, done, status, outcome, during);
+            }
+            Response::Continue(_) => {
+                let text = literal.take().ok_or(MailboxError::Protocol { during })?;
+                session.run_command_untagged(text).await.map_err(|error| imap_error(&error, during))?;
+            }
+            Response::Data { status: Status::Bye, .. } if during != "LOGOUT" => {
+                return Err(MailboxError::Lost { during });
+            }
+            other => each(other),
+        }
+    }
+}
+
+fn finished(
+    tag: &RequestId,
+    done: &RequestId,
+    status: &Status,
+    outcome: &Outcome<'_>,
+    during: &'static str,
+) -> Result<Reply, MailboxError> {
+    match status {
+        _ if tag != done => Err(MailboxError::Protocol { during }),
+        Status::Ok => Ok(Reply::Ok),
+        Status::No => Ok(reason(outcome)),
+        _ => Err(MailboxError::Protocol { during }),
+    }
+}
+
+/// The library leaves codes that it does not know (RFC 5530) at the start of the text.
+fn reason(outcome: &Outcome<'_>) -> Reply {
+    if matches!(outcome.code, Some(ResponseCode::TryCreate)) {
+        return Reply::TryCreate;
+    }
+    let text = outcome.information.as_deref().unwrap_or_default();
+    let code = text.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or("", |(code, _)| code);
+    match code {
+        "OVERQUOTA" => Reply::OverQuota,
+        "UNAVAILABLE" | "SERVERBUG" | "INUSE" => Reply::Unavailable,
+        _ => Reply::No,
+    }
+}
+
+/// The error's own text holds what the server sent and goes no further.
+fn imap_error(error: &ImapError, during: &'static str) -> MailboxError {
+    match error {
+        ImapError::Io(error) => io_error(error, during),
+        ImapError::ConnectionLost => MailboxError::Lost { during },
+        _ => MailboxError::Protocol { during },
+    }
+}
+
+fn io_error(error: &io::Error, during: &'static str) -> MailboxError {
+    // The library reports unparsable replies as `Other`.
+    if error.kind() == io::ErrorKind::Other {
+        MailboxError::Protocol { during }
+    } else {
+        MailboxError::Lost { during }
+    }
+}
+
+/// The TLS stream with the number of octets that the server may still send: the library would buffer 512 MiB.
+struct Metered {
+    stream: TlsStream<TcpStream>,
+    left: u64,
+}
+
+impl fmt::Debug for Metered {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Metered(left {})", self.left)
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let came = buffer.filled().len().saturating_sub(before) as u64;
+        match self.left.checked_sub(came) {
+            Some(left) => self.left = left,
+            None => return Poll::Ready(Err(io::Error::other("more than was asked for"))),
+        }
+        poll
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

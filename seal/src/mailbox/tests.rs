@@ -1,0 +1,251 @@
+//! What a server may do wrong, on a scripted one over TLS. How it goes right is tested against Dovecot in the reader.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use super::tls::TlsError;
+use super::*;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+const OK: &str = "TAG OK done\r\n";
+const OPENED: &str = "* OK [UIDVALIDITY 7] v\r\n* OK [UIDNEXT 2] n\r\nTAG OK done\r\n";
+const SECRET: &str = "YAMADA^TARO";
+
+/// Start of a command, and the answer to it.
+type Script = &'static [(&'static str, &'static str)];
+/// Whether an error is the one expected.
+type Check = fn(&MailboxError) -> bool;
+
+struct Server {
+    config: MailboxConfig,
+    _folder: TempDir,
+}
+
+/// Answers each command by the first entry whose start it has; `TAG` stands for the command's tag. An empty answer hangs up.
+async fn server(script: Script) -> Server {
+    let folder = TempDir::new().unwrap();
+    let (ca, tls) = identity();
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, ca).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        while let Ok((tcp, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(stream) = acceptor.accept(tcp).await else { return };
+                let mut stream = BufReader::new(stream);
+                let _ = stream.write_all(b"* OK ready\r\n").await;
+                let _ = stream.flush().await;
+                let mut line = String::new();
+                while stream.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+                    let (tag, command) = line.split_once(' ').unwrap_or(("", &line));
+                    let answer = script
+                        .iter()
+                        .find(|(start, _)| command.starts_with(start))
+                        .map_or(OK, |(_, answer)| answer);
+                    if answer.is_empty() {
+                        return;
+                    }
+                    let _ = stream.write_all(answer.replace("TAG", tag).as_bytes()).await;
+                    let _ = stream.flush().await;
+                    line.clear();
+                }
+            });
+        }
+    });
+    let (host, user, password) = ("localhost".into(), "doctor".into(), "correct horse".into());
+    let config =
+        MailboxConfig { host, port, user, password, ca_file: Some(ca_file), folders: vec!["INBOX".into()] };
+    Server { config, _folder: folder }
+}
+
+fn identity() -> (String, ServerConfig) {
+    let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &Issuer::from_params(&ca, &ca_key)).unwrap();
+    let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], private)
+        .unwrap();
+    (ca_pem, config)
+}
+
+async fn connect(server: &Server) -> Result<Mailbox, MailboxError> {
+    Mailbox::connect_within(&server.config, Duration::from_secs(10), Duration::from_millis(500)).await
+}
+
+fn found() -> Found {
+    let id = MessageId::parse("<abababababababababababababababab.1@hospital.example>").unwrap();
+    Found { folder: "INBOX".into(), uid: ImapUid(1), uid_validity: 7, id, rfc822_size: 100 }
+}
+
+/// Fetches from a server that answers FETCH so; afterwards the connection must be given up or still work.
+async fn fetch(script: Script, bytes_max: u64) -> (Result<Vec<u8>, MailboxError>, Mailbox) {
+    let server = server(script).await;
+    let mut mailbox = connect(&server).await.unwrap();
+    let mut bytes = Vec::new();
+    let fetched = mailbox.fetch_body(&found(), &mut bytes, bytes_max).await;
+    (fetched.map(|_| bytes), mailbox)
+}
+
+#[tokio::test]
+async fn body_comes_back() {
+    let answer = "* 1 FETCH (UID 1 BODY[1]<0> {6}\r\nYWJj\r\n)\r\nTAG OK done\r\n";
+    let script = Box::leak(Box::new([("EXAMINE", OPENED), ("UID FETCH", answer)]));
+    assert_eq!(fetch(script, 3).await.0.unwrap(), b"abc");
+}
+
+#[tokio::test]
+async fn refusals_are_not_taken_for_empty_answers() {
+    let (fetched, mut mailbox) =
+        fetch(&[("EXAMINE", OPENED), ("UID FETCH", "TAG NO [SERVERBUG] later\r\n")], 10).await;
+    assert!(matches!(fetched, Err(MailboxError::Refused { during: "FETCH" })), "{fetched:?}");
+    assert!(mailbox.open_folder("INBOX").await.is_ok(), "a refusal leaves the connection usable");
+    let server = server(&[("EXAMINE", OPENED), ("UID SEARCH", "TAG NO not now\r\n")]).await;
+    let mut mailbox = connect(&server).await.unwrap();
+    assert!(matches!(mailbox.covers(None).await, Err(MailboxError::Refused { during: "SEARCH" })));
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_not_taken_for_an_empty_answer() {
+    for script in [
+        &[("EXAMINE", OPENED), ("UID FETCH", "")],
+        &[("EXAMINE", OPENED), ("UID FETCH", "* BYE going down\r\n")],
+        &[("EXAMINE", OPENED), ("UID FETCH", "* 1 FETCH (UID 1 BODY[1]<0> {100}\r\nYWJj")],
+    ] {
+        let (fetched, mut mailbox) = fetch(script, 10).await;
+        assert!(matches!(fetched, Err(MailboxError::Lost { during: "FETCH" })), "{script:?} {fetched:?}");
+        assert!(matches!(mailbox.open_folder("INBOX").await, Err(MailboxError::Lost { .. })));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_parsed_is_not_repeated_and_ends_the_connection() {
+    let script = &[
+        ("EXAMINE", OPENED),
+        ("UID FETCH", "* 1 FETCH (UID 1 BODY[1]<0> ~{11}\r\nYAMADA^TARO)\r\nTAG OK done\r\n"),
+    ];
+    let (fetched, mut mailbox) = fetch(script, 100).await;
+    let error = fetched.unwrap_err();
+    assert!(matches!(error, MailboxError::Protocol { during: "FETCH" }), "{error:?}");
+    assert!(!format!("{error} {error:?}").contains(SECRET));
+    assert!(matches!(mailbox.open_folder("INBOX").await, Err(MailboxError::Lost { .. })));
+}
+
+#[tokio::test]
+async fn a_server_that_sends_more_than_asked_for_is_cut_off() {
+    let flood: &'static str =
+        Box::leak(format!("* 1 FETCH (UID 1 BODY[1]<0> {{9000000}}\r\n{}", "A".repeat(9_000_000)).into());
+    let script = Box::leak(Box::new([("EXAMINE", OPENED), ("UID FETCH", flood)]));
+    let (fetched, _) = fetch(script, 100).await;
+    assert!(matches!(fetched, Err(MailboxError::Protocol { .. })), "{fetched:?}");
+}
+
+#[tokio::test]
+async fn body_beyond_the_limit_or_not_base64() {
+    let script = &[
+        ("EXAMINE", OPENED),
+        ("UID FETCH", "* 1 FETCH (UID 1 BODY[1]<0> {8}\r\nYWJjYWJj)\r\nTAG OK done\r\n"),
+    ];
+    assert!(matches!(fetch(script, 5).await.0, Err(MailboxError::TooLarge { bytes_max: 5 })));
+    let script = &[
+        ("EXAMINE", OPENED),
+        ("UID FETCH", "* 1 FETCH (UID 1 BODY[1]<0> {8}\r\n<html>..)\r\nTAG OK done\r\n"),
+    ];
+    assert!(matches!(fetch(script, 50).await.0, Err(MailboxError::NotBase64)));
+}
+
+#[tokio::test]
+async fn message_that_is_gone_is_said_to_be_gone() {
+    assert!(matches!(fetch(&[("EXAMINE", OPENED), ("UID FETCH", OK)], 5).await.0, Err(MailboxError::Gone)));
+    let rebuilt = &[("EXAMINE", "* OK [UIDVALIDITY 8] v\r\nTAG OK done\r\n")];
+    assert!(matches!(fetch(rebuilt, 5).await.0, Err(MailboxError::Gone)), "another UIDVALIDITY");
+}
+
+#[tokio::test]
+async fn foreign_messages_do_no_harm() {
+    let listing = "* 1 FETCH (UID 1 RFC822.SIZE 9 BODY[HEADER.FIELDS (MESSAGE-ID)]<0> {28}\r\nMessage-ID: <.cover@x.y>\r\n\r\n)\r\n\
+        * 2 FETCH (UID 2 RFC822.SIZE 9 BODY[HEADER.FIELDS (MESSAGE-ID)]<0> {75}\r\n\
+        Message-ID:\r\n <abababababababababababababababab.cover@hospital.example>\r\n\r\n)\r\n\
+        * 3 FETCH (FLAGS (\\Seen))\r\nTAG OK done\r\n";
+    let script = Box::leak(Box::new([
+        ("EXAMINE", OPENED),
+        ("UID SEARCH", "* SEARCH 1 2 3\r\nTAG OK\r\n"),
+        ("UID FETCH", listing),
+    ]));
+    let server = server(script).await;
+    let covers = connect(&server).await.unwrap().covers(Some("hospital.example")).await.unwrap();
+    assert_eq!(covers.iter().map(|cover| cover.uid).collect::<Vec<_>>(), [ImapUid(2)]);
+}
+
+#[tokio::test]
+async fn append_refused_by_who_must_act() {
+    let cases: [(Script, Check); 3] = [
+        (&[("APPEND", "TAG NO [OVERQUOTA] full\r\n")], |error| matches!(error, MailboxError::Quota { .. })),
+        (&[("APPEND", "TAG NO [TRYCREATE] none\r\n")], |error| {
+            matches!(error, MailboxError::NoFolder { .. })
+        }),
+        (&[("APPEND", "TAG NO never\r\n")], |error| matches!(error, MailboxError::Refused { .. })),
+    ];
+    for (script, expected) in cases {
+        let server = server(script).await;
+        let error = connect(&server).await.unwrap().append("INBOX", b"A: b\r\n\r\nc\r\n").await.unwrap_err();
+        assert!(expected(&error), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn logins_by_who_must_act() {
+    let cases: [(Script, Check); 4] = [
+        (&[("LOGIN", "TAG NO [AUTHENTICATIONFAILED] no\r\n")], |error| {
+            matches!(error, MailboxError::Login { .. })
+        }),
+        (&[("LOGIN", "TAG NO [UNAVAILABLE] later\r\n")], |error| {
+            matches!(error, MailboxError::Refused { .. })
+        }),
+        (&[("LOGIN", "")], |error| matches!(error, MailboxError::Lost { .. })),
+        (&[("LOGIN", "TAG BAD what\r\n")], |error| matches!(error, MailboxError::Protocol { .. })),
+    ];
+    for (script, expected) in cases {
+        let error = connect(&server(script).await).await.unwrap_err();
+        assert!(expected(&error), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn certificate_under_another_root_is_refused() {
+    let (one, other) = (server(&[]).await, server(&[]).await);
+    let config = MailboxConfig { ca_file: other.config.ca_file.clone(), ..one.config.clone() };
+    let error = Mailbox::connect(&config).await.unwrap_err();
+    assert!(matches!(error, MailboxError::Tls(TlsError::Certificate { .. })), "{error:?}");
+    assert!(!error.is_temporary());
+}
+
+#[tokio::test]
+async fn silence_is_a_lost_connection() {
+    let (fetched, _) = fetch(&[("EXAMINE", OPENED), ("UID FETCH", "* OK still thinking\r\n")], 5).await;
+    assert!(matches!(fetched, Err(MailboxError::Lost { during: "FETCH" })), "{fetched:?}");
+}
+
+#[tokio::test]
+async fn commands_cannot_be_smuggled_into_a_folder_name() {
+    let mut mailbox = connect(&server(&[("EXAMINE", OPENED)]).await).await.unwrap();
+    for folder in ["a\r\nx DELETE INBOX", "\u{65e5}\u{672c}", "a\0b"] {
+        assert!(matches!(mailbox.open_folder(folder).await, Err(MailboxError::Unsendable { .. })));
+    }
+    assert_eq!(quoted("a\"b\\c").unwrap(), "\"a\\\"b\\\\c\"");
+}

@@ -1,0 +1,151 @@
+//! Seals and opens the cover: signed by the site, encrypted for each recipient (SPEC 5).
+
+use super::keys::{DoctorKey, SiteKey, verifies};
+use super::random;
+use crate::certificate::Certificate;
+use crate::cms::envelope::{
+    self, Decryption, KEY_BYTES, KeyAgreement, NONCE_BYTES, WRAPPED_KEY_BYTES, WrappedKey,
+};
+use crate::cms::signed::{self, Signed};
+use crate::cover::{Cover, cover_bytes_max};
+use crate::error::{Refusal, SealError};
+use crate::ids::Digest;
+use crate::limits::PIECES_MAX;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, agree, agree_ephemeral};
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
+use aws_lc_rs::rand::SystemRandom;
+use zeroize::Zeroizing;
+
+const COVER: &str = "the cover";
+const RECIPIENT: &str = "a recipient's certificate";
+const TOO_LONG: &str = "its issuer's name is too long for a cover";
+const DAMAGED: Refusal = Refusal::Damaged(COVER);
+
+/// A cover whose decryption, signature, addressee and format were checked: proof that the check ran, because only [`open_cover`]
+/// makes one.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct VerifiedCover {
+    /// What the site signed.
+    pub cover: Cover,
+    /// SHA-256 of the DER.
+    pub digest: Digest,
+    /// SHA-256 of the site certificate that signed it.
+    pub signer: Digest,
+}
+
+/// Opens and checks a cover (SPEC 5.4).
+///
+/// # Errors
+/// [`SealError::Refused`].
+pub fn open_cover(der: &[u8], doctor: &DoctorKey, sites: &[Certificate]) -> Result<VerifiedCover, SealError> {
+    if der.len() > cover_bytes_max(PIECES_MAX as usize) {
+        return Err(Refusal::Malformed(COVER).into());
+    }
+    let envelope = envelope::parse(der, doctor.certificate())?;
+    let content_encryption_key = unwrap(&envelope.agreement, doctor)?;
+    let plain = decrypt(envelope.decryption, &content_encryption_key)?;
+    let signed = signed::parse(&plain, COVER)?;
+    let signer = find_signer(&signed, sites)?.digest();
+    let cover = Cover::parse(signed.content)?;
+    if der.len() > cover_bytes_max(cover.pieces.len()) {
+        return Err(Refusal::Malformed(COVER).into());
+    }
+    if !cover.recipients.contains(&doctor.certificate().digest()) {
+        return Err(Refusal::NotForUs.into());
+    }
+    Ok(VerifiedCover { cover, digest: Digest::of(der), signer })
+}
+
+/// Signs and encrypts a cover; gives its DER.
+pub(super) fn seal_cover(
+    cover: &Cover,
+    site: &SiteKey,
+    recipients: &[Certificate],
+) -> Result<Vec<u8>, SealError> {
+    if !cover.is_sound() {
+        return Err(SealError::key(COVER, "a field is beyond its limits"));
+    }
+    let json = cover.to_json().map_err(std::io::Error::from)?;
+    let mut sealed = site.signer().sign(&json, cover.sealed_at, true)?;
+    signed::parse(&sealed, COVER).map_err(|_| SealError::key("the site's certificate", TOO_LONG))?;
+    let content_encryption_key = Zeroizing::new(random::<KEY_BYTES>()?);
+    let nonce = random()?;
+    encrypt(&mut sealed, &content_encryption_key, nonce)
+        .map_err(|_| SealError::key(COVER, "cannot encrypt"))?;
+    let keys: Vec<WrappedKey<'_>> = recipients
+        .iter()
+        .map(|recipient| wrap(&content_encryption_key, recipient))
+        .collect::<Result<_, _>>()?;
+    let der =
+        envelope::build(&keys, &nonce, &sealed).map_err(|_| SealError::key(COVER, "cannot be laid out"))?;
+    check_readable(&der, cover.pieces.len(), recipients)?;
+    Ok(der)
+}
+
+/// A reader's limits are met here, before anything is sent.
+fn check_readable(der: &[u8], pieces: usize, recipients: &[Certificate]) -> Result<(), SealError> {
+    if der.len() > cover_bytes_max(pieces) {
+        return Err(SealError::key(
+            COVER,
+            "larger than a cover may be: too many recipients, or names too long",
+        ));
+    }
+    let readable = recipients.iter().all(|recipient| envelope::parse(der, recipient).is_ok());
+    if readable { Ok(()) } else { Err(SealError::key(RECIPIENT, TOO_LONG)) }
+}
+
+fn unwrap(request: &KeyAgreement, doctor: &DoctorKey) -> Result<Zeroizing<[u8; KEY_BYTES]>, Refusal> {
+    let peer = UnparsedPublicKey::new(&ECDH_P256, &request.ephemeral_point);
+    let kek = agree(doctor.agreement(), peer, DAMAGED, |secret| Ok(request.kek(secret)))?;
+    let mut key = Zeroizing::new([0; KEY_BYTES]);
+    let kek = AesKek::new(&AES_256, &*kek).map_err(|_| DAMAGED)?;
+    kek.unwrap(&request.wrapped_key, &mut *key).map_err(|_| DAMAGED)?;
+    Ok(key)
+}
+
+fn decrypt(request: Decryption, key: &[u8; KEY_BYTES]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let mut bytes = Zeroizing::new(request.sealed);
+    let key = gcm(key).map_err(|_| DAMAGED)?;
+    let nonce = Nonce::assume_unique_for_key(request.nonce);
+    let plain = key.open_in_place(nonce, Aad::empty(), &mut bytes).map_err(|_| DAMAGED)?.len();
+    bytes.truncate(plain);
+    Ok(bytes)
+}
+
+/// The pinned site that signed, valid at signing time.
+fn find_signer<'a>(signed: &Signed<'_>, sites: &'a [Certificate]) -> Result<&'a Certificate, Refusal> {
+    let mut named = sites.iter().filter(|site| signed.is_by(site)).peekable();
+    if named.peek().is_none() {
+        return Err(Refusal::UnknownSite);
+    }
+    let site = named.find(|site| verifies(&signed.verification, site)).ok_or(DAMAGED)?;
+    if site.is_valid_at(signed.signed_at) { Ok(site) } else { Err(Refusal::SiteNotValid) }
+}
+
+fn encrypt(bytes: &mut Vec<u8>, key: &[u8; KEY_BYTES], nonce: [u8; NONCE_BYTES]) -> Result<(), Unspecified> {
+    gcm(key)?.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), bytes)
+}
+
+fn gcm(key: &[u8; KEY_BYTES]) -> Result<LessSafeKey, Unspecified> {
+    Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key)?))
+}
+
+/// Wraps the key for one recipient, with an ephemeral key of its own.
+fn wrap<'a>(key: &[u8; KEY_BYTES], recipient: &'a Certificate) -> Result<WrappedKey<'a>, SealError> {
+    let cannot = |_: Unspecified| SealError::key(RECIPIENT, "no key agreement possible with its key");
+    let ephemeral = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new()).map_err(cannot)?;
+    let point = ephemeral.compute_public_key().map_err(cannot)?;
+    let shared_info = envelope::shared_info(None).map_err(|_| SealError::key(RECIPIENT, "no shared info"))?;
+    let peer = UnparsedPublicKey::new(&ECDH_P256, recipient.point());
+    let kek = agree_ephemeral(ephemeral, peer, Unspecified, |secret| Ok(envelope::kek(secret, &shared_info)))
+        .map_err(cannot)?;
+    let mut wrapped_key = [0; WRAPPED_KEY_BYTES];
+    AesKek::new(&AES_256, &*kek)
+        .and_then(|kek| kek.wrap(key, &mut wrapped_key).map(|_| ()))
+        .map_err(cannot)?;
+    let ephemeral_point = point.as_ref().try_into().map_err(|_| cannot(Unspecified))?;
+    Ok(WrappedKey { recipient, ephemeral_point, wrapped_key })
+}

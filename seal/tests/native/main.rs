@@ -1,0 +1,10 @@
+//! Sealing and opening whole deliveries, with openssl as the other end.
+
+#![cfg(feature = "native")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod delivery;
+mod openssl;
+mod refusals;
+mod round_trip;
+mod secrets;

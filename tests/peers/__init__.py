@@ -1,0 +1,1 @@
+"""DICOM senders for the scenarios."""

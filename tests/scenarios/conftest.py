@@ -1,0 +1,113 @@
+"""Fixtures: one mail store and one set of keys for the session, a fresh gateway and empty mailboxes for each scenario."""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TOP / "deploy"), str(TOP / "tests")]
+
+from lab.keys import Keys  # noqa: E402
+from lab.mail_store import MailStore  # noqa: E402
+from lab.orthanc import Orthanc  # noqa: E402
+from lab.study import ct, mr  # noqa: E402
+
+import harness  # noqa: E402
+
+MR_IMAGES, CT_IMAGES = 24, 12
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="the whole of every sweep")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    """A failed scenario shows the ends of the logs."""
+    report = (yield).get_result()
+    bench = getattr(item, "funcargs", {}).get("bench")
+    if report.failed and call.when == "call" and bench:
+        report.sections.append(("logs", bench.logs()))
+
+
+@pytest.fixture(scope="session")
+def scratch():
+    """A folder that the mail store's users can reach: pytest's own is closed to them."""
+    folder = Path(tempfile.mkdtemp(prefix="scanpost-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def session_store(scratch: Path):
+    store = MailStore(scratch / "mail")
+    store.start()
+    yield store
+    store.stop()
+
+
+@pytest.fixture(scope="session")
+def keys(scratch: Path) -> Keys:
+    return Keys(scratch / "keys").make()
+
+
+@pytest.fixture
+def store(session_store: MailStore) -> MailStore:
+    """The session's store, running as it should, with empty mailboxes."""
+    if not all(session_store.status().values()):
+        session_store.start()
+    harness.empty_mailboxes(session_store)
+    return session_store
+
+
+@pytest.fixture
+def bench(tmp_path: Path, store: MailStore, keys: Keys):
+    bench = harness.Bench(tmp_path, store, keys)
+    yield bench
+    bench.gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def mr_study(scratch: Path) -> list[Path]:
+    """A generated head MR, small enough for many scenarios."""
+    folder = scratch / "mr"
+    folder.mkdir()
+    mr.generate(folder, MR_IMAGES, seed=7)
+    return sorted(folder.glob("*.dcm"))
+
+
+@pytest.fixture(scope="session")
+def ct_study(scratch: Path) -> list[Path]:
+    folder = scratch / "ct"
+    folder.mkdir()
+    ct.generate(folder, CT_IMAGES, seed=8)
+    return sorted(folder.glob("*.dcm"))
+
+
+@pytest.fixture
+def pacs(tmp_path: Path, bench: harness.Bench):
+    """An empty Orthanc that the gateway may ask."""
+    orthanc = Orthanc(tmp_path / "pacs", tmp_path / "log" / "orthanc.log")
+    bench.extra_logs.append(orthanc.log)
+    orthanc.start()
+    yield orthanc
+    orthanc.stop()
+
+
+@pytest.fixture
+def is_long(request: pytest.FixtureRequest) -> bool:
+    return request.config.getoption("--long")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Real studies beside the project; without them the scenario says so and is counted as skipped."""
+    for candidate in (os.environ.get("SCANPOST_DATA"), TOP.parent / "shared" / "data"):
+        if candidate and Path(candidate).is_dir():
+            return Path(candidate)
+    pytest.skip("no real studies: set SCANPOST_DATA to a folder of series folders")

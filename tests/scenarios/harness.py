@@ -1,0 +1,110 @@
+"""What every scenario needs: a fresh gateway and reader on the session's mail store, and words for what must hold."""
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+
+from lab import compare, mail_store
+from lab.gateway import Gateway, Settings
+from lab.keys import Keys
+from lab.mail_store import MailStore
+from lab.mailbox import Mailbox, Message
+from lab.process import log_tail
+from lab.reader import Reader
+
+DONE = ("notified", "pulled")
+EXIT_DONE, EXIT_INCOMPLETE, EXIT_REFUSED, EXIT_MAILBOX = 0, 2, 3, 4
+
+
+class Bench:
+    """One scenario's gateway and reader. `settings` may be changed before `start`."""
+
+    def __init__(self, folder: Path, store: MailStore, keys: Keys):
+        self.folder, self.store, self.keys = folder, store, keys
+        self.settings = Settings()
+        self.log = folder / "log" / "gateway.log"
+        self.gateway = Gateway(folder / "gateway", self.log, store, keys, self.settings)
+        self.reader = self.reader_of("doctor")
+        self.extra_logs: list[Path] = []
+
+    def start(self, **settings: object) -> Gateway:
+        for name, value in settings.items():
+            setattr(self.settings, name, value)
+        return self.gateway.start()
+
+    @property
+    def port(self) -> int:
+        return self.gateway.port
+
+    def reader_of(self, doctor: str) -> Reader:
+        return Reader(self.folder / "reader" / f"{doctor}.toml", self.folder / "pulled" / doctor, self.store, self.keys, doctor)
+
+    def pull(self, reader: Reader | None = None, expect: int = EXIT_DONE) -> str:
+        """Pulls and checks the exit code; what the reader said comes back."""
+        result = (reader or self.reader).pull()
+        words = f"exit {result.returncode}\n{result.stdout}{result.stderr}"
+        assert result.returncode == expect, f"scanpost-reader pull was to end with {expect}: {words}"
+        return words
+
+    def deliver_and_pull(self, count: int = 1, seconds: float = 120) -> list[dict]:
+        """From the last press to the verified receipt."""
+        self.gateway.wait_for_state(*DONE, count=count, seconds=seconds)
+        self.pull()
+        return self.gateway.wait_for_state("pulled", count=count)
+
+    def logs(self) -> str:
+        return "\n".join([log_tail(self.log, 60), self.store.log_tail(), *(log_tail(path) for path in self.extra_logs)])
+
+    def state_bytes(self) -> list[Path]:
+        """Every log this scenario wrote: no patient data may be in them."""
+        return [self.log, *(self.store.dir / "log" / name for name in ("postfix.log", "dovecot.log"))]
+
+
+def assert_equal_elements(sent: list[Path], pulled: list[Path]) -> None:
+    """Every sent instance is there once and equal by pydicom, and nothing else is."""
+    result = compare.compare_folders(sent, pulled)
+    assert result.equal and result.pulled == result.identical, result
+
+
+def assert_equal_bytes(sent: list[Path], pulled: list[Path]) -> None:
+    """The data sets are the same byte strings, each as often."""
+    expected, found = (Counter(map(data_set_digest, paths)) for paths in (sent, pulled))
+    lost = [path.name for path in sent if data_set_digest(path) in expected - found]
+    added = [str(path) for path in pulled if data_set_digest(path) in found - expected]
+    assert expected == found, f"{len(sent)} sent, {len(pulled)} pulled; lost: {lost}; not sent, or once too often: {added}"
+
+
+def data_set_digest(path: Path) -> str:
+    return hashlib.sha256(data_set_bytes(path)).hexdigest()
+
+
+def data_set_bytes(path: Path) -> bytes:
+    """What follows the meta group (PS3.10 7.1): (0002,0000) says how long that is. A `.bin` file is the bare data set."""
+    content = path.read_bytes()
+    if path.suffix == ".bin":
+        return content
+    assert content[128:132] == b"DICM" and content[132:140] == b"\x02\x00\x00\x00UL\x04\x00", path.name
+    return content[144 + int.from_bytes(content[140:144], "little") :]
+
+
+def messages(store: MailStore, user: str) -> list[Message]:
+    with Mailbox(store, user) as mailbox:
+        return mailbox.messages()
+
+
+def header(message: Message, name: str) -> str:
+    from email import message_from_bytes, policy
+    return str(message_from_bytes(message.content, policy=policy.default)[name] or "")
+
+
+def completeness(delivery: dict) -> dict:
+    """`{"is": "proved", "instances": n}` and its kin."""
+    value = delivery["completeness"]
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def empty_mailboxes(store: MailStore) -> None:
+    for user in mail_store.USERS:
+        with Mailbox(store, user) as mailbox:
+            mailbox.empty()
