@@ -22,15 +22,48 @@ const LATTICE: u8 = 2;
 #[error("damaged slab, chunk or model")]
 pub struct DamagedSlab;
 
-/// Codes one slab: by the lattice coder with the model of its series, or by zstd where that is smaller.
+/// How far decoded values may be from those that came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bound {
+    /// Largest absolute error, in stored values; 0 = lossless.
+    pub near: u16,
+    /// Stored values (as they lie in the data set, two's complement or not) that come back exactly and that no other value is
+    /// decoded to: padding, codes of places outside the field, zeros.
+    pub exact: Vec<u16>,
+}
+
+impl Bound {
+    /// No error at all.
+    pub const LOSSLESS: Self = Self { near: 0, exact: Vec::new() };
+
+    /// Exact values in the order of values (codec SPEC 2.2).
+    fn exact_of(&self, slab: &Slab) -> impl Iterator<Item = u16> {
+        let flip = planes::sign_bit(slab);
+        self.exact.iter().map(move |value| value ^ flip)
+    }
+}
+
+/// A coded slab.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodedSlab {
+    /// Coded bytes; the first names the coder.
+    pub bytes: Vec<u8>,
+    /// What a decoder will have, where it is not what came.
+    pub decoded: Option<Vec<u8>>,
+}
+
+/// Codes one slab within `bound`: by the lattice coder with the model of its series, or by zstd where that is smaller.
 ///
 /// # Errors
 /// zstd fails to get memory; `InvalidInput` where `raw` is not a slab of `layout`.
-pub fn encode_slab(layout: &ImageLayout, raw: &[u8], model: &Model) -> io::Result<Vec<u8>> {
+pub fn encode_slab(layout: &ImageLayout, raw: &[u8], model: &Model, bound: &Bound) -> io::Result<CodedSlab> {
     let slab = Slab::of(layout, raw.len()).ok_or(io::ErrorKind::InvalidInput)?;
     let mut coded = vec![LATTICE];
-    coded.extend(lattice::encode(&slab, raw, model));
-    packed::smaller(coded, raw)
+    let (bytes, decoded) = lattice::encode(&slab, raw, model, bound);
+    coded.extend(bytes);
+    let bytes = packed::smaller(coded, raw)?;
+    let decoded = decoded.filter(|decoded| bytes.first() == Some(&LATTICE) && decoded != raw);
+    Ok(CodedSlab { bytes, decoded })
 }
 
 /// Gives back the `raw_bytes` bytes of one slab; `model` is that of its series, if it has one.

@@ -2,7 +2,7 @@
 
 use super::plan::{PlannedInstance, PlannedSeries};
 use super::{PackError, Source};
-use crate::pixels::{Lessons, Model, Slab, slab_lengths};
+use crate::pixels::{Bound, Lessons, Model, Slab, slab_lengths};
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// Slabs to learn from, evenly spread over the series.
@@ -14,7 +14,7 @@ pub(super) fn learn(sources: &[Source<'_>], series: &PlannedSeries) -> Result<Op
     let (count, bytes) = slabs().fold((0, 0), |(count, bytes), slab| (count + 1, bytes + slab.bytes as u64));
     let lessons = LESSONS.min(count);
     let mut wanted = (0..lessons).map(|lesson| (2 * lesson + 1) * count / (2 * lessons)).peekable();
-    let mut learning = Lessons::default();
+    let mut learning = Lessons::within(&Bound::LOSSLESS);
     for (number, slab) in (0..).zip(slabs()) {
         if wanted.next_if_eq(&number).is_some() {
             learning.add(&slab.slab, &slab.read(sources)?);

@@ -5,7 +5,7 @@ use super::writer::Writer;
 use super::{PackError, SegmentKind};
 use crate::dataset::ImageLayout;
 use crate::limits::IN_FLIGHT_BYTES_MAX;
-use crate::pixels;
+use crate::pixels::{self, Bound};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -125,7 +125,9 @@ fn work_on_bulk(jobs: &Mutex<Receiver<Job>>, results: &Sender<Done>) {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         let bytes = match &job.work {
-            Work::Slab(layout, model) => pixels::encode_slab(layout, &job.raw, model),
+            Work::Slab(layout, model) => {
+                pixels::encode_slab(layout, &job.raw, model, &Bound::LOSSLESS).map(|coded| coded.bytes)
+            }
             Work::Chunk | Work::Headers { .. } => pixels::pack_chunk(&job.raw),
         };
         if results.send(done(job, bytes)).is_err() {

@@ -14,7 +14,7 @@ mod walk;
 pub use model::Model;
 
 use super::planes::{self, Components};
-use super::{DamagedSlab, Slab};
+use super::{Bound, DamagedSlab, Slab};
 use guess::Guess;
 use holes::HoleChances;
 use rans::{RansReader, RansWriter};
@@ -34,12 +34,17 @@ const HOLES_SHARE: usize = 64;
 const HOLES_RUN: usize = 8;
 
 /// What the model of a series is learnt from.
-#[derive(Default)]
 pub struct Lessons {
     examples: Vec<Example>,
+    bound: Bound,
 }
 
 impl Lessons {
+    /// Of a series that will be coded within `bound`.
+    pub fn within(bound: &Bound) -> Self {
+        Self { examples: Vec::new(), bound: bound.clone() }
+    }
+
     /// Takes a slab of the series, or as much of it as is worth the time.
     pub fn add(&mut self, slab: &Slab, raw: &[u8]) {
         let mut components = planes::split(slab, raw);
@@ -48,7 +53,7 @@ impl Lessons {
         }
         let shift = Values::shift(&components);
         for component in &components {
-            let values = Values::of(component, slab, shift);
+            let values = Values::of(component, slab, shift, &self.bound);
             let middle = frames(slab, component).nth(slab.frames / 2);
             self.examples.extend(middle.map(|frame| values.excerpt(slab, frame)));
         }
@@ -60,41 +65,55 @@ impl Lessons {
     }
 }
 
-/// Codes a slab (codec SPEC 2).
-pub(super) fn encode(slab: &Slab, raw: &[u8], model: &Model) -> Vec<u8> {
+/// Codes a slab (codec SPEC 2). Gives also the raw bytes that a decoder will have, where they are not those of the slab.
+pub(super) fn encode(slab: &Slab, raw: &[u8], model: &Model, bound: &Bound) -> (Vec<u8>, Option<Vec<u8>>) {
     let mut components = planes::split(slab, raw);
-    let plain = encode_components(slab, &components, model, 0);
-    if slab.components != 3 {
-        return plain;
+    let plain = encode_components(slab, &components, model, 0, bound);
+    if slab.components != 3 || bound.near > 0 {
+        let (bytes, decoded) = plain;
+        return (bytes, (bound.near > 0).then(|| planes::join(slab, &decoded)));
     }
     planes::subtract_green(slab, &mut components);
-    let green = encode_components(slab, &components, model, FLAG_GREEN);
-    if green.len() < plain.len() { green } else { plain }
+    let green = encode_components(slab, &components, model, FLAG_GREEN, bound);
+    (if green.0.len() < plain.0.len() { green.0 } else { plain.0 }, None)
 }
 
-fn encode_components(slab: &Slab, components: &Components, model: &Model, flags: u8) -> Vec<u8> {
+fn encode_components(
+    slab: &Slab,
+    components: &Components,
+    model: &Model,
+    flags: u8,
+    bound: &Bound,
+) -> (Vec<u8>, Components) {
     let shift = Values::shift(components);
+    let near = bound.near >> shift;
     let mut bytes = vec![flags | (shift as u8) << SHIFT_POSITION];
-    let mut contexts = Contexts::new(model);
+    bytes.extend_from_slice(&near.to_le_bytes());
+    let mut contexts = Contexts::new(model, near);
     let mut writer = RansWriter::default();
+    let mut decoded = Components::new();
     for component in components {
-        let values = Values::of(component, slab, shift);
+        let values = Values::of(component, slab, shift, bound);
         values.write(&mut bytes);
+        let mut component_decoded = Vec::new();
         let mut hole_chances = HoleChances::new();
         for frame in frames(slab, component) {
             let Example { image, samples } = values.example(slab, frame);
             if let Some(holes) = &image.holes {
                 hole_chances.put(holes, slab.columns, &mut writer);
             }
-            let mut encoding =
-                Encoding { samples: &samples, columns: slab.columns, bits: values.bits(), contexts, writer };
+            let (columns, bits, max) = (slab.columns, values.bits(), values.max);
+            let mut encoding = Encoding { samples: &samples, columns, bits, max, contexts, writer };
             // A frame has all the samples that its image asks for.
-            let _ = walk(&image, model, &mut encoding);
+            if let Ok(plane) = walk(&image, model, &mut encoding) {
+                values.push(&image, &plane, &mut component_decoded);
+            }
             (contexts, writer) = (encoding.contexts, encoding.writer);
         }
+        decoded.push(component_decoded);
     }
     bytes.extend(writer.finish());
-    bytes
+    (bytes, decoded)
 }
 
 /// Gives the raw bytes of a slab back.
@@ -104,10 +123,12 @@ fn encode_components(slab: &Slab, components: &Components, model: &Model, flags:
 pub(super) fn decode(slab: &Slab, coded: &[u8], model: &Model) -> Result<Vec<u8>, DamagedSlab> {
     let (flags, mut coded) = coded.split_first().ok_or(DamagedSlab)?;
     let shift = u32::from(flags >> SHIFT_POSITION);
+    let (near, rest) = coded.split_first_chunk().ok_or(DamagedSlab)?;
+    coded = rest;
+    let contexts = Contexts::new(model, u16::from_le_bytes(*near));
     let values =
         (0..slab.components).map(|_| Values::read(&mut coded, shift)).collect::<Result<Vec<_>, _>>()?;
-    let mut decoding =
-        Decoding { bits: 0, max: 0, contexts: Contexts::new(model), reader: RansReader::new(coded)? };
+    let mut decoding = Decoding { bits: 0, max: 0, contexts, reader: RansReader::new(coded)? };
     let mut components = Vec::with_capacity(slab.components);
     for values in &values {
         let mut component = Vec::with_capacity(slab.frames * slab.rows * slab.columns);
@@ -152,8 +173,9 @@ impl Values {
         differences.trailing_zeros().min(u16::BITS - 1)
     }
 
-    fn of(component: &[u16], slab: &Slab, shift: u32) -> Self {
-        let hole = hole_value(component, slab.columns);
+    fn of(component: &[u16], slab: &Slab, shift: u32, bound: &Bound) -> Self {
+        let exact = bound.exact_of(slab).find(|exact| bound.near > 0 && component.contains(exact));
+        let hole = exact.or_else(|| hole_value(component, slab.columns));
         let others = || component.iter().copied().filter(|value| Some(*value) != hole);
         let least = others().min().unwrap_or_default();
         let max = (others().max().unwrap_or_default() - least) >> shift;
@@ -242,6 +264,7 @@ struct Encoding<'s> {
     samples: &'s [u16],
     columns: usize,
     bits: u32,
+    max: i32,
     contexts: Contexts,
     writer: RansWriter,
 }
@@ -263,8 +286,7 @@ impl Samples for Encoding<'_> {
     #[inline(always)]
     fn sample(&mut self, spot: &Spot<'_>, guess: &Guess) -> Result<u16, DamagedSlab> {
         let sample = self.at(spot.row, spot.column)?;
-        self.contexts.put(guess, sample, &mut self.writer);
-        Ok(sample)
+        Ok(self.contexts.put(guess, sample, self.max, &mut self.writer))
     }
 }
 

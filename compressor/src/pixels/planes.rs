@@ -83,7 +83,7 @@ fn push(slab: &Slab, value: u16, raw: &mut Vec<u8>) {
 }
 
 /// What turns two's complement codes into the order of their values.
-fn sign_bit(slab: &Slab) -> u16 {
+pub(super) fn sign_bit(slab: &Slab) -> u16 {
     if slab.signed { sign_bit_of(slab) } else { 0 }
 }
 

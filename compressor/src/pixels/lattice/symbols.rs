@@ -44,27 +44,37 @@ struct Slot {
     turned: bool,
     /// The prediction as a sample.
     value: i32,
+    /// Distance of two errors that are told apart: 2 near + 1.
+    step: i32,
 }
 
 impl Slot {
     #[inline(always)]
-    fn of(guess: &Guess) -> Self {
+    fn of(guess: &Guess, step: i32) -> Self {
         let (value, fraction) = guess.rounded();
-        let size = if guess.still { 0 } else { size(guess.error) };
+        let size = if guess.still { 0 } else { size(guess.error / step as u64) };
         let low_bits = low_bits(size);
-        let halves = guess.prediction >> (FINE_BITS - 1);
+        let halves = (guess.prediction >> (FINE_BITS - 1)) / step;
         if size > 0 && low_bits == 0 && halves < LOW_HALVES {
             let context = LOW_FIRST + halves as usize * LOW_SIZES + low_size(size);
-            return Self { context, low_bits, turned: false, value };
+            return Self { context, low_bits, turned: false, value, step };
         }
         let context = size * FRACTIONS + fraction.unsigned_abs() as usize / 2;
-        Self { context, low_bits, turned: fraction < 0, value }
+        Self { context, low_bits, turned: fraction < 0, value, step }
     }
 
     #[inline(always)]
     fn error(self, sample: u16) -> i32 {
         let error = i32::from(sample) - self.value;
-        if self.turned { -error } else { error }
+        let steps = (error.abs() + self.step / 2) / self.step * error.signum();
+        if self.turned { -steps } else { steps }
+    }
+
+    /// The sample that an error, in steps, stands for.
+    #[inline(always)]
+    fn sample(self, error: i32, max: i32) -> i32 {
+        let error = error.saturating_mul(self.step);
+        self.value.saturating_add(if self.turned { -error } else { error }).clamp(0, max)
     }
 }
 
@@ -109,7 +119,7 @@ pub(super) fn usual_frequencies(context: usize) -> [u32; SYMBOLS] {
 /// The context and symbol of a sample, for counting.
 #[inline(always)]
 pub(super) fn symbol_of(guess: &Guess, sample: u16) -> (usize, usize) {
-    let slot = Slot::of(guess);
+    let slot = Slot::of(guess, 1);
     let error = slot.error(sample);
     (slot.context, symbol(high(error, slot.low_bits)))
 }
@@ -131,23 +141,28 @@ fn symbol(high: i32) -> usize {
 }
 
 /// All contexts of a slab.
-pub(super) struct Contexts(Vec<Context>);
+pub(super) struct Contexts {
+    all: Vec<Context>,
+    /// Distance of two errors that are told apart: 2 near + 1.
+    step: i32,
+}
 
 impl Contexts {
-    pub(super) fn new(model: &Model) -> Self {
-        Self(model.first_frequencies().map(|frequencies| Context::new(&frequencies)).collect())
+    pub(super) fn new(model: &Model, near: u16) -> Self {
+        let all = model.first_frequencies().map(|frequencies| Context::new(&frequencies)).collect();
+        Self { all, step: 2 * i32::from(near) + 1 }
     }
 
     #[inline(always)]
     #[allow(clippy::indexing_slicing, reason = "a slot's context is below the number of contexts")]
     fn at(&mut self, slot: Slot) -> &mut Context {
-        &mut self.0[slot.context]
+        &mut self.all[slot.context]
     }
 
-    /// Codes a sample.
+    /// Codes a sample from 0 to `max`. Gives the one that a decoder will have.
     #[inline(always)]
-    pub(super) fn put(&mut self, guess: &Guess, sample: u16, writer: &mut RansWriter) {
-        let slot = Slot::of(guess);
+    pub(super) fn put(&mut self, guess: &Guess, sample: u16, max: i32, writer: &mut RansWriter) -> u16 {
+        let slot = Slot::of(guess, self.step);
         let error = slot.error(sample);
         let high = high(error, slot.low_bits);
         let symbol = symbol(high);
@@ -159,6 +174,7 @@ impl Contexts {
             let low = error + half(slot.low_bits) - (high << slot.low_bits);
             writer.put_field(low as u32, slot.low_bits);
         }
+        slot.sample(error, max) as u16
     }
 
     /// Reads a sample from 0 to `max`.
@@ -169,13 +185,12 @@ impl Contexts {
         max: i32,
         reader: &mut RansReader,
     ) -> Result<u16, DamagedSlab> {
-        let slot = Slot::of(guess);
+        let slot = Slot::of(guess, self.step);
         let symbol = self.at(slot).take(reader);
         let high = if symbol == ESCAPE { take_escaped(reader) } else { symbol as i32 - MIDDLE };
         let low = if slot.low_bits > 0 { reader.field(slot.low_bits) as i32 } else { 0 };
         let error = (high << slot.low_bits) + low - half(slot.low_bits);
-        let sample = if slot.turned { slot.value - error } else { slot.value + error };
-        if (0..=max).contains(&sample) { Ok(sample as u16) } else { Err(DamagedSlab) }
+        Ok(slot.sample(error, max) as u16)
     }
 }
 
