@@ -19,6 +19,7 @@ pub use unpack::{CreateInstance, unpack};
 
 use crate::Uid;
 use crate::dataset::ImageLayout;
+use crate::near::Policy;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Seek};
 
@@ -49,10 +50,39 @@ pub struct Series {
     pub transfer_syntax: Uid,
     /// Largest absolute error allowed, in stored values; 0 = lossless.
     pub near: u32,
-    /// Largest absolute error found.
+    /// Largest absolute error found over all pixels coded as images, in stored values.
     pub max_error: u32,
+    /// Root of the mean squared error over the same pixels, in stored values.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub rmse: f64,
+    /// Largest size of the mean error of any 32 × 32 block of a frame, in stored values. Blocks at the right and lower edge, and
+    /// where a slab is cut, count the pixels they have.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub block_error: f64,
+    /// Noise that was measured before coding; `None` where none was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sigma: Option<Sigma>,
+    /// Bytes of the original pixels for each byte they were coded in, model included, residual left out: DICOM (0028,2112). `None`
+    /// where nothing is coded as pixels, or without loss.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ratio: Option<f64>,
+    /// The ratio is above the national ceiling of the policy: for reference, not for the primary report.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub reference_only: bool,
+    /// Why `near` is what it is, for the operator; one of a fixed set of texts, without any value of the data set.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
     /// Instances in the order of the header stream.
     pub instances: Vec<Instance>,
+}
+
+/// Noise of a series, in stored values, by two estimators (`docs/decisions/0005-near-auto.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sigma {
+    /// Of the highest frequencies alone: median size of the finest diagonal Haar band / 0.6745 (sHH).
+    pub fine: f64,
+    /// 20th percentile of the standard deviation of 8 × 8 blocks about their plane (s20).
+    pub blocks: f64,
 }
 
 /// One instance (SPEC 1).
@@ -70,6 +100,9 @@ pub struct Instance {
     pub tail_bytes: u64,
     /// SHA-256 of the source bytes, lower-case hex.
     pub sha256: String,
+    /// SHA-256 of the decoded bulk value in lower-case hex, without residual; set where it is not the bulk value that came.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub decoded_sha256: Option<String>,
     /// How the bulk value is laid out when it is coded as pixels.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub image: Option<ImageLayout>,
@@ -108,6 +141,12 @@ pub enum SegmentKind {
     Pixels,
     /// A chunk of a bulk value that is not coded as pixels.
     Opaque,
+    /// What a decoded slab lacks to what came (SPEC 3.5).
+    Residual,
+}
+
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 /// One instance to pack. Its bytes are read twice, front to back, never held whole.
@@ -135,10 +174,30 @@ pub trait ReadSeek: Read + Seek {}
 impl<T: Read + Seek> ReadSeek for T {}
 
 /// Settings of [`pack`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Worker threads, at least 1. The bundle's bytes do not depend on it.
     pub threads: usize,
+    /// How far decoded pixels may be from those that came.
+    pub near: Near,
+    /// Segments at the end of the bundle give bounded pixels back exactly.
+    pub residual: bool,
+}
+
+impl Options {
+    /// Everything as it came.
+    pub fn lossless(threads: usize) -> Self {
+        Self { threads, near: Near::Fixed(0), residual: false }
+    }
+}
+
+/// How the bound of each series is found. What must not be touched has near 0 in either case.
+#[derive(Clone, Debug)]
+pub enum Near {
+    /// From the noise of the series and the rules for its modality.
+    Auto(Policy),
+    /// This many stored values; 0 = lossless.
+    Fixed(u16),
 }
 
 /// Sizes of one packed study, for the page, the log and `--json`.

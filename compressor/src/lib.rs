@@ -1,11 +1,12 @@
 //! Study bundle and pixel codec: pure computation on bytes, no sockets, no clock.
 //!
-//! In the order of the data: [`dataset`] finds the parts of a data set, [`pixels`] codes samples, [`bundle`] puts every
+//! In the order of the data: [`dataset`] finds the parts of a data set, [`near`] says how far a decoded sample may be off, [`pixels`] codes samples, [`bundle`] puts every
 //! instance of a study into one ordered list of segments and takes them out again (`docs/spec-bundle.md`).
 
 pub mod bundle;
 pub mod dataset;
 pub mod limits;
+pub mod near;
 pub mod pixels;
 mod uid;
 

@@ -154,7 +154,7 @@ fn assert_round_trip(files: &[PathBuf]) -> Summary {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bundle");
     let mut out = File::create(&path).unwrap();
-    let (_, summary) = pack(&sources, &mut out, Options { threads: 2 }, &mut |_| {}).unwrap();
+    let (_, summary) = pack(&sources, &mut out, &Options::lossless(2), &mut |_| {}).unwrap();
     let mut bundle = BundleFile::open(&path).unwrap();
     let manifest = read_manifest(&mut bundle).unwrap();
     let mut back: Vec<(String, Rc<RefCell<Vec<u8>>>)> = Vec::new();

@@ -23,7 +23,7 @@ pub fn compress(
     let receive = spool.receive();
     let sources: Vec<Source<'_>> = instances.iter().map(|instance| source(&receive, instance)).collect();
     let mut out = BufWriter::new(File::create(&unfinished)?);
-    let (_, summary) = pack(&sources, &mut out, Options { threads }, &mut |_| ())?;
+    let (_, summary) = pack(&sources, &mut out, &Options::lossless(threads), &mut |_| ())?;
     out.flush()?;
     out.get_ref().sync_all()?;
     fs::rename(&unfinished, &bundle)?;

@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub fn pack<W: Write>(
     sources: &[Source<'_>],
     out: &mut W,
-    options: Options,
+    options: &Options,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(Manifest, Summary), PackError> {
     let planned = plan(sources)?;
@@ -73,6 +73,12 @@ fn pack_series<W: Write>(
         transfer_syntax: planned.transfer_syntax,
         near: 0,
         max_error: 0,
+        rmse: 0.0,
+        block_error: 0.0,
+        sigma: None,
+        ratio: None,
+        reference_only: false,
+        reason: None,
         instances,
     })
 }
@@ -113,6 +119,7 @@ impl<W: Write> Packing<'_, '_, W> {
             bulk_bytes: split.bulk,
             tail_bytes: split.tail,
             sha256: manifest::hex(&digest),
+            decoded_sha256: None,
             image: split.image,
             conflict: source.conflict,
             name: source.name.clone(),

@@ -137,7 +137,7 @@ pub(crate) fn mail(id: MessageId, body: &[u8]) -> Vec<u8> {
 fn bundle(folder: &Path, sources: &[Source<'_>]) -> BundleFile {
     let path = folder.join("bundle");
     let mut file = fs::File::create(&path).unwrap();
-    pack(sources, &mut file, Options { threads: 1 }, &mut |_| {}).unwrap();
+    pack(sources, &mut file, &Options::lossless(1), &mut |_| {}).unwrap();
     BundleFile::open(&path).unwrap()
 }
 

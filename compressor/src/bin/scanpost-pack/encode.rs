@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &EncodeArguments) -> anyhow::Result<()> {
     let sources: Vec<_> =
         files.iter().map(|(name, path)| inputs::source(name.clone(), path)).collect::<Result<_, _>>()?;
     let mut clock = Clock { start, ticks: Vec::new() };
-    let (manifest, summary) = write_bundle(&arguments.output, &sources, Options { threads }, &mut clock)?;
+    let (manifest, summary) = write_bundle(&arguments.output, &sources, &Options::lossless(threads), &mut clock)?;
     let seconds = clock.seconds_by_series(&manifest);
     let mut report = Report::of(&manifest, summary);
     report.set_seconds(&seconds, start.elapsed().as_secs_f64());
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &EncodeArguments) -> anyhow::Result<()> {
 fn write_bundle(
     output: &Path,
     sources: &[Source<'_>],
-    options: Options,
+    options: &Options,
     clock: &mut Clock,
 ) -> anyhow::Result<(Manifest, Summary)> {
     let part = part_of(output);
@@ -54,7 +54,7 @@ fn write_bundle(
 fn write_part(
     part: &Path,
     sources: &[Source<'_>],
-    options: Options,
+    options: &Options,
     clock: &mut Clock,
 ) -> anyhow::Result<(Manifest, Summary)> {
     let file = File::create(part).with_context(|| format!("cannot write {}", part.display()))?;
