@@ -1,7 +1,7 @@
 //! A linear scan of a data set: where its parts lie, without trusting a single length (PS3.5 7, A).
 
 mod cursor;
-mod element;
+pub(crate) mod element;
 mod file;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -10,6 +10,7 @@ mod tests;
 mod values;
 mod walk;
 
+pub(crate) use file::meta_group;
 pub use file::{FilePart, locate};
 
 use crate::Uid;

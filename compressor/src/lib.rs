@@ -5,6 +5,7 @@
 
 pub mod bundle;
 pub mod dataset;
+pub mod derive;
 pub mod limits;
 pub mod near;
 pub mod pixels;

@@ -36,3 +36,8 @@ pub const RATIO_MAX: u64 = 1_000;
 pub const RATIO_FREE_BYTES: u64 = 8 << 30;
 /// Length of a relative file name in a manifest; PATH_MAX of Linux.
 pub const NAME_BYTES_MAX: usize = 4096;
+/// Header bytes of one instance that are held to be rewritten, and bytes of a value that may be a sequence of references; an
+/// enhanced multi-frame of 2,000 frames has about 10 MB. What is larger is left as it came.
+pub const REWRITE_BYTES_MAX: u64 = 64 << 20;
+/// Times that a data set may grow while its references are remapped: the shortest reference, of 2 bytes, becomes 45.
+pub const REWRITE_GROWTH_MAX: usize = 8;

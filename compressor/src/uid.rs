@@ -26,6 +26,11 @@ impl Uid {
         if valid { Ok(Self(text.to_owned())) } else { Err(InvalidUid) }
     }
 
+    /// A root that ends in a dot, and a number: at most 5 + 39 characters here.
+    pub(crate) fn of_number(root: &'static str, number: u128) -> Self {
+        Self(format!("{root}{number}"))
+    }
+
     /// The UID's characters.
     pub fn as_str(&self) -> &str {
         &self.0

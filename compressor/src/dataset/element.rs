@@ -1,39 +1,47 @@
 //! The head of one data element: tag, value representation, length (PS3.5 7.1).
 
-use super::ScanError;
 use super::cursor::{Cursor, Forward};
+use super::{Encoding, ScanError};
 
 /// Item (PS3.5 7.5).
-pub(super) const ITEM: u32 = 0xFFFE_E000;
+pub(crate) const ITEM: u32 = 0xFFFE_E000;
 /// Item Delimitation Item.
-pub(super) const ITEM_END: u32 = 0xFFFE_E00D;
+pub(crate) const ITEM_END: u32 = 0xFFFE_E00D;
 /// Sequence Delimitation Item.
-pub(super) const SEQUENCE_END: u32 = 0xFFFE_E0DD;
+pub(crate) const SEQUENCE_END: u32 = 0xFFFE_E0DD;
 /// Length that stands for "until the delimiter" (PS3.5 7.1.1).
-const LENGTH_UNDEFINED: u32 = 0xFFFF_FFFF;
+pub(crate) const LENGTH_UNDEFINED: u32 = 0xFFFF_FFFF;
 
 /// How elements are written at one level of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Syntax {
+pub(crate) struct Syntax {
     /// Elements carry their VR.
-    pub(super) explicit: bool,
+    pub(crate) explicit: bool,
     /// Numbers are big endian.
-    pub(super) big_endian: bool,
+    pub(crate) big_endian: bool,
 }
 
 impl Syntax {
     /// What a value of VR UN and undefined length is written in (PS3.5 6.2.2).
-    pub(super) const OF_UNKNOWN: Self = Self { explicit: false, big_endian: false };
+    pub(crate) const OF_UNKNOWN: Self = Self { explicit: false, big_endian: false };
 
-    pub(super) fn u16(self, bytes: [u8; 2]) -> u16 {
+    /// How the elements of a data set are written; a deflated one is not seen through.
+    pub(crate) fn of(encoding: Encoding) -> Option<Self> {
+        (encoding != Encoding::Deflated).then_some(Self {
+            explicit: encoding != Encoding::ImplicitLittle,
+            big_endian: encoding == Encoding::ExplicitBig,
+        })
+    }
+
+    pub(crate) fn u16(self, bytes: [u8; 2]) -> u16 {
         if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
     }
 
-    pub(super) fn u32(self, bytes: [u8; 4]) -> u32 {
+    pub(crate) fn u32(self, bytes: [u8; 4]) -> u32 {
         if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
     }
 
-    fn tag(self, [a, b, c, d]: [u8; 4]) -> u32 {
+    pub(crate) fn tag(self, [a, b, c, d]: [u8; 4]) -> u32 {
         u32::from(self.u16([a, b])) << 16 | u32::from(self.u16([c, d]))
     }
 }
@@ -71,13 +79,13 @@ fn defined(length: u32) -> Option<u64> {
 
 /// Some writers leave the VR out in a data set that they declare explicit: where no two capitals stand, the four bytes
 /// are the length of an implicit element.
-fn quirk_vr_missing(vr: [u8; 2]) -> bool {
+pub(crate) fn quirk_vr_missing(vr: [u8; 2]) -> bool {
     !vr.iter().all(u8::is_ascii_uppercase)
 }
 
 /// Whether a VR has a 16-bit length right behind it. All others, those to come as well, have two zero bytes and 32 bits
 /// (PS3.5 7.1.2); an unknown one without the two zeros is taken as short.
-fn is_short(vr: [u8; 2], reserved: [u8; 2]) -> bool {
+pub(crate) fn is_short(vr: [u8; 2], reserved: [u8; 2]) -> bool {
     match &vr {
         b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN" | b"UR" | b"UT"
         | b"UV" => false,

@@ -6,6 +6,7 @@ use super::{Encoding, ScanError, outline_here};
 use crate::Uid;
 use crate::limits::META_ELEMENTS_MAX;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 /// Bytes of the preamble, before the prefix `DICM`.
 const PREAMBLE_BYTES: u64 = 128;
@@ -49,6 +50,17 @@ pub fn locate<R: Read + Seek>(file: &mut R, file_bytes: u64) -> io::Result<Optio
         None => guess(file, prefix_bytes, file_bytes)?,
     };
     Ok(transfer_syntax.map(|transfer_syntax| FilePart { prefix_bytes, transfer_syntax }))
+}
+
+/// Where the elements of the meta group lie in the first bytes of a file; nothing where it has none.
+pub(crate) fn meta_group(start: &[u8]) -> Range<usize> {
+    let mut file = io::Cursor::new(start);
+    let prefixed = has_prefix(&mut file, start.len() as u64).unwrap_or_default();
+    let meta_start = if prefixed { PREFIX_BYTES as usize } else { 0 };
+    let rest = start.get(meta_start..).unwrap_or_default();
+    let mut cursor = Cursor::new(Seekable::new(io::Cursor::new(rest)), rest.len() as u64);
+    let meta_bytes = read_meta(&mut cursor).map_or(0, |(bytes, _)| bytes as usize);
+    meta_start..meta_start + meta_bytes
 }
 
 fn has_prefix<R: Read + Seek>(file: &mut R, file_bytes: u64) -> io::Result<bool> {

@@ -1,0 +1,109 @@
+//! Honest headers for images that were compressed within a bound: the attributes of a derived, irreversibly compressed image
+//! (PS3.3 C.7.6.1.1.2, C.7.6.1.1.5, C.12.4), new UIDs, and references in other data sets that follow them (SPEC 6).
+//!
+//! Pure functions on the bytes of a native data set in Implicit VR Little Endian, Explicit VR Little Endian or Big Endian.
+//! Everything that is not named in SPEC 6 is copied byte for byte.
+
+mod attributes;
+mod element;
+mod renames;
+mod rewrite;
+#[cfg(test)]
+mod tests;
+
+pub use attributes::{Derivation, METHOD};
+pub use renames::{Renames, derived_uid};
+
+use crate::Uid;
+use crate::dataset::element::Syntax;
+use crate::dataset::{Encoding, meta_group};
+use rewrite::{Copier, Edit, Edits};
+
+/// Media Storage SOP Instance UID (PS3.10 7.1).
+const MEDIA_STORAGE_SOP_INSTANCE: u32 = 0x0002_0003;
+/// The meta group is always Explicit VR Little Endian (PS3.10 7.1).
+const META_SYNTAX: Syntax = Syntax { explicit: true, big_endian: false };
+
+/// Bytes that were rewritten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The new bytes.
+    pub bytes: Vec<u8>,
+    /// UIDs that were replaced because they name something that was renamed.
+    pub remapped: usize,
+    /// Sequences of defined length that could not be read: copied as they came, whatever they refer to.
+    pub unread: usize,
+    /// Declared length of the value that follows the bytes; `None` where none follows, or one of undefined length.
+    pub value_bytes: Option<u64>,
+}
+
+/// Why bytes cannot be rewritten. They are not repeated here, since they came from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("header cannot be rewritten: {0}")]
+pub struct Refused(pub &'static str);
+
+/// Rewrites the head of a derived image: its data set up to the value of its pixels, from the first byte of the data set.
+///
+/// # Errors
+/// [`Refused`] where the bytes are no head in this encoding, or its elements are out of order.
+pub fn derive(
+    head: &[u8],
+    encoding: Encoding,
+    derivation: &Derivation<'_>,
+    renames: &Renames,
+) -> Result<Rewritten, Refused> {
+    let syntax = Syntax::of(encoding).ok_or(Refused("deflated"))?;
+    let mut copier = Copier::new(renames, head.len());
+    copier.derived = !derivation.exact;
+    copier.data_set(head, syntax, &derivation.edits(), true)
+}
+
+/// Whether [`derive`] takes a head. To be asked before pixels are coded with loss: what cannot be marked must not lose.
+pub fn is_derivable(head: &[u8], encoding: Encoding) -> bool {
+    derive(head, encoding, &Derivation::default(), &Renames::default()).is_ok()
+}
+
+/// Replaces each reference to something renamed. `bytes` are a data set, or its head up to a bulk value where `value_follows`.
+/// Bytes without such a reference come back as they are.
+///
+/// # Errors
+/// [`Refused`] where the bytes are no data set in this encoding.
+pub fn remap(
+    bytes: &[u8],
+    encoding: Encoding,
+    value_follows: bool,
+    renames: &Renames,
+) -> Result<Rewritten, Refused> {
+    let syntax = Syntax::of(encoding).ok_or(Refused("deflated"))?;
+    Copier::new(renames, bytes.len()).data_set(bytes, syntax, &Edits::new(), value_follows)
+}
+
+/// Whether the value behind a head may be a sequence, and so hold references: not pixels, nor a VR that is none.
+pub fn may_refer(head: &[u8], encoding: Encoding) -> bool {
+    let none = Renames::default();
+    let syntax = Syntax::of(encoding);
+    let last = syntax.and_then(|syntax| Copier::new(&none, head.len()).last_head(head, syntax).ok().flatten());
+    last.is_some_and(|last| last.may_be_sequence())
+}
+
+/// Splits the first bytes of a whole file into preamble with meta group, and data set. The second part is all of it where the
+/// file has no meta group.
+pub fn split_file(start: &[u8]) -> (&[u8], &[u8]) {
+    start.split_at_checked(meta_group(start).end).unwrap_or((&[], start))
+}
+
+/// Preamble and meta group with another Media Storage SOP Instance UID and the group length that follows from it.
+///
+/// # Errors
+/// [`Refused`] where the meta group cannot be read.
+pub fn rename_file(preamble_and_meta: &[u8], sop_instance: &Uid) -> Result<Vec<u8>, Refused> {
+    let group = meta_group(preamble_and_meta);
+    let (preamble, meta) = preamble_and_meta.split_at_checked(group.start).unwrap_or_default();
+    if meta.is_empty() {
+        return Ok(preamble_and_meta.to_vec());
+    }
+    let none = Renames::default();
+    let edits = Edits::from([(MEDIA_STORAGE_SOP_INSTANCE, Edit::uid(sop_instance.clone()))]);
+    let meta = Copier::new(&none, meta.len()).data_set(meta, META_SYNTAX, &edits, false)?;
+    Ok([preamble, &meta.bytes].concat())
+}
