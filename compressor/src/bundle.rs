@@ -15,7 +15,7 @@ mod writer;
 pub use file::BundleFile;
 pub use manifest::{is_safe_name, read_manifest};
 pub use pack::pack;
-pub use unpack::{CreateInstance, unpack};
+pub use unpack::{CreateInstance, Unpacked, Unpacking, Wanted, unpack};
 
 use crate::Uid;
 use crate::dataset::ImageLayout;
@@ -264,6 +264,11 @@ pub enum UnpackError {
         /// What is wrong.
         reason: String,
     },
+    /// Exact pixels are wanted, and the bundle holds them within a bound alone: the residual must be fetched.
+    #[error(
+        "exact pixels are not in this bundle: ask the site that sent it for the residual, or take the images as shown"
+    )]
+    NoResidual,
     /// Written in a format that this program does not know: it must be updated.
     #[error("bundle format {format} is newer than this program; update it")]
     UnknownFormat {

@@ -82,7 +82,8 @@ pub fn remap(
 pub fn may_refer(head: &[u8], encoding: Encoding) -> bool {
     let none = Renames::default();
     let syntax = Syntax::of(encoding);
-    let last = syntax.and_then(|syntax| Copier::new(&none, head.len()).last_head(head, syntax).ok().flatten());
+    let last =
+        syntax.and_then(|syntax| Copier::new(&none, head.len()).last_head(head, syntax).ok().flatten());
     last.is_some_and(|last| last.may_be_sequence())
 }
 

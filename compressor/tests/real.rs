@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use compressor::Uid;
-use compressor::bundle::{BundleFile, Options, ReadSeek, Source, Summary, pack, read_manifest, unpack};
+use compressor::bundle::{
+    BundleFile, Options, ReadSeek, Source, Summary, Wanted, pack, read_manifest, unpack,
+};
 use compressor::dataset::{Bulk, Encoding, locate, outline_here};
 use dicom_core::value::{PrimitiveValue, Value};
 use dicom_core::{DataElement, VR, dicom_value};
@@ -158,9 +160,9 @@ fn assert_round_trip(files: &[PathBuf]) -> Summary {
     let mut bundle = BundleFile::open(&path).unwrap();
     let manifest = read_manifest(&mut bundle).unwrap();
     let mut back: Vec<(String, Rc<RefCell<Vec<u8>>>)> = Vec::new();
-    unpack(&manifest, &mut bundle, &mut |series, _, index| {
+    unpack(&manifest, &mut bundle, Wanted::Shown, &mut |unpacking| {
         let bytes = Rc::default();
-        back.push((series.instances[index as usize].name.clone().unwrap(), Rc::clone(&bytes)));
+        back.push((unpacking.instance.name.clone().unwrap(), Rc::clone(&bytes)));
         Ok(Box::new(Sink(bytes)))
     })
     .unwrap();

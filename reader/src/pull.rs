@@ -175,11 +175,11 @@ impl Run<'_> {
         let instances: usize = manifest.series.iter().map(|series| series.instances.len()).sum();
         let record =
             Record::new(&opened.verified, u32::try_from(instances).unwrap_or(u32::MAX), (self.now)());
-        let folder = place::place(self.output, &record, &manifest, &mut pieces, self.progress)?;
+        let (folder, unpacked) = place::place(self.output, &record, &manifest, &mut pieces, self.progress)?;
         outcome.state = State::Pulled;
         outcome.placed(&record, folder);
         outcome.notes.extend(completeness_note(&record));
-        outcome.notes.extend(place::notes(&manifest));
+        outcome.notes.extend(place::notes(&manifest, unpacked));
         outcome.seconds.unpack = start.elapsed().as_secs_f64();
         Ok(record)
     }

@@ -1,90 +1,175 @@
-//! Unpacking: every instance written out in order, each digest compared before the next begins.
+//! Unpacking: every instance written out in order, each digest compared before the next begins (SPEC 6).
 
-use super::headers::HeaderDecoder;
+mod header_stream;
+mod names;
+mod residuals;
+mod rewriting;
+#[cfg(test)]
+mod tests;
+
 use super::{Instance, Manifest, Segment, SegmentKind, SegmentSource, Series, UnpackError, manifest};
-use crate::pixels;
+use crate::limits::REWRITE_BYTES_MAX;
+use crate::{Uid, pixels};
+use header_stream::HeaderStream;
+use names::Names;
+use residuals::Residuals;
+use rewriting::Rewriting;
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
+use std::iter::Peekable;
 
-/// Opens the place that an instance is written to: its series, the index of that series, its own index.
-pub type CreateInstance<'c> = dyn FnMut(&Series, u32, u32) -> io::Result<Box<dyn Write>> + 'c;
+/// What is wanted of images that were compressed within a bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// The images as they can be shown, marked as derived and under new UIDs (SPEC 6.2).
+    #[default]
+    Shown,
+    /// Every instance as it came, which needs the residual.
+    Exact,
+}
 
-/// Unpacks every instance in the order of the manifest. `create` opens the place for an instance (series index, instance index);
-/// each one's SHA-256 is compared with the manifest before the next begins.
+/// An instance that is about to be written.
+#[derive(Debug)]
+pub struct Unpacking<'m> {
+    /// Its series as it came.
+    pub series: &'m Series,
+    /// The instance as it came.
+    pub instance: &'m Instance,
+    /// Index of the series in the manifest.
+    pub series_index: u32,
+    /// Index of the instance in the series.
+    pub instance_index: u32,
+    /// SOP Instance UID as it will be written: a new one for a derived image.
+    pub sop_instance: Option<Uid>,
+}
+
+/// Opens the place that an instance is written to.
+pub type CreateInstance<'c> = dyn FnMut(&Unpacking<'_>) -> io::Result<Box<dyn Write>> + 'c;
+
+/// What became of the instances.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Unpacked {
+    /// Written with new UIDs, and marked as irreversibly compressed where their pixels are.
+    pub derived: u64,
+    /// Written as they came but for references to derived images, which follow these.
+    pub remapped: u64,
+    /// Written as they came though what they refer to could not be read in whole: they may name images by UIDs of before.
+    pub unread: u64,
+}
+
+/// Unpacks every instance in the order of the manifest. `create` opens the place for an instance; each one's digest is compared
+/// with the manifest before the next begins.
+///
+/// Memory stays bounded whatever the size of instances: some slabs, and at most a few times
+/// [`REWRITE_BYTES_MAX`] where headers are rewritten.
 ///
 /// # Errors
 /// [`UnpackError`]; what was written until then is the caller's to throw away.
 pub fn unpack(
     manifest: &Manifest,
     segments: &mut dyn SegmentSource,
+    wanted: Wanted,
     create: &mut CreateInstance<'_>,
-) -> Result<(), UnpackError> {
+) -> Result<Unpacked, UnpackError> {
     manifest::check(manifest)?;
+    let (names, mut residuals) = match wanted {
+        Wanted::Shown => (Names::of(manifest)?, Residuals::default()),
+        Wanted::Exact => (Names::default(), Residuals::of(manifest)?),
+    };
+    let mut unpacked = Unpacked::default();
     // Segment 0 is the manifest itself, which has no entry.
-    let mut rest = (1..).zip(&manifest.segments).peekable();
+    let mut rest: Rest<'_> = (1..).zip(manifest.segments.as_slice()).peekable();
     for (number, series) in (0..).zip(&manifest.series) {
-        let headers = std::iter::from_fn(|| {
-            rest.next_if(|(_, s)| s.series == number && s.kind == SegmentKind::Headers)
-        });
-        let mut headers = HeaderStream::new(headers.collect())?;
+        let headers = take_while(&mut rest, |s| s.series == number && s.kind == SegmentKind::Headers);
+        let mut headers = HeaderStream::new(headers)?;
         let model = rest.next_if(|(_, s)| s.series == number && s.kind == SegmentKind::Model);
         let model =
             model.map(|(n, segment)| decode_model(segment, &fetch(segments, n, segment)?)).transpose()?;
         for (index, instance) in (0..).zip(&series.instances) {
-            let mut output = Output { out: create(series, number, index)?, hasher: Sha256::new() };
-            headers.copy(segments, instance.head_bytes, &mut output)?;
-            while let Some((n, segment)) = rest.next_if(|(_, s)| s.series == number && s.instance == index) {
-                output.write(&decode(instance, segment, &fetch(segments, n, segment)?, model.as_ref())?)?;
+            let parts = take_while(&mut rest, |s| {
+                s.series == number && s.instance == index && s.kind != SegmentKind::Residual
+            });
+            let residuals = residuals.of_instance(number, index);
+            let bulk = Bulk { instance, parts, model: model.as_ref(), residuals };
+            let sop_instance = names.sop_instance(instance, number, index);
+            let unpacking =
+                Unpacking { series, instance, series_index: number, instance_index: index, sop_instance };
+            let out = create(&unpacking)?;
+            let mut job = Job { segments, headers: &mut headers, bulk, out };
+            match Rewriting::of(&unpacking, &names) {
+                Some(rewriting) => rewriting.run(&mut job, &mut unpacked)?,
+                None => job.copy()?,
             }
-            headers.copy(segments, instance.tail_bytes, &mut output)?;
-            output.finish(instance)?;
         }
     }
-    Ok(())
+    Ok(unpacked)
 }
 
-/// The header stream of a series, opened segment by segment.
-struct HeaderStream<'m> {
-    segments: std::vec::IntoIter<(u32, &'m Segment)>,
-    decoder: HeaderDecoder,
-    raw: Vec<u8>,
-    used: usize,
+type Rest<'m> = Peekable<std::iter::Zip<std::ops::RangeFrom<u32>, std::slice::Iter<'m, Segment>>>;
+
+fn take_while<'m>(rest: &mut Rest<'m>, belongs: impl Fn(&Segment) -> bool) -> Vec<(u32, &'m Segment)> {
+    std::iter::from_fn(|| rest.next_if(|(_, segment)| belongs(segment))).collect()
 }
 
-impl<'m> HeaderStream<'m> {
-    fn new(segments: Vec<(u32, &'m Segment)>) -> Result<Self, UnpackError> {
-        let decoder = HeaderDecoder::new()?;
-        Ok(Self { segments: segments.into_iter(), decoder, raw: Vec::new(), used: 0 })
+/// One instance on its way out.
+struct Job<'j, 'm> {
+    segments: &'j mut dyn SegmentSource,
+    headers: &'j mut HeaderStream<'m>,
+    bulk: Bulk<'j, 'm>,
+    out: Box<dyn Write>,
+}
+
+impl Job<'_, '_> {
+    /// Writes the instance as it came.
+    fn copy(&mut self) -> Result<(), UnpackError> {
+        let instance = self.bulk.instance;
+        let mut output = Digesting { out: &mut self.out, hasher: Sha256::new() };
+        self.headers.copy(self.segments, instance.head_bytes, &mut output)?;
+        self.bulk.copy(self.segments, &mut output)?;
+        self.headers.copy(self.segments, instance.tail_bytes, &mut output)?;
+        output.flush()?;
+        check_digest(output.hasher, &instance.sha256)
     }
+}
 
-    /// Copies the next `bytes` of the stream.
-    fn copy(
-        &mut self,
-        source: &mut dyn SegmentSource,
-        mut bytes: u64,
-        output: &mut Output,
-    ) -> Result<(), UnpackError> {
-        while bytes > 0 {
-            let unused = self.raw.get(self.used..).unwrap_or_default();
-            let part = usize::try_from(bytes).unwrap_or(usize::MAX).min(unused.len());
-            output.write(unused.get(..part).unwrap_or_default())?;
-            self.used += part;
-            bytes -= part as u64;
-            if bytes > 0 {
-                self.open_next(source)?;
+/// The bulk value of an instance.
+struct Bulk<'j, 'm> {
+    instance: &'m Instance,
+    parts: Vec<(u32, &'m Segment)>,
+    model: Option<&'j pixels::Model>,
+    /// Empty where pixels are wanted as they can be shown.
+    residuals: Vec<(u32, &'m Segment)>,
+}
+
+impl Bulk<'_, '_> {
+    /// Decodes the value part by part.
+    fn copy(&self, segments: &mut dyn SegmentSource, out: &mut dyn Write) -> Result<(), UnpackError> {
+        let mut residuals = self.residuals.iter();
+        for (number, segment) in &self.parts {
+            let mut raw = self.decode(segment, &fetch(segments, *number, segment)?)?;
+            if !self.residuals.is_empty() {
+                let lost = || UnpackError::damaged("fewer residuals than slabs");
+                let (number, segment) = residuals.next().ok_or_else(lost)?;
+                self.add_residual(&mut raw, &fetch(segments, *number, segment)?)?;
             }
+            out.write_all(&raw)?;
         }
         Ok(())
     }
 
-    fn open_next(&mut self, source: &mut dyn SegmentSource) -> Result<(), UnpackError> {
-        let ended = || UnpackError::damaged("header stream ends early");
-        let (number, segment) = self.segments.next().ok_or_else(ended)?;
-        let coded = fetch(source, number, segment)?;
-        let raw = self.decoder.decode(&coded, raw_bytes(segment)?);
-        self.raw = raw.ok_or_else(|| UnpackError::damaged("header segment does not decode"))?;
-        self.used = 0;
-        Ok(())
+    fn decode(&self, segment: &Segment, coded: &[u8]) -> Result<Vec<u8>, UnpackError> {
+        let bytes = raw_bytes(segment)?;
+        let raw = match &self.instance.image {
+            Some(image) => pixels::decode_slab(image, coded, self.model, bytes),
+            None => pixels::unpack_chunk(coded, bytes),
+        };
+        raw.map_err(|damaged| UnpackError::damaged(damaged.to_string()))
+    }
+
+    fn add_residual(&self, raw: &mut [u8], coded: &[u8]) -> Result<(), UnpackError> {
+        let image = self.instance.image.ok_or_else(|| UnpackError::damaged("residual without pixels"))?;
+        let added = pixels::add_residual(&image, raw, coded);
+        added.map_err(|damaged| UnpackError::damaged(damaged.to_string()))
     }
 }
 
@@ -102,42 +187,32 @@ fn decode_model(segment: &Segment, coded: &[u8]) -> Result<pixels::Model, Unpack
     raw.and_then(|raw| pixels::Model::read(&raw)).map_err(|damaged| UnpackError::damaged(damaged.to_string()))
 }
 
-fn decode(
-    instance: &Instance,
-    segment: &Segment,
-    coded: &[u8],
-    model: Option<&pixels::Model>,
-) -> Result<Vec<u8>, UnpackError> {
-    let bytes = raw_bytes(segment)?;
-    let raw = match &instance.image {
-        Some(image) => pixels::decode_slab(image, coded, model, bytes),
-        None => pixels::unpack_chunk(coded, bytes),
-    };
-    raw.map_err(|damaged| UnpackError::damaged(damaged.to_string()))
-}
-
 /// At most a slab, chunk or model, as the check of the manifest made sure.
 fn raw_bytes(segment: &Segment) -> Result<usize, UnpackError> {
     usize::try_from(segment.raw_bytes).map_err(|_| UnpackError::damaged("segment too large"))
 }
 
-/// An instance being written and digested.
-struct Output {
-    out: Box<dyn Write>,
+/// Bytes being written and digested.
+struct Digesting<'o> {
+    out: &'o mut dyn Write,
     hasher: Sha256,
 }
 
-impl Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.hasher.update(bytes);
-        self.out.write_all(bytes)
+impl Write for Digesting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hasher.update(bytes.get(..written).unwrap_or_default());
+        Ok(written)
     }
 
-    fn finish(mut self, instance: &Instance) -> Result<(), UnpackError> {
-        self.out.flush()?;
-        if manifest::hex(&self.hasher.finalize()) != instance.sha256 {
-            return Err(UnpackError::damaged("an instance is not what was packed"));
-        }
-        Ok(())
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
+}
+
+fn check_digest(hasher: Sha256, expected: &str) -> Result<(), UnpackError> {
+    if manifest::hex(&hasher.finalize()) != expected {
+        return Err(UnpackError::damaged("an instance is not what was packed"));
+    }
+    Ok(())
 }

@@ -113,7 +113,9 @@ pub(super) fn write_item(out: &mut Vec<u8>, elements: &[New], syntax: Syntax) ->
     let mut content = Vec::new();
     for element in elements {
         match element {
-            New::Text(tag, vr, text) => write(&mut content, *tag, **vr, &padded(text.as_bytes(), **vr), syntax)?,
+            New::Text(tag, vr, text) => {
+                write(&mut content, *tag, **vr, &padded(text.as_bytes(), **vr), syntax)?
+            }
             New::Item(tag, elements) => {
                 let mut item = Vec::new();
                 write_item(&mut item, elements, syntax)?;

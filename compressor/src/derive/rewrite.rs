@@ -17,6 +17,8 @@ const NEVER_RENAMED: [u32; 4] = [0x0008_0016, 0x0008_1150, 0x0020_000D, 0x0020_0
 const FRAME_TYPE: u32 = 0x0008_9007;
 /// Bytes of an item's head or of a delimiter.
 const ITEM_HEAD_BYTES: usize = 8;
+/// Bytes of an element of VR UI, whose length has 16 bits where it is written with its VR; longer ones of unknown VR are none.
+const UIDS_BYTES_MAX: usize = u16::MAX as usize;
 /// Bytes of the length of a group, VR UL (PS3.5 7.2).
 const GROUP_LENGTH_BYTES: usize = 4;
 /// Growth that is never held against a data set: the attributes of a derived image.
@@ -215,18 +217,16 @@ impl<'r> Copier<'r> {
     }
 
     /// Copies one element, its head included.
-    fn element(
-        &mut self,
-        rest: &mut &[u8],
-        head: Head,
-        syntax: Syntax,
-        depth: usize,
-    ) -> Result<(), Refused> {
+    fn element(&mut self, rest: &mut &[u8], head: Head, syntax: Syntax, depth: usize) -> Result<(), Refused> {
         let start = self.out.len();
         self.take(rest, head.bytes)?;
         let Some(length) = head.length else {
             let fragments = !head.is_sequence() && !head.is_unknown();
-            return if fragments { self.fragments(rest, syntax) } else { self.items(rest, head.inside(syntax), depth, true) };
+            return if fragments {
+                self.fragments(rest, syntax)
+            } else {
+                self.items(rest, head.inside(syntax), depth, true)
+            };
         };
         let value = rest.get(..length).ok_or(Refused("length beyond the end"))?;
         if head.is_sequence() || (head.is_unknown() && starts_an_item(value, head.inside(syntax))) {
@@ -243,7 +243,7 @@ impl<'r> Copier<'r> {
     fn value(&mut self, head: Head, value: &[u8], start: usize, syntax: Syntax) -> Result<(), Refused> {
         let new = if self.derived && head.tag == FRAME_TYPE {
             derived_type(value).map(|value| (padded(&value, *b"CS"), 0))
-        } else if head.may_be_uid() && !NEVER_RENAMED.contains(&head.tag) {
+        } else if head.may_be_uid() && value.len() <= UIDS_BYTES_MAX && !NEVER_RENAMED.contains(&head.tag) {
             self.renames.value(value).map(|(value, count)| (padded(&value, *b"UI"), count))
         } else {
             None
@@ -298,7 +298,8 @@ impl<'r> Copier<'r> {
                 (SEQUENCE_END, _) if delimited => return Ok(()),
                 (ITEM, None) => self.elements(rest, syntax, depth + 1, true)?,
                 (ITEM, Some(length)) => {
-                    let (item, left) = rest.split_at_checked(length).ok_or(Refused("length beyond the end"))?;
+                    let (item, left) =
+                        rest.split_at_checked(length).ok_or(Refused("length beyond the end"))?;
                     let content = self.out.len();
                     self.elements(&mut { item }, syntax, depth + 1, false)?;
                     let copied = self.out.len() - content;
@@ -363,9 +364,10 @@ impl<'r> Copier<'r> {
 
     /// Adds to the length of a group what it has grown (PS3.5 7.2). One that was wrong stays as wrong as it was.
     fn end(&mut self, group: &Group, left: usize, syntax: Syntax) {
-        let (read, written) = (group.left - left, self.out.len() - group.written);
-        let place = group.length_at.filter(|_| read != written);
-        let Some(place) = place.and_then(|at| self.out.get_mut(at..)?.first_chunk_mut()) else { return };
+        let (read, written) = (group.left.wrapping_sub(left), self.out.len().wrapping_sub(group.written));
+        let Some(place) = group.length_at.and_then(|at| self.out.get_mut(at..)?.first_chunk_mut()) else {
+            return;
+        };
         let grown = (written as u32).wrapping_sub(read as u32);
         *place = put_u32(syntax.u32(*place).wrapping_add(grown), syntax);
     }

@@ -1,6 +1,6 @@
 //! A DICOM file around data-set bytes: preamble, fresh meta group, then the bytes as they come (PS3.10 7.1).
 
-use compressor::bundle::{Instance, Series};
+use compressor::bundle::{Instance, Unpacking};
 use dicom_object::FileMetaTableBuilder;
 use std::io::{self, Write};
 
@@ -47,14 +47,14 @@ pub(crate) fn name(instance: &Instance, series_index: u32, instance_index: u32) 
 ///
 /// # Errors
 /// Any I/O error.
-pub(crate) fn write_front(out: &mut dyn Write, series: &Series, instance: &Instance) -> io::Result<()> {
-    let (Some(class), Some(uid)) = (&instance.sop_class, &instance.sop_instance) else {
+pub(crate) fn write_front(out: &mut dyn Write, unpacking: &Unpacking<'_>) -> io::Result<()> {
+    let (Some(class), Some(uid)) = (&unpacking.instance.sop_class, &unpacking.sop_instance) else {
         return Err(io::Error::other("an instance without SOP class or instance UID has no meta group"));
     };
     let meta = FileMetaTableBuilder::new()
         .media_storage_sop_class_uid(class.as_str())
         .media_storage_sop_instance_uid(uid.as_str())
-        .transfer_syntax(series.transfer_syntax.as_str())
+        .transfer_syntax(unpacking.series.transfer_syntax.as_str())
         .implementation_class_uid(IMPLEMENTATION_CLASS_UID)
         .implementation_version_name(IMPLEMENTATION_VERSION_NAME)
         .build()
@@ -69,6 +69,7 @@ pub(crate) fn write_front(out: &mut dyn Write, series: &Series, instance: &Insta
 mod tests {
     use super::*;
     use compressor::Uid;
+    use compressor::bundle::Series;
 
     fn instance(identified: bool, conflict: bool) -> Instance {
         let uid = |text| identified.then(|| Uid::parse(text).unwrap());
@@ -79,6 +80,7 @@ mod tests {
             bulk_bytes: 0,
             tail_bytes: 0,
             sha256: String::new(),
+            decoded_sha256: None,
             image: None,
             conflict,
             name: None,
@@ -93,8 +95,23 @@ mod tests {
             transfer_syntax: Uid::parse("1.2.840.10008.1.2.1").unwrap(),
             near: 0,
             max_error: 0,
+            rmse: 0.0,
+            block_error: 0.0,
+            sigma: None,
+            ratio: None,
+            reference_only: false,
+            reason: None,
             instances: vec![],
         }
+    }
+
+    fn front(instance: &Instance, renamed: Option<&str>) -> io::Result<Vec<u8>> {
+        let mut file = Vec::new();
+        let renamed = renamed.map(|uid| Uid::parse(uid).unwrap());
+        let sop_instance = renamed.or(instance.sop_instance.clone());
+        let series = &series();
+        write_front(&mut file, &Unpacking { series, instance, series_index: 0, instance_index: 0, sop_instance })?;
+        Ok(file)
     }
 
     #[test]
@@ -111,8 +128,7 @@ mod tests {
 
     #[test]
     fn another_reader_takes_the_file_and_the_data_set_bytes_follow() {
-        let mut file = Vec::new();
-        write_front(&mut file, &series(), &instance(true, false)).unwrap();
+        let mut file = front(&instance(true, false), None).unwrap();
         // (0008,0018) UI "1.2.3.4": explicit VR little endian, padded to even length.
         let data_set = b"\x08\x00\x18\x00UI\x08\x001.2.3.4\0";
         file.extend_from_slice(data_set);
@@ -128,6 +144,13 @@ mod tests {
     }
 
     #[test]
+    fn a_derived_image_has_its_new_name_in_the_meta_group() {
+        let file = front(&instance(true, false), Some("2.25.7")).unwrap();
+        let object = dicom_object::from_reader(&[&file[128..], b"\x08\x00\x18\x00UI\x06\x002.25.7"].concat()[..]).unwrap();
+        assert_eq!(object.meta().media_storage_sop_instance_uid(), "2.25.7");
+    }
+
+    #[test]
     fn the_implementation_fits_its_elements() {
         assert!(Uid::parse(IMPLEMENTATION_CLASS_UID).is_ok());
         assert!(IMPLEMENTATION_VERSION_NAME.len() <= 16);
@@ -136,7 +159,7 @@ mod tests {
     #[test]
     fn what_is_no_sop_instance_gets_no_meta_group() {
         assert_eq!(Wrapping::of(&instance(false, false)), Wrapping::Opaque);
-        assert!(write_front(&mut Vec::new(), &series(), &instance(false, false)).is_err());
+        assert!(front(&instance(false, false), None).is_err());
         let packed = Instance { name: Some("a/b.dcm".into()), ..instance(true, false) };
         assert_eq!(Wrapping::of(&packed), Wrapping::WholeFile);
     }

@@ -5,7 +5,7 @@ use super::durable;
 use super::error::PullError;
 use super::output::{Output, RECORD_FILE, Record, to_json};
 use super::progress::Progress;
-use compressor::bundle::{Instance, Manifest, SegmentSource, Series, unpack};
+use compressor::bundle::{Manifest, SegmentSource, Unpacked, Unpacking, Wanted, unpack};
 use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -15,7 +15,8 @@ use std::rc::Rc;
 /// Bytes gathered before a write: a head MR slice of 256 × 256 fits.
 const WRITE_BYTES: usize = 1 << 17;
 
-/// Writes all instances and the record; gives the final folder. Until the last step nothing is in the final place.
+/// Writes all instances and the record; gives the final folder and what became of the instances. Until the last step nothing is
+/// in the final place.
 ///
 /// # Errors
 /// [`PullError::Refused`] for a damaged bundle, [`PullError::Output`] for the disk.
@@ -25,7 +26,7 @@ pub(crate) fn place(
     manifest: &Manifest,
     segments: &mut dyn SegmentSource,
     progress: &Progress,
-) -> Result<PathBuf, PullError> {
+) -> Result<(PathBuf, Unpacked), PullError> {
     let incoming = output.incoming(record.delivery);
     let folder = incoming.join("unpacked");
     empty(&folder).map_err(PullError::output("cannot make a folder to unpack into"))?;
@@ -34,11 +35,11 @@ pub(crate) fn place(
         // Nothing readable of a refused delivery stays behind; what cannot be removed now, the next try empties.
         let _ = fs::remove_dir_all(&folder);
     }
-    written?;
+    let unpacked = written?;
     let place = finish(&folder, output, record)
         .map_err(PullError::output("cannot put the delivery into its place"))?;
     fs::remove_dir_all(incoming).map_err(PullError::output("cannot remove the pieces"))?;
-    Ok(place)
+    Ok((place, unpacked))
 }
 
 fn empty(folder: &Path) -> io::Result<()> {
@@ -54,14 +55,15 @@ fn write_instances(
     manifest: &Manifest,
     segments: &mut dyn SegmentSource,
     progress: &Progress,
-) -> Result<(), PullError> {
+) -> Result<Unpacked, PullError> {
     let mut writer = InstanceWriter { folder, current: None };
     progress.unpacking(manifest.series.iter().map(|series| series.instances.len() as u64).sum());
-    unpack(manifest, segments, &mut |series, series_index, instance_index| {
+    let unpacked = unpack(manifest, segments, Wanted::Shown, &mut |unpacking| {
         progress.advance(1);
-        writer.begin(series, series_index, instance_index)
+        writer.begin(unpacking)
     })?;
-    writer.end().map_err(PullError::output("cannot write an instance"))
+    writer.end().map_err(PullError::output("cannot write an instance"))?;
+    Ok(unpacked)
 }
 
 fn finish(folder: &Path, output: &Output, record: &Record) -> io::Result<PathBuf> {
@@ -82,18 +84,11 @@ struct InstanceWriter<'a> {
 }
 
 impl InstanceWriter<'_> {
-    fn begin(
-        &mut self,
-        series: &Series,
-        series_index: u32,
-        instance_index: u32,
-    ) -> io::Result<Box<dyn Write>> {
+    fn begin(&mut self, unpacking: &Unpacking<'_>) -> io::Result<Box<dyn Write>> {
         self.end()?;
-        let number = usize::try_from(instance_index).map_err(io::Error::other)?;
-        let instance = series.instances.get(number).ok_or(io::ErrorKind::InvalidData)?;
-        let mut file = SharedFile::create(&self.path(instance, series_index, instance_index)?)?;
-        if Wrapping::of(instance) == Wrapping::DataSet {
-            dicom_file::write_front(&mut file, series, instance)?;
+        let mut file = SharedFile::create(&self.path(unpacking)?)?;
+        if Wrapping::of(unpacking.instance) == Wrapping::DataSet {
+            dicom_file::write_front(&mut file, unpacking)?;
         }
         self.current = Some(file.clone());
         Ok(Box::new(file))
@@ -103,8 +98,9 @@ impl InstanceWriter<'_> {
         self.current.take().map_or(Ok(()), |file| file.sync())
     }
 
-    fn path(&self, instance: &Instance, series_index: u32, instance_index: u32) -> io::Result<PathBuf> {
-        let (series, file) = dicom_file::name(instance, series_index, instance_index);
+    fn path(&self, unpacking: &Unpacking<'_>) -> io::Result<PathBuf> {
+        let Unpacking { instance, series_index, instance_index, .. } = unpacking;
+        let (series, file) = dicom_file::name(instance, *series_index, *instance_index);
         let series = self.folder.join(series);
         durable::create_folder(&series)?;
         Ok(series.join(file))
@@ -139,7 +135,7 @@ impl Write for SharedFile {
 }
 
 /// What the reader of the images must know about how they were written.
-pub(crate) fn notes(manifest: &Manifest) -> Vec<String> {
+pub(crate) fn notes(manifest: &Manifest, unpacked: Unpacked) -> Vec<String> {
     let instances = || manifest.series.iter().flat_map(|series| &series.instances);
     let opaque = instances().filter(|instance| Wrapping::of(instance) == Wrapping::Opaque).count();
     let conflicts = instances().filter(|instance| instance.conflict).count();
@@ -151,6 +147,22 @@ pub(crate) fn notes(manifest: &Manifest) -> Vec<String> {
         notes.push(format!(
             "{conflicts} with the SOP Instance UID of another and other content, written as -conflict"
         ));
+    }
+    notes.extend(derived_notes(manifest, unpacked));
+    notes
+}
+
+/// Images that are not bit for bit what came, and what that means for who reads them.
+fn derived_notes(manifest: &Manifest, Unpacked { derived, unread, .. }: Unpacked) -> Vec<String> {
+    let mut notes = Vec::new();
+    if derived > 0 {
+        notes.push(format!("{derived} compressed within a stated bound, marked as derived, under new UIDs"));
+    }
+    if manifest.series.iter().any(|series| series.reference_only) {
+        notes.push("for reference only in part: compression ratio above the national ceiling".into());
+    }
+    if unread > 0 {
+        notes.push(format!("{unread} may refer to images by UIDs that are not here: they could not be read in whole"));
     }
     notes
 }

@@ -3,7 +3,7 @@
 use crate::report::{self, Report};
 use crate::{info, meta};
 use anyhow::Context;
-use compressor::bundle::{self, Instance, Series, is_safe_name};
+use compressor::bundle::{self, Unpacking, Wanted, is_safe_name};
 use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -15,22 +15,22 @@ use std::time::Instant;
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Unpacks a bundle and reports.
-pub(crate) fn run(input: &Path, output: &Path, json: bool) -> anyhow::Result<()> {
+pub(crate) fn run(input: &Path, output: &Path, wanted: Wanted, json: bool) -> anyhow::Result<()> {
     let start = Instant::now();
     let (manifest, mut bundle) = info::open(input)?;
     let folder = Folder { path: output.to_owned(), open: Rc::default() };
-    let unpacked = bundle::unpack(&manifest, &mut bundle, &mut |series, number, index| {
+    let unpacked = bundle::unpack(&manifest, &mut bundle, wanted, &mut |unpacking| {
         folder.keep_last()?;
-        let instance = series.instances.get(index as usize).ok_or(io::ErrorKind::InvalidData)?;
-        folder.create(series, instance, number, index)
+        folder.create(unpacking)
     });
     if unpacked.is_err() {
         folder.drop_last();
     }
-    unpacked?;
+    let unpacked = unpacked?;
     folder.keep_last().context("cannot rename the last file")?;
     let mut report = Report::of(&manifest, info::summary(&manifest, &bundle));
     report.set_seconds(&[], start.elapsed().as_secs_f64());
+    report.set_unpacked(unpacked);
     report::print(&report, json)
 }
 
@@ -47,14 +47,8 @@ struct OpenFile {
 }
 
 impl Folder {
-    fn create(
-        &self,
-        series: &Series,
-        instance: &Instance,
-        number: u32,
-        index: u32,
-    ) -> io::Result<Box<dyn Write>> {
-        let target = self.path.join(name(instance, number, index)?);
+    fn create(&self, unpacking: &Unpacking<'_>) -> io::Result<Box<dyn Write>> {
+        let target = self.path.join(name(unpacking)?);
         if target.symlink_metadata().is_ok() {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
@@ -66,8 +60,8 @@ impl Folder {
         part.push(".part");
         let part = PathBuf::from(part);
         let mut out = BufWriter::with_capacity(BUFFER_BYTES, File::create_new(&part)?);
-        if instance.name.is_none() {
-            out.write_all(&meta::file_start(series, instance))?;
+        if unpacking.instance.name.is_none() {
+            out.write_all(&meta::file_start(unpacking))?;
         }
         *self.open.borrow_mut() = Some(OpenFile { out, part, target });
         Ok(Box::new(Handle(Rc::clone(&self.open))))
@@ -89,11 +83,13 @@ impl Folder {
 }
 
 /// The name that a file was packed under, or one made of its place in the bundle.
-fn name(instance: &Instance, series: u32, index: u32) -> io::Result<String> {
-    match &instance.name {
+fn name(unpacking: &Unpacking<'_>) -> io::Result<String> {
+    match &unpacking.instance.name {
         Some(name) if is_safe_name(name) => Ok(name.clone()),
         Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "a name leads outside the folder")),
-        None => Ok(format!("series-{:03}/{:05}.dcm", series + 1, index + 1)),
+        None => {
+            Ok(format!("series-{:03}/{:05}.dcm", unpacking.series_index + 1, unpacking.instance_index + 1))
+        }
     }
 }
 

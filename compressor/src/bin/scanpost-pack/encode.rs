@@ -28,7 +28,8 @@ pub(crate) fn run(arguments: &EncodeArguments) -> anyhow::Result<()> {
     let sources: Vec<_> =
         files.iter().map(|(name, path)| inputs::source(name.clone(), path)).collect::<Result<_, _>>()?;
     let mut clock = Clock { start, ticks: Vec::new() };
-    let (manifest, summary) = write_bundle(&arguments.output, &sources, &Options::lossless(threads), &mut clock)?;
+    let (manifest, summary) =
+        write_bundle(&arguments.output, &sources, &Options::lossless(threads), &mut clock)?;
     let seconds = clock.seconds_by_series(&manifest);
     let mut report = Report::of(&manifest, summary);
     report.set_seconds(&seconds, start.elapsed().as_secs_f64());

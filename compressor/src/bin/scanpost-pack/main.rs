@@ -8,6 +8,7 @@ mod meta;
 mod report;
 
 use clap::{Parser, Subcommand};
+use compressor::bundle::Wanted;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,6 +30,10 @@ enum Command {
         input: PathBuf,
         /// Folder to write to; made where it is not there. No file in it is replaced.
         output: PathBuf,
+        /// Every file as it was packed: images compressed within a bound need the residual in the bundle. Without this they are
+        /// written as derived images, marked and under new UIDs.
+        #[arg(long)]
+        exact: bool,
         /// Worker threads; decoding uses one so far.
         #[arg(long, value_name = "N")]
         threads: Option<usize>,
@@ -68,7 +73,10 @@ struct EncodeArguments {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Encode(arguments) => encode::run(&arguments),
-        Command::Decode { input, output, json, .. } => decode::run(&input, &output, json),
+        Command::Decode { input, output, exact, json, .. } => {
+            let wanted = if exact { Wanted::Exact } else { Wanted::Shown };
+            decode::run(&input, &output, wanted, json)
+        }
         Command::Info { input, json } => info::run(&input, json),
     };
     match result {

@@ -1,7 +1,7 @@
 //! Preamble and meta group for data sets that came over an association without them (PS3.10 7.1).
 
 use compressor::Uid;
-use compressor::bundle::{Instance, Series};
+use compressor::bundle::Unpacking;
 
 /// Preamble: zeros where no application profile says otherwise.
 const PREAMBLE_BYTES: usize = 128;
@@ -9,13 +9,13 @@ const PREAMBLE_BYTES: usize = 128;
 const IMPLEMENTATION_CLASS: &str = "2.25.75882554810295917236246718709459982931";
 
 /// The bytes in front of the data set of an instance.
-pub(crate) fn file_start(series: &Series, instance: &Instance) -> Vec<u8> {
+pub(crate) fn file_start(unpacking: &Unpacking<'_>) -> Vec<u8> {
     let mut group = Vec::new();
     // File Meta Information Version, VR OB.
     group.extend_from_slice(b"\x02\0\x01\0OB\0\0\x02\0\0\0\0\x01");
-    put_uid(&mut group, 0x0002, instance.sop_class.as_ref().map_or("", Uid::as_str));
-    put_uid(&mut group, 0x0003, instance.sop_instance.as_ref().map_or("", Uid::as_str));
-    put_uid(&mut group, 0x0010, series.transfer_syntax.as_str());
+    put_uid(&mut group, 0x0002, unpacking.instance.sop_class.as_ref().map_or("", Uid::as_str));
+    put_uid(&mut group, 0x0003, unpacking.sop_instance.as_ref().map_or("", Uid::as_str));
+    put_uid(&mut group, 0x0010, unpacking.series.transfer_syntax.as_str());
     put_uid(&mut group, 0x0012, IMPLEMENTATION_CLASS);
     let mut start = vec![0; PREAMBLE_BYTES];
     start.extend_from_slice(b"DICM\x02\0\0\0UL\x04\0");

@@ -1,6 +1,6 @@
 //! What `scanpost-pack` says of a bundle, as JSON or as a table (DESIGN 8).
 
-use compressor::bundle::{Manifest, SegmentKind, Series, Summary};
+use compressor::bundle::{Manifest, SegmentKind, Series, Summary, Unpacked};
 use serde::Serialize;
 
 /// A bundle in numbers.
@@ -14,6 +14,9 @@ pub(crate) struct Report {
     /// Pixel bytes / coded pixel bytes.
     ratio_pixels: Option<f64>,
     seconds: Option<f64>,
+    /// What became of the instances; after `decode` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unpacked: Option<Unpacked>,
 }
 
 #[derive(Serialize)]
@@ -46,7 +49,12 @@ impl Report {
             ratio_pixels: ratio(summary.pixel_bytes, summary.coded_pixel_bytes),
             summary,
             seconds: None,
+            unpacked: None,
         }
+    }
+
+    pub(crate) fn set_unpacked(&mut self, unpacked: Unpacked) {
+        self.unpacked = Some(unpacked);
     }
 
     pub(crate) fn set_seconds(&mut self, by_series: &[f64], all: f64) {
@@ -118,6 +126,16 @@ pub(crate) fn print(report: &Report, json: bool) -> anyhow::Result<()> {
     println!("{}", if summary.max_error == 0 { ", lossless" } else { "" });
     if let Some(seconds) = report.seconds {
         println!("{seconds:.2} s");
+    }
+    if let Some(Unpacked { derived, remapped, unread }) =
+        report.unpacked.filter(|u| *u != Unpacked::default())
+    {
+        println!("{derived} derived images under new UIDs, {remapped} other data sets refer to them");
+        if unread > 0 {
+            println!(
+                "{unread} data sets could not be read in whole: they may refer to images by their former UIDs"
+            );
+        }
     }
     Ok(())
 }
