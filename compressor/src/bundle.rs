@@ -1,5 +1,6 @@
 //! The study bundle: all instances of a study as one ordered list of segments (`docs/spec-bundle.md`).
 
+mod bounded;
 mod file;
 mod headers;
 mod lessons;

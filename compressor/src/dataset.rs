@@ -7,6 +7,7 @@ mod file;
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
+mod text;
 mod values;
 mod walk;
 
@@ -48,7 +49,7 @@ impl Encoding {
 }
 
 /// What a scan learned of one data set. Offsets count from the start of the source.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outline {
     /// SOP Class UID (0008,0016).
     pub sop_class: Option<Uid>,
@@ -64,8 +65,43 @@ pub struct Outline {
     pub instance_number: Option<i32>,
     /// How native pixel data is laid out, where all the elements of PS3.3 C.7.6.3 are there.
     pub image: Option<ImageLayout>,
+    /// What the values of its pixels mean.
+    pub meaning: Meaning,
     /// The bulk value (SPEC 1.2).
     pub bulk: Option<Bulk>,
+}
+
+/// What decides how far the pixels of a data set may be off: top-level elements alone.
+#[derive(Clone, Default, PartialEq)]
+pub struct Meaning {
+    /// Image Type (0008,0008), values parted by backslashes.
+    pub image_type: Option<String>,
+    /// Study and Series Description (0008,1030; 0008,103E), Body Part Examined (0018,0015) and Protocol Name (0018,1030), parted by
+    /// spaces. Free text that people wrote: never shown.
+    pub told: String,
+    /// Photometric Interpretation (0028,0004).
+    pub photometric: Option<String>,
+    /// High Bit (0028,0102).
+    pub high_bit: Option<u16>,
+    /// Pixel Padding Value (0028,0120), as a stored value.
+    pub padding: Option<u16>,
+    /// Pixel Padding Range Limit (0028,0121), as a stored value.
+    pub padding_limit: Option<u16>,
+    /// Rescale Slope (0028,1053), finite.
+    pub slope: Option<f64>,
+    /// Rescale Type (0028,1054).
+    pub rescale_type: Option<String>,
+    /// A Modality LUT Sequence (0028,3000) is there.
+    pub modality_lut: bool,
+    /// Lossy Image Compression (0028,2110) is "01".
+    pub lossy: bool,
+}
+
+impl std::fmt::Debug for Meaning {
+    /// Without the texts.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Meaning").field("lossy", &self.lossy).finish_non_exhaustive()
+    }
 }
 
 /// The bulk value of a data set (SPEC 1.2).

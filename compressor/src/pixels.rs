@@ -3,12 +3,14 @@
 mod lattice;
 mod packed;
 mod planes;
+mod residual;
 mod slab;
 #[cfg(test)]
 mod tests;
 
 pub use lattice::{Lessons, Model};
 pub use packed::{pack_chunk, unpack_chunk};
+pub use residual::{add_residual, encode_residual};
 pub use slab::{Slab, frame_bytes, slab_lengths};
 
 use crate::dataset::ImageLayout;

@@ -1,26 +1,50 @@
-//! Some slabs of a series, read ahead, from which the model of its pixels is learnt (SPEC 3.4).
+//! Some slabs of a series, read ahead: its noise is measured on them, then the model of its pixels is learnt (SPEC 3.4).
 
 use super::plan::{PlannedInstance, PlannedSeries};
 use super::{PackError, Source};
+use crate::near::Survey;
 use crate::pixels::{Bound, Lessons, Model, Slab, slab_lengths};
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// Slabs to learn from, evenly spread over the series.
 const LESSONS: u64 = 8;
 
-/// The model of a series; `None` where nothing in it is coded as pixels.
-pub(super) fn learn(sources: &[Source<'_>], series: &PlannedSeries) -> Result<Option<Model>, PackError> {
+/// Shows the slabs of a series to a survey, before its bound is known.
+pub(super) fn look(
+    sources: &[Source<'_>],
+    series: &PlannedSeries,
+    survey: &mut Survey,
+) -> Result<(), PackError> {
+    each(sources, series, |slab, raw| survey.add(slab, raw)).map(|_| ())
+}
+
+/// The model of a series that will be coded within `bound`; `None` where nothing in it is coded as pixels.
+pub(super) fn learn(
+    sources: &[Source<'_>],
+    series: &PlannedSeries,
+    bound: &Bound,
+) -> Result<Option<Model>, PackError> {
+    let mut learning = Lessons::within(bound);
+    let bytes = each(sources, series, |slab, raw| learning.add(slab, raw))?;
+    Ok((bytes > 0).then(|| learning.learn(bytes)))
+}
+
+/// Reads the lessons, one after the other; gives the bytes of all slabs of the series.
+fn each(
+    sources: &[Source<'_>],
+    series: &PlannedSeries,
+    mut lesson: impl FnMut(&Slab, &[u8]),
+) -> Result<u64, PackError> {
     let slabs = || series.instances.iter().flat_map(slabs_of);
     let (count, bytes) = slabs().fold((0, 0), |(count, bytes), slab| (count + 1, bytes + slab.bytes as u64));
     let lessons = LESSONS.min(count);
     let mut wanted = (0..lessons).map(|lesson| (2 * lesson + 1) * count / (2 * lessons)).peekable();
-    let mut learning = Lessons::within(&Bound::LOSSLESS);
     for (number, slab) in (0..).zip(slabs()) {
         if wanted.next_if_eq(&number).is_some() {
-            learning.add(&slab.slab, &slab.read(sources)?);
+            lesson(&slab.slab, &slab.read(sources)?);
         }
     }
-    Ok((count > 0).then(|| learning.learn(bytes)))
+    Ok(bytes)
 }
 
 /// A slab and where it lies.

@@ -1,11 +1,12 @@
 //! The line of workers: raw parts go in, coded segments come out in the same order, and only so much is under way.
 
+use super::bounded::{Account, Shown, SlabCoder};
 use super::headers::HeaderEncoder;
 use super::writer::Writer;
 use super::{PackError, SegmentKind};
 use crate::dataset::ImageLayout;
 use crate::limits::IN_FLIGHT_BYTES_MAX;
-use crate::pixels::{self, Bound};
+use crate::pixels;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -27,7 +28,7 @@ pub(super) enum Work {
         /// The stream ends with it.
         last: bool,
     },
-    Slab(ImageLayout, Arc<pixels::Model>),
+    Slab(ImageLayout, Arc<SlabCoder>),
     Chunk,
 }
 
@@ -43,6 +44,8 @@ pub(super) struct Coded {
     pub(super) place: Place,
     pub(super) raw_bytes: u64,
     pub(super) bytes: Vec<u8>,
+    /// Of a slab of a bounded series: what a reader will see.
+    shown: Option<Shown>,
 }
 
 struct Done {
@@ -60,6 +63,7 @@ pub(super) struct Line<'w, W> {
     written: u64,
     in_flight_bytes: usize,
     writer: Writer<'w, W>,
+    accounts: Vec<Account>,
 }
 
 impl<'w, W: Write> Line<'w, W> {
@@ -79,7 +83,17 @@ impl<'w, W: Write> Line<'w, W> {
         }
         scope.spawn(move || work_on_headers(&headers, &results));
         let early = BTreeMap::new();
-        Self { jobs, header_jobs, done, early, submitted: 0, written: 0, in_flight_bytes: 0, writer }
+        Self {
+            jobs,
+            header_jobs,
+            done,
+            early,
+            submitted: 0,
+            written: 0,
+            in_flight_bytes: 0,
+            writer,
+            accounts: Vec::new(),
+        }
     }
 
     /// Hands one raw part to the workers, after room was made for it.
@@ -94,16 +108,17 @@ impl<'w, W: Write> Line<'w, W> {
         queue.send(job).map_err(|_| worker_lost().into())
     }
 
-    /// Waits for everything under way and gives the writer back.
-    pub(super) fn finish(mut self) -> Result<Writer<'w, W>, PackError> {
+    /// Waits for everything under way; gives the writer back and what was lost in bounded series, in their order.
+    pub(super) fn finish(mut self) -> Result<(Writer<'w, W>, Vec<Account>), PackError> {
         while self.written < self.submitted {
             self.write_next()?;
         }
-        Ok(self.writer)
+        self.accounts.iter_mut().for_each(Account::close);
+        Ok((self.writer, self.accounts))
     }
 
     fn write_next(&mut self) -> Result<(), PackError> {
-        let coded = loop {
+        let mut coded = loop {
             if let Some(coded) = self.early.remove(&self.written) {
                 break coded?;
             }
@@ -112,7 +127,23 @@ impl<'w, W: Write> Line<'w, W> {
         };
         self.written += 1;
         self.in_flight_bytes -= coded.raw_bytes as usize;
-        self.writer.write(coded)
+        let (place, raw_bytes) = (coded.place, coded.raw_bytes);
+        let shown = coded.shown.take();
+        self.writer.write(coded)?;
+        shown.map_or(Ok(()), |shown| self.account(place, raw_bytes, shown))
+    }
+
+    /// Writes down what a slab lost, and its residual.
+    fn account(&mut self, place: Place, raw_bytes: u64, shown: Shown) -> Result<(), PackError> {
+        if self.accounts.last().is_none_or(|account| account.series != place.series) {
+            self.accounts.push(Account::of(place.series));
+        }
+        if let Some(account) = self.accounts.last_mut() {
+            account.add(place.instance, &shown);
+        }
+        let Some(bytes) = shown.residual else { return Ok(()) };
+        let place = Place { kind: SegmentKind::Residual, ..place };
+        self.writer.write(Coded { place, raw_bytes, bytes, shown: None })
     }
 }
 
@@ -124,13 +155,11 @@ fn work_on_bulk(jobs: &Mutex<Receiver<Job>>, results: &Sender<Done>) {
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        let bytes = match &job.work {
-            Work::Slab(layout, model) => {
-                pixels::encode_slab(layout, &job.raw, model, &Bound::LOSSLESS).map(|coded| coded.bytes)
-            }
-            Work::Chunk | Work::Headers { .. } => pixels::pack_chunk(&job.raw),
+        let coded = match &job.work {
+            Work::Slab(layout, coder) => coder.encode(layout, &job.raw),
+            Work::Chunk | Work::Headers { .. } => pixels::pack_chunk(&job.raw).map(|bytes| (bytes, None)),
         };
-        if results.send(done(job, bytes)).is_err() {
+        if results.send(done(job, coded)).is_err() {
             return;
         }
     }
@@ -139,8 +168,8 @@ fn work_on_bulk(jobs: &Mutex<Receiver<Job>>, results: &Sender<Done>) {
 fn work_on_headers(jobs: &Receiver<Job>, results: &Sender<Done>) {
     let mut stream = None;
     while let Ok(job) = jobs.recv() {
-        let bytes = encode_headers(&mut stream, &job);
-        if results.send(done(job, bytes)).is_err() {
+        let coded = encode_headers(&mut stream, &job).map(|bytes| (bytes, None));
+        if results.send(done(job, coded)).is_err() {
             return;
         }
     }
@@ -159,7 +188,8 @@ fn encode_headers(stream: &mut Option<HeaderEncoder>, job: &Job) -> io::Result<V
     Ok(bytes)
 }
 
-fn done(job: Job, bytes: io::Result<Vec<u8>>) -> Done {
+fn done(job: Job, coded: io::Result<(Vec<u8>, Option<Shown>)>) -> Done {
     let (place, raw_bytes) = (job.place, job.raw.len() as u64);
-    Done { order: job.order, coded: bytes.map(|bytes| Coded { place, raw_bytes, bytes }) }
+    let coded = coded.map(|(bytes, shown)| Coded { place, raw_bytes, bytes, shown });
+    Done { order: job.order, coded }
 }

@@ -107,7 +107,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), UnpackError> {
     for (number, series) in manifest.series.iter().enumerate() {
         check_series(number, series, &mut segments)?;
     }
-    require(segments.is_empty(), "segments that belong to no series")?;
+    check_residual(manifest, segments)?;
     check_ratio(manifest).map_err(|_| UnpackError::damaged("unpacks to more than its size can mean"))
 }
 
@@ -126,16 +126,35 @@ fn check_series(number: usize, series: &Series, segments: &mut &[Segment]) -> Re
         |s: &Segment| s.raw_bytes <= MODEL_BYTES_MAX as u64 && s.coded_bytes <= SEGMENT_BYTES_MAX as u64;
     require(models.len() <= 1 && models.iter().all(fits), "more than one model, or too large")?;
     for (index, instance) in series.instances.iter().enumerate() {
-        let own = take_while(segments, |s| s.series as usize == number && s.instance as usize == index);
+        let own = take_while(segments, |s| {
+            s.series as usize == number && s.instance as usize == index && s.kind != SegmentKind::Residual
+        });
         check_instance(instance, own)?;
     }
     Ok(())
 }
 
+/// Checks that the segments left are the residual, whole: one for each slab of the bounded series in their order, or none at all.
+fn check_residual(manifest: &Manifest, segments: &[Segment]) -> Result<(), UnpackError> {
+    if segments.is_empty() {
+        return Ok(());
+    }
+    let place = |s: &Segment| (s.series, s.instance, s.raw_bytes);
+    let bounded = |s: &&Segment| {
+        let series = manifest.series.get(s.series as usize);
+        s.kind == SegmentKind::Pixels && series.is_some_and(|series| series.near > 0)
+    };
+    let slabs = manifest.segments.iter().filter(bounded).map(place);
+    let fits = |s: &Segment| s.kind == SegmentKind::Residual && s.coded_bytes <= SEGMENT_BYTES_MAX as u64;
+    require(segments.iter().all(fits), "segments that belong to no series, or too large")?;
+    require(segments.iter().map(place).eq(slabs), "residual is not that of the bounded slabs")
+}
+
 fn check_instance(instance: &Instance, segments: &[Segment]) -> Result<(), UnpackError> {
     let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let digest = instance.sha256.len() == SHA256_HEX_CHARACTERS && instance.sha256.bytes().all(hex);
-    require(digest, "digest is not a SHA-256 in hex")?;
+    let digest = |text: &String| text.len() == SHA256_HEX_CHARACTERS && text.bytes().all(hex);
+    let digests = [Some(&instance.sha256), instance.decoded_sha256.as_ref()];
+    require(digests.into_iter().flatten().all(digest), "digest is not a SHA-256 in hex")?;
     require(instance.name.as_deref().is_none_or(is_safe_name), "name leads outside the folder")?;
     require(
         is_sum(segments, Some(instance.bulk_bytes)),

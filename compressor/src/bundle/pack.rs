@@ -1,5 +1,6 @@
 //! Packing: every source is read once more, front to back, and its parts go to the workers.
 
+use super::bounded::{Account, SlabCoder};
 use super::lessons;
 use super::line::{Line, Place, Work};
 use super::plan::{PlannedInstance, PlannedSeries, plan};
@@ -8,6 +9,7 @@ use super::{
     Instance, Manifest, Options, PackError, ReadSeek, SegmentKind, Series, Source, Summary, manifest,
 };
 use crate::limits::CHUNK_BYTES_MAX;
+use crate::near;
 use crate::pixels;
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
@@ -28,14 +30,21 @@ pub fn pack<W: Write>(
 ) -> Result<(Manifest, Summary), PackError> {
     let planned = plan(sources)?;
     let writer = Writer::new(out, progress)?;
-    let (writer, series) = std::thread::scope(|scope| {
+    let (writer, accounts, mut series) = std::thread::scope(|scope| {
         let mut line = Line::start(scope, options.threads, writer);
         let mut series = Vec::with_capacity(planned.len());
         for planned in planned {
-            series.push(pack_series(&mut line, sources, planned, series.len() as u32)?);
+            series.push(pack_series(&mut line, sources, options, planned, series.len() as u32)?);
         }
-        Ok::<_, PackError>((line.finish()?, series))
+        let (writer, accounts) = line.finish()?;
+        Ok::<_, PackError>((writer, accounts, series))
     })?;
+    for account in accounts {
+        if let Some((series, ratio_max)) = series.get_mut(account.series as usize) {
+            enter(series, *ratio_max, account, &writer);
+        }
+    }
+    let series = series.into_iter().map(|(series, _)| series).collect();
     let (manifest, bundle_bytes) = writer.finish(series)?;
     manifest::check_ratio(&manifest)
         .map_err(|limit| PackError::TooLarge { what: "bytes unpacked", limit })?;
@@ -43,22 +52,27 @@ pub fn pack<W: Write>(
     Ok((manifest, summary))
 }
 
+/// Packs a series; gives it without what is known only when all is coded, and the ceiling of its ratio.
 fn pack_series<W: Write>(
     line: &mut Line<'_, W>,
     sources: &[Source<'_>],
+    options: &Options,
     planned: PlannedSeries,
     number: u32,
-) -> Result<Series, PackError> {
-    let model = lessons::learn(sources, &planned)?.map(Arc::new);
-    if let Some(model) = &model {
+) -> Result<(Series, Option<f64>), PackError> {
+    let decision =
+        near::decide(&options.near, &planned.traits, |survey| lessons::look(sources, &planned, survey))?;
+    let model = lessons::learn(sources, &planned, &decision.bound)?;
+    let coder = model.map(|model| Arc::new(SlabCoder::new(model, &decision, options.residual)));
+    if let Some(coder) = &coder {
         let place = Place { kind: SegmentKind::Model, series: number, instance: 0 };
-        line.submit(place, Work::Chunk, model.write())?;
+        line.submit(place, Work::Chunk, coder.model.write())?;
     }
     let mut packing = Packing {
         header_bytes_left: planned.header_bytes(),
         line,
         series: number,
-        model,
+        coder,
         headers: Vec::with_capacity(CHUNK_BYTES_MAX),
     };
     let mut instances = Vec::with_capacity(planned.instances.len());
@@ -66,7 +80,7 @@ fn pack_series<W: Write>(
         let Some(source) = sources.get(instance.source) else { continue };
         instances.push(packing.pack_instance(source, instance, instances.len() as u32)?);
     }
-    Ok(Series {
+    let series = Series {
         study: planned.study,
         series: planned.series,
         modality: planned.modality,
@@ -75,12 +89,30 @@ fn pack_series<W: Write>(
         max_error: 0,
         rmse: 0.0,
         block_error: 0.0,
-        sigma: None,
+        sigma: decision.sigma,
         ratio: None,
         reference_only: false,
-        reason: None,
+        reason: decision.reason.map(|reason| reason.to_string()),
         instances,
-    })
+    };
+    Ok((series, decision.ratio_max))
+}
+
+/// Enters what was lost into the manifest.
+fn enter<W: Write>(series: &mut Series, ratio_max: Option<f64>, account: Account, writer: &Writer<'_, W>) {
+    series.near = account.near.into();
+    series.max_error = account.errors.largest();
+    series.rmse = account.errors.rmse();
+    series.block_error = account.errors.block();
+    for (instance, sha256) in account.decoded {
+        if let Some(instance) = series.instances.get_mut(instance as usize) {
+            instance.decoded_sha256 = Some(sha256);
+        }
+    }
+    let coded_bytes = writer.coded_pixel_bytes(account.series);
+    let bytes: u64 = series.instances.iter().filter(|i| i.image.is_some()).map(|i| i.bulk_bytes).sum();
+    series.ratio = (series.near > 0 && coded_bytes > 0).then(|| bytes as f64 / coded_bytes as f64);
+    series.reference_only = series.ratio.zip(ratio_max).is_some_and(|(ratio, most)| ratio > most);
 }
 
 /// One series on its way to the workers.
@@ -88,7 +120,7 @@ struct Packing<'l, 'w, W> {
     line: &'l mut Line<'w, W>,
     series: u32,
     /// Set where anything in the series is coded as pixels.
-    model: Option<Arc<pixels::Model>>,
+    coder: Option<Arc<SlabCoder>>,
     /// Header bytes that are not yet with the workers.
     header_bytes_left: u64,
     /// The slice of the header stream that is being filled.
@@ -152,10 +184,10 @@ impl<W: Write> Packing<'_, '_, W> {
     ) -> Result<(), PackError> {
         let place = |kind| Place { kind, series: self.series, instance: number };
         let slabs = planned.split.image.and_then(|image| Some((image, pixels::slab_lengths(&image)?)));
-        if let (Some((image, lengths)), Some(model)) = (slabs, &self.model) {
+        if let (Some((image, lengths)), Some(coder)) = (slabs, &self.coder) {
             for length in lengths {
                 let raw = reading.read(length)?;
-                self.line.submit(place(SegmentKind::Pixels), Work::Slab(image, Arc::clone(model)), raw)?;
+                self.line.submit(place(SegmentKind::Pixels), Work::Slab(image, Arc::clone(coder)), raw)?;
             }
             return Ok(());
         }

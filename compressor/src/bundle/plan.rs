@@ -4,6 +4,7 @@ use super::{PackError, ReadSeek, Source};
 use crate::Uid;
 use crate::dataset::{self, Encoding, ImageLayout, Outline, ScanError};
 use crate::limits::{BULK_BYTES_MIN, INSTANCES_MAX, UNSCANNED_BYTES_MIN};
+use crate::near::Traits;
 use crate::pixels;
 use std::collections::HashMap;
 use std::io::{self, SeekFrom};
@@ -17,6 +18,8 @@ pub(super) struct PlannedSeries {
     pub(super) series: Option<Uid>,
     pub(super) modality: Option<String>,
     pub(super) transfer_syntax: Uid,
+    /// What decides how far its pixels may be off.
+    pub(super) traits: Traits,
     pub(super) instances: Vec<PlannedInstance>,
 }
 
@@ -57,11 +60,15 @@ pub(super) fn plan(sources: &[Source<'_>]) -> Result<Vec<PlannedSeries>, PackErr
     for (index, source) in sources.iter().enumerate() {
         let outline = scan(source)?;
         let instance = planned_instance(index, source, &outline);
+        let traits = Traits::of(&outline, &source.transfer_syntax, instance.split.image.is_some());
         let key = (outline.study.clone(), outline.series.clone(), source.transfer_syntax.clone());
         let place = *places.entry(key).or_insert(planned.len());
         match planned.get_mut(place) {
-            Some(series) => series.instances.push(instance),
-            None => planned.push(new_series(source, outline, instance)),
+            Some(series) => {
+                series.instances.push(instance);
+                series.traits.merge(traits);
+            }
+            None => planned.push(new_series(source, outline, traits, instance)),
         }
     }
     for series in &mut planned {
@@ -72,12 +79,18 @@ pub(super) fn plan(sources: &[Source<'_>]) -> Result<Vec<PlannedSeries>, PackErr
     Ok(planned)
 }
 
-fn new_series(source: &Source<'_>, outline: Outline, first: PlannedInstance) -> PlannedSeries {
+fn new_series(
+    source: &Source<'_>,
+    outline: Outline,
+    traits: Traits,
+    first: PlannedInstance,
+) -> PlannedSeries {
     PlannedSeries {
         study: outline.study,
         series: outline.series,
         modality: outline.modality,
         transfer_syntax: source.transfer_syntax.clone(),
+        traits,
         instances: vec![first],
     }
 }

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod derived;
+
 use super::*;
 use crate::dataset::Encoding;
 use crate::dataset::sample::Writer as Data;

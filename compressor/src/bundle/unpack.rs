@@ -4,8 +4,6 @@ mod header_stream;
 mod names;
 mod residuals;
 mod rewriting;
-#[cfg(test)]
-mod tests;
 
 use super::{Instance, Manifest, Segment, SegmentKind, SegmentSource, Series, UnpackError, manifest};
 use crate::limits::REWRITE_BYTES_MAX;

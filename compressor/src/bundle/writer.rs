@@ -52,7 +52,7 @@ impl<'w, W: Write> Writer<'w, W> {
             return Err(PackError::TooLarge { what: "segments", limit: SEGMENTS_MAX.into() });
         }
         let entry = self.append(&coded.bytes)?;
-        if coded.place.kind != SegmentKind::Model {
+        if !matches!(coded.place.kind, SegmentKind::Model | SegmentKind::Residual) {
             self.raw_bytes += coded.raw_bytes;
         }
         (self.progress)(self.raw_bytes);
@@ -67,16 +67,33 @@ impl<'w, W: Write> Writer<'w, W> {
         Ok(())
     }
 
+    /// Bytes of the segments of a series that its pixels need: model and slabs, not the residual.
+    pub(super) fn coded_pixel_bytes(&self, series: u32) -> u64 {
+        let pixels = |w: &&Written| {
+            w.segment.series == series && matches!(w.segment.kind, SegmentKind::Model | SegmentKind::Pixels)
+        };
+        self.written.iter().filter(pixels).map(|w| w.segment.coded_bytes).sum()
+    }
+
     /// Writes manifest, table and foot. Gives the manifest and the bytes of all segments.
     pub(super) fn finish(mut self, series: Vec<Series>) -> Result<(Manifest, u64), PackError> {
+        // Where all slabs of a series fell back to no loss, nothing is missing; a byte for each then lies in the file for no one.
+        self.written.retain(|w| {
+            let bounded = series.get(w.segment.series as usize).is_some_and(|series| series.near > 0);
+            w.segment.kind != SegmentKind::Residual || bounded
+        });
         // Headers come first in the priority order of a series (SPEC 2.1), but are known last. The model was written before all slabs.
-        self.written.sort_by_key(|w| (w.segment.series, w.segment.kind != SegmentKind::Headers));
+        // What few ask for comes behind everything, so that a bundle can be cut before it.
+        self.written.sort_by_key(|w| {
+            let kind = w.segment.kind;
+            (kind == SegmentKind::Residual, w.segment.series, kind != SegmentKind::Headers)
+        });
         let (segments, mut entries): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.written).into_iter().map(|w| (w.segment, w.entry)).unzip();
         let manifest = Manifest { format: FORMAT, series, segments };
         let first = self.append(&manifest::encode(&manifest)?)?;
         entries.insert(0, first);
-        let segment_bytes = self.offset - HEAD_BYTES;
+        let segment_bytes = entries.iter().map(|entry| u64::from(entry.length)).sum();
         self.write_table(&entries)?;
         Ok((manifest, segment_bytes))
     }

@@ -82,7 +82,7 @@ impl Writer {
     }
 }
 
-fn even(mut text: String, padding: u8) -> String {
+pub(crate) fn even(mut text: String, padding: u8) -> String {
     if text.len() % 2 == 1 {
         text.push(padding.into());
     }

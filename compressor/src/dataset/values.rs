@@ -2,11 +2,14 @@
 
 use super::cursor::{Cursor, Forward};
 use super::element::Syntax;
-use super::{Bulk, ImageLayout, Outline, ScanError};
+use super::text::readable;
+use super::{Bulk, ImageLayout, Meaning, Outline, ScanError};
 use crate::Uid;
 
-/// Longest value read: a UID has 64 characters; padding may add some.
-const VALUE_BYTES_MAX: u64 = 128;
+/// Longest value read: a description has 64 characters of up to 4 bytes, an Image Type more than 20 values of up to 16.
+const VALUE_BYTES_MAX: u64 = 512;
+/// Modality LUT Sequence (PS3.3 C.11.1).
+const MODALITY_LUT: u32 = 0x0028_3000;
 /// Longest code string (PS3.5 6.2, VR CS).
 const CODE_CHARACTERS_MAX: usize = 16;
 
@@ -27,6 +30,7 @@ pub(super) struct Values {
     bits_allocated: Option<u16>,
     bits_stored: Option<u16>,
     representation: Option<u16>,
+    meaning: Meaning,
 }
 
 impl Values {
@@ -48,6 +52,11 @@ impl Values {
         Ok(())
     }
 
+    /// Takes notice of an element, whatever its value.
+    pub(super) fn note(&mut self, tag: u32) {
+        self.meaning.modality_lut |= tag == MODALITY_LUT;
+    }
+
     fn take(&mut self, tag: u32, value: &[u8], syntax: Syntax) {
         let number = || value.first_chunk().map(|bytes| syntax.u16(*bytes));
         match tag {
@@ -56,15 +65,35 @@ impl Values {
             0x0008_0060 => self.modality = code(value),
             0x0020_000D => self.study = uid(value),
             0x0020_000E => self.series = uid(value),
-            0x0020_0013 => self.instance_number = integer(value),
+            0x0020_0013 => self.instance_number = parsed(value),
             0x0028_0002 => self.samples_per_pixel = number(),
             0x0028_0006 => self.planar = number(),
-            0x0028_0008 => self.frames = integer(value),
+            0x0028_0008 => self.frames = parsed(value),
             0x0028_0010 => self.rows = number(),
             0x0028_0011 => self.columns = number(),
             0x0028_0100 => self.bits_allocated = number(),
             0x0028_0101 => self.bits_stored = number(),
             0x0028_0103 => self.representation = number(),
+            _ => self.take_meaning(tag, value, number()),
+        }
+    }
+
+    fn take_meaning(&mut self, tag: u32, value: &[u8], number: Option<u16>) {
+        let meaning = &mut self.meaning;
+        let string = || text(value).filter(|text| !text.is_empty()).map(str::to_owned);
+        match tag {
+            0x0008_0008 => meaning.image_type = string(),
+            0x0008_1030 | 0x0008_103E | 0x0018_0015 | 0x0018_1030 => {
+                meaning.told.push_str(&readable(value));
+                meaning.told.push(' ');
+            }
+            0x0028_0004 => meaning.photometric = string(),
+            0x0028_0102 => meaning.high_bit = number,
+            0x0028_0120 => meaning.padding = number,
+            0x0028_0121 => meaning.padding_limit = number,
+            0x0028_1053 => meaning.slope = parsed(value).filter(|slope: &f64| slope.is_finite()),
+            0x0028_1054 => meaning.rescale_type = string(),
+            0x0028_2110 => meaning.lossy = text(value) == Some("01"),
             _ => {}
         }
     }
@@ -85,6 +114,7 @@ impl Values {
             modality: self.modality,
             instance_number: self.instance_number,
             image,
+            meaning: self.meaning,
             bulk,
         }
     }
@@ -121,6 +151,18 @@ fn is_wanted(tag: u32) -> bool {
             | 0x0028_0100
             | 0x0028_0101
             | 0x0028_0103
+            | 0x0008_0008
+            | 0x0008_1030
+            | 0x0008_103E
+            | 0x0018_0015
+            | 0x0018_1030
+            | 0x0028_0004
+            | 0x0028_0102
+            | 0x0028_0120
+            | 0x0028_0121
+            | 0x0028_1053
+            | 0x0028_1054
+            | 0x0028_2110
     )
 }
 
@@ -132,7 +174,7 @@ fn uid(value: &[u8]) -> Option<Uid> {
     Uid::parse(text(value)?).ok()
 }
 
-fn integer<T: std::str::FromStr>(value: &[u8]) -> Option<T> {
+fn parsed<T: std::str::FromStr>(value: &[u8]) -> Option<T> {
     text(value)?.parse().ok()
 }
 

@@ -82,6 +82,7 @@ impl<F: Forward> Walk<F> {
 
     /// Walks over the value of an element of the top level.
     fn value(&mut self, element: Element) -> Result<(), ScanError> {
+        self.values.note(element.tag);
         match element.length {
             Some(length) => self.values.read(&mut self.cursor, self.syntax, element.tag, length),
             None => self.until_delimiter(element),

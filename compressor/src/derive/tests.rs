@@ -361,12 +361,13 @@ fn meta_group_is_renamed() {
 }
 
 /// What dicom-rs reads of an object, but for these tags.
-fn elements_but(object: &InMemDicomObject, left_out: &[u32]) -> Vec<InMemElement> {
+fn elements_but(object: &InMemDicomObject, left_out: &[u32]) -> Vec<String> {
     let kept = |element: &&InMemElement| {
         let tag = dicom_core::header::Header::tag(*element);
         !left_out.contains(&(u32::from(tag.0) << 16 | u32::from(tag.1)))
     };
-    object.iter().filter(kept).cloned().collect()
+    // As text: to dicom-rs, no undefined length is equal to another.
+    object.iter().filter(kept).map(|element| format!("{element:?}")).collect()
 }
 
 proptest! {
@@ -430,7 +431,7 @@ proptest! {
             remap(&bytes, encoding, true, &renames()),
             remap(&bytes, encoding, false, &renames()),
         ] {
-            prop_assert!(result.is_ok_and(|new| new.bytes.len() > limit) == false);
+            prop_assert!(!result.is_ok_and(|new| new.bytes.len() > limit));
         }
         let _ = (may_refer(&bytes, encoding), rename_file(&bytes, &class), is_derivable(&bytes, encoding));
     }

@@ -3,7 +3,8 @@
 use crate::report::{self, Report};
 use crate::{EncodeArguments, inputs};
 use anyhow::{Context, bail};
-use compressor::bundle::{self, Manifest, Options, Source, Summary};
+use compressor::bundle::{self, Manifest, Near, Options, Source, Summary};
+use compressor::near::Policy;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -15,25 +16,36 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// Packs the inputs and reports.
 pub(crate) fn run(arguments: &EncodeArguments) -> anyhow::Result<()> {
-    if arguments.near.trim() != "0" {
-        bail!("--near {}: lossless only so far, the one value is 0", arguments.near);
-    }
     let threads = match arguments.threads {
         Some(0) => bail!("--threads 0: at least one thread is needed"),
         Some(threads) => threads,
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
+    let options = Options { threads, near: near(arguments)?, residual: arguments.residual };
     let start = Instant::now();
     let files = inputs::find(&arguments.inputs)?;
     let sources: Vec<_> =
         files.iter().map(|(name, path)| inputs::source(name.clone(), path)).collect::<Result<_, _>>()?;
     let mut clock = Clock { start, ticks: Vec::new() };
-    let (manifest, summary) =
-        write_bundle(&arguments.output, &sources, &Options::lossless(threads), &mut clock)?;
+    let (manifest, summary) = write_bundle(&arguments.output, &sources, &options, &mut clock)?;
     let seconds = clock.seconds_by_series(&manifest);
     let mut report = Report::of(&manifest, summary);
     report.set_seconds(&seconds, start.elapsed().as_secs_f64());
     report::print(&report, arguments.json)
+}
+
+fn near(arguments: &EncodeArguments) -> anyhow::Result<Near> {
+    let near = arguments.near.trim();
+    if near != "auto" {
+        let number =
+            near.parse().with_context(|| format!("--near {near}: auto, or a number from 0 to 65535"))?;
+        return Ok(Near::Fixed(number));
+    }
+    let Some(path) = &arguments.policy else { return Ok(Near::Auto(Policy::default())) };
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let policy: Policy = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+    policy.check().with_context(|| format!("in {}", path.display()))?;
+    Ok(Near::Auto(policy))
 }
 
 /// Writes to a temporary name, so that a bundle is there whole or not at all.

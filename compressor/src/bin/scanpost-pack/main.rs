@@ -1,4 +1,4 @@
-//! `scanpost-pack`: DICOM files into a bundle and back, byte for byte.
+//! `scanpost-pack`: DICOM files into a bundle and back, byte for byte or within a bound on the error of each pixel.
 
 mod decode;
 mod encode;
@@ -12,7 +12,7 @@ use compressor::bundle::Wanted;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Packs DICOM files into one bundle, and gives them back byte for byte.
+/// Packs DICOM files into one bundle, and gives them back: byte for byte, or within a bound on the error of each pixel.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -59,9 +59,16 @@ struct EncodeArguments {
     inputs: Vec<PathBuf>,
     /// Bundle to write.
     output: PathBuf,
-    /// Largest absolute error allowed, in stored values: 0 (lossless). "auto" and other numbers belong to a codec to come.
-    #[arg(long, default_value = "0", value_name = "auto|0|N")]
+    /// Largest absolute error allowed, in stored values: 0 (lossless), a number, or what the policy says for each series. Maps,
+    /// segmentations, colour and what is already lossy come back exactly in any case.
+    #[arg(long, default_value = "auto", value_name = "auto|0|N")]
     near: String,
+    /// Add what gives bounded pixels back exactly, at the end of the bundle.
+    #[arg(long)]
+    residual: bool,
+    /// Rules for `--near auto`, TOML; those of docs/config.md where not given.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Worker threads; as many as processors where not given. The bundle does not depend on it.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,

@@ -1,6 +1,6 @@
 //! What `scanpost-pack` says of a bundle, as JSON or as a table (DESIGN 8).
 
-use compressor::bundle::{Manifest, SegmentKind, Series, Summary, Unpacked};
+use compressor::bundle::{Manifest, SegmentKind, Series, Sigma, Summary, Unpacked};
 use serde::Serialize;
 
 /// A bundle in numbers.
@@ -31,12 +31,22 @@ struct SeriesReport {
     /// Bulk values that are not coded as pixels.
     opaque_bytes: u64,
     coded_opaque_bytes: u64,
+    /// Bytes of the segments that give bounded pixels back exactly.
+    coded_residual_bytes: u64,
     near: u32,
     max_error: u32,
-    /// Root of the mean squared error; lossless so far.
+    /// Root of the mean squared error.
     rmse: f64,
-    /// Noise; not measured so far.
-    sigma: Option<f64>,
+    /// Noise, by both estimators.
+    sigma: Option<Sigma>,
+    /// Largest mean error of a block of 32 × 32.
+    block_error: f64,
+    /// Pixel bytes / coded pixel bytes.
+    ratio: Option<f64>,
+    /// The ratio is above the ceiling of the policy.
+    reference_only: bool,
+    /// Why near is what it is.
+    reason: Option<String>,
     seconds: Option<f64>,
 }
 
@@ -68,7 +78,7 @@ impl Report {
 impl SeriesReport {
     fn of(manifest: &Manifest, number: u32, series: &Series) -> Self {
         let segments = |kind| manifest.segments.iter().filter(move |s| s.series == number && s.kind == kind);
-        let coded = |kind| segments(kind).map(|s| s.coded_bytes).sum();
+        let coded = |kind| segments(kind).map(|s| s.coded_bytes).sum::<u64>();
         let raw = |kind| segments(kind).map(|s| s.raw_bytes).sum();
         Self {
             modality: series.modality.clone(),
@@ -80,12 +90,26 @@ impl SeriesReport {
             coded_header_bytes: coded(SegmentKind::Headers),
             opaque_bytes: raw(SegmentKind::Opaque),
             coded_opaque_bytes: coded(SegmentKind::Opaque),
+            coded_residual_bytes: coded(SegmentKind::Residual),
             near: series.near,
             max_error: series.max_error,
-            rmse: 0.0,
-            sigma: None,
+            rmse: series.rmse,
+            sigma: series.sigma,
+            block_error: series.block_error,
+            ratio: ratio(raw(SegmentKind::Pixels), coded(SegmentKind::Model) + coded(SegmentKind::Pixels)),
+            reference_only: series.reference_only,
+            reason: series.reason.clone(),
             seconds: None,
         }
+    }
+}
+
+impl SeriesReport {
+    /// What the table says behind the numbers.
+    fn remark(&self) -> String {
+        let reason = self.reason.as_deref().map(|reason| format!("  {reason}")).unwrap_or_default();
+        let reference = if self.reference_only { ", for reference only by its ratio" } else { "" };
+        format!("{reason}{reference}")
     }
 }
 
@@ -104,17 +128,22 @@ pub(crate) fn print(report: &Report, json: bool) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(report)?);
         return Ok(());
     }
-    println!("modality  instances   file bytes  pixel bytes     → coded header bytes     → coded");
+    println!(
+        "modality  instances   file bytes  pixel bytes     → coded header bytes     → coded  near max error"
+    );
     for series in &report.series {
         let modality = series.modality.as_deref().unwrap_or("-");
         println!(
-            "{modality:<8} {:>10} {:>12} {:>12} {:>11} {:>12} {:>11}",
+            "{modality:<8} {:>10} {:>12} {:>12} {:>11} {:>12} {:>11} {:>5} {:>9}{}",
             series.instances,
             series.file_bytes,
             series.pixel_bytes + series.opaque_bytes,
             series.coded_pixel_bytes + series.coded_opaque_bytes,
             series.header_bytes,
             series.coded_header_bytes,
+            series.near,
+            series.max_error,
+            series.remark(),
         );
     }
     let summary = &report.summary;
