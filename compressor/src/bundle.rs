@@ -80,7 +80,7 @@ pub struct Series {
 /// Noise of a series, in stored values, by two estimators (`docs/decisions/0005-near-auto.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sigma {
-    /// Of the highest frequencies alone: median size of the finest diagonal Haar band / 0.6745 (sHH).
+    /// Of the highest frequencies alone: median size of the finest diagonal wavelet band / 0.6745 (sHH).
     pub fine: f64,
     /// 20th percentile of the standard deviation of 8 × 8 blocks about their plane (s20).
     pub blocks: f64,

@@ -10,6 +10,9 @@ const PLANE_PARAMETERS: usize = 3;
 const SLOPE_SQUARES: f64 = 336.0;
 /// Median size of a normal variable of variance 1.
 const NORMAL_MEDIAN: f64 = 0.6745;
+/// High pass of Daubechies' wavelet with two vanishing moments (db2, Daubechies 1988, table 1): edges of even slope fall out, noise
+/// keeps its variance.
+const HIGH_PASS: [f64; 4] = [-0.129_409_522_551_260_4, -0.224_143_868_042_013_4, 0.836_516_303_737_807_9, -0.482_962_913_144_534_1];
 /// Share of the blocks below the estimate.
 const BLOCKS_SHARE: f64 = 0.2;
 /// Classes of block means by which foreground is told.
@@ -18,8 +21,8 @@ const CLASSES: usize = 256;
 /// What foreground blocks gave.
 #[derive(Debug, Default)]
 pub(super) struct Noise {
-    /// Twice the coefficients of the diagonal Haar band, without their sign.
-    diagonals: Vec<u32>,
+    /// Coefficients of the diagonal band, without their sign.
+    diagonals: Vec<f64>,
     deviations: Vec<f64>,
 }
 
@@ -46,8 +49,7 @@ impl Noise {
         if self.diagonals.is_empty() {
             return 0.0;
         }
-        let (_, median, _) = self.diagonals.select_nth_unstable(middle);
-        f64::from(*median) / 2.0 / NORMAL_MEDIAN
+        *self.diagonals.select_nth_unstable_by(middle, f64::total_cmp).1 / NORMAL_MEDIAN
     }
 
     /// s20.
@@ -118,13 +120,16 @@ fn deviation(block: &[i32; BLOCK_SAMPLES]) -> f64 {
     (rest.max(0.0) / (BLOCK_SAMPLES - PLANE_PARAMETERS) as f64).sqrt()
 }
 
-fn diagonals(block: &[i32; BLOCK_SAMPLES]) -> impl Iterator<Item = u32> + '_ {
-    let rows = block.chunks_exact(2 * BLOCK);
-    rows.flat_map(|pair| {
-        let (above, below) = pair.split_at(BLOCK);
-        above.chunks_exact(2).zip(below.chunks_exact(2)).map(|squares| match squares {
-            (&[a, b], &[c, d]) => (a - b - c + d).unsigned_abs(),
-            _ => 0,
-        })
-    })
+/// The finest diagonal band as far as it lies in the block.
+fn diagonals(block: &[i32; BLOCK_SAMPLES]) -> impl Iterator<Item = f64> + '_ {
+    let places = || (0..=BLOCK - HIGH_PASS.len()).step_by(2);
+    places().flat_map(move |row| places().map(move |column| diagonal(block, row, column).abs()))
+}
+
+fn diagonal(block: &[i32; BLOCK_SAMPLES], row: usize, column: usize) -> f64 {
+    let rows = block.chunks_exact(BLOCK).skip(row).zip(HIGH_PASS);
+    let along = |row: &[i32]| -> f64 {
+        row.iter().skip(column).zip(HIGH_PASS).map(|(value, weight)| weight * f64::from(*value)).sum()
+    };
+    rows.map(|(row, weight)| weight * along(row)).sum()
 }
