@@ -6,6 +6,7 @@ mod headers;
 mod lessons;
 mod line;
 mod manifest;
+mod marking;
 mod pack;
 mod plan;
 #[cfg(test)]

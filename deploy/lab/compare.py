@@ -1,5 +1,8 @@
 """Compares pulled instances with what was sent, element by element, without ever printing a value.
 
+An instance is as sent, or it says that it was compressed within a bound: then it must be exactly what docs/spec-bundle.md 6
+makes of the one sent, its pixels within the stated bound, and the largest error of each series the stated one.
+
 Not compared: the meta group, which each receiver writes afresh (PS3.10 7.1), and group lengths, which are retired (PS3.5 7.2).
 """
 
@@ -15,12 +18,17 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from lab import derived
+
 DIFFERENCES_SHOWN = 20
+# For each pulled series: what its images state as its largest error, and what was found in each.
+Errors = dict[str, tuple[set[int], list[int]]]
 
 
 @dataclass
 class Result:
-    """Numbers of files; `identical` counts sent files that were pulled with all elements equal."""
+    """Numbers of files; `identical` counts sent files that were pulled with all elements equal, or within their stated bound:
+    `bounded` of them have pixels that are not those sent, by at most `max_error` stored values."""
 
     sent: int = 0
     pulled: int = 0
@@ -28,11 +36,14 @@ class Result:
     different: int = 0
     missing: int = 0
     extra: int = 0
+    bounded: int = 0
+    max_error: int = 0
+    overstated: int = 0
     notes: list[str] = field(default_factory=list)
 
     @property
     def equal(self) -> bool:
-        return self.sent > 0 and self.identical == self.sent and not self.extra
+        return self.sent > 0 and self.identical == self.sent and not self.extra and not self.overstated
 
     def note(self, text: str) -> None:
         if len(self.notes) < DIFFERENCES_SHOWN:
@@ -40,15 +51,21 @@ class Result:
 
 
 def compare_folders(sent: list[Path], pulled: list[Path]) -> Result:
-    """Matches by SOP Instance UID. Several files with one UID are matched by content."""
+    """Matches by SOP Instance UID, derived images by that of their source. Several files with one UID are matched by content."""
     result = Result()
-    waiting = by_uid(pulled, result)
+    given = by_uid(sent, result)
+    waiting, names = _by_source(by_uid(pulled, result), given)
     result.pulled = sum(map(len, waiting.values()))
     matched: set[Path] = set()
-    for uid, paths in by_uid(sent, result).items():
+    errors: Errors = {}
+    for uid, paths in given.items():
         for path in paths:
             result.sent += 1
-            _compare_one(path, waiting.get(uid, []), matched, result)
+            _compare_one(path, waiting.get(uid, []), matched, names, errors, result)
+    for stated, found in errors.values():
+        if stated != {max(found)}:
+            result.overstated += 1
+            result.note(f"a series states a largest error of {sorted(stated)}, {max(found)} was found")
     extra = [path for paths in waiting.values() for path in paths if path not in matched]
     result.extra = max(0, len(extra) - result.different)
     return result
@@ -72,6 +89,21 @@ def by_uid(folders: list[Path], result: Result) -> dict[str, list[Path]]:
     return found
 
 
+def _by_source(pulled: dict[str, list[Path]], sent: dict[str, list[Path]]) -> tuple[dict[str, list[Path]], dict[str, str]]:
+    """Pulled files by the UID under which they were sent, and new UIDs of instances and series by those they were sent under."""
+    found, names = defaultdict(list), {}
+    for uid, paths in pulled.items():
+        for path in paths:
+            header = pydicom.dcmread(path, stop_before_pixels=True)
+            said = derived.statement(header) if uid not in sent else None
+            found[said.source if said else uid].append(path)
+            if said and said.source in sent:
+                source = pydicom.dcmread(sent[said.source][0], specific_tags=["SeriesInstanceUID"], stop_before_pixels=True)
+                names.setdefault(said.source, uid)
+                names.setdefault(str(source.get("SeriesInstanceUID", "")), str(header.get("SeriesInstanceUID", "")))
+    return found, names
+
+
 def differences(left: Dataset, right: Dataset) -> list[str]:
     """Tags that are not equal, with where they lie in sequences."""
     same_order = left.original_encoding[1] == right.original_encoding[1]
@@ -80,20 +112,45 @@ def differences(left: Dataset, right: Dataset) -> list[str]:
     return found
 
 
-def _compare_one(path: Path, candidates: list[Path], matched: set[Path], result: Result) -> None:
+def _compare_one(path: Path, candidates: list[Path], matched: set[Path], names: dict[str, str], errors: Errors, result: Result) -> None:
     if not candidates:
         result.missing += 1
         return
     shortest: list[str] | None = None
     for candidate in candidates:
-        found = differences(pydicom.dcmread(path), pydicom.dcmread(candidate))
+        sent, pulled = pydicom.dcmread(path), pydicom.dcmread(candidate)
+        said = derived.statement(pulled) if str(pulled.SOPInstanceUID) != str(sent.SOPInstanceUID) else None
+        found = _faults(sent, pulled, said, names)
         if not found:
             matched.add(candidate)
             result.identical += 1
+            _count(pulled, said, errors, result)
             return
         shortest = found if shortest is None or len(found) < len(shortest) else shortest
     result.different += 1
     result.note(f"{path.name}: {', '.join(shortest[:5])}")
+
+
+def _faults(sent: Dataset, pulled: Dataset, said: derived.Statement | None, names: dict[str, str]) -> list[str]:
+    if said is None:
+        # Only where something was renamed: pydicom's parsing of every value would hide how it was written.
+        return differences(derived.renamed(sent, names) if names else sent, pulled)
+    faults = derived.pixel_faults(sent, pulled, said) + derived.name_faults(pulled, said)
+    sent, series = derived.renamed(sent, names), str(sent.SeriesInstanceUID)
+    if str(pulled.SeriesInstanceUID) != names[series]:
+        faults.append("not in the series of the others")
+    sent.PixelData = pulled.PixelData
+    return faults + differences(derived.expected(sent, pulled, said), pulled)
+
+
+def _count(pulled: Dataset, said: derived.Statement | None, errors: Errors, result: Result) -> None:
+    if said is None or said.exact:
+        return
+    result.bounded += 1
+    result.max_error = max(result.max_error, said.error)
+    stated, found = errors.setdefault(str(pulled.SeriesInstanceUID), (set(), []))
+    stated.add(said.stated_error)
+    found.append(said.error)
 
 
 def _compare_sets(left: Dataset, right: Dataset, where: str, same_order: bool, found: list[str]) -> None:

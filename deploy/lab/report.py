@@ -26,7 +26,7 @@ def as_json(site: Site, study: Study, deliveries: list[dict], comparison: Result
         "completeness": first["completeness"],
         "seconds": seconds,
         "identical": comparison.equal,
-        "compared": {name: getattr(comparison, name) for name in ("sent", "pulled", "identical", "different", "missing", "extra")},
+        "compared": {name: getattr(comparison, name) for name in ("sent", "pulled", "identical", "different", "missing", "extra", "bounded", "max_error", "overstated")},
         "notice": notice,
         "dir": str(site.dir),
         "dicom_port": site.gateway.port,
@@ -69,6 +69,9 @@ def table(report: dict) -> str:
 def statement(report: dict) -> str:
     """What arrived, in one sentence."""
     compared = report["compared"]
+    if report["identical"] and compared["bounded"]:
+        return (f"All {compared['identical']} of {compared['sent']} instances arrived at the doctor: {compared['bounded']} marked as derived, no pixel "
+                f"more than {compared['max_error']} off, all else equal to what was sent.")
     if report["identical"]:
         return f"All {compared['identical']} of {compared['sent']} instances arrived at the doctor, each element equal to what was sent."
     return (f"NOT the same: {compared['identical']} of {compared['sent']} instances are equal, {compared['different']} differ, "

@@ -1,15 +1,15 @@
 //! Packing: every source is read once more, front to back, and its parts go to the workers.
 
 use super::bounded::{Account, SlabCoder};
-use super::lessons;
 use super::line::{Line, Place, Work};
 use super::plan::{PlannedInstance, PlannedSeries, plan};
 use super::writer::Writer;
 use super::{
-    Instance, Manifest, Options, PackError, ReadSeek, SegmentKind, Series, Source, Summary, manifest,
+    Instance, Manifest, Options, PackError, ReadSeek, SegmentKind, Series, Source, Summary, lessons,
+    manifest, marking,
 };
 use crate::limits::CHUNK_BYTES_MAX;
-use crate::near;
+use crate::near::{self, Decision, Reason};
 use crate::pixels;
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
@@ -60,8 +60,11 @@ fn pack_series<W: Write>(
     planned: PlannedSeries,
     number: u32,
 ) -> Result<(Series, Option<f64>), PackError> {
-    let decision =
+    let mut decision =
         near::decide(&options.near, &planned.traits, |survey| lessons::look(sources, &planned, survey))?;
+    if decision.bound.near > 0 && !marking::can_be_marked(sources, &planned)? {
+        decision = Decision::lossless(Some(Reason::Header));
+    }
     let model = lessons::learn(sources, &planned, &decision.bound)?;
     let coder = model.map(|model| Arc::new(SlabCoder::new(model, &decision, options.residual)));
     if let Some(coder) = &coder {

@@ -21,7 +21,7 @@ pub(crate) struct Decision {
 }
 
 impl Decision {
-    fn lossless(reason: Option<Reason>) -> Self {
+    pub(crate) fn lossless(reason: Option<Reason>) -> Self {
         Self { bound: Bound::LOSSLESS, block_max: None, sigma: None, ratio_max: None, reason }
     }
 }

@@ -60,4 +60,7 @@ pub enum Reason {
     /// Too little foreground.
     #[error("noise could not be measured")]
     NoNoise,
+    /// A header that cannot be rewritten to say that its pixels lost (SPEC 6.2): damaged, out of order, without UIDs, too large.
+    #[error("header cannot be marked")]
+    Header,
 }

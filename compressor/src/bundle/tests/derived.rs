@@ -237,3 +237,13 @@ fn deflated_instance_is_left_as_it_came_and_told() {
     assert_eq!(unpacked, Unpacked { derived: 3, remapped: 1, unread: 1 });
     assert!(out.iter().any(|(_, bytes)| *bytes == given[4].0));
 }
+
+#[test]
+fn what_cannot_be_marked_does_not_lose() {
+    let mut unordered = Data::new(Encoding::ExplicitLittle).element(0x0028_2110, "CS", b"00").bytes;
+    unordered.extend(mr(1, &noise(1), Encoding::ExplicitLittle));
+    let (manifest, mut segments) = bounded(&sources(&[(unordered.clone(), EXPLICIT)]), false);
+    assert_eq!((manifest.series[0].near, manifest.series[0].max_error), (0, 0));
+    assert_eq!(manifest.series[0].reason.as_deref(), Some("header cannot be marked"));
+    assert_eq!(taken(&manifest, &mut segments, Wanted::Shown).unwrap().0[0].1, unordered);
+}
