@@ -27,10 +27,13 @@ const GROWTH_FREE_BYTES: usize = 64 << 10;
 /// What happens to elements of the top level, in the order of tags.
 pub(super) type Edits = BTreeMap<u32, Edit>;
 
+/// Makes a value from the one that is there.
+pub(super) type NewValue = dyn Fn(Option<&[u8]>) -> Option<Vec<u8>>;
+
 /// What happens to one element.
 pub(super) enum Edit {
     /// Another value, made from the value that is there, padding included. `None` leaves the element as it is, or out.
-    Value([u8; 2], Box<dyn Fn(Option<&[u8]>) -> Option<Vec<u8>>>),
+    Value([u8; 2], Box<NewValue>),
     /// One more item behind those that are there.
     Item(Vec<New>),
     /// The element goes.

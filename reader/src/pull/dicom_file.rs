@@ -110,7 +110,10 @@ mod tests {
         let renamed = renamed.map(|uid| Uid::parse(uid).unwrap());
         let sop_instance = renamed.or(instance.sop_instance.clone());
         let series = &series();
-        write_front(&mut file, &Unpacking { series, instance, series_index: 0, instance_index: 0, sop_instance })?;
+        write_front(
+            &mut file,
+            &Unpacking { series, instance, series_index: 0, instance_index: 0, sop_instance },
+        )?;
         Ok(file)
     }
 
@@ -146,7 +149,9 @@ mod tests {
     #[test]
     fn a_derived_image_has_its_new_name_in_the_meta_group() {
         let file = front(&instance(true, false), Some("2.25.7")).unwrap();
-        let object = dicom_object::from_reader(&[&file[128..], b"\x08\x00\x18\x00UI\x06\x002.25.7"].concat()[..]).unwrap();
+        let object =
+            dicom_object::from_reader(&[&file[128..], b"\x08\x00\x18\x00UI\x06\x002.25.7"].concat()[..])
+                .unwrap();
         assert_eq!(object.meta().media_storage_sop_instance_uid(), "2.25.7");
     }
 

@@ -162,7 +162,9 @@ fn derived_notes(manifest: &Manifest, Unpacked { derived, unread, .. }: Unpacked
         notes.push("for reference only in part: compression ratio above the national ceiling".into());
     }
     if unread > 0 {
-        notes.push(format!("{unread} may refer to images by UIDs that are not here: they could not be read in whole"));
+        notes.push(format!(
+            "{unread} may refer to images by UIDs that are not here: they could not be read in whole"
+        ));
     }
     notes
 }

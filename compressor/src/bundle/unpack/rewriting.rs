@@ -22,7 +22,8 @@ impl<'u> Rewriting<'u> {
     pub(super) fn of(unpacking: &'u Unpacking<'u>, names: &'u Names) -> Option<Self> {
         let Unpacking { series, instance, series_index, instance_index, .. } = unpacking;
         let derived = names.is_derived(*series_index, *instance_index);
-        if names.renames.is_empty() && !derived || !derived && instance.sop_instance.is_none() {
+        let may_refer = !names.renames.is_empty() && instance.sop_instance.is_some();
+        if !derived && !may_refer {
             return None;
         }
         let derivation = derived.then(|| Derivation {
