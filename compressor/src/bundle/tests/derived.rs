@@ -247,3 +247,22 @@ fn what_cannot_be_marked_does_not_lose() {
     assert_eq!(manifest.series[0].reason.as_deref(), Some("header cannot be marked"));
     assert_eq!(taken(&manifest, &mut segments, Wanted::Shown).unwrap().0[0].1, unordered);
 }
+
+#[test]
+fn padding_of_odd_pixels_stays_behind_them() {
+    let layout = image(33, 33, 1, 1, 8);
+    let value: Vec<u8> = noise(4).into_iter().take(33 * 33).chain([0xAB]).collect();
+    let data = Data::new(Encoding::ExplicitLittle)
+        .element(0x0008_0008, "CS", b"ORIGINAL\\PRIMARY\\M ")
+        .identity(1)
+        .element(0x0028_0004, "CS", b"MONOCHROME2 ")
+        .image(&layout)
+        .element(0x7FE0_0010, "OW", &value)
+        .element(0x7FE1_0010, "LO", b"PRIVATE ");
+    let (manifest, mut segments) = bounded(&sources(&[(data.bytes.clone(), EXPLICIT)]), true);
+    assert_eq!(manifest.series[0].instances[0].tail_bytes, 1 + 16);
+    let (out, unpacked) = taken(&manifest, &mut segments, Wanted::Shown).unwrap();
+    assert_eq!(unpacked, Unpacked { derived: 1, remapped: 0, unread: 0 });
+    assert!(out[0].1.ends_with(&data.bytes[data.bytes.len() - 17..]));
+    assert_eq!(taken(&manifest, &mut segments, Wanted::Exact).unwrap().0[0].1, data.bytes);
+}
