@@ -83,7 +83,17 @@ impl<'w, W: Write> Line<'w, W> {
         }
         scope.spawn(move || work_on_headers(&headers, &results));
         let early = BTreeMap::new();
-        Self { jobs, header_jobs, done, early, submitted: 0, written: 0, in_flight_bytes: 0, writer, accounts: Vec::new() }
+        Self {
+            jobs,
+            header_jobs,
+            done,
+            early,
+            submitted: 0,
+            written: 0,
+            in_flight_bytes: 0,
+            writer,
+            accounts: Vec::new(),
+        }
     }
 
     /// Hands one raw part to the workers, after room was made for it.

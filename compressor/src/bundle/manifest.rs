@@ -145,8 +145,7 @@ fn check_residual(manifest: &Manifest, segments: &[Segment]) -> Result<(), Unpac
         s.kind == SegmentKind::Pixels && series.is_some_and(|series| series.near > 0)
     };
     let slabs = manifest.segments.iter().filter(bounded).map(place);
-    let fits =
-        |s: &Segment| s.kind == SegmentKind::Residual && s.coded_bytes <= SEGMENT_BYTES_MAX as u64;
+    let fits = |s: &Segment| s.kind == SegmentKind::Residual && s.coded_bytes <= SEGMENT_BYTES_MAX as u64;
     require(segments.iter().all(fits), "segments that belong to no series, or too large")?;
     require(segments.iter().map(place).eq(slabs), "residual is not that of the bounded slabs")
 }

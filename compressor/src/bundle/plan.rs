@@ -3,8 +3,8 @@
 use super::{PackError, ReadSeek, Source};
 use crate::Uid;
 use crate::dataset::{self, Encoding, ImageLayout, Outline, ScanError};
-use crate::near::Traits;
 use crate::limits::{BULK_BYTES_MIN, INSTANCES_MAX, UNSCANNED_BYTES_MIN};
+use crate::near::Traits;
 use crate::pixels;
 use std::collections::HashMap;
 use std::io::{self, SeekFrom};

@@ -46,7 +46,8 @@ fn sources(given: &[Given]) -> Vec<Source<'static>> {
 fn packed(sources: &[Source<'_>], threads: usize) -> Result<(Manifest, Summary, Vec<u8>), PackError> {
     let mut file = Vec::new();
     let mut told = 0;
-    let (manifest, summary) = pack(sources, &mut file, &Options::lossless(threads), &mut |bytes| told = bytes)?;
+    let (manifest, summary) =
+        pack(sources, &mut file, &Options::lossless(threads), &mut |bytes| told = bytes)?;
     assert_eq!(told, summary.source_bytes);
     Ok((manifest, summary, file))
 }

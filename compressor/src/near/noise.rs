@@ -12,7 +12,8 @@ const SLOPE_SQUARES: f64 = 336.0;
 const NORMAL_MEDIAN: f64 = 0.6745;
 /// High pass of Daubechies' wavelet with two vanishing moments (db2, Daubechies 1988, table 1): edges of even slope fall out, noise
 /// keeps its variance.
-const HIGH_PASS: [f64; 4] = [-0.129_409_522_551_260_4, -0.224_143_868_042_013_4, 0.836_516_303_737_807_9, -0.482_962_913_144_534_1];
+const HIGH_PASS: [f64; 4] =
+    [-0.129_409_522_551_260_4, -0.224_143_868_042_013_4, 0.836_516_303_737_807_9, -0.482_962_913_144_534_1];
 /// Share of the blocks below the estimate.
 const BLOCKS_SHARE: f64 = 0.2;
 /// Classes of block means by which foreground is told.

@@ -4,13 +4,15 @@
 
 mod range;
 mod taps;
+#[cfg(test)]
+mod tests;
 
 use super::packed::{pack_chunk, unpack_chunk};
 use super::{DamagedSlab, Slab, planes};
 use crate::dataset::ImageLayout;
 use range::{Counts, RangeDecoder, RangeEncoder};
 use std::io;
-use taps::{Field, TAPS, Weights};
+use taps::{Field, Weights};
 
 /// First byte: nothing is missing.
 const NOTHING: u8 = 0;
@@ -38,7 +40,8 @@ pub fn encode_residual(layout: &ImageLayout, raw: &[u8], decoded: &[u8]) -> io::
     let slab = Slab::of(layout, raw.len()).filter(|slab| slab.components == 1 && raw.len() == decoded.len());
     let slab = slab.ok_or(io::ErrorKind::InvalidInput)?;
     let (raws, decodeds) = (plane(&slab, raw), plane(&slab, decoded));
-    let largest = raws.iter().zip(&decodeds).map(|(raw, known)| raw.abs_diff(*known)).max().unwrap_or_default();
+    let largest =
+        raws.iter().zip(&decodeds).map(|(raw, known)| raw.abs_diff(*known)).max().unwrap_or_default();
     let weights = Weights::fitted(&slab, &raws, &decodeds);
     let mut coded = vec![CODED];
     coded.extend_from_slice(&largest.to_le_bytes());
@@ -201,8 +204,11 @@ fn contexts(range: u32, low_bits: u32) -> Vec<Counts> {
     for class in 0..CLASSES {
         for step in 0..OFFSETS as u64 {
             // All in quarters of a value.
-            let centre = 2 * (range / 2) as i64 + 2 * (step * last.max(range.into()) / last) as i64 + 2 * (range / 2) as i64;
-            let square = ((16 * u64::from(range).pow(2)) << class.max(4) >> (CLASS_OF_RANGE + 1)).max(1) as i64;
+            let centre = 2 * (range / 2) as i64
+                + 2 * (step * last.max(range.into()) / last) as i64
+                + 2 * (range / 2) as i64;
+            let square =
+                ((16 * u64::from(range).pow(2)) << class.max(4) >> (CLASS_OF_RANGE + 1)).max(1) as i64;
             let bell = |symbol: u32| {
                 let middle = 4 * (i64::from(symbol) << low_bits) + 2 * ((1 << low_bits) - 1);
                 let distance = middle - centre;
@@ -213,5 +219,3 @@ fn contexts(range: u32, low_bits: u32) -> Vec<Counts> {
     }
     contexts
 }
-
-const _: () = assert!(TAPS > 0 && SYMBOLS_MAX > 1);

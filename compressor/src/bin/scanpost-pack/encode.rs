@@ -37,7 +37,8 @@ pub(crate) fn run(arguments: &EncodeArguments) -> anyhow::Result<()> {
 fn near(arguments: &EncodeArguments) -> anyhow::Result<Near> {
     let near = arguments.near.trim();
     if near != "auto" {
-        let number = near.parse().with_context(|| format!("--near {near}: auto, or a number from 0 to 65535"))?;
+        let number =
+            near.parse().with_context(|| format!("--near {near}: auto, or a number from 0 to 65535"))?;
         return Ok(Near::Fixed(number));
     }
     let Some(path) = &arguments.policy else { return Ok(Near::Auto(Policy::default())) };

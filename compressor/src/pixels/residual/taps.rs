@@ -5,10 +5,8 @@ use super::super::{DamagedSlab, Slab};
 /// Neighbours of a place.
 pub(super) const TAPS: usize = 12;
 /// Row and column of each, relative to the place. The first four, two that came and two that were decoded, give the mean.
-const OFFSETS: [(isize, isize); TAPS] = [
-    (0, -1), (-1, 0), (0, 1), (1, 0),
-    (-1, -1), (-1, 1), (0, -2), (-2, 0), (1, -1), (1, 1), (0, 2), (2, 0),
-];
+const OFFSETS: [(isize, isize); TAPS] =
+    [(0, -1), (-1, 0), (0, 1), (1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (1, -1), (1, 1), (0, 2), (2, 0)];
 /// Margin of a frame: as far as the taps reach.
 const MARGIN: usize = 2;
 /// Bits behind the point of a weight.
@@ -114,7 +112,8 @@ impl Field {
         let index = self.index(place);
         let error = |back: usize| self.errors.get(index - back).copied().unwrap_or_default();
         let width = self.width;
-        let near = 2 * (error(1) + error(width)) + error(width - 1) + error(width + 1) + error(2) + error(2 * width);
+        let near =
+            2 * (error(1) + error(width)) + error(width - 1) + error(width + 1) + error(2) + error(2 * width);
         (prediction, near / 4)
     }
 
