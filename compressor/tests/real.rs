@@ -5,9 +5,10 @@
 
 use compressor::Uid;
 use compressor::bundle::{
-    BundleFile, Options, ReadSeek, Source, Summary, Wanted, pack, read_manifest, unpack,
+    BundleFile, Near, Options, ReadSeek, Source, Summary, Wanted, pack, read_manifest, unpack,
 };
 use compressor::dataset::{Bulk, Encoding, locate, outline_here};
+use compressor::near::Policy;
 use dicom_core::value::{PrimitiveValue, Value};
 use dicom_core::{DataElement, VR, dicom_value};
 use dicom_dictionary_std::{tags, uids};
@@ -194,6 +195,45 @@ fn real_series_come_back_and_are_small_enough() {
         );
         if let Some((_, goal)) = goals.iter().find(|(known, _)| *known == name) {
             assert!(ratio >= *goal, "{name}: {ratio}");
+        }
+    }
+}
+
+#[test]
+fn real_series_have_their_bound_by_their_noise() {
+    // near, largest error, noise by both estimates, largest mean error of a block, coded pixel bytes at most.
+    let known = [
+        ("ct-head-4mm-ge", 3, 3.5, 1.3, 0.3, 1_066_000),
+        ("ct-skull-phantom-1mm-philips", 3, 26.0, 12.7, 0.3, 7_130_000),
+        ("mr-head-dwi-siemens", 5, 23.6, 12.7, 5.0, 1_016_000),
+        ("mr-head-mprage-siemens", 3, 13.1, 8.1, 3.0, 2_516_000),
+        ("mr-head-t1-2d-siemens", 7, 31.2, 11.0, 7.0, 343_000),
+    ];
+    for folder in real_folders() {
+        let sources: Vec<_> = files_in(&folder).into_iter().map(source).collect();
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let options = Options { threads: 2, near: Near::Auto(Policy::default()), residual: false };
+        let (manifest, summary) = pack(&sources, &mut io::sink(), &options, &mut |_| {}).unwrap();
+        for series in manifest.series.iter().filter(|series| series.modality.is_some()) {
+            println!(
+                "{name}: near {} ({}), max {}, rmse {:.3}, block {:.3}, sigma {:?}, pixels {:.2}",
+                series.near,
+                series.reason.as_deref().unwrap_or_default(),
+                series.max_error,
+                series.rmse,
+                series.block_error,
+                series.sigma,
+                series.ratio.unwrap_or_default(),
+            );
+            let Some((_, near, blocks, fine, block, bytes)) = known.iter().find(|known| known.0 == name)
+            else {
+                continue;
+            };
+            let sigma = series.sigma.unwrap();
+            assert_eq!((series.near, series.max_error), (*near, *near));
+            assert!((sigma.blocks - blocks).abs() < 0.06 && (sigma.fine - fine).abs() < 0.06, "{sigma:?}");
+            assert!(series.block_error <= *block);
+            assert!(summary.coded_pixel_bytes <= *bytes, "{}", summary.coded_pixel_bytes);
         }
     }
 }

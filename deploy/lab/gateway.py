@@ -26,6 +26,7 @@ class Settings:
     mailboxes: dict[str, str] = field(default_factory=dict)
     pacs_port: int | None = None
     settle_ms: int = 500
+    near: str = "0"  # as TOML: 0 compares byte by byte, "\"auto\"" within the bound that the manifest states
     silence_ms: int = 3_000
     poll_ms: int = 300
     cover_seen_ms: int = 5_000
@@ -109,6 +110,8 @@ class Gateway:
             f"port_file = {_quoted(self.port_file)}",
             f"settle_ms = {settings.settle_ms}",
             f"silence_ms = {settings.silence_ms}",
+            "[compress]",
+            f"near = {settings.near}",
             "[seal]",
             f"key = {_quoted(keys.key('site'))}",
             f"certificate = {_quoted(keys.certificate('site'))}",

@@ -2,11 +2,17 @@
 
 use crate::journal::DeliveryInstance;
 use crate::spool::{Spool, sync_folder};
-use compressor::bundle::{Options, PackError, Source, Summary, pack};
+use compressor::bundle::{Options, PackError, Series, Source, Summary, pack};
 use seal::ids::DeliveryId;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
+
+/// Modalities that a log line names (PS3.3 C.7.3.1.1.1); what else stands in (0008,0060) is free text of a sort.
+const LOGGED: [&str; 20] = [
+    "CR", "CT", "DX", "ECG", "IO", "KO", "MG", "MR", "NM", "OT", "PR", "PT", "RF", "RTDOSE", "RTSTRUCT",
+    "SC", "SEG", "SR", "US", "XA",
+];
 
 /// Packs the instances into the delivery's bundle: temp file, fsync, rename, fsync of the folder.
 ///
@@ -16,19 +22,29 @@ pub fn compress(
     spool: &Spool,
     delivery: DeliveryId,
     instances: &[DeliveryInstance],
-    threads: usize,
+    options: &Options,
 ) -> Result<Summary, PackError> {
     let bundle = spool.bundle(delivery);
     let unfinished = bundle.with_extension("unfinished");
     let receive = spool.receive();
     let sources: Vec<Source<'_>> = instances.iter().map(|instance| source(&receive, instance)).collect();
     let mut out = BufWriter::new(File::create(&unfinished)?);
-    let (_, summary) = pack(&sources, &mut out, &Options::lossless(threads), &mut |_| ())?;
+    let (manifest, summary) = pack(&sources, &mut out, options, &mut |_| ())?;
     out.flush()?;
     out.get_ref().sync_all()?;
     fs::rename(&unfinished, &bundle)?;
     bundle.parent().map_or(Ok(()), sync_folder)?;
+    manifest.series.iter().for_each(|series| log(delivery, series));
     Ok(summary)
+}
+
+/// One line a series: what it may have lost, and why.
+fn log(delivery: DeliveryId, series: &Series) {
+    let modality = series.modality.as_deref().filter(|modality| LOGGED.contains(modality));
+    tracing::info!(stage = "compress", delivery = %delivery, modality = modality.unwrap_or("other"),
+        instances = series.instances.len(), near = series.near, max_error = series.max_error,
+        ratio = series.ratio, reference_only = series.reference_only,
+        "near {}: {}", series.near, series.reason.as_deref().unwrap_or("lossless was asked for"));
 }
 
 fn source<'a>(receive: &'a Path, instance: &'a DeliveryInstance) -> Source<'a> {

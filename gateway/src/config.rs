@@ -1,5 +1,7 @@
 //! The gateway's configuration: one TOML file, every key documented here and in `docs/config.md`.
 
+use compressor::bundle::{Near, Options};
+use compressor::near::{Policy, PolicyError};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -80,6 +82,43 @@ pub struct Pacs {
 pub struct Compress {
     /// Worker threads.
     pub threads: usize,
+    /// How far decoded pixels may be from those that came.
+    pub near: NearKey,
+    /// When what gives bounded pixels back exactly is mailed.
+    pub residual: Residual,
+    /// Rules for `near = "auto"`; those of docs/config.md where absent.
+    pub policy: Policy,
+}
+
+/// `[compress] near`: the word `auto`, or stored values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "near must be \"auto\" or a number from 0 (lossless) to 65535")]
+pub enum NearKey {
+    /// By the noise of each series and the policy.
+    Word(NearWord),
+    /// Largest absolute error in stored values.
+    Stored(u16),
+}
+
+/// The one word of [`NearKey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NearWord {
+    /// By the noise of each series and the policy.
+    Auto,
+}
+
+/// `[compress] residual`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Residual {
+    /// With every delivery, behind all that is needed to read the study.
+    AtOnce,
+    /// When the doctor asks for it.
+    OnRequest,
+    /// Not at all.
+    #[default]
+    Never,
 }
 
 /// `[seal]`
@@ -207,6 +246,9 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
+    /// A rule of `[compress.policy]` that cannot work.
+    #[error("compress.policy: {0}")]
+    Policy(PolicyError),
     /// A value that cannot work.
     #[error("{key}: {reason}")]
     Value {
@@ -237,9 +279,7 @@ impl Config {
                 "write a name like hospital.example: letters, digits, hyphens and dots",
             );
         }
-        if self.compress.threads == 0 {
-            return wrong("compress.threads".into(), "must be at least 1");
-        }
+        self.compress.check()?;
         for (name, pacs) in &self.pacs {
             if !is_ae_title(&pacs.ae_title) || !is_ae_title(&pacs.own_ae_title) {
                 return wrong(
@@ -311,7 +351,36 @@ pub fn read(path: &Path) -> Result<String, ConfigError> {
 
 impl Default for Compress {
     fn default() -> Self {
-        Self { threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
+        Self {
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            near: NearKey::Word(NearWord::Auto),
+            residual: Residual::default(),
+            policy: Policy::default(),
+        }
+    }
+}
+
+impl Compress {
+    /// What the compressor is told.
+    pub fn options(&self) -> Options {
+        let near = match self.near {
+            NearKey::Word(NearWord::Auto) => Near::Auto(self.policy.clone()),
+            NearKey::Stored(near) => Near::Fixed(near),
+        };
+        Options { threads: self.threads, near, residual: self.residual == Residual::AtOnce }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.threads == 0 {
+            return wrong("compress.threads".into(), "must be at least 1");
+        }
+        if self.residual == Residual::OnRequest {
+            return wrong(
+                "compress.residual".into(),
+                "\"on_request\" comes with the doctor's answers; write \"at_once\" or \"never\"",
+            );
+        }
+        self.policy.check().map_err(ConfigError::Policy)
     }
 }
 
@@ -383,7 +452,23 @@ mod tests {
         assert_eq!(config.doctors_of("DR_TANAKA"), ["tanaka"]);
         assert_eq!(config.pacs_called("PACS").unwrap().own_ae_title, "SCANPOST");
         assert_eq!(config.seal.piece_bytes_max, 6 << 20);
+        assert!(matches!(config.compress.options(), Options { near: Near::Auto(_), residual: false, .. }));
         assert!(config.pacs_called("OTHER").is_none());
+    }
+
+    #[test]
+    fn near_is_a_number_too_and_rules_replace_the_default_ones() {
+        let fixed = load(
+            &SAMPLE
+                .replace("near = \"auto\"", "near = 2\nresidual = \"at_once\"")
+                .replace("residual = \"never\"", ""),
+        )
+        .unwrap();
+        assert!(matches!(fixed.compress.options(), Options { near: Near::Fixed(2), residual: true, .. }));
+        let rule = "[[compress.policy.rules]]\nmodality = \"CT\"\npart = \"head\"\nunits = 1.0\n[seal]";
+        let ruled = load(&SAMPLE.replace("[seal]", rule)).unwrap();
+        assert_eq!(ruled.compress.policy.rules.len(), 1);
+        assert!(!ruled.compress.policy.head_words.is_empty());
     }
 
     #[test]
@@ -394,6 +479,10 @@ mod tests {
             ("[\"tanaka\"]", "[\"sato\"]", "destinations.DR_TANAKA"),
             ("[\"tanaka\"]", "[]", "at least one doctor"),
             ("DR_TANAKA", "DOCTOR_TANAKA_ON_CALL", "16 characters"),
+            ("near = \"auto\"", "near = \"automatic\"", "from 0 (lossless) to 65535"),
+            ("near = \"auto\"", "near = -1", "from 0 (lossless) to 65535"),
+            ("residual = \"never\"", "residual = \"on_request\"", "comes with"),
+            ("[seal]", "[[compress.policy.rules]]\nmodality = \"MR\"\nsigma = 0.5\n[seal]", "needs a cap"),
         ] {
             let error = load(&SAMPLE.replace(from, to)).unwrap_err().to_string();
             assert!(error.contains(named), "{named} not in: {error}");

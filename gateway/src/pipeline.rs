@@ -166,9 +166,9 @@ impl Pipeline {
         let _one_at_a_time = self.heavy.acquire().await;
         self.journal.began(delivery.id, "compress", now_ms()).await?;
         let instances = self.journal.instances(delivery.id).await?;
-        let (spool, id, threads) = (self.spool.clone(), delivery.id, self.config.compress.threads);
+        let (spool, id, options) = (self.spool.clone(), delivery.id, self.config.compress.options());
         let summary =
-            tokio::task::spawn_blocking(move || compress::compress(&spool, id, &instances, threads))
+            tokio::task::spawn_blocking(move || compress::compress(&spool, id, &instances, &options))
                 .await??;
         self.journal.compressed(delivery.id, &summary, now_ms()).await?;
         tracing::info!(stage = "compress", delivery = %delivery.id, source_bytes = summary.source_bytes,

@@ -1,5 +1,8 @@
 //! Slabs within the bound of their series, and the account of what they lost.
 
+#[cfg(test)]
+mod tests;
+
 use super::manifest::hex;
 use crate::dataset::ImageLayout;
 use crate::near::{Decision, Errors, keeps};

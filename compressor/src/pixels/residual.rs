@@ -4,13 +4,15 @@
 
 mod range;
 mod taps;
+#[cfg(test)]
+mod tests;
 
 use super::packed::{pack_chunk, unpack_chunk};
 use super::{DamagedSlab, Slab, planes};
 use crate::dataset::ImageLayout;
 use range::{Counts, RangeDecoder, RangeEncoder};
 use std::io;
-use taps::{Field, TAPS, Weights};
+use taps::{Field, Weights};
 
 /// First byte: nothing is missing.
 const NOTHING: u8 = 0;
@@ -217,5 +219,3 @@ fn contexts(range: u32, low_bits: u32) -> Vec<Counts> {
     }
     contexts
 }
-
-const _: () = assert!(TAPS > 0 && SYMBOLS_MAX > 1);
