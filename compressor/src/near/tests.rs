@@ -147,7 +147,8 @@ fn hounsfield_bounds_are_divided_by_the_slope() {
 
 #[test]
 fn what_must_not_be_touched_is_not_whatever_is_asked() {
-    let changes: [(fn(&mut Outline), Reason); 12] = [
+    type Change = fn(&mut Outline);
+    let changes: [(Change, Reason); 12] = [
         (|o| o.meaning.lossy = true, Reason::AlreadyLossy),
         (|o| o.image = None, Reason::NotCoded),
         (|o| o.meaning.photometric = Some("PALETTE COLOR".into()), Reason::Colour),

@@ -183,7 +183,7 @@ fn context(offset: i32, error: u32, range: u32) -> usize {
 /// Steps of half a value, or coarser: the last stands for all from half the range on.
 fn step(offset: u32, range: u32) -> usize {
     let last = OFFSETS as u32 - 1;
-    ((offset + 1) / 2 * last / last.max(range)).min(last) as usize
+    (offset.div_ceil(2) * last / last.max(range)).min(last) as usize
 }
 
 /// Half octaves of the expected error, in eighths of a value, against the range of differences.

@@ -27,7 +27,7 @@ impl Weights {
         for (raws, decoded) in raws.chunks_exact(frame).zip(decoded.chunks_exact(frame)) {
             let mut field = Field::new(decoded, slab.columns);
             for (place, raw) in raws.iter().enumerate() {
-                if place / slab.columns % FIT_STEP == 0 && place % FIT_STEP == 0 {
+                if (place / slab.columns).is_multiple_of(FIT_STEP) && place.is_multiple_of(FIT_STEP) {
                     let (mean, differences) = field.differences(place);
                     let target = f64::from(4 * i32::from(*raw) - mean) / 4.0;
                     gather(&mut squares, &differences.map(|d| f64::from(d) / 4.0), target);
@@ -141,8 +141,9 @@ fn solve(mut rows: [[f64; TAPS + 1]; TAPS]) -> [f64; TAPS] {
     for pivot in 0..TAPS {
         for below in pivot + 1..TAPS {
             let factor = rows[below][pivot] / rows[pivot][pivot];
-            for column in pivot..=TAPS {
-                rows[below][column] -= factor * rows[pivot][column];
+            let own = rows[pivot];
+            for (number, above) in rows[below].iter_mut().zip(own).skip(pivot) {
+                *number -= factor * above;
             }
         }
     }

@@ -26,7 +26,7 @@ fn image(bytes: usize, noise: u64, seed: u64) -> Vec<u8> {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             ((place as u64 % 977 + (state >> 33) % noise.max(1)) as u16).to_le_bytes()
         })
-        .chain((bytes % 2 > 0).then_some(0))
+        .chain((!bytes.is_multiple_of(2)).then_some(0))
         .collect()
 }
 
