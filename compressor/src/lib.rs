@@ -8,5 +8,6 @@ pub mod dataset;
 pub mod limits;
 pub mod pixels;
 mod uid;
+pub mod zstd_frame;
 
 pub use uid::{InvalidUid, Uid};

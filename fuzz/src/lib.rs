@@ -14,6 +14,7 @@ mod input;
 mod manifest;
 mod model;
 pub mod mutate;
+mod portable;
 mod round_trip;
 mod sample;
 mod slab;
@@ -55,6 +56,8 @@ pub const TARGETS: &[Target] = &[
         bytes_max: MANIFEST_BYTES_MAX,
         seeds: bundle::seeds_file,
     },
+    // A window of 8 MiB, and the bytes themselves.
+    Target { name: "portable", run: portable::run, bytes_max: 20 << 20, seeds: portable::seeds },
     // Deflated data sets are inflated as they are read, through a window of 32 KiB.
     Target { name: "dataset", run: dataset::run, bytes_max: 1 << 20, seeds: dataset::seeds },
 ];
