@@ -13,8 +13,10 @@ from pydicom.encaps import generate_frames
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
-# A value that fills at least this part of a series, and is its least, is kept exact: air that a scanner has set to zero.
+# The least value of a series is kept exact where it fills areas: at least this part of the series,
 EXACT_SHARE = 1 / 64
+# in runs of at least this many samples. Zeros that noise makes here and there are no areas.
+EXACT_RUN = 16
 
 # Test files of pydicom 3.0.2 (MIT) of other vendors and modalities; single images all of them.
 PYDICOM_FILES = {
@@ -125,7 +127,9 @@ def exact_values(values, dataset):
     if padding is not None and (values == int(padding)).any():
         exact.add(int(padding))
     least = values.min()
-    if numpy.count_nonzero(values == least) >= values.size * EXACT_SHARE:
+    is_least = values == least
+    runs = numpy.count_nonzero(is_least[:, :, 1:] != is_least[:, :, :-1]) / 2
+    if numpy.count_nonzero(is_least) >= max(values.size * EXACT_SHARE, runs * EXACT_RUN):
         exact.add(int(least))
     mask = 0xFFFF if values.dtype.itemsize == 2 else 0xFF
     return sorted(value & mask for value in exact)
