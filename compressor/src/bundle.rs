@@ -1,21 +1,31 @@
 //! The study bundle: all instances of a study as one ordered list of segments (`docs/spec-bundle.md`).
 
+#[cfg(feature = "native")]
 mod bounded;
+#[cfg(feature = "native")]
 mod file;
 mod headers;
+#[cfg(feature = "native")]
 mod lessons;
+#[cfg(feature = "native")]
 mod line;
 mod manifest;
+#[cfg(feature = "native")]
 mod marking;
+#[cfg(feature = "native")]
 mod pack;
+#[cfg(feature = "native")]
 mod plan;
-#[cfg(test)]
+#[cfg(all(test, feature = "native"))]
 mod tests;
 mod unpack;
+#[cfg(feature = "native")]
 mod writer;
 
+#[cfg(feature = "native")]
 pub use file::BundleFile;
 pub use manifest::{is_safe_name, read_manifest};
+#[cfg(feature = "native")]
 pub use pack::pack;
 pub use unpack::{CreateInstance, Unpacked, Unpacking, Wanted, unpack};
 

@@ -10,5 +10,6 @@ pub mod limits;
 pub mod near;
 pub mod pixels;
 mod uid;
+pub mod zstd_frame;
 
 pub use uid::{InvalidUid, Uid};

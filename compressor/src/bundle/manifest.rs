@@ -1,18 +1,19 @@
 //! The manifest on its way in and out, and every check that its numbers agree (SPEC 4).
 
-use super::plan::image_bytes;
-use super::{
-    FORMAT, Instance, Manifest, PackError, Segment, SegmentKind, SegmentSource, Series, Summary, UnpackError,
-};
+use super::{FORMAT, Instance, Manifest, Segment, SegmentKind, SegmentSource, Series, Summary, UnpackError};
+use crate::dataset::ImageLayout;
 use crate::limits::{
     CHUNK_BYTES_MAX, INSTANCES_MAX, MANIFEST_BYTES_MAX, MODEL_BYTES_MAX, NAME_BYTES_MAX, RATIO_FREE_BYTES,
     RATIO_MAX, SEGMENT_BYTES_MAX, SEGMENTS_MAX,
 };
 use crate::pixels;
-use std::io::{self, Read, Write};
+use crate::zstd_frame;
 
-/// Enough for repeated names, and quick.
-const LEVEL: i32 = 12;
+#[cfg(feature = "native")]
+mod encoder;
+#[cfg(feature = "native")]
+pub(super) use encoder::encode;
+
 /// Window of the manifest's frame: 2 MiB.
 const WINDOW_LOG: u32 = 21;
 /// Characters of a SHA-256 in hex.
@@ -38,35 +39,6 @@ impl Manifest {
     }
 }
 
-/// Codes the manifest, without holding its text.
-pub(super) fn encode(manifest: &Manifest) -> Result<Vec<u8>, PackError> {
-    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
-    encoder.window_log(WINDOW_LOG)?;
-    let mut counted = Counted { inner: encoder, bytes: 0 };
-    serde_json::to_writer(io::BufWriter::new(&mut counted), manifest).map_err(io::Error::from)?;
-    if counted.bytes > MANIFEST_BYTES_MAX {
-        return Err(PackError::TooLarge { what: "bytes of manifest", limit: MANIFEST_BYTES_MAX as u64 });
-    }
-    Ok(counted.inner.finish()?)
-}
-
-struct Counted<W> {
-    inner: W,
-    bytes: usize,
-}
-
-impl<W: Write> Write for Counted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.bytes += written;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Reads and checks the manifest: limits, and that its numbers agree with each other.
 ///
 /// # Errors
@@ -88,14 +60,8 @@ pub fn read_manifest(segments: &mut dyn SegmentSource) -> Result<Manifest, Unpac
 }
 
 fn decode(frame: &[u8]) -> Result<Vec<u8>, UnpackError> {
-    let mut text = Vec::new();
-    let mut decoder = zstd::stream::read::Decoder::new(frame)?;
-    decoder.window_log_max(WINDOW_LOG)?;
-    let read = decoder.take(MANIFEST_BYTES_MAX as u64 + 1).read_to_end(&mut text);
-    if read.is_err() || text.len() > MANIFEST_BYTES_MAX {
-        return Err(UnpackError::damaged("manifest does not unpack, or is too large"));
-    }
-    Ok(text)
+    zstd_frame::decode_at_most(frame, MANIFEST_BYTES_MAX, WINDOW_LOG)
+        .ok_or_else(|| UnpackError::damaged("manifest does not unpack, or is too large"))
 }
 
 /// Checks everything that unpacking relies on.
@@ -169,6 +135,11 @@ fn check_instance(instance: &Instance, segments: &[Segment]) -> Result<(), Unpac
     let lengths = pixels::slab_lengths(image).into_iter().flatten().map(|length| length as u64);
     let slabs = segments.iter().map(|s| if s.kind == SegmentKind::Pixels { s.raw_bytes } else { 0 });
     require(lengths.eq(slabs), "slabs are not cut as their layout says")
+}
+
+/// Bytes of all frames.
+pub(super) fn image_bytes(image: &ImageLayout) -> Option<u64> {
+    pixels::frame_bytes(image)?.checked_mul(image.frames.into())
 }
 
 /// Checks that a bundle does not unpack to absurdly more than it is. `Err` holds the limit passed.

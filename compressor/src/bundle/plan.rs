@@ -1,5 +1,6 @@
 //! What will be packed, known before the first byte is coded: series, order, and where each bulk value lies (SPEC 1.2).
 
+use super::manifest::image_bytes;
 use super::{PackError, ReadSeek, Source};
 use crate::Uid;
 use crate::dataset::{self, Encoding, ImageLayout, Outline, ScanError};
@@ -142,9 +143,4 @@ fn fitted(image: ImageLayout, value_bytes: u64) -> Option<ImageLayout> {
     let frame_bytes = pixels::frame_bytes(&image)?;
     let frames = u32::try_from(value_bytes / frame_bytes).ok().filter(|frames| *frames > 0)?;
     (value_bytes % frame_bytes <= PIXEL_PADDING_MAX).then_some(ImageLayout { frames, ..image })
-}
-
-/// Bytes of all frames.
-pub(super) fn image_bytes(image: &ImageLayout) -> Option<u64> {
-    pixels::frame_bytes(image)?.checked_mul(image.frames.into())
 }

@@ -1,21 +1,18 @@
 //! Bytes stored or coded by zstd: what is no image, and what zstd does better (SPEC 3.2, 3.3).
 
 use super::DamagedSlab;
+use crate::zstd_frame;
 use std::io;
-use zstd::zstd_safe::CParameter;
+
+#[cfg(feature = "native")]
+mod encoder;
+#[cfg(feature = "native")]
+pub(super) use encoder::smaller;
 
 /// First byte of bytes that follow as they are.
 const STORED: u8 = 0;
 /// First byte of one zstd frame.
 const ZSTD: u8 = 1;
-/// A quick look at what zstd can do.
-const LEVEL_FIRST: i32 = 1;
-/// For what the first look found worth it.
-const LEVEL_BEST: i32 = 13;
-/// Search tables of that level: 1 MiB and 512 KiB. Each worker has its own. With the
-/// level's own choice, 8 workers took 318 MB on 300 MB of colour graphics instead of 110 MB, for the same bytes.
-const CHAIN_LOG: u32 = 18;
-const HASH_LOG: u32 = 17;
 
 /// Codes a chunk (SPEC 3.3).
 ///
@@ -36,32 +33,14 @@ pub fn unpack_chunk(coded: &[u8], raw_bytes: usize) -> Result<Vec<u8>, DamagedSl
     let (number, coded) = coded.split_first().ok_or(DamagedSlab)?;
     let raw = match *number {
         STORED if coded.len() == raw_bytes => coded.to_vec(),
-        ZSTD => zstd::bulk::decompress(coded, raw_bytes).map_err(|_| DamagedSlab)?,
+        ZSTD => zstd_frame::decode(coded, raw_bytes).ok_or(DamagedSlab)?,
         _ => return Err(DamagedSlab),
     };
     if raw.len() == raw_bytes { Ok(raw) } else { Err(DamagedSlab) }
 }
 
-/// `coded`, or a zstd frame of `raw` where that is smaller. The dear level is tried only where the cheap one comes near.
-pub(super) fn smaller(coded: Vec<u8>, raw: &[u8]) -> io::Result<Vec<u8>> {
-    let first = zstd::bulk::compress(raw, LEVEL_FIRST)?;
-    if first.len() / 4 > coded.len() / 3 {
-        return Ok(coded);
-    }
-    let best = compress_best(raw)?;
-    let frame = if best.len() < first.len() { best } else { first };
-    if frame.len() + 1 >= coded.len() {
-        return Ok(coded);
-    }
-    let mut packed = Vec::with_capacity(frame.len() + 1);
-    packed.push(ZSTD);
-    packed.extend_from_slice(&frame);
-    Ok(packed)
-}
-
-fn compress_best(raw: &[u8]) -> io::Result<Vec<u8>> {
-    let mut compressor = zstd::bulk::Compressor::new(LEVEL_BEST)?;
-    compressor.set_parameter(CParameter::ChainLog(CHAIN_LOG))?;
-    compressor.set_parameter(CParameter::HashLog(HASH_LOG))?;
-    compressor.compress(raw)
+/// Without an encoder of zstd, `coded` is what there is.
+#[cfg(not(feature = "native"))]
+pub(super) fn smaller(coded: Vec<u8>, _: &[u8]) -> io::Result<Vec<u8>> {
+    Ok(coded)
 }

@@ -1,0 +1,37 @@
+//! The manifest on its way in.
+
+use super::{MANIFEST_BYTES_MAX, WINDOW_LOG};
+use crate::bundle::{Manifest, PackError};
+use std::io::{self, Write};
+
+/// Enough for repeated names, and quick.
+const LEVEL: i32 = 12;
+
+/// Codes the manifest, without holding its text.
+pub(in crate::bundle) fn encode(manifest: &Manifest) -> Result<Vec<u8>, PackError> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
+    encoder.window_log(WINDOW_LOG)?;
+    let mut counted = Counted { inner: encoder, bytes: 0 };
+    serde_json::to_writer(io::BufWriter::new(&mut counted), manifest).map_err(io::Error::from)?;
+    if counted.bytes > MANIFEST_BYTES_MAX {
+        return Err(PackError::TooLarge { what: "bytes of manifest", limit: MANIFEST_BYTES_MAX as u64 });
+    }
+    Ok(counted.inner.finish()?)
+}
+
+struct Counted<W> {
+    inner: W,
+    bytes: usize,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes += written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,28 @@
+//! The manifest: zstd frames, and JSON that a frame holds.
+
+use crate::bundle::{Segments, frame, packed};
+use compressor::bundle::{SegmentSource, read_manifest};
+
+/// First byte of an input whose rest is a frame as it is; otherwise it is the text within one.
+const FRAME: u8 = 0xFD;
+
+pub(crate) fn run(bytes: &[u8]) {
+    let manifest = match bytes.split_first() {
+        Some((&FRAME, coded)) => coded.to_vec(),
+        _ => frame(bytes),
+    };
+    if let Ok(manifest) = read_manifest(&mut Segments(vec![manifest])) {
+        let _ = manifest.summary();
+        let text = serde_json::to_vec(&manifest).unwrap();
+        let again = read_manifest(&mut Segments(vec![frame(&text)])).expect("own manifest reads");
+        assert!(again == manifest, "a manifest changed on its way");
+    }
+}
+
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    let (manifest, mut segments) = packed();
+    let text = serde_json::to_vec(&manifest).unwrap();
+    let mut coded = vec![FRAME];
+    coded.extend(segments.segment(0).unwrap());
+    vec![text, coded]
+}
