@@ -43,42 +43,70 @@ impl Bound {
     }
 }
 
-/// A coded slab.
+/// A coded slab: a coarse picture that stands alone, and what is missing to the full resolution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodedSlab {
-    /// Coded bytes; the first names the coder.
+    /// The coarse part; empty where the slab is not coded in parts.
+    pub coarse: Vec<u8>,
+    /// The rest. The first byte names the coder.
     pub bytes: Vec<u8>,
     /// What a decoder will have, where it is not what came.
     pub decoded: Option<Vec<u8>>,
 }
 
-/// Codes one slab within `bound`: by the lattice coder with the model of its series, or by zstd where that is smaller.
+/// Codes one slab within `bound`: by the lattice coder with the model of its series, or by zstd where that is smaller. `references` are
+/// none, one or two decoded slabs of the same length; they serve where [`Model::uses_references`].
 ///
 /// # Errors
 /// zstd fails to get memory; `InvalidInput` where `raw` is not a slab of `layout`.
-pub fn encode_slab(layout: &ImageLayout, raw: &[u8], model: &Model, bound: &Bound) -> io::Result<CodedSlab> {
+pub fn encode_slab(
+    layout: &ImageLayout,
+    raw: &[u8],
+    model: &Model,
+    bound: &Bound,
+    references: &[&[u8]],
+) -> io::Result<CodedSlab> {
     let slab = Slab::of(layout, raw.len()).ok_or(io::ErrorKind::InvalidInput)?;
-    let mut coded = vec![LATTICE];
-    let (bytes, decoded) = lattice::encode(&slab, raw, model, bound);
-    coded.extend(bytes);
-    let bytes = packed::smaller(coded, raw)?;
-    let decoded = decoded.filter(|decoded| bytes.first() == Some(&LATTICE) && decoded != raw);
-    Ok(CodedSlab { bytes, decoded })
+    let lattice::Coded { coarse, fine, decoded } = lattice::encode(&slab, raw, model, bound, references);
+    let bytes = [vec![LATTICE], fine].concat();
+    match packed::smaller_than(coarse.len() + bytes.len(), raw)? {
+        Some(bytes) => Ok(CodedSlab { coarse: Vec::new(), bytes, decoded: None }),
+        None => Ok(CodedSlab { coarse, bytes, decoded: decoded.filter(|decoded| decoded != raw) }),
+    }
 }
 
-/// Gives back the `raw_bytes` bytes of one slab; `model` is that of its series, if it has one.
+/// Gives back the `raw_bytes` bytes of one slab; `model` is that of its series, if it has one, `references` those it was coded with.
 ///
 /// # Errors
 /// [`DamagedSlab`].
 pub fn decode_slab(
     layout: &ImageLayout,
+    coarse: &[u8],
     coded: &[u8],
     model: Option<&Model>,
+    references: &[&[u8]],
     raw_bytes: usize,
 ) -> Result<Vec<u8>, DamagedSlab> {
     let slab = Slab::of(layout, raw_bytes).ok_or(DamagedSlab)?;
     match coded.split_first() {
-        Some((&LATTICE, coded)) => lattice::decode(&slab, coded, model.ok_or(DamagedSlab)?),
-        _ => unpack_chunk(coded, raw_bytes),
+        Some((&LATTICE, fine)) => {
+            lattice::decode(&slab, coarse, fine, model.ok_or(DamagedSlab)?, references)
+        }
+        _ if coarse.is_empty() => unpack_chunk(coded, raw_bytes),
+        _ => Err(DamagedSlab),
     }
+}
+
+/// Gives the coarse picture of a slab of `raw_bytes` bytes: its shape and its raw bytes.
+///
+/// # Errors
+/// [`DamagedSlab`].
+pub fn decode_coarse(
+    layout: &ImageLayout,
+    coarse: &[u8],
+    model: &Model,
+    raw_bytes: usize,
+) -> Result<(Slab, Vec<u8>), DamagedSlab> {
+    let slab = Slab::of(layout, raw_bytes).ok_or(DamagedSlab)?;
+    lattice::decode_coarse(&slab, coarse, model)
 }

@@ -17,7 +17,7 @@ pub(super) fn learn(sources: &[Source<'_>], series: &PlannedSeries) -> Result<Op
     let mut learning = Lessons::within(&Bound::LOSSLESS);
     for (number, slab) in (0..).zip(slabs()) {
         if wanted.next_if_eq(&number).is_some() {
-            learning.add(&slab.slab, &slab.read(sources)?);
+            learning.add(&slab.slab, &slab.read(sources)?, &[]);
         }
     }
     Ok((count > 0).then(|| learning.learn(bytes)))

@@ -126,7 +126,7 @@ fn work_on_bulk(jobs: &Mutex<Receiver<Job>>, results: &Sender<Done>) {
         let Ok(job) = job else { return };
         let bytes = match &job.work {
             Work::Slab(layout, model) => {
-                pixels::encode_slab(layout, &job.raw, model, &Bound::LOSSLESS).map(|coded| coded.bytes)
+                pixels::encode_slab(layout, &job.raw, model, &Bound::LOSSLESS, &[]).map(|coded| [(coded.coarse.len() as u32).to_le_bytes().to_vec(), coded.coarse, coded.bytes].concat())
             }
             Work::Chunk | Work::Headers { .. } => pixels::pack_chunk(&job.raw),
         };

@@ -110,7 +110,7 @@ fn decode(
 ) -> Result<Vec<u8>, UnpackError> {
     let bytes = raw_bytes(segment)?;
     let raw = match &instance.image {
-        Some(image) => pixels::decode_slab(image, coded, model, bytes),
+        Some(image) => { let n = u32::from_le_bytes(coded[..4].try_into().unwrap()) as usize; pixels::decode_slab(image, &coded[4..4 + n], &coded[4 + n..], model, &[], bytes) }
         None => pixels::unpack_chunk(coded, bytes),
     };
     raw.map_err(|damaged| UnpackError::damaged(damaged.to_string()))

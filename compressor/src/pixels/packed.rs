@@ -25,7 +25,7 @@ pub fn pack_chunk(raw: &[u8]) -> io::Result<Vec<u8>> {
     let mut stored = Vec::with_capacity(raw.len() + 1);
     stored.push(STORED);
     stored.extend_from_slice(raw);
-    smaller(stored, raw)
+    Ok(smaller_than(stored.len(), raw)?.unwrap_or(stored))
 }
 
 /// Gives back the `raw_bytes` bytes of a chunk.
@@ -42,21 +42,21 @@ pub fn unpack_chunk(coded: &[u8], raw_bytes: usize) -> Result<Vec<u8>, DamagedSl
     if raw.len() == raw_bytes { Ok(raw) } else { Err(DamagedSlab) }
 }
 
-/// `coded`, or a zstd frame of `raw` where that is smaller. The dear level is tried only where the cheap one comes near.
-pub(super) fn smaller(coded: Vec<u8>, raw: &[u8]) -> io::Result<Vec<u8>> {
+/// A zstd frame of `raw` behind its number, where that is smaller than `bytes`. The dear level is tried only where the cheap one comes near.
+pub(super) fn smaller_than(bytes: usize, raw: &[u8]) -> io::Result<Option<Vec<u8>>> {
     let first = zstd::bulk::compress(raw, LEVEL_FIRST)?;
-    if first.len() / 4 > coded.len() / 3 {
-        return Ok(coded);
+    if first.len() / 4 > bytes / 3 {
+        return Ok(None);
     }
     let best = compress_best(raw)?;
     let frame = if best.len() < first.len() { best } else { first };
-    if frame.len() + 1 >= coded.len() {
-        return Ok(coded);
+    if frame.len() + 1 >= bytes {
+        return Ok(None);
     }
     let mut packed = Vec::with_capacity(frame.len() + 1);
     packed.push(ZSTD);
     packed.extend_from_slice(&frame);
-    Ok(packed)
+    Ok(Some(packed))
 }
 
 fn compress_best(raw: &[u8]) -> io::Result<Vec<u8>> {

@@ -19,9 +19,10 @@ const CHANCE_SHIFT: u32 = 5;
 
 /// Counts of the symbols of one context, and the parts of the range that they give.
 #[derive(Clone)]
+#[repr(align(64))]
 pub(super) struct Context {
-    /// Start of each symbol's part.
-    starts: [u16; SYMBOLS],
+    /// Start of each symbol's part, and the end of the last.
+    starts: [u16; SYMBOLS + 1],
     counts: [u16; SYMBOLS],
     total: u32,
     gap: u16,
@@ -34,7 +35,7 @@ impl Context {
         let sum = frequencies.iter().sum::<u32>().max(1);
         let counts = frequencies.map(|f| (u64::from(f) * u64::from(PRIOR_TOTAL) / u64::from(sum)) as u16);
         let total = counts.iter().map(|count| u32::from(*count)).sum();
-        let mut context = Self { starts: [0; SYMBOLS], counts, total, gap: GAP_FIRST, due: GAP_FIRST };
+        let mut context = Self { starts: [1 << PROBABILITY_BITS; SYMBOLS + 1], counts, total, gap: GAP_FIRST, due: GAP_FIRST };
         context.share();
         context
     }
@@ -58,8 +59,7 @@ impl Context {
     #[allow(clippy::indexing_slicing, reason = "the masks keep both indices below the length")]
     fn part(&self, symbol: usize) -> Part {
         let start = self.starts[symbol & (SYMBOLS - 1)];
-        let end = if symbol + 1 < SYMBOLS { self.starts[(symbol + 1) & (SYMBOLS - 1)] } else { 1 << 15 };
-        Part { start, length: end - start }
+        Part { start, length: self.starts[(symbol & (SYMBOLS - 1)) + 1] - start }
     }
 
     #[inline(always)]
@@ -91,9 +91,10 @@ impl Context {
     }
 
     #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "all symbols but the end")]
     pub(super) fn take(&mut self, reader: &mut RansReader) -> usize {
         let place = reader.place() as i16;
-        let reached: i16 = self.starts.iter().map(|start| i16::from(*start as i16 <= place)).sum();
+        let reached: i16 = self.starts[..SYMBOLS].iter().map(|start| i16::from(*start as i16 <= place)).sum();
         let symbol = (reached - 1) as usize & (SYMBOLS - 1);
         reader.take(self.part(symbol));
         self.learn(symbol);

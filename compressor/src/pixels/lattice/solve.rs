@@ -7,24 +7,25 @@ const RIDGE: f64 = 1e-6;
 /// Added to the diagonal where it is zero.
 const RIDGE_LEAST: f64 = 1e-6;
 
-/// Sums of products of `N` inputs with each other and with what they shall give.
+/// Sums of products of inputs with each other and with what they shall give.
 #[derive(Clone)]
-pub(super) struct Sums<const N: usize> {
-    /// Lower triangle.
-    products: Box<[[f64; N]; N]>,
-    targets: [f64; N],
+pub(super) struct Sums {
+    inputs: usize,
+    /// Square, row by row; filled below the diagonal and on it.
+    products: Vec<f64>,
+    targets: Vec<f64>,
 }
 
-impl<const N: usize> Sums<N> {
-    pub(super) fn new() -> Self {
-        Self { products: Box::new([[0.0; N]; N]), targets: [0.0; N] }
+impl Sums {
+    pub(super) fn new(inputs: usize) -> Self {
+        Self { inputs, products: vec![0.0; inputs * inputs], targets: vec![0.0; inputs] }
     }
 
     /// Adds one observation.
-    pub(super) fn add(&mut self, inputs: &[f64; N], target: f64, weight: f64) {
-        for (row, (products, input)) in self.products.iter_mut().zip(inputs).enumerate() {
+    pub(super) fn add(&mut self, inputs: &[f64], target: f64, weight: f64) {
+        for (row, (products, input)) in self.products.chunks_exact_mut(self.inputs).zip(inputs).enumerate() {
             let weighted = input * weight;
-            for (product, other) in products.iter_mut().zip(inputs).take(row + 1) {
+            for (product, other) in products[..=row].iter_mut().zip(inputs) {
                 *product += weighted * other;
             }
         }
@@ -35,22 +36,20 @@ impl<const N: usize> Sums<N> {
 
     /// Adds all of `other`, `factor` times.
     pub(super) fn add_sums(&mut self, other: &Self, factor: f64) {
-        for (products, others) in self.products.iter_mut().zip(other.products.iter()) {
-            products.iter_mut().zip(others).for_each(|(sum, other)| *sum += other * factor);
-        }
-        self.targets.iter_mut().zip(other.targets).for_each(|(sum, other)| *sum += other * factor);
+        self.products.iter_mut().zip(&other.products).for_each(|(sum, other)| *sum += other * factor);
+        self.targets.iter_mut().zip(&other.targets).for_each(|(sum, other)| *sum += other * factor);
     }
 
     /// The factors that give the targets with the least squared error; those not `used` are 0.
-    pub(super) fn solve(&self, used: [bool; N]) -> [f64; N] {
-        let list: Vec<usize> = (0..N).filter(|index| used[*index]).collect();
-        let mut lower = vec![[0.0; N]; list.len()];
+    pub(super) fn solve(&self, used: &[bool]) -> Vec<f64> {
+        let list: Vec<usize> = (0..self.inputs).filter(|index| used[*index]).collect();
+        let mut lower = vec![vec![0.0; list.len()]; list.len()];
         let mut solution: Vec<f64> = list.iter().map(|index| self.targets[*index]).collect();
         for (i, row) in list.iter().enumerate() {
             for (j, column) in list.iter().enumerate().take(i + 1) {
-                let ridge = if i == j { self.products[*row][*row] * RIDGE + RIDGE_LEAST } else { 0.0 };
+                let ridge = if i == j { self.products[row * self.inputs + row] * RIDGE + RIDGE_LEAST } else { 0.0 };
                 let known: f64 = (0..j).map(|k| lower[i][k] * lower[j][k]).sum();
-                let rest = self.products[*row][*column] + ridge - known;
+                let rest = self.products[row * self.inputs + column] + ridge - known;
                 lower[i][j] = if i == j { rest.max(RIDGE_LEAST * RIDGE).sqrt() } else { rest / lower[j][j] };
             }
         }
@@ -62,17 +61,17 @@ impl<const N: usize> Sums<N> {
             let known: f64 = (i + 1..list.len()).map(|k| lower[k][i] * solution[k]).sum();
             solution[i] = (solution[i] - known) / lower[i][i];
         }
-        let mut factors = [0.0; N];
+        let mut factors = vec![0.0; self.inputs];
         list.iter().zip(solution).for_each(|(index, factor)| factors[*index] = factor);
         factors
     }
 
     /// As [`Sums::solve`], without factors below 0: the lowest is left out until none is.
-    pub(super) fn solve_not_negative(&self) -> [f64; N] {
-        let mut used = [true; N];
+    pub(super) fn solve_not_negative(&self) -> Vec<f64> {
+        let mut used = vec![true; self.inputs];
         loop {
-            let factors = self.solve(used);
-            let lowest = (0..N).min_by(|a, b| factors[*a].total_cmp(&factors[*b]));
+            let factors = self.solve(&used);
+            let lowest = (0..self.inputs).min_by(|a, b| factors[*a].total_cmp(&factors[*b]));
             match lowest.filter(|index| factors[*index] < 0.0) {
                 Some(index) => used[index] = false,
                 None => return factors,
