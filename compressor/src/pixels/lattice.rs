@@ -84,7 +84,7 @@ fn encode_components(
     let flags = flags | if references.is_some() { FLAG_REFERENCE } else { 0 };
     let mut head = vec![flags | (shift as u8) << SHIFT_POSITION];
     head.extend_from_slice(&near.to_le_bytes());
-    let mut parts = [(); PARTS].map(|()| (Contexts::new(model), RansWriter::default()));
+    let mut parts = [(); PARTS].map(|()| (model.contexts(), RansWriter::default()));
     let mut decoded = Components::new();
     for (component, values) in components.iter().zip(&values) {
         values.write(&mut head);
@@ -164,7 +164,7 @@ pub(super) fn decode(
         Some(Referenced::of(slab, references, model).ok_or(DamagedSlab)?)
     };
     let mut parts =
-        [(Contexts::new(model), RansReader::new(head.rest)?), (Contexts::new(model), RansReader::new(fine)?)];
+        [(model.contexts(), RansReader::new(head.rest)?), (model.contexts(), RansReader::new(fine)?)];
     let mut components = Components::with_capacity(slab.components);
     for values in &head.values {
         let mut component = Vec::with_capacity(slab.frames * slab.rows * slab.columns);
@@ -200,7 +200,7 @@ pub(super) fn decode(
 /// [`DamagedSlab`].
 pub(super) fn decode_coarse(slab: &Slab, coarse: &[u8], model: &Model) -> Result<(Slab, Vec<u8>), DamagedSlab> {
     let head = Head::read(slab, coarse)?;
-    let mut part = (Contexts::new(model), RansReader::new(head.rest)?);
+    let mut part = (model.contexts(), RansReader::new(head.rest)?);
     let mut components = Components::with_capacity(slab.components);
     let halved = |side: usize| ((side - 1) >> coarse_level(slab)) + 1;
     let small = Slab { rows: halved(slab.rows), columns: halved(slab.columns), ..*slab };
@@ -354,12 +354,14 @@ impl Samples for Decoding<'_, '_> {
 
     fn steps(&mut self, _: &Spots<'_>, slots: &mut Slots) -> Result<(), DamagedSlab> {
         let (contexts, reader) = &mut *self.part;
+        let mut own_reader = *reader;
         let Slots { places, contexts: numbers, steps, .. } = slots;
         for (number, steps) in numbers.iter().zip(steps).take(*places) {
             if *number >= 0 {
-                *steps = contexts.take((number & CONTEXT_MASK) as usize, reader);
+                *steps = contexts.take((number & CONTEXT_MASK) as usize, &mut own_reader);
             }
         }
+        *reader = own_reader;
         Ok(())
     }
 }

@@ -10,6 +10,8 @@ const STORED: u8 = 0;
 const ZSTD: u8 = 1;
 /// A quick look at what zstd can do.
 const LEVEL_FIRST: i32 = 1;
+/// The first look takes one part of so many.
+const SAMPLES: usize = 8;
 /// For what the first look found worth it.
 const LEVEL_BEST: i32 = 13;
 /// Search tables of that level: 1 MiB and 512 KiB. Each worker has its own. With the
@@ -44,8 +46,13 @@ pub fn unpack_chunk(coded: &[u8], raw_bytes: usize) -> Result<Vec<u8>, DamagedSl
 
 /// A zstd frame of `raw` behind its number, where that is smaller than `bytes`. The dear level is tried only where the cheap one comes near.
 pub(super) fn smaller_than(bytes: usize, raw: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let sample = raw.chunks(raw.len().div_ceil(SAMPLES)).nth(SAMPLES / 2).unwrap_or(raw);
+    let promises = |coded: usize, raw_part: &[u8]| coded / 4 * raw.len() <= bytes / 3 * raw_part.len();
+    if !promises(zstd::bulk::compress(sample, LEVEL_FIRST)?.len(), sample) {
+        return Ok(None);
+    }
     let first = zstd::bulk::compress(raw, LEVEL_FIRST)?;
-    if first.len() / 4 > bytes / 3 {
+    if !promises(first.len(), raw) {
         return Ok(None);
     }
     let best = compress_best(raw)?;

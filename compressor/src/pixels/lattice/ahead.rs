@@ -94,11 +94,8 @@ impl Ahead {
         };
         self.blocks(&rows, model, keep);
         self.zeros = zeros;
-        let mut windows = around::windows(samples, quarter, row);
-        if let Some(reference) = reference {
-            windows.extend(around::reference_windows(&reference.mean, quarter, row));
-        }
-        self.weigh(&windows, model);
+        let windows = around::windows(samples, reference.map(|reference| &reference.mean), quarter, row);
+        self.weigh(windows.rows(), model);
     }
 
     fn resize(&mut self, places: usize, keep: bool) {
@@ -129,6 +126,8 @@ impl Ahead {
     }
 
     fn blocks(&mut self, rows: &Rows<'_>, model: &StepModel, keep: bool) {
+        let padded = self.places.next_multiple_of(BLOCK);
+        let rows = &rows.cut(padded);
         let expectation = Expectation::new(model);
         for block in 0..self.places.div_ceil(BLOCK) {
             let place = block * BLOCK;
@@ -137,7 +136,7 @@ impl Ahead {
             let expected = expectation.of(&seen);
             let flat = (seen.features[0] | seen.features[1] | seen.features[2]).simd_eq(u16x8::splat(0));
             let known_errors = seen.features[3] | seen.features[4];
-            let numbers = [seen.middle, known_errors, seen.features[4]].map(phases);
+            let numbers = [phases(seen.middle), phases(known_errors), phases(seen.features[4])];
             let flat: [i32; BLOCK / 2] = cast(flat);
             for (phase, ahead) in self.phases.iter_mut().enumerate() {
                 let start = block * LANES;
@@ -214,29 +213,46 @@ struct Seen {
     features: [u16x8; FEATURES_AHEAD],
 }
 
-impl Rows<'_> {
+impl<'r> Rows<'r> {
+    /// All rows of the same length, so that it is compared with the place but once.
+    fn cut(&self, places: usize) -> Self {
+        Self {
+            nearest: self.nearest.map(|row| &row[..places]),
+            ring: self.ring.map(|row| &row[..places]),
+            step_errors: self.step_errors.map(|row| &row[..places]),
+            nearest_errors: self.nearest_errors.map(|row| &row[..places]),
+            reference: self.reference.map(|rows| rows.map(|row| &row[..places])),
+        }
+    }
+
     #[inline(always)]
     fn see(&self, place: usize) -> Seen {
-        let [n0, n1, n2, n3] = self.nearest.map(|row| block(row, place));
+        // Written out: arrays mapped by closures are not always inlined.
+        let [n0, n1, n2, n3] = self.nearest;
+        let (n0, n1, n2, n3) = (block(n0, place), block(n1, place), block(n2, place), block(n3, place));
         let middle = mean(mean(n0, n3), mean(n1, n2));
         let (down, up) = (distance(n0, n3), distance(n1, n2));
-        let spread = [n0, n1, n2, n3].map(|n| distance(n, middle));
-        let ring = self.ring.map(|row| distance(block(row, place), middle));
-        let step_errors = self.step_errors.map(|row| block(row, place));
-        let nearest_errors = self.nearest_errors.map(|row| block(row, place));
-        let reference = self.reference.map(|[mean, apart]| [distance(block(mean, place), middle), block(apart, place)]);
-        let [reference, apart] = reference.unwrap_or_default();
-        let features = [
-            down.saturating_add(up),
-            sum(&spread),
-            sum(&ring),
-            sum(&step_errors),
-            sum(&nearest_errors),
-            reference,
-            apart,
-        ];
+        let mut spread = distance(n0, middle).saturating_add(distance(n1, middle));
+        spread = spread.saturating_add(distance(n2, middle)).saturating_add(distance(n3, middle));
+        let mut ring = u16x8::splat(0);
+        for row in &self.ring {
+            ring = ring.saturating_add(distance(block(row, place), middle));
+        }
+        let mut features = [u16x8::splat(0); FEATURES_AHEAD];
+        features[0] = down.saturating_add(up);
+        features[1] = spread;
+        features[2] = ring;
+        features[3] = sum(&self.step_errors, place);
+        features[4] = sum(&self.nearest_errors, place);
+        if let Some([mean, apart]) = self.reference {
+            features[5] = distance(block(mean, place), middle);
+            features[6] = block(apart, place);
+        }
+        for feature in &mut features {
+            *feature = least(*feature, u16x8::splat(FEATURE_MAX));
+        }
         let orientation = orientation(down, up);
-        Seen { middle, orientation, features: features.map(|feature| least(feature, u16x8::splat(FEATURE_MAX))) }
+        Seen { middle, orientation, features }
     }
 }
 
@@ -334,8 +350,12 @@ fn distance(a: u16x8, b: u16x8) -> u16x8 {
 }
 
 #[inline(always)]
-fn sum(numbers: &[u16x8]) -> u16x8 {
-    numbers.iter().fold(u16x8::splat(0), |sum, number| sum.saturating_add(*number))
+fn sum(rows: &[&[u16]], place: usize) -> u16x8 {
+    let mut sum = u16x8::splat(0);
+    for row in rows {
+        sum = sum.saturating_add(block(row, place));
+    }
+    sum
 }
 
 /// Half the sum, rounded up, without a bit more than they have.
@@ -352,7 +372,6 @@ fn orientation(down: u16x8, up: u16x8) -> u16x8 {
     u16x8::splat(2) - (steeper(down, up) & u16x8::splat(2)) - (steeper(up, down) & u16x8::splat(1))
 }
 
-#[inline(always)]
 fn weigh<const ROWS: usize, const PAIRS: usize>(
     rows: &[&[u16]; WINDOWS_MAX],
     middles: &[u16],

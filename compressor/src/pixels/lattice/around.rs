@@ -30,14 +30,6 @@ pub(super) enum Quarter {
 }
 
 impl Quarter {
-    pub(super) fn is_axial(self) -> bool {
-        self != Self::Diagonal
-    }
-
-    pub(super) fn windows(self) -> usize {
-        if self.is_axial() { WINDOWS_AXIAL } else { WINDOWS_DIAGONAL }
-    }
-
     /// Row and column of its first place.
     pub(super) fn first(self) -> (usize, usize) {
         match self {
@@ -68,6 +60,7 @@ impl Quarter {
 pub(super) type Row<'p> = Option<&'p [u16]>;
 
 /// The row `row` of a plane, or the nearest it has, so that the sample for place `i` is at `i`: it lies `shift` columns right of column `i`.
+#[inline(always)]
 fn known<'p>(plane: &'p Plane, row: isize, shift: isize) -> Row<'p> {
     if plane.rows == 0 || plane.columns == 0 {
         return None;
@@ -77,6 +70,7 @@ fn known<'p>(plane: &'p Plane, row: isize, shift: isize) -> Row<'p> {
 }
 
 /// The same of the step in work: rows above the first are not there.
+#[inline(always)]
 fn above<'p>(plane: &'p Plane, row: isize, shift: isize) -> Row<'p> {
     if row < 0 { None } else { known(plane, row, shift) }
 }
@@ -133,19 +127,55 @@ pub(super) fn step_errors(errors: &Quarters, quarter: Quarter, row: usize) -> [R
 }
 
 /// The windows of the image: four samples from each row on, for every place (SPEC 5.1).
-pub(super) fn windows(quarters: &Quarters, quarter: Quarter, row: usize) -> Vec<Row<'_>> {
+pub(super) fn windows<'p>(
+    quarters: &'p Quarters,
+    reference: Option<&'p Quarters>,
+    quarter: Quarter,
+    row: usize,
+) -> Windows<'p> {
+    let mut windows = own_windows(quarters, quarter, row);
+    if let Some(reference) = reference {
+        windows.add(reference_windows(reference, quarter, row));
+    }
+    windows
+}
+
+/// Rows of windows.
+pub(super) struct Windows<'p> {
+    rows: [Row<'p>; WINDOWS_MAX],
+    count: usize,
+}
+
+impl<'p> Windows<'p> {
+    fn of<const N: usize>(rows: [Row<'p>; N]) -> Self {
+        let mut windows = Self { rows: [None; WINDOWS_MAX], count: 0 };
+        windows.add(rows);
+        windows
+    }
+
+    fn add<const N: usize>(&mut self, rows: [Row<'p>; N]) {
+        self.rows[self.count..self.count + N].copy_from_slice(&rows);
+        self.count += N;
+    }
+
+    pub(super) fn rows(&self) -> &[Row<'p>] {
+        &self.rows[..self.count]
+    }
+}
+
+fn own_windows(quarters: &Quarters, quarter: Quarter, row: usize) -> Windows<'_> {
     let Quarters { known: even, right, below, diagonal } = quarters;
     let row = row as isize;
     match quarter {
-        Quarter::Diagonal => vec![
+        Quarter::Diagonal => Windows::of([
             known(even, row, -1),
             known(even, row + 1, -1),
             known(even, row - 1, -1),
             known(even, row + 2, -1),
             above(diagonal, row - 1, -1),
             above(diagonal, row - 2, -1),
-        ],
-        Quarter::Right => vec![
+        ]),
+        Quarter::Right => Windows::of([
             known(even, row, -1),
             known(diagonal, row - 1, -1),
             known(diagonal, row, -1),
@@ -156,8 +186,8 @@ pub(super) fn windows(quarters: &Quarters, quarter: Quarter, row: usize) -> Vec<
             above(below, row - 1, -1),
             above(right, row - 1, -1),
             above(below, row - 2, -1),
-        ],
-        Quarter::Below => vec![
+        ]),
+        Quarter::Below => Windows::of([
             known(diagonal, row, -2),
             known(even, row, -1),
             known(even, row + 1, -1),
@@ -168,12 +198,12 @@ pub(super) fn windows(quarters: &Quarters, quarter: Quarter, row: usize) -> Vec<
             above(right, row, -2),
             above(below, row - 1, -1),
             above(right, row - 1, -2),
-        ],
+        ]),
     }
 }
 
 /// The windows of the reference: the place itself and all that touches it (SPEC 5.1).
-pub(super) fn reference_windows(quarters: &Quarters, quarter: Quarter, row: usize) -> [Row<'_>; WINDOWS_REFERENCE] {
+fn reference_windows(quarters: &Quarters, quarter: Quarter, row: usize) -> [Row<'_>; WINDOWS_REFERENCE] {
     let Quarters { known: even, right, below, diagonal } = quarters;
     let row = row as isize;
     match quarter {

@@ -1,6 +1,8 @@
 //! Probabilities that learn: of 32 symbols in each context, and of yes and no (codec SPEC 6).
 
+use super::ahead::cast;
 use super::rans::{PROBABILITY_BITS, Part, RansReader, RansWriter};
+use wide::{i8x16, i16x8};
 
 /// Symbols of a context.
 pub(super) const SYMBOLS: usize = 32;
@@ -18,8 +20,8 @@ const GAP_MAX: u16 = 256;
 const CHANCE_SHIFT: u32 = 5;
 
 /// Counts of the symbols of one context, and the parts of the range that they give.
-#[derive(Clone)]
-#[repr(align(64))]
+#[derive(Clone, Debug, PartialEq)]
+#[repr(C, align(64))]
 pub(super) struct Context {
     /// Start of each symbol's part, and the end of the last.
     starts: [u16; SYMBOLS + 1],
@@ -91,14 +93,24 @@ impl Context {
     }
 
     #[inline(always)]
-    #[allow(clippy::indexing_slicing, reason = "all symbols but the end")]
     pub(super) fn take(&mut self, reader: &mut RansReader) -> usize {
-        let place = reader.place() as i16;
-        let reached: i16 = self.starts[..SYMBOLS].iter().map(|start| i16::from(*start as i16 <= place)).sum();
-        let symbol = (reached - 1) as usize & (SYMBOLS - 1);
+        let symbol = self.symbol_at(reader.place());
         reader.take(self.part(symbol));
         self.learn(symbol);
         symbol
+    }
+
+    /// The last symbol whose part does not start behind `place`.
+    #[inline(always)]
+    fn symbol_at(&self, place: u16) -> usize {
+        let place = i16x8::splat(place as i16);
+        let (eights, _) = self.starts.as_chunks();
+        let [first, second, third, fourth, ..] = eights else { return 0 };
+        let behind = |eight: &[u16; 8]| cast::<_, i16x8>(*eight).simd_gt(place);
+        let bits = |a, b| i8x16::from_i16x16_saturate(cast([behind(a), behind(b)])).to_bitmask();
+        let behind = bits(first, second) | bits(third, fourth) << 16;
+        // The first symbol starts at 0, so that at least one does not start behind.
+        (behind.trailing_zeros() as usize).saturating_sub(1) & (SYMBOLS - 1)
     }
 }
 

@@ -3,8 +3,8 @@
 use super::super::DamagedSlab;
 pub(super) use super::ahead::FEATURES_AHEAD;
 use super::around::{WINDOW, WINDOWS_AXIAL, WINDOWS_DIAGONAL, WINDOWS_MAX, WINDOWS_REFERENCE};
-use super::contexts::SYMBOLS;
-use super::symbols::{CONTEXTS, usual_frequencies};
+use super::contexts::{Context, SYMBOLS};
+use super::symbols::{CONTEXTS, Contexts, usual_frequencies};
 use wide::i16x8;
 
 /// Classes of one size of expected error: one slope is steeper, or the other, or neither.
@@ -145,10 +145,29 @@ pub struct Model {
     /// For images with a reference, where that pays.
     pub(super) steps_with_reference: Option<Box<[StepModel; STEPS]>>,
     /// Codes of the first frequencies of each context; `None` where too few symbols were seen.
-    pub(super) frequencies: Vec<Option<[u8; SYMBOLS]>>,
+    frequencies: Vec<Option<[u8; SYMBOLS]>>,
+    /// The contexts that every stream starts with.
+    contexts: Vec<Context>,
 }
 
 impl Model {
+    pub(super) fn new(
+        steps: [StepModel; STEPS],
+        steps_with_reference: Option<Box<[StepModel; STEPS]>>,
+        frequencies: Vec<Option<[u8; SYMBOLS]>>,
+    ) -> Self {
+        let first = |(number, codes): (usize, &Option<[u8; SYMBOLS]>)| {
+            Context::new(&codes.map_or_else(|| usual_frequencies(number), |codes| codes.map(frequency)))
+        };
+        let contexts = frequencies.iter().enumerate().map(first).collect();
+        Self { steps, steps_with_reference, frequencies, contexts }
+    }
+
+    /// The contexts that a stream starts with.
+    pub(super) fn contexts(&self) -> Contexts {
+        Contexts::new(self.contexts.clone())
+    }
+
     /// Every second slab of the series is predicted also from the slabs before and after it.
     pub fn uses_references(&self) -> bool {
         self.steps_with_reference.is_some()
@@ -194,13 +213,7 @@ impl Model {
         }
         let known = frequencies.iter().flatten().flatten().all(|code| *code <= FREQUENCY_CODE_MAX);
         let read = known && bytes.0.is_empty();
-        if read { Ok(Self { steps, steps_with_reference, frequencies }) } else { Err(DamagedSlab) }
-    }
-
-    /// The frequencies that each context starts with.
-    pub(super) fn first_frequencies(&self) -> impl Iterator<Item = [u32; SYMBOLS]> {
-        let sent = self.frequencies.iter().enumerate();
-        sent.map(|(context, codes)| codes.map_or_else(|| usual_frequencies(context), |c| c.map(frequency)))
+        if read { Ok(Self::new(steps, steps_with_reference, frequencies)) } else { Err(DamagedSlab) }
     }
 }
 

@@ -68,11 +68,13 @@ impl RansWriter {
 }
 
 /// Reads decisions. Behind the end it reads zeros; [`RansReader::finish`] finds out.
+#[derive(Clone, Copy)]
 pub(super) struct RansReader<'a> {
     /// The one whose turn it is comes first.
     states: [u32; STATES],
     words: &'a [[u8; 2]],
-    missing: bool,
+    /// Index of the next word.
+    next: usize,
 }
 
 impl<'a> RansReader<'a> {
@@ -86,8 +88,8 @@ impl<'a> RansReader<'a> {
             }
         }
         let (words, []) = bytes.as_chunks() else { return Err(DamagedSlab) };
-        let missing = states.iter().any(|state| *state < STATE_MIN);
-        Ok(Self { states, words, missing })
+        let whole = states.iter().all(|state| *state >= STATE_MIN);
+        if whole { Ok(Self { states, words, next: 0 }) } else { Err(DamagedSlab) }
     }
 
     /// Where in the range of 2^15 the next decision lies.
@@ -102,39 +104,43 @@ impl<'a> RansReader<'a> {
     pub(super) fn take(&mut self, part: Part) {
         let [state, second, third, fourth] = self.states;
         let within = u32::from(self.place().wrapping_sub(part.start));
-        let mut state = u32::from(part.length).wrapping_mul(state >> PROBABILITY_BITS).wrapping_add(within);
-        if state < STATE_MIN {
-            state = state << WORD_BITS | u32::from(self.word());
-        }
-        self.states = [second, third, fourth, state];
-    }
-
-    #[inline(always)]
-    fn word(&mut self) -> u16 {
-        match self.words.split_first() {
-            Some((word, rest)) => {
-                self.words = rest;
-                u16::from_le_bytes(*word)
-            }
-            None => {
-                self.missing = true;
-                0
-            }
-        }
+        let state = u32::from(part.length).wrapping_mul(state >> PROBABILITY_BITS).wrapping_add(within);
+        // Without a branch: whether a word is needed cannot be foreseen.
+        let word = self.words.get(self.next).map_or(0, |word| u16::from_le_bytes(*word));
+        let needed = state < STATE_MIN;
+        self.next += usize::from(needed);
+        let filled = state << WORD_BITS | u32::from(word);
+        self.states = [second, third, fourth, if needed { filled } else { state }];
     }
 
     /// The next `bits` bits, at most 32.
+    #[inline(always)]
     pub(super) fn field(&mut self, bits: u32) -> u32 {
-        let low = bits.min(FIELD_BITS_MAX);
-        let shift = PROBABILITY_BITS - low;
+        if bits > FIELD_BITS_MAX {
+            let field;
+            (field, *self) = self.long_field(bits);
+            return field;
+        }
+        let shift = PROBABILITY_BITS - bits;
         let field = u32::from(self.place()) >> shift;
         self.take(Part { start: (field << shift) as u16, length: 1 << shift });
-        if bits > low { self.field(bits - low) << low | field } else { field }
+        field
+    }
+
+    #[cold]
+    fn long_field(mut self, bits: u32) -> (u32, Self) {
+        let (mut field, mut got) = (0, 0);
+        while got < bits {
+            let part = (bits - got).min(FIELD_BITS_MAX);
+            field |= self.field(part) << got;
+            got += part;
+        }
+        (field, self)
     }
 
     /// Checks that the words were those of the decisions read.
     pub(super) fn finish(self) -> Result<(), DamagedSlab> {
-        let ended = self.words.is_empty() && self.states == [STATE_MIN; STATES];
-        if ended && !self.missing { Ok(()) } else { Err(DamagedSlab) }
+        let ended = self.next == self.words.len() && self.states == [STATE_MIN; STATES];
+        if ended { Ok(()) } else { Err(DamagedSlab) }
     }
 }

@@ -1,7 +1,6 @@
 //! Errors of predictions as symbols in contexts (codec SPEC 6).
 
 use super::contexts::{Context, SYMBOLS};
-use super::model::Model;
 use super::rans::{RansReader, RansWriter};
 
 /// Sizes of expected error, three to the octave; 0 where everything is still.
@@ -86,8 +85,8 @@ fn symbol(high: i32) -> usize {
 pub(super) struct Contexts(Vec<Context>);
 
 impl Contexts {
-    pub(super) fn new(model: &Model) -> Self {
-        Self(model.first_frequencies().map(|frequencies| Context::new(&frequencies)).collect())
+    pub(super) fn new(contexts: Vec<Context>) -> Self {
+        Self(contexts)
     }
 
     /// Codes an error in steps.
@@ -112,7 +111,11 @@ impl Contexts {
     #[inline(always)]
     pub(super) fn take(&mut self, context: usize, reader: &mut RansReader) -> i32 {
         let symbol = self.0.get_mut(context).map_or(0, |context| context.take(reader));
-        let high = if symbol == ESCAPE { take_escaped(reader) } else { symbol as i32 - MIDDLE };
+        let mut high = symbol as i32 - MIDDLE;
+        if symbol == ESCAPE {
+            // By value, so that the reader of the usual path stays in registers.
+            (high, *reader) = take_escaped(*reader);
+        }
         if context < CONTEXT_WITH_LOW_BITS || context >= LOW_FIRST {
             return high;
         }
@@ -133,9 +136,9 @@ fn put_escaped(high: i32, writer: &mut RansWriter) {
 
 /// At most 2^18 in size: what no error can be is found out by the sample's range.
 #[cold]
-fn take_escaped(reader: &mut RansReader) -> i32 {
+fn take_escaped(mut reader: RansReader<'_>) -> (i32, RansReader<'_>) {
     let negative = reader.field(1) == 1;
     let length = reader.field(ESCAPE_LENGTH_BITS).min(17);
     let size = (reader.field(length) + (1 << length)) as i32 + MIDDLE;
-    if negative { -size } else { size }
+    (if negative { -size } else { size }, reader)
 }

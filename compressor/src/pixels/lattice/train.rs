@@ -1,7 +1,7 @@
 //! Learns the model of a series from some of its images (the encoder's choice; codec SPEC 3 says only what is sent).
 
 use super::super::{Bound, DamagedSlab, Slab, planes};
-use super::ahead::{FEATURES_AHEAD, PhaseAhead, ReferenceQuarters};
+use super::ahead::{FEATURES_AHEAD, PhaseAhead};
 use super::around::{self, WINDOW, WINDOWS_REFERENCE};
 use super::contexts::SYMBOLS;
 use super::model::{
@@ -84,14 +84,13 @@ impl Lessons {
     pub fn learn(&self, raw_bytes: u64) -> Model {
         let sizes =
             SIZES_BY_BYTES.iter().find(|(least, _)| raw_bytes >= *least).map_or([1; 3], |(_, sizes)| *sizes);
-        let mut model =
-            Model { steps: plain_steps(sizes), steps_with_reference: None, frequencies: vec![None; CONTEXTS] };
         let all: Vec<_> = self.lessons.iter().collect();
-        model.steps = learn_steps(&all, model.clone(), false);
+        let model = Model::new(plain_steps(sizes), None, vec![None; CONTEXTS]);
+        let mut model = Model::new(learn_steps(&all, model, false), None, vec![None; CONTEXTS]);
         let referenced: Vec<_> = all.iter().copied().filter(|lesson| lesson.reference.is_some()).collect();
         if !referenced.is_empty() {
-            let mut candidate =
-                Model { steps_with_reference: Some(Box::new(plain_steps(sizes))), ..model.clone() };
+            let mut candidate = model.clone();
+            candidate.steps_with_reference = Some(Box::new(plain_steps(sizes)));
             let steps = learn_steps(&referenced, candidate.clone(), true);
             candidate.steps_with_reference = Some(Box::new(steps));
             let alone = learn(&referenced, &model, false, None).bits();
@@ -104,8 +103,7 @@ impl Lessons {
         if model.uses_references() {
             counted.add_counts(&learn(&referenced, &model, true, None));
         }
-        model.frequencies = counted.frequencies();
-        model
+        Model::new(model.steps, model.steps_with_reference, counted.frequencies())
     }
 }
 
@@ -343,11 +341,9 @@ impl StepSums {
 /// Differences of the windows, then left, right, and a constant of one.
 #[allow(clippy::indexing_slicing, reason = "at most as many lanes as there are weights")]
 fn inputs(at: &Spots<'_>, ahead: &PhaseAhead, place: usize, lanes: usize) -> [f64; WEIGHTS_MAX + 3] {
-    let mut windows = around::windows(at.samples, at.quarter, at.quarter_row);
-    if let Some(ReferenceQuarters { mean, .. }) = at.reference {
-        windows.extend(around::reference_windows(mean, at.quarter, at.quarter_row));
-    }
-    let differences = at.ahead.differences(&windows, PHASES * place + at.phase);
+    let reference = at.reference.map(|reference| &reference.mean);
+    let windows = around::windows(at.samples, reference, at.quarter, at.quarter_row);
+    let differences = at.ahead.differences(windows.rows(), PHASES * place + at.phase);
     let mut inputs = [0.0; WEIGHTS_MAX + 3];
     inputs.iter_mut().zip(&differences[..lanes]).for_each(|(input, difference)| *input = (*difference).into());
     if let Some(sides) = at.sides {

@@ -46,8 +46,7 @@ impl Values {
         if holes.len() < HOLE_VALUES_MAX {
             holes.extend(most);
         }
-        let others = || component.iter().copied().filter(|value| !holes.contains(value));
-        let (least, most) = (others().min().unwrap_or_default(), others().max().unwrap_or_default());
+        let (least, most) = range(component, &holes);
         let max = ((most - least) >> shift).into();
         let apart = bound.near == 0 || holes.iter().all(|hole| !(least..=most).contains(hole));
         apart.then_some(Self { least, max, shift, holes })
@@ -128,17 +127,35 @@ fn take_word(bytes: &mut &[u8]) -> Result<u16, DamagedSlab> {
     Ok(u16::from_le_bytes(*word))
 }
 
+/// Least and largest value that is not among `holes`; 0 and 0 where there are none.
+fn range(component: &[u16], holes: &[u16]) -> (u16, u16) {
+    let mut kept = [None; HOLE_VALUES_MAX];
+    kept.iter_mut().zip(holes).for_each(|(kept, hole)| *kept = Some(*hole));
+    let [first, second, third] = kept.map(|hole| hole.or(kept.first().copied().flatten()));
+    let is_hole = |value: u16| Some(value) == first || Some(value) == second || Some(value) == third;
+    let (mut least, mut most) = (u16::MAX, 0);
+    for value in component {
+        let hole = is_hole(*value);
+        least = least.min(if hole { u16::MAX } else { *value });
+        most = most.max(if hole { 0 } else { *value });
+    }
+    if least > most { (0, 0) } else { (least, most) }
+}
+
 /// The most frequent value, where it fills areas.
 fn hole_value(component: &[u16], columns: usize) -> Option<u16> {
-    let mut counts = vec![0_usize; 1 << u16::BITS];
-    component.iter().for_each(|value| counts.get_mut(usize::from(*value)).into_iter().for_each(|c| *c += 1));
-    let (value, count) = (0..=u16::MAX).zip(counts).max_by_key(|(_, count)| *count)?;
+    let (least, most) = range(component, &[]);
+    let mut counts = vec![0_usize; usize::from(most - least) + 1];
+    for value in component {
+        counts.get_mut(usize::from(value - least)).into_iter().for_each(|count| *count += 1);
+    }
+    let (value, count) = (least..=most).zip(counts).max_by_key(|(_, count)| *count)?;
     if count * HOLES_SHARE < component.len() {
         return None;
     }
-    let ends = |row: &[u16]| {
-        row.windows(2).filter(|pair| matches!(pair, [a, b] if (*a == value) != (*b == value))).count()
-    };
-    let changes: usize = component.chunks_exact(columns).map(ends).sum();
+    let mut changes = 0;
+    for row in component.chunks_exact(columns) {
+        changes += row.windows(2).filter(|pair| matches!(pair, [a, b] if (*a == value) != (*b == value))).count();
+    }
     (changes * HOLES_RUN <= count).then_some(value)
 }
