@@ -77,7 +77,7 @@ impl Ahead {
         reference: Option<&ReferenceQuarters>,
         quarter: Quarter,
         row: usize,
-        model: &StepModel,
+        (model, expectation): (&StepModel, &Expectation),
         keep: bool,
     ) {
         self.resize(quarter.of(samples).columns, keep);
@@ -92,13 +92,16 @@ impl Ahead {
                 [&reference.mean, &reference.apart].map(|quarters| around::centre(quarters, quarter, row).unwrap_or(&zeros))
             }),
         };
-        self.blocks(&rows, model, keep);
+        self.blocks(&rows, expectation, keep);
         self.zeros = zeros;
         let windows = around::windows(samples, reference.map(|reference| &reference.mean), quarter, row);
         self.weigh(windows.rows(), model);
     }
 
     fn resize(&mut self, places: usize, keep: bool) {
+        if self.places == places {
+            return;
+        }
         let padded = places.next_multiple_of(BLOCK);
         self.places = places;
         self.zeros.resize(MARGIN + padded + MARGIN_RIGHT, 0);
@@ -125,10 +128,9 @@ impl Ahead {
         }
     }
 
-    fn blocks(&mut self, rows: &Rows<'_>, model: &StepModel, keep: bool) {
+    fn blocks(&mut self, rows: &Rows<'_>, expectation: &Expectation, keep: bool) {
         let padded = self.places.next_multiple_of(BLOCK);
         let rows = &rows.cut(padded);
-        let expectation = Expectation::new(model);
         for block in 0..self.places.div_ceil(BLOCK) {
             let place = block * BLOCK;
             let seen = rows.see(place);
@@ -257,7 +259,7 @@ impl<'r> Rows<'r> {
 }
 
 /// A step model's factors as pairs for the first and the second phase.
-struct Expectation {
+pub(super) struct Expectation {
     ahead: [[i16x8; PHASES]; FEATURES_AHEAD],
     at_last: [[i16x8; PHASES]; FEATURES_AHEAD],
     constants: [i32x4; 2],
@@ -273,7 +275,7 @@ struct Expected {
 }
 
 impl Expectation {
-    fn new(model: &StepModel) -> Self {
+    pub(super) fn new(model: &StepModel) -> Self {
         let pairs = |factor: &u16| [factor_of_first(*factor), factor_of_second(*factor)];
         let splat = |number: u32| i32x4::splat(number as i32);
         Self {

@@ -115,6 +115,9 @@ impl Slots {
 
     fn resize(&mut self, places: usize) {
         let padded = places.next_multiple_of(LANES) + LANES;
+        if self.places == places && self.contexts.len() == padded {
+            return;
+        }
         self.places = places;
         let Self { contexts, predictions, steps, samples, errors, expected, side_errors, moved, .. } = self;
         for numbers in [contexts, predictions, steps, samples, errors, expected, side_errors, moved] {

@@ -7,10 +7,17 @@ const RIDGE: f64 = 1e-6;
 /// Added to the diagonal where it is zero.
 const RIDGE_LEAST: f64 = 1e-6;
 
+/// Observations that are added at once.
+const BATCH: usize = 16;
+/// The most inputs.
+pub(super) const INPUTS_MAX: usize = 80;
+
 /// Sums of products of inputs with each other and with what they shall give.
 #[derive(Clone)]
 pub(super) struct Sums {
     inputs: usize,
+    /// Observations not yet in the sums: inputs times the root of the weight, then the target likewise.
+    waiting: Vec<f32>,
     /// Square, row by row; filled below the diagonal and on it.
     products: Vec<f64>,
     targets: Vec<f64>,
@@ -18,20 +25,41 @@ pub(super) struct Sums {
 
 impl Sums {
     pub(super) fn new(inputs: usize) -> Self {
-        Self { inputs, products: vec![0.0; inputs * inputs], targets: vec![0.0; inputs] }
+        let waiting = Vec::with_capacity(BATCH * (inputs + 1));
+        Self { inputs, waiting, products: vec![0.0; inputs * inputs], targets: vec![0.0; inputs] }
     }
 
     /// Adds one observation.
-    pub(super) fn add(&mut self, inputs: &[f64], target: f64, weight: f64) {
-        for (row, (products, input)) in self.products.chunks_exact_mut(self.inputs).zip(inputs).enumerate() {
-            let weighted = input * weight;
-            for (product, other) in products[..=row].iter_mut().zip(inputs) {
-                *product += weighted * other;
+    pub(super) fn add(&mut self, inputs: &[f32], target: f32, weight: f32) {
+        let root = weight.sqrt();
+        self.waiting.extend(inputs.iter().map(|input| input * root));
+        self.waiting.push(target * root);
+        if self.waiting.len() == self.waiting.capacity() {
+            self.add_waiting();
+        }
+    }
+
+    /// Adds what waits: of a batch, each product is summed up before it meets the large sums.
+    pub(super) fn add_waiting(&mut self) {
+        let width = self.inputs + 1;
+        let observations = self.waiting.chunks_exact(width);
+        let mut sums = [0.0_f32; INPUTS_MAX];
+        for row in 0..self.inputs {
+            let sums = &mut sums[..=row];
+            sums.fill(0.0);
+            let mut target = 0.0;
+            for observation in observations.clone() {
+                let input = observation[row];
+                target += input * observation[width - 1];
+                for (sum, other) in sums.iter_mut().zip(observation) {
+                    *sum += input * other;
+                }
             }
+            let products = &mut self.products[row * self.inputs..];
+            products.iter_mut().zip(sums.iter()).for_each(|(product, sum)| *product += f64::from(*sum));
+            self.targets[row] += f64::from(target);
         }
-        for (sum, input) in self.targets.iter_mut().zip(inputs) {
-            *sum += input * target * weight;
-        }
+        self.waiting.clear();
     }
 
     /// Adds all of `other`, `factor` times.

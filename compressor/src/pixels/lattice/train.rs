@@ -8,23 +8,28 @@ use super::model::{
     FACTOR_MAX, FEATURES_AT_LAST, Model, PHASES, STEPS, StepModel, WEIGHTS_MAX, Weights, frequency_code,
 };
 use super::solve::Sums;
-use super::slots::{Quantiser, Slots, WEIGHT_BITS};
+use super::slots::{FINE_BITS, Quantiser, Slots, WEIGHT_BITS};
 use super::symbols::{CONTEXTS, symbol_of};
 use super::values::{Example, Values};
 use super::walk::{Reference, Samples, Spots, Walk};
 
 /// Samples of one image that the model is learnt from.
-const EXCERPT_SAMPLES_MAX: usize = 1 << 17;
-/// Weights are learnt from one place of this many of each resolution: full, half, all coarser ones.
-const PLACES_PER_LESSON: [usize; STEPS / 2] = [1, 1, 1];
+const EXCERPT_SAMPLES_MAX: usize = 1 << 16;
+/// Excerpts begin at one of so many places of an image, in steps that meet them all.
+const EXCERPTS: usize = 8;
+const EXCERPT_STRIDE: usize = 3;
+/// Weights are learnt from one place of this many of each resolution (full, half, all coarser ones) in each round.
+const PLACES_PER_LESSON: [[usize; STEPS / 2]; ROUNDS] = [[8, 4, 1], [2, 1, 1]];
+/// The first round learns classes and first weights, the second better weights.
+const ROUNDS: usize = 2;
 /// Expected errors of one, in 1/4096.
-const ERROR_ONE: f64 = 4096.0;
+const ERROR_ONE: f32 = 4096.0;
 /// Errors of one, in 1/8.
-const FINE_ONE: f64 = 8.0;
+const FINE_ONE: f32 = 8.0;
 /// Expected error, in sample values, that is added before dividing by it: keeps flat places from ruling all others.
-const ERROR_SOFT: f64 = 0.25;
+const ERROR_SOFT: f32 = 0.25;
 /// How much a class listens to all classes together: as if it had this many samples of them.
-const SHARED_SAMPLES: f64 = 30.0;
+const SHARED_SAMPLES: f64 = 60.0;
 /// Symbols of a context below which its frequencies are not worth sending.
 const SYMBOLS_MIN: u64 = 256;
 /// Steps of the histogram of expected errors, for each octave.
@@ -71,9 +76,10 @@ impl Lessons {
             };
             let (Some(values), Some(frame)) = (values, middle_frame(slab, component)) else { continue };
             let part = Slab { rows: (EXCERPT_SAMPLES_MAX / slab.columns).clamp(1, slab.rows), ..*slab };
-            let example = values.example(&part, excerpt(slab, &part, frame));
+            let lesson = self.lessons.len();
+            let example = values.example(&part, excerpt(slab, &part, frame, lesson));
             let referenced = || references.iter().filter_map(|components| components.first());
-            let referenced = referenced().filter_map(|c| Some(excerpt(slab, &part, middle_frame(slab, c)?)));
+            let referenced = referenced().filter_map(|c| Some(excerpt(slab, &part, middle_frame(slab, c)?, lesson)));
             let referenced: Vec<_> = referenced.filter(|_| slab.components == 1).collect();
             let reference = values.reference(&part, &referenced);
             self.lessons.push(Lesson { example, reference, near });
@@ -111,9 +117,10 @@ fn middle_frame<'c>(slab: &Slab, component: &'c [u16]) -> Option<&'c [u16]> {
     component.chunks_exact(slab.rows * slab.columns).nth(slab.frames / 2)
 }
 
-/// Rows from the middle of a frame.
-fn excerpt<'f>(slab: &Slab, part: &Slab, frame: &'f [u16]) -> &'f [u16] {
-    let first = (slab.rows - part.rows) / 2 * slab.columns;
+/// Some rows of a frame: of each lesson others, so that together they show the whole of it.
+fn excerpt<'f>(slab: &Slab, part: &Slab, frame: &'f [u16], lesson: usize) -> &'f [u16] {
+    let place = lesson * EXCERPT_STRIDE % EXCERPTS;
+    let first = (slab.rows - part.rows) * place / (EXCERPTS - 1) * slab.columns;
     frame.get(first..first + part.rows * slab.columns).unwrap_or_default()
 }
 
@@ -123,7 +130,7 @@ fn plain_steps([full, half, rest]: [usize; STEPS / 2]) -> [StepModel; STEPS] {
 
 /// Learns the steps for images without or with references.
 fn learn_steps(lessons: &[&Lesson], mut model: Model, referenced: bool) -> [StepModel; STEPS] {
-    for round in 0..2 {
+    for round in 0..ROUNDS {
         let learnt = learn(lessons, &model, referenced, Some(round));
         let steps = match &mut model.steps_with_reference {
             Some(steps) if referenced => steps.as_mut(),
@@ -152,6 +159,9 @@ fn learn<'l>(lessons: &[&'l Lesson], model: &Model, referenced: bool, round: Opt
         if let Ok(mut walk) = Walk::base(image, &mut learnt) {
             let _ = walk.down_to(0, image, model, reference, &mut learnt);
         }
+    }
+    for step in &mut learnt.steps {
+        step.weights.iter_mut().chain([&mut step.ahead, &mut step.at_last]).for_each(Sums::add_waiting);
     }
     learnt
 }
@@ -258,8 +268,8 @@ impl Samples for Learnt<'_> {
                 self.low_bits += u64::from(low_bits);
             } else if let Some(sums) = self.steps.get_mut(at.step) {
                 self.places += 1;
-                let every = PLACES_PER_LESSON.get(at.step / 2).copied().unwrap_or(1);
-                if self.places % every == 0 {
+                let every = self.round.and_then(|round| PLACES_PER_LESSON.get(round)?.get(at.step / 2));
+                if self.places % every.copied().unwrap_or(1) == 0 {
                     sums.add(at, slots, place, sample);
                 }
             }
@@ -273,22 +283,22 @@ impl StepSums {
     fn add(&mut self, at: &Spots<'_>, slots: &Slots, place: usize, sample: u16) {
         self.samples += 1;
         let ahead = &at.ahead.phases[at.phase];
-        let expected_ahead = f64::from(ahead.errors_ahead[place]) / ERROR_ONE + ERROR_SOFT;
-        let expected = f64::from(slots.expected[place]) / ERROR_ONE + ERROR_SOFT;
+        let expected_ahead = ahead.errors_ahead[place] as f32 / ERROR_ONE + ERROR_SOFT;
+        let expected = slots.expected[place] as f32 / ERROR_ONE + ERROR_SOFT;
         if let Some(sums) = self.weights.get_mut(ahead.classes[place] as usize) {
             let inputs = inputs(at, ahead, place, self.lanes);
-            let target = f64::from(i32::from(sample) - ahead.middles[place]);
+            let target = (i32::from(sample) - ahead.middles[place]) as f32;
             sums.add(&inputs[..self.lanes + 3], target, 1.0 / (expected_ahead * expected_ahead));
         }
-        let error = f64::from((i32::from(sample) << 3).abs_diff(slots.predictions[place])) / FINE_ONE;
+        let error = (i32::from(sample) << FINE_BITS).abs_diff(slots.predictions[place]) as f32 / FINE_ONE;
         let mut features = [1.0; FEATURES_AT_LAST + 1];
         for (value, feature) in features.iter_mut().zip(&ahead.features) {
-            *value = feature[place].into();
+            *value = feature[place] as f32;
         }
-        let known = [&features[..FEATURES_AHEAD], &[1.0]].concat();
-        self.ahead.add(&known, error, 1.0 / (expected_ahead * expected_ahead));
-        features[FEATURES_AHEAD] = slots.side_errors[place].into();
-        features[FEATURES_AHEAD + 1] = slots.moved[place].into();
+        // What follows the features ahead is still one: the constant.
+        self.ahead.add(&features[..=FEATURES_AHEAD], error, 1.0 / (expected_ahead * expected_ahead));
+        features[FEATURES_AHEAD] = slots.side_errors[place] as f32;
+        features[FEATURES_AHEAD + 1] = slots.moved[place] as f32;
         self.at_last.add(&features, error, 1.0 / (expected * expected));
         if let Some(count) = self.histogram.get_mut(histogram_step(ahead.errors_ahead[place] as u32)) {
             *count += 1;
@@ -340,7 +350,7 @@ impl StepSums {
 
 /// Differences of the windows, then left, right, and a constant of one.
 #[allow(clippy::indexing_slicing, reason = "at most as many lanes as there are weights")]
-fn inputs(at: &Spots<'_>, ahead: &PhaseAhead, place: usize, lanes: usize) -> [f64; WEIGHTS_MAX + 3] {
+fn inputs(at: &Spots<'_>, ahead: &PhaseAhead, place: usize, lanes: usize) -> [f32; WEIGHTS_MAX + 3] {
     let reference = at.reference.map(|reference| &reference.mean);
     let windows = around::windows(at.samples, reference, at.quarter, at.quarter_row);
     let differences = at.ahead.differences(windows.rows(), PHASES * place + at.phase);
@@ -348,7 +358,7 @@ fn inputs(at: &Spots<'_>, ahead: &PhaseAhead, place: usize, lanes: usize) -> [f6
     inputs.iter_mut().zip(&differences[..lanes]).for_each(|(input, difference)| *input = (*difference).into());
     if let Some(sides) = at.sides {
         for (input, side) in inputs.iter_mut().skip(lanes).zip(&sides.samples[place..place + 2]) {
-            *input = (side - ahead.middles[place]).into();
+            *input = (side - ahead.middles[place]) as f32;
         }
     }
     inputs[lanes + 2] = 1.0;
@@ -368,10 +378,10 @@ fn whole(weights: &[f64], lanes: usize) -> Weights {
 /// Factors of features, and the constant, in 1/4096.
 fn factors<const N: usize>(factors: &[f64]) -> ([u16; N], u32) {
     let whole = |factor: Option<&f64>| {
-        let factor = factor.copied().unwrap_or_default() * ERROR_ONE;
+        let factor = factor.copied().unwrap_or_default() * f64::from(ERROR_ONE);
         (factor.round() as u16).min(FACTOR_MAX)
     };
-    let constant = factors.get(N).copied().unwrap_or_default() * ERROR_ONE;
+    let constant = factors.get(N).copied().unwrap_or_default() * f64::from(ERROR_ONE);
     (std::array::from_fn(|number| whole(factors.get(number))), (constant.round() as u32).min(8 * u32::from(FACTOR_MAX)))
 }
 

@@ -1,7 +1,7 @@
 //! The order of the samples: base lattice, then step by step to the full resolution (codec SPEC 4).
 
 use super::super::DamagedSlab;
-use super::ahead::{Ahead, ReferenceQuarters};
+use super::ahead::{Ahead, Expectation, ReferenceQuarters};
 use super::around::Quarter;
 use super::holes::HoleMask;
 use super::model::{Model, PHASES, StepModel, step_index};
@@ -181,11 +181,12 @@ impl Finer<'_> {
     ) -> Result<(), DamagedSlab> {
         let quarters: &[Quarter] =
             if index % 2 == 0 { &[Quarter::Diagonal] } else { &[Quarter::Right, Quarter::Below] };
+        let expectation = Expectation::new(model);
         for row in 0..self.samples.known.rows {
             for quarter in quarters {
                 let plane = quarter.of(&self.samples);
                 if row < plane.rows && plane.columns > 0 {
-                    self.row(model, index, *quarter, row, work, samples)?;
+                    self.row((model, &expectation), index, (*quarter, row), work, samples)?;
                 }
             }
         }
@@ -194,15 +195,14 @@ impl Finer<'_> {
 
     fn row<S: Samples>(
         &mut self,
-        model: &StepModel,
+        (model, expectation): (&StepModel, &Expectation),
         index: usize,
-        quarter: Quarter,
-        row: usize,
+        (quarter, row): (Quarter, usize),
         work: &mut Work,
         samples: &mut S,
     ) -> Result<(), DamagedSlab> {
         let Work { ahead, slots: [first, second] } = work;
-        ahead.look(&self.samples, &self.errors, self.reference, quarter, row, model, S::LEARNS);
+        ahead.look(&self.samples, &self.errors, self.reference, quarter, row, (model, expectation), S::LEARNS);
         let (first_row, first_column) = quarter.first();
         let spots = Spots {
             row: (2 * row + first_row) << self.level,
