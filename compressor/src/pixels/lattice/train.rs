@@ -14,7 +14,7 @@ use super::values::{Example, Values};
 use super::walk::{Reference, Samples, Spots, Walk};
 
 /// Samples of one image that the model is learnt from.
-const EXCERPT_SAMPLES_MAX: usize = 1 << 16;
+const EXCERPT_SAMPLES_MAX: usize = 1 << 17;
 /// Excerpts begin at one of so many places of an image, in steps that meet them all.
 const EXCERPTS: usize = 8;
 const EXCERPT_STRIDE: usize = 3;
