@@ -15,6 +15,8 @@ mod marking;
 #[cfg(feature = "native")]
 mod pack;
 #[cfg(feature = "native")]
+mod pairs;
+#[cfg(feature = "native")]
 mod plan;
 #[cfg(all(test, feature = "native"))]
 mod tests;
@@ -149,7 +151,9 @@ pub enum SegmentKind {
     Headers,
     /// The model of the pixels of a series.
     Model,
-    /// A coded slab.
+    /// The coarse picture of a slab.
+    Coarse,
+    /// What is missing of a slab to its full resolution.
     Pixels,
     /// A chunk of a bulk value that is not coded as pixels.
     Opaque,

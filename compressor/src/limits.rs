@@ -12,8 +12,8 @@ pub const SEGMENTS_MAX: u32 = 1_000_000;
 pub const SLAB_BYTES_MAX: usize = 2 << 20;
 /// A chunk of a bulk value that is not coded as pixels, and of a header stream.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;
-/// A model of pixels once unpacked: at most 6 steps of 1.1 kB and 361 contexts of 33 bytes.
-pub const MODEL_BYTES_MAX: usize = 32 << 10;
+/// A model of pixels once unpacked: at most 12 steps of 48 classes of 67 weights and 361 contexts of 33 bytes.
+pub const MODEL_BYTES_MAX: usize = 96 << 10;
 /// A manifest once unpacked: about 300 bytes an instance, 10,000 instances with room.
 pub const MANIFEST_BYTES_MAX: usize = 64 << 20;
 /// Instances of one bundle.

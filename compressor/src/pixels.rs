@@ -11,13 +11,15 @@ mod tests;
 pub use lattice::{Lessons, Model};
 pub use packed::{pack_chunk, unpack_chunk};
 pub use residual::{add_residual, encode_residual};
-pub use slab::{Slab, frame_bytes, slab_lengths};
+pub use slab::{Slab, frame_bytes, references, slab_lengths, whole_frame};
 
 use crate::dataset::ImageLayout;
 use std::io;
 
-/// First byte of a slab of the lattice coder.
+/// First byte of a coarse part of the lattice coder.
 const LATTICE: u8 = 2;
+/// First byte, and all, of the coarse part of a slab that is stored or coded by zstd.
+const NO_LATTICE: u8 = 0;
 
 /// The coded bytes of a slab, chunk or model are not what a coder writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,42 +47,75 @@ impl Bound {
     }
 }
 
-/// A coded slab.
+/// A coded slab: a coarse picture that stands alone, and what is missing to the full resolution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodedSlab {
-    /// Coded bytes; the first names the coder.
-    pub bytes: Vec<u8>,
+    /// The coarse part. The first byte names the coder.
+    pub coarse: Vec<u8>,
+    /// The rest.
+    pub fine: Vec<u8>,
     /// What a decoder will have, where it is not what came.
     pub decoded: Option<Vec<u8>>,
 }
 
-/// Codes one slab within `bound`: by the lattice coder with the model of its series, or by zstd where that is smaller.
+/// Codes one slab within `bound`: by the lattice coder with the model of its series, or by zstd where that is smaller. `references` are
+/// none, one or two decoded slabs of the same length; they serve where [`Model::uses_references`].
 ///
 /// # Errors
 /// zstd fails to get memory; `InvalidInput` where `raw` is not a slab of `layout`.
-pub fn encode_slab(layout: &ImageLayout, raw: &[u8], model: &Model, bound: &Bound) -> io::Result<CodedSlab> {
+pub fn encode_slab(
+    layout: &ImageLayout,
+    raw: &[u8],
+    model: &Model,
+    bound: &Bound,
+    references: &[&[u8]],
+) -> io::Result<CodedSlab> {
     let slab = Slab::of(layout, raw.len()).ok_or(io::ErrorKind::InvalidInput)?;
-    let mut coded = vec![LATTICE];
-    let (bytes, decoded) = lattice::encode(&slab, raw, model, bound);
-    coded.extend(bytes);
-    let bytes = packed::smaller(coded, raw)?;
-    let decoded = decoded.filter(|decoded| bytes.first() == Some(&LATTICE) && decoded != raw);
-    Ok(CodedSlab { bytes, decoded })
+    let lattice::Coded { coarse, fine, decoded } = lattice::encode(&slab, raw, model, bound, references);
+    match packed::smaller_than(coarse.len() + fine.len(), raw)? {
+        Some(fine) => Ok(CodedSlab { coarse: vec![NO_LATTICE], fine, decoded: None }),
+        None => {
+            let coarse = [vec![LATTICE], coarse].concat();
+            Ok(CodedSlab { coarse, fine, decoded: decoded.filter(|decoded| decoded != raw) })
+        }
+    }
 }
 
-/// Gives back the `raw_bytes` bytes of one slab; `model` is that of its series, if it has one.
+/// Gives back the `raw_bytes` bytes of one slab; `model` is that of its series, if it has one, `references` those it was coded with.
 ///
 /// # Errors
 /// [`DamagedSlab`].
 pub fn decode_slab(
     layout: &ImageLayout,
-    coded: &[u8],
+    coarse: &[u8],
+    fine: &[u8],
     model: Option<&Model>,
+    references: &[&[u8]],
     raw_bytes: usize,
 ) -> Result<Vec<u8>, DamagedSlab> {
     let slab = Slab::of(layout, raw_bytes).ok_or(DamagedSlab)?;
-    match coded.split_first() {
-        Some((&LATTICE, coded)) => lattice::decode(&slab, coded, model.ok_or(DamagedSlab)?),
-        _ => unpack_chunk(coded, raw_bytes),
+    match coarse.split_first() {
+        Some((&LATTICE, coarse)) => {
+            lattice::decode(&slab, coarse, fine, model.ok_or(DamagedSlab)?, references)
+        }
+        Some((&NO_LATTICE, [])) => unpack_chunk(fine, raw_bytes),
+        _ => Err(DamagedSlab),
+    }
+}
+
+/// Gives the coarse picture of a slab of `raw_bytes` bytes: its shape and its raw bytes.
+///
+/// # Errors
+/// [`DamagedSlab`], also where the slab was not coded in parts.
+pub fn decode_coarse(
+    layout: &ImageLayout,
+    coarse: &[u8],
+    model: &Model,
+    raw_bytes: usize,
+) -> Result<(Slab, Vec<u8>), DamagedSlab> {
+    let slab = Slab::of(layout, raw_bytes).ok_or(DamagedSlab)?;
+    match coarse.split_first() {
+        Some((&LATTICE, coarse)) => lattice::decode_coarse(&slab, coarse, model),
+        _ => Err(DamagedSlab),
     }
 }

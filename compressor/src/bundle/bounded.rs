@@ -22,12 +22,19 @@ pub(super) struct SlabCoder {
 /// What a reader will see of a slab of a bounded series.
 pub(super) struct Shown {
     /// Its bytes.
-    decoded: Vec<u8>,
+    pub(super) decoded: Vec<u8>,
     /// They are not those that came.
     differs: bool,
     errors: Errors,
     near: u16,
     pub(super) residual: Option<Vec<u8>>,
+}
+
+/// A coded slab of a bundle.
+pub(super) struct Encoded {
+    pub(super) coarse: Vec<u8>,
+    pub(super) fine: Vec<u8>,
+    pub(super) shown: Option<Shown>,
 }
 
 impl SlabCoder {
@@ -36,23 +43,28 @@ impl SlabCoder {
     }
 
     /// Codes a slab; says what a reader will see where the series is bounded.
-    pub(super) fn encode(&self, layout: &ImageLayout, raw: &[u8]) -> io::Result<(Vec<u8>, Option<Shown>)> {
+    pub(super) fn encode(&self, layout: &ImageLayout, raw: &[u8], references: &[&[u8]]) -> io::Result<Encoded> {
         if self.bound.near == 0 {
-            let coded = pixels::encode_slab(layout, raw, &self.model, &self.bound)?;
-            return Ok((coded.bytes, None));
+            let coded = pixels::encode_slab(layout, raw, &self.model, &self.bound, references)?;
+            return Ok(Encoded { coarse: coded.coarse, fine: coded.fine, shown: None });
         }
-        let (near, CodedSlab { bytes, decoded }, errors) = self.within(layout, raw)?;
+        let (near, CodedSlab { coarse, fine, decoded }, errors) = self.within(layout, raw, references)?;
         let differs = decoded.is_some();
         let decoded = decoded.unwrap_or_else(|| raw.to_vec());
         let residual = self.residual.then(|| pixels::encode_residual(layout, raw, &decoded)).transpose()?;
-        Ok((bytes, Some(Shown { decoded, differs, errors, near, residual })))
+        Ok(Encoded { coarse, fine, shown: Some(Shown { decoded, differs, errors, near, residual }) })
     }
 
     /// The widest bound up to that of the series under which the slab keeps all that was promised, at last none.
-    fn within(&self, layout: &ImageLayout, raw: &[u8]) -> io::Result<(u16, CodedSlab, Errors)> {
+    fn within(
+        &self,
+        layout: &ImageLayout,
+        raw: &[u8],
+        references: &[&[u8]],
+    ) -> io::Result<(u16, CodedSlab, Errors)> {
         let mut bound = self.bound.clone();
         loop {
-            let coded = pixels::encode_slab(layout, raw, &self.model, &bound)?;
+            let coded = pixels::encode_slab(layout, raw, &self.model, &bound, references)?;
             let decoded = coded.decoded.as_deref().unwrap_or(raw);
             let errors = Errors::of(layout, raw, decoded);
             if bound.near == 0 || !keeps(layout, raw, decoded, &bound) {
@@ -63,7 +75,7 @@ impl SlabCoder {
             }
             bound.near -= 1;
         }
-        let coded = pixels::encode_slab(layout, raw, &self.model, &Bound::LOSSLESS)?;
+        let coded = pixels::encode_slab(layout, raw, &self.model, &Bound::LOSSLESS, references)?;
         let errors = Errors::of(layout, raw, coded.decoded.as_deref().unwrap_or(raw));
         Ok((0, coded, errors))
     }

@@ -1,6 +1,6 @@
 //! The line of workers: raw parts go in, coded segments come out in the same order, and only so much is under way.
 
-use super::bounded::{Account, Shown, SlabCoder};
+use super::bounded::{Account, Encoded, Shown, SlabCoder};
 use super::headers::HeaderEncoder;
 use super::writer::Writer;
 use super::{PackError, SegmentKind};
@@ -10,7 +10,7 @@ use crate::pixels;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Scope;
 
 /// Where a segment belongs.
@@ -28,8 +28,41 @@ pub(super) enum Work {
         /// The stream ends with it.
         last: bool,
     },
-    Slab(ImageLayout, Arc<SlabCoder>),
+    Slab(SlabWork),
     Chunk,
+}
+
+/// A slab as a reader will have it, for those that are predicted from it.
+pub(super) type Shared = OnceLock<Vec<u8>>;
+
+/// How a slab is coded.
+pub(super) struct SlabWork {
+    pub(super) layout: ImageLayout,
+    pub(super) coder: Arc<SlabCoder>,
+    /// Waited for.
+    pub(super) references: Vec<Arc<Shared>>,
+    /// Waits for this one, if any.
+    pub(super) shared: Option<Arc<Shared>>,
+}
+
+impl SlabWork {
+    fn run(&self, raw: &[u8]) -> io::Result<Encoded> {
+        let references: Vec<_> = self.references.iter().map(|reference| reference.wait().as_slice()).collect();
+        let encoded = self.coder.encode(&self.layout, raw, &references);
+        if let Some(shared) = &self.shared {
+            let shown = encoded.as_ref().ok().and_then(|encoded| encoded.shown.as_ref());
+            // Set whatever happened: others wait.
+            let _ = shared.set(shown.map_or(raw, |shown| &shown.decoded).to_vec());
+        }
+        encoded
+    }
+}
+
+/// A raw part for the workers.
+pub(super) struct Part {
+    pub(super) place: Place,
+    pub(super) work: Work,
+    pub(super) raw: Vec<u8>,
 }
 
 struct Job {
@@ -44,6 +77,8 @@ pub(super) struct Coded {
     pub(super) place: Place,
     pub(super) raw_bytes: u64,
     pub(super) bytes: Vec<u8>,
+    /// Of a slab: its coarse picture.
+    coarse: Option<Vec<u8>>,
     /// Of a slab of a bounded series: what a reader will see.
     shown: Option<Shown>,
 }
@@ -98,14 +133,23 @@ impl<'w, W: Write> Line<'w, W> {
 
     /// Hands one raw part to the workers, after room was made for it.
     pub(super) fn submit(&mut self, place: Place, work: Work, raw: Vec<u8>) -> Result<(), PackError> {
-        while self.in_flight_bytes > 0 && self.in_flight_bytes + raw.len() > IN_FLIGHT_BYTES_MAX {
+        self.submit_all(vec![Part { place, work, raw }])
+    }
+
+    /// Hands parts over that are written in this order, but begun in the opposite one: each may wait for those behind it.
+    pub(super) fn submit_all(&mut self, parts: Vec<Part>) -> Result<(), PackError> {
+        let bytes: usize = parts.iter().map(|part| part.raw.len()).sum();
+        while self.in_flight_bytes > 0 && self.in_flight_bytes + bytes > IN_FLIGHT_BYTES_MAX {
             self.write_next()?;
         }
-        self.in_flight_bytes += raw.len();
-        let job = Job { order: self.submitted, place, work, raw };
-        self.submitted += 1;
-        let queue = if matches!(job.work, Work::Headers { .. }) { &self.header_jobs } else { &self.jobs };
-        queue.send(job).map_err(|_| worker_lost().into())
+        self.in_flight_bytes += bytes;
+        let first = self.submitted;
+        self.submitted += parts.len() as u64;
+        for (order, Part { place, work, raw }) in (first..).zip(parts).collect::<Vec<_>>().into_iter().rev() {
+            let queue = if matches!(work, Work::Headers { .. }) { &self.header_jobs } else { &self.jobs };
+            queue.send(Job { order, place, work, raw }).map_err(|_| worker_lost())?;
+        }
+        Ok(())
     }
 
     /// Waits for everything under way; gives the writer back and what was lost in bounded series, in their order.
@@ -129,6 +173,10 @@ impl<'w, W: Write> Line<'w, W> {
         self.in_flight_bytes -= coded.raw_bytes as usize;
         let (place, raw_bytes) = (coded.place, coded.raw_bytes);
         let shown = coded.shown.take();
+        if let Some(bytes) = coded.coarse.take() {
+            let place = Place { kind: SegmentKind::Coarse, ..place };
+            self.writer.write(Coded { place, raw_bytes, bytes, coarse: None, shown: None })?;
+        }
         self.writer.write(coded)?;
         shown.map_or(Ok(()), |shown| self.account(place, raw_bytes, shown))
     }
@@ -143,7 +191,7 @@ impl<'w, W: Write> Line<'w, W> {
         }
         let Some(bytes) = shown.residual else { return Ok(()) };
         let place = Place { kind: SegmentKind::Residual, ..place };
-        self.writer.write(Coded { place, raw_bytes, bytes, shown: None })
+        self.writer.write(Coded { place, raw_bytes, bytes, coarse: None, shown: None })
     }
 }
 
@@ -156,8 +204,11 @@ fn work_on_bulk(jobs: &Mutex<Receiver<Job>>, results: &Sender<Done>) {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         let coded = match &job.work {
-            Work::Slab(layout, coder) => coder.encode(layout, &job.raw),
-            Work::Chunk | Work::Headers { .. } => pixels::pack_chunk(&job.raw).map(|bytes| (bytes, None)),
+            Work::Slab(work) => {
+                let encoded = work.run(&job.raw);
+                encoded.map(|Encoded { coarse, fine, shown }| (fine, Some(coarse), shown))
+            }
+            Work::Chunk | Work::Headers { .. } => pixels::pack_chunk(&job.raw).map(|bytes| (bytes, None, None)),
         };
         if results.send(done(job, coded)).is_err() {
             return;
@@ -168,7 +219,7 @@ fn work_on_bulk(jobs: &Mutex<Receiver<Job>>, results: &Sender<Done>) {
 fn work_on_headers(jobs: &Receiver<Job>, results: &Sender<Done>) {
     let mut stream = None;
     while let Ok(job) = jobs.recv() {
-        let coded = encode_headers(&mut stream, &job).map(|bytes| (bytes, None));
+        let coded = encode_headers(&mut stream, &job).map(|bytes| (bytes, None, None));
         if results.send(done(job, coded)).is_err() {
             return;
         }
@@ -188,8 +239,8 @@ fn encode_headers(stream: &mut Option<HeaderEncoder>, job: &Job) -> io::Result<V
     Ok(bytes)
 }
 
-fn done(job: Job, coded: io::Result<(Vec<u8>, Option<Shown>)>) -> Done {
+fn done(job: Job, coded: io::Result<(Vec<u8>, Option<Vec<u8>>, Option<Shown>)>) -> Done {
     let (place, raw_bytes) = (job.place, job.raw.len() as u64);
-    let coded = coded.map(|(bytes, shown)| Coded { place, raw_bytes, bytes, shown });
+    let coded = coded.map(|(bytes, coarse, shown)| Coded { place, raw_bytes, bytes, coarse, shown });
     Done { order: job.order, coded }
 }

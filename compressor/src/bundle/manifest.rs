@@ -30,7 +30,7 @@ impl Manifest {
             instances: instances().count() as u64,
             source_bytes: instances().map(|i| i.head_bytes + i.bulk_bytes + i.tail_bytes).sum(),
             pixel_bytes: instances().filter(|i| i.image.is_some()).map(|i| i.bulk_bytes).sum(),
-            coded_pixel_bytes: coded(SegmentKind::Model) + coded(SegmentKind::Pixels),
+            coded_pixel_bytes: coded(SegmentKind::Model) + coded(SegmentKind::Coarse) + coded(SegmentKind::Pixels),
             header_bytes: instances().map(|i| i.head_bytes + i.tail_bytes).sum(),
             coded_header_bytes: coded(SegmentKind::Headers),
             bundle_bytes: 0,
@@ -91,13 +91,23 @@ fn check_series(number: usize, series: &Series, segments: &mut &[Segment]) -> Re
     let fits =
         |s: &Segment| s.raw_bytes <= MODEL_BYTES_MAX as u64 && s.coded_bytes <= SEGMENT_BYTES_MAX as u64;
     require(models.len() <= 1 && models.iter().all(fits), "more than one model, or too large")?;
+    let coarse = take_while(segments, |s| s.series as usize == number && s.kind == SegmentKind::Coarse);
+    let before = *segments;
     for (index, instance) in series.instances.iter().enumerate() {
         let own = take_while(segments, |s| {
             s.series as usize == number && s.instance as usize == index && s.kind != SegmentKind::Residual
         });
         check_instance(instance, own)?;
     }
-    Ok(())
+    let own = before.iter().take(before.len() - segments.len());
+    let slabs = own.filter(|s| s.kind == SegmentKind::Pixels).map(place);
+    require(coarse.iter().map(place).eq(slabs), "coarse pictures are not those of the slabs")?;
+    require(coarse.iter().all(|s| s.coded_bytes <= SEGMENT_BYTES_MAX as u64), "segment too large")
+}
+
+/// What a slab and its other parts have in common.
+fn place(segment: &Segment) -> (u32, u32, u64) {
+    (segment.series, segment.instance, segment.raw_bytes)
 }
 
 /// Checks that the segments left are the residual, whole: one for each slab of the bounded series in their order, or none at all.
@@ -105,7 +115,6 @@ fn check_residual(manifest: &Manifest, segments: &[Segment]) -> Result<(), Unpac
     if segments.is_empty() {
         return Ok(());
     }
-    let place = |s: &Segment| (s.series, s.instance, s.raw_bytes);
     let bounded = |s: &&Segment| {
         let series = manifest.series.get(s.series as usize);
         s.kind == SegmentKind::Pixels && series.is_some_and(|series| series.near > 0)
@@ -148,7 +157,8 @@ pub(super) fn check_ratio(manifest: &Manifest) -> Result<(), u64> {
         manifest.segments.iter().fold(0_u64, |sum, segment| sum.saturating_add(bytes(segment)))
     };
     let limit = sum(|s| s.coded_bytes).saturating_mul(RATIO_MAX).saturating_add(RATIO_FREE_BYTES);
-    if sum(|s| s.raw_bytes) > limit { Err(limit) } else { Ok(()) }
+    let raw_bytes = |s: &Segment| if s.kind == SegmentKind::Coarse { 0 } else { s.raw_bytes };
+    if sum(raw_bytes) > limit { Err(limit) } else { Ok(()) }
 }
 
 /// Whether a name is a relative path of normal components that stays in its folder on every system.

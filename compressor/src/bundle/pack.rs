@@ -2,6 +2,7 @@
 
 use super::bounded::{Account, SlabCoder};
 use super::line::{Line, Place, Work};
+use super::pairs::Pairs;
 use super::plan::{PlannedInstance, PlannedSeries, plan};
 use super::writer::Writer;
 use super::{
@@ -75,13 +76,16 @@ fn pack_series<W: Write>(
         header_bytes_left: planned.header_bytes(),
         line,
         series: number,
-        coder,
+        slabs: coder.map(Pairs::new),
         headers: Vec::with_capacity(CHUNK_BYTES_MAX),
     };
     let mut instances = Vec::with_capacity(planned.instances.len());
     for instance in &planned.instances {
         let Some(source) = sources.get(instance.source) else { continue };
         instances.push(packing.pack_instance(source, instance, instances.len() as u32)?);
+    }
+    if let Some(slabs) = &mut packing.slabs {
+        slabs.finish(packing.line)?;
     }
     let series = Series {
         study: planned.study,
@@ -123,7 +127,7 @@ struct Packing<'l, 'w, W> {
     line: &'l mut Line<'w, W>,
     series: u32,
     /// Set where anything in the series is coded as pixels.
-    coder: Option<Arc<SlabCoder>>,
+    slabs: Option<Pairs>,
     /// Header bytes that are not yet with the workers.
     header_bytes_left: u64,
     /// The slice of the header stream that is being filled.
@@ -185,12 +189,13 @@ impl<W: Write> Packing<'_, '_, W> {
         planned: &PlannedInstance,
         number: u32,
     ) -> Result<(), PackError> {
-        let place = |kind| Place { kind, series: self.series, instance: number };
-        let slabs = planned.split.image.and_then(|image| Some((image, pixels::slab_lengths(&image)?)));
-        if let (Some((image, lengths)), Some(coder)) = (slabs, &self.coder) {
+        let series = self.series;
+        let place = |kind| Place { kind, series, instance: number };
+        let lengths = planned.split.image.and_then(|image| Some((image, pixels::slab_lengths(&image)?)));
+        if let (Some((image, lengths)), Some(slabs)) = (lengths, &mut self.slabs) {
             for length in lengths {
                 let raw = reading.read(length)?;
-                self.line.submit(place(SegmentKind::Pixels), Work::Slab(image, Arc::clone(coder)), raw)?;
+                slabs.submit(self.line, place(SegmentKind::Pixels), image, raw)?;
             }
             return Ok(());
         }

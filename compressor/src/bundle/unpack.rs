@@ -4,6 +4,7 @@ mod header_stream;
 mod names;
 mod residuals;
 mod rewriting;
+mod slabs;
 
 use super::{Instance, Manifest, Segment, SegmentKind, SegmentSource, Series, UnpackError, manifest};
 use crate::limits::REWRITE_BYTES_MAX;
@@ -12,6 +13,7 @@ use header_stream::HeaderStream;
 use names::Names;
 use residuals::Residuals;
 use rewriting::Rewriting;
+use slabs::Slabs;
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
 use std::iter::Peekable;
@@ -83,12 +85,14 @@ pub fn unpack(
         let model = rest.next_if(|(_, s)| s.series == number && s.kind == SegmentKind::Model);
         let model =
             model.map(|(n, segment)| decode_model(segment, &fetch(segments, n, segment)?)).transpose()?;
+        let coarse = take_while(&mut rest, |s| s.series == number && s.kind == SegmentKind::Coarse);
+        let mut slabs = Slabs::new(manifest, number, model, coarse);
         for (index, instance) in (0..).zip(&series.instances) {
             let parts = take_while(&mut rest, |s| {
                 s.series == number && s.instance == index && s.kind != SegmentKind::Residual
             });
             let residuals = residuals.of_instance(number, index);
-            let bulk = Bulk { instance, parts, model: model.as_ref(), residuals };
+            let bulk = Bulk { instance, parts, slabs: &mut slabs, residuals };
             let sop_instance = names.sop_instance(instance, number, index);
             let unpacking =
                 Unpacking { series, instance, series_index: number, instance_index: index, sop_instance };
@@ -134,17 +138,20 @@ impl Job<'_, '_> {
 struct Bulk<'j, 'm> {
     instance: &'m Instance,
     parts: Vec<(u32, &'m Segment)>,
-    model: Option<&'j pixels::Model>,
+    slabs: &'j mut Slabs<'m>,
     /// Empty where pixels are wanted as they can be shown.
     residuals: Vec<(u32, &'m Segment)>,
 }
 
 impl Bulk<'_, '_> {
     /// Decodes the value part by part.
-    fn copy(&self, segments: &mut dyn SegmentSource, out: &mut dyn Write) -> Result<(), UnpackError> {
+    fn copy(&mut self, segments: &mut dyn SegmentSource, out: &mut dyn Write) -> Result<(), UnpackError> {
         let mut residuals = self.residuals.iter();
         for (number, segment) in &self.parts {
-            let mut raw = self.decode(segment, &fetch(segments, *number, segment)?)?;
+            let mut raw = match &self.instance.image {
+                Some(_) => self.slabs.next(segments)?,
+                None => unpack_chunk(segment, &fetch(segments, *number, segment)?)?,
+            };
             if !self.residuals.is_empty() {
                 let lost = || UnpackError::damaged("fewer residuals than slabs");
                 let (number, segment) = residuals.next().ok_or_else(lost)?;
@@ -155,20 +162,16 @@ impl Bulk<'_, '_> {
         Ok(())
     }
 
-    fn decode(&self, segment: &Segment, coded: &[u8]) -> Result<Vec<u8>, UnpackError> {
-        let bytes = raw_bytes(segment)?;
-        let raw = match &self.instance.image {
-            Some(image) => pixels::decode_slab(image, coded, self.model, bytes),
-            None => pixels::unpack_chunk(coded, bytes),
-        };
-        raw.map_err(|damaged| UnpackError::damaged(damaged.to_string()))
-    }
-
     fn add_residual(&self, raw: &mut [u8], coded: &[u8]) -> Result<(), UnpackError> {
         let image = self.instance.image.ok_or_else(|| UnpackError::damaged("residual without pixels"))?;
         let added = pixels::add_residual(&image, raw, coded);
         added.map_err(|damaged| UnpackError::damaged(damaged.to_string()))
     }
+}
+
+fn unpack_chunk(segment: &Segment, coded: &[u8]) -> Result<Vec<u8>, UnpackError> {
+    let raw = pixels::unpack_chunk(coded, raw_bytes(segment)?);
+    raw.map_err(|damaged| UnpackError::damaged(damaged.to_string()))
 }
 
 /// Gives a segment, of the length that the manifest says.

@@ -52,7 +52,7 @@ impl<'w, W: Write> Writer<'w, W> {
             return Err(PackError::TooLarge { what: "segments", limit: SEGMENTS_MAX.into() });
         }
         let entry = self.append(&coded.bytes)?;
-        if !matches!(coded.place.kind, SegmentKind::Model | SegmentKind::Residual) {
+        if !matches!(coded.place.kind, SegmentKind::Model | SegmentKind::Coarse | SegmentKind::Residual) {
             self.raw_bytes += coded.raw_bytes;
         }
         (self.progress)(self.raw_bytes);
@@ -70,7 +70,8 @@ impl<'w, W: Write> Writer<'w, W> {
     /// Bytes of the segments of a series that its pixels need: model and slabs, not the residual.
     pub(super) fn coded_pixel_bytes(&self, series: u32) -> u64 {
         let pixels = |w: &&Written| {
-            w.segment.series == series && matches!(w.segment.kind, SegmentKind::Model | SegmentKind::Pixels)
+            w.segment.series == series
+                && matches!(w.segment.kind, SegmentKind::Model | SegmentKind::Coarse | SegmentKind::Pixels)
         };
         self.written.iter().filter(pixels).map(|w| w.segment.coded_bytes).sum()
     }
@@ -82,11 +83,10 @@ impl<'w, W: Write> Writer<'w, W> {
             let bounded = series.get(w.segment.series as usize).is_some_and(|series| series.near > 0);
             w.segment.kind != SegmentKind::Residual || bounded
         });
-        // Headers come first in the priority order of a series (SPEC 2.1), but are known last. The model was written before all slabs.
-        // What few ask for comes behind everything, so that a bundle can be cut before it.
+        // The priority order of a series (SPEC 2.1). What few ask for comes behind everything, so that a bundle can be cut before it.
         self.written.sort_by_key(|w| {
-            let kind = w.segment.kind;
-            (kind == SegmentKind::Residual, w.segment.series, kind != SegmentKind::Headers)
+            let Segment { kind, series, instance, .. } = w.segment;
+            (kind == SegmentKind::Residual, series, rank(kind), instance)
         });
         let (segments, mut entries): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.written).into_iter().map(|w| (w.segment, w.entry)).unzip();
@@ -118,5 +118,15 @@ impl<'w, W: Write> Writer<'w, W> {
         self.out.write_all(&(entries.len() as u32).to_le_bytes())?;
         self.out.write_all(MAGIC_END)?;
         self.out.flush()
+    }
+}
+
+/// Place of a kind in the priority order of a series.
+fn rank(kind: SegmentKind) -> u8 {
+    match kind {
+        SegmentKind::Headers => 0,
+        SegmentKind::Model => 1,
+        SegmentKind::Coarse => 2,
+        SegmentKind::Pixels | SegmentKind::Opaque | SegmentKind::Residual => 3,
     }
 }

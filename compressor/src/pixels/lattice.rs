@@ -1,311 +1,367 @@
 //! The lattice coder: each resolution predicted from the one below and from its own samples on all sides (`docs/spec-codec.md`).
 
+mod ahead;
+mod around;
 mod contexts;
-mod guess;
 mod holes;
 mod model;
 mod plane;
 mod rans;
+mod slots;
 mod solve;
 mod symbols;
 mod train;
+mod values;
 mod walk;
 
 pub use model::Model;
+pub use train::Lessons;
 
 use super::planes::{self, Components};
 use super::{Bound, DamagedSlab, Slab};
-use guess::Guess;
 use holes::HoleChances;
+use plane::Plane;
 use rans::{RansReader, RansWriter};
+use slots::{CONTEXT_MASK, Quantiser, Slots};
 use symbols::Contexts;
-use train::{Example, train};
-use walk::{Image, Samples, Spot, walk};
+use values::{Example, Values};
+use walk::{Image, Reference, Samples, Spots, Walk};
 
 /// Flag: the first and third component are coded as their difference from the second.
 const FLAG_GREEN: u8 = 1;
+/// Flag: coded with a reference.
+const FLAG_REFERENCE: u8 = 2;
 /// Bits of the flags that hold the shift.
 const SHIFT_POSITION: u32 = 4;
-/// Samples of one image that the model is learnt from.
-const EXCERPT_SAMPLES_MAX: usize = 1 << 17;
-/// A value is taken as "no sample" where at least one sample of this many has it,
-const HOLES_SHARE: usize = 64;
-/// and a row goes from it to other values, or back, at most once for this many of them.
-const HOLES_RUN: usize = 8;
+/// The coarse part holds the first resolution whose longer side has at least this many samples.
+const COARSE_SIDE_MIN: usize = 64;
+/// The coarse part and the fine part.
+const PARTS: usize = 2;
 
-/// What the model of a series is learnt from.
-pub struct Lessons {
-    examples: Vec<Example>,
-    bound: Bound,
+/// A slab coded in two parts: a coarse picture that stands alone, and what is missing to the full resolution.
+pub(super) struct Coded {
+    pub(super) coarse: Vec<u8>,
+    pub(super) fine: Vec<u8>,
+    /// The raw bytes that a decoder will have, where they may differ from those of the slab.
+    pub(super) decoded: Option<Vec<u8>>,
 }
 
-impl Lessons {
-    /// Of a series that will be coded within `bound`.
-    pub fn within(bound: &Bound) -> Self {
-        Self { examples: Vec::new(), bound: bound.clone() }
-    }
-
-    /// Takes a slab of the series, or as much of it as is worth the time.
-    pub fn add(&mut self, slab: &Slab, raw: &[u8]) {
-        let mut components = planes::split(slab, raw);
-        if slab.components == 3 {
-            planes::subtract_green(slab, &mut components);
-        }
-        let shift = Values::shift(&components);
-        for component in &components {
-            let values = Values::of(component, slab, shift, &self.bound);
-            let middle = frames(slab, component).nth(slab.frames / 2);
-            self.examples.extend(middle.map(|frame| values.excerpt(slab, frame)));
-        }
-    }
-
-    /// The model for a series of `raw_bytes` bytes.
-    pub fn learn(&self, raw_bytes: u64) -> Model {
-        train(&self.examples, raw_bytes)
+impl Coded {
+    fn bytes(&self) -> usize {
+        self.coarse.len() + self.fine.len()
     }
 }
 
-/// Codes a slab (codec SPEC 2). Gives also the raw bytes that a decoder will have, where they are not those of the slab.
-pub(super) fn encode(slab: &Slab, raw: &[u8], model: &Model, bound: &Bound) -> (Vec<u8>, Option<Vec<u8>>) {
+/// Codes a slab (codec SPEC 2), with one or two slabs of the same shape as references, or none.
+pub(super) fn encode(slab: &Slab, raw: &[u8], model: &Model, bound: &Bound, references: &[&[u8]]) -> Coded {
     let mut components = planes::split(slab, raw);
-    let plain = encode_components(slab, &components, model, 0, bound);
+    let plain = encode_components(slab, &components, model, bound, references, 0);
     if slab.components != 3 || bound.near > 0 {
-        let (bytes, decoded) = plain;
-        return (bytes, (bound.near > 0).then(|| planes::join(slab, &decoded)));
+        return plain;
     }
     planes::subtract_green(slab, &mut components);
-    let green = encode_components(slab, &components, model, FLAG_GREEN, bound);
-    (if green.0.len() < plain.0.len() { green.0 } else { plain.0 }, None)
+    let green = encode_components(slab, &components, model, bound, references, FLAG_GREEN);
+    if green.bytes() < plain.bytes() { green } else { plain }
 }
 
 fn encode_components(
     slab: &Slab,
     components: &Components,
     model: &Model,
-    flags: u8,
     bound: &Bound,
-) -> (Vec<u8>, Components) {
+    references: &[&[u8]],
+    flags: u8,
+) -> Coded {
     let shift = Values::shift(components);
-    let near = bound.near >> shift;
-    let mut bytes = vec![flags | (shift as u8) << SHIFT_POSITION];
-    bytes.extend_from_slice(&near.to_le_bytes());
-    let mut contexts = Contexts::new(model, near);
-    let mut writer = RansWriter::default();
+    let values = |bound: &Bound| -> Option<Vec<_>> {
+        components.iter().map(|component| Values::of(component, slab, shift, bound)).collect()
+    };
+    let (near, values) = match values(bound) {
+        Some(values) => (bound.near >> shift, values),
+        None => (0, values(&Bound::LOSSLESS).unwrap_or_default()),
+    };
+    let references = Referenced::of(slab, references, model);
+    let flags = flags | if references.is_some() { FLAG_REFERENCE } else { 0 };
+    let mut head = vec![flags | (shift as u8) << SHIFT_POSITION];
+    head.extend_from_slice(&near.to_le_bytes());
+    let mut parts = [(); PARTS].map(|()| (model.contexts(), RansWriter::default()));
     let mut decoded = Components::new();
-    for component in components {
-        let values = Values::of(component, slab, shift, bound);
-        values.write(&mut bytes);
+    for (component, values) in components.iter().zip(&values) {
+        values.write(&mut head);
+        let mut chances = HoleChances::new(values.holes.len());
         let mut component_decoded = Vec::new();
-        let mut hole_chances = HoleChances::new();
-        for frame in frames(slab, component) {
-            let Example { image, samples } = values.example(slab, frame);
-            if let Some(holes) = &image.holes {
-                hole_chances.put(holes, slab.columns, &mut writer);
-            }
-            let (columns, bits, max) = (slab.columns, values.bits(), values.max);
-            let mut encoding = Encoding { samples: &samples, columns, bits, max, contexts, writer };
+        for (number, frame) in frames(slab, component).enumerate() {
+            let example = values.example(slab, frame);
+            let reference = references.as_ref().and_then(|references| references.frame(slab, number, values));
+            let image = Encoder { slab, model, values, near, reference };
             // A frame has all the samples that its image asks for.
-            if let Ok(plane) = walk(&image, model, &mut encoding) {
-                values.push(&image, &plane, &mut component_decoded);
+            if let Ok(plane) = image.encode(&example, &mut parts, &mut chances) {
+                values.push(&example.image, &plane, &mut component_decoded);
             }
-            (contexts, writer) = (encoding.contexts, encoding.writer);
         }
         decoded.push(component_decoded);
     }
-    bytes.extend(writer.finish());
-    (bytes, decoded)
+    let [(_, coarse), (_, fine)] = parts;
+    head.extend(coarse.finish());
+    let decoded = (near > 0).then(|| planes::join(slab, &decoded));
+    Coded { coarse: head, fine: fine.finish(), decoded }
 }
 
-/// Gives the raw bytes of a slab back.
+/// Contexts and decisions of a part.
+type PartWriter = (Contexts, RansWriter);
+
+/// Codes one image.
+struct Encoder<'e> {
+    slab: &'e Slab,
+    model: &'e Model,
+    values: &'e Values,
+    near: u16,
+    reference: Option<Reference>,
+}
+
+impl Encoder<'_> {
+    fn encode(
+        &self,
+        Example { image, samples }: &Example,
+        [coarse, fine]: &mut [PartWriter; PARTS],
+        chances: &mut HoleChances,
+    ) -> Result<Plane, DamagedSlab> {
+        let (level, columns, bits) = (coarse_level(self.slab), self.slab.columns, self.values.bits());
+        let quantiser = Quantiser::new(self.near, self.values.max);
+        let coarse_holes = image.holes.as_ref().map(|holes| holes.halved(level));
+        if let Some(holes) = &coarse_holes {
+            chances.put(holes, None, &mut coarse.1);
+        }
+        let mut encoding = Encoding { samples, columns, bits, quantiser, part: coarse };
+        let mut walk = Walk::base(image, &mut encoding)?;
+        walk.down_to(level, image, self.model, None, &mut encoding)?;
+        if level > 0 {
+            if let Some(holes) = &image.holes {
+                chances.put(holes, coarse_holes.as_ref(), &mut fine.1);
+            }
+            let mut encoding = Encoding { part: fine, ..encoding };
+            walk.down_to(0, image, self.model, self.reference.as_ref(), &mut encoding)?;
+        }
+        Ok(walk.samples)
+    }
+}
+
+/// Gives the raw bytes of a slab back; `references` are those it was coded with.
 ///
 /// # Errors
-/// [`DamagedSlab`] where the coded bytes cannot come from [`encode`] with this model.
-pub(super) fn decode(slab: &Slab, coded: &[u8], model: &Model) -> Result<Vec<u8>, DamagedSlab> {
-    let (flags, mut coded) = coded.split_first().ok_or(DamagedSlab)?;
-    let shift = u32::from(flags >> SHIFT_POSITION);
-    let (near, rest) = coded.split_first_chunk().ok_or(DamagedSlab)?;
-    coded = rest;
-    let contexts = Contexts::new(model, u16::from_le_bytes(*near));
-    let values =
-        (0..slab.components).map(|_| Values::read(&mut coded, shift)).collect::<Result<Vec<_>, _>>()?;
-    let mut decoding = Decoding { bits: 0, max: 0, contexts, reader: RansReader::new(coded)? };
-    let mut components = Vec::with_capacity(slab.components);
-    for values in &values {
+/// [`DamagedSlab`] where the coded bytes cannot come from [`encode`] with this model and these references.
+pub(super) fn decode(
+    slab: &Slab,
+    coarse: &[u8],
+    fine: &[u8],
+    model: &Model,
+    references: &[&[u8]],
+) -> Result<Vec<u8>, DamagedSlab> {
+    let head = Head::read(slab, coarse)?;
+    let references = if head.flags & FLAG_REFERENCE == 0 {
+        None
+    } else {
+        Some(Referenced::of(slab, references, model).ok_or(DamagedSlab)?)
+    };
+    let mut parts =
+        [(model.contexts(), RansReader::new(head.rest)?), (model.contexts(), RansReader::new(fine)?)];
+    let mut components = Components::with_capacity(slab.components);
+    for values in &head.values {
         let mut component = Vec::with_capacity(slab.frames * slab.rows * slab.columns);
-        let mut hole_chances = HoleChances::new();
-        (decoding.bits, decoding.max) = (values.bits(), values.max);
-        for _ in 0..slab.frames {
+        let mut chances = HoleChances::new(values.holes.len());
+        for number in 0..slab.frames {
+            let reference = references.as_ref().and_then(|references| references.frame(slab, number, values));
             let mut image = values.image(slab);
-            if values.hole.is_some() {
-                image.holes = Some(hole_chances.take(slab.rows, slab.columns, &mut decoding.reader));
+            let [coarse, fine] = &mut parts;
+            let mut walk = head.coarse(slab, values, model, &mut image, &mut chances, coarse)?;
+            let coarse_holes = image.holes.take();
+            if coarse_level(slab) > 0 {
+                image.holes = coarse_holes
+                    .map(|holes| chances.take((slab.rows, slab.columns), 0, Some(&holes), &mut fine.1));
+                let mut decoding = head.decoding(values, fine);
+                walk.down_to(0, &image, model, reference.as_ref(), &mut decoding)?;
+            } else {
+                image.holes = coarse_holes;
             }
-            let plane = walk(&image, model, &mut decoding)?;
-            values.push(&image, &plane, &mut component);
+            values.push(&image, &walk.samples, &mut component);
         }
         components.push(component);
     }
-    decoding.reader.finish()?;
-    if flags & FLAG_GREEN != 0 {
+    parts.into_iter().try_for_each(|(_, reader)| reader.finish())?;
+    if head.flags & FLAG_GREEN != 0 {
         planes::add_green(slab, &mut components);
     }
     Ok(planes::join(slab, &components))
+}
+
+/// Gives the raw bytes of the coarse picture of a slab, and its shape.
+///
+/// # Errors
+/// [`DamagedSlab`].
+pub(super) fn decode_coarse(slab: &Slab, coarse: &[u8], model: &Model) -> Result<(Slab, Vec<u8>), DamagedSlab> {
+    let head = Head::read(slab, coarse)?;
+    let mut part = (model.contexts(), RansReader::new(head.rest)?);
+    let mut components = Components::with_capacity(slab.components);
+    let halved = |side: usize| ((side - 1) >> coarse_level(slab)) + 1;
+    let small = Slab { rows: halved(slab.rows), columns: halved(slab.columns), ..*slab };
+    for values in &head.values {
+        let mut component = Vec::with_capacity(small.frames * small.rows * small.columns);
+        let mut chances = HoleChances::new(values.holes.len());
+        for _ in 0..slab.frames {
+            let mut image = values.image(slab);
+            let walk = head.coarse(slab, values, model, &mut image, &mut chances, &mut part)?;
+            values.push(&image, &walk.samples, &mut component);
+        }
+        components.push(component);
+    }
+    if head.flags & FLAG_GREEN != 0 {
+        planes::add_green(&small, &mut components);
+    }
+    let raw = planes::join(&small, &components);
+    Ok((small, raw))
+}
+
+/// What stands in front of the first stream.
+struct Head<'b> {
+    flags: u8,
+    near: u16,
+    values: Vec<Values>,
+    rest: &'b [u8],
+}
+
+/// Contexts and decisions of a part.
+type PartReader<'b> = (Contexts, RansReader<'b>);
+
+impl<'b> Head<'b> {
+    fn read(slab: &Slab, coded: &'b [u8]) -> Result<Self, DamagedSlab> {
+        let (&[flags, low, high], mut rest) = coded.split_first_chunk().ok_or(DamagedSlab)?;
+        let shift = u32::from(flags >> SHIFT_POSITION);
+        let values = (0..slab.components).map(|_| Values::read(&mut rest, shift)).collect::<Result<_, _>>()?;
+        Ok(Self { flags, near: u16::from_le_bytes([low, high]), values, rest })
+    }
+
+    fn decoding<'p>(&self, values: &Values, part: &'p mut PartReader<'b>) -> Decoding<'p, 'b> {
+        Decoding { bits: values.bits(), quantiser: Quantiser::new(self.near, values.max), part }
+    }
+
+    /// Reads an image down to its coarse picture.
+    fn coarse(
+        &self,
+        slab: &Slab,
+        values: &Values,
+        model: &Model,
+        image: &mut Image,
+        chances: &mut HoleChances,
+        part: &mut PartReader<'b>,
+    ) -> Result<Walk, DamagedSlab> {
+        let level = coarse_level(slab);
+        if !values.holes.is_empty() {
+            image.holes = Some(chances.take((slab.rows, slab.columns), level, None, &mut part.1));
+        }
+        let mut decoding = self.decoding(values, part);
+        let mut walk = Walk::base(image, &mut decoding)?;
+        walk.down_to(level, image, model, None, &mut decoding)?;
+        Ok(walk)
+    }
+}
+
+/// Halvings from the full resolution to the coarse picture.
+fn coarse_level(slab: &Slab) -> u32 {
+    let side = slab.rows.max(slab.columns);
+    let has_side = |level: &u32| ((side - 1) >> level) + 1 >= COARSE_SIDE_MIN;
+    (0..usize::BITS).take_while(has_side).last().unwrap_or_default()
 }
 
 fn frames<'c>(slab: &Slab, component: &'c [u16]) -> std::slice::ChunksExact<'c, u16> {
     component.chunks_exact(slab.rows * slab.columns)
 }
 
-/// How the values of a component become samples from 0 up (codec SPEC 2.2).
-struct Values {
-    least: u16,
-    /// Largest sample.
-    max: i32,
-    shift: u32,
-    /// The value of holes.
-    hole: Option<u16>,
-}
+/// The slabs that another one is predicted from.
+struct Referenced(Vec<Components>);
 
-impl Values {
-    /// Low bits that are equal in all values of all components, at most 15.
-    fn shift(components: &Components) -> u32 {
-        let first = components.iter().flatten().next().copied().unwrap_or_default();
-        let differences = components.iter().flatten().fold(0, |bits, value| bits | (value ^ first));
-        differences.trailing_zeros().min(u16::BITS - 1)
+impl Referenced {
+    /// `None` where there are none, or where slabs of this kind are coded alone.
+    fn of(slab: &Slab, references: &[&[u8]], model: &Model) -> Option<Self> {
+        let takes = !references.is_empty() && slab.components == 1 && model.uses_references();
+        let fit = references.iter().all(|raw| raw.len() == slab.bytes());
+        (takes && fit).then(|| Self(references.iter().map(|raw| planes::split(slab, raw)).collect()))
     }
 
-    fn of(component: &[u16], slab: &Slab, shift: u32, bound: &Bound) -> Self {
-        let exact = bound.exact_of(slab).find(|exact| bound.near > 0 && component.contains(exact));
-        let hole = exact.or_else(|| hole_value(component, slab.columns));
-        let others = || component.iter().copied().filter(|value| Some(*value) != hole);
-        let least = others().min().unwrap_or_default();
-        let max = (others().max().unwrap_or_default() - least) >> shift;
-        Self { least, max: max.into(), shift, hole }
-    }
-
-    fn write(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.least.to_le_bytes());
-        bytes.extend_from_slice(&(self.max as u16).to_le_bytes());
-        bytes.push(self.hole.is_some().into());
-        bytes.extend(self.hole.iter().flat_map(|hole| hole.to_le_bytes()));
-    }
-
-    fn read(bytes: &mut &[u8], shift: u32) -> Result<Self, DamagedSlab> {
-        let (&[least_low, least_high, max_low, max_high, hole], rest) =
-            bytes.split_first_chunk().ok_or(DamagedSlab)?;
-        *bytes = rest;
-        let hole = match hole {
-            0 => None,
-            1 => {
-                let (value, rest) = bytes.split_first_chunk().ok_or(DamagedSlab)?;
-                *bytes = rest;
-                Some(u16::from_le_bytes(*value))
-            }
-            _ => return Err(DamagedSlab),
+    fn frame(&self, slab: &Slab, number: usize, values: &Values) -> Option<Reference> {
+        let frame = |components: &Components| -> Option<Vec<u16>> {
+            Some(frames(slab, components.first()?).nth(number)?.to_vec())
         };
-        let least = u16::from_le_bytes([least_low, least_high]);
-        Ok(Self { least, max: u16::from_le_bytes([max_low, max_high]).into(), shift, hole })
+        let references: Vec<_> = self.0.iter().filter_map(frame).collect();
+        values.reference(slab, &references.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
-
-    /// Bits of a sample of the base lattice.
-    fn bits(&self) -> u32 {
-        (self.max as u32 + 1).next_power_of_two().ilog2()
-    }
-
-    fn image(&self, slab: &Slab) -> Image {
-        Image { rows: slab.rows, columns: slab.columns, max: self.max, holes: None }
-    }
-
-    /// Rows from the middle of a frame.
-    fn excerpt(&self, slab: &Slab, frame: &[u16]) -> Example {
-        let rows = (EXCERPT_SAMPLES_MAX / slab.columns).clamp(1, slab.rows);
-        let skipped = (slab.rows - rows) / 2;
-        let part = frame.chunks_exact(slab.columns).skip(skipped).take(rows).flatten().copied();
-        self.example(&Slab { rows, ..*slab }, &part.collect::<Vec<_>>())
-    }
-
-    fn example(&self, slab: &Slab, frame: &[u16]) -> Example {
-        let sample = |value: &u16| value.wrapping_sub(self.least) >> self.shift;
-        let mut image = self.image(slab);
-        image.holes = self.hole.map(|hole| frame.iter().map(|value| *value == hole).collect());
-        Example { image, samples: frame.iter().map(sample).collect() }
-    }
-
-    /// Adds the values of a plane to its component.
-    fn push(&self, image: &Image, plane: &plane::Plane, component: &mut Vec<u16>) {
-        let start = component.len();
-        for row in plane.rows() {
-            let value = |sample: &u16| (*sample << self.shift).wrapping_add(self.least);
-            component.extend(row.iter().map(value));
-        }
-        let (Some(holes), Some(hole)) = (&image.holes, self.hole) else { return };
-        for (value, _) in component.iter_mut().skip(start).zip(holes).filter(|(_, is_hole)| **is_hole) {
-            *value = hole;
-        }
-    }
-}
-
-/// The most frequent value, where it fills areas.
-fn hole_value(component: &[u16], columns: usize) -> Option<u16> {
-    let mut counts = vec![0_usize; 1 << u16::BITS];
-    component.iter().for_each(|value| counts.get_mut(usize::from(*value)).into_iter().for_each(|c| *c += 1));
-    let (value, count) = (0..=u16::MAX).zip(counts).max_by_key(|(_, count)| *count)?;
-    if count * HOLES_SHARE < component.len() {
-        return None;
-    }
-    let ends = |row: &[u16]| {
-        row.windows(2).filter(|pair| matches!(pair, [a, b] if (*a == value) != (*b == value))).count()
-    };
-    let changes: usize = component.chunks_exact(columns).map(ends).sum();
-    (changes * HOLES_RUN <= count).then_some(value)
 }
 
 /// Samples on their way in.
-struct Encoding<'s> {
+struct Encoding<'s, 'p> {
     samples: &'s [u16],
     columns: usize,
     bits: u32,
-    max: i32,
-    contexts: Contexts,
-    writer: RansWriter,
+    quantiser: Quantiser,
+    part: &'p mut PartWriter,
 }
 
-impl Encoding<'_> {
-    #[inline(always)]
-    fn at(&self, row: usize, column: usize) -> Result<u16, DamagedSlab> {
-        self.samples.get(row * self.columns + column).copied().ok_or(DamagedSlab)
+impl Samples for Encoding<'_, '_> {
+    const LEARNS: bool = false;
+
+    fn quantiser(&self) -> Quantiser {
+        self.quantiser
     }
-}
 
-impl Samples for Encoding<'_> {
     fn base(&mut self, row: usize, column: usize) -> Result<u16, DamagedSlab> {
-        let sample = self.at(row, column)?;
-        self.writer.put_field(sample.into(), self.bits);
+        let sample = self.samples.get(row * self.columns + column).copied().ok_or(DamagedSlab)?;
+        self.part.1.put_field(sample.into(), self.bits);
         Ok(sample)
     }
 
-    #[inline(always)]
-    fn sample(&mut self, spot: &Spot<'_>, guess: &Guess) -> Result<u16, DamagedSlab> {
-        let sample = self.at(spot.row, spot.column)?;
-        Ok(self.contexts.put(guess, sample, self.max, &mut self.writer))
+    fn steps(&mut self, at: &Spots<'_>, slots: &mut Slots) -> Result<(), DamagedSlab> {
+        let (contexts, writer) = &mut *self.part;
+        let samples = self.samples.get(at.row * self.columns + at.column..).ok_or(DamagedSlab)?;
+        let samples = samples.iter().step_by(at.columns);
+        for (place, sample) in (0..slots.places).zip(samples) {
+            if let Some(context) = slots.context(place) {
+                let steps = slots.steps_to(place, *sample, &self.quantiser);
+                contexts.put(context, steps, writer);
+                slots.set_steps(place, steps);
+            }
+        }
+        Ok(())
     }
 }
 
 /// Samples on their way out.
-struct Decoding<'b> {
+struct Decoding<'p, 'b> {
     bits: u32,
-    max: i32,
-    contexts: Contexts,
-    reader: RansReader<'b>,
+    quantiser: Quantiser,
+    part: &'p mut PartReader<'b>,
 }
 
-impl Samples for Decoding<'_> {
-    fn base(&mut self, _: usize, _: usize) -> Result<u16, DamagedSlab> {
-        let sample = self.reader.field(self.bits) as i32;
-        if sample <= self.max { Ok(sample as u16) } else { Err(DamagedSlab) }
+impl Samples for Decoding<'_, '_> {
+    const LEARNS: bool = false;
+
+    fn quantiser(&self) -> Quantiser {
+        self.quantiser
     }
 
-    #[inline(always)]
-    fn sample(&mut self, _: &Spot<'_>, guess: &Guess) -> Result<u16, DamagedSlab> {
-        self.contexts.take(guess, self.max, &mut self.reader)
+    fn base(&mut self, _: usize, _: usize) -> Result<u16, DamagedSlab> {
+        let sample = self.part.1.field(self.bits);
+        if sample as i32 <= self.quantiser.max { Ok(sample as u16) } else { Err(DamagedSlab) }
+    }
+
+    fn steps(&mut self, _: &Spots<'_>, slots: &mut Slots) -> Result<(), DamagedSlab> {
+        let (contexts, reader) = &mut *self.part;
+        let mut own_reader = *reader;
+        let Slots { places, contexts: numbers, steps, .. } = slots;
+        for (number, steps) in numbers.iter().zip(steps).take(*places) {
+            if *number >= 0 {
+                *steps = contexts.take((number & CONTEXT_MASK) as usize, &mut own_reader);
+            }
+        }
+        *reader = own_reader;
+        Ok(())
     }
 }

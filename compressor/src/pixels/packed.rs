@@ -7,7 +7,7 @@ use std::io;
 #[cfg(feature = "native")]
 mod encoder;
 #[cfg(feature = "native")]
-pub(super) use encoder::smaller;
+pub(super) use encoder::smaller_than;
 
 /// First byte of bytes that follow as they are.
 const STORED: u8 = 0;
@@ -22,7 +22,7 @@ pub fn pack_chunk(raw: &[u8]) -> io::Result<Vec<u8>> {
     let mut stored = Vec::with_capacity(raw.len() + 1);
     stored.push(STORED);
     stored.extend_from_slice(raw);
-    smaller(stored, raw)
+    Ok(smaller_than(stored.len(), raw)?.unwrap_or(stored))
 }
 
 /// Gives back the `raw_bytes` bytes of a chunk.
@@ -39,8 +39,8 @@ pub fn unpack_chunk(coded: &[u8], raw_bytes: usize) -> Result<Vec<u8>, DamagedSl
     if raw.len() == raw_bytes { Ok(raw) } else { Err(DamagedSlab) }
 }
 
-/// Without an encoder of zstd, `coded` is what there is.
+/// Without an encoder of zstd, nothing is smaller.
 #[cfg(not(feature = "native"))]
-pub(super) fn smaller(coded: Vec<u8>, _: &[u8]) -> io::Result<Vec<u8>> {
-    Ok(coded)
+pub(super) fn smaller_than(_: usize, _: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    Ok(None)
 }

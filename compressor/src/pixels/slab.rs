@@ -3,6 +3,9 @@
 use crate::dataset::ImageLayout;
 use crate::limits::{SAMPLES_PER_PIXEL_MAX, SLAB_BYTES_MAX};
 
+/// Frames that are smaller share a slab.
+const SMALL_FRAMES_BYTES: usize = 1 << 15;
+
 /// The samples of one slab: planes of `rows` × `columns` samples, or pixels of several samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slab {
@@ -89,13 +92,14 @@ impl Slab {
 pub fn slab_lengths(layout: &ImageLayout) -> Option<impl Iterator<Item = usize> + use<>> {
     let frame = Slab::frame(layout)?;
     let frames = layout.frames as usize;
-    let (unit_bytes, unit_count, repeats) = if frame.bytes() <= SLAB_BYTES_MAX {
-        (frame.bytes(), frames, 1)
+    // Frames of some size are slabs of their own, so that each can be had alone.
+    let (unit_bytes, unit_count, repeats, bytes_max) = if frame.bytes() <= SLAB_BYTES_MAX {
+        (frame.bytes(), frames, 1, SMALL_FRAMES_BYTES)
     } else {
         let rows = frame.as_rows();
-        (rows.row_bytes(), rows.rows, frames)
+        (rows.row_bytes(), rows.rows, frames, SLAB_BYTES_MAX)
     };
-    let units_max = SLAB_BYTES_MAX / unit_bytes;
+    let units_max = (bytes_max / unit_bytes).max(1);
     let one_round = move || {
         (0..unit_count).step_by(units_max).map(move |first| units_max.min(unit_count - first) * unit_bytes)
     };
@@ -105,4 +109,22 @@ pub fn slab_lengths(layout: &ImageLayout) -> Option<impl Iterator<Item = usize> 
 /// Bytes of one frame. `None` where the pixel coder does not take such images.
 pub fn frame_bytes(layout: &ImageLayout) -> Option<u64> {
     Slab::frame(layout).map(|frame| frame.bytes() as u64)
+}
+
+/// A slab that is one whole frame of one component: such slabs can be references of each other.
+pub fn whole_frame(layout: &ImageLayout, raw_bytes: usize) -> Option<Slab> {
+    let slab = Slab::of(layout, raw_bytes)?;
+    let whole = slab.frames == 1 && slab.components == 1 && slab.rows == usize::from(layout.rows);
+    whole.then_some(slab)
+}
+
+/// The slabs that slab `number` of a series is predicted from besides itself: for every second one, the one before it and the one after
+/// it, where all are whole frames of one shape. `shape` gives [`whole_frame`] of a slab of the series by its number.
+pub fn references(number: usize, shape: impl Fn(usize) -> Option<Slab>) -> [Option<usize>; 2] {
+    let own = shape(number).filter(|_| number % 2 == 1);
+    let like = |other: usize| (own.is_some() && shape(other) == own).then_some(other);
+    match like(number.wrapping_sub(1)) {
+        Some(before) => [Some(before), like(number + 1)],
+        None => [None; 2],
+    }
 }

@@ -42,15 +42,20 @@ fn ball(side: i32, slice: i32) -> Vec<u8> {
 /// The model that a bundle would send with these slabs.
 fn learnt(slab: &Slab, slabs: &[&[u8]]) -> Model {
     let mut lessons = Lessons::within(&Bound::LOSSLESS);
-    slabs.iter().for_each(|raw| lessons.add(slab, raw));
+    slabs.iter().for_each(|raw| lessons.add(slab, raw, &[]));
     let model = lessons.learn((slabs.len() * slab.bytes()) as u64);
     assert_eq!(Model::read(&model.write()).as_ref(), Ok(&model));
     model
 }
 
 /// Without loss, by the lattice coder.
-fn encode(slab: &Slab, raw: &[u8], model: &Model) -> Vec<u8> {
-    lattice::encode(slab, raw, model, &Bound::LOSSLESS).0
+fn encode(slab: &Slab, raw: &[u8], model: &Model) -> [Vec<u8>; 2] {
+    let coded = lattice::encode(slab, raw, model, &Bound::LOSSLESS, &[]);
+    [coded.coarse, coded.fine]
+}
+
+fn bytes(parts: &[Vec<u8>; 2]) -> usize {
+    parts.iter().map(Vec::len).sum()
 }
 
 fn assert_round_trip(layout: &ImageLayout, raw: &[u8]) -> usize {

@@ -1,6 +1,8 @@
 //! Probabilities that learn: of 32 symbols in each context, and of yes and no (codec SPEC 6).
 
+use super::ahead::cast;
 use super::rans::{PROBABILITY_BITS, Part, RansReader, RansWriter};
+use wide::{i8x16, i16x8};
 
 /// Symbols of a context.
 pub(super) const SYMBOLS: usize = 32;
@@ -18,10 +20,11 @@ const GAP_MAX: u16 = 256;
 const CHANCE_SHIFT: u32 = 5;
 
 /// Counts of the symbols of one context, and the parts of the range that they give.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq)]
+#[repr(C, align(64))]
 pub(super) struct Context {
-    /// Start of each symbol's part.
-    starts: [u16; SYMBOLS],
+    /// Start of each symbol's part, and the end of the last.
+    starts: [u16; SYMBOLS + 1],
     counts: [u16; SYMBOLS],
     total: u32,
     gap: u16,
@@ -34,7 +37,7 @@ impl Context {
         let sum = frequencies.iter().sum::<u32>().max(1);
         let counts = frequencies.map(|f| (u64::from(f) * u64::from(PRIOR_TOTAL) / u64::from(sum)) as u16);
         let total = counts.iter().map(|count| u32::from(*count)).sum();
-        let mut context = Self { starts: [0; SYMBOLS], counts, total, gap: GAP_FIRST, due: GAP_FIRST };
+        let mut context = Self { starts: [1 << PROBABILITY_BITS; SYMBOLS + 1], counts, total, gap: GAP_FIRST, due: GAP_FIRST };
         context.share();
         context
     }
@@ -58,8 +61,7 @@ impl Context {
     #[allow(clippy::indexing_slicing, reason = "the masks keep both indices below the length")]
     fn part(&self, symbol: usize) -> Part {
         let start = self.starts[symbol & (SYMBOLS - 1)];
-        let end = if symbol + 1 < SYMBOLS { self.starts[(symbol + 1) & (SYMBOLS - 1)] } else { 1 << 15 };
-        Part { start, length: end - start }
+        Part { start, length: self.starts[(symbol & (SYMBOLS - 1)) + 1] - start }
     }
 
     #[inline(always)]
@@ -92,12 +94,23 @@ impl Context {
 
     #[inline(always)]
     pub(super) fn take(&mut self, reader: &mut RansReader) -> usize {
-        let place = reader.place() as i16;
-        let reached: i16 = self.starts.iter().map(|start| i16::from(*start as i16 <= place)).sum();
-        let symbol = (reached - 1) as usize & (SYMBOLS - 1);
+        let symbol = self.symbol_at(reader.place());
         reader.take(self.part(symbol));
         self.learn(symbol);
         symbol
+    }
+
+    /// The last symbol whose part does not start behind `place`.
+    #[inline(always)]
+    fn symbol_at(&self, place: u16) -> usize {
+        let place = i16x8::splat(place as i16);
+        let (eights, _) = self.starts.as_chunks();
+        let [first, second, third, fourth, ..] = eights else { return 0 };
+        let behind = |eight: &[u16; 8]| cast::<_, i16x8>(*eight).simd_gt(place);
+        let bits = |a, b| i8x16::from_i16x16_saturate(cast([behind(a), behind(b)])).to_bitmask();
+        let behind = bits(first, second) | bits(third, fourth) << 16;
+        // The first symbol starts at 0, so that at least one does not start behind.
+        (behind.trailing_zeros() as usize).saturating_sub(1) & (SYMBOLS - 1)
     }
 }
 

@@ -5,66 +5,167 @@ use super::rans::{RansReader, RansWriter};
 
 /// Neighbours that the chance of a hole depends on: two to the left, and five in the row above.
 const NEIGHBOURS: u32 = 7;
+/// Kinds of holes, and none.
+const KINDS: usize = 4;
 
-/// Chances of the mask of one component.
+/// Which places of an image hold no sample, and which value instead: 0 where there is a sample, else the kind of hole from 1 up.
+#[derive(Clone)]
+pub(super) struct HoleMask {
+    /// Row by row, at every 2^level-th row and column.
+    kinds: Vec<u8>,
+    columns: usize,
+    level: u32,
+}
+
+impl HoleMask {
+    /// Of the full resolution.
+    pub(super) fn full(kinds: Vec<u8>, columns: usize) -> Self {
+        Self { kinds, columns, level: 0 }
+    }
+
+    pub(super) fn kinds(&self) -> &[u8] {
+        &self.kinds
+    }
+
+    /// The kind of a place of the full resolution that this mask knows, else `None`.
+    #[inline(always)]
+    fn kind(&self, row: usize, column: usize) -> Option<u8> {
+        let known = (row | column) & ((1 << self.level) - 1) == 0;
+        let kind = self.kinds.get((row >> self.level) * self.columns + (column >> self.level));
+        kind.copied().filter(|_| known)
+    }
+
+    #[inline(always)]
+    pub(super) fn is_hole(&self, row: usize, column: usize) -> bool {
+        self.kind(row, column).is_some_and(|kind| kind > 0)
+    }
+
+    /// The mask of every 2^level-th row and column of a full one.
+    pub(super) fn halved(&self, level: u32) -> Self {
+        let rows = self.kinds.chunks_exact(self.columns).step_by(1 << level);
+        let kinds = rows.flat_map(|row| row.iter().step_by(1 << level).copied()).collect();
+        Self { kinds, columns: ((self.columns - 1) >> level) + 1, level }
+    }
+}
+
+/// Chances of the masks of one component.
 pub(super) struct HoleChances {
+    /// Kinds that there are.
+    kinds: usize,
     /// A row is the one above again, if the last one was not or was.
     same_row: [Chance; 2],
     hole: [Chance; 1 << NEIGHBOURS],
+    /// A hole has kind 1, or 2 if not, by the kind of the hole before it.
+    kind: [[Chance; 2]; KINDS],
     last_row_same: bool,
+    last_kind: u8,
+}
+
+/// Where decisions come from, or go to: the same walk serves both.
+trait Decisions {
+    /// `wanted` is what is to be decided, where it is known.
+    fn decide(&mut self, chance: &mut Chance, wanted: bool) -> bool;
+}
+
+impl Decisions for RansWriter {
+    fn decide(&mut self, chance: &mut Chance, wanted: bool) -> bool {
+        chance.put(wanted, self);
+        wanted
+    }
+}
+
+impl Decisions for RansReader<'_> {
+    fn decide(&mut self, chance: &mut Chance, _: bool) -> bool {
+        chance.take(self)
+    }
 }
 
 impl HoleChances {
-    pub(super) fn new() -> Self {
-        Self { same_row: [Chance::EVEN; 2], hole: [Chance::EVEN; 1 << NEIGHBOURS], last_row_same: true }
+    pub(super) fn new(kinds: usize) -> Self {
+        let (hole, kind) = ([Chance::EVEN; 1 << NEIGHBOURS], [[Chance::EVEN; 2]; KINDS]);
+        Self { kinds, same_row: [Chance::EVEN; 2], hole, kind, last_row_same: true, last_kind: 1 }
     }
 
-    /// Codes the mask of an image.
-    pub(super) fn put(&mut self, holes: &[bool], columns: usize, writer: &mut RansWriter) {
-        let mut above = vec![false; columns];
-        for row in holes.chunks_exact(columns) {
-            let same = row == above;
-            self.same_row().put(same, writer);
-            self.last_row_same = same;
-            if !same {
-                for (column, hole) in row.iter().enumerate() {
-                    self.hole(row, &above, column).put(*hole, writer);
-                }
-                above.copy_from_slice(row);
-            }
-        }
+    /// Codes a mask, but for the places that `known` knows.
+    pub(super) fn put(&mut self, mask: &HoleMask, known: Option<&HoleMask>, writer: &mut RansWriter) {
+        let rows = mask.kinds.len() / mask.columns;
+        self.go(rows, mask.columns, mask.level, Some(mask), known, writer);
     }
 
-    /// Reads the mask of an image.
-    pub(super) fn take(&mut self, rows: usize, columns: usize, reader: &mut RansReader<'_>) -> Vec<bool> {
-        let mut holes = Vec::with_capacity(rows * columns);
-        let mut above = vec![false; columns];
-        let mut row = vec![false; columns];
-        for _ in 0..rows {
-            self.last_row_same = self.same_row().take(reader);
+    /// Reads a mask of every 2^level-th of so many rows and columns.
+    pub(super) fn take(
+        &mut self,
+        (rows, columns): (usize, usize),
+        level: u32,
+        known: Option<&HoleMask>,
+        reader: &mut RansReader<'_>,
+    ) -> HoleMask {
+        let halved = |side: usize| ((side - 1) >> level) + 1;
+        self.go(halved(rows), halved(columns), level, None, known, reader)
+    }
+
+    fn go(
+        &mut self,
+        rows: usize,
+        columns: usize,
+        level: u32,
+        mask: Option<&HoleMask>,
+        known: Option<&HoleMask>,
+        decisions: &mut impl Decisions,
+    ) -> HoleMask {
+        let mut kinds = Vec::with_capacity(rows * columns);
+        let mut above = vec![0; columns];
+        for row in 0..rows {
+            let wanted = mask.and_then(|mask| mask.kinds.get(row * columns..(row + 1) * columns));
+            let chance = self.same_row.get_mut(usize::from(self.last_row_same));
+            self.last_row_same =
+                chance.is_some_and(|chance| decisions.decide(chance, wanted == Some(above.as_slice())));
             if !self.last_row_same {
-                for column in 0..columns {
-                    let hole = self.hole(&row, &above, column).take(reader);
-                    if let Some(slot) = row.get_mut(column) {
-                        *slot = hole;
-                    }
-                }
-                above.copy_from_slice(&row);
+                above = self.row(&above, wanted.unwrap_or_default(), |column| {
+                    known.and_then(|known| known.kind(row, column))
+                }, decisions);
             }
-            holes.extend_from_slice(&above);
+            kinds.extend_from_slice(&above);
         }
-        holes
+        HoleMask { kinds, columns, level }
     }
 
-    fn same_row(&mut self) -> &mut Chance {
-        let [after_other, after_same] = &mut self.same_row;
-        if self.last_row_same { after_same } else { after_other }
+    fn row(
+        &mut self,
+        above: &[u8],
+        wanted: &[u8],
+        known: impl Fn(usize) -> Option<u8>,
+        decisions: &mut impl Decisions,
+    ) -> Vec<u8> {
+        let mut row = vec![0; above.len()];
+        for column in 0..above.len() {
+            let kind = known(column).unwrap_or_else(|| {
+                let wanted = wanted.get(column).copied().unwrap_or_default();
+                let hole = decisions.decide(self.hole(&row, above, column), wanted > 0);
+                if hole { self.hole_kind(wanted, decisions) } else { 0 }
+            });
+            row.iter_mut().skip(column).take(1).for_each(|slot| *slot = kind);
+        }
+        row
+    }
+
+    fn hole_kind(&mut self, wanted: u8, decisions: &mut impl Decisions) -> u8 {
+        let chances = self.kind.get_mut(usize::from(self.last_kind)).into_iter().flatten();
+        let mut kind = 1;
+        for chance in chances.take(self.kinds.saturating_sub(1)) {
+            if decisions.decide(chance, wanted == kind) {
+                break;
+            }
+            kind += 1;
+        }
+        self.last_kind = kind;
+        kind
     }
 
     #[allow(clippy::indexing_slicing, reason = "seven bits make an index below 2^7")]
-    fn hole(&mut self, row: &[bool], above: &[bool], column: usize) -> &mut Chance {
-        let at = |row: &[bool], column: Option<usize>| {
-            column.and_then(|column| row.get(column)).copied().unwrap_or_default()
+    fn hole(&mut self, row: &[u8], above: &[u8], column: usize) -> &mut Chance {
+        let at = |row: &[u8], column: Option<usize>| {
+            column.and_then(|column| row.get(column)).is_some_and(|kind| *kind > 0)
         };
         let neighbours = [
             at(row, column.checked_sub(1)),

@@ -1,99 +1,161 @@
-//! One resolution of an image with a margin around it, so that every tap lies inside (codec SPEC 4.2).
+//! Samples of one resolution, and the four quarters that a resolution is filled by (codec SPEC 4.2).
 
 #![allow(
     clippy::indexing_slicing,
     reason = "indices come from rows and columns alone, never from coded bytes"
 )]
 
-/// Samples beyond each edge: as far as the window around a place reaches.
+/// Samples left of a row: as far as a window reaches.
 pub(super) const MARGIN: usize = 4;
+/// Samples right of a row: as far as the last window of a block of eight places reaches.
+pub(super) const MARGIN_RIGHT: usize = 20;
 
-/// Samples, or errors, of one resolution.
+/// Rows of samples, or of errors, with margins on both sides.
+#[derive(Clone)]
 pub(super) struct Plane {
     pub(super) rows: usize,
     pub(super) columns: usize,
-    /// Distance of a sample to the one below.
-    pub(super) stride: usize,
-    pub(super) samples: Vec<u16>,
+    samples: Vec<u16>,
 }
 
 impl Plane {
     pub(super) fn new(rows: usize, columns: usize) -> Self {
-        let stride = columns + 2 * MARGIN;
-        Self { rows, columns, stride, samples: vec![0; stride * (rows + 2 * MARGIN)] }
+        Self { rows, columns, samples: vec![0; rows * (MARGIN + columns + MARGIN_RIGHT)] }
     }
 
-    /// Where a sample lies in `samples`.
+    /// A plane of these samples, row by row.
+    pub(super) fn of(rows: usize, columns: usize, samples: &[u16]) -> Self {
+        let mut plane = Self::new(rows, columns);
+        for (row, samples) in samples.chunks_exact(columns).take(rows).enumerate() {
+            plane.row_mut(row)[MARGIN..MARGIN + columns].copy_from_slice(samples);
+        }
+        plane
+    }
+
+    fn stride(&self) -> usize {
+        MARGIN + self.columns + MARGIN_RIGHT
+    }
+
+    /// A row with its margins: its first sample is at [`MARGIN`].
     #[inline(always)]
-    pub(super) fn place(&self, row: usize, column: usize) -> usize {
-        (row + MARGIN) * self.stride + column + MARGIN
+    pub(super) fn row(&self, row: usize) -> &[u16] {
+        &self.samples[row * self.stride()..][..self.stride()]
     }
 
-    /// The samples row by row, without margins.
-    pub(super) fn rows(&self) -> impl Iterator<Item = &[u16]> {
-        let rows = self.samples.chunks_exact(self.stride).skip(MARGIN).take(self.rows);
-        rows.map(|row| &row[MARGIN..MARGIN + self.columns])
+    pub(super) fn row_mut(&mut self, row: usize) -> &mut [u16] {
+        let stride = self.stride();
+        &mut self.samples[row * stride..][..stride]
     }
 
-    /// Copies a plane of half the resolution to the even places.
-    pub(super) fn spread(&mut self, coarse: &Self) {
-        for row in 0..coarse.rows {
-            for column in 0..coarse.columns {
-                let place = self.place(2 * row, 2 * column);
-                self.samples[place] = coarse.samples[coarse.place(row, column)];
+    /// A row without its margins.
+    #[inline(always)]
+    pub(super) fn inner(&self, row: usize) -> &[u16] {
+        &self.row(row)[MARGIN..MARGIN + self.columns]
+    }
+
+    /// The rows without margins.
+    pub(super) fn inner_rows(&self) -> impl Iterator<Item = &[u16]> {
+        (0..self.rows).map(|row| self.inner(row))
+    }
+
+    /// Sets a row, margins included.
+    pub(super) fn set_row(&mut self, row: usize, samples: &[u16]) {
+        let columns = self.columns;
+        let target = self.row_mut(row);
+        target[MARGIN..MARGIN + columns].copy_from_slice(&samples[..columns]);
+        repeat_edges(target);
+    }
+
+    /// Sets a row whose even places are `even` and whose odd places are `odd`, each from 0 to 65,535.
+    pub(super) fn set_phases(&mut self, row: usize, even: &[i32], odd: &[i32]) {
+        let columns = self.columns;
+        let target = self.row_mut(row);
+        let (pairs, rest) = target[MARGIN..MARGIN + columns].as_chunks_mut::<2>();
+        for (pair, (even, odd)) in pairs.iter_mut().zip(even.iter().zip(odd)) {
+            *pair = [*even as u16, *odd as u16];
+        }
+        rest.iter_mut().zip(even.get(columns / 2)).for_each(|(last, even)| *last = *even as u16);
+        repeat_edges(target);
+    }
+
+    /// Every `step`-th row and column from (`first_row`, `first_column`) on.
+    fn part(&self, step: usize, first_row: usize, first_column: usize) -> Self {
+        let count = |all: usize, first: usize| (all + step - 1 - first) / step;
+        let mut part = Self::new(count(self.rows, first_row), count(self.columns, first_column));
+        for row in 0..part.rows {
+            let source = &self.inner(first_row + row * step)[first_column..];
+            let target = part.row_mut(row);
+            for (target, sample) in target[MARGIN..].iter_mut().zip(source.iter().step_by(step)) {
+                *target = *sample;
             }
+            repeat_edges(target);
         }
+        part
     }
 
-    /// Fills the odd places with the mean of what lies left and right, then above and below.
-    pub(super) fn fill_between(&mut self) {
-        for row in (0..self.rows).step_by(2) {
-            for column in (1..self.columns).step_by(2) {
-                let (place, right) = (self.place(row, column), usize::from(column + 1 < self.columns));
-                self.samples[place] = mean(self.samples[place - 1], self.samples[place + 2 * right - 1]);
-            }
-        }
-        for row in (1..self.rows).step_by(2) {
-            let (up, down) = (row - 1, if row + 1 < self.rows { row + 1 } else { row - 1 });
-            for column in 0..self.columns {
-                let (above, below) = (self.place(up, column), self.place(down, column));
-                let place = self.place(row, column);
-                self.samples[place] = mean(self.samples[above], self.samples[below]);
-            }
-        }
-    }
-
-    /// Mirrors the samples of a row into its margins; an edge sample itself is not repeated.
-    pub(super) fn mirror_row(&mut self, row: usize) {
-        let (first, last) = (self.place(row, 0), self.place(row, self.columns - 1));
-        for beyond in 1..=MARGIN {
-            let inward = beyond.min(self.columns - 1);
-            self.samples[first - beyond] = self.samples[first + inward];
-            self.samples[last + beyond] = self.samples[last - inward];
-        }
-    }
-
-    /// Mirrors whole rows, margins included, above and below.
-    fn mirror_columns(&mut self) {
-        let last = self.rows - 1;
-        for beyond in 1..=MARGIN {
-            let inward = beyond.min(last);
-            self.copy_row(MARGIN + inward, MARGIN - beyond);
-            self.copy_row(MARGIN + last - inward, MARGIN + last + beyond);
-        }
-    }
-
-    fn copy_row(&mut self, from: usize, to: usize) {
-        self.samples.copy_within(from * self.stride..(from + 1) * self.stride, to * self.stride);
-    }
-
-    /// Mirrors all samples into the margins.
-    pub(super) fn mirror(&mut self) {
-        (0..self.rows).for_each(|row| self.mirror_row(row));
-        self.mirror_columns();
+    /// The plane `level` halvings below this one.
+    pub(super) fn halved(&self, level: u32) -> Self {
+        self.part(1 << level, 0, 0)
     }
 }
 
-fn mean(first: u16, second: u16) -> u16 {
-    ((u32::from(first) + u32::from(second)) >> 1) as u16
+/// Fills both margins of a row with its first and last sample.
+fn repeat_edges(row: &mut [u16]) {
+    let last = row.len() - MARGIN_RIGHT - 1;
+    if last < MARGIN {
+        return;
+    }
+    let (first, end) = (row[MARGIN], row[last]);
+    row[..MARGIN].fill(first);
+    row[last + 1..].fill(end);
+}
+
+/// A resolution in four quarters: even rows and columns, which are the next coarser resolution, and three that lie right of them,
+/// below them, and diagonally.
+pub(super) struct Quarters {
+    pub(super) known: Plane,
+    pub(super) right: Plane,
+    pub(super) below: Plane,
+    pub(super) diagonal: Plane,
+}
+
+impl Quarters {
+    /// The quarters of a resolution of `rows` × `columns` of which `known` is known.
+    pub(super) fn around(known: Plane, rows: usize, columns: usize) -> Self {
+        Self {
+            right: Plane::new(rows.div_ceil(2), columns / 2),
+            below: Plane::new(rows / 2, columns.div_ceil(2)),
+            diagonal: Plane::new(rows / 2, columns / 2),
+            known,
+        }
+    }
+
+    /// Takes a plane apart.
+    pub(super) fn of(plane: &Plane) -> Self {
+        let part = |row, column| plane.part(2, row, column);
+        Self { known: part(0, 0), right: part(0, 1), below: part(1, 0), diagonal: part(1, 1) }
+    }
+
+    /// Puts the quarters together.
+    pub(super) fn join(&self) -> Plane {
+        let mut plane = Plane::new(self.known.rows + self.below.rows, self.known.columns + self.right.columns);
+        for row in 0..plane.rows {
+            let (even, odd) = match row % 2 {
+                0 => (&self.known, &self.right),
+                _ => (&self.below, &self.diagonal),
+            };
+            let target = plane.row_mut(row);
+            let inner = &mut target[MARGIN..];
+            let pairs = inner.chunks_exact_mut(2).zip(even.inner(row / 2).iter().zip(odd.inner(row / 2)));
+            for (pair, (even, odd)) in pairs {
+                pair[0] = *even;
+                pair[1] = *odd;
+            }
+            if even.columns > odd.columns {
+                inner[2 * odd.columns] = even.inner(row / 2)[odd.columns];
+            }
+            repeat_edges(target);
+        }
+        plane
+    }
 }

@@ -1,4 +1,4 @@
-//! Entropy coder: two interleaved rANS states over 16-bit words (codec SPEC 7).
+//! Entropy coder: four interleaved rANS states over 16-bit words (codec SPEC 7).
 
 use super::super::DamagedSlab;
 
@@ -8,8 +8,8 @@ pub(super) const PROBABILITY_BITS: u32 = 15;
 const STATE_MIN: u32 = 1 << 16;
 /// Bits of a word.
 const WORD_BITS: u32 = 16;
-/// Bytes of the two states in front of the words.
-const STATES_BYTES: usize = 8;
+/// States that take turns, so that a processor can work on several decisions at once.
+const STATES: usize = 4;
 /// Longest field that is coded in one step.
 const FIELD_BITS_MAX: u32 = 8;
 
@@ -43,91 +43,104 @@ impl RansWriter {
         }
     }
 
-    /// The coded bytes: states, words.
+    /// The coded bytes: states, words. None where nothing was decided.
     pub(super) fn finish(self) -> Vec<u8> {
-        let mut words: Vec<u16> = Vec::with_capacity(self.parts.len());
-        let (mut state, mut other) = (STATE_MIN, STATE_MIN);
-        if self.parts.len() % 2 == 1 {
-            std::mem::swap(&mut state, &mut other);
+        if self.parts.is_empty() {
+            return Vec::new();
         }
+        let mut words: Vec<u16> = Vec::with_capacity(self.parts.len());
+        let mut states = [STATE_MIN; STATES];
         for part in self.parts.iter().rev() {
-            std::mem::swap(&mut state, &mut other);
+            let [first, second, third, mut state] = states;
             let length = u32::from(part.length);
             if state >> (2 * WORD_BITS - PROBABILITY_BITS) >= length {
                 words.push(state as u16);
                 state >>= WORD_BITS;
             }
             state = ((state / length) << PROBABILITY_BITS) + state % length + u32::from(part.start);
+            states = [state, first, second, third];
         }
-        let mut bytes = Vec::with_capacity(STATES_BYTES + 2 * words.len());
-        bytes.extend_from_slice(&state.to_le_bytes());
-        bytes.extend_from_slice(&other.to_le_bytes());
+        let mut bytes = Vec::with_capacity(size_of_val(&states) + 2 * words.len());
+        states.iter().for_each(|state| bytes.extend_from_slice(&state.to_le_bytes()));
         words.iter().rev().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
         bytes
     }
 }
 
 /// Reads decisions. Behind the end it reads zeros; [`RansReader::finish`] finds out.
+#[derive(Clone, Copy)]
 pub(super) struct RansReader<'a> {
-    state: u32,
-    other: u32,
-    words: std::slice::ChunksExact<'a, u8>,
-    missing: bool,
+    /// The one whose turn it is comes first.
+    states: [u32; STATES],
+    words: &'a [[u8; 2]],
+    /// Index of the next word.
+    next: usize,
 }
 
 impl<'a> RansReader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Result<Self, DamagedSlab> {
-        let (state, rest) = bytes.split_first_chunk().ok_or(DamagedSlab)?;
-        let (other, words) = rest.split_first_chunk().ok_or(DamagedSlab)?;
-        if words.len() % 2 == 1 {
-            return Err(DamagedSlab);
+    pub(super) fn new(mut bytes: &'a [u8]) -> Result<Self, DamagedSlab> {
+        let mut states = [STATE_MIN; STATES];
+        if !bytes.is_empty() {
+            for state in &mut states {
+                let (first, rest) = bytes.split_first_chunk().ok_or(DamagedSlab)?;
+                *state = u32::from_le_bytes(*first);
+                bytes = rest;
+            }
         }
-        let (state, other) = (u32::from_le_bytes(*state), u32::from_le_bytes(*other));
-        Ok(Self { state, other, words: words.chunks_exact(2), missing: state.min(other) < STATE_MIN })
+        let (words, []) = bytes.as_chunks() else { return Err(DamagedSlab) };
+        let whole = states.iter().all(|state| *state >= STATE_MIN);
+        if whole { Ok(Self { states, words, next: 0 }) } else { Err(DamagedSlab) }
     }
 
     /// Where in the range of 2^15 the next decision lies.
     #[inline(always)]
     pub(super) fn place(&self) -> u16 {
-        (self.state & ((1 << PROBABILITY_BITS) - 1)) as u16
+        let [state, ..] = self.states;
+        (state & ((1 << PROBABILITY_BITS) - 1)) as u16
     }
 
     /// Takes the decision that [`RansReader::place`] lies in.
     #[inline(always)]
     pub(super) fn take(&mut self, part: Part) {
+        let [state, second, third, fourth] = self.states;
         let within = u32::from(self.place().wrapping_sub(part.start));
-        let mut state =
-            u32::from(part.length).wrapping_mul(self.state >> PROBABILITY_BITS).wrapping_add(within);
-        if state < STATE_MIN {
-            state = state << WORD_BITS | u32::from(self.word());
-        }
-        self.state = self.other;
-        self.other = state;
-    }
-
-    #[inline(always)]
-    fn word(&mut self) -> u16 {
-        match self.words.next() {
-            Some(&[low, high]) => u16::from_le_bytes([low, high]),
-            _ => {
-                self.missing = true;
-                0
-            }
-        }
+        let state = u32::from(part.length).wrapping_mul(state >> PROBABILITY_BITS).wrapping_add(within);
+        // Without a branch: whether a word is needed cannot be foreseen.
+        let word = self.words.get(self.next).map_or(0, |word| u16::from_le_bytes(*word));
+        let needed = state < STATE_MIN;
+        self.next += usize::from(needed);
+        let filled = state << WORD_BITS | u32::from(word);
+        self.states = [second, third, fourth, if needed { filled } else { state }];
     }
 
     /// The next `bits` bits, at most 32.
+    #[inline(always)]
     pub(super) fn field(&mut self, bits: u32) -> u32 {
-        let low = bits.min(FIELD_BITS_MAX);
-        let shift = PROBABILITY_BITS - low;
+        if bits > FIELD_BITS_MAX {
+            let field;
+            (field, *self) = self.long_field(bits);
+            return field;
+        }
+        let shift = PROBABILITY_BITS - bits;
         let field = u32::from(self.place()) >> shift;
         self.take(Part { start: (field << shift) as u16, length: 1 << shift });
-        if bits > low { self.field(bits - low) << low | field } else { field }
+        field
+    }
+
+    #[cold]
+    fn long_field(mut self, bits: u32) -> (u32, Self) {
+        let (mut field, mut got) = (0, 0);
+        while got < bits {
+            let part = (bits - got).min(FIELD_BITS_MAX);
+            field |= self.field(part) << got;
+            got += part;
+        }
+        (field, self)
     }
 
     /// Checks that the words were those of the decisions read.
     pub(super) fn finish(self) -> Result<(), DamagedSlab> {
-        let ended = self.words.len() == 0 && self.state == STATE_MIN && self.other == STATE_MIN;
-        if ended && !self.missing { Ok(()) } else { Err(DamagedSlab) }
+        let ended = self.next == self.words.len() && self.states == [STATE_MIN; STATES];
+        if ended { Ok(()) } else { Err(DamagedSlab) }
     }
 }

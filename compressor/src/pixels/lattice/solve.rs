@@ -7,50 +7,77 @@ const RIDGE: f64 = 1e-6;
 /// Added to the diagonal where it is zero.
 const RIDGE_LEAST: f64 = 1e-6;
 
-/// Sums of products of `N` inputs with each other and with what they shall give.
+/// Observations that are added at once.
+const BATCH: usize = 16;
+/// The most inputs.
+pub(super) const INPUTS_MAX: usize = 80;
+
+/// Sums of products of inputs with each other and with what they shall give.
 #[derive(Clone)]
-pub(super) struct Sums<const N: usize> {
-    /// Lower triangle.
-    products: Box<[[f64; N]; N]>,
-    targets: [f64; N],
+pub(super) struct Sums {
+    inputs: usize,
+    /// Observations not yet in the sums: inputs times the root of the weight, then the target likewise.
+    waiting: Vec<f32>,
+    /// Square, row by row; filled below the diagonal and on it.
+    products: Vec<f64>,
+    targets: Vec<f64>,
 }
 
-impl<const N: usize> Sums<N> {
-    pub(super) fn new() -> Self {
-        Self { products: Box::new([[0.0; N]; N]), targets: [0.0; N] }
+impl Sums {
+    pub(super) fn new(inputs: usize) -> Self {
+        let waiting = Vec::with_capacity(BATCH * (inputs + 1));
+        Self { inputs, waiting, products: vec![0.0; inputs * inputs], targets: vec![0.0; inputs] }
     }
 
     /// Adds one observation.
-    pub(super) fn add(&mut self, inputs: &[f64; N], target: f64, weight: f64) {
-        for (row, (products, input)) in self.products.iter_mut().zip(inputs).enumerate() {
-            let weighted = input * weight;
-            for (product, other) in products.iter_mut().zip(inputs).take(row + 1) {
-                *product += weighted * other;
+    pub(super) fn add(&mut self, inputs: &[f32], target: f32, weight: f32) {
+        let root = weight.sqrt();
+        self.waiting.extend(inputs.iter().map(|input| input * root));
+        self.waiting.push(target * root);
+        if self.waiting.len() == self.waiting.capacity() {
+            self.add_waiting();
+        }
+    }
+
+    /// Adds what waits: of a batch, each product is summed up before it meets the large sums.
+    pub(super) fn add_waiting(&mut self) {
+        let width = self.inputs + 1;
+        let observations = self.waiting.chunks_exact(width);
+        let mut sums = [0.0_f32; INPUTS_MAX];
+        for row in 0..self.inputs {
+            let sums = &mut sums[..=row];
+            sums.fill(0.0);
+            let mut target = 0.0;
+            for observation in observations.clone() {
+                let input = observation[row];
+                target += input * observation[width - 1];
+                for (sum, other) in sums.iter_mut().zip(observation) {
+                    *sum += input * other;
+                }
             }
+            let products = &mut self.products[row * self.inputs..];
+            products.iter_mut().zip(sums.iter()).for_each(|(product, sum)| *product += f64::from(*sum));
+            self.targets[row] += f64::from(target);
         }
-        for (sum, input) in self.targets.iter_mut().zip(inputs) {
-            *sum += input * target * weight;
-        }
+        self.waiting.clear();
     }
 
     /// Adds all of `other`, `factor` times.
     pub(super) fn add_sums(&mut self, other: &Self, factor: f64) {
-        for (products, others) in self.products.iter_mut().zip(other.products.iter()) {
-            products.iter_mut().zip(others).for_each(|(sum, other)| *sum += other * factor);
-        }
-        self.targets.iter_mut().zip(other.targets).for_each(|(sum, other)| *sum += other * factor);
+        self.products.iter_mut().zip(&other.products).for_each(|(sum, other)| *sum += other * factor);
+        self.targets.iter_mut().zip(&other.targets).for_each(|(sum, other)| *sum += other * factor);
     }
 
     /// The factors that give the targets with the least squared error; those not `used` are 0.
-    pub(super) fn solve(&self, used: [bool; N]) -> [f64; N] {
-        let list: Vec<usize> = (0..N).filter(|index| used[*index]).collect();
-        let mut lower = vec![[0.0; N]; list.len()];
+    pub(super) fn solve(&self, used: &[bool]) -> Vec<f64> {
+        let list: Vec<usize> = (0..self.inputs).filter(|index| used[*index]).collect();
+        let mut lower = vec![vec![0.0; list.len()]; list.len()];
         let mut solution: Vec<f64> = list.iter().map(|index| self.targets[*index]).collect();
         for (i, row) in list.iter().enumerate() {
             for (j, column) in list.iter().enumerate().take(i + 1) {
-                let ridge = if i == j { self.products[*row][*row] * RIDGE + RIDGE_LEAST } else { 0.0 };
+                let ridge = if i == j { self.products[row * self.inputs + row] * RIDGE + RIDGE_LEAST } else { 0.0 };
                 let known: f64 = (0..j).map(|k| lower[i][k] * lower[j][k]).sum();
-                let rest = self.products[*row][*column] + ridge - known;
+                let rest = self.products[row * self.inputs + column] + ridge - known;
                 lower[i][j] = if i == j { rest.max(RIDGE_LEAST * RIDGE).sqrt() } else { rest / lower[j][j] };
             }
         }
@@ -62,17 +89,17 @@ impl<const N: usize> Sums<N> {
             let known: f64 = (i + 1..list.len()).map(|k| lower[k][i] * solution[k]).sum();
             solution[i] = (solution[i] - known) / lower[i][i];
         }
-        let mut factors = [0.0; N];
+        let mut factors = vec![0.0; self.inputs];
         list.iter().zip(solution).for_each(|(index, factor)| factors[*index] = factor);
         factors
     }
 
     /// As [`Sums::solve`], without factors below 0: the lowest is left out until none is.
-    pub(super) fn solve_not_negative(&self) -> [f64; N] {
-        let mut used = [true; N];
+    pub(super) fn solve_not_negative(&self) -> Vec<f64> {
+        let mut used = vec![true; self.inputs];
         loop {
-            let factors = self.solve(used);
-            let lowest = (0..N).min_by(|a, b| factors[*a].total_cmp(&factors[*b]));
+            let factors = self.solve(&used);
+            let lowest = (0..self.inputs).min_by(|a, b| factors[*a].total_cmp(&factors[*b]));
             match lowest.filter(|index| factors[*index] < 0.0) {
                 Some(index) => used[index] = false,
                 None => return factors,

@@ -1,111 +1,229 @@
 //! Learns the model of a series from some of its images (the encoder's choice; codec SPEC 3 says only what is sent).
 
-use super::super::DamagedSlab;
+use super::super::{Bound, DamagedSlab, Slab, planes};
+use super::ahead::{FEATURES_AHEAD, PhaseAhead};
+use super::around::{self, WINDOW, WINDOWS_REFERENCE};
 use super::contexts::SYMBOLS;
-use super::guess::{FEATURES, FEATURES_AHEAD, Guess, WEIGHT_BITS, WEIGHTS, in_windows};
-use super::model::{Model, ORIENTATIONS, STEPS, StepModel, frequency_code};
+use super::model::{
+    FACTOR_MAX, FEATURES_AT_LAST, Model, PHASES, STEPS, StepModel, WEIGHTS_MAX, Weights, frequency_code,
+};
 use super::solve::Sums;
+use super::slots::{FINE_BITS, Quantiser, Slots, WEIGHT_BITS};
 use super::symbols::{CONTEXTS, symbol_of};
-use super::walk::{Image, Samples, Spot, walk};
+use super::values::{Example, Values};
+use super::walk::{Reference, Samples, Spots, Walk};
 
+/// Samples of one image that the model is learnt from.
+const EXCERPT_SAMPLES_MAX: usize = 1 << 17;
+/// Excerpts begin at one of so many places of an image, in steps that meet them all.
+const EXCERPTS: usize = 8;
+const EXCERPT_STRIDE: usize = 3;
+/// Weights are learnt from one place of this many of each resolution (full, half, all coarser ones) in each round.
+const PLACES_PER_LESSON: [[usize; STEPS / 2]; ROUNDS] = [[8, 4, 1], [2, 1, 1]];
+/// The first round learns classes and first weights, the second better weights.
+const ROUNDS: usize = 2;
 /// Expected errors of one, in 1/4096.
-const ERROR_ONE: f64 = 4096.0;
-/// Bits behind the point of the factors of features.
-const FACTOR_ONE: f64 = 512.0;
-/// Features and errors of one, in 1/8.
-const FINE_ONE: f64 = 8.0;
+const ERROR_ONE: f32 = 4096.0;
+/// Errors of one, in 1/8.
+const FINE_ONE: f32 = 8.0;
 /// Expected error, in sample values, that is added before dividing by it: keeps flat places from ruling all others.
-const ERROR_SOFT: f64 = 0.25;
+const ERROR_SOFT: f32 = 0.25;
 /// How much a class listens to all classes together: as if it had this many samples of them.
-const SHARED_SAMPLES: f64 = 30.0;
+const SHARED_SAMPLES: f64 = 60.0;
 /// Symbols of a context below which its frequencies are not worth sending.
 const SYMBOLS_MIN: u64 = 256;
 /// Steps of the histogram of expected errors, for each octave.
 const HISTOGRAM_STEPS: u32 = 16;
 /// Raw bytes of a series from which on each resolution gets this many sizes of error.
 const SIZES_BY_BYTES: [(u64, [usize; STEPS / 2]); 3] =
-    [(1 << 21, [6, 4, 2]), (1 << 19, [4, 2, 1]), (0, [2, 1, 1])];
+    [(1 << 22, [6, 4, 2]), (1 << 20, [4, 2, 1]), (0, [2, 1, 1])];
+/// References are used where the slabs that have them shrink to less than this share, in 1/1000.
+const REFERENCE_GAIN_PER_MILLE: f64 = 985.0;
+
+/// What the model of a series is learnt from.
+pub struct Lessons {
+    lessons: Vec<Lesson>,
+    bound: Bound,
+}
 
 /// An image to learn from.
-pub(super) struct Example {
-    pub(super) image: Image,
-    /// Row by row.
-    pub(super) samples: Vec<u16>,
+struct Lesson {
+    example: Example,
+    reference: Option<Reference>,
+    near: u16,
 }
 
-/// Learns from examples of a series of `raw_bytes` bytes.
-pub(super) fn train(examples: &[Example], raw_bytes: u64) -> Model {
-    let sizes =
-        SIZES_BY_BYTES.iter().find(|(least, _)| raw_bytes >= *least).map_or([1; 3], |(_, sizes)| *sizes);
-    let mut model = first_model(sizes);
-    for round in 0..2 {
-        let learnt = learn(examples, &model, true);
-        for (number, (step, learnt)) in model.steps.iter_mut().zip(&learnt.steps).enumerate() {
-            learnt.improve(step, number % 2 == 1, round == 0);
+impl Lessons {
+    /// Of a series that will be coded within `bound`.
+    pub fn within(bound: &Bound) -> Self {
+        Self { lessons: Vec::new(), bound: bound.clone() }
+    }
+
+    /// Takes a slab of the series, or as much of it as is worth the time, with the slabs before and after it, if it will be coded
+    /// with references.
+    pub fn add(&mut self, slab: &Slab, raw: &[u8], references: &[&[u8]]) {
+        let mut components = planes::split(slab, raw);
+        if slab.components == 3 {
+            planes::subtract_green(slab, &mut components);
+        }
+        let shift = Values::shift(&components);
+        let references: Vec<_> = references.iter().map(|raw| planes::split(slab, raw)).collect();
+        for component in &components {
+            let (bound, near) = (&self.bound, self.bound.near >> shift);
+            let (values, near) = match Values::of(component, slab, shift, bound) {
+                Some(values) => (Some(values), near),
+                None => (Values::of(component, slab, shift, &Bound::LOSSLESS), 0),
+            };
+            let (Some(values), Some(frame)) = (values, middle_frame(slab, component)) else { continue };
+            let part = Slab { rows: (EXCERPT_SAMPLES_MAX / slab.columns).clamp(1, slab.rows), ..*slab };
+            let lesson = self.lessons.len();
+            let example = values.example(&part, excerpt(slab, &part, frame, lesson));
+            let referenced = || references.iter().filter_map(|components| components.first());
+            let referenced = referenced().filter_map(|c| Some(excerpt(slab, &part, middle_frame(slab, c)?, lesson)));
+            let referenced: Vec<_> = referenced.filter(|_| slab.components == 1).collect();
+            let reference = values.reference(&part, &referenced);
+            self.lessons.push(Lesson { example, reference, near });
         }
     }
-    model.frequencies = learn(examples, &model, false).frequencies();
-    model
+
+    /// The model for a series of `raw_bytes` bytes.
+    pub fn learn(&self, raw_bytes: u64) -> Model {
+        let sizes =
+            SIZES_BY_BYTES.iter().find(|(least, _)| raw_bytes >= *least).map_or([1; 3], |(_, sizes)| *sizes);
+        let all: Vec<_> = self.lessons.iter().collect();
+        let model = Model::new(plain_steps(sizes), None, vec![None; CONTEXTS]);
+        let mut model = Model::new(learn_steps(&all, model, false), None, vec![None; CONTEXTS]);
+        let referenced: Vec<_> = all.iter().copied().filter(|lesson| lesson.reference.is_some()).collect();
+        if !referenced.is_empty() {
+            let mut candidate = model.clone();
+            candidate.steps_with_reference = Some(Box::new(plain_steps(sizes)));
+            let steps = learn_steps(&referenced, candidate.clone(), true);
+            candidate.steps_with_reference = Some(Box::new(steps));
+            let alone = learn(&referenced, &model, false, None).bits();
+            let with = learn(&referenced, &candidate, true, None).bits();
+            if with * 1000.0 < alone * REFERENCE_GAIN_PER_MILLE {
+                model = candidate;
+            }
+        }
+        let mut counted = learn(&all, &model, false, None);
+        if model.uses_references() {
+            counted.add_counts(&learn(&referenced, &model, true, None));
+        }
+        Model::new(model.steps, model.steps_with_reference, counted.frequencies())
+    }
 }
 
-/// Predicts the mean of the nearest.
-fn first_model(sizes: [usize; STEPS / 2]) -> Model {
-    let step = |axial, sizes: usize| {
-        let limits = (1..sizes).map(|limit| 1 << (12 + limit)).collect();
-        let weights = vec![[0; WEIGHTS]; ORIENTATIONS * sizes];
-        StepModel::new(axial, [154, 0, 102, 0, 51, 0], [154, 0, 102, 0, 51, 0, 0, 0], limits, weights)
-    };
-    let [full, half, rest] = sizes;
-    let steps = [(false, full), (true, full), (false, half), (true, half), (false, rest), (true, rest)];
-    let steps = steps.map(|(axial, sizes)| step(axial, sizes));
-    Model { steps, frequencies: vec![None; CONTEXTS] }
+fn middle_frame<'c>(slab: &Slab, component: &'c [u16]) -> Option<&'c [u16]> {
+    component.chunks_exact(slab.rows * slab.columns).nth(slab.frames / 2)
 }
 
-fn learn<'e>(examples: &'e [Example], model: &Model, sums: bool) -> Learnt<'e> {
-    let mut learnt = Learnt::new(model, sums);
-    for example in examples {
-        learnt.columns = example.image.columns;
-        learnt.samples = &example.samples;
+/// Some rows of a frame: of each lesson others, so that together they show the whole of it.
+fn excerpt<'f>(slab: &Slab, part: &Slab, frame: &'f [u16], lesson: usize) -> &'f [u16] {
+    let place = lesson * EXCERPT_STRIDE % EXCERPTS;
+    let first = (slab.rows - part.rows) * place / (EXCERPTS - 1) * slab.columns;
+    frame.get(first..first + part.rows * slab.columns).unwrap_or_default()
+}
+
+fn plain_steps([full, half, rest]: [usize; STEPS / 2]) -> [StepModel; STEPS] {
+    [full, full, half, half, rest, rest].map(StepModel::plain)
+}
+
+/// Learns the steps for images without or with references.
+fn learn_steps(lessons: &[&Lesson], mut model: Model, referenced: bool) -> [StepModel; STEPS] {
+    for round in 0..ROUNDS {
+        let learnt = learn(lessons, &model, referenced, Some(round));
+        let steps = match &mut model.steps_with_reference {
+            Some(steps) if referenced => steps.as_mut(),
+            _ => &mut model.steps,
+        };
+        for (step, learnt) in steps.iter_mut().zip(&learnt.steps) {
+            learnt.improve(step, round == 0);
+        }
+    }
+    match model.steps_with_reference {
+        Some(steps) if referenced => *steps,
+        _ => model.steps,
+    }
+}
+
+/// `round`: weights are learnt, in this round; else symbols are counted.
+fn learn<'l>(lessons: &[&'l Lesson], model: &Model, referenced: bool, round: Option<usize>) -> Learnt<'l> {
+    let mut learnt = Learnt::new(model.steps(referenced), referenced, round);
+    for lesson in lessons {
+        let Example { image, samples } = &lesson.example;
+        learnt.samples = samples;
+        learnt.columns = image.columns;
+        learnt.quantiser = Quantiser::new(lesson.near, image.max);
+        let reference = lesson.reference.as_ref().filter(|_| referenced);
         // An example has all the samples that its image asks for.
-        let _ = walk(&example.image, model, &mut learnt);
+        if let Ok(mut walk) = Walk::base(image, &mut learnt) {
+            let _ = walk.down_to(0, image, model, reference, &mut learnt);
+        }
+    }
+    for step in &mut learnt.steps {
+        step.weights.iter_mut().chain([&mut step.ahead, &mut step.at_last]).for_each(Sums::add_waiting);
     }
     learnt
 }
 
-/// What a walk over the examples gathers.
-struct Learnt<'e> {
+/// What a walk over the lessons gathers.
+struct Learnt<'l> {
     columns: usize,
-    samples: &'e [u16],
+    samples: &'l [u16],
+    quantiser: Quantiser,
     steps: Vec<StepSums>,
-    /// Weights are learnt in this walk, not frequencies.
-    sums: bool,
+    round: Option<usize>,
     counts: Vec<[u64; SYMBOLS]>,
+    low_bits: u64,
+    places: usize,
 }
 
 struct StepSums {
-    weights: Vec<Sums<WEIGHTS>>,
-    ahead: Sums<FEATURES_AHEAD>,
-    at_last: Sums<FEATURES>,
+    lanes: usize,
+    /// For each class.
+    weights: Vec<Sums>,
+    ahead: Sums,
+    at_last: Sums,
     /// How often each expected error occurred.
     histogram: Vec<u64>,
     samples: u64,
 }
 
 impl Learnt<'_> {
-    fn new(model: &Model, sums: bool) -> Self {
-        let step = |step: &StepModel| StepSums {
-            weights: vec![Sums::new(); step.weights.len()],
-            ahead: Sums::new(),
-            at_last: Sums::new(),
-            histogram: vec![0; (u64::BITS * HISTOGRAM_STEPS) as usize],
-            samples: 0,
+    fn new(steps: &[StepModel; STEPS], referenced: bool, round: Option<usize>) -> Self {
+        let step = |(number, step): (usize, &StepModel)| {
+            let windows = if number % 2 == 1 { around::WINDOWS_AXIAL } else { around::WINDOWS_DIAGONAL };
+            let lanes = WINDOW * (windows + if referenced { WINDOWS_REFERENCE } else { 0 });
+            StepSums {
+                lanes,
+                weights: vec![Sums::new(lanes + 3); step.weights.len()],
+                ahead: Sums::new(FEATURES_AHEAD + 1),
+                at_last: Sums::new(FEATURES_AT_LAST + 1),
+                histogram: vec![0; (u64::BITS * HISTOGRAM_STEPS) as usize],
+                samples: 0,
+            }
         };
-        let steps = model.steps.iter().map(step).collect();
-        Self { columns: 0, samples: &[], steps, sums, counts: vec![[0; SYMBOLS]; CONTEXTS] }
+        let steps = if round.is_some() { steps.iter().enumerate().map(step).collect() } else { Vec::new() };
+        Self {
+            columns: 0,
+            samples: &[],
+            quantiser: Quantiser::new(0, 0),
+            steps,
+            round,
+            counts: vec![[0; SYMBOLS]; CONTEXTS],
+            low_bits: 0,
+            places: 0,
+        }
     }
 
     fn at(&self, row: usize, column: usize) -> Result<u16, DamagedSlab> {
         self.samples.get(row * self.columns + column).copied().ok_or(DamagedSlab)
+    }
+
+    fn add_counts(&mut self, other: &Self) {
+        for (counts, others) in self.counts.iter_mut().zip(&other.counts) {
+            counts.iter_mut().zip(others).for_each(|(count, other)| *count += other);
+        }
     }
 
     fn frequencies(&self) -> Vec<Option<[u8; SYMBOLS]>> {
@@ -115,68 +233,107 @@ impl Learnt<'_> {
         };
         self.counts.iter().map(codes).collect()
     }
+
+    /// What the symbols would cost with the best frequencies.
+    fn bits(&self) -> f64 {
+        let cost = |counts: &[u64; SYMBOLS]| -> f64 {
+            let total = counts.iter().sum::<u64>() as f64;
+            counts.iter().filter(|count| **count > 0).map(|count| *count as f64 * (total / *count as f64).log2()).sum()
+        };
+        self.counts.iter().map(cost).sum::<f64>() + self.low_bits as f64
+    }
 }
 
 impl Samples for Learnt<'_> {
+    const LEARNS: bool = true;
+
+    fn quantiser(&self) -> Quantiser {
+        self.quantiser
+    }
+
     fn base(&mut self, row: usize, column: usize) -> Result<u16, DamagedSlab> {
         self.at(row, column)
     }
 
-    fn sample(&mut self, spot: &Spot<'_>, guess: &Guess) -> Result<u16, DamagedSlab> {
-        let sample = self.at(spot.row, spot.column)?;
-        if !self.sums {
-            let (context, symbol) = symbol_of(guess, sample);
-            let count = self.counts.get_mut(context).and_then(|counts| counts.get_mut(symbol));
-            count.into_iter().for_each(|count| *count += 1);
-        } else if let Some(sums) = self.steps.get_mut(spot.step) {
-            sums.add(spot, guess, sample);
+    fn steps(&mut self, at: &Spots<'_>, slots: &mut Slots) -> Result<(), DamagedSlab> {
+        for place in 0..slots.places {
+            let Some(context) = slots.context(place) else { continue };
+            let sample = self.at(at.row, at.column + place * at.columns)?;
+            let steps = slots.steps_to(place, sample, &self.quantiser);
+            slots.set_steps(place, steps);
+            if self.round.is_none() {
+                let (symbol, low_bits) = symbol_of(context, steps);
+                let count = self.counts.get_mut(context).and_then(|counts| counts.get_mut(symbol));
+                count.into_iter().for_each(|count| *count += 1);
+                self.low_bits += u64::from(low_bits);
+            } else if let Some(sums) = self.steps.get_mut(at.step) {
+                self.places += 1;
+                let every = self.round.and_then(|round| PLACES_PER_LESSON.get(round)?.get(at.step / 2));
+                if self.places % every.copied().unwrap_or(1) == 0 {
+                    sums.add(at, slots, place, sample);
+                }
+            }
         }
-        Ok(sample)
+        Ok(())
     }
 }
 
 impl StepSums {
-    fn add(&mut self, spot: &Spot<'_>, guess: &Guess, sample: u16) {
+    #[allow(clippy::indexing_slicing, reason = "a place of the row in work")]
+    fn add(&mut self, at: &Spots<'_>, slots: &Slots, place: usize, sample: u16) {
         self.samples += 1;
-        let inputs = guess.taps(spot.samples, spot.place, spot.around);
-        let ahead = guess.error_ahead as f64 / ERROR_ONE + ERROR_SOFT;
-        let at_last = guess.error as f64 / ERROR_ONE + ERROR_SOFT;
-        if let Some(sums) = self.weights.get_mut(guess.class) {
-            sums.add(&inputs, (i32::from(sample) - guess.middle).into(), 1.0 / (ahead * ahead));
+        let ahead = &at.ahead.phases[at.phase];
+        let expected_ahead = ahead.errors_ahead[place] as f32 / ERROR_ONE + ERROR_SOFT;
+        let expected = slots.expected[place] as f32 / ERROR_ONE + ERROR_SOFT;
+        if let Some(sums) = self.weights.get_mut(ahead.classes[place] as usize) {
+            let inputs = inputs(at, ahead, place, self.lanes);
+            let target = (i32::from(sample) - ahead.middles[place]) as f32;
+            sums.add(&inputs[..self.lanes + 3], target, 1.0 / (expected_ahead * expected_ahead));
         }
-        let features = guess.features.map(|feature| f64::from(feature) / FINE_ONE);
-        let error = f64::from(guess.error_of(sample)) / FINE_ONE;
-        if let Some(features) = features.first_chunk() {
-            self.ahead.add(features, error, 1.0 / (ahead * ahead));
+        let error = (i32::from(sample) << FINE_BITS).abs_diff(slots.predictions[place]) as f32 / FINE_ONE;
+        let mut features = [1.0; FEATURES_AT_LAST + 1];
+        for (value, feature) in features.iter_mut().zip(&ahead.features) {
+            *value = feature[place] as f32;
         }
-        self.at_last.add(&features, error, 1.0 / (at_last * at_last));
-        if let Some(count) = self.histogram.get_mut(histogram_step(guess.error_ahead)) {
+        // What follows the features ahead is still one: the constant.
+        self.ahead.add(&features[..=FEATURES_AHEAD], error, 1.0 / (expected_ahead * expected_ahead));
+        features[FEATURES_AHEAD] = slots.side_errors[place] as f32;
+        features[FEATURES_AHEAD + 1] = slots.moved[place] as f32;
+        self.at_last.add(&features, error, 1.0 / (expected * expected));
+        if let Some(count) = self.histogram.get_mut(histogram_step(ahead.errors_ahead[place] as u32)) {
             *count += 1;
         }
     }
 
     /// `classes`: the classes are made anew as well.
-    fn improve(&self, step: &mut StepModel, axial: bool, classes: bool) {
+    fn improve(&self, step: &mut StepModel, classes: bool) {
         if self.samples == 0 {
             return;
         }
-        let mut all = Sums::new();
-        self.weights.iter().for_each(|sums| all.add_sums(sums, 1.0));
-        for (weights, sums) in step.weights.iter_mut().zip(&self.weights) {
-            let mut sums = sums.clone();
-            sums.add_sums(&all, SHARED_SAMPLES / self.samples as f64);
-            *weights = whole(sums.solve([true; WEIGHTS]));
+        let first_phase = step.weights.len() / PHASES;
+        for phase in 0..PHASES {
+            let range = phase * first_phase..(phase + 1) * first_phase;
+            let sums = || self.weights.iter().take(range.end).skip(range.start);
+            let mut all = Sums::new(self.lanes + 3);
+            sums().for_each(|sums| all.add_sums(sums, 1.0));
+            let mut used = vec![true; self.lanes + 3];
+            used.iter_mut().skip(self.lanes).take(2).for_each(|side| *side = phase > 0);
+            for (weights, sums) in step.weights.iter_mut().skip(range.start).zip(sums()) {
+                let mut sums = sums.clone();
+                sums.add_sums(&all, SHARED_SAMPLES / self.samples as f64);
+                *weights = whole(&sums.solve(&used), self.lanes);
+            }
         }
-        step.windows = step.weights.iter().map(|weights| in_windows(axial, weights)).collect();
         if classes {
-            step.ahead = factors(self.ahead.solve_not_negative());
+            let (factors, constant) = factors(&self.ahead.solve_not_negative());
+            (step.ahead, step.ahead_constant) = (factors, constant);
             step.limits = self.limits(step.limits.len());
         }
-        step.at_last = factors(self.at_last.solve_not_negative());
+        (step.at_last, step.at_last_constant) = factors(&self.at_last.solve_not_negative());
     }
 
     /// Limits that cut the expected errors into equal parts.
-    fn limits(&self, count: usize) -> Vec<u64> {
+    fn limits(&self, count: usize) -> Vec<u32> {
         let total: u64 = self.histogram.iter().sum();
         (1..=count as u64)
             .map(|part| {
@@ -191,25 +348,53 @@ impl StepSums {
     }
 }
 
-/// Weights in 1/2048.
-fn whole(weights: [f64; WEIGHTS]) -> [i16; WEIGHTS] {
-    weights.map(|weight| (weight * f64::from(1 << WEIGHT_BITS)).round() as i16)
+/// Differences of the windows, then left, right, and a constant of one.
+#[allow(clippy::indexing_slicing, reason = "at most as many lanes as there are weights")]
+fn inputs(at: &Spots<'_>, ahead: &PhaseAhead, place: usize, lanes: usize) -> [f32; WEIGHTS_MAX + 3] {
+    let reference = at.reference.map(|reference| &reference.mean);
+    let windows = around::windows(at.samples, reference, at.quarter, at.quarter_row);
+    let differences = at.ahead.differences(windows.rows(), PHASES * place + at.phase);
+    let mut inputs = [0.0; WEIGHTS_MAX + 3];
+    inputs.iter_mut().zip(&differences[..lanes]).for_each(|(input, difference)| *input = (*difference).into());
+    if let Some(sides) = at.sides {
+        for (input, side) in inputs.iter_mut().skip(lanes).zip(&sides.samples[place..place + 2]) {
+            *input = (side - ahead.middles[place]) as f32;
+        }
+    }
+    inputs[lanes + 2] = 1.0;
+    inputs
 }
 
-fn factors<const N: usize>(factors: [f64; N]) -> [u16; N] {
-    factors.map(|factor| (factor * FACTOR_ONE).round() as u16)
+/// Weights in 1/2048.
+fn whole(weights: &[f64], lanes: usize) -> Weights {
+    let (mut windows, mut sides, mut constant) = ([0; WEIGHTS_MAX], [0; 2], 0);
+    let targets = windows.iter_mut().take(lanes).chain(&mut sides).chain([&mut constant]);
+    for (target, weight) in targets.zip(weights) {
+        *target = (weight * f64::from(1 << WEIGHT_BITS)).round() as i16;
+    }
+    Weights::new(&windows, sides, constant)
+}
+
+/// Factors of features, and the constant, in 1/4096.
+fn factors<const N: usize>(factors: &[f64]) -> ([u16; N], u32) {
+    let whole = |factor: Option<&f64>| {
+        let factor = factor.copied().unwrap_or_default() * f64::from(ERROR_ONE);
+        (factor.round() as u16).min(FACTOR_MAX)
+    };
+    let constant = factors.get(N).copied().unwrap_or_default() * f64::from(ERROR_ONE);
+    (std::array::from_fn(|number| whole(factors.get(number))), (constant.round() as u32).min(8 * u32::from(FACTOR_MAX)))
 }
 
 /// Steps of equal width within an octave.
-fn histogram_step(error: u64) -> usize {
+fn histogram_step(error: u32) -> usize {
     let log = (error | 1).ilog2();
-    let within = ((error | 1) * u64::from(HISTOGRAM_STEPS)) >> log;
+    let within = (u64::from(error | 1) * u64::from(HISTOGRAM_STEPS)) >> log;
     (log * HISTOGRAM_STEPS) as usize + within as usize - HISTOGRAM_STEPS as usize
 }
 
 /// The least error of a step, at most what 32 bits hold.
-fn error_of_step(step: u32) -> u64 {
+fn error_of_step(step: u32) -> u32 {
     let within = u64::from(HISTOGRAM_STEPS + step % HISTOGRAM_STEPS);
     let error = u128::from(within) << (step / HISTOGRAM_STEPS) >> HISTOGRAM_STEPS.ilog2();
-    u64::try_from(error).unwrap_or(u64::MAX).min(u32::MAX.into())
+    u32::try_from(error).unwrap_or(u32::MAX)
 }

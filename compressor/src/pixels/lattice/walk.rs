@@ -1,9 +1,12 @@
 //! The order of the samples: base lattice, then step by step to the full resolution (codec SPEC 4).
 
 use super::super::DamagedSlab;
-use super::guess::{Ahead, Around, Guess};
-use super::model::{Model, StepModel, step_index};
-use super::plane::Plane;
+use super::ahead::{Ahead, Expectation, ReferenceQuarters};
+use super::around::Quarter;
+use super::holes::HoleMask;
+use super::model::{Model, PHASES, StepModel, step_index};
+use super::plane::{Plane, Quarters};
+use super::slots::{Quantiser, Slots};
 
 /// The base lattice has at most this many rows and columns.
 const BASE_SIDE_MAX: usize = 4;
@@ -14,14 +17,13 @@ pub(super) struct Image {
     pub(super) columns: usize,
     /// Largest sample.
     pub(super) max: i32,
-    /// Places that hold no sample, row by row, if there are any.
-    pub(super) holes: Option<Vec<bool>>,
+    /// Places that hold no sample, if there are any.
+    pub(super) holes: Option<HoleMask>,
 }
 
 impl Image {
     fn is_hole(&self, row: usize, column: usize) -> bool {
-        let holes = self.holes.as_ref().and_then(|holes| holes.get(row * self.columns + column));
-        holes.copied().unwrap_or_default()
+        self.holes.as_ref().is_some_and(|holes| holes.is_hole(row, column))
     }
 
     /// Doublings from the base lattice to the full resolution.
@@ -29,159 +31,218 @@ impl Image {
         let side = self.rows.max(self.columns) - 1;
         (0..usize::BITS).find(|level| side >> level < BASE_SIDE_MAX).unwrap_or_default()
     }
+}
 
-    /// An empty plane of the resolution `level` halvings below the full one.
-    fn plane(&self, level: u32) -> Plane {
-        Plane::new(((self.rows - 1) >> level) + 1, ((self.columns - 1) >> level) + 1)
+/// What an image is predicted from besides itself.
+pub(super) struct Reference {
+    /// Mean of one or two images of the same size.
+    pub(super) mean: Plane,
+    /// How far they are apart.
+    pub(super) apart: Plane,
+}
+
+impl Reference {
+    fn quarters(&self, level: u32) -> ReferenceQuarters {
+        let quarters = |plane: &Plane| Quarters::of(&plane.halved(level));
+        ReferenceQuarters { mean: quarters(&self.mean), apart: quarters(&self.apart) }
     }
 }
 
 /// Where samples come from, or go to.
 pub(super) trait Samples {
+    /// Whether it looks at what only learning asks for.
+    const LEARNS: bool;
+
+    /// How errors are told apart.
+    fn quantiser(&self) -> Quantiser;
+
     /// A sample of the base lattice.
     fn base(&mut self, row: usize, column: usize) -> Result<u16, DamagedSlab>;
 
-    /// A sample whose prediction is known.
-    fn sample(&mut self, spot: &Spot<'_>, guess: &Guess) -> Result<u16, DamagedSlab>;
+    /// Sets the steps of all places of a phase that have a context.
+    fn steps(&mut self, at: &Spots<'_>, slots: &mut Slots) -> Result<(), DamagedSlab>;
 }
 
-/// Where a sample is asked for.
-pub(super) struct Spot<'s> {
-    /// Row and column in the image.
+/// Where the samples of a phase are.
+pub(super) struct Spots<'s> {
+    /// Row of the image.
     pub(super) row: usize,
+    /// Column of the first place, and columns from one place to the next.
     pub(super) column: usize,
+    pub(super) columns: usize,
     /// Index of the step model.
     pub(super) step: usize,
-    /// The resolution it belongs to, its place there, and what lies around it.
-    pub(super) samples: &'s Plane,
-    pub(super) place: usize,
-    pub(super) around: &'s Around,
+    /// What is known of the row.
+    pub(super) ahead: &'s Ahead,
+    pub(super) phase: usize,
+    /// The places of the first phase, for those of the second.
+    pub(super) sides: Option<&'s Slots>,
+    pub(super) samples: &'s Quarters,
+    pub(super) reference: Option<&'s ReferenceQuarters>,
+    pub(super) quarter: Quarter,
+    /// Row of the quarter.
+    pub(super) quarter_row: usize,
 }
 
-/// Goes through all samples of an image and gives them, holes filled.
-pub(super) fn walk(image: &Image, model: &Model, samples: &mut impl Samples) -> Result<Plane, DamagedSlab> {
-    let doublings = image.doublings();
-    let mut known = base(image, doublings, samples)?;
-    let mut errors = Plane::new(known.rows, known.columns);
-    for level in (0..doublings).rev() {
-        let mut finer = Finer::new(image, level, &known, &errors);
-        for axial in [false, true] {
-            finer.step(model, axial, samples)?;
-        }
-        (known, errors) = (finer.samples, finer.errors);
+/// An image on its way from the base lattice to the full resolution.
+pub(super) struct Walk {
+    /// Halvings that are left below the full resolution.
+    level: u32,
+    /// What is known, holes filled.
+    pub(super) samples: Plane,
+    errors: Plane,
+    work: Work,
+}
+
+/// Room for the row in work.
+#[derive(Default)]
+struct Work {
+    ahead: Ahead,
+    slots: [Slots; PHASES],
+}
+
+impl Walk {
+    /// Begins with the base lattice.
+    pub(super) fn base(image: &Image, samples: &mut impl Samples) -> Result<Self, DamagedSlab> {
+        let level = image.doublings();
+        let samples = base(image, level, samples)?;
+        let errors = Plane::new(samples.rows, samples.columns);
+        Ok(Self { level, samples, errors, work: Work::default() })
     }
-    Ok(known)
+
+    /// Goes on to the resolution `level` halvings below the full one.
+    pub(super) fn down_to(
+        &mut self,
+        level: u32,
+        image: &Image,
+        model: &Model,
+        reference: Option<&Reference>,
+        samples: &mut impl Samples,
+    ) -> Result<(), DamagedSlab> {
+        let steps = model.steps(reference.is_some());
+        while self.level > level {
+            self.level -= 1;
+            let reference = reference.map(|reference| reference.quarters(self.level));
+            let mut finer = self.finer(image, reference.as_ref());
+            for axial in [false, true] {
+                let index = step_index(self.level, axial);
+                finer.step(steps.get(index).ok_or(DamagedSlab)?, index, &mut self.work, samples)?;
+            }
+            (self.samples, self.errors) = (finer.samples.join(), finer.errors.join());
+        }
+        Ok(())
+    }
+
+    fn finer<'w>(&mut self, image: &'w Image, reference: Option<&'w ReferenceQuarters>) -> Finer<'w> {
+        let side = |full: usize| ((full - 1) >> self.level) + 1;
+        let (rows, columns) = (side(image.rows), side(image.columns));
+        let take = |plane: &mut Plane| std::mem::replace(plane, Plane::new(0, 0));
+        let samples = Quarters::around(take(&mut self.samples), rows, columns);
+        let errors = Quarters::around(take(&mut self.errors), rows, columns);
+        Finer { image, level: self.level, samples, errors, reference }
+    }
 }
 
 /// Holes of the base lattice get the sample before them; those before the first sample get that one, or 0.
-#[allow(
-    clippy::indexing_slicing,
-    reason = "indices come from rows and columns alone, never from coded bytes"
-)]
 fn base(image: &Image, level: u32, samples: &mut impl Samples) -> Result<Plane, DamagedSlab> {
-    let mut plane = image.plane(level);
-    let places: Vec<_> =
-        (0..plane.rows).flat_map(|row| (0..plane.columns).map(move |column| (row, column))).collect();
-    let mut found = Vec::with_capacity(places.len());
-    for (row, column) in &places {
-        let (row, column) = (row << level, column << level);
+    let (rows, columns) = (((image.rows - 1) >> level) + 1, ((image.columns - 1) >> level) + 1);
+    let mut found = Vec::with_capacity(rows * columns);
+    for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row << level, column << level))) {
         let hole = image.is_hole(row, column);
         found.push(if hole { None } else { Some(samples.base(row, column)?) });
     }
     let mut last = found.iter().flatten().next().copied().unwrap_or_default();
-    for ((row, column), sample) in places.into_iter().zip(found) {
+    let filled = found.into_iter().map(|sample| {
         last = sample.unwrap_or(last);
-        let place = plane.place(row, column);
-        plane.samples[place] = last;
-    }
+        last
+    });
+    let filled: Vec<_> = filled.collect();
+    let mut plane = Plane::new(rows, columns);
+    filled.chunks_exact(columns).enumerate().for_each(|(row, samples)| plane.set_row(row, samples));
     Ok(plane)
 }
 
 /// A resolution being filled from the one of half its size.
-struct Finer<'i> {
-    image: &'i Image,
+struct Finer<'w> {
+    image: &'w Image,
     level: u32,
-    samples: Plane,
-    errors: Plane,
-    /// What is known ahead of the row in work.
-    ahead: Vec<Ahead>,
+    samples: Quarters,
+    errors: Quarters,
+    reference: Option<&'w ReferenceQuarters>,
 }
 
-impl<'i> Finer<'i> {
-    fn new(image: &'i Image, level: u32, known: &Plane, known_errors: &Plane) -> Self {
-        let (mut samples, mut errors) = (image.plane(level), image.plane(level));
-        samples.spread(known);
-        samples.fill_between();
-        samples.mirror();
-        errors.spread(known_errors);
-        errors.mirror();
-        Self { image, level, samples, errors, ahead: Vec::new() }
-    }
-
-    fn step(&mut self, model: &Model, axial: bool, samples: &mut impl Samples) -> Result<(), DamagedSlab> {
-        let around = Around::new(axial, self.samples.stride);
-        for row in 0..self.samples.rows {
-            match (axial, row % 2) {
-                (false, 0) => continue,
-                (false, _) => self.row(model, &around, false, row, 1, samples)?,
-                (true, odd) => self.row(model, &around, true, row, 1 - odd, samples)?,
-            }
-            self.samples.mirror_row(row);
-            self.errors.mirror_row(row);
-        }
-        self.samples.mirror();
-        self.errors.mirror();
-        Ok(())
-    }
-
-    #[allow(
-        clippy::indexing_slicing,
-        reason = "indices come from rows and columns alone, never from coded bytes"
-    )]
-    fn row(
+impl Finer<'_> {
+    fn step(
         &mut self,
-        model: &Model,
-        around: &Around,
-        axial: bool,
-        row: usize,
-        first: usize,
+        model: &StepModel,
+        index: usize,
+        work: &mut Work,
         samples: &mut impl Samples,
     ) -> Result<(), DamagedSlab> {
-        let index = step_index(self.level, axial);
-        let step = &model.steps[index];
-        self.look_ahead(step, around, row, first);
-        let before = self.samples.place(row, first) - 2;
-        let (mut left, mut left_error) = (self.samples.samples[before], self.errors.samples[before]);
-        for (number, ahead) in self.ahead.iter().enumerate() {
-            let column = first + 2 * number;
-            let place = self.samples.place(row, column);
-            let (full_row, full_column) = (row << self.level, column << self.level);
-            if self.image.is_hole(full_row, full_column) {
-                (left, left_error) = (ahead.middle as u16, ahead.mean_error());
-            } else {
-                let guess = Guess::new(ahead, left, left_error, step, self.image.max);
-                let (row, column, plane) = (full_row, full_column, &self.samples);
-                let spot = Spot { row, column, step: index, samples: plane, place, around };
-                left = samples.sample(&spot, &guess)?;
-                left_error = guess.error_of(left);
+        let quarters: &[Quarter] =
+            if index % 2 == 0 { &[Quarter::Diagonal] } else { &[Quarter::Right, Quarter::Below] };
+        let expectation = Expectation::new(model);
+        for row in 0..self.samples.known.rows {
+            for quarter in quarters {
+                let plane = quarter.of(&self.samples);
+                if row < plane.rows && plane.columns > 0 {
+                    self.row((model, &expectation), index, (*quarter, row), work, samples)?;
+                }
             }
-            self.samples.samples[place] = left;
-            self.errors.samples[place] = left_error;
         }
         Ok(())
     }
 
-    /// Looks at all places of a row, none of which needs another.
-    fn look_ahead(&mut self, step: &StepModel, around: &Around, row: usize, first: usize) {
-        self.ahead.clear();
-        for column in (first..self.samples.columns).step_by(2) {
-            let place = self.samples.place(row, column);
-            let hole = self.image.is_hole(row << self.level, column << self.level);
-            self.ahead.push(if hole {
-                Ahead::of_nearest(&self.samples, &self.errors, place, around)
-            } else {
-                Ahead::new(&self.samples, &self.errors, place, around, step)
-            });
+    fn row<S: Samples>(
+        &mut self,
+        (model, expectation): (&StepModel, &Expectation),
+        index: usize,
+        (quarter, row): (Quarter, usize),
+        work: &mut Work,
+        samples: &mut S,
+    ) -> Result<(), DamagedSlab> {
+        let Work { ahead, slots: [first, second] } = work;
+        ahead.look(&self.samples, &self.errors, self.reference, quarter, row, (model, expectation), S::LEARNS);
+        let (first_row, first_column) = quarter.first();
+        let spots = Spots {
+            row: (2 * row + first_row) << self.level,
+            column: first_column << self.level,
+            columns: (2 * PHASES) << self.level,
+            step: index,
+            ahead,
+            phase: 0,
+            sides: None,
+            samples: &self.samples,
+            reference: self.reference,
+            quarter,
+            quarter_row: row,
+        };
+        self.phase(&spots, first, model, samples)?;
+        if ahead.places > 1 {
+            let spots = Spots { column: spots.column + (2 << self.level), phase: 1, sides: Some(first), ..spots };
+            self.phase(&spots, second, model, samples)?;
         }
+        quarter.of_mut(&mut self.samples).set_phases(row, &first.samples, &second.samples);
+        quarter.of_mut(&mut self.errors).set_phases(row, &first.errors, &second.errors);
+        Ok(())
+    }
+
+    fn phase(
+        &self,
+        spots: &Spots<'_>,
+        slots: &mut Slots,
+        model: &StepModel,
+        samples: &mut impl Samples,
+    ) -> Result<(), DamagedSlab> {
+        let Some(ahead) = spots.ahead.phases.get(spots.phase) else { return Ok(()) };
+        let places = (spots.ahead.places + 1 - spots.phase) / PHASES;
+        let quantiser = samples.quantiser();
+        slots.predict(ahead, places, spots.sides, model, &quantiser);
+        if let Some(holes) = &self.image.holes {
+            slots.leave_out(|place| holes.is_hole(spots.row, spots.column + place * spots.columns));
+        }
+        samples.steps(spots, slots)?;
+        slots.finish(ahead, &quantiser, self.image.holes.is_some());
+        Ok(())
     }
 }

@@ -1,0 +1,71 @@
+//! Slabs of a series on their way to the workers: each second one is handed over with the one after it, which it may wait for (SPEC 3.2).
+
+use super::PackError;
+use super::bounded::SlabCoder;
+use super::line::{Line, Part, Place, Shared, SlabWork, Work};
+use crate::dataset::ImageLayout;
+use crate::pixels::{Slab, whole_frame};
+use std::io::Write;
+use std::sync::Arc;
+
+/// The slabs of one series.
+pub(super) struct Pairs {
+    coder: Arc<SlabCoder>,
+    /// Slabs that came.
+    count: u64,
+    /// The last slab that others may be predicted from.
+    before: Option<(Slab, Arc<Shared>)>,
+    /// A slab that waits for the next one.
+    held: Option<Held>,
+}
+
+struct Held {
+    place: Place,
+    layout: ImageLayout,
+    raw: Vec<u8>,
+}
+
+impl Pairs {
+    pub(super) fn new(coder: Arc<SlabCoder>) -> Self {
+        Self { coder, count: 0, before: None, held: None }
+    }
+
+    /// Takes the next slab.
+    pub(super) fn submit<W: Write>(
+        &mut self,
+        line: &mut Line<'_, W>,
+        place: Place,
+        layout: ImageLayout,
+        raw: Vec<u8>,
+    ) -> Result<(), PackError> {
+        let shape = whole_frame(&layout, raw.len()).filter(|_| self.coder.model.uses_references());
+        let second = self.count % 2 == 1;
+        self.count += 1;
+        if second && shape.is_some() && shape == self.before.as_ref().map(|(shape, _)| *shape) {
+            self.held = Some(Held { place, layout, raw });
+            return Ok(());
+        }
+        let shared = shape.filter(|_| !second).map(|shape| (shape, Arc::new(Shared::new())));
+        let held = self.held.take().map(|held| self.part(held, shared.as_ref()));
+        self.before = shared;
+        let shared = self.before.as_ref().map(|(_, shared)| Arc::clone(shared));
+        let work = SlabWork { layout, coder: Arc::clone(&self.coder), references: Vec::new(), shared };
+        let part = Part { place, work: Work::Slab(work), raw };
+        line.submit_all(held.into_iter().chain([part]).collect())
+    }
+
+    /// Hands over what waits for a slab that does not come.
+    pub(super) fn finish<W: Write>(&mut self, line: &mut Line<'_, W>) -> Result<(), PackError> {
+        let held = self.held.take().map(|held| self.part(held, None));
+        held.map_or(Ok(()), |part| line.submit_all(vec![part]))
+    }
+
+    /// The held slab with the slabs before and after it.
+    fn part(&self, Held { place, layout, raw }: Held, after: Option<&(Slab, Arc<Shared>)>) -> Part {
+        let before = self.before.as_ref();
+        let after = after.filter(|(shape, _)| before.is_some_and(|(own, _)| own == shape));
+        let references = before.into_iter().chain(after).map(|(_, shared)| Arc::clone(shared)).collect();
+        let work = SlabWork { layout, coder: Arc::clone(&self.coder), references, shared: None };
+        Part { place, work: Work::Slab(work), raw }
+    }
+}

@@ -1,0 +1,161 @@
+//! How the values of a component become samples from 0 up, and back (codec SPEC 2.2).
+
+use super::super::planes::Components;
+use super::super::{Bound, DamagedSlab, Slab};
+use super::holes::HoleMask;
+use super::plane::Plane;
+use super::walk::{Image, Reference};
+
+/// A value is taken as "no sample" where at least one sample of this many has it,
+const HOLES_SHARE: usize = 64;
+/// and a row goes from it to other values, or back, at most once for this many of them.
+const HOLES_RUN: usize = 8;
+/// Values of holes in one component, at most.
+pub(super) const HOLE_VALUES_MAX: usize = 3;
+
+/// The range of a component.
+pub(super) struct Values {
+    least: u16,
+    /// Largest sample.
+    pub(super) max: i32,
+    shift: u32,
+    /// The values of holes.
+    pub(super) holes: Vec<u16>,
+}
+
+/// An image and its samples, row by row.
+pub(super) struct Example {
+    pub(super) image: Image,
+    pub(super) samples: Vec<u16>,
+}
+
+impl Values {
+    /// Low bits that are equal in all values of all components, at most 15.
+    pub(super) fn shift(components: &Components) -> u32 {
+        let first = components.iter().flatten().next().copied().unwrap_or_default();
+        let differences = components.iter().flatten().fold(0, |bits, value| bits | (value ^ first));
+        differences.trailing_zeros().min(u16::BITS - 1)
+    }
+
+    /// `None` where a value that must stay exact lies among others that need not.
+    pub(super) fn of(component: &[u16], slab: &Slab, shift: u32, bound: &Bound) -> Option<Self> {
+        let mut holes: Vec<u16> = bound.exact_of(slab).filter(|_| bound.near > 0).collect();
+        holes.truncate(HOLE_VALUES_MAX);
+        holes.retain(|exact| component.contains(exact));
+        let most = hole_value(component, slab.columns).filter(|value| !holes.contains(value));
+        if holes.len() < HOLE_VALUES_MAX {
+            holes.extend(most);
+        }
+        let (least, most) = range(component, &holes);
+        let max = ((most - least) >> shift).into();
+        let apart = bound.near == 0 || holes.iter().all(|hole| !(least..=most).contains(hole));
+        apart.then_some(Self { least, max, shift, holes })
+    }
+
+    pub(super) fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.least.to_le_bytes());
+        bytes.extend_from_slice(&(self.max as u16).to_le_bytes());
+        bytes.push(self.holes.len() as u8);
+        bytes.extend(self.holes.iter().flat_map(|hole| hole.to_le_bytes()));
+    }
+
+    pub(super) fn read(bytes: &mut &[u8], shift: u32) -> Result<Self, DamagedSlab> {
+        let [least, max] = [take_word(bytes)?, take_word(bytes)?];
+        let (holes, rest) = bytes.split_first().ok_or(DamagedSlab)?;
+        *bytes = rest;
+        if usize::from(*holes) > HOLE_VALUES_MAX {
+            return Err(DamagedSlab);
+        }
+        let holes = (0..*holes).map(|_| take_word(bytes)).collect::<Result<_, _>>()?;
+        Ok(Self { least, max: max.into(), shift, holes })
+    }
+
+    /// Bits of a sample of the base lattice.
+    pub(super) fn bits(&self) -> u32 {
+        (self.max as u32 + 1).next_power_of_two().ilog2()
+    }
+
+    pub(super) fn image(&self, slab: &Slab) -> Image {
+        Image { rows: slab.rows, columns: slab.columns, max: self.max, holes: None }
+    }
+
+    pub(super) fn example(&self, slab: &Slab, frame: &[u16]) -> Example {
+        let mut image = self.image(slab);
+        let kind = |value: &u16| self.holes.iter().position(|hole| hole == value).map_or(0, |kind| kind as u8 + 1);
+        if !self.holes.is_empty() {
+            image.holes = Some(HoleMask::full(frame.iter().map(kind).collect(), slab.columns));
+        }
+        Example { image, samples: frame.iter().map(|value| self.sample(*value)).collect() }
+    }
+
+    fn sample(&self, value: u16) -> u16 {
+        value.saturating_sub(self.least) >> self.shift
+    }
+
+    /// The mean of one or two slabs, as samples of this one.
+    pub(super) fn reference(&self, slab: &Slab, references: &[&[u16]]) -> Option<Reference> {
+        let [first, .., last] = references else {
+            let [only] = references else { return None };
+            return self.reference(slab, &[only, only]);
+        };
+        let sample = |value: &u16| self.sample(*value).min(self.max as u16);
+        let pairs = || first.iter().map(sample).zip(last.iter().map(sample));
+        let mean: Vec<_> = pairs().map(|(a, b)| ((u32::from(a) + u32::from(b) + 1) >> 1) as u16).collect();
+        let apart: Vec<_> = pairs().map(|(a, b)| a.abs_diff(b)).collect();
+        let plane = |samples: &[u16]| Plane::of(slab.rows, slab.columns, samples);
+        Some(Reference { mean: plane(&mean), apart: plane(&apart) })
+    }
+
+    /// Adds the values of a plane to its component.
+    pub(super) fn push(&self, image: &Image, plane: &Plane, component: &mut Vec<u16>) {
+        let start = component.len();
+        for row in plane.inner_rows() {
+            let value = |sample: &u16| (*sample << self.shift).wrapping_add(self.least);
+            component.extend(row.iter().map(value));
+        }
+        let Some(holes) = &image.holes else { return };
+        for (value, kind) in component.iter_mut().skip(start).zip(holes.kinds()) {
+            let hole = usize::from(*kind).checked_sub(1).and_then(|kind| self.holes.get(kind));
+            *value = hole.copied().unwrap_or(*value);
+        }
+    }
+}
+
+fn take_word(bytes: &mut &[u8]) -> Result<u16, DamagedSlab> {
+    let (word, rest) = bytes.split_first_chunk().ok_or(DamagedSlab)?;
+    *bytes = rest;
+    Ok(u16::from_le_bytes(*word))
+}
+
+/// Least and largest value that is not among `holes`; 0 and 0 where there are none.
+fn range(component: &[u16], holes: &[u16]) -> (u16, u16) {
+    let mut kept = [None; HOLE_VALUES_MAX];
+    kept.iter_mut().zip(holes).for_each(|(kept, hole)| *kept = Some(*hole));
+    let [first, second, third] = kept.map(|hole| hole.or(kept.first().copied().flatten()));
+    let is_hole = |value: u16| Some(value) == first || Some(value) == second || Some(value) == third;
+    let (mut least, mut most) = (u16::MAX, 0);
+    for value in component {
+        let hole = is_hole(*value);
+        least = least.min(if hole { u16::MAX } else { *value });
+        most = most.max(if hole { 0 } else { *value });
+    }
+    if least > most { (0, 0) } else { (least, most) }
+}
+
+/// The most frequent value, where it fills areas.
+fn hole_value(component: &[u16], columns: usize) -> Option<u16> {
+    let (least, most) = range(component, &[]);
+    let mut counts = vec![0_usize; usize::from(most - least) + 1];
+    for value in component {
+        counts.get_mut(usize::from(value - least)).into_iter().for_each(|count| *count += 1);
+    }
+    let (value, count) = (least..=most).zip(counts).max_by_key(|(_, count)| *count)?;
+    if count * HOLES_SHARE < component.len() {
+        return None;
+    }
+    let mut changes = 0;
+    for row in component.chunks_exact(columns) {
+        changes += row.windows(2).filter(|pair| matches!(pair, [a, b] if (*a == value) != (*b == value))).count();
+    }
+    (changes * HOLES_RUN <= count).then_some(value)
+}
