@@ -33,8 +33,8 @@ fn image(bytes: usize, noise: u64, seed: u64) -> Vec<u8> {
 fn bounded(layout: &ImageLayout, raw: &[u8], near: u16) -> Vec<u8> {
     let bound = Bound { near, exact: vec![0] };
     let mut lessons = Lessons::within(&bound);
-    lessons.add(&Slab::of(layout, raw.len()).unwrap(), raw);
-    let coded = encode_slab(layout, raw, &lessons.learn(raw.len() as u64), &bound).unwrap();
+    lessons.add(&Slab::of(layout, raw.len()).unwrap(), raw, &[]);
+    let coded = encode_slab(layout, raw, &lessons.learn(raw.len() as u64), &bound, &[]).unwrap();
     coded.decoded.unwrap_or_else(|| raw.to_vec())
 }
 
