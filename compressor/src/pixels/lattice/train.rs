@@ -160,7 +160,9 @@ fn learn<'l>(lessons: &[&'l Lesson], model: &Model, referenced: bool, round: Opt
         let Example { image, samples } = &lesson.example;
         learnt.samples = samples;
         learnt.columns = image.columns;
-        learnt.quantiser = Quantiser::new(lesson.near, image.max);
+        // The first weights are learnt from samples as they came: those learnt from their own errors would keep them.
+        let near = if round == Some(0) { 0 } else { lesson.near };
+        learnt.quantiser = Quantiser::new(near, image.max);
         let reference = lesson.reference.as_ref().filter(|_| referenced);
         // An example has all the samples that its image asks for.
         if let Ok(mut walk) = Walk::base(image, &mut learnt) {
