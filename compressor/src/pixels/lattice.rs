@@ -5,6 +5,8 @@ mod around;
 mod contexts;
 mod holes;
 mod model;
+#[cfg(test)]
+mod plain;
 mod plane;
 mod rans;
 mod slots;
