@@ -33,6 +33,7 @@ pub use unpack::{CreateInstance, Unpacked, Unpacking, Wanted, unpack};
 
 use crate::Uid;
 use crate::dataset::ImageLayout;
+#[cfg(feature = "native")]
 use crate::near::Policy;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Seek};
@@ -190,6 +191,7 @@ pub trait ReadSeek: Read + Seek {}
 impl<T: Read + Seek> ReadSeek for T {}
 
 /// Settings of [`pack`].
+#[cfg(feature = "native")]
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Worker threads, at least 1. The bundle's bytes do not depend on it.
@@ -200,6 +202,7 @@ pub struct Options {
     pub residual: bool,
 }
 
+#[cfg(feature = "native")]
 impl Options {
     /// Everything as it came.
     pub fn lossless(threads: usize) -> Self {
@@ -208,6 +211,7 @@ impl Options {
 }
 
 /// How the bound of each series is found. What must not be touched has near 0 in either case.
+#[cfg(feature = "native")]
 #[derive(Clone, Debug)]
 pub enum Near {
     /// From the noise of the series and the rules for its modality.

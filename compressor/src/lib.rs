@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod dataset;
 pub mod derive;
 pub mod limits;
+#[cfg(feature = "native")]
 pub mod near;
 pub mod pixels;
 mod uid;

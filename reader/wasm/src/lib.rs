@@ -3,14 +3,20 @@
 //! The page asks for room ([`scanpost_input`]), writes bytes there, calls, and reads what [`scanpost_output`] and
 //! [`scanpost_output_bytes`] name. Nothing the page passes is taken for an address, so there is nothing to get wrong in here. One
 //! instance of the module is one worker: its state is one model, one input, one output. A pointer holds until the next call.
+//! A telephone that shows coarse pictures alone calls [`scanpost_coarse`] and fetches no more.
 
 // Names that a page can find are all that is unsafe here: `no_mangle` could clash with another symbol of the same name.
 #![allow(unsafe_code)]
 
 use compressor::dataset::ImageLayout;
 use compressor::limits::{SEGMENT_BYTES_MAX, SLAB_BYTES_MAX};
-use compressor::pixels::{Model, decode_slab, unpack_chunk};
+use compressor::pixels::{DamagedSlab, Model, decode_coarse, decode_slab, unpack_chunk};
 use std::cell::RefCell;
+
+/// References of a slab at most (bundle SPEC 3.2).
+const REFERENCES_MAX: usize = 2;
+/// What one call may need: a slab's references and both of its parts.
+const INPUT_BYTES_MAX: usize = REFERENCES_MAX * SLAB_BYTES_MAX + 2 * SEGMENT_BYTES_MAX;
 
 /// It worked.
 const OK: i32 = 0;
@@ -27,6 +33,8 @@ const BIG_ENDIAN: u32 = 4;
 struct Worker {
     input: Vec<u8>,
     output: Vec<u8>,
+    /// Columns and rows of a coarse picture.
+    shape: (usize, usize),
     model: Option<Model>,
 }
 
@@ -38,10 +46,10 @@ fn with<T>(work: impl FnOnce(&mut Worker) -> T) -> T {
     WORKER.with_borrow_mut(work)
 }
 
-/// Room for `bytes` bytes of input. Null where that is more than a segment has.
+/// Room for `bytes` bytes of input. Null where that is more than a call can need.
 #[unsafe(no_mangle)]
 pub extern "C" fn scanpost_input(bytes: usize) -> *mut u8 {
-    if bytes > SEGMENT_BYTES_MAX {
+    if bytes > INPUT_BYTES_MAX {
         return std::ptr::null_mut();
     }
     with(|worker| {
@@ -72,9 +80,11 @@ pub extern "C" fn scanpost_model(raw_bytes: usize) -> i32 {
     })
 }
 
-/// Decodes the input as a slab of `raw_bytes` bytes with the model at hand (bundle SPEC 3.2). `flags`: 1 = signed, 2 = planar, 4 = big
-/// endian. 0, or −1 where it is damaged.
+/// Decodes a slab of `raw_bytes` bytes with the model at hand (bundle SPEC 3.2). The input is its `references` (0 to 2) decoded slabs of the
+/// same length, then its coarse part of `coarse_bytes`, then its fine part. `flags`: 1 = signed, 2 = planar, 4 = big endian. 0, or −1
+/// where it is damaged.
 #[unsafe(no_mangle)]
+#[expect(clippy::too_many_arguments, reason = "a page passes numbers alone")]
 pub extern "C" fn scanpost_slab(
     columns: u16,
     rows: u16,
@@ -82,8 +92,50 @@ pub extern "C" fn scanpost_slab(
     bits: u16,
     flags: u32,
     raw_bytes: usize,
+    references: usize,
+    coarse_bytes: usize,
 ) -> i32 {
-    let layout = ImageLayout {
+    let layout = layout(columns, rows, samples, bits, flags);
+    with(|worker| {
+        let decoded = worker.slab(&layout, raw_bytes, references, coarse_bytes);
+        worker.give(decoded)
+    })
+}
+
+/// Decodes the input as the coarse part, alone, of a slab of `raw_bytes` bytes. [`scanpost_coarse_columns`] and
+/// [`scanpost_coarse_rows`] tell its size; its samples are those of the slab. 0, or −1 where it is damaged or has no picture.
+#[unsafe(no_mangle)]
+pub extern "C" fn scanpost_coarse(
+    columns: u16,
+    rows: u16,
+    samples: u16,
+    bits: u16,
+    flags: u32,
+    raw_bytes: usize,
+) -> i32 {
+    let layout = layout(columns, rows, samples, bits, flags);
+    with(|worker| {
+        let model = worker.model.as_ref().ok_or(DamagedSlab);
+        let picture = model.and_then(|model| decode_coarse(&layout, &worker.input, model, raw_bytes));
+        worker.shape = picture.as_ref().map_or((0, 0), |(slab, _)| (slab.columns, slab.rows));
+        worker.give(picture.map(|(_, raw)| raw))
+    })
+}
+
+/// Columns of the coarse picture that was decoded last.
+#[unsafe(no_mangle)]
+pub extern "C" fn scanpost_coarse_columns() -> usize {
+    with(|worker| worker.shape.0)
+}
+
+/// Its rows.
+#[unsafe(no_mangle)]
+pub extern "C" fn scanpost_coarse_rows() -> usize {
+    with(|worker| worker.shape.1)
+}
+
+fn layout(columns: u16, rows: u16, samples: u16, bits: u16, flags: u32) -> ImageLayout {
+    ImageLayout {
         rows,
         columns,
         frames: 1,
@@ -93,14 +145,31 @@ pub extern "C" fn scanpost_slab(
         signed: flags & SIGNED != 0,
         planar: flags & PLANAR != 0,
         big_endian: flags & BIG_ENDIAN != 0,
-    };
-    with(|worker| {
-        let raw_bytes = raw_bytes.min(SLAB_BYTES_MAX + 1);
-        let decoded = decode_slab(&layout, &worker.input, worker.model.as_ref(), raw_bytes);
+    }
+}
+
+impl Worker {
+    fn slab(
+        &self,
+        layout: &ImageLayout,
+        raw_bytes: usize,
+        references: usize,
+        coarse_bytes: usize,
+    ) -> Result<Vec<u8>, DamagedSlab> {
+        if references > REFERENCES_MAX || raw_bytes > SLAB_BYTES_MAX {
+            return Err(DamagedSlab);
+        }
+        let (decoded, parts) = self.input.split_at_checked(references * raw_bytes).ok_or(DamagedSlab)?;
+        let (coarse, fine) = parts.split_at_checked(coarse_bytes).ok_or(DamagedSlab)?;
+        let decoded: Vec<_> = decoded.chunks_exact(raw_bytes.max(1)).collect();
+        decode_slab(layout, coarse, fine, self.model.as_ref(), &decoded, raw_bytes)
+    }
+
+    fn give(&mut self, decoded: Result<Vec<u8>, DamagedSlab>) -> i32 {
         let code = if decoded.is_ok() { OK } else { DAMAGED };
-        worker.output = decoded.unwrap_or_default();
+        self.output = decoded.unwrap_or_default();
         code
-    })
+    }
 }
 
 #[cfg(test)]
@@ -128,28 +197,85 @@ mod tests {
         with(|worker| worker.input.copy_from_slice(bytes));
     }
 
-    #[test]
-    fn page_gets_the_samples_that_were_coded() {
-        let raw: Vec<u8> = (0..24 * 32_i16).flat_map(|n| (n * 7 % 300 - 50).to_le_bytes()).collect();
+    fn raw(shift: i16) -> Vec<u8> {
+        (0..24 * 32_i16).flat_map(|n| (n * 7 % 300 - 50 + (n / 32 + shift) % 5).to_le_bytes()).collect()
+    }
+
+    fn model(raw: &[u8], references: &[&[u8]]) -> Model {
         let mut lessons = Lessons::within(&Bound::LOSSLESS);
-        lessons.add(&Slab::of(&LAYOUT, raw.len()).unwrap(), &raw);
-        let model = lessons.learn(raw.len() as u64);
-        let coded = encode_slab(&LAYOUT, &raw, &model, &Bound::LOSSLESS).unwrap();
+        lessons.add(&Slab::of(&LAYOUT, raw.len()).unwrap(), raw, references);
+        lessons.learn(raw.len() as u64)
+    }
+
+    fn give_model(model: &Model) {
         give(&pack_chunk(&model.write()).unwrap());
         assert_eq!(scanpost_model(model.write().len()), OK);
-        give(&coded.bytes);
-        assert_eq!(scanpost_slab(32, 24, 1, 16, SIGNED, raw.len()), OK);
+    }
+
+    #[test]
+    fn page_gets_the_samples_that_were_coded() {
+        let raw = raw(0);
+        let model = model(&raw, &[]);
+        let coded = encode_slab(&LAYOUT, &raw, &model, &Bound::LOSSLESS, &[]).unwrap();
+        give_model(&model);
+        give(&[coded.coarse.as_slice(), &coded.fine].concat());
+        assert_eq!(scanpost_slab(32, 24, 1, 16, SIGNED, raw.len(), 0, coded.coarse.len()), OK);
         assert_eq!(scanpost_output_bytes(), raw.len());
         with(|worker| assert_eq!(worker.output, raw));
+    }
+
+    #[test]
+    fn page_gets_a_slab_by_its_references() {
+        let (raw, before, after) = (noisy(0), noisy(1), noisy(2));
+        let references = [before.as_slice(), &after];
+        let model = model(&raw, &references);
+        assert!(model.uses_references());
+        let coded = encode_slab(&LAYOUT, &raw, &model, &Bound::LOSSLESS, &references).unwrap();
+        give_model(&model);
+        give(&[before.as_slice(), &after, &coded.coarse, &coded.fine].concat());
+        let slab = |count| scanpost_slab(32, 24, 1, 16, SIGNED, raw.len(), count, coded.coarse.len());
+        assert_eq!(slab(2), OK);
+        with(|worker| assert_eq!(worker.output, raw));
+        assert_eq!(slab(1), DAMAGED);
+        assert_eq!(slab(3), DAMAGED);
+    }
+
+    /// The same noise in all, and a little of their own.
+    fn noisy(number: u32) -> Vec<u8> {
+        let mut noise = 1_u32;
+        let mut next = move || {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            noise >> 16
+        };
+        (0..24 * 32_u32)
+            .flat_map(|place| ((next() % 2_000 + (place * 7 + number) % 3) as i16).to_le_bytes())
+            .collect()
+    }
+
+    #[test]
+    fn telephone_gets_the_coarse_picture_of_the_coarse_part_alone() {
+        let raw = raw(0);
+        let model = model(&raw, &[]);
+        let coded = encode_slab(&LAYOUT, &raw, &model, &Bound::LOSSLESS, &[]).unwrap();
+        give_model(&model);
+        give(&coded.coarse);
+        assert_eq!(scanpost_coarse(32, 24, 1, 16, SIGNED, raw.len()), OK);
+        let (slab, expected) = decode_coarse(&LAYOUT, &coded.coarse, &model, raw.len()).unwrap();
+        assert_eq!((scanpost_coarse_columns(), scanpost_coarse_rows()), (slab.columns, slab.rows));
+        with(|worker| assert_eq!(worker.output, expected));
     }
 
     #[test]
     fn damage_is_told_and_leaves_no_output() {
         give(&[7; 40]);
         assert_eq!(scanpost_model(100), DAMAGED);
-        assert_eq!(scanpost_slab(4, 4, 1, 16, 0, 32), DAMAGED);
-        assert_eq!(scanpost_slab(65_535, 65_535, 4, 16, 0, usize::MAX), DAMAGED);
+        assert_eq!(scanpost_slab(4, 4, 1, 16, 0, 32, 0, 20), DAMAGED);
+        assert_eq!(scanpost_slab(4, 4, 1, 16, 0, 0, 2, 20), DAMAGED);
+        assert_eq!(scanpost_slab(4, 4, 1, 16, 0, 32, usize::MAX, usize::MAX), DAMAGED);
+        assert_eq!(scanpost_slab(65_535, 65_535, 4, 16, 0, usize::MAX, 2, 0), DAMAGED);
+        assert_eq!(scanpost_coarse(65_535, 65_535, 4, 16, 0, usize::MAX), DAMAGED);
         assert_eq!(scanpost_output_bytes(), 0);
-        assert!(scanpost_input(SEGMENT_BYTES_MAX + 1).is_null());
+        assert_eq!((scanpost_coarse_columns(), scanpost_coarse_rows()), (0, 0));
+        assert!(scanpost_input(INPUT_BYTES_MAX + 1).is_null());
     }
 }
