@@ -121,7 +121,7 @@ impl Context {
 
     fn share(&mut self) {
         let q = (32_736 << 16) / self.counts.iter().sum::<i64>().max(1);
-        self.lengths = self.counts.map(|count| 1 + (count * q >> 16));
+        self.lengths = self.counts.map(|count| 1 + ((count * q) >> 16));
         let longest = self.lengths.iter().max().copied().unwrap_or(0);
         let last = self.lengths.iter().rposition(|length| *length == longest).unwrap_or(0);
         self.lengths[last] += 32_768 - self.lengths.iter().sum::<i64>();

@@ -24,7 +24,7 @@ impl Reference {
     pub(super) fn halved(&self, level: u32) -> Self {
         let (rows, columns) = (((self.rows - 1) >> level) + 1, ((self.columns - 1) >> level) + 1);
         let place =
-            |place: i64| ((place / columns << level) * self.columns + (place % columns << level)) as usize;
+            |place: i64| (((place / columns) << level) * self.columns + ((place % columns) << level)) as usize;
         let halved = |plane: &[i64]| (0..rows * columns).map(|number| plane[place(number)]).collect();
         Self { rows, columns, mean: halved(&self.mean), apart: halved(&self.apart) }
     }
@@ -171,7 +171,7 @@ impl Coder<'_, '_> {
         let f = p - 8 * v;
         let size =
             if still { 0 } else { ((3 * (logarithm(expected | 1) - logarithm(t)) - 2816) >> 7).clamp(1, 47) };
-        let u = (p >> 2).min(31 * t) * (16_384 / t) >> 14;
+        let u = ((p >> 2).min(31 * t) * (16_384 / t)) >> 14;
         let low = (1..=19).contains(&size) && t <= 1023 && u < 31;
         let (context, turned) = match low {
             true => (144 + 7 * u + ((size - 6) >> 1).clamp(0, 6), false),

@@ -78,7 +78,7 @@ fn frequencies(context: usize, bytes: &mut Bytes<'_>) -> Option<[i64; 32]> {
             for d in 0..=15 {
                 frequencies[15 - d] = 16 + g;
                 frequencies[15 + d] = 16 + g;
-                g = g * ratio >> 16;
+                g = (g * ratio) >> 16;
             }
             Some(frequencies)
         }
@@ -89,7 +89,7 @@ fn frequencies(context: usize, bytes: &mut Bytes<'_>) -> Option<[i64; 32]> {
                 *frequency = match code {
                     0 => 0,
                     _ if code % 2 == 1 => 2 << ((code - 1) >> 1),
-                    _ => (2 << ((code - 1) >> 1)) * 181 >> 7,
+                    _ => ((2 << ((code - 1) >> 1)) * 181) >> 7,
                 };
             }
             Some(frequencies)
