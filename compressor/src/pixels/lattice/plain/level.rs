@@ -23,8 +23,9 @@ impl Reference {
     /// SPEC 4.1.
     pub(super) fn halved(&self, level: u32) -> Self {
         let (rows, columns) = (((self.rows - 1) >> level) + 1, ((self.columns - 1) >> level) + 1);
-        let place =
-            |place: i64| (((place / columns) << level) * self.columns + ((place % columns) << level)) as usize;
+        let place = |place: i64| {
+            (((place / columns) << level) * self.columns + ((place % columns) << level)) as usize
+        };
         let halved = |plane: &[i64]| (0..rows * columns).map(|number| plane[place(number)]).collect();
         Self { rows, columns, mean: halved(&self.mean), apart: halved(&self.apart) }
     }

@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use super::super::rans::{Part, RansWriter};
 use super::super::{self as fast, Lessons, Model, Slab};
 use crate::pixels::{Bound, DamagedSlab};
 use proptest::prelude::*;
@@ -136,7 +137,7 @@ fn every_shape_and_layout_decodes_alike() {
 #[test]
 fn every_bound_and_hole_decodes_alike() {
     for (rows, columns) in SHAPES {
-        for near in [0, 1, 7, 600, 4000] {
+        for near in [0, 1, 7, 511, 512, 600, 4000] {
             for holes in 0..=3 {
                 let slab = slab(rows, columns);
                 let raw = picture(&slab, holes, 4000, near.into());
@@ -196,6 +197,47 @@ fn logarithms_are_the_upper_bits_of_floating_point_numbers() {
     let any: Vec<_> = (0..20_000).map(|_| noise.below(1 << 31) as i64 >> noise.below(31)).collect();
     for x in near_powers.chain(carries).chain(any).filter(|x| (1..1 << 31).contains(x)) {
         assert_eq!(super::level::logarithm(x), i64::from((x as f32).to_bits() >> 16) - 127 * 128, "{x}");
+    }
+}
+
+/// A model without weights, in which all symbols are as likely.
+fn even_model() -> Model {
+    let mut bytes = vec![2, 0];
+    for step in 0..6 {
+        let windows = if step % 2 == 1 { 10 } else { 6 };
+        bytes.resize(bytes.len() + 1 + 2 * 4 + 16 * 2 + 3 * (2 * 4 * windows + 4) * 2, 0);
+    }
+    (0..361).for_each(|_| bytes.extend([1; 33]));
+    Model::read(&bytes).unwrap()
+}
+
+/// No encoder writes errors larger than all samples, but a decoder may meet them (SPEC 6.3, 9.4).
+#[test]
+fn wild_escapes_decode_alike() {
+    // 32 equal counts of 500 (SPEC 6.5).
+    let length = 1 + ((500 * ((32_736_u64 << 16) / 16_000)) >> 16) as u16;
+    let escape = Part { start: 31 * length, length: 32_768 - 31 * length };
+    let (model, slab) = (even_model(), slab(1, 5));
+    let cases = [0, 3, 600, 65_535_u16].into_iter().flat_map(|near| (0..32).map(move |bits| (near, bits)));
+    for ((near, bits), negative) in cases.flat_map(|case| [(case, 0), (case, 1)]) {
+        let mut stream = RansWriter::default();
+        [500, 40_000, 7].into_iter().for_each(|sample| stream.put_field(sample, 16));
+        for rest in [u32::MAX, 0x5555_5555] {
+            stream.put(escape);
+            stream.put_field(negative, 1);
+            stream.put_field(bits, 5);
+            let bits = bits.min(17);
+            stream.put_field(rest & ((1 << bits) - 1), bits);
+        }
+        let head = [&[0][..], &near.to_le_bytes(), &[0, 0, 255, 255, 0]].concat();
+        let coarse = [head, stream.finish()].concat();
+        let decoded = fast::decode(&slab, &coarse, &[], &model, &[]).ok();
+        assert!(decoded.is_some(), "near {near}, {bits} bits");
+        assert_eq!(
+            decoded,
+            super::decode(&slab, &coarse, &[], &model.write(), &[]),
+            "near {near}, {bits} bits"
+        );
     }
 }
 
