@@ -308,7 +308,7 @@ impl Samples for Learnt<'_> {
             } else if let Some(sums) = self.steps.get_mut(at.step) {
                 self.places += 1;
                 let every = self.round.and_then(|round| PLACES_PER_LESSON.get(round)?.get(at.step / 2));
-                if self.places % every.copied().unwrap_or(1) == 0 {
+                if self.places.is_multiple_of(every.copied().unwrap_or(1)) {
                     sums.add(at, slots, place, sample);
                 }
             }

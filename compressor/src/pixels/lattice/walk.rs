@@ -182,7 +182,7 @@ impl Finer<'_> {
         samples: &mut impl Samples,
     ) -> Result<(), DamagedSlab> {
         let quarters: &[Quarter] =
-            if index % 2 == 0 { &[Quarter::Diagonal] } else { &[Quarter::Right, Quarter::Below] };
+            if index.is_multiple_of(2) { &[Quarter::Diagonal] } else { &[Quarter::Right, Quarter::Below] };
         let expectation = Expectation::new(model);
         for row in 0..self.samples.known.rows {
             for quarter in quarters {
