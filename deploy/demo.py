@@ -64,8 +64,8 @@ def run(site: Site, arguments: argparse.Namespace) -> dict:
     """The main job, from the PACS to the compared files."""
     study = choose_study(site, arguments.study)
     say(f"starting mail store, PACS and gateway in {site.dir}")
-    # The product's own waits, not the short ones of the tests.
-    site.start(Settings(destinations={DESTINATION: ["doctor"]}, settle_ms=2_000, silence_ms=30_000, poll_ms=1_000))
+    # The product's own waits and bound, not those of the tests.
+    site.start(Settings(destinations={DESTINATION: ["doctor"]}, settle_ms=2_000, near='"auto"', silence_ms=30_000, poll_ms=1_000))
     fill_pacs(site, study)
     press_and_watch(site, study)
     notice = read_notice(site)

@@ -43,7 +43,12 @@ impl SlabCoder {
     }
 
     /// Codes a slab; says what a reader will see where the series is bounded.
-    pub(super) fn encode(&self, layout: &ImageLayout, raw: &[u8], references: &[&[u8]]) -> io::Result<Encoded> {
+    pub(super) fn encode(
+        &self,
+        layout: &ImageLayout,
+        raw: &[u8],
+        references: &[&[u8]],
+    ) -> io::Result<Encoded> {
         if self.bound.near == 0 {
             let coded = pixels::encode_slab(layout, raw, &self.model, &self.bound, references)?;
             return Ok(Encoded { coarse: coded.coarse, fine: coded.fine, shown: None });

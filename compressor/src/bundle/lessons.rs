@@ -2,8 +2,8 @@
 
 use super::plan::{PlannedInstance, PlannedSeries};
 use super::{PackError, Source};
-use crate::near::Survey;
 use crate::dataset::ImageLayout;
+use crate::near::Survey;
 use crate::pixels::{Bound, Lessons, Model, Slab, slab_lengths, whole_frame};
 use std::io::{self, Read, Seek, SeekFrom};
 

@@ -47,7 +47,8 @@ pub(super) struct SlabWork {
 
 impl SlabWork {
     fn run(&self, raw: &[u8]) -> io::Result<Encoded> {
-        let references: Vec<_> = self.references.iter().map(|reference| reference.wait().as_slice()).collect();
+        let references: Vec<_> =
+            self.references.iter().map(|reference| reference.wait().as_slice()).collect();
         let encoded = self.coder.encode(&self.layout, raw, &references);
         if let Some(shared) = &self.shared {
             let shown = encoded.as_ref().ok().and_then(|encoded| encoded.shown.as_ref());
@@ -208,7 +209,9 @@ fn work_on_bulk(jobs: &Mutex<Receiver<Job>>, results: &Sender<Done>) {
                 let encoded = work.run(&job.raw);
                 encoded.map(|Encoded { coarse, fine, shown }| (fine, Some(coarse), shown))
             }
-            Work::Chunk | Work::Headers { .. } => pixels::pack_chunk(&job.raw).map(|bytes| (bytes, None, None)),
+            Work::Chunk | Work::Headers { .. } => {
+                pixels::pack_chunk(&job.raw).map(|bytes| (bytes, None, None))
+            }
         };
         if results.send(done(job, coded)).is_err() {
             return;

@@ -30,7 +30,9 @@ impl Manifest {
             instances: instances().count() as u64,
             source_bytes: instances().map(|i| i.head_bytes + i.bulk_bytes + i.tail_bytes).sum(),
             pixel_bytes: instances().filter(|i| i.image.is_some()).map(|i| i.bulk_bytes).sum(),
-            coded_pixel_bytes: coded(SegmentKind::Model) + coded(SegmentKind::Coarse) + coded(SegmentKind::Pixels),
+            coded_pixel_bytes: coded(SegmentKind::Model)
+                + coded(SegmentKind::Coarse)
+                + coded(SegmentKind::Pixels),
             header_bytes: instances().map(|i| i.head_bytes + i.tail_bytes).sum(),
             coded_header_bytes: coded(SegmentKind::Headers),
             bundle_bytes: 0,

@@ -183,7 +183,8 @@ fn every_kind_of_instance_comes_back() {
 fn large_image_is_cut_into_slabs_and_back() {
     let layout = image(1500, 1501, 2, 1, 16);
     let (manifest, _, _) = assert_round_trip(&[explicit(1, &layout, &pixels(1500 * 1501 * 4, 3))]);
-    let raw: Vec<_> = manifest.segments.iter().map(|segment| segment.raw_bytes).skip(2).collect();
+    let slabs = manifest.segments.iter().filter(|segment| segment.kind == SegmentKind::Pixels);
+    let raw: Vec<_> = slabs.map(|segment| segment.raw_bytes).collect();
     let (whole, rest) = (699 * 3000, (1501 - 2 * 699) * 3000);
     assert_eq!(raw, [whole, whole, rest, whole, whole, rest]);
 }
@@ -199,7 +200,7 @@ fn order_is_headers_first_and_by_instance_number() {
     assert_eq!(instances, ["1.2.3.1", "1.2.3.2", "1.2.3.3"]);
     let kinds: Vec<_> = manifest.segments.iter().map(|segment| segment.kind).collect();
     let (pixels, first) = (SegmentKind::Pixels, [SegmentKind::Headers, SegmentKind::Model]);
-    assert_eq!(kinds, [first.as_slice(), &[pixels; 3]].concat());
+    assert_eq!(kinds, [first.as_slice(), &[SegmentKind::Coarse; 3], &[pixels; 3]].concat());
 }
 
 #[test]
@@ -272,8 +273,8 @@ fn manifest_that_lies_is_refused() {
     let (manifest, _) = segments(&file);
     assert!(super::manifest::check(&manifest).is_ok());
     let pixel = manifest.segments.iter().position(|s| s.kind == SegmentKind::Pixels).unwrap();
-    assert_eq!((pixel, manifest.series[0].instances[0].head_bytes > 0), (2, true));
-    let lies: [fn(&mut Manifest); 16] = [
+    assert_eq!((pixel, manifest.series[0].instances[0].head_bytes > 0), (3, true));
+    let lies: [fn(&mut Manifest); 20] = [
         |m| m.series[0].instances[0].head_bytes += 1,
         |m| m.series[0].instances[0].tail_bytes = u64::MAX,
         |m| m.series[0].instances[0].bulk_bytes += 2,
@@ -287,6 +288,10 @@ fn manifest_that_lies_is_refused() {
         |m| m.segments[2].raw_bytes = 1 << 40,
         |m| m.segments[2].kind = SegmentKind::Opaque,
         |m| m.segments[2].instance = 1,
+        |m| m.segments[3].raw_bytes = 1 << 40,
+        |m| m.segments[3].kind = SegmentKind::Coarse,
+        |m| m.segments[3].instance = 1,
+        |m| m.segments.swap(2, 3),
         |m| m.segments.insert(1, m.segments[1].clone()),
         |m| m.segments.push(m.segments[0].clone()),
         |m| m.segments.swap(0, 1),

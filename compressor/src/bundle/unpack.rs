@@ -13,8 +13,8 @@ use header_stream::HeaderStream;
 use names::Names;
 use residuals::Residuals;
 use rewriting::Rewriting;
-use slabs::Slabs;
 use sha2::{Digest, Sha256};
+use slabs::Slabs;
 use std::io::{self, Write};
 use std::iter::Peekable;
 

@@ -198,7 +198,11 @@ pub(super) fn decode(
 ///
 /// # Errors
 /// [`DamagedSlab`].
-pub(super) fn decode_coarse(slab: &Slab, coarse: &[u8], model: &Model) -> Result<(Slab, Vec<u8>), DamagedSlab> {
+pub(super) fn decode_coarse(
+    slab: &Slab,
+    coarse: &[u8],
+    model: &Model,
+) -> Result<(Slab, Vec<u8>), DamagedSlab> {
     let head = Head::read(slab, coarse)?;
     let mut part = (model.contexts(), RansReader::new(head.rest)?);
     let mut components = Components::with_capacity(slab.components);
@@ -236,7 +240,8 @@ impl<'b> Head<'b> {
     fn read(slab: &Slab, coded: &'b [u8]) -> Result<Self, DamagedSlab> {
         let (&[flags, low, high], mut rest) = coded.split_first_chunk().ok_or(DamagedSlab)?;
         let shift = u32::from(flags >> SHIFT_POSITION);
-        let values = (0..slab.components).map(|_| Values::read(&mut rest, shift)).collect::<Result<_, _>>()?;
+        let values =
+            (0..slab.components).map(|_| Values::read(&mut rest, shift)).collect::<Result<_, _>>()?;
         Ok(Self { flags, near: u16::from_le_bytes([low, high]), values, rest })
     }
 

@@ -85,7 +85,9 @@ impl SeriesReport {
             instances: series.instances.len(),
             file_bytes: file_bytes(series),
             pixel_bytes: raw(SegmentKind::Pixels),
-            coded_pixel_bytes: coded(SegmentKind::Model) + coded(SegmentKind::Coarse) + coded(SegmentKind::Pixels),
+            coded_pixel_bytes: coded(SegmentKind::Model)
+                + coded(SegmentKind::Coarse)
+                + coded(SegmentKind::Pixels),
             header_bytes: raw(SegmentKind::Headers),
             coded_header_bytes: coded(SegmentKind::Headers),
             opaque_bytes: raw(SegmentKind::Opaque),
@@ -96,7 +98,10 @@ impl SeriesReport {
             rmse: series.rmse,
             sigma: series.sigma,
             block_error: series.block_error,
-            ratio: ratio(raw(SegmentKind::Pixels), coded(SegmentKind::Model) + coded(SegmentKind::Coarse) + coded(SegmentKind::Pixels)),
+            ratio: ratio(
+                raw(SegmentKind::Pixels),
+                coded(SegmentKind::Model) + coded(SegmentKind::Coarse) + coded(SegmentKind::Pixels),
+            ),
             reference_only: series.reference_only,
             reason: series.reason.clone(),
             seconds: None,

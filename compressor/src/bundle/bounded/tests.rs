@@ -92,11 +92,27 @@ fn every_voxel_is_within_the_bound_and_the_residual_gives_it_back() {
     assert_eq!((slabs.len(), residuals.len()), (9, 9));
     assert!(manifest.segments[manifest.segments.len() - 9..].iter().all(|s| s.kind == SegmentKind::Residual));
     let (mut largest, mut squares) = (0, 0.0);
-    for ((segment, slab), (_, residual)) in slabs.iter().zip(&residuals) {
+    let coarse = of(SegmentKind::Coarse);
+    assert_eq!(coarse.len(), 9);
+    let shape = |number: usize| {
+        let layout = series.instances.get(number)?.image?;
+        pixels::whole_frame(&layout, slice(number as u64).len())
+    };
+    let mut decoded = vec![Vec::new(); 9];
+    for number in (0..9).step_by(2).chain((1..9).step_by(2)) {
+        let references = pixels::references(number, shape).into_iter().flatten();
+        let references = references.filter(|_| model.uses_references());
+        let references: Vec<&[u8]> = references.map(|number| decoded[number].as_slice()).collect();
+        let (layout, bytes) = (series.instances[number].image.unwrap(), slice(number as u64).len());
+        let [coarse, fine] = [coarse[number].1, slabs[number].1];
+        decoded[number] =
+            pixels::decode_slab(&layout, coarse, fine, Some(&model), &references, bytes).unwrap();
+    }
+    for (((segment, _), (_, residual)), shown) in slabs.iter().zip(&residuals).zip(&decoded) {
         let instance = &series.instances[segment.instance as usize];
         let layout = instance.image.unwrap();
         let raw = slice(segment.instance.into());
-        let mut shown = pixels::decode_slab(&layout, slab, Some(&model), raw.len()).unwrap();
+        let mut shown = shown.clone();
         let digest = super::super::manifest::hex(&Sha256::digest(&shown));
         assert_eq!(instance.decoded_sha256.as_ref(), Some(&digest));
         for (before, after) in raw.chunks(2).zip(shown.chunks(2)) {
@@ -110,7 +126,7 @@ fn every_voxel_is_within_the_bound_and_the_residual_gives_it_back() {
     }
     assert_eq!((series.max_error, series.rmse), (largest, (squares / (9 * SIDE * SIDE) as f64).sqrt()));
     let coded_bytes: usize =
-        slabs.iter().map(|(_, b)| b.len()).sum::<usize>() + of(SegmentKind::Model)[0].1.len();
+        slabs.iter().chain(&coarse).map(|(_, b)| b.len()).sum::<usize>() + of(SegmentKind::Model)[0].1.len();
     assert_eq!(series.ratio, Some((9 * SIDE * SIDE * 2) as f64 / coded_bytes as f64));
 }
 

@@ -53,12 +53,14 @@ impl<'m> Slabs<'m> {
             return Ok(raw.clone());
         }
         let uses_references = self.model.as_ref().is_some_and(Model::uses_references);
-        let wanted = if uses_references { references(number, |number| self.shape(number)) } else { [None; 2] };
+        let wanted =
+            if uses_references { references(number, |number| self.shape(number)) } else { [None; 2] };
         let mut found = Vec::with_capacity(wanted.len());
         for number in wanted.into_iter().flatten() {
             found.push(self.decode(number, source)?);
         }
-        let slab = self.all.get(number).ok_or_else(|| UnpackError::damaged("fewer slabs than their images need"))?;
+        let slab =
+            self.all.get(number).ok_or_else(|| UnpackError::damaged("fewer slabs than their images need"))?;
         let coarse = fetch(source, slab.coarse.0, slab.coarse.1)?;
         let fine = fetch(source, slab.fine.0, slab.fine.1)?;
         let found: Vec<_> = found.iter().map(Vec::as_slice).collect();

@@ -89,7 +89,8 @@ impl Ahead {
             step_errors: around::step_errors(errors, quarter, row).map(|row| row.unwrap_or(&zeros)),
             nearest_errors: around::nearest(errors, quarter, row),
             reference: reference.map(|reference| {
-                [&reference.mean, &reference.apart].map(|quarters| around::centre(quarters, quarter, row).unwrap_or(&zeros))
+                [&reference.mean, &reference.apart]
+                    .map(|quarters| around::centre(quarters, quarter, row).unwrap_or(&zeros))
             }),
         };
         self.blocks(&rows, expectation, keep);
@@ -119,7 +120,8 @@ impl Ahead {
                 errors_ahead,
                 features,
             } = phase;
-            for numbers in [middles, flat, known_errors, nearest_errors, classes, errors_at_last, sums, sides] {
+            for numbers in [middles, flat, known_errors, nearest_errors, classes, errors_at_last, sums, sides]
+            {
                 numbers.resize(padded / PHASES, 0);
             }
             for numbers in features.iter_mut().chain([errors_ahead]).filter(|_| keep) {

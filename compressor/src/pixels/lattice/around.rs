@@ -100,15 +100,21 @@ pub(super) fn ring(quarters: &Quarters, quarter: Quarter, row: usize) -> [Row<'_
     let Quarters { known: even, diagonal, .. } = quarters;
     let row = row as isize;
     let pairs = match quarter {
-        Quarter::Diagonal => [(even, row, -1, 2), (even, row + 1, -1, 2), (even, row - 1, 0, 1), (even, row + 2, 0, 1)],
+        Quarter::Diagonal => {
+            [(even, row, -1, 2), (even, row + 1, -1, 2), (even, row - 1, 0, 1), (even, row + 2, 0, 1)]
+        }
         Quarter::Right => {
             [(diagonal, row - 1, -1, 1), (diagonal, row, -1, 1), (even, row - 1, 0, 1), (even, row + 1, 0, 1)]
         }
-        Quarter::Below => {
-            [(even, row, -1, 1), (even, row + 1, -1, 1), (diagonal, row - 1, -1, 0), (diagonal, row + 1, -1, 0)]
-        }
+        Quarter::Below => [
+            (even, row, -1, 1),
+            (even, row + 1, -1, 1),
+            (diagonal, row - 1, -1, 0),
+            (diagonal, row + 1, -1, 0),
+        ],
     };
-    let [a, b, c, d] = pairs.map(|(plane, row, left, right)| (known(plane, row, left), known(plane, row, right)));
+    let [a, b, c, d] =
+        pairs.map(|(plane, row, left, right)| (known(plane, row, left), known(plane, row, right)));
     [a.0, a.1, b.0, b.1, c.0, c.1, d.0, d.1]
 }
 
@@ -117,9 +123,11 @@ pub(super) fn step_errors(errors: &Quarters, quarter: Quarter, row: usize) -> [R
     let row = row as isize;
     match quarter {
         Quarter::Diagonal => [-1, 0, 1].map(|shift| above(&errors.diagonal, row - 1, shift)),
-        Quarter::Right => {
-            [above(&errors.below, row - 1, 0), above(&errors.below, row - 1, 1), above(&errors.right, row - 1, 0)]
-        }
+        Quarter::Right => [
+            above(&errors.below, row - 1, 0),
+            above(&errors.below, row - 1, 1),
+            above(&errors.right, row - 1, 0),
+        ],
         Quarter::Below => {
             [above(&errors.right, row, -1), above(&errors.right, row, 0), above(&errors.below, row - 1, 0)]
         }

@@ -37,7 +37,13 @@ impl Context {
         let sum = frequencies.iter().sum::<u32>().max(1);
         let counts = frequencies.map(|f| (u64::from(f) * u64::from(PRIOR_TOTAL) / u64::from(sum)) as u16);
         let total = counts.iter().map(|count| u32::from(*count)).sum();
-        let mut context = Self { starts: [1 << PROBABILITY_BITS; SYMBOLS + 1], counts, total, gap: GAP_FIRST, due: GAP_FIRST };
+        let mut context = Self {
+            starts: [1 << PROBABILITY_BITS; SYMBOLS + 1],
+            counts,
+            total,
+            gap: GAP_FIRST,
+            due: GAP_FIRST,
+        };
         context.share();
         context
     }

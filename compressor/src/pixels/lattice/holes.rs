@@ -121,9 +121,12 @@ impl HoleChances {
             self.last_row_same =
                 chance.is_some_and(|chance| decisions.decide(chance, wanted == Some(above.as_slice())));
             if !self.last_row_same {
-                above = self.row(&above, wanted.unwrap_or_default(), |column| {
-                    known.and_then(|known| known.kind(row, column))
-                }, decisions);
+                above = self.row(
+                    &above,
+                    wanted.unwrap_or_default(),
+                    |column| known.and_then(|known| known.kind(row, column)),
+                    decisions,
+                );
             }
             kinds.extend_from_slice(&above);
         }

@@ -95,7 +95,10 @@ impl StepModel {
         for number in self.limits.iter().chain([&self.ahead_constant, &self.at_last_constant]) {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        self.ahead.iter().chain(&self.at_last).for_each(|factor| bytes.extend_from_slice(&factor.to_le_bytes()));
+        self.ahead
+            .iter()
+            .chain(&self.at_last)
+            .for_each(|factor| bytes.extend_from_slice(&factor.to_le_bytes()));
         for (number, weights) in self.weights.iter().enumerate() {
             let sides = weights.sides().into_iter().filter(|_| number >= self.weights.len() / PHASES);
             for weight in weights.windows().take(lanes).chain(sides).chain([weights.constant]) {
@@ -110,7 +113,8 @@ impl StepModel {
             return Err(DamagedSlab);
         }
         let mut model = Self::plain(limits + 1);
-        for number in model.limits.iter_mut().chain([&mut model.ahead_constant, &mut model.at_last_constant]) {
+        for number in model.limits.iter_mut().chain([&mut model.ahead_constant, &mut model.at_last_constant])
+        {
             *number = u32::from_le_bytes(bytes.take()?);
         }
         for factor in model.ahead.iter_mut().chain(&mut model.at_last) {

@@ -138,7 +138,8 @@ impl Quarters {
 
     /// Puts the quarters together.
     pub(super) fn join(&self) -> Plane {
-        let mut plane = Plane::new(self.known.rows + self.below.rows, self.known.columns + self.right.columns);
+        let mut plane =
+            Plane::new(self.known.rows + self.below.rows, self.known.columns + self.right.columns);
         for row in 0..plane.rows {
             let (even, odd) = match row % 2 {
                 0 => (&self.known, &self.right),

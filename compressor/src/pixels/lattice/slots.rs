@@ -146,7 +146,8 @@ impl Slots {
                 error = error * step;
             }
             let mut sample = clamp(rounded(prediction) + error, i32x4::splat(0), most);
-            let mut error = smaller(((sample << FINE_BITS) - prediction).abs(), i32x4::splat(FEATURE_MAX.into()));
+            let mut error =
+                smaller(((sample << FINE_BITS) - prediction).abs(), i32x4::splat(FEATURE_MAX.into()));
             if holes {
                 let hole = context.simd_lt(i32x4::splat(0));
                 sample = (sample & !hole) | (lanes(&ahead.middles, start) & hole);

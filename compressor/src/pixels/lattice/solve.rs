@@ -75,7 +75,8 @@ impl Sums {
         let mut solution: Vec<f64> = list.iter().map(|index| self.targets[*index]).collect();
         for (i, row) in list.iter().enumerate() {
             for (j, column) in list.iter().enumerate().take(i + 1) {
-                let ridge = if i == j { self.products[row * self.inputs + row] * RIDGE + RIDGE_LEAST } else { 0.0 };
+                let ridge =
+                    if i == j { self.products[row * self.inputs + row] * RIDGE + RIDGE_LEAST } else { 0.0 };
                 let known: f64 = (0..j).map(|k| lower[i][k] * lower[j][k]).sum();
                 let rest = self.products[row * self.inputs + column] + ridge - known;
                 lower[i][j] = if i == j { rest.max(RIDGE_LEAST * RIDGE).sqrt() } else { rest / lower[j][j] };

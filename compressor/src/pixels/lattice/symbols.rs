@@ -34,7 +34,11 @@ const USUAL_RATIOS: [u32; 20] = [
 /// Low bits that are coded as they are.
 #[inline(always)]
 fn low_bits(context: usize) -> u32 {
-    if (CONTEXT_WITH_LOW_BITS..LOW_FIRST).contains(&context) { (context as u32 / FRACTIONS as u32 - 17) / 3 } else { 0 }
+    if (CONTEXT_WITH_LOW_BITS..LOW_FIRST).contains(&context) {
+        (context as u32 / FRACTIONS as u32 - 17) / 3
+    } else {
+        0
+    }
 }
 
 /// The frequencies that a context starts with where the model has none.

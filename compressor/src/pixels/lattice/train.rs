@@ -7,8 +7,8 @@ use super::contexts::SYMBOLS;
 use super::model::{
     FACTOR_MAX, FEATURES_AT_LAST, Model, PHASES, STEPS, StepModel, WEIGHTS_MAX, Weights, frequency_code,
 };
-use super::solve::Sums;
 use super::slots::{FINE_BITS, Quantiser, Slots, WEIGHT_BITS};
+use super::solve::Sums;
 use super::symbols::{CONTEXTS, symbol_of};
 use super::values::{Example, Values};
 use super::walk::{Reference, Samples, Spots, Walk};
@@ -34,6 +34,8 @@ const SHARED_SAMPLES: f64 = 60.0;
 const SYMBOLS_MIN: u64 = 256;
 /// Steps of the histogram of expected errors, for each octave.
 const HISTOGRAM_STEPS: u32 = 16;
+/// Raw bytes of a series below which all classes and resolutions of a step share their weights: others would cost more than they save.
+const SHARING_BYTES: u64 = 1 << 18;
 /// Raw bytes of a series from which on each resolution gets this many sizes of error.
 const SIZES_BY_BYTES: [(u64, [usize; STEPS / 2]); 3] =
     [(1 << 22, [6, 4, 2]), (1 << 20, [4, 2, 1]), (0, [2, 1, 1])];
@@ -79,7 +81,8 @@ impl Lessons {
             let lesson = self.lessons.len();
             let example = values.example(&part, excerpt(slab, &part, frame, lesson));
             let referenced = || references.iter().filter_map(|components| components.first());
-            let referenced = referenced().filter_map(|c| Some(excerpt(slab, &part, middle_frame(slab, c)?, lesson)));
+            let referenced =
+                referenced().filter_map(|c| Some(excerpt(slab, &part, middle_frame(slab, c)?, lesson)));
             let referenced: Vec<_> = referenced.filter(|_| slab.components == 1).collect();
             let reference = values.reference(&part, &referenced);
             self.lessons.push(Lesson { example, reference, near });
@@ -91,13 +94,14 @@ impl Lessons {
         let sizes =
             SIZES_BY_BYTES.iter().find(|(least, _)| raw_bytes >= *least).map_or([1; 3], |(_, sizes)| *sizes);
         let all: Vec<_> = self.lessons.iter().collect();
+        let sharing = raw_bytes < SHARING_BYTES;
         let model = Model::new(plain_steps(sizes), None, vec![None; CONTEXTS]);
-        let mut model = Model::new(learn_steps(&all, model, false), None, vec![None; CONTEXTS]);
+        let mut model = Model::new(learn_steps(&all, model, false, sharing), None, vec![None; CONTEXTS]);
         let referenced: Vec<_> = all.iter().copied().filter(|lesson| lesson.reference.is_some()).collect();
         if !referenced.is_empty() {
             let mut candidate = model.clone();
             candidate.steps_with_reference = Some(Box::new(plain_steps(sizes)));
-            let steps = learn_steps(&referenced, candidate.clone(), true);
+            let steps = learn_steps(&referenced, candidate.clone(), true, sharing);
             candidate.steps_with_reference = Some(Box::new(steps));
             let alone = learn(&referenced, &model, false, None).bits();
             let with = learn(&referenced, &candidate, true, None).bits();
@@ -129,9 +133,12 @@ fn plain_steps([full, half, rest]: [usize; STEPS / 2]) -> [StepModel; STEPS] {
 }
 
 /// Learns the steps for images without or with references.
-fn learn_steps(lessons: &[&Lesson], mut model: Model, referenced: bool) -> [StepModel; STEPS] {
+fn learn_steps(lessons: &[&Lesson], mut model: Model, referenced: bool, sharing: bool) -> [StepModel; STEPS] {
     for round in 0..ROUNDS {
-        let learnt = learn(lessons, &model, referenced, Some(round));
+        let mut learnt = learn(lessons, &model, referenced, Some(round));
+        if sharing {
+            learnt.share();
+        }
         let steps = match &mut model.steps_with_reference {
             Some(steps) if referenced => steps.as_mut(),
             _ => &mut model.steps,
@@ -153,7 +160,9 @@ fn learn<'l>(lessons: &[&'l Lesson], model: &Model, referenced: bool, round: Opt
         let Example { image, samples } = &lesson.example;
         learnt.samples = samples;
         learnt.columns = image.columns;
-        learnt.quantiser = Quantiser::new(lesson.near, image.max);
+        // The first weights are learnt from samples as they came: those learnt from their own errors would keep them.
+        let near = if round == Some(0) { 0 } else { lesson.near };
+        learnt.quantiser = Quantiser::new(near, image.max);
         let reference = lesson.reference.as_ref().filter(|_| referenced);
         // An example has all the samples that its image asks for.
         if let Ok(mut walk) = Walk::base(image, &mut learnt) {
@@ -216,6 +225,32 @@ impl Learnt<'_> {
         }
     }
 
+    /// Gives all classes of one phase, of all resolutions, the sums of them all.
+    fn share(&mut self) {
+        for axial in 0..2 {
+            for phase in 0..PHASES {
+                let range = |step: &StepSums| {
+                    let count = step.weights.len() / PHASES;
+                    phase * count..(phase + 1) * count
+                };
+                let mut all: Option<Sums> = None;
+                for step in self.steps.iter().skip(axial).step_by(2) {
+                    for sums in step.weights.get(range(step)).unwrap_or_default() {
+                        match &mut all {
+                            Some(all) => all.add_sums(sums, 1.0),
+                            None => all = Some(sums.clone()),
+                        }
+                    }
+                }
+                for step in self.steps.iter_mut().skip(axial).step_by(2) {
+                    let range = range(step);
+                    let own = step.weights.get_mut(range).into_iter().flatten();
+                    own.for_each(|sums| all.iter().for_each(|all| sums.clone_from(all)));
+                }
+            }
+        }
+    }
+
     fn at(&self, row: usize, column: usize) -> Result<u16, DamagedSlab> {
         self.samples.get(row * self.columns + column).copied().ok_or(DamagedSlab)
     }
@@ -238,7 +273,11 @@ impl Learnt<'_> {
     fn bits(&self) -> f64 {
         let cost = |counts: &[u64; SYMBOLS]| -> f64 {
             let total = counts.iter().sum::<u64>() as f64;
-            counts.iter().filter(|count| **count > 0).map(|count| *count as f64 * (total / *count as f64).log2()).sum()
+            counts
+                .iter()
+                .filter(|count| **count > 0)
+                .map(|count| *count as f64 * (total / *count as f64).log2())
+                .sum()
         };
         self.counts.iter().map(cost).sum::<f64>() + self.low_bits as f64
     }
@@ -355,7 +394,10 @@ fn inputs(at: &Spots<'_>, ahead: &PhaseAhead, place: usize, lanes: usize) -> [f3
     let windows = around::windows(at.samples, reference, at.quarter, at.quarter_row);
     let differences = at.ahead.differences(windows.rows(), PHASES * place + at.phase);
     let mut inputs = [0.0; WEIGHTS_MAX + 3];
-    inputs.iter_mut().zip(&differences[..lanes]).for_each(|(input, difference)| *input = (*difference).into());
+    inputs
+        .iter_mut()
+        .zip(&differences[..lanes])
+        .for_each(|(input, difference)| *input = (*difference).into());
     if let Some(sides) = at.sides {
         for (input, side) in inputs.iter_mut().skip(lanes).zip(&sides.samples[place..place + 2]) {
             *input = (side - ahead.middles[place]) as f32;
@@ -382,7 +424,10 @@ fn factors<const N: usize>(factors: &[f64]) -> ([u16; N], u32) {
         (factor.round() as u16).min(FACTOR_MAX)
     };
     let constant = factors.get(N).copied().unwrap_or_default() * f64::from(ERROR_ONE);
-    (std::array::from_fn(|number| whole(factors.get(number))), (constant.round() as u32).min(8 * u32::from(FACTOR_MAX)))
+    (
+        std::array::from_fn(|number| whole(factors.get(number))),
+        (constant.round() as u32).min(8 * u32::from(FACTOR_MAX)),
+    )
 }
 
 /// Steps of equal width within an octave.

@@ -39,16 +39,16 @@ impl Values {
 
     /// `None` where a value that must stay exact lies among others that need not.
     pub(super) fn of(component: &[u16], slab: &Slab, shift: u32, bound: &Bound) -> Option<Self> {
-        let mut holes: Vec<u16> = bound.exact_of(slab).filter(|_| bound.near > 0).collect();
+        let exact: Vec<u16> = bound.exact_of(slab).filter(|_| bound.near > 0).collect();
+        let mut holes: Vec<u16> = exact.iter().copied().filter(|exact| component.contains(exact)).collect();
         holes.truncate(HOLE_VALUES_MAX);
-        holes.retain(|exact| component.contains(exact));
         let most = hole_value(component, slab.columns).filter(|value| !holes.contains(value));
         if holes.len() < HOLE_VALUES_MAX {
             holes.extend(most);
         }
         let (least, most) = range(component, &holes);
         let max = ((most - least) >> shift).into();
-        let apart = bound.near == 0 || holes.iter().all(|hole| !(least..=most).contains(hole));
+        let apart = exact.iter().all(|exact| !(least..=most).contains(exact));
         apart.then_some(Self { least, max, shift, holes })
     }
 
@@ -81,7 +81,8 @@ impl Values {
 
     pub(super) fn example(&self, slab: &Slab, frame: &[u16]) -> Example {
         let mut image = self.image(slab);
-        let kind = |value: &u16| self.holes.iter().position(|hole| hole == value).map_or(0, |kind| kind as u8 + 1);
+        let kind =
+            |value: &u16| self.holes.iter().position(|hole| hole == value).map_or(0, |kind| kind as u8 + 1);
         if !self.holes.is_empty() {
             image.holes = Some(HoleMask::full(frame.iter().map(kind).collect(), slab.columns));
         }
@@ -155,7 +156,8 @@ fn hole_value(component: &[u16], columns: usize) -> Option<u16> {
     }
     let mut changes = 0;
     for row in component.chunks_exact(columns) {
-        changes += row.windows(2).filter(|pair| matches!(pair, [a, b] if (*a == value) != (*b == value))).count();
+        changes +=
+            row.windows(2).filter(|pair| matches!(pair, [a, b] if (*a == value) != (*b == value))).count();
     }
     (changes * HOLES_RUN <= count).then_some(value)
 }

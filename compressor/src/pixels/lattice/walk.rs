@@ -147,7 +147,9 @@ impl Walk {
 fn base(image: &Image, level: u32, samples: &mut impl Samples) -> Result<Plane, DamagedSlab> {
     let (rows, columns) = (((image.rows - 1) >> level) + 1, ((image.columns - 1) >> level) + 1);
     let mut found = Vec::with_capacity(rows * columns);
-    for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row << level, column << level))) {
+    for (row, column) in
+        (0..rows).flat_map(|row| (0..columns).map(move |column| (row << level, column << level)))
+    {
         let hole = image.is_hole(row, column);
         found.push(if hole { None } else { Some(samples.base(row, column)?) });
     }
@@ -202,7 +204,15 @@ impl Finer<'_> {
         samples: &mut S,
     ) -> Result<(), DamagedSlab> {
         let Work { ahead, slots: [first, second] } = work;
-        ahead.look(&self.samples, &self.errors, self.reference, quarter, row, (model, expectation), S::LEARNS);
+        ahead.look(
+            &self.samples,
+            &self.errors,
+            self.reference,
+            quarter,
+            row,
+            (model, expectation),
+            S::LEARNS,
+        );
         let (first_row, first_column) = quarter.first();
         let spots = Spots {
             row: (2 * row + first_row) << self.level,
@@ -219,7 +229,8 @@ impl Finer<'_> {
         };
         self.phase(&spots, first, model, samples)?;
         if ahead.places > 1 {
-            let spots = Spots { column: spots.column + (2 << self.level), phase: 1, sides: Some(first), ..spots };
+            let spots =
+                Spots { column: spots.column + (2 << self.level), phase: 1, sides: Some(first), ..spots };
             self.phase(&spots, second, model, samples)?;
         }
         quarter.of_mut(&mut self.samples).set_phases(row, &first.samples, &second.samples);
