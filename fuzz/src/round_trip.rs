@@ -11,7 +11,7 @@ const SAMPLE_BYTES_MAX: usize = 1 << 15;
 /// One trial in this many learns its model from the image; the others take one of those at hand.
 const LEARNING: u8 = 32;
 /// Exact values of a bound that are tried together.
-const EXACT_MAX: u8 = 3;
+const EXACT_MAX: u8 = 5;
 /// The bits of a choice that say how many references there are; 3 = none, as 0.
 const REFERENCES_SHIFT: u8 = 6;
 const REFERENCES: [usize; 4] = [0, 1, 2, 0];
