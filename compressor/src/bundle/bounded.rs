@@ -30,10 +30,12 @@ pub(super) struct Shown {
     pub(super) residual: Option<Vec<u8>>,
 }
 
-/// A coded slab of a bundle.
+/// A coded part of a bundle.
 pub(super) struct Encoded {
-    pub(super) coarse: Vec<u8>,
-    pub(super) fine: Vec<u8>,
+    /// The coarse picture of a slab.
+    pub(super) coarse: Option<Vec<u8>>,
+    pub(super) bytes: Vec<u8>,
+    /// What a reader will see, where the series is bounded.
     pub(super) shown: Option<Shown>,
 }
 
@@ -51,13 +53,14 @@ impl SlabCoder {
     ) -> io::Result<Encoded> {
         if self.bound.near == 0 {
             let coded = pixels::encode_slab(layout, raw, &self.model, &self.bound, references)?;
-            return Ok(Encoded { coarse: coded.coarse, fine: coded.fine, shown: None });
+            return Ok(Encoded { coarse: Some(coded.coarse), bytes: coded.fine, shown: None });
         }
         let (near, CodedSlab { coarse, fine, decoded }, errors) = self.within(layout, raw, references)?;
         let differs = decoded.is_some();
         let decoded = decoded.unwrap_or_else(|| raw.to_vec());
         let residual = self.residual.then(|| pixels::encode_residual(layout, raw, &decoded)).transpose()?;
-        Ok(Encoded { coarse, fine, shown: Some(Shown { decoded, differs, errors, near, residual }) })
+        let shown = Shown { decoded, differs, errors, near, residual };
+        Ok(Encoded { coarse: Some(coarse), bytes: fine, shown: Some(shown) })
     }
 
     /// The widest bound up to that of the series under which the slab keeps all that was promised, at last none.

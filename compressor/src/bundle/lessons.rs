@@ -43,7 +43,7 @@ fn each(
     let lessons = LESSONS.min(count);
     // Where there are references, they belong to the slabs of odd numbers.
     let odd = u64::from(with_references && count > 2);
-    let number = |lesson: u64| ((2 * lesson + 1) * count / (2 * lessons) | odd).min(count - 1);
+    let number = |lesson: u64| (((2 * lesson + 1) * count / (2 * lessons)) | odd).min(count - 1);
     let mut wanted = (0..lessons).map(number).peekable();
     let (mut before, mut all) = (None, (0..).zip(slabs()).peekable());
     while let Some((number, slab)) = all.next() {

@@ -205,13 +205,8 @@ fn work_on_bulk(jobs: &Mutex<Receiver<Job>>, results: &Sender<Done>) {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         let coded = match &job.work {
-            Work::Slab(work) => {
-                let encoded = work.run(&job.raw);
-                encoded.map(|Encoded { coarse, fine, shown }| (fine, Some(coarse), shown))
-            }
-            Work::Chunk | Work::Headers { .. } => {
-                pixels::pack_chunk(&job.raw).map(|bytes| (bytes, None, None))
-            }
+            Work::Slab(work) => work.run(&job.raw),
+            Work::Chunk | Work::Headers { .. } => pixels::pack_chunk(&job.raw).map(alone),
         };
         if results.send(done(job, coded)).is_err() {
             return;
@@ -222,7 +217,7 @@ fn work_on_bulk(jobs: &Mutex<Receiver<Job>>, results: &Sender<Done>) {
 fn work_on_headers(jobs: &Receiver<Job>, results: &Sender<Done>) {
     let mut stream = None;
     while let Ok(job) = jobs.recv() {
-        let coded = encode_headers(&mut stream, &job).map(|bytes| (bytes, None, None));
+        let coded = encode_headers(&mut stream, &job).map(alone);
         if results.send(done(job, coded)).is_err() {
             return;
         }
@@ -242,8 +237,14 @@ fn encode_headers(stream: &mut Option<HeaderEncoder>, job: &Job) -> io::Result<V
     Ok(bytes)
 }
 
-fn done(job: Job, coded: io::Result<(Vec<u8>, Option<Vec<u8>>, Option<Shown>)>) -> Done {
+/// Bytes that are all there is of a part.
+fn alone(bytes: Vec<u8>) -> Encoded {
+    Encoded { coarse: None, bytes, shown: None }
+}
+
+fn done(job: Job, encoded: io::Result<Encoded>) -> Done {
     let (place, raw_bytes) = (job.place, job.raw.len() as u64);
-    let coded = coded.map(|(bytes, coarse, shown)| Coded { place, raw_bytes, bytes, coarse, shown });
+    let coded =
+        encoded.map(|Encoded { coarse, bytes, shown }| Coded { place, raw_bytes, bytes, coarse, shown });
     Done { order: job.order, coded }
 }

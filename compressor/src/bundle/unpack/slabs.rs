@@ -67,7 +67,7 @@ impl<'m> Slabs<'m> {
         let (model, bytes) = (self.model.as_ref(), raw_bytes(slab.fine.1)?);
         let raw = pixels::decode_slab(&slab.layout, &coarse, &fine, model, &found, bytes);
         let raw = raw.map_err(|damaged| UnpackError::damaged(damaged.to_string()))?;
-        if uses_references && number % 2 == 0 {
+        if uses_references && number.is_multiple_of(2) {
             self.kept.truncate(KEPT - 1);
             self.kept.insert(0, (number, raw.clone()));
         }

@@ -143,7 +143,7 @@ impl Slots {
             let turned = (context << (31 - TURNED_BIT)) >> 31;
             let mut error = (lanes(&self.steps, start) ^ turned) - turned;
             if quantiser.step > 1 {
-                error = error * step;
+                error *= step;
             }
             let mut sample = clamp(rounded(prediction) + error, i32x4::splat(0), most);
             let mut error =

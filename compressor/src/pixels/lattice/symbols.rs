@@ -120,7 +120,7 @@ impl Contexts {
             // By value, so that the reader of the usual path stays in registers.
             (high, *reader) = take_escaped(*reader);
         }
-        if context < CONTEXT_WITH_LOW_BITS || context >= LOW_FIRST {
+        if !(CONTEXT_WITH_LOW_BITS..LOW_FIRST).contains(&context) {
             return high;
         }
         let low_bits = low_bits(context);

@@ -39,8 +39,10 @@ const SHARING_BYTES: u64 = 1 << 18;
 /// Raw bytes of a series from which on each resolution gets this many sizes of error.
 const SIZES_BY_BYTES: [(u64, [usize; STEPS / 2]); 3] =
     [(1 << 22, [6, 4, 2]), (1 << 20, [4, 2, 1]), (0, [2, 1, 1])];
-/// References are used where the slabs that have them shrink to less than this share, in 1/1000.
-const REFERENCE_GAIN_PER_MILLE: f64 = 985.0;
+/// References are used where the slabs that have them shrink to less than this share,
+const REFERENCE_SHARE_MAX: f64 = 0.99;
+/// and this many times what the larger model takes is saved.
+const REFERENCE_GAIN_MIN: f64 = 2.0;
 
 /// What the model of a series is learnt from.
 pub struct Lessons {
@@ -51,7 +53,8 @@ pub struct Lessons {
 /// An image to learn from.
 struct Lesson {
     example: Example,
-    reference: Option<Reference>,
+    /// The slabs before and after it.
+    references: Vec<Example>,
     near: u16,
 }
 
@@ -83,9 +86,9 @@ impl Lessons {
             let referenced = || references.iter().filter_map(|components| components.first());
             let referenced =
                 referenced().filter_map(|c| Some(excerpt(slab, &part, middle_frame(slab, c)?, lesson)));
-            let referenced: Vec<_> = referenced.filter(|_| slab.components == 1).collect();
-            let reference = values.reference(&part, &referenced);
-            self.lessons.push(Lesson { example, reference, near });
+            let referenced = referenced.filter(|_| slab.components == 1);
+            let references = referenced.map(|frame| values.reference_example(&part, frame)).collect();
+            self.lessons.push(Lesson { example, references, near });
         }
     }
 
@@ -93,19 +96,20 @@ impl Lessons {
     pub fn learn(&self, raw_bytes: u64) -> Model {
         let sizes =
             SIZES_BY_BYTES.iter().find(|(least, _)| raw_bytes >= *least).map_or([1; 3], |(_, sizes)| *sizes);
-        let all: Vec<_> = self.lessons.iter().collect();
+        let all: Vec<Learning<'_>> = self.lessons.iter().map(|lesson| (lesson, None)).collect();
         let sharing = raw_bytes < SHARING_BYTES;
         let model = Model::new(plain_steps(sizes), None, vec![None; CONTEXTS]);
         let mut model = Model::new(learn_steps(&all, model, false, sharing), None, vec![None; CONTEXTS]);
-        let referenced: Vec<_> = all.iter().copied().filter(|lesson| lesson.reference.is_some()).collect();
+        let referenced: Vec<_> = self.lessons.iter().map(|lesson| lesson.with_reference(&model)).collect();
+        let referenced: Vec<_> = referenced.iter().filter(|(_, reference)| reference.is_some()).collect();
+        let referenced: Vec<_> =
+            referenced.iter().map(|(lesson, reference)| (*lesson, reference.as_ref())).collect();
         if !referenced.is_empty() {
             let mut candidate = model.clone();
             candidate.steps_with_reference = Some(Box::new(plain_steps(sizes)));
             let steps = learn_steps(&referenced, candidate.clone(), true, sharing);
             candidate.steps_with_reference = Some(Box::new(steps));
-            let alone = learn(&referenced, &model, false, None).bits();
-            let with = learn(&referenced, &candidate, true, None).bits();
-            if with * 1000.0 < alone * REFERENCE_GAIN_PER_MILLE {
+            if pays(&referenced, &model, &candidate, raw_bytes) {
                 model = candidate;
             }
         }
@@ -117,14 +121,50 @@ impl Lessons {
     }
 }
 
+/// A lesson, and what it is predicted from besides itself.
+type Learning<'l> = (&'l Lesson, Option<&'l Reference>);
+
+impl Lesson {
+    /// The reference as a decoder will have it: coded by `model` within the bound.
+    fn with_reference(&self, model: &Model) -> (&Self, Option<Reference>) {
+        let decoded = |reference: &Example| {
+            if self.near == 0 {
+                return Some(reference.samples.clone());
+            }
+            let Example { image, samples } = reference;
+            let mut learnt = Learnt::new(model.steps(false), false, None);
+            (learnt.samples, learnt.columns) = (samples, image.columns);
+            learnt.quantiser = Quantiser::new(self.near, image.max);
+            let mut walk = Walk::base(image, &mut learnt).ok()?;
+            walk.down_to(0, image, model, None, &mut learnt).ok()?;
+            Some(walk.samples.inner_rows().flatten().copied().collect())
+        };
+        let decoded: Option<Vec<_>> = self.references.iter().map(decoded).collect();
+        let image = &self.example.image;
+        (self, decoded.and_then(|decoded| Reference::of(image.rows, image.columns, &decoded)))
+    }
+}
+
+/// Whether references are worth their weights in a series of `raw_bytes` bytes.
+fn pays(referenced: &[Learning<'_>], alone: &Model, with: &Model, raw_bytes: u64) -> bool {
+    let bits_alone = learn(referenced, alone, false, None).bits();
+    let bits_with = learn(referenced, with, true, None).bits();
+    let places: usize = referenced.iter().map(|(lesson, _)| lesson.example.samples.len()).sum();
+    // Half of the samples, of two bytes each, will have a reference.
+    let saved = (bits_alone - bits_with) * raw_bytes as f64 / 4.0 / places as f64;
+    let dearer = 8 * with.write().len().saturating_sub(alone.write().len());
+    bits_with < bits_alone * REFERENCE_SHARE_MAX && saved > REFERENCE_GAIN_MIN * dearer as f64
+}
+
 fn middle_frame<'c>(slab: &Slab, component: &'c [u16]) -> Option<&'c [u16]> {
     component.chunks_exact(slab.rows * slab.columns).nth(slab.frames / 2)
 }
 
-/// Some rows of a frame: of each lesson others, so that together they show the whole of it.
+/// Some rows of a frame: of each lesson others, from a quarter of the way to three quarters, since what matters lies in the middle.
 fn excerpt<'f>(slab: &Slab, part: &Slab, frame: &'f [u16], lesson: usize) -> &'f [u16] {
     let place = lesson * EXCERPT_STRIDE % EXCERPTS;
-    let first = (slab.rows - part.rows) * place / (EXCERPTS - 1) * slab.columns;
+    let slack = slab.rows - part.rows;
+    let first = (slack / 4 + slack / 2 * place / (EXCERPTS - 1)) * slab.columns;
     frame.get(first..first + part.rows * slab.columns).unwrap_or_default()
 }
 
@@ -133,7 +173,12 @@ fn plain_steps([full, half, rest]: [usize; STEPS / 2]) -> [StepModel; STEPS] {
 }
 
 /// Learns the steps for images without or with references.
-fn learn_steps(lessons: &[&Lesson], mut model: Model, referenced: bool, sharing: bool) -> [StepModel; STEPS] {
+fn learn_steps(
+    lessons: &[Learning<'_>],
+    mut model: Model,
+    referenced: bool,
+    sharing: bool,
+) -> [StepModel; STEPS] {
     for round in 0..ROUNDS {
         let mut learnt = learn(lessons, &model, referenced, Some(round));
         if sharing {
@@ -154,16 +199,16 @@ fn learn_steps(lessons: &[&Lesson], mut model: Model, referenced: bool, sharing:
 }
 
 /// `round`: weights are learnt, in this round; else symbols are counted.
-fn learn<'l>(lessons: &[&'l Lesson], model: &Model, referenced: bool, round: Option<usize>) -> Learnt<'l> {
+fn learn<'l>(lessons: &[Learning<'l>], model: &Model, referenced: bool, round: Option<usize>) -> Learnt<'l> {
     let mut learnt = Learnt::new(model.steps(referenced), referenced, round);
-    for lesson in lessons {
+    for (lesson, reference) in lessons {
         let Example { image, samples } = &lesson.example;
         learnt.samples = samples;
         learnt.columns = image.columns;
         // The first weights are learnt from samples as they came: those learnt from their own errors would keep them.
         let near = if round == Some(0) { 0 } else { lesson.near };
         learnt.quantiser = Quantiser::new(near, image.max);
-        let reference = lesson.reference.as_ref().filter(|_| referenced);
+        let reference = reference.filter(|_| referenced);
         // An example has all the samples that its image asks for.
         if let Ok(mut walk) = Walk::base(image, &mut learnt) {
             let _ = walk.down_to(0, image, model, reference, &mut learnt);
@@ -308,7 +353,7 @@ impl Samples for Learnt<'_> {
             } else if let Some(sums) = self.steps.get_mut(at.step) {
                 self.places += 1;
                 let every = self.round.and_then(|round| PLACES_PER_LESSON.get(round)?.get(at.step / 2));
-                if self.places % every.copied().unwrap_or(1) == 0 {
+                if self.places.is_multiple_of(every.copied().unwrap_or(1)) {
                     sums.add(at, slots, place, sample);
                 }
             }

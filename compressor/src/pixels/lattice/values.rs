@@ -95,16 +95,17 @@ impl Values {
 
     /// The mean of one or two slabs, as samples of this one.
     pub(super) fn reference(&self, slab: &Slab, references: &[&[u16]]) -> Option<Reference> {
-        let [first, .., last] = references else {
-            let [only] = references else { return None };
-            return self.reference(slab, &[only, only]);
+        let samples = |values: &&[u16]| -> Vec<u16> {
+            values.iter().map(|value| self.sample(*value).min(self.max as u16)).collect()
         };
-        let sample = |value: &u16| self.sample(*value).min(self.max as u16);
-        let pairs = || first.iter().map(sample).zip(last.iter().map(sample));
-        let mean: Vec<_> = pairs().map(|(a, b)| ((u32::from(a) + u32::from(b) + 1) >> 1) as u16).collect();
-        let apart: Vec<_> = pairs().map(|(a, b)| a.abs_diff(b)).collect();
-        let plane = |samples: &[u16]| Plane::of(slab.rows, slab.columns, samples);
-        Some(Reference { mean: plane(&mean), apart: plane(&apart) })
+        let samples: Vec<_> = references.iter().map(samples).collect();
+        Reference::of(slab.rows, slab.columns, &samples)
+    }
+
+    /// Another slab as samples of this one, to learn from.
+    pub(super) fn reference_example(&self, slab: &Slab, frame: &[u16]) -> Example {
+        let samples = frame.iter().map(|value| self.sample(*value).min(self.max as u16));
+        Example { image: self.image(slab), samples: samples.collect() }
     }
 
     /// Adds the values of a plane to its component.

@@ -42,6 +42,16 @@ pub(super) struct Reference {
 }
 
 impl Reference {
+    /// Of the samples of one or two images, row by row; `None` where there are none.
+    pub(super) fn of(rows: usize, columns: usize, images: &[Vec<u16>]) -> Option<Self> {
+        let (first, last) = (images.first()?, images.last()?);
+        let pairs = || first.iter().zip(last);
+        let mean: Vec<_> = pairs().map(|(a, b)| ((u32::from(*a) + u32::from(*b) + 1) >> 1) as u16).collect();
+        let apart: Vec<_> = pairs().map(|(a, b)| a.abs_diff(*b)).collect();
+        let plane = |samples: &[u16]| Plane::of(rows, columns, samples);
+        Some(Self { mean: plane(&mean), apart: plane(&apart) })
+    }
+
     fn quarters(&self, level: u32) -> ReferenceQuarters {
         let quarters = |plane: &Plane| Quarters::of(&plane.halved(level));
         ReferenceQuarters { mean: quarters(&self.mean), apart: quarters(&self.apart) }
@@ -182,7 +192,7 @@ impl Finer<'_> {
         samples: &mut impl Samples,
     ) -> Result<(), DamagedSlab> {
         let quarters: &[Quarter] =
-            if index % 2 == 0 { &[Quarter::Diagonal] } else { &[Quarter::Right, Quarter::Below] };
+            if index.is_multiple_of(2) { &[Quarter::Diagonal] } else { &[Quarter::Right, Quarter::Below] };
         let expectation = Expectation::new(model);
         for row in 0..self.samples.known.rows {
             for quarter in quarters {
