@@ -13,15 +13,25 @@ async function ours(file) {
     const place = wasm.scanpost_input(bytes.length);
     new Uint8Array(wasm.memory.buffer, place, bytes.length).set(bytes);
   };
+  const output = () => new Uint8Array(wasm.memory.buffer, wasm.scanpost_output(), wasm.scanpost_output_bytes());
   return {
     prepare(set) {
       give(set.model);
       if (wasm.scanpost_model(set.modelBytes) !== 0) throw new Error("model");
     },
     decode(set, index) {
-      give(set.slabs[index]);
-      if (wasm.scanpost_slab(set.columns, set.rows, 1, 16, set.signed ? 1 : 0, set.raw[index].length) !== 0) throw new Error("slab");
-      return new Uint8Array(wasm.memory.buffer, wasm.scanpost_output(), wasm.scanpost_output_bytes());
+      const references = set.references[index].map((other) => set.raw[other]);
+      give(Buffer.concat([...references, set.coarse[index], set.fine[index]]));
+      const layout = [set.columns, set.rows, 1, 16, set.signed ? 1 : 0, set.raw[index].length];
+      if (wasm.scanpost_slab(...layout, references.length, set.coarse[index].length) !== 0) throw new Error("slab");
+      return output();
+    },
+    picture(set, index) {
+      give(set.coarse[index]);
+      const told = wasm.scanpost_coarse(set.columns, set.rows, 1, 16, set.signed ? 1 : 0, set.raw[index].length);
+      if ((told !== 0) !== (set.pictures[index].length === 0)) throw new Error("coarse picture");
+      if (output().length !== wasm.scanpost_coarse_columns() * wasm.scanpost_coarse_rows() * 2) throw new Error("size of a coarse picture");
+      return output();
     },
     expected: (set, index) => set.raw[index],
   };
@@ -46,7 +56,8 @@ function load(set) {
   const files = (suffix) =>
     fs.readdirSync(set.folder).filter((name) => name.endsWith(suffix)).sort().map((name) => fs.readFileSync(path.join(set.folder, name)));
   return {
-    ...set, slabs: files(".slab"), raw: files(".raw"), htj2k: files(".j2c"), peerRaw: files(".peer"),
+    ...set, coarse: files(".coarse"), fine: files(".fine"), raw: files(".raw"), pictures: files(".picture"),
+    references: files(".references").map((text) => text.toString().split(" ").filter(Boolean).map(Number)), htj2k: files(".j2c"), peerRaw: files(".peer"),
     model: fs.readFileSync(path.join(set.folder, "model")), modelBytes: Number(fs.readFileSync(path.join(set.folder, "model.bytes"))),
   };
 }
@@ -55,17 +66,19 @@ function load(set) {
 function pixelsPerSecond(decoder, set) {
   decoder.prepare(set);
   const start = process.cpuUsage();
-  for (let index = 0; index < set.slabs.length; index++) decoder.decode(set, index);
+  for (let index = 0; index < set.raw.length; index++) decoder.decode(set, index);
   const { user, system } = process.cpuUsage(start);
-  return (set.slabs.length * set.columns * set.rows) / ((user + system) / 1e6);
+  return (set.raw.length * set.columns * set.rows) / ((user + system) / 1e6);
 }
 
 function check(name, decoder, set) {
   decoder.prepare(set);
-  for (let index = 0; index < set.slabs.length; index++) {
+  for (let index = 0; index < set.raw.length; index++) {
     const decoded = decoder.decode(set, index);
     const expected = decoder.expected(set, index);
     if (expected && Buffer.compare(Buffer.from(decoded), expected) !== 0) throw new Error(`${name}: other pixels in ${set.folder}`);
+    if (decoder.picture && Buffer.compare(Buffer.from(decoder.picture(set, index)), set.pictures[index]) !== 0)
+      throw new Error(`${name}: another coarse picture in ${set.folder}`);
   }
 }
 

@@ -29,8 +29,11 @@ OURS = TOP / "target/release/examples/codec-bench"
 SLOW_SLICES = 3
 # "Tenfold" of 16-bit pixels.
 BITS_TENFOLD = 1.6
-NEARS = (1, 2, 3)
-SIGMAS = (1, 2, 3)
+# Bounds that are measured beside none: stored values, and multiples of the noise.
+NEARS = (2, 3)
+SIGMAS = (1,)
+# What a run of ours over a whole series tells.
+SIZES = ("bytes", "model_bytes", "max_error", "rmse", "coarse_mean", "coarse_most", "fetched_most", "uses_references")
 
 
 class Peer:
@@ -138,7 +141,7 @@ def run_group(series, raw, near, peers, values, timed, rounds):
     """One bound: ours and its peers in turn, round by round."""
     slices = spread(values, timed)
     whole = ours(series, raw, near, timed, "whole")
-    rows = [{"codec": "ours", "near": near, **{key: whole[key] for key in ("bytes", "model_bytes", "max_error", "rmse")}}]
+    rows = [{"codec": "ours", "near": near, **{key: whole[key] for key in SIZES}}]
     rows += [{"codec": peer.name, "near": peer.near, **measure_whole(peer, values)} for peer in peers]
     if whole["max_error"] > near:
         sys.exit(f"ours: error {whole['max_error']} within {near}")
@@ -155,6 +158,7 @@ def run_group(series, raw, near, peers, values, timed, rounds):
     for row, own in zip(rows, speeds):
         row["encode"], row["decode"] = (statistics.median(one[index] for one in own) for index in (0, 1))
     rows[0]["learn_seconds"] = statistics.median(learning)
+    rows[0]["encode_and_learn"] = series.values.size / (series.values.size / rows[0]["encode"] + rows[0]["learn_seconds"])
     return [{**row, "bits": row["bytes"] * 8 / series.values.size, "group": near} for row in rows]
 
 
@@ -172,7 +176,7 @@ def main():
     for series in all_series(arguments.series):
         print(f"{series.name}: {series.values.shape}", file=sys.stderr, flush=True)
         results.append(run_series(series, arguments, processors))
-    report = {"machine": machine(), "versions": versions(), "rounds": arguments.rounds, "series": results}
+    report = {"machine": machine(), "versions": versions(), "rounds": arguments.rounds, "nears": NEARS, "sigmas": SIGMAS, "series": results}
     text = markdown(report)
     folder = TOP / "target/bench"
     folder.mkdir(parents=True, exist_ok=True)

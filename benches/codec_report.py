@@ -5,15 +5,18 @@ INTRODUCTION = """# The pixel codec beside others
 Written by `benches/codec --record`; do not edit. How it is measured: `benches/codec.py`. All series that were measured are shown, those where we gain
 least over JPEG-LS without loss first. `files` = file bytes : (coded pixels + headers as one zstd-19 stream), the same headers for every codec;
 `pixels` = pixel bytes : coded pixels. Speeds are pixels a CPU second of one thread, as a ratio to CharLS without loss on the same slices of the same
-series (`enc`, `dec`; above 1 = faster). Our sizes have the model in them; our encoding times do not have the learning of the model, which is
-once a series and shown apart. Our bound keeps padding and a least value that fills areas exact as well; JPEG-LS keeps neither.
+series (`enc`, `dec`; above 1 = faster). Ours are timed on as many slices that stand alone as slices that are predicted from their neighbours. Our
+sizes have the model and both parts of every slab in them; our encoding times do not have the learning of the model, which is once a series and shown
+apart, but in `enc + learning`, which is of the whole series. Our bound keeps padding and a least value that fills areas exact as well; JPEG-LS keeps
+neither.
 """
 
 
 def markdown(report):
     series = sorted(report["series"], key=gain)
     parts = [INTRODUCTION, f"Machine: {report['machine']}. {', '.join(report['versions'])}. Medians of {report['rounds']} rounds.\n"]
-    parts.append(summary(series))
+    parts.append(summary(series, report["nears"], report["sigmas"]))
+    parts.append(access(series))
     parts.append(losses(series))
     parts += [table(one) for one in series]
     return "\n".join(parts)
@@ -44,19 +47,34 @@ def percent(part):
     return f"{-100 * part:+.1f} %".replace("-", "−")
 
 
-def summary(series):
-    lines = ["## Bits against JPEG-LS, and speed without loss\n",
-             "| series | near 0 | against JPEG XL e7 | near 1 | near 2 | near 3 | 1 s20 | 2 s20 | 3 s20 | dec | enc | learning | 2 threads enc, dec |",
-             "|---|---|---|---|---|---|---|---|---|---|---|---|---|"]
+def summary(series, wanted, sigmas):
+    titles = ["series", "near 0", "against JPEG XL e7", *(f"near {near}" for near in wanted), *(f"{count} s20" for count in sigmas), "dec", "enc",
+              "enc + learning", "learning", "2 threads enc, dec"]
+    lines = ["## Bits against JPEG-LS, and speed without loss\n", "| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for one in series:
         ours, charls, jxl = row_of(one, "ours", 0), jpeg_ls_of(one, 0), row_of(one, "JPEG XL e7", 0)
         cells = [one["series"], percent(gain(one)), percent(1 - ours["bits"] / jxl["bits"])]
-        for near in (1, 2, 3, *(sigma_near(one, count) for count in (1, 2, 3))):
+        for near in (*wanted, *(sigma_near(one, count) for count in sigmas)):
             cells.append(percent(gain(one, near)) if near in nears(one) else "")
-        cells += [f"{ours['decode'] / charls['decode']:.2f}", f"{ours['encode'] / charls['encode']:.2f}", f"{ours['learn_seconds']:.2f} s"]
+        cells += [f"{ours[key] / charls[side]:.2f}" for key, side in
+                  (("decode", "decode"), ("encode", "encode"), ("encode_and_learn", "encode"))]
+        cells.append(f"{ours['learn_seconds']:.2f} s")
         two = one["two_threads"]
         cells.append(f"{two['encode']:.2f}, {two['decode']:.2f}" if two else "")
         lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def access(series):
+    """What a reader fetches for one image."""
+    lines = ["## One image: bytes of its coarse part, and of all that it needs\n",
+             "`needs` = bytes of an image and of those it is predicted from, over its own; the most of all images.\n",
+             "| series | near | mean coarse part | largest coarse part | coarse parts of all bytes | needs | references |", "|---|---|---|---|---|---|---|"]
+    for one in series:
+        for row in (row for row in one["rows"] if row["codec"] == "ours"):
+            part = 100 * row["coarse_mean"] * one["frames"] / row["bytes"]
+            lines.append(f"| {one['series']} | {row['group']} | {row['coarse_mean']:.0f} | {row['coarse_most']} | {part:.1f} % "
+                         f"| {row['fetched_most']:.2f} | {'yes' if row['uses_references'] else 'no'} |")
     return "\n".join(lines) + "\n"
 
 

@@ -11,7 +11,8 @@
 
 use compressor::dataset::ImageLayout;
 use compressor::pixels::{
-    Bound, CodedSlab, Lessons, Model, Slab, decode_slab, encode_slab, pack_chunk, references, whole_frame,
+    Bound, CodedSlab, Lessons, Model, Slab, decode_coarse, decode_slab, encode_slab, pack_chunk, references,
+    whole_frame,
 };
 use rustix::time::{ClockId, clock_gettime};
 use std::path::{Path, PathBuf};
@@ -103,6 +104,13 @@ impl Series {
 
     fn decode(&self, coded: &CodedSlab, model: &Model, references: &[&[u8]], bytes: usize) -> Vec<u8> {
         decode_slab(&self.layout, &coded.coarse, &coded.fine, Some(model), references, bytes).expect("decode")
+    }
+
+    /// The coarse picture; of a slab that has none, an empty file.
+    fn write_picture(&self, out: &Path, number: usize, slab: &CodedSlab, model: &Model) {
+        let picture = decode_coarse(&self.layout, &slab.coarse, model, self.slabs()[number].len());
+        let raw = picture.map(|(_, raw)| raw).unwrap_or_default();
+        std::fs::write(out.join(format!("{number:04}.picture")), raw).expect("write");
     }
 
     fn values(&self, raw: &[u8]) -> impl Iterator<Item = i32> {
@@ -226,6 +234,7 @@ fn measure(series: &Series, model: &Model, out: Option<&Path>) -> Sizes {
         sizes.fetched_most = sizes.fetched_most.max(fetched as f64 / bytes(&slab) as f64);
         if let Some(out) = out {
             write_slab(out, number, &slab, &decoded, &numbers);
+            series.write_picture(out, number, &slab, model);
         }
         coded[number] = Some((slab, decoded));
     }

@@ -3,7 +3,7 @@
 use crate::input::Input;
 use crate::sample;
 use compressor::Uid;
-use compressor::bundle::{BundleFile, Manifest, Options, ReadSeek, SegmentSource, Source};
+use compressor::bundle::{BundleFile, Manifest, Near, Options, ReadSeek, SegmentSource, Source, Wanted};
 use compressor::bundle::{pack, read_manifest, unpack};
 use serde_json::Value;
 use std::io::{self, Cursor, Write};
@@ -81,19 +81,27 @@ pub(crate) fn run_file(bytes: &[u8]) {
 fn open(segments: &mut dyn SegmentSource) {
     let Ok(manifest) = read_manifest(segments) else { return };
     if manifest.segments.iter().map(|segment| segment.raw_bytes).sum::<u64>() < 4 << 20 {
-        let _ = unpack(&manifest, segments, &mut |_, _, _| Ok(Box::new(io::sink())));
+        for wanted in [Wanted::Shown, Wanted::Exact] {
+            let _ = unpack(&manifest, segments, wanted, &mut |_| Ok(Box::new(io::sink())));
+        }
     }
 }
 
-/// A bundle of two series: two images, and something that is no image.
-fn bundle_file() -> (Manifest, Vec<u8>) {
+/// Without loss, and with a bound and what gives the exact pixels back.
+pub(crate) fn options() -> [Options; 2] {
+    [Options::lossless(1), Options { threads: 1, near: Near::Fixed(2), residual: true }]
+}
+
+/// A bundle of two series: three images, of which one has its neighbours as references, and something that is no image.
+fn bundle_file(options: &Options) -> (Manifest, Vec<u8>) {
     let layout = sample::layout(24, 20, 1, 16);
     let mut other = Vec::new();
     sample::element(0x0008_0018, b"UI", b"1.2.3.99", &mut other);
     sample::element(0x0042_0011, b"OB", &[9; 70_000], &mut other);
-    let given = [sample::data_set(&layout, 1), sample::data_set(&layout, 2), other];
+    let image = |number| sample::data_set(&layout, number);
+    let given = [image(1), image(2), image(3), other];
     let mut file = Vec::new();
-    let (manifest, _) = pack(&given.map(source), &mut file, Options { threads: 1 }, &mut |_| {}).unwrap();
+    let (manifest, _) = pack(&given.map(source), &mut file, options, &mut |_| {}).unwrap();
     (manifest, file)
 }
 
@@ -110,8 +118,8 @@ fn source(bytes: Vec<u8>) -> Source<'static> {
     }
 }
 
-pub(crate) fn packed() -> (Manifest, Segments) {
-    let (manifest, bytes) = bundle_file();
+pub(crate) fn packed(options: &Options) -> (Manifest, Segments) {
+    let (manifest, bytes) = bundle_file(options);
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&bytes).unwrap();
     let mut bundle = BundleFile::open(file.path()).unwrap();
@@ -121,16 +129,20 @@ pub(crate) fn packed() -> (Manifest, Segments) {
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let (manifest, segments) = packed();
+    options().iter().map(seed).collect()
+}
+
+fn seed(options: &Options) -> Vec<u8> {
+    let (manifest, segments) = packed(options);
     let text = serde_json::to_vec(&manifest).unwrap();
     let mut seed = Vec::new();
     for part in [&text].into_iter().chain(&segments.0[1..]) {
         seed.extend(u16::try_from(part.len()).unwrap().to_le_bytes());
         seed.extend(part);
     }
-    vec![seed]
+    seed
 }
 
 pub(crate) fn seeds_file() -> Vec<Vec<u8>> {
-    vec![bundle_file().1]
+    options().iter().map(|options| bundle_file(options).1).collect()
 }

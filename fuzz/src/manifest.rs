@@ -1,6 +1,6 @@
 //! The manifest: zstd frames, and JSON that a frame holds.
 
-use crate::bundle::{Segments, frame, packed};
+use crate::bundle::{Segments, frame, options, packed};
 use compressor::bundle::{SegmentSource, read_manifest};
 
 /// First byte of an input whose rest is a frame as it is; otherwise it is the text within one.
@@ -20,9 +20,11 @@ pub(crate) fn run(bytes: &[u8]) {
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let (manifest, mut segments) = packed();
-    let text = serde_json::to_vec(&manifest).unwrap();
-    let mut coded = vec![FRAME];
-    coded.extend(segments.segment(0).unwrap());
-    vec![text, coded]
+    let mut seeds = Vec::new();
+    for (manifest, mut segments) in options().iter().map(packed) {
+        let mut coded = vec![FRAME];
+        coded.extend(segments.segment(0).unwrap());
+        seeds.extend([serde_json::to_vec(&manifest).unwrap(), coded]);
+    }
+    seeds
 }

@@ -2,7 +2,7 @@
 
 use crate::sample;
 use compressor::limits::MODEL_BYTES_MAX;
-use compressor::pixels::{Bound, Model, decode_slab, encode_slab};
+use compressor::pixels::{Bound, CodedSlab, Model, decode_slab, encode_slab};
 
 pub(crate) fn run(bytes: &[u8]) {
     let Ok(model) = Model::read(bytes) else { return };
@@ -10,10 +10,17 @@ pub(crate) fn run(bytes: &[u8]) {
     assert!(bytes.len() <= MODEL_BYTES_MAX);
     let layout = sample::layout(20, 20, 1, 16);
     let raw = sample::image(&layout, 1);
-    for near in [0, 5] {
-        let coded = encode_slab(&layout, &raw, &model, &Bound { near, exact: vec![] }).unwrap();
-        let decoded = decode_slab(&layout, &coded.bytes, Some(&model), raw.len()).expect("own slab decodes");
-        assert!(coded.decoded.as_ref().unwrap_or(&raw) == &decoded, "the decoder has other samples");
+    let (before, after) = (sample::image(&layout, 2), sample::image(&layout, 3));
+    let references = [before.as_slice(), &after];
+    for (near, count) in [(0, 0), (5, 0), (0, 1), (5, 2)] {
+        let (bound, references) = (Bound { near, exact: vec![] }, &references[..count]);
+        let CodedSlab { coarse, fine, decoded } =
+            encode_slab(&layout, &raw, &model, &bound, references).unwrap();
+        let own = decode_slab(&layout, &coarse, &fine, Some(&model), references, raw.len());
+        assert!(
+            decoded.as_ref().unwrap_or(&raw) == &own.expect("own slab decodes"),
+            "the decoder has other samples"
+        );
     }
 }
 

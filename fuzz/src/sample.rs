@@ -28,6 +28,9 @@ pub(crate) fn layout(columns: u16, rows: u16, samples_per_pixel: u16, bits_alloc
     }
 }
 
+/// Layouts, in the order of [`layouts`], whose models use references.
+const WITH_REFERENCES: usize = 4;
+
 /// Layouts of every kind that slabs have.
 pub(crate) fn layouts() -> Vec<ImageLayout> {
     vec![
@@ -66,25 +69,28 @@ pub(crate) fn image(layout: &ImageLayout, seed: u64) -> Vec<u8> {
     raw
 }
 
-/// The model that is learnt of these images.
-pub(crate) fn learn(layout: &ImageLayout, images: &[&[u8]], bound: &Bound) -> Model {
+/// The model that is learnt of these images, each with `references`.
+pub(crate) fn learn(layout: &ImageLayout, images: &[&[u8]], references: &[&[u8]], bound: &Bound) -> Model {
     let mut lessons = Lessons::within(bound);
     for raw in images {
         if let Some(slab) = Slab::of(layout, raw.len()) {
-            lessons.add(&slab, raw);
+            lessons.add(&slab, raw, references);
         }
     }
     lessons.learn(images.iter().map(|raw| raw.len() as u64).sum())
 }
 
-/// Models of different images; `number` picks one.
+/// Models of different images, with references and without; `number` picks one.
 pub(crate) fn model(number: u8) -> &'static Model {
     static MODELS: OnceLock<Vec<Model>> = OnceLock::new();
     let models = MODELS.get_or_init(|| {
         let bounds = [Bound::LOSSLESS, Bound { near: 3, exact: vec![0] }];
         let learnt = layouts().into_iter().enumerate().map(|(index, layout)| {
             let large = ImageLayout { columns: 64, rows: 48, ..layout };
-            learn(&large, &[&image(&large, index as u64)], &bounds[index % 2])
+            let raw = image(&large, index as u64);
+            // The image itself is what it is best predicted from.
+            let references: &[&[u8]] = if index < WITH_REFERENCES { &[&raw] } else { &[] };
+            learn(&large, &[&raw], references, &bounds[index % 2])
         });
         learnt.collect()
     });

@@ -37,7 +37,7 @@ fn header_segments_come_back_without_the_reference_library() {
     let sources: Vec<_> = given.iter().cloned().map(source).collect();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     let mut bytes = Vec::new();
-    let (manifest, _) = pack(&sources, &mut bytes, Options { threads: 1 }, &mut |_| {}).unwrap();
+    let (manifest, _) = pack(&sources, &mut bytes, &Options::lossless(1), &mut |_| {}).unwrap();
     file.write_all(&bytes).unwrap();
     let mut bundle = BundleFile::open(file.path()).unwrap();
     let mut stream = Stream::new(WINDOW_LOG).unwrap();

@@ -1,10 +1,14 @@
-//! A series in memory: read from files by our own scan, coded and decoded slab by slab on all processors.
+//! A series in memory: read from files by our own scan, coded and decoded on all processors: first the slabs that stand alone, then those
+//! that are predicted from them.
 
 use compressor::dataset::{Encoding, ImageLayout, locate, outline_here};
-use compressor::pixels::{Bound, Lessons, Model, Slab, decode_slab, encode_slab, pack_chunk, slab_lengths};
+use compressor::pixels::{
+    Bound, Lessons, Model, Slab, decode_slab, encode_slab, pack_chunk, references, slab_lengths, whole_frame,
+};
 use std::fs;
 use std::io::{Cursor, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Slabs that a model is learnt from, as in a bundle.
@@ -80,49 +84,61 @@ pub(crate) fn cut(layout: &ImageLayout, raw: &[u8]) -> Vec<Vec<u8>> {
 }
 
 impl Series {
+    /// From lessons that a bundle would choose: of a series with references, slabs that have them.
     pub(crate) fn learn(&self, bound: &Bound) -> Model {
-        let mut lessons = Lessons::within(bound);
-        let count = LESSONS.min(self.slabs.len());
-        for lesson in 0..count {
-            let raw = &self.slabs[(2 * lesson + 1) * self.slabs.len() / (2 * count)];
-            lessons.add(&Slab::of(&self.layout, raw.len()).unwrap(), raw);
+        let (count, lessons) = (self.slabs.len(), LESSONS.min(self.slabs.len()));
+        let odd = usize::from(count > 2);
+        let number = |lesson: usize| (((2 * lesson + 1) * count / (2 * lessons)) | odd).min(count - 1);
+        let mut wanted: Vec<_> = (0..lessons).map(number).collect();
+        wanted.dedup();
+        let mut learning = Lessons::within(bound);
+        for number in wanted {
+            let raw = &self.slabs[number];
+            let near_by = if odd == 1 { self.references(number) } else { Vec::new() };
+            let near_by: Vec<_> = near_by.into_iter().map(|other| self.slabs[other].as_slice()).collect();
+            learning.add(&Slab::of(&self.layout, raw.len()).unwrap(), raw, &near_by);
         }
-        lessons.learn(self.slabs.iter().map(|raw| raw.len() as u64).sum())
+        learning.learn(self.slabs.iter().map(|raw| raw.len() as u64).sum())
+    }
+
+    fn references(&self, number: usize) -> Vec<usize> {
+        let shape = |other: usize| whole_frame(&self.layout, self.slabs.get(other)?.len());
+        references(number, shape).into_iter().flatten().collect()
     }
 
     /// Codes and decodes every slab, and compares every voxel.
     pub(crate) fn round_trip(&self, bound: &Bound) -> Coded {
         let model = self.learn(bound);
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut coded = Coded::default();
-            while let Some(raw) = self.slabs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                coded.add(&self.slab(raw, &model, bound));
-            }
-            coded
-        };
+        let decoded: Vec<_> = self.slabs.iter().map(|_| OnceLock::new()).collect();
         let mut sum = Coded { bytes: pack_chunk(&model.write()).unwrap().len() as u64, ..Coded::default() };
-        std::thread::scope(|scope| {
-            let threads = std::thread::available_parallelism().map_or(1, Into::into);
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().for_each(|worker| sum.add(&worker.join().unwrap()));
-        });
+        for first in 0..2 {
+            let numbers: Vec<_> = (first..self.slabs.len()).step_by(2).collect();
+            sum.add(&on_all_processors(&numbers, |number| self.slab(number, &model, bound, &decoded)));
+        }
         sum
     }
 
-    fn slab(&self, raw: &[u8], model: &Model, bound: &Bound) -> Coded {
-        let slab = encode_slab(&self.layout, raw, model, bound).unwrap();
-        let decoded = decode_slab(&self.layout, &slab.bytes, Some(model), raw.len()).unwrap();
+    /// `decoded`: every second slab as it decodes, with which the others are coded.
+    fn slab(&self, number: usize, model: &Model, bound: &Bound, decoded: &[OnceLock<Vec<u8>>]) -> Coded {
+        let near_by = if model.uses_references() { self.references(number) } else { Vec::new() };
+        let near_by: Vec<_> = near_by.iter().map(|other| decoded[*other].get().unwrap().as_slice()).collect();
+        let raw = self.slabs[number].as_slice();
+        let slab = encode_slab(&self.layout, raw, model, bound, &near_by).unwrap();
+        let own =
+            decode_slab(&self.layout, &slab.coarse, &slab.fine, Some(model), &near_by, raw.len()).unwrap();
         let told = slab.decoded.as_deref().unwrap_or(raw);
-        assert!(told == decoded, "{}: the decoder has other samples than the encoder said", self.name);
-        let mut coded = Coded { bytes: slab.bytes.len() as u64, ..Coded::default() };
-        for (before, after) in self.stored(raw).zip(self.stored(&decoded)) {
+        assert!(told == own, "{}: the decoder has other samples than the encoder said", self.name);
+        let mut coded = Coded { bytes: (slab.coarse.len() + slab.fine.len()) as u64, ..Coded::default() };
+        for (before, after) in self.stored(raw).zip(self.stored(&own)) {
             let error = self.value(before).abs_diff(self.value(after));
-            let changed = before != after && bound.exact.contains(&before);
+            // An exact value comes back, and no other becomes it.
+            let exact = |value: u16| bound.exact.contains(&value);
+            let changed = before != after && (exact(before) || exact(after));
             coded.voxels += 1;
             coded.max_error = coded.max_error.max(error);
             coded.violations += u64::from(error > bound.near.into() || changed);
         }
+        decoded[number].set(own).unwrap();
         coded
     }
 
@@ -152,4 +168,22 @@ impl Coded {
         self.max_error = self.max_error.max(other.max_error);
         self.violations += other.violations;
     }
+}
+
+fn on_all_processors(numbers: &[usize], work: impl Fn(usize) -> Coded + Sync) -> Coded {
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let mut coded = Coded::default();
+        while let Some(number) = numbers.get(next.fetch_add(1, Ordering::Relaxed)) {
+            coded.add(&work(*number));
+        }
+        coded
+    };
+    let mut sum = Coded::default();
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, Into::into);
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(take)).collect();
+        workers.into_iter().for_each(|worker| sum.add(&worker.join().unwrap()));
+    });
+    sum
 }

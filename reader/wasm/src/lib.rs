@@ -84,7 +84,6 @@ pub extern "C" fn scanpost_model(raw_bytes: usize) -> i32 {
 /// same length, then its coarse part of `coarse_bytes`, then its fine part. `flags`: 1 = signed, 2 = planar, 4 = big endian. 0, or −1
 /// where it is damaged.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments, reason = "a page passes numbers alone")]
 pub extern "C" fn scanpost_slab(
     columns: u16,
     rows: u16,
