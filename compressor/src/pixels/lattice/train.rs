@@ -465,7 +465,7 @@ fn whole(weights: &[f64], lanes: usize, grain: f64) -> Weights {
     let (mut windows, mut sides, mut constant) = ([0; WEIGHTS_MAX], [0; 2], 0);
     let targets = windows.iter_mut().take(lanes).chain(&mut sides).chain([&mut constant]);
     for (target, weight) in targets.zip(weights) {
-        *target = ((weight * f64::from(1 << WEIGHT_BITS) / grain).round() * grain) as i16;
+        *target = ((weight * f64::from(1 << WEIGHT_BITS) / grain).round() * grain).max(-32_767.0) as i16;
     }
     Weights::new(&windows, sides, constant)
 }
