@@ -5,6 +5,8 @@ mod around;
 mod contexts;
 mod holes;
 mod model;
+#[cfg(test)]
+mod plain;
 mod plane;
 mod rans;
 mod slots;
@@ -225,7 +227,7 @@ pub(super) fn decode_coarse(
     Ok((small, raw))
 }
 
-/// What stands in front of the first stream.
+/// What stands in front of the first stream (SPEC 2.1).
 struct Head<'b> {
     flags: u8,
     near: u16,
@@ -270,7 +272,7 @@ impl<'b> Head<'b> {
     }
 }
 
-/// Halvings from the full resolution to the coarse picture.
+/// Halvings from the full resolution to the coarse picture (SPEC 2.4).
 fn coarse_level(slab: &Slab) -> u32 {
     let side = slab.rows.max(slab.columns);
     let has_side = |level: &u32| ((side - 1) >> level) + 1 >= COARSE_SIDE_MIN;
@@ -281,7 +283,7 @@ fn frames<'c>(slab: &Slab, component: &'c [u16]) -> std::slice::ChunksExact<'c, 
     component.chunks_exact(slab.rows * slab.columns)
 }
 
-/// The slabs that another one is predicted from.
+/// The slabs that another one is predicted from (SPEC 2.5).
 struct Referenced(Vec<Components>);
 
 impl Referenced {

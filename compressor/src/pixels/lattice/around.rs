@@ -1,4 +1,4 @@
-//! What lies around the places of one row, as rows that begin where the first place wants them (codec SPEC 5.1).
+//! What lies around the places of one row, as rows that begin where the first place wants them (codec SPEC 4.2, 5.1).
 
 #![allow(
     clippy::indexing_slicing,
@@ -56,7 +56,7 @@ impl Quarter {
     }
 }
 
-/// A row that may not be there: `None` stands for a row of middles.
+/// A row that may not be there (SPEC 4.2): `None` stands for a row of middles.
 pub(super) type Row<'p> = Option<&'p [u16]>;
 
 /// The row `row` of a plane, or the nearest it has, so that the sample for place `i` is at `i`: it lies `shift` columns right of column `i`.

@@ -1,4 +1,4 @@
-//! Probabilities that learn: of 32 symbols in each context, and of yes and no (codec SPEC 6).
+//! Probabilities that learn: of 32 symbols in each context, and of yes and no (codec SPEC 6.5, 7.3).
 
 use super::ahead::cast;
 use super::rans::{PROBABILITY_BITS, Part, RansReader, RansWriter};

@@ -19,7 +19,7 @@ pub(super) const STEPS: usize = 2 * RESOLUTIONS;
 pub(super) const WEIGHTS_MAX: usize = WINDOW * WINDOWS_MAX;
 /// Features known at last: errors of both neighbours in the row, and how far the prediction is from the middle.
 pub(super) const FEATURES_AT_LAST: usize = FEATURES_AHEAD + 2;
-/// Largest factor of a feature: keeps every sum of nine, of 32,767 each, below 2^31.
+/// Largest factor of a feature (SPEC 9.3): keeps every sum of nine, of 32,767 each, below 2^31.
 pub(super) const FACTOR_MAX: u16 = 7000;
 /// Limits between classes in one step.
 const LIMITS_MAX: usize = 7;

@@ -1,4 +1,4 @@
-//! Samples of one resolution, and the four quarters that a resolution is filled by (codec SPEC 4.2).
+//! Samples of one resolution, and the four quarters that a resolution is filled by (codec SPEC 4).
 
 #![allow(
     clippy::indexing_slicing,
@@ -99,7 +99,7 @@ impl Plane {
     }
 }
 
-/// Fills both margins of a row with its first and last sample.
+/// Fills both margins of a row with its first and last sample (SPEC 4.2).
 fn repeat_edges(row: &mut [u16]) {
     let last = row.len() - MARGIN_RIGHT - 1;
     if last < MARGIN {

@@ -1,4 +1,4 @@
-//! Predictions, contexts and samples of the places of one phase, four at a time (codec SPEC 5.4 to 6.4).
+//! Predictions, contexts and samples of the places of one phase, four at a time (codec SPEC 5.4 to 6.4, 4.5).
 
 #![allow(
     clippy::indexing_slicing,
@@ -174,7 +174,7 @@ impl Slots {
         self.steps[place] = steps;
     }
 
-    /// The error of a sample in steps, turned as it is coded.
+    /// The error of a sample in steps, turned as it is coded (SPEC 6.1).
     #[inline(always)]
     pub(super) fn steps_to(&self, place: usize, sample: u16, quantiser: &Quantiser) -> i32 {
         let error = i32::from(sample) - ((self.predictions[place] + (1 << (FINE_BITS - 1))) >> FINE_BITS);

@@ -1,4 +1,4 @@
-//! Errors of predictions as symbols in contexts (codec SPEC 6).
+//! Errors of predictions as symbols in contexts (codec SPEC 6.3, 6.4).
 
 use super::contexts::{Context, SYMBOLS};
 use super::rans::{RansReader, RansWriter};
@@ -31,7 +31,7 @@ const USUAL_RATIOS: [u32; 20] = [
     36171, 40503, 44500, 48068,
 ];
 
-/// Low bits that are coded as they are.
+/// Low bits that are coded as they are (SPEC 6.2).
 #[inline(always)]
 fn low_bits(context: usize) -> u32 {
     if (CONTEXT_WITH_LOW_BITS..LOW_FIRST).contains(&context) {
@@ -41,7 +41,7 @@ fn low_bits(context: usize) -> u32 {
     }
 }
 
-/// The frequencies that a context starts with where the model has none.
+/// The frequencies that a context starts with where the model has none (SPEC 3.3).
 pub(super) fn usual_frequencies(context: usize) -> [u32; SYMBOLS] {
     let size = match context.checked_sub(LOW_FIRST) {
         Some(low) => 7 + 2 * (low % LOW_SIZES),
@@ -138,7 +138,7 @@ fn put_escaped(high: i32, writer: &mut RansWriter) {
     writer.put_field(beyond - (1 << length), length);
 }
 
-/// At most 2^18 in size: what no error can be is found out by the sample's range.
+/// At most 2^18 in size (SPEC 6.3); what no error can be is brought to the sample's range.
 #[cold]
 fn take_escaped(mut reader: RansReader<'_>) -> (i32, RansReader<'_>) {
     let negative = reader.field(1) == 1;

@@ -39,6 +39,8 @@ const SHARING_BYTES: u64 = 1 << 18;
 /// Raw bytes of a series from which on each resolution gets this many sizes of error.
 const SIZES_BY_BYTES: [(u64, [usize; STEPS / 2]); 3] =
     [(1 << 22, [6, 4, 2]), (1 << 20, [4, 2, 1]), (0, [2, 1, 1])];
+/// What weights are multiples of from which bound on, in 1/2048.
+const GRAIN_BY_NEAR: [(u16, f64); 2] = [(8, 8.0), (1, 2.0)];
 /// References are used where the slabs that have them shrink to less than this share,
 const REFERENCE_SHARE_MAX: f64 = 0.99;
 /// and this many times what the larger model takes is saved.
@@ -189,7 +191,7 @@ fn learn_steps(
             _ => &mut model.steps,
         };
         for (step, learnt) in steps.iter_mut().zip(&learnt.steps) {
-            learnt.improve(step, round == 0);
+            learnt.improve(step, round == 0, grain(lessons));
         }
     }
     match model.steps_with_reference {
@@ -390,7 +392,7 @@ impl StepSums {
     }
 
     /// `classes`: the classes are made anew as well.
-    fn improve(&self, step: &mut StepModel, classes: bool) {
+    fn improve(&self, step: &mut StepModel, classes: bool, grain: f64) {
         if self.samples == 0 {
             return;
         }
@@ -405,7 +407,7 @@ impl StepSums {
             for (weights, sums) in step.weights.iter_mut().skip(range.start).zip(sums()) {
                 let mut sums = sums.clone();
                 sums.add_sums(&all, SHARED_SAMPLES / self.samples as f64);
-                *weights = whole(&sums.solve(&used), self.lanes);
+                *weights = whole(&sums.solve(&used), self.lanes, grain);
             }
         }
         if classes {
@@ -452,12 +454,18 @@ fn inputs(at: &Spots<'_>, ahead: &PhaseAhead, place: usize, lanes: usize) -> [f3
     inputs
 }
 
+/// What weights are multiples of, in 1/2048: under a bound, coarser ones predict as well and take less.
+fn grain(lessons: &[Learning<'_>]) -> f64 {
+    let near = lessons.iter().map(|(lesson, _)| lesson.near).max().unwrap_or_default();
+    GRAIN_BY_NEAR.iter().find(|(least, _)| near >= *least).map_or(1.0, |(_, grain)| *grain)
+}
+
 /// Weights in 1/2048.
-fn whole(weights: &[f64], lanes: usize) -> Weights {
+fn whole(weights: &[f64], lanes: usize, grain: f64) -> Weights {
     let (mut windows, mut sides, mut constant) = ([0; WEIGHTS_MAX], [0; 2], 0);
     let targets = windows.iter_mut().take(lanes).chain(&mut sides).chain([&mut constant]);
     for (target, weight) in targets.zip(weights) {
-        *target = (weight * f64::from(1 << WEIGHT_BITS)).round() as i16;
+        *target = ((weight * f64::from(1 << WEIGHT_BITS) / grain).round() * grain) as i16;
     }
     Weights::new(&windows, sides, constant)
 }

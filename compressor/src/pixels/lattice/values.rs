@@ -93,7 +93,7 @@ impl Values {
         value.saturating_sub(self.least) >> self.shift
     }
 
-    /// The mean of one or two slabs, as samples of this one.
+    /// The mean of one or two slabs, as samples of this one (SPEC 2.5).
     pub(super) fn reference(&self, slab: &Slab, references: &[&[u16]]) -> Option<Reference> {
         let samples = |values: &&[u16]| -> Vec<u16> {
             values.iter().map(|value| self.sample(*value).min(self.max as u16)).collect()

@@ -153,7 +153,7 @@ impl Walk {
     }
 }
 
-/// Holes of the base lattice get the sample before them; those before the first sample get that one, or 0.
+/// SPEC 4.3. Holes of the base lattice get the sample before them; those before the first sample get that one, or 0.
 fn base(image: &Image, level: u32, samples: &mut impl Samples) -> Result<Plane, DamagedSlab> {
     let (rows, columns) = (((image.rows - 1) >> level) + 1, ((image.columns - 1) >> level) + 1);
     let mut found = Vec::with_capacity(rows * columns);
