@@ -69,6 +69,9 @@ pub(crate) fn image(layout: &ImageLayout, seed: u64) -> Vec<u8> {
     raw
 }
 
+/// So long a series that references pay for their weights.
+const SERIES_BYTES: u64 = 4 << 20;
+
 /// The model that is learnt of these images, each with `references`.
 pub(crate) fn learn(layout: &ImageLayout, images: &[&[u8]], references: &[&[u8]], bound: &Bound) -> Model {
     let mut lessons = Lessons::within(bound);
@@ -77,7 +80,7 @@ pub(crate) fn learn(layout: &ImageLayout, images: &[&[u8]], references: &[&[u8]]
             lessons.add(&slab, raw, references);
         }
     }
-    lessons.learn(images.iter().map(|raw| raw.len() as u64).sum())
+    lessons.learn(SERIES_BYTES)
 }
 
 /// Models of different images, with references and without; `number` picks one.
@@ -90,7 +93,9 @@ pub(crate) fn model(number: u8) -> &'static Model {
             let raw = image(&large, index as u64);
             // The image itself is what it is best predicted from.
             let references: &[&[u8]] = if index < WITH_REFERENCES { &[&raw] } else { &[] };
-            learn(&large, &[&raw], references, &bounds[index % 2])
+            let model = learn(&large, &[&raw], references, &bounds[index % 2]);
+            assert!(model.uses_references() == !references.is_empty(), "layout {index}");
+            model
         });
         learnt.collect()
     });

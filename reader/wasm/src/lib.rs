@@ -196,6 +196,9 @@ mod tests {
         with(|worker| worker.input.copy_from_slice(bytes));
     }
 
+    /// Of so long a series that references pay for their weights.
+    const SERIES_BYTES: u64 = 4 << 20;
+
     fn raw(shift: i16) -> Vec<u8> {
         (0..24 * 32_i16).flat_map(|n| (n * 7 % 300 - 50 + (n / 32 + shift) % 5).to_le_bytes()).collect()
     }
@@ -203,7 +206,7 @@ mod tests {
     fn model(raw: &[u8], references: &[&[u8]]) -> Model {
         let mut lessons = Lessons::within(&Bound::LOSSLESS);
         lessons.add(&Slab::of(&LAYOUT, raw.len()).unwrap(), raw, references);
-        lessons.learn(raw.len() as u64)
+        lessons.learn(SERIES_BYTES)
     }
 
     fn give_model(model: &Model) {
