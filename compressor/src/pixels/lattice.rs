@@ -90,7 +90,7 @@ fn encode_components(
     let mut decoded = Components::new();
     for (component, values) in components.iter().zip(&values) {
         values.write(&mut head);
-        let mut chances = HoleChances::new(values.holes.len());
+        let mut chances = [(); PARTS].map(|()| HoleChances::new(values.holes.len()));
         let mut component_decoded = Vec::new();
         for (number, frame) in frames(slab, component).enumerate() {
             let example = values.example(slab, frame);
@@ -126,20 +126,20 @@ impl Encoder<'_> {
         &self,
         Example { image, samples }: &Example,
         [coarse, fine]: &mut [PartWriter; PARTS],
-        chances: &mut HoleChances,
+        [coarse_chances, fine_chances]: &mut [HoleChances; PARTS],
     ) -> Result<Plane, DamagedSlab> {
         let (level, columns, bits) = (coarse_level(self.slab), self.slab.columns, self.values.bits());
         let quantiser = Quantiser::new(self.near, self.values.max);
         let coarse_holes = image.holes.as_ref().map(|holes| holes.halved(level));
         if let Some(holes) = &coarse_holes {
-            chances.put(holes, None, &mut coarse.1);
+            coarse_chances.put(holes, None, &mut coarse.1);
         }
         let mut encoding = Encoding { samples, columns, bits, quantiser, part: coarse };
         let mut walk = Walk::base(image, &mut encoding)?;
         walk.down_to(level, image, self.model, None, &mut encoding)?;
         if level > 0 {
             if let Some(holes) = &image.holes {
-                chances.put(holes, coarse_holes.as_ref(), &mut fine.1);
+                fine_chances.put(holes, coarse_holes.as_ref(), &mut fine.1);
             }
             let mut encoding = Encoding { part: fine, ..encoding };
             walk.down_to(0, image, self.model, self.reference.as_ref(), &mut encoding)?;
@@ -170,7 +170,7 @@ pub(super) fn decode(
     let mut components = Components::with_capacity(slab.components);
     for values in &head.values {
         let mut component = Vec::with_capacity(slab.frames * slab.rows * slab.columns);
-        let mut chances = HoleChances::new(values.holes.len());
+        let [mut chances, mut fine_chances] = [(); PARTS].map(|()| HoleChances::new(values.holes.len()));
         for number in 0..slab.frames {
             let reference = references.as_ref().and_then(|references| references.frame(slab, number, values));
             let mut image = values.image(slab);
@@ -179,7 +179,7 @@ pub(super) fn decode(
             let coarse_holes = image.holes.take();
             if coarse_level(slab) > 0 {
                 image.holes = coarse_holes
-                    .map(|holes| chances.take((slab.rows, slab.columns), 0, Some(&holes), &mut fine.1));
+                    .map(|holes| fine_chances.take((slab.rows, slab.columns), 0, Some(&holes), &mut fine.1));
                 let mut decoding = head.decoding(values, fine);
                 walk.down_to(0, &image, model, reference.as_ref(), &mut decoding)?;
             } else {
@@ -220,6 +220,7 @@ pub(super) fn decode_coarse(
         }
         components.push(component);
     }
+    part.1.finish()?;
     if head.flags & FLAG_GREEN != 0 {
         planes::add_green(&small, &mut components);
     }

@@ -122,7 +122,7 @@ fn all_codes_of_16_bits_come_back() {
 fn generated_volume_has_its_exact_sizes() {
     let layout = layout(128, 128, 1, 16);
     let sizes: Vec<usize> = [0, 8, 16].map(|slice| assert_round_trip(&layout, &ball(128, slice))).into();
-    assert_eq!(sizes, [6348, 5864, 4412]);
+    assert_eq!(sizes, [6368, 5882, 4432]);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn series_with_one_model_has_its_exact_sizes() {
     let raw = [-16, -8, 0, 8, 16].map(|slice| ball(128, slice));
     let model = learnt(&slab, &raw.each_ref().map(Vec::as_slice));
     let sizes = raw.each_ref().map(|raw| bytes(&encode(&slab, raw, &model)));
-    assert_eq!((pack_chunk(&model.write()).unwrap().len(), sizes), (444, [4422, 5848, 6326, 5854, 4398]));
+    assert_eq!((pack_chunk(&model.write()).unwrap().len(), sizes), (444, [4438, 5866, 6346, 5872, 4418]));
 }
 
 #[test]

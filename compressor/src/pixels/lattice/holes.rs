@@ -48,7 +48,7 @@ impl HoleMask {
     }
 }
 
-/// Chances of the masks of one component.
+/// Chances of the masks of one component in one part.
 pub(super) struct HoleChances {
     /// Kinds that there are.
     kinds: usize,

@@ -126,6 +126,10 @@ impl StepModel {
             let sent_sides = sides.iter_mut().filter(|_| number >= first_phase);
             for weight in windows.iter_mut().take(lanes).chain(sent_sides).chain([&mut constant]) {
                 *weight = i16::from_le_bytes(bytes.take()?);
+                // Two products of it would pass what 32 bits hold before they are added up.
+                if *weight == i16::MIN {
+                    return Err(DamagedSlab);
+                }
             }
             *weights = Weights::new(&windows, sides, constant);
         }

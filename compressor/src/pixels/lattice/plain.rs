@@ -55,14 +55,14 @@ pub(super) fn decode(
     let references = if head.referenced { references } else { &[] };
     let mut values = Vec::new();
     for component in &head.components {
-        let mut chances = HoleChances::new(component.holes.len());
+        let [mut chances, mut fine_chances] = [(); 2].map(|()| HoleChances::new(component.holes.len()));
         let mut frames = Vec::new();
         for frame in 0..slab.frames {
             let reference = reference(slab, &head, component, references, frame);
             let mut image = Image { slab, head: &head, component, model: &model, mask: None };
             let mut level = image.coarse(&mut chances, &mut coarse)?;
             if coarse_level(slab) > 0 {
-                image.fine(&mut level, reference.as_ref(), &mut chances, &mut fine);
+                image.fine(&mut level, reference.as_ref(), &mut fine_chances, &mut fine);
             }
             frames.extend(image.values(&level));
         }

@@ -40,7 +40,7 @@ const SHARING_BYTES: u64 = 1 << 18;
 const SIZES_BY_BYTES: [(u64, [usize; STEPS / 2]); 3] =
     [(1 << 22, [6, 4, 2]), (1 << 20, [4, 2, 1]), (0, [2, 1, 1])];
 /// What weights are multiples of from which bound on, in 1/2048.
-const GRAIN_BY_NEAR: [(u16, f64); 2] = [(8, 8.0), (1, 2.0)];
+const GRAIN_BY_NEAR: [(u16, f64); 2] = [(4, 8.0), (1, 2.0)];
 /// References are used where the slabs that have them shrink to less than this share,
 const REFERENCE_SHARE_MAX: f64 = 0.99;
 /// and this many times what the larger model takes is saved.
@@ -465,7 +465,7 @@ fn whole(weights: &[f64], lanes: usize, grain: f64) -> Weights {
     let (mut windows, mut sides, mut constant) = ([0; WEIGHTS_MAX], [0; 2], 0);
     let targets = windows.iter_mut().take(lanes).chain(&mut sides).chain([&mut constant]);
     for (target, weight) in targets.zip(weights) {
-        *target = ((weight * f64::from(1 << WEIGHT_BITS) / grain).round() * grain) as i16;
+        *target = ((weight * f64::from(1 << WEIGHT_BITS) / grain).round() * grain).max(-32_767.0) as i16;
     }
     Weights::new(&windows, sides, constant)
 }

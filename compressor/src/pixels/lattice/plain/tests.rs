@@ -87,7 +87,7 @@ fn any_model(seed: u64, references: bool) -> Model {
             (0..16).for_each(|_| bytes.extend((noise.below(factor) as u16).to_le_bytes()));
             let windows = if step % 2 == 1 { 10 } else { 6 } + 6 * set as u64;
             let weights = 3 * (limits + 1) * (2 * 4 * windows + 4);
-            let mut signed = |_| (noise.below(weight) as i64 - weight as i64 / 2) as i16;
+            let mut signed = |_| ((noise.below(weight) as i64 - weight as i64 / 2) as i16).max(-i16::MAX);
             (0..weights).for_each(|number| bytes.extend(signed(number).to_le_bytes()));
         }
     }
@@ -189,9 +189,7 @@ fn frames_decode_alike() {
             let bound = Bound { near: 2, exact: HOLES.to_vec() };
             let model = learnt(&slab, &raw, &bound, &[]);
             let coded = assert_same(&slab, &raw, &model, &bound, &[]);
-            if holes == 0 {
-                assert_same_coarse(&slab, &coded, &raw, &model);
-            }
+            assert_same_coarse(&slab, &coded, &raw, &model);
         }
     }
 }
