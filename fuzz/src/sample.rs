@@ -94,7 +94,7 @@ pub(crate) fn model(number: u8) -> &'static Model {
             // The image itself is what it is best predicted from.
             let references: &[&[u8]] = if index < WITH_REFERENCES { &[&raw] } else { &[] };
             let model = learn(&large, &[&raw], references, &bounds[index % 2]);
-            assert!(model.uses_references() == !references.is_empty(), "layout {index}");
+            assert_ne!(model.uses_references(), references.is_empty(), "layout {index}");
             model
         });
         learnt.collect()
