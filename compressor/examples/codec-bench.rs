@@ -34,15 +34,8 @@ fn main() {
     let exact = arguments[8].split(',').filter_map(|value| value.parse().ok()).collect();
     let series = Series {
         layout: ImageLayout {
-            rows: number(2) as u16,
-            columns: number(1) as u16,
-            frames: 1,
-            samples_per_pixel: number(4) as u16,
-            bits_allocated: number(5) as u16,
-            bits_stored: number(5) as u16,
             signed: number(6) == 1,
-            planar: false,
-            big_endian: false,
+            ..ImageLayout::new(number(1) as u16, number(2) as u16, number(4) as u16, number(5) as u16)
         },
         raw: std::fs::read(&arguments[0]).expect("raw file"),
         bound: Bound { near: number(7) as u16, exact },

@@ -186,6 +186,22 @@ pub struct Source<'a> {
     pub name: Option<String>,
 }
 
+impl Source<'static> {
+    /// A data set in memory, without preamble and meta group, of which nothing else is known.
+    pub fn of_bytes(bytes: Vec<u8>, transfer_syntax: Uid) -> Self {
+        Self {
+            bytes: bytes.len() as u64,
+            open: Box::new(move || Ok(Box::new(io::Cursor::new(bytes.clone())))),
+            prefix_bytes: 0,
+            transfer_syntax,
+            sha256: None,
+            announced: None,
+            conflict: false,
+            name: None,
+        }
+    }
+}
+
 /// Something to read and seek in.
 pub trait ReadSeek: Read + Seek {}
 impl<T: Read + Seek> ReadSeek for T {}

@@ -136,6 +136,23 @@ pub struct ImageLayout {
     pub big_endian: bool,
 }
 
+impl ImageLayout {
+    /// One frame of unsigned little-endian samples, pixel by pixel, of as many bits as are allocated.
+    pub const fn new(columns: u16, rows: u16, samples_per_pixel: u16, bits_allocated: u16) -> Self {
+        Self {
+            rows,
+            columns,
+            frames: 1,
+            samples_per_pixel,
+            bits_allocated,
+            bits_stored: bits_allocated,
+            signed: false,
+            planar: false,
+            big_endian: false,
+        }
+    }
+}
+
 /// Why a data set could not be scanned, and where. Never holds a value.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {

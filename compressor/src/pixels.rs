@@ -1,5 +1,6 @@
 //! Samples to bytes and back: slabs by the lattice coder, all else by zstd (SPEC 3.2, 3.3).
 
+mod areas;
 mod lattice;
 mod packed;
 mod planes;
@@ -8,8 +9,12 @@ mod slab;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "native")]
+pub(crate) use areas::fills_areas;
 pub use lattice::{Lessons, Model};
 pub use packed::{pack_chunk, unpack_chunk};
+#[cfg(feature = "native")]
+pub(crate) use planes::codes;
 pub use residual::{add_residual, encode_residual};
 pub use slab::{Slab, frame_bytes, references, slab_lengths, whole_frame};
 

@@ -3,10 +3,11 @@
 use crate::input::Input;
 use crate::sample;
 use compressor::Uid;
-use compressor::bundle::{BundleFile, Manifest, Near, Options, ReadSeek, SegmentSource, Source, Wanted};
+use compressor::bundle::{BundleFile, Manifest, Near, Options, SegmentSource, Source, Wanted};
 use compressor::bundle::{pack, read_manifest, unpack};
+use compressor::dataset::ImageLayout;
 use serde_json::Value;
-use std::io::{self, Cursor, Write};
+use std::io::{self, Write};
 
 /// Magic of a zstd frame (RFC 8878 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
@@ -94,7 +95,7 @@ pub(crate) fn options() -> [Options; 2] {
 
 /// A bundle of two series: three images, of which one has its neighbours as references, and something that is no image.
 fn bundle_file(options: &Options) -> (Manifest, Vec<u8>) {
-    let layout = sample::layout(24, 20, 1, 16);
+    let layout = ImageLayout::new(24, 20, 1, 16);
     let mut other = Vec::new();
     sample::element(0x0008_0018, b"UI", b"1.2.3.99", &mut other);
     sample::element(0x0042_0011, b"OB", &[9; 70_000], &mut other);
@@ -106,16 +107,8 @@ fn bundle_file(options: &Options) -> (Manifest, Vec<u8>) {
 }
 
 fn source(bytes: Vec<u8>) -> Source<'static> {
-    Source {
-        bytes: bytes.len() as u64,
-        open: Box::new(move || Ok(Box::new(Cursor::new(bytes.clone())) as Box<dyn ReadSeek>)),
-        prefix_bytes: 0,
-        transfer_syntax: Uid::parse("1.2.840.10008.1.2.1").unwrap(),
-        sha256: None,
-        announced: None,
-        conflict: false,
-        name: Some("a/b".to_owned()),
-    }
+    let source = Source::of_bytes(bytes, Uid::parse("1.2.840.10008.1.2.1").unwrap());
+    Source { name: Some("a/b".to_owned()), ..source }
 }
 
 pub(crate) fn packed(options: &Options) -> (Manifest, Segments) {

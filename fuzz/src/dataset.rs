@@ -1,6 +1,7 @@
 //! Data sets and files: the linear length scan, in every encoding.
 
 use crate::sample;
+use compressor::dataset::ImageLayout;
 use compressor::dataset::{Encoding, locate, outline};
 use std::io::Cursor;
 
@@ -24,7 +25,7 @@ pub(crate) fn run(bytes: &[u8]) {
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let data = sample::data_set(&sample::layout(8, 8, 1, 16), 5);
+    let data = sample::data_set(&ImageLayout::new(8, 8, 1, 16), 5);
     let mut meta = vec![0; 128];
     meta.extend(b"DICM");
     sample::element(0x0002_0010, b"UI", b"1.2.840.10008.1.2.1\0", &mut meta);

@@ -32,15 +32,11 @@ impl<'a> Input<'a> {
         let (kind, flags) = (self.byte(), self.byte());
         let bits = if flags & 8 == 0 { 16 } else { 8 };
         ImageLayout {
-            rows,
-            columns,
             frames: u32::from(kind >> 2).max(1),
-            samples_per_pixel: u16::from(kind & 3) + 1,
-            bits_allocated: bits,
-            bits_stored: bits,
             signed: flags & 1 != 0,
             planar: flags & 2 != 0,
             big_endian: flags & 4 != 0,
+            ..ImageLayout::new(columns, rows, u16::from(kind & 3) + 1, bits)
         }
     }
 

@@ -1,6 +1,7 @@
 //! Bytes of a model: refused, or good for a round trip, with loss and without.
 
 use crate::sample;
+use compressor::dataset::ImageLayout;
 use compressor::limits::MODEL_BYTES_MAX;
 use compressor::pixels::{Bound, CodedSlab, Model, decode_slab, encode_slab};
 
@@ -8,7 +9,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let Ok(model) = Model::read(bytes) else { return };
     assert!(model.write() == bytes, "a model is written in one way alone");
     assert!(bytes.len() <= MODEL_BYTES_MAX);
-    let layout = sample::layout(20, 20, 1, 16);
+    let layout = ImageLayout::new(20, 20, 1, 16);
     let raw = sample::image(&layout, 1);
     let (before, after) = (sample::image(&layout, 2), sample::image(&layout, 3));
     let references = [before.as_slice(), &after];

@@ -14,33 +14,19 @@ impl Noise {
     }
 }
 
-pub(crate) fn layout(columns: u16, rows: u16, samples_per_pixel: u16, bits_allocated: u16) -> ImageLayout {
-    ImageLayout {
-        rows,
-        columns,
-        frames: 1,
-        samples_per_pixel,
-        bits_allocated,
-        bits_stored: bits_allocated,
-        signed: false,
-        planar: false,
-        big_endian: false,
-    }
-}
-
 /// Layouts, in the order of [`layouts`], whose models use references.
 const WITH_REFERENCES: usize = 4;
 
 /// Layouts of every kind that slabs have.
 pub(crate) fn layouts() -> Vec<ImageLayout> {
     vec![
-        layout(32, 24, 1, 16),
-        ImageLayout { signed: true, ..layout(17, 13, 1, 16) },
-        ImageLayout { big_endian: true, frames: 2, ..layout(9, 20, 1, 16) },
-        layout(24, 16, 1, 8),
-        layout(16, 12, 3, 8),
-        ImageLayout { planar: true, ..layout(11, 7, 3, 16) },
-        layout(1, 1, 1, 8),
+        ImageLayout::new(32, 24, 1, 16),
+        ImageLayout { signed: true, ..ImageLayout::new(17, 13, 1, 16) },
+        ImageLayout { big_endian: true, frames: 2, ..ImageLayout::new(9, 20, 1, 16) },
+        ImageLayout::new(24, 16, 1, 8),
+        ImageLayout::new(16, 12, 3, 8),
+        ImageLayout { planar: true, ..ImageLayout::new(11, 7, 3, 16) },
+        ImageLayout::new(1, 1, 1, 8),
     ]
 }
 

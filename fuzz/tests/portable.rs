@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use compressor::Uid;
-use compressor::bundle::{BundleFile, Options, ReadSeek, SegmentKind, SegmentSource, Source, pack};
+use compressor::bundle::{BundleFile, Options, SegmentKind, SegmentSource, Source, pack};
 use compressor::zstd_frame::portable::Stream;
-use std::io::{Cursor, Write};
+use std::io::Write;
 
 /// Window of the header stream (SPEC 3.1).
 const WINDOW_LOG: u32 = 23;
@@ -19,16 +19,7 @@ fn instance(number: usize) -> Vec<u8> {
 }
 
 fn source(bytes: Vec<u8>) -> Source<'static> {
-    Source {
-        bytes: bytes.len() as u64,
-        open: Box::new(move || Ok(Box::new(Cursor::new(bytes.clone())) as Box<dyn ReadSeek>)),
-        prefix_bytes: 0,
-        transfer_syntax: Uid::parse("1.2.840.10008.1.2.1").unwrap(),
-        sha256: None,
-        announced: None,
-        conflict: false,
-        name: None,
-    }
+    Source::of_bytes(bytes, Uid::parse("1.2.840.10008.1.2.1").unwrap())
 }
 
 #[test]

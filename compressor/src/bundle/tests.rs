@@ -28,17 +28,8 @@ impl SegmentSource for Segments {
 type Given = (Vec<u8>, &'static str);
 
 fn source(bytes: &[u8], transfer_syntax: &str) -> Source<'static> {
-    let shared = bytes.to_vec();
-    Source {
-        bytes: shared.len() as u64,
-        open: Box::new(move || Ok(Box::new(Cursor::new(shared.clone())) as Box<dyn ReadSeek>)),
-        prefix_bytes: 0,
-        transfer_syntax: Uid::parse(transfer_syntax).unwrap(),
-        sha256: Some(Sha256::digest(bytes).into()),
-        announced: None,
-        conflict: false,
-        name: None,
-    }
+    let source = Source::of_bytes(bytes.to_vec(), Uid::parse(transfer_syntax).unwrap());
+    Source { sha256: Some(Sha256::digest(bytes).into()), ..source }
 }
 
 fn sources(given: &[Given]) -> Vec<Source<'static>> {
@@ -103,17 +94,7 @@ fn assert_round_trip(given: &[Given]) -> (Manifest, Summary, Vec<u8>) {
 }
 
 fn image(columns: u16, rows: u16, frames: u32, samples: u16, bits: u16) -> ImageLayout {
-    ImageLayout {
-        rows,
-        columns,
-        frames,
-        samples_per_pixel: samples,
-        bits_allocated: bits,
-        bits_stored: bits,
-        signed: false,
-        planar: false,
-        big_endian: false,
-    }
+    ImageLayout { frames, ..ImageLayout::new(columns, rows, samples, bits) }
 }
 
 /// Pixels that differ from slice to slice.

@@ -12,17 +12,7 @@ const ALL: [Encoding; 4] =
     [Encoding::ImplicitLittle, Encoding::ExplicitLittle, Encoding::ExplicitBig, Encoding::Deflated];
 
 fn image() -> ImageLayout {
-    ImageLayout {
-        rows: 3,
-        columns: 5,
-        frames: 2,
-        samples_per_pixel: 1,
-        bits_allocated: 16,
-        bits_stored: 12,
-        signed: true,
-        planar: false,
-        big_endian: false,
-    }
+    ImageLayout { frames: 2, bits_stored: 12, signed: true, ..ImageLayout::new(5, 3, 1, 16) }
 }
 
 fn scan(bytes: &[u8], encoding: Encoding) -> Result<Outline, ScanError> {

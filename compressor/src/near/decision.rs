@@ -100,7 +100,7 @@ fn estimate(estimate: Estimate, sigma: Sigma) -> f64 {
     }
 }
 
-/// Padding first, since a slab that has several of these is coded within a bound only where the first is enough.
+/// Padding first: of more than three that a slab has, the codec keeps the first three and codes the slab without loss for the others.
 fn exact(padding: &[u16], survey: &Survey) -> Vec<u16> {
     let grounds = survey.grounds().iter().map(|value| *value as u16).filter(|code| !padding.contains(code));
     padding.iter().copied().chain(grounds.take(GROUNDS_MAX)).collect()

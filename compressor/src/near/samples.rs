@@ -1,7 +1,7 @@
 //! Stored values of a grey slab as numbers, and what must hold for each of them.
 
 use crate::dataset::ImageLayout;
-use crate::pixels::{Bound, Slab};
+use crate::pixels::{Bound, Slab, codes};
 
 /// Stored values in order.
 pub(super) fn values<'r>(slab: &Slab, raw: &'r [u8]) -> impl Iterator<Item = i32> + use<'r> {
@@ -20,17 +20,6 @@ pub(crate) fn keeps(layout: &ImageLayout, raw: &[u8], decoded: &[u8], bound: &Bo
             let within = || value(&slab, before).abs_diff(value(&slab, after)) <= bound.near.into();
             before == after || (within() && free(before) && free(after))
         })
-}
-
-/// Samples as they lie in the data set.
-fn codes<'r>(slab: &Slab, raw: &'r [u8]) -> impl Iterator<Item = u16> + use<'r> {
-    let big_endian = slab.big_endian;
-    raw.chunks_exact(slab.sample_bytes).map(move |bytes| match *bytes {
-        [low, high] if big_endian => u16::from_be_bytes([low, high]),
-        [low, high] => u16::from_le_bytes([low, high]),
-        [byte] => byte.into(),
-        _ => 0,
-    })
 }
 
 fn value(slab: &Slab, code: u16) -> i32 {

@@ -3,14 +3,10 @@
 use super::noise::Noise;
 use super::samples::values;
 use crate::bundle::Sigma;
-use crate::pixels::Slab;
+use crate::pixels::{Slab, fills_areas};
 
 /// Foreground blocks that an estimate needs at least: 64 of 64 samples bring its own error below a tenth.
 const BLOCKS_MIN: usize = 64;
-/// A value fills areas where at least one sample of this many has it,
-const AREA_SHARE: usize = 64;
-/// and a row goes from it to other values, or back, at most once for this many of them.
-const AREA_RUN: usize = 8;
 
 /// What some frames of a series show.
 #[derive(Debug, Default)]
@@ -60,13 +56,4 @@ impl Survey {
 
 fn code(slab: &Slab, value: i32) -> u16 {
     if slab.sample_bytes == 1 { value as u8 as u16 } else { value as u16 }
-}
-
-fn fills_areas(value: i32, frame: &[i32], columns: usize) -> bool {
-    let count = frame.iter().filter(|other| **other == value).count();
-    let ends = |row: &[i32]| {
-        row.windows(2).filter(|pair| matches!(pair, [a, b] if (*a == value) != (*b == value))).count()
-    };
-    let changes: usize = frame.chunks_exact(columns.max(1)).map(ends).sum();
-    count * AREA_SHARE >= frame.len() && changes * AREA_RUN <= count
 }

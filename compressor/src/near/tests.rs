@@ -12,17 +12,7 @@ const MR: &str = "1.2.840.10008.5.1.4.1.1.4";
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 
 fn layout(rows: u16, columns: u16) -> ImageLayout {
-    ImageLayout {
-        rows,
-        columns,
-        frames: 1,
-        samples_per_pixel: 1,
-        bits_allocated: 16,
-        bits_stored: 16,
-        signed: true,
-        planar: false,
-        big_endian: false,
-    }
+    ImageLayout { signed: true, ..ImageLayout::new(columns, rows, 1, 16) }
 }
 
 fn outline(class: &str, modality: &str, told: &str) -> Outline {

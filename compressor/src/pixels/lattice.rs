@@ -97,7 +97,8 @@ fn encode_components(
             let reference = references.as_ref().and_then(|references| references.frame(slab, number, values));
             let image = Encoder { slab, model, values, near, reference };
             // A frame has all the samples that its image asks for.
-            if let Ok(plane) = image.encode(&example, &mut parts, &mut chances) {
+            let plane = image.encode(&example, &mut parts, &mut chances);
+            if let Some(plane) = plane.ok().filter(|_| near > 0) {
                 values.push(&example.image, &plane, &mut component_decoded);
             }
         }
@@ -296,11 +297,9 @@ impl Referenced {
     }
 
     fn frame(&self, slab: &Slab, number: usize, values: &Values) -> Option<Reference> {
-        let frame = |components: &Components| -> Option<Vec<u16>> {
-            Some(frames(slab, components.first()?).nth(number)?.to_vec())
-        };
-        let references: Vec<_> = self.0.iter().filter_map(frame).collect();
-        values.reference(slab, &references.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        let components = self.0.iter().filter_map(|components| components.first());
+        let references: Vec<_> = components.filter_map(|c| frames(slab, c).nth(number)).collect();
+        values.reference(slab, &references)
     }
 }
 

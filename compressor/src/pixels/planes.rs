@@ -10,7 +10,7 @@ pub(super) fn split(slab: &Slab, raw: &[u8]) -> Components {
     let plane = slab.rows * slab.columns;
     let mut components = vec![Vec::with_capacity(plane * slab.frames); slab.components];
     let flip = sign_bit(slab);
-    let mut samples = raw.chunks_exact(slab.sample_bytes).map(|bytes| sample(slab, bytes) ^ flip);
+    let mut samples = codes(slab, raw).map(|code| code ^ flip);
     for _ in 0..slab.frames {
         if slab.planar || slab.components == 1 {
             components.iter_mut().for_each(|component| component.extend(samples.by_ref().take(plane)));
@@ -65,13 +65,15 @@ pub(super) fn add_green(slab: &Slab, components: &mut Components) {
     }
 }
 
-fn sample(slab: &Slab, bytes: &[u8]) -> u16 {
-    match *bytes {
-        [low, high] if slab.big_endian => u16::from_be_bytes([low, high]),
+/// Samples in the order and the bits in which they lie in the data set.
+pub(crate) fn codes<'r>(slab: &Slab, raw: &'r [u8]) -> impl Iterator<Item = u16> + use<'r> {
+    let big_endian = slab.big_endian;
+    raw.chunks_exact(slab.sample_bytes).map(move |bytes| match *bytes {
+        [low, high] if big_endian => u16::from_be_bytes([low, high]),
         [low, high] => u16::from_le_bytes([low, high]),
         [byte] => byte.into(),
         _ => 0,
-    }
+    })
 }
 
 fn push(slab: &Slab, value: u16, raw: &mut Vec<u8>) {

@@ -4,20 +4,6 @@ use super::*;
 use crate::limits::SLAB_BYTES_MAX;
 use proptest::prelude::*;
 
-fn layout(columns: u16, rows: u16, samples_per_pixel: u16, bits_allocated: u16) -> ImageLayout {
-    ImageLayout {
-        rows,
-        columns,
-        frames: 1,
-        samples_per_pixel,
-        bits_allocated,
-        bits_stored: bits_allocated,
-        signed: false,
-        planar: false,
-        big_endian: false,
-    }
-}
-
 /// The same bytes everywhere (a 64-bit linear congruential generator, Knuth's constants).
 fn noise(seed: u64) -> impl Iterator<Item = u32> {
     std::iter::successors(Some(seed), |state| {
@@ -89,7 +75,7 @@ fn every_layout_comes_back() {
                     planar,
                     big_endian,
                     frames: 3,
-                    ..layout(columns, rows, samples, bits)
+                    ..ImageLayout::new(columns, rows, samples, bits)
                 };
                 let bytes = 3 * frame_bytes(&layout).unwrap() as usize;
                 let raw: Vec<u8> = noise(flags).map(|value| value as u8).take(bytes).collect();
@@ -105,7 +91,7 @@ fn every_layout_comes_back() {
 #[test]
 fn all_codes_of_16_bits_come_back() {
     for signed in [false, true] {
-        let layout = ImageLayout { signed, ..layout(256, 256, 1, 16) };
+        let layout = ImageLayout { signed, ..ImageLayout::new(256, 256, 1, 16) };
         let up: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
         let jumps: Vec<u8> =
             (0..=u16::MAX).flat_map(|code| code.wrapping_mul(40_503).to_le_bytes()).collect();
@@ -120,14 +106,14 @@ fn all_codes_of_16_bits_come_back() {
 
 #[test]
 fn generated_volume_has_its_exact_sizes() {
-    let layout = layout(128, 128, 1, 16);
+    let layout = ImageLayout::new(128, 128, 1, 16);
     let sizes: Vec<usize> = [0, 8, 16].map(|slice| assert_round_trip(&layout, &ball(128, slice))).into();
     assert_eq!(sizes, [6368, 5882, 4432]);
 }
 
 #[test]
 fn series_with_one_model_has_its_exact_sizes() {
-    let layout = layout(128, 128, 1, 16);
+    let layout = ImageLayout::new(128, 128, 1, 16);
     let slab = Slab::of(&layout, 128 * 128 * 2).unwrap();
     let raw = [-16, -8, 0, 8, 16].map(|slice| ball(128, slice));
     let model = learnt(&slab, &raw.each_ref().map(Vec::as_slice));
@@ -137,7 +123,7 @@ fn series_with_one_model_has_its_exact_sizes() {
 
 #[test]
 fn padding_costs_its_outline_alone() {
-    let layout = ImageLayout { signed: true, ..layout(128, 128, 1, 16) };
+    let layout = ImageLayout { signed: true, ..ImageLayout::new(128, 128, 1, 16) };
     let slab = Slab::of(&layout, 128 * 128 * 2).unwrap();
     let mut noise = noise(1);
     let mut image = |padding: bool| -> Vec<u8> {
@@ -154,14 +140,14 @@ fn padding_costs_its_outline_alone() {
 
 #[test]
 fn model_must_be_whole() {
-    let slab = Slab::of(&layout(8, 8, 1, 8), 64).unwrap();
+    let slab = Slab::of(&ImageLayout::new(8, 8, 1, 8), 64).unwrap();
     let bytes = learnt(&slab, &[&[1; 64]]).write();
     assert!(bytes.len() <= crate::limits::MODEL_BYTES_MAX);
     let longer = [bytes.as_slice(), &[0]].concat();
     for damaged in [&longer, &bytes[..bytes.len() - 1], &[], &[2]] {
         assert_eq!(Model::read(damaged), Err(DamagedSlab));
     }
-    let (layout, model) = (layout(8, 8, 1, 8), Model::read(&bytes).unwrap());
+    let (layout, model) = (ImageLayout::new(8, 8, 1, 8), Model::read(&bytes).unwrap());
     let coded = encode_slab(&layout, &[1; 64], &model, &Bound::LOSSLESS, &[]).unwrap();
     let without_model = decode_slab(&layout, &coded.coarse, &coded.fine, None, &[], 64);
     assert!(without_model.is_err() || coded.coarse[0] != LATTICE);
@@ -169,14 +155,14 @@ fn model_must_be_whole() {
 
 #[test]
 fn flat_slab_costs_almost_nothing() {
-    let layout = layout(1024, 1024, 1, 16);
+    let layout = ImageLayout::new(1024, 1024, 1, 16);
     assert_eq!(assert_round_trip(&layout, &vec![0x11; 2 << 20]), 42);
 }
 
 #[test]
 fn colour_is_worth_its_transform() {
     let grey_in_colour: Vec<u8> = noise(9).take(64 * 64).flat_map(|v| [v as u8, v as u8, v as u8]).collect();
-    let slab = Slab::of(&layout(64, 64, 3, 8), 64 * 64 * 3).unwrap();
+    let slab = Slab::of(&ImageLayout::new(64, 64, 3, 8), 64 * 64 * 3).unwrap();
     let coded = encode(&slab, &grey_in_colour, &learnt(&slab, &[&grey_in_colour]));
     assert!(bytes(&coded) < 64 * 64 * 11 / 10, "{}", bytes(&coded));
 }
@@ -184,14 +170,14 @@ fn colour_is_worth_its_transform() {
 #[test]
 fn slabs_cover_the_image() {
     let cases = [
-        (ImageLayout { frames: 1000, ..layout(64, 64, 1, 16) }, vec![4 * 64 * 64 * 2; 250]),
-        (ImageLayout { frames: 3, ..layout(512, 512, 1, 16) }, vec![512 * 512 * 2; 3]),
-        (layout(2048, 2048, 1, 16), vec![2 << 20; 4]),
+        (ImageLayout { frames: 1000, ..ImageLayout::new(64, 64, 1, 16) }, vec![4 * 64 * 64 * 2; 250]),
+        (ImageLayout { frames: 3, ..ImageLayout::new(512, 512, 1, 16) }, vec![512 * 512 * 2; 3]),
+        (ImageLayout::new(2048, 2048, 1, 16), vec![2 << 20; 4]),
         (
-            ImageLayout { planar: true, frames: 2, ..layout(1000, 1000, 3, 8) },
+            ImageLayout { planar: true, frames: 2, ..ImageLayout::new(1000, 1000, 3, 8) },
             vec![2_097_000, 903_000, 2_097_000, 903_000],
         ),
-        (layout(65_535, 5, 4, 16), vec![4 * 524_280, 524_280]),
+        (ImageLayout::new(65_535, 5, 4, 16), vec![4 * 524_280, 524_280]),
     ];
     for (layout, expected) in cases {
         let lengths: Vec<usize> = slab_lengths(&layout).unwrap().collect();
@@ -208,11 +194,13 @@ fn slabs_cover_the_image() {
 
 #[test]
 fn no_slabs_of_what_is_not_taken() {
-    assert!(slab_lengths(&layout(0, 4, 1, 16)).is_none());
-    assert!(slab_lengths(&layout(4, 4, 5, 16)).is_none());
-    assert!(slab_lengths(&layout(4, 4, 1, 1)).is_none());
-    assert!(slab_lengths(&layout(4, 4, 1, 32)).is_none());
-    let decode = |coarse: &[u8], bytes| decode_slab(&layout(4, 4, 1, 16), coarse, &[0; 33], None, &[], bytes);
+    assert!(slab_lengths(&ImageLayout::new(0, 4, 1, 16)).is_none());
+    assert!(slab_lengths(&ImageLayout::new(4, 4, 5, 16)).is_none());
+    assert!(slab_lengths(&ImageLayout::new(4, 4, 1, 1)).is_none());
+    assert!(slab_lengths(&ImageLayout::new(4, 4, 1, 32)).is_none());
+    let decode = |coarse: &[u8], bytes| {
+        decode_slab(&ImageLayout::new(4, 4, 1, 16), coarse, &[0; 33], None, &[], bytes)
+    };
     assert_eq!(decode(&[LATTICE], 31), Err(DamagedSlab));
     assert_eq!(decode(&[], 32), Err(DamagedSlab));
     assert_eq!(decode(&[7; 40], 32), Err(DamagedSlab));
@@ -240,7 +228,7 @@ fn any_layout() -> impl Strategy<Value = ImageLayout> {
             signed,
             planar,
             big_endian,
-            ..layout(columns, rows, samples, bits)
+            ..ImageLayout::new(columns, rows, samples, bits)
         })
 }
 
@@ -313,13 +301,13 @@ proptest! {
 #[test]
 fn no_voxel_is_further_off_than_the_bound_and_exact_values_stay() {
     let raw = ball(64, 0);
-    let slab = Slab::of(&layout(64, 64, 1, 16), raw.len()).unwrap();
+    let slab = Slab::of(&ImageLayout::new(64, 64, 1, 16), raw.len()).unwrap();
     let model = learnt(&slab, &[&raw]);
     let lossless = bytes(&encode(&slab, &raw, &model));
     for near in [1, 2, 3, 7, 31, 255, 4000] {
         let bound = Bound { near, exact: vec![0] };
-        let coded = encode_slab(&layout(64, 64, 1, 16), &raw, &model, &bound, &[]).unwrap();
-        let decoded = decode(&layout(64, 64, 1, 16), &coded, &model, raw.len()).unwrap();
+        let coded = encode_slab(&ImageLayout::new(64, 64, 1, 16), &raw, &model, &bound, &[]).unwrap();
+        let decoded = decode(&ImageLayout::new(64, 64, 1, 16), &coded, &model, raw.len()).unwrap();
         assert_eq!(coded.decoded.as_ref(), Some(&decoded), "near {near}");
         assert!(coded.coarse.len() + coded.fine.len() < lossless, "near {near}");
         for (before, after) in raw.chunks_exact(2).zip(decoded.chunks_exact(2)) {
@@ -332,7 +320,7 @@ fn no_voxel_is_further_off_than_the_bound_and_exact_values_stay() {
 
 #[test]
 fn a_slab_between_two_like_it_is_smaller_with_them() {
-    let layout = layout(128, 128, 1, 16);
+    let layout = ImageLayout::new(128, 128, 1, 16);
     // A texture that all have, and some noise of their own.
     let texture: Vec<_> = noise(77).take(128 * 128).map(|value| value % 64).collect();
     let slice = |number: u64| noise(number).zip(&texture).map(|(noise, own)| (300 + own + noise % 16) as u16);
@@ -371,7 +359,7 @@ fn a_slab_between_two_like_it_is_smaller_with_them() {
 #[test]
 fn the_coarse_picture_is_every_second_sample() {
     let (rows, columns) = (65, 130);
-    let layout = layout(columns, rows, 1, 16);
+    let layout = ImageLayout::new(columns, rows, 1, 16);
     let raw: Vec<u8> =
         noise(4).take(65 * 130).flat_map(|value| ((value % 900) as u16).to_le_bytes()).collect();
     let model = learnt(&Slab::of(&layout, raw.len()).unwrap(), &[&raw]);
@@ -385,7 +373,7 @@ fn the_coarse_picture_is_every_second_sample() {
 
 #[test]
 fn several_exact_values_stay_and_none_is_made() {
-    let layout = ImageLayout { signed: true, ..layout(64, 64, 1, 16) };
+    let layout = ImageLayout { signed: true, ..ImageLayout::new(64, 64, 1, 16) };
     let value = |number: usize, noise: u32| -> i16 {
         match number / 64 {
             0..10 => -3024,

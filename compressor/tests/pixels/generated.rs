@@ -34,20 +34,6 @@ pub(crate) struct Recipe {
     pub(crate) seed: u64,
 }
 
-pub(crate) fn layout(columns: u16, rows: u16, samples_per_pixel: u16, bits_allocated: u16) -> ImageLayout {
-    ImageLayout {
-        rows,
-        columns,
-        frames: 1,
-        samples_per_pixel,
-        bits_allocated,
-        bits_stored: bits_allocated,
-        signed: false,
-        planar: false,
-        big_endian: false,
-    }
-}
-
 /// Two nested ellipsoids with ramps, edges and noise on a ground of 0; signed ones lie around zero.
 pub(crate) fn series(name: &str, recipe: &Recipe) -> Series {
     let mut noise = Noise(recipe.seed);

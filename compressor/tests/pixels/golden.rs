@@ -3,7 +3,7 @@
 //! The table is `golden.tsv`: series, near, exact stored values, bytes of model and slabs. `SCANPOST_RECORD=1` prints a new one
 //! and writes it in its place.
 
-use crate::generated::{self, Recipe, layout};
+use crate::generated::{self, Recipe};
 use crate::series::{Series, real};
 use compressor::dataset::ImageLayout;
 use compressor::pixels::Bound;
@@ -35,7 +35,8 @@ fn row(line: &str) -> Row {
 
 /// Small, and of each kind that the codec takes apart in another way.
 fn generated() -> Vec<Series> {
-    let base = Recipe { layout: layout(128, 120, 1, 16), instances: 12, noise: 9, contrast: 900, seed: 1 };
+    let base =
+        Recipe { layout: ImageLayout::new(128, 120, 1, 16), instances: 12, noise: 9, contrast: 900, seed: 1 };
     let of = |name, recipe| generated::series(name, &recipe);
     vec![
         of("generated-16", base),
@@ -43,8 +44,14 @@ fn generated() -> Vec<Series> {
             "generated-signed",
             Recipe { layout: ImageLayout { signed: true, ..base.layout }, noise: 30, ..base },
         ),
-        of("generated-8", Recipe { layout: layout(131, 97, 1, 8), noise: 3, contrast: 200, ..base }),
-        of("generated-rgb", Recipe { layout: layout(90, 70, 3, 8), noise: 2, contrast: 180, ..base }),
+        of(
+            "generated-8",
+            Recipe { layout: ImageLayout::new(131, 97, 1, 8), noise: 3, contrast: 200, ..base },
+        ),
+        of(
+            "generated-rgb",
+            Recipe { layout: ImageLayout::new(90, 70, 3, 8), noise: 2, contrast: 180, ..base },
+        ),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! The bound on every voxel: a sample in each run, 10⁹ voxels with `--run-ignored`.
 
-use crate::generated::{self, Noise, Recipe, layout};
+use crate::generated::{self, Noise, Recipe};
 use crate::series::{Coded, Series, real};
 use compressor::dataset::ImageLayout;
 use compressor::pixels::Bound;
@@ -73,7 +73,7 @@ fn recipe(noise: &mut Noise, number: u64, large: bool) -> Recipe {
         signed: noise.below(3) == 0,
         planar: noise.below(2) == 0,
         big_endian: noise.below(4) == 0,
-        ..layout(columns, rows, samples, bits)
+        ..ImageLayout::new(columns, rows, samples, bits)
     };
     // The highest contrast wraps around the end of 16 bits, which is no image, but must come back.
     let contrast = [20, 200, 900, 4_000, 30_000, 90_000][noise.below(6) as usize];

@@ -2,7 +2,6 @@
 
 use compressor::Uid;
 use compressor::bundle::Source;
-use std::io::Cursor;
 
 pub(crate) const EXPLICIT_LITTLE: &str = "1.2.840.10008.1.2.1";
 const MR_IMAGE_STORAGE: &str = "1.2.840.10008.5.1.4.1.1.4";
@@ -44,17 +43,7 @@ pub(crate) fn sop_instance(series: u32, number: u32) -> String {
 
 /// A source as the gateway's spool gives it.
 pub(crate) fn source(bytes: &[u8], conflict: bool) -> Source<'static> {
-    let (bytes_len, bytes) = (bytes.len() as u64, bytes.to_vec());
-    Source {
-        open: Box::new(move || Ok(Box::new(Cursor::new(bytes.clone())))),
-        bytes: bytes_len,
-        prefix_bytes: 0,
-        transfer_syntax: Uid::parse(EXPLICIT_LITTLE).unwrap(),
-        sha256: None,
-        announced: None,
-        conflict,
-        name: None,
-    }
+    Source { conflict, ..Source::of_bytes(bytes.to_vec(), Uid::parse(EXPLICIT_LITTLE).unwrap()) }
 }
 
 /// PS3.5 7.1.2: tag, VR, 16-bit length, value padded to even length.

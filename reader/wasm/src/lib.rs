@@ -135,15 +135,10 @@ pub extern "C" fn scanpost_coarse_rows() -> usize {
 
 fn layout(columns: u16, rows: u16, samples: u16, bits: u16, flags: u32) -> ImageLayout {
     ImageLayout {
-        rows,
-        columns,
-        frames: 1,
-        samples_per_pixel: samples,
-        bits_allocated: bits,
-        bits_stored: bits,
         signed: flags & SIGNED != 0,
         planar: flags & PLANAR != 0,
         big_endian: flags & BIG_ENDIAN != 0,
+        ..ImageLayout::new(columns, rows, samples, bits)
     }
 }
 
@@ -178,17 +173,8 @@ mod tests {
     use super::*;
     use compressor::pixels::{Bound, Lessons, Slab, encode_slab, pack_chunk};
 
-    const LAYOUT: ImageLayout = ImageLayout {
-        rows: 24,
-        columns: 32,
-        frames: 1,
-        samples_per_pixel: 1,
-        bits_allocated: 16,
-        bits_stored: 12,
-        signed: true,
-        planar: false,
-        big_endian: false,
-    };
+    const LAYOUT: ImageLayout =
+        ImageLayout { bits_stored: 12, signed: true, ..ImageLayout::new(32, 24, 1, 16) };
 
     /// As a page would, but for the pointer, which a page writes to.
     fn give(bytes: &[u8]) {

@@ -5,7 +5,6 @@ use crate::dataset::Encoding;
 use crate::dataset::sample::Writer as Data;
 use crate::pixels;
 use sha2::{Digest, Sha256};
-use std::io::Cursor;
 
 const SIDE: usize = 96;
 
@@ -22,17 +21,7 @@ fn slice(seed: u64) -> Vec<u8> {
 }
 
 fn data_set(number: i32, image_type: &[u8], pixels: &[u8]) -> Vec<u8> {
-    let layout = ImageLayout {
-        rows: SIDE as u16,
-        columns: SIDE as u16,
-        frames: 1,
-        samples_per_pixel: 1,
-        bits_allocated: 16,
-        bits_stored: 12,
-        signed: false,
-        planar: false,
-        big_endian: false,
-    };
+    let layout = ImageLayout { bits_stored: 12, ..ImageLayout::new(SIDE as u16, SIDE as u16, 1, 16) };
     Data::new(Encoding::ExplicitLittle)
         .element(0x0008_0008, "CS", image_type)
         .identity(number)
@@ -43,16 +32,7 @@ fn data_set(number: i32, image_type: &[u8], pixels: &[u8]) -> Vec<u8> {
 }
 
 fn source(bytes: Vec<u8>) -> Source<'static> {
-    Source {
-        bytes: bytes.len() as u64,
-        open: Box::new(move || Ok(Box::new(Cursor::new(bytes.clone())) as Box<dyn ReadSeek>)),
-        prefix_bytes: 0,
-        transfer_syntax: Uid::parse("1.2.840.10008.1.2.1").unwrap(),
-        sha256: None,
-        announced: None,
-        conflict: false,
-        name: None,
-    }
+    Source::of_bytes(bytes, Uid::parse("1.2.840.10008.1.2.1").unwrap())
 }
 
 fn packed(image_type: &[u8], near: Near, residual: bool, threads: usize) -> (Manifest, Vec<u8>) {

@@ -141,7 +141,7 @@ impl StepModel {
 }
 
 /// Weights of a step that are sent for each class, but for sides and constant.
-fn lanes(step: usize, reference: bool) -> usize {
+pub(super) fn lanes(step: usize, reference: bool) -> usize {
     let own = if step % 2 == 1 { WINDOWS_AXIAL } else { WINDOWS_DIAGONAL };
     WINDOW * (own + if reference { WINDOWS_REFERENCE } else { 0 })
 }

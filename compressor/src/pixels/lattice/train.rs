@@ -2,10 +2,11 @@
 
 use super::super::{Bound, DamagedSlab, Slab, planes};
 use super::ahead::{FEATURES_AHEAD, PhaseAhead};
-use super::around::{self, WINDOW, WINDOWS_REFERENCE};
+use super::around;
 use super::contexts::SYMBOLS;
 use super::model::{
     FACTOR_MAX, FEATURES_AT_LAST, Model, PHASES, STEPS, StepModel, WEIGHTS_MAX, Weights, frequency_code,
+    lanes,
 };
 use super::slots::{FINE_BITS, Quantiser, Slots, WEIGHT_BITS};
 use super::solve::Sums;
@@ -248,8 +249,7 @@ struct StepSums {
 impl Learnt<'_> {
     fn new(steps: &[StepModel; STEPS], referenced: bool, round: Option<usize>) -> Self {
         let step = |(number, step): (usize, &StepModel)| {
-            let windows = if number % 2 == 1 { around::WINDOWS_AXIAL } else { around::WINDOWS_DIAGONAL };
-            let lanes = WINDOW * (windows + if referenced { WINDOWS_REFERENCE } else { 0 });
+            let lanes = lanes(number, referenced);
             StepSums {
                 lanes,
                 weights: vec![Sums::new(lanes + 3); step.weights.len()],

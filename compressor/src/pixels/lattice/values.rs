@@ -1,15 +1,12 @@
 //! How the values of a component become samples from 0 up, and back (codec SPEC 2.2).
 
+use super::super::areas::fills_areas;
 use super::super::planes::Components;
 use super::super::{Bound, DamagedSlab, Slab};
 use super::holes::HoleMask;
 use super::plane::Plane;
 use super::walk::{Image, Reference};
 
-/// A value is taken as "no sample" where at least one sample of this many has it,
-const HOLES_SHARE: usize = 64;
-/// and a row goes from it to other values, or back, at most once for this many of them.
-const HOLES_RUN: usize = 8;
 /// Values of holes in one component, at most.
 pub(super) const HOLE_VALUES_MAX: usize = 3;
 
@@ -151,14 +148,6 @@ fn hole_value(component: &[u16], columns: usize) -> Option<u16> {
     for value in component {
         counts.get_mut(usize::from(value - least)).into_iter().for_each(|count| *count += 1);
     }
-    let (value, count) = (least..=most).zip(counts).max_by_key(|(_, count)| *count)?;
-    if count * HOLES_SHARE < component.len() {
-        return None;
-    }
-    let mut changes = 0;
-    for row in component.chunks_exact(columns) {
-        changes +=
-            row.windows(2).filter(|pair| matches!(pair, [a, b] if (*a == value) != (*b == value))).count();
-    }
-    (changes * HOLES_RUN <= count).then_some(value)
+    let (value, _) = (least..=most).zip(counts).max_by_key(|(_, count)| *count)?;
+    fills_areas(value, component, columns).then_some(value)
 }

@@ -5,17 +5,7 @@ use crate::pixels::{Bound, Lessons, encode_slab};
 use proptest::prelude::*;
 
 fn layout(rows: u16, columns: u16, bits: u16, signed: bool, big_endian: bool) -> ImageLayout {
-    ImageLayout {
-        rows,
-        columns,
-        frames: 2,
-        samples_per_pixel: 1,
-        bits_allocated: bits,
-        bits_stored: bits,
-        signed,
-        planar: false,
-        big_endian,
-    }
+    ImageLayout { frames: 2, signed, big_endian, ..ImageLayout::new(columns, rows, 1, bits) }
 }
 
 /// Smooth slopes with noise of this many steps.
