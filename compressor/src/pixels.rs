@@ -76,7 +76,8 @@ pub fn encode_slab(
     references: &[&[u8]],
 ) -> io::Result<CodedSlab> {
     let slab = Slab::of(layout, raw.len()).ok_or(io::ErrorKind::InvalidInput)?;
-    let lattice::Coded { coarse, fine, decoded } = lattice::encode(&slab, raw, model, bound, references);
+    let lattice::Coded { coarse, fine, decoded } =
+        lattice::encode(&slab, raw, model, bound, references).map_err(|_| io::ErrorKind::InvalidInput)?;
     match packed::smaller_than(coarse.len() + fine.len(), raw)? {
         Some(fine) => Ok(CodedSlab { coarse: vec![NO_LATTICE], fine, decoded: None }),
         None => {

@@ -22,10 +22,9 @@ pub use train::Lessons;
 use super::planes::{self, Components};
 use super::{Bound, DamagedSlab, Slab};
 use holes::HoleChances;
-use plane::Plane;
 use rans::{RansReader, RansWriter};
 use slots::{CONTEXT_MASK, Quantiser, Slots};
-use symbols::Contexts;
+use symbols::{Contexts, Corrections};
 use values::{Example, Values};
 use walk::{Image, Reference, Samples, Spots, Walk};
 
@@ -33,12 +32,17 @@ use walk::{Image, Reference, Samples, Spots, Walk};
 const FLAG_GREEN: u8 = 1;
 /// Flag: coded with a reference.
 const FLAG_REFERENCE: u8 = 2;
+/// Flags that mean nothing.
+const FLAGS_UNUSED: u8 = 0b1100;
 /// Bits of the flags that hold the shift.
 const SHIFT_POSITION: u32 = 4;
 /// The coarse part holds the first resolution whose longer side has at least this many samples.
 const COARSE_SIDE_MIN: usize = 64;
-/// The coarse part and the fine part.
-const PARTS: usize = 2;
+/// Bytes that the coarse part of one image may take before its step grows, with the byte that names the coder: what a phone fetches
+/// of each slice first.
+const COARSE_BYTES_MAX: usize = 4000;
+/// The most steps to each side that the fine part tells apart for a sample of the coarse part.
+const SPREAD_MAX: u8 = 15;
 
 /// A slab coded in two parts: a coarse picture that stands alone, and what is missing to the full resolution.
 pub(super) struct Coded {
@@ -55,15 +59,24 @@ impl Coded {
 }
 
 /// Codes a slab (codec SPEC 2), with one or two slabs of the same shape as references, or none.
-pub(super) fn encode(slab: &Slab, raw: &[u8], model: &Model, bound: &Bound, references: &[&[u8]]) -> Coded {
+///
+/// # Errors
+/// [`DamagedSlab`] where `raw` has not as many bytes as the slab.
+pub(super) fn encode(
+    slab: &Slab,
+    raw: &[u8],
+    model: &Model,
+    bound: &Bound,
+    references: &[&[u8]],
+) -> Result<Coded, DamagedSlab> {
     let mut components = planes::split(slab, raw);
-    let plain = encode_components(slab, &components, model, bound, references, 0);
+    let plain = encode_components(slab, &components, model, bound, references, 0)?;
     if slab.components != 3 || bound.near > 0 {
-        return plain;
+        return Ok(plain);
     }
     planes::subtract_green(slab, &mut components);
-    let green = encode_components(slab, &components, model, bound, references, FLAG_GREEN);
-    if green.bytes() < plain.bytes() { green } else { plain }
+    let green = encode_components(slab, &components, model, bound, references, FLAG_GREEN)?;
+    Ok(if green.bytes() < plain.bytes() { green } else { plain })
 }
 
 fn encode_components(
@@ -73,7 +86,7 @@ fn encode_components(
     bound: &Bound,
     references: &[&[u8]],
     flags: u8,
-) -> Coded {
+) -> Result<Coded, DamagedSlab> {
     let shift = Values::shift(components);
     let values = |bound: &Bound| -> Option<Vec<_>> {
         components.iter().map(|component| Values::of(component, slab, shift, bound)).collect()
@@ -84,70 +97,143 @@ fn encode_components(
     };
     let references = Referenced::of(slab, references, model);
     let flags = flags | if references.is_some() { FLAG_REFERENCE } else { 0 };
+    let components = components.iter().zip(&values).map(|(component, values)| {
+        (values, frames(slab, component).map(|frame| values.example(slab, frame)).collect())
+    });
+    let encoder = Encoder { slab, model, near, components: components.collect() };
     let mut head = vec![flags | (shift as u8) << SHIFT_POSITION];
     head.extend_from_slice(&near.to_le_bytes());
-    let mut parts = [(); PARTS].map(|()| (model.contexts(), RansWriter::default()));
-    let mut decoded = Components::new();
-    for (component, values) in components.iter().zip(&values) {
-        values.write(&mut head);
-        let mut chances = [(); PARTS].map(|()| HoleChances::new(values.holes.len()));
-        let mut component_decoded = Vec::new();
-        for (number, frame) in frames(slab, component).enumerate() {
-            let example = values.example(slab, frame);
-            let reference = references.as_ref().and_then(|references| references.frame(slab, number, values));
-            let image = Encoder { slab, model, values, near, reference };
-            // A frame has all the samples that its image asks for.
-            let plane = image.encode(&example, &mut parts, &mut chances);
-            if let Some(plane) = plane.ok().filter(|_| near > 0) {
-                values.push(&example.image, &plane, &mut component_decoded);
+    let ranges = values.iter().fold(Vec::new(), |mut ranges, values| {
+        values.write(&mut ranges);
+        ranges
+    });
+    let CoarseCoded { spread, bytes, walks } = encoder.coarse_within(head.len() + 1 + ranges.len())?;
+    head.push(spread);
+    let coarse = [head, ranges, bytes].concat();
+    let (fine, decoded) = encoder.fine(walks, spread, references.as_ref())?;
+    let decoded = (near > 0).then(|| planes::join(slab, &decoded));
+    Ok(Coded { coarse, fine, decoded })
+}
+
+/// Codes the images of a slab.
+struct Encoder<'e> {
+    slab: &'e Slab,
+    model: &'e Model,
+    near: u16,
+    /// Of each component its values, and its frames.
+    components: Vec<(&'e Values, Vec<Example>)>,
+}
+
+/// The stream of a coarse part, and how far each image is then.
+struct CoarseCoded {
+    spread: u8,
+    bytes: Vec<u8>,
+    walks: Vec<Walk>,
+}
+
+impl Encoder<'_> {
+    fn images(&self) -> impl Iterator<Item = (&Values, &Example)> {
+        self.components.iter().flat_map(|(values, images)| images.iter().map(|image| (*values, image)))
+    }
+
+    /// Codes the coarse part with the least spread that makes it small enough, `head` bytes included.
+    fn coarse_within(&self, head: usize) -> Result<CoarseCoded, DamagedSlab> {
+        let mut coded = self.coarse(0)?;
+        let most = (COARSE_BYTES_MAX * self.slab.frames).saturating_sub(1 + head);
+        let level = coarse_level(self.slab);
+        if coded.bytes.len() <= most || level == 0 {
+            return Ok(coded);
+        }
+        let side = |full: usize| ((full - 1) >> level) + 1;
+        let samples = side(self.slab.rows) * side(self.slab.columns) * self.images().count();
+        let bits = 8.0 * (coded.bytes.len() - most) as f32 / samples as f32;
+        // A spread takes the logarithm of the number of steps it tells apart off each sample.
+        let mut spread = ((bits.exp2() - 1.0) / 2.0).clamp(1.0, SPREAD_MAX.into()) as u8;
+        loop {
+            coded = self.coarse(spread)?;
+            if coded.bytes.len() <= most || spread == SPREAD_MAX {
+                return Ok(coded);
+            }
+            spread += 1;
+        }
+    }
+
+    fn coarse(&self, spread: u8) -> Result<CoarseCoded, DamagedSlab> {
+        let level = coarse_level(self.slab);
+        let mut part = (self.model.contexts(), RansWriter::default());
+        let mut walks = Vec::with_capacity(self.images().count());
+        for (values, images) in &self.components {
+            let mut chances = HoleChances::new(values.holes.len());
+            for Example { image, samples } in images {
+                if let Some(holes) = &image.holes {
+                    chances.put(&holes.halved(level), None, &mut part.1);
+                }
+                let quantiser = Quantiser::new(self.near, spread, values.max);
+                let mut encoding = self.encoding(values, samples, quantiser, &mut part);
+                let mut walk = Walk::base(image, &mut encoding)?;
+                walk.down_to(level, image, self.model, None, &mut encoding)?;
+                walks.push(walk);
             }
         }
-        decoded.push(component_decoded);
+        Ok(CoarseCoded { spread, bytes: part.1.finish(), walks })
     }
-    let [(_, coarse), (_, fine)] = parts;
-    head.extend(coarse.finish());
-    let decoded = (near > 0).then(|| planes::join(slab, &decoded));
-    Coded { coarse: head, fine: fine.finish(), decoded }
+
+    /// The stream of the fine part, and what a decoder will have, where that may be something else than what came.
+    fn fine(
+        &self,
+        walks: Vec<Walk>,
+        spread: u8,
+        references: Option<&Referenced>,
+    ) -> Result<(Vec<u8>, Components), DamagedSlab> {
+        let (level, columns) = (coarse_level(self.slab), self.slab.columns);
+        let mut part = (self.model.contexts(), RansWriter::default());
+        let mut decoded = Components::new();
+        let mut corrections = corrections(self.near, spread);
+        let mut walks = walks.into_iter();
+        for (values, images) in &self.components {
+            let mut chances = HoleChances::new(values.holes.len());
+            let quantiser = Quantiser::new(self.near, 0, values.max);
+            let mut component = Vec::new();
+            for (number, (Example { image, samples }, mut walk)) in images.iter().zip(&mut walks).enumerate()
+            {
+                if level > 0 {
+                    if spread > 0 {
+                        walk.correct(image, |coarse, error, (row, column)| {
+                            let sample = samples.get(row * columns + column).copied().unwrap_or(coarse);
+                            let steps = quantiser.steps(i32::from(sample) - i32::from(coarse));
+                            corrections.put(error, steps, &mut part.1);
+                            quantiser.moved(coarse, steps)
+                        });
+                    }
+                    if let Some(holes) = &image.holes {
+                        chances.put(holes, Some(&holes.halved(level)), &mut part.1);
+                    }
+                    let reference = references.and_then(|all| all.frame(self.slab, number, values));
+                    let mut encoding = self.encoding(values, samples, quantiser, &mut part);
+                    walk.down_to(0, image, self.model, reference.as_ref(), &mut encoding)?;
+                }
+                if self.near > 0 {
+                    values.push(image, &walk.samples, &mut component);
+                }
+            }
+            decoded.push(component);
+        }
+        Ok((part.1.finish(), decoded))
+    }
+
+    fn encoding<'s, 'p>(
+        &self,
+        values: &Values,
+        samples: &'s [u16],
+        quantiser: Quantiser,
+        part: &'p mut PartWriter,
+    ) -> Encoding<'s, 'p> {
+        Encoding { samples, columns: self.slab.columns, bits: values.bits(), quantiser, part }
+    }
 }
 
 /// Contexts and decisions of a part.
 type PartWriter = (Contexts, RansWriter);
-
-/// Codes one image.
-struct Encoder<'e> {
-    slab: &'e Slab,
-    model: &'e Model,
-    values: &'e Values,
-    near: u16,
-    reference: Option<Reference>,
-}
-
-impl Encoder<'_> {
-    fn encode(
-        &self,
-        Example { image, samples }: &Example,
-        [coarse, fine]: &mut [PartWriter; PARTS],
-        [coarse_chances, fine_chances]: &mut [HoleChances; PARTS],
-    ) -> Result<Plane, DamagedSlab> {
-        let (level, columns, bits) = (coarse_level(self.slab), self.slab.columns, self.values.bits());
-        let quantiser = Quantiser::new(self.near, self.values.max);
-        let coarse_holes = image.holes.as_ref().map(|holes| holes.halved(level));
-        if let Some(holes) = &coarse_holes {
-            coarse_chances.put(holes, None, &mut coarse.1);
-        }
-        let mut encoding = Encoding { samples, columns, bits, quantiser, part: coarse };
-        let mut walk = Walk::base(image, &mut encoding)?;
-        walk.down_to(level, image, self.model, None, &mut encoding)?;
-        if level > 0 {
-            if let Some(holes) = &image.holes {
-                fine_chances.put(holes, coarse_holes.as_ref(), &mut fine.1);
-            }
-            let mut encoding = Encoding { part: fine, ..encoding };
-            walk.down_to(0, image, self.model, self.reference.as_ref(), &mut encoding)?;
-        }
-        Ok(walk.samples)
-    }
-}
 
 /// Gives the raw bytes of a slab back; `references` are those it was coded with.
 ///
@@ -168,23 +254,29 @@ pub(super) fn decode(
     };
     let mut parts =
         [(model.contexts(), RansReader::new(head.rest)?), (model.contexts(), RansReader::new(fine)?)];
+    let mut corrections = corrections(head.near, head.spread);
     let mut components = Components::with_capacity(slab.components);
     for values in &head.values {
         let mut component = Vec::with_capacity(slab.frames * slab.rows * slab.columns);
-        let [mut chances, mut fine_chances] = [(); PARTS].map(|()| HoleChances::new(values.holes.len()));
+        let [mut chances, mut fine_chances] = [(); 2].map(|()| HoleChances::new(values.holes.len()));
+        let quantiser = Quantiser::new(head.near, 0, values.max);
         for number in 0..slab.frames {
             let reference = references.as_ref().and_then(|references| references.frame(slab, number, values));
             let mut image = values.image(slab);
             let [coarse, fine] = &mut parts;
             let mut walk = head.coarse(slab, values, model, &mut image, &mut chances, coarse)?;
-            let coarse_holes = image.holes.take();
             if coarse_level(slab) > 0 {
-                image.holes = coarse_holes
-                    .map(|holes| fine_chances.take((slab.rows, slab.columns), 0, Some(&holes), &mut fine.1));
-                let mut decoding = head.decoding(values, fine);
+                if head.spread > 0 {
+                    walk.correct(&image, |coarse, error, _| {
+                        quantiser.moved(coarse, corrections.take(error, &mut fine.1))
+                    });
+                }
+                image.holes = image
+                    .holes
+                    .as_ref()
+                    .map(|coarse| fine_chances.take((slab.rows, slab.columns), 0, Some(coarse), &mut fine.1));
+                let mut decoding = Decoding { bits: values.bits(), quantiser, part: fine };
                 walk.down_to(0, &image, model, reference.as_ref(), &mut decoding)?;
-            } else {
-                image.holes = coarse_holes;
             }
             values.push(&image, &walk.samples, &mut component);
         }
@@ -233,6 +325,8 @@ pub(super) fn decode_coarse(
 struct Head<'b> {
     flags: u8,
     near: u16,
+    /// Steps to each side that the fine part tells apart for a sample of the coarse part.
+    spread: u8,
     values: Vec<Values>,
     rest: &'b [u8],
 }
@@ -242,15 +336,16 @@ type PartReader<'b> = (Contexts, RansReader<'b>);
 
 impl<'b> Head<'b> {
     fn read(slab: &Slab, coded: &'b [u8]) -> Result<Self, DamagedSlab> {
-        let (&[flags, low, high], mut rest) = coded.split_first_chunk().ok_or(DamagedSlab)?;
+        let (&[flags, low, high, spread], mut rest) = coded.split_first_chunk().ok_or(DamagedSlab)?;
+        let green = flags & FLAG_GREEN != 0;
+        let spread_max = if coarse_level(slab) > 0 { SPREAD_MAX } else { 0 };
+        if flags & FLAGS_UNUSED != 0 || (green && slab.components != 3) || spread > spread_max {
+            return Err(DamagedSlab);
+        }
         let shift = u32::from(flags >> SHIFT_POSITION);
         let values =
             (0..slab.components).map(|_| Values::read(&mut rest, shift)).collect::<Result<_, _>>()?;
-        Ok(Self { flags, near: u16::from_le_bytes([low, high]), values, rest })
-    }
-
-    fn decoding<'p>(&self, values: &Values, part: &'p mut PartReader<'b>) -> Decoding<'p, 'b> {
-        Decoding { bits: values.bits(), quantiser: Quantiser::new(self.near, values.max), part }
+        Ok(Self { flags, near: u16::from_le_bytes([low, high]), spread, values, rest })
     }
 
     /// Reads an image down to its coarse picture.
@@ -267,11 +362,16 @@ impl<'b> Head<'b> {
         if !values.holes.is_empty() {
             image.holes = Some(chances.take((slab.rows, slab.columns), level, None, &mut part.1));
         }
-        let mut decoding = self.decoding(values, part);
+        let quantiser = Quantiser::new(self.near, self.spread, values.max);
+        let mut decoding = Decoding { bits: values.bits(), quantiser, part };
         let mut walk = Walk::base(image, &mut decoding)?;
         walk.down_to(level, image, model, None, &mut decoding)?;
         Ok(walk)
     }
+}
+
+fn corrections(near: u16, spread: u8) -> Corrections {
+    Corrections::new(spread, Quantiser::new(near, spread, 0).step)
 }
 
 /// Halvings from the full resolution to the coarse picture (SPEC 2.4).

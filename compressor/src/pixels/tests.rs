@@ -36,7 +36,7 @@ fn learnt(slab: &Slab, slabs: &[&[u8]]) -> Model {
 
 /// Without loss, by the lattice coder.
 fn encode(slab: &Slab, raw: &[u8], model: &Model) -> [Vec<u8>; 2] {
-    let coded = lattice::encode(slab, raw, model, &Bound::LOSSLESS, &[]);
+    let coded = lattice::encode(slab, raw, model, &Bound::LOSSLESS, &[]).expect("a slab");
     [coded.coarse, coded.fine]
 }
 
@@ -108,7 +108,7 @@ fn all_codes_of_16_bits_come_back() {
 fn generated_volume_has_its_exact_sizes() {
     let layout = ImageLayout::new(128, 128, 1, 16);
     let sizes: Vec<usize> = [0, 8, 16].map(|slice| assert_round_trip(&layout, &ball(128, slice))).into();
-    assert_eq!(sizes, [6368, 5882, 4432]);
+    assert_eq!(sizes, [6381, 5897, 4437]);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn series_with_one_model_has_its_exact_sizes() {
     let raw = [-16, -8, 0, 8, 16].map(|slice| ball(128, slice));
     let model = learnt(&slab, &raw.each_ref().map(Vec::as_slice));
     let sizes = raw.each_ref().map(|raw| bytes(&encode(&slab, raw, &model)));
-    assert_eq!((pack_chunk(&model.write()).unwrap().len(), sizes), (444, [4438, 5866, 6346, 5872, 4418]));
+    assert_eq!((pack_chunk(&model.write()).unwrap().len(), sizes), (445, [4443, 5883, 6357, 5889, 4425]));
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn model_must_be_whole() {
 #[test]
 fn flat_slab_costs_almost_nothing() {
     let layout = ImageLayout::new(1024, 1024, 1, 16);
-    assert_eq!(assert_round_trip(&layout, &vec![0x11; 2 << 20]), 42);
+    assert_eq!(assert_round_trip(&layout, &vec![0x11; 2 << 20]), 47);
 }
 
 #[test]

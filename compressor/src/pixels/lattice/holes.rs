@@ -5,6 +5,8 @@ use super::rans::{RansReader, RansWriter};
 
 /// Neighbours that the chance of a hole depends on: two to the left, and five in the row above.
 const NEIGHBOURS: u32 = 7;
+/// Places of a row that are decided together where they are as in the row above.
+const RUN: usize = 16;
 /// Kinds of holes, and none.
 const KINDS: usize = 4;
 
@@ -35,6 +37,13 @@ impl HoleMask {
         kind.copied().filter(|_| known)
     }
 
+    /// Whether there are holes at every `step`-th place of a row of the full resolution from `column` on: places that this mask knows.
+    pub(super) fn places(&self, row: usize, column: usize, step: usize) -> impl Iterator<Item = bool> {
+        let first = (row >> self.level) * self.columns + (column >> self.level);
+        let row = self.kinds.get(first..).unwrap_or_default();
+        row.iter().step_by(step >> self.level).map(|kind| *kind > 0)
+    }
+
     #[inline(always)]
     pub(super) fn is_hole(&self, row: usize, column: usize) -> bool {
         self.kind(row, column).is_some_and(|kind| kind > 0)
@@ -54,6 +63,8 @@ pub(super) struct HoleChances {
     kinds: usize,
     /// A row is the one above again, if the last one was not or was.
     same_row: [Chance; 2],
+    /// A run is the one above again: if that one changes nothing or does, and if the last one of its row was not or was.
+    same_run: [[Chance; 2]; 2],
     hole: [Chance; 1 << NEIGHBOURS],
     /// A hole has kind 1, or 2 if not, by the kind of the hole before it.
     kind: [[Chance; 2]; KINDS],
@@ -83,7 +94,8 @@ impl Decisions for RansReader<'_> {
 impl HoleChances {
     pub(super) fn new(kinds: usize) -> Self {
         let (hole, kind) = ([Chance::EVEN; 1 << NEIGHBOURS], [[Chance::EVEN; 2]; KINDS]);
-        Self { kinds, same_row: [Chance::EVEN; 2], hole, kind, last_row_same: true, last_kind: 1 }
+        let (same_row, same_run) = ([Chance::EVEN; 2], [[Chance::EVEN; 2]; 2]);
+        Self { kinds, same_row, same_run, hole, kind, last_row_same: true, last_kind: 1 }
     }
 
     /// Codes a mask, but for the places that `known` knows.
@@ -140,14 +152,23 @@ impl HoleChances {
         known: impl Fn(usize) -> Option<u8>,
         decisions: &mut impl Decisions,
     ) -> Vec<u8> {
-        let mut row = vec![0; above.len()];
-        for column in 0..above.len() {
-            let kind = known(column).unwrap_or_else(|| {
-                let wanted = wanted.get(column).copied().unwrap_or_default();
-                let hole = decisions.decide(self.hole(&row, above, column), wanted > 0);
-                if hole { self.hole_kind(wanted, decisions) } else { 0 }
-            });
-            row.iter_mut().skip(column).take(1).for_each(|slot| *slot = kind);
+        let (mut row, mut same) = (above.to_vec(), false);
+        for (number, run) in above.chunks(RUN).enumerate() {
+            let columns = number * RUN..number * RUN + run.len();
+            let before = columns.start.checked_sub(1).and_then(|column| above.get(column));
+            let changes = before.into_iter().chain(run).any(|kind| Some(kind) != run.first());
+            let chances = self.same_run.get_mut(usize::from(changes));
+            let chance = chances.and_then(|chances| chances.get_mut(usize::from(same)));
+            let wanted_run = wanted.get(columns.clone());
+            same = chance.is_some_and(|chance| decisions.decide(chance, wanted_run == Some(run)));
+            for column in columns.filter(|_| !same) {
+                let kind = known(column).unwrap_or_else(|| {
+                    let wanted = wanted.get(column).copied().unwrap_or_default();
+                    let hole = decisions.decide(self.hole(&row, above, column), wanted > 0);
+                    if hole { self.hole_kind(wanted, decisions) } else { 0 }
+                });
+                row.iter_mut().skip(column).take(1).for_each(|slot| *slot = kind);
+            }
         }
         row
     }

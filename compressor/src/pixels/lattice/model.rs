@@ -24,7 +24,7 @@ pub(super) const FACTOR_MAX: u16 = 7000;
 /// Limits between classes in one step.
 const LIMITS_MAX: usize = 7;
 /// First byte of a model.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// A frequency is sent as a whole number of half octaves.
 const FREQUENCY_CODE_MAX: u8 = 24;
 
@@ -135,6 +135,7 @@ impl StepModel {
         }
         let in_range = model.ahead.iter().chain(&model.at_last).all(|factor| *factor <= FACTOR_MAX)
             && model.limits.iter().all(|limit| *limit <= i32::MAX as u32)
+            && model.limits.is_sorted_by(|limit, next| limit < next)
             && model.ahead_constant.max(model.at_last_constant) <= 8 * u32::from(FACTOR_MAX);
         if in_range { Ok(model) } else { Err(DamagedSlab) }
     }

@@ -10,7 +10,7 @@ mod model;
 mod tests;
 
 use super::Slab;
-use entropy::{Contexts, Stream};
+use entropy::{Context, Contexts, Stream};
 use holes::{HoleChances, Mask};
 use level::{Coder, Level, Reference};
 use model::Model;
@@ -21,6 +21,7 @@ struct Head {
     referenced: bool,
     shift: u32,
     near: i64,
+    spread: i64,
     components: Vec<Component>,
 }
 
@@ -53,6 +54,7 @@ pub(super) fn decode(
         return None;
     }
     let references = if head.referenced { references } else { &[] };
+    let mut corrections = [(); 3].map(|()| Context::of_corrections(head.spread));
     let mut values = Vec::new();
     for component in &head.components {
         let [mut chances, mut fine_chances] = [(); 2].map(|()| HoleChances::new(component.holes.len()));
@@ -61,6 +63,12 @@ pub(super) fn decode(
             let reference = reference(slab, &head, component, references, frame);
             let mut image = Image { slab, head: &head, component, model: &model, mask: None };
             let mut level = image.coarse(&mut chances, &mut coarse)?;
+            if head.spread > 0 {
+                let is_hole = |row, column| image.is_hole(coarse_level(slab), row, column);
+                let t = 2 * head.near + 1;
+                let steps = (t, t * (2 * head.spread + 1));
+                level.correct(steps, component.max, &mut corrections, &mut fine.stream, is_hole);
+            }
             if coarse_level(slab) > 0 {
                 image.fine(&mut level, reference.as_ref(), &mut fine_chances, &mut fine);
             }
@@ -110,8 +118,9 @@ impl Image<'_> {
         let base =
             (0..).find(|l| self.side(self.slab.rows, *l).max(self.side(self.slab.columns, *l)) <= 4)?;
         let mut lattice = self.base(base, &mut part.stream)?;
+        let step = (2 * self.head.near + 1) * (2 * self.head.spread + 1);
         for finer in (level..base).rev() {
-            self.go(&mut lattice, finer, None, part);
+            self.go(&mut lattice, finer, step, None, part);
         }
         Some(lattice)
     }
@@ -128,12 +137,19 @@ impl Image<'_> {
             self.mask = Some(chances.mask(self.slab, 0, Some((level, &known)), &mut part.stream));
         }
         for finer in (0..level).rev() {
-            self.go(lattice, finer, reference, part);
+            self.go(lattice, finer, 2 * self.head.near + 1, reference, part);
         }
     }
 
     /// SPEC 4.4.
-    fn go(&self, lattice: &mut Level, finer: u32, reference: Option<&Reference>, part: &mut Part<'_>) {
+    fn go(
+        &self,
+        lattice: &mut Level,
+        finer: u32,
+        t: i64,
+        reference: Option<&Reference>,
+        part: &mut Part<'_>,
+    ) {
         let (rows, columns) = (self.side(self.slab.rows, finer), self.side(self.slab.columns, finer));
         *lattice = lattice.spread(rows, columns);
         let reference = reference.map(|reference| reference.halved(finer));
@@ -143,7 +159,7 @@ impl Image<'_> {
             let mut coder = Coder {
                 model: &steps[2 * finer.min(2) as usize + usize::from(axial)],
                 reference: reference.as_ref(),
-                near: self.head.near,
+                step: t,
                 max: self.component.max,
                 part,
                 axial,
@@ -199,7 +215,13 @@ impl Head {
     fn read<'b>(slab: &Slab, coarse: &'b [u8]) -> Option<(Self, Stream<'b>)> {
         let mut bytes = coarse.iter();
         let mut byte = || bytes.next().map(|byte| i64::from(*byte));
-        let (flags, near) = (byte()?, byte()? + 256 * byte()?);
+        let (flags, near, spread) = (byte()?, byte()? + 256 * byte()?, byte()?);
+        if flags & 12 != 0
+            || (flags & 1 != 0 && slab.components != 3)
+            || spread > if coarse_level(slab) > 0 { 15 } else { 0 }
+        {
+            return None;
+        }
         let mut components = Vec::new();
         for _ in 0..slab.components {
             let (least, max) = (byte()? + 256 * byte()?, byte()? + 256 * byte()?);
@@ -214,7 +236,7 @@ impl Head {
             components.push(Component { least, max, holes });
         }
         let (green, referenced) = (flags & 1 != 0, flags & 2 != 0);
-        let head = Self { green, referenced, shift: flags as u32 >> 4, near, components };
+        let head = Self { green, referenced, shift: flags as u32 >> 4, near, spread, components };
         Some((head, Stream::new(bytes.as_slice())?))
     }
 

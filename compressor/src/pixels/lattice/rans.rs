@@ -43,11 +43,8 @@ impl RansWriter {
         }
     }
 
-    /// The coded bytes: states, words. None where nothing was decided.
+    /// The coded bytes: states, words. None where nothing was decided that could have been otherwise.
     pub(super) fn finish(self) -> Vec<u8> {
-        if self.parts.is_empty() {
-            return Vec::new();
-        }
         let mut words: Vec<u16> = Vec::with_capacity(self.parts.len());
         let mut states = [STATE_MIN; STATES];
         for part in self.parts.iter().rev() {
@@ -59,6 +56,9 @@ impl RansWriter {
             }
             state = ((state / length) << PROBABILITY_BITS) + state % length + u32::from(part.start);
             states = [state, first, second, third];
+        }
+        if states == [STATE_MIN; STATES] && words.is_empty() {
+            return Vec::new();
         }
         let mut bytes = Vec::with_capacity(size_of_val(&states) + 2 * words.len());
         states.iter().for_each(|state| bytes.extend_from_slice(&state.to_le_bytes()));
@@ -80,7 +80,8 @@ pub(super) struct RansReader<'a> {
 impl<'a> RansReader<'a> {
     pub(super) fn new(mut bytes: &'a [u8]) -> Result<Self, DamagedSlab> {
         let mut states = [STATE_MIN; STATES];
-        if !bytes.is_empty() {
+        let empty = bytes.is_empty();
+        if !empty {
             for state in &mut states {
                 let (first, rest) = bytes.split_first_chunk().ok_or(DamagedSlab)?;
                 *state = u32::from_le_bytes(*first);
@@ -89,7 +90,9 @@ impl<'a> RansReader<'a> {
         }
         let (words, []) = bytes.as_chunks() else { return Err(DamagedSlab) };
         let whole = states.iter().all(|state| *state >= STATE_MIN);
-        if whole { Ok(Self { states, words, next: 0 }) } else { Err(DamagedSlab) }
+        // Of a stream that decides nothing there is one form.
+        let decides = states != [STATE_MIN; STATES] || !words.is_empty();
+        if whole && decides != empty { Ok(Self { states, words, next: 0 }) } else { Err(DamagedSlab) }
     }
 
     /// Where in the range of 2^15 the next decision lies.

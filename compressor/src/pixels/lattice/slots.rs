@@ -27,10 +27,10 @@ const TURNED_BIT: u32 = 16;
 /// The bits of a context that are its number.
 pub(super) const CONTEXT_MASK: i32 = (1 << TURNED_BIT) - 1;
 
-/// How errors are told apart: by steps of 2 near + 1.
+/// How errors are told apart: by steps.
 #[derive(Clone, Copy)]
 pub(super) struct Quantiser {
-    /// 2 near + 1.
+    /// An odd number.
     pub(super) step: i32,
     /// Three times the logarithm of the step, in 1/128, and the offset of sizes.
     size_offset: i32,
@@ -41,11 +41,26 @@ pub(super) struct Quantiser {
 }
 
 impl Quantiser {
-    pub(super) fn new(near: u16, max: i32) -> Self {
-        let step = 2 * i32::from(near) + 1;
+    /// Of a bound and, in a coarse part, of how many steps to each side are told apart later (SPEC 2.6), at most 15.
+    pub(super) fn new(near: u16, spread: u8, max: i32) -> Self {
+        let step = (2 * i32::from(near) + 1) * (2 * i32::from(spread) + 1);
         let log = |number: i32| (number as f32).to_bits() as i32 >> 16;
         let size_offset = 3 * log(step) + (SIZE_OFFSET << 7);
         Self { step, size_offset, inverse: ((1 << INVERSE_BITS) / step) as i16, max }
+    }
+
+    /// An error in steps.
+    #[inline(always)]
+    pub(super) fn steps(&self, error: i32) -> i32 {
+        if self.step == 1 {
+            return error;
+        }
+        (error.abs() + self.step / 2) / self.step * error.signum()
+    }
+
+    /// The sample `steps` away from another.
+    pub(super) fn moved(&self, sample: u16, steps: i32) -> u16 {
+        (i32::from(sample) + steps * self.step).clamp(0, self.max) as u16
     }
 }
 
@@ -126,11 +141,9 @@ impl Slots {
     }
 
     /// Places that hold no sample are not coded.
-    pub(super) fn leave_out(&mut self, is_hole: impl Fn(usize) -> bool) {
-        for (place, context) in self.contexts.iter_mut().take(self.places).enumerate() {
-            if is_hole(place) {
-                *context = HOLE;
-            }
+    pub(super) fn leave_out(&mut self, holes: impl Iterator<Item = bool>) {
+        for (context, hole) in self.contexts.iter_mut().take(self.places).zip(holes) {
+            *context = if hole { HOLE } else { *context };
         }
     }
 
@@ -179,10 +192,7 @@ impl Slots {
     pub(super) fn steps_to(&self, place: usize, sample: u16, quantiser: &Quantiser) -> i32 {
         let error = i32::from(sample) - ((self.predictions[place] + (1 << (FINE_BITS - 1))) >> FINE_BITS);
         let error = if self.contexts[place] >> TURNED_BIT & 1 == 1 { -error } else { error };
-        if quantiser.step == 1 {
-            return error;
-        }
-        (error.abs() + quantiser.step / 2) / quantiser.step * error.signum()
+        quantiser.steps(error)
     }
 }
 

@@ -129,6 +129,40 @@ impl Contexts {
     }
 }
 
+/// Contexts of corrections: by whether the sample of the coarse part was predicted, to its step, or was one step or more away.
+const CORRECTION_CONTEXTS: usize = 3;
+
+/// What the fine part tells of the samples of the coarse part (SPEC 2.6).
+pub(super) struct Corrections {
+    contexts: [Context; CORRECTION_CONTEXTS],
+    /// Step of the coarse part.
+    coarse_step: i32,
+}
+
+impl Corrections {
+    /// `spread`: the most steps to each side, at most 15.
+    pub(super) fn new(spread: u8, coarse_step: i32) -> Self {
+        let spread = i32::from(spread);
+        let even = std::array::from_fn(|symbol| u32::from((symbol as i32 - MIDDLE).abs() <= spread));
+        Self { contexts: [(); CORRECTION_CONTEXTS].map(|()| Context::new(&even)), coarse_step }
+    }
+
+    fn context(&mut self, error: u16) -> Option<&mut Context> {
+        let steps = (i32::from(error) + 4 * self.coarse_step) / (8 * self.coarse_step);
+        self.contexts.get_mut((steps as usize).min(CORRECTION_CONTEXTS - 1))
+    }
+
+    /// Codes how many steps a sample is off; `error` is its error in the coarse part.
+    pub(super) fn put(&mut self, error: u16, steps: i32, writer: &mut RansWriter) {
+        self.context(error).into_iter().for_each(|context| context.put(symbol(steps), writer));
+    }
+
+    /// Reads how many steps a sample is off.
+    pub(super) fn take(&mut self, error: u16, reader: &mut RansReader) -> i32 {
+        self.context(error).map_or(0, |context| context.take(reader) as i32 - MIDDLE)
+    }
+}
+
 #[cold]
 fn put_escaped(high: i32, writer: &mut RansWriter) {
     let beyond = high.unsigned_abs() - MIDDLE as u32;

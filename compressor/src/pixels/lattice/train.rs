@@ -137,7 +137,7 @@ impl Lesson {
             let Example { image, samples } = reference;
             let mut learnt = Learnt::new(model.steps(false), false, None);
             (learnt.samples, learnt.columns) = (samples, image.columns);
-            learnt.quantiser = Quantiser::new(self.near, image.max);
+            learnt.quantiser = Quantiser::new(self.near, 0, image.max);
             let mut walk = Walk::base(image, &mut learnt).ok()?;
             walk.down_to(0, image, model, None, &mut learnt).ok()?;
             Some(walk.samples.inner_rows().flatten().copied().collect())
@@ -210,7 +210,7 @@ fn learn<'l>(lessons: &[Learning<'l>], model: &Model, referenced: bool, round: O
         learnt.columns = image.columns;
         // The first weights are learnt from samples as they came: those learnt from their own errors would keep them.
         let near = if round == Some(0) { 0 } else { lesson.near };
-        learnt.quantiser = Quantiser::new(near, image.max);
+        learnt.quantiser = Quantiser::new(near, 0, image.max);
         let reference = reference.filter(|_| referenced);
         // An example has all the samples that its image asks for.
         if let Ok(mut walk) = Walk::base(image, &mut learnt) {
@@ -263,7 +263,7 @@ impl Learnt<'_> {
         Self {
             columns: 0,
             samples: &[],
-            quantiser: Quantiser::new(0, 0),
+            quantiser: Quantiser::new(0, 0, 0),
             steps,
             round,
             counts: vec![[0; SYMBOLS]; CONTEXTS],
@@ -421,6 +421,7 @@ impl StepSums {
     /// Limits that cut the expected errors into equal parts.
     fn limits(&self, count: usize) -> Vec<u32> {
         let total: u64 = self.histogram.iter().sum();
+        let mut least = 0;
         (1..=count as u64)
             .map(|part| {
                 let mut sum = 0;
@@ -428,7 +429,10 @@ impl StepSums {
                     sum += occurred;
                     sum * (count as u64 + 1) >= total * part
                 });
-                error_of_step(reached.unwrap_or_default() as u32 + 1)
+                let limit = error_of_step(reached.unwrap_or_default() as u32 + 1).max(least);
+                least = limit.saturating_add(1);
+                // Room for those that must be above it.
+                limit.min(i32::MAX as u32 - (count as u64 - part) as u32)
             })
             .collect()
     }

@@ -120,6 +120,24 @@ impl Walk {
         Ok(Self { level, samples, errors, work: Work::default() })
     }
 
+    /// Puts `correct` of each sample that is known, but for holes, in its place; it is told the error and the place in the image too.
+    pub(super) fn correct(
+        &mut self,
+        image: &Image,
+        mut correct: impl FnMut(u16, u16, (usize, usize)) -> u16,
+    ) {
+        let mut samples = Vec::with_capacity(self.samples.columns);
+        for row in 0..self.samples.rows {
+            let places = self.samples.inner(row).iter().zip(self.errors.inner(row)).enumerate();
+            samples.clear();
+            samples.extend(places.map(|(column, (sample, error))| {
+                let (row, column) = (row << self.level, column << self.level);
+                if image.is_hole(row, column) { *sample } else { correct(*sample, *error, (row, column)) }
+            }));
+            self.samples.set_row(row, &samples);
+        }
+    }
+
     /// Goes on to the resolution `level` halvings below the full one.
     pub(super) fn down_to(
         &mut self,
@@ -260,7 +278,7 @@ impl Finer<'_> {
         let quantiser = samples.quantiser();
         slots.predict(ahead, places, spots.sides, model, &quantiser);
         if let Some(holes) = &self.image.holes {
-            slots.leave_out(|place| holes.is_hole(spots.row, spots.column + place * spots.columns));
+            slots.leave_out(holes.places(spots.row, spots.column, spots.columns));
         }
         samples.steps(spots, slots)?;
         slots.finish(ahead, &quantiser, self.image.holes.is_some());

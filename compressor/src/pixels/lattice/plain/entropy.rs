@@ -22,7 +22,8 @@ impl<'b> Stream<'b> {
             bytes.iter().rev().fold(0, |state, byte| state << 8 | i64::from(*byte))
         };
         let states = [state(0), state(1), state(2), state(3)];
-        let whole = words.len() % 2 == 0 && states.iter().all(|state| *state >= 1 << 16);
+        let decides = !words.is_empty() || states != [1 << 16; 4];
+        let whole = words.len() % 2 == 0 && states.iter().all(|state| *state >= 1 << 16) && decides;
         whole.then_some(Self { states, turn: 0, words, short: false })
     }
 
@@ -80,7 +81,7 @@ impl<'b> Stream<'b> {
 /// All contexts of a part.
 pub(super) struct Contexts(Vec<Context>);
 
-struct Context {
+pub(super) struct Context {
     counts: [i64; 32],
     lengths: [i64; 32],
     /// Symbols since the range was shared out, and how many there shall be.
@@ -110,6 +111,11 @@ impl Contexts {
 }
 
 impl Context {
+    /// SPEC 2.6.
+    pub(super) fn of_corrections(spread: i64) -> Self {
+        Self::new(&std::array::from_fn(|symbol| i64::from((symbol as i64 - 15).abs() <= spread)))
+    }
+
     /// SPEC 6.5.
     fn new(frequencies: &[i64; 32]) -> Self {
         let sum = frequencies.iter().sum::<i64>().max(1);
@@ -127,7 +133,7 @@ impl Context {
         self.lengths[last] += 32_768 - self.lengths.iter().sum::<i64>();
     }
 
-    fn symbol(&mut self, stream: &mut Stream<'_>) -> usize {
+    pub(super) fn symbol(&mut self, stream: &mut Stream<'_>) -> usize {
         let (mut symbol, mut start) = (0, 0);
         while stream.place() >= start + self.lengths[symbol] {
             start += self.lengths[symbol];

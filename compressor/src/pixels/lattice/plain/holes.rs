@@ -21,6 +21,7 @@ impl Mask {
 pub(super) struct HoleChances {
     values: usize,
     same: [i64; 2],
+    same_run: [[i64; 2]; 2],
     hole: [i64; 128],
     kind: [[i64; 2]; 4],
     before_same: bool,
@@ -33,6 +34,7 @@ impl HoleChances {
         Self {
             values,
             same: [EVEN; 2],
+            same_run: [[EVEN; 2]; 2],
             hole: [EVEN; 128],
             kind: [[EVEN; 2]; 4],
             before_same: true,
@@ -55,8 +57,19 @@ impl HoleChances {
         for row in 0..rows {
             self.before_same = stream.chance(&mut self.same[usize::from(self.before_same)]);
             if !self.before_same {
-                let mut own = vec![0; columns as usize];
+                let mut own = above.clone();
+                let mut run_same = false;
                 for column in 0..columns {
+                    if column % 16 == 0 {
+                        let run = above.iter().skip((column - 1).max(0) as usize);
+                        let run: Vec<_> = run.take(if column == 0 { 16 } else { 17 }).collect();
+                        let changes = run.iter().any(|kind| *kind != run[0]);
+                        run_same =
+                            stream.chance(&mut self.same_run[usize::from(changes)][usize::from(run_same)]);
+                    }
+                    if run_same {
+                        continue;
+                    }
                     let told =
                         known.filter(|(level, _)| row % (1 << level) == 0 && column % (1 << level) == 0);
                     own[column as usize] = match told {

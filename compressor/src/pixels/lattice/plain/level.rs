@@ -1,6 +1,7 @@
 //! A level, and how a step of it is predicted (SPEC 4.2, 5, 6).
 
 use super::Part;
+use super::entropy::{Context, Stream};
 use super::model::Step;
 
 /// Samples and errors of one level, row by row.
@@ -56,6 +57,25 @@ impl Level {
         finer
     }
 
+    /// SPEC 2.6; `step` is T of the fine part, `coarse_step` that of the coarse one.
+    pub(super) fn correct(
+        &mut self,
+        (step, coarse_step): (i64, i64),
+        max: i64,
+        contexts: &mut [Context; 3],
+        stream: &mut Stream<'_>,
+        is_hole: impl Fn(i64, i64) -> bool,
+    ) {
+        for row in 0..self.rows {
+            for column in (0..self.columns).filter(|column| !is_hole(row, *column)) {
+                let place = (row * self.columns + column) as usize;
+                let context = ((self.errors[place] + 4 * coarse_step) / (8 * coarse_step)).min(2);
+                let d = contexts[context as usize].symbol(stream) as i64 - 15;
+                self.samples[place] = (self.samples[place] + step * d).clamp(0, max);
+            }
+        }
+    }
+
     /// Index of a place, or of the one that stands for it; `None` where it is missing.
     fn index(&self, row: i64, column: i64) -> Option<usize> {
         Some((inside(row, self.rows)? * self.columns + inside(column, self.columns)?) as usize)
@@ -109,7 +129,8 @@ const FEATURE_MAX: i64 = 32_767;
 pub(super) struct Coder<'c, 'b> {
     pub(super) model: &'c Step,
     pub(super) reference: Option<&'c Reference>,
-    pub(super) near: i64,
+    /// T (SPEC 6.1).
+    pub(super) step: i64,
     pub(super) max: i64,
     pub(super) part: &'c mut Part<'b>,
     pub(super) axial: bool,
@@ -167,7 +188,7 @@ impl Coder<'_, '_> {
 
     /// SPEC 6.
     fn sample(&mut self, p: i64, expected: i64, still: bool) -> i64 {
-        let t = 2 * self.near + 1;
+        let t = self.step;
         let v = (p + 4) >> 3;
         let f = p - 8 * v;
         let size =

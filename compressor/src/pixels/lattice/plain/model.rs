@@ -23,7 +23,7 @@ impl Model {
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut bytes = Bytes(bytes);
         let (version, references) = (bytes.number(1)?, bytes.number(1)?);
-        if version != 2 || references > 1 {
+        if version != 3 || references > 1 {
             return None;
         }
         let steps = |bytes: &mut Bytes<'_>, reference| {
@@ -46,6 +46,9 @@ impl Step {
         let limits = (0..limits)
             .map(|_| bytes.number(4).filter(|limit| *limit < 1 << 31))
             .collect::<Option<Vec<_>>>()?;
+        if limits.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return None;
+        }
         let mut constant = || bytes.number(4).filter(|constant| *constant <= 56_000);
         let (constant_ahead, constant_at_last) = (constant()?, constant()?);
         let mut factors = |count| {

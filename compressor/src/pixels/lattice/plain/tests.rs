@@ -72,17 +72,18 @@ fn learnt(slab: &Slab, raw: &[u8], bound: &Bound, references: &[&[u8]]) -> Model
 /// Any model that a decoder takes: all weights, factors and limits within SPEC 9.3.
 fn any_model(seed: u64, references: bool) -> Model {
     let mut noise = Noise(seed);
-    let mut bytes = vec![2, u8::from(references)];
+    let mut bytes = vec![3, u8::from(references)];
     // Some models with small numbers, some with the largest.
     let (weight, factor) =
         ([40, 600, 65_536][noise.below(3) as usize], [300, 2000, 7001][noise.below(3) as usize]);
     for set in 0..=usize::from(references) {
         for step in 0..6 {
-            let limits = noise.below(8);
-            bytes.push(limits as u8);
-            let bits = 8 + noise.below(24);
-            (0..limits)
-                .for_each(|_| bytes.extend((noise.below(1 << bits) as u32 & 0x7FFF_FFFF).to_le_bytes()));
+            let bits = 8 + noise.below(23);
+            let limits: std::collections::BTreeSet<_> =
+                (0..noise.below(8)).map(|_| noise.below(1 << bits) as u32).collect();
+            bytes.push(limits.len() as u8);
+            limits.iter().for_each(|limit| bytes.extend(limit.to_le_bytes()));
+            let limits = limits.len() as u64;
             (0..2).for_each(|_| bytes.extend((noise.below(56_001) as u32).to_le_bytes()));
             (0..16).for_each(|_| bytes.extend((noise.below(factor) as u16).to_le_bytes()));
             let windows = if step % 2 == 1 { 10 } else { 6 } + 6 * set as u64;
@@ -101,7 +102,7 @@ fn any_model(seed: u64, references: bool) -> Model {
 
 /// Both decoders give what the encoder says; the coarse picture too.
 fn assert_same(slab: &Slab, raw: &[u8], model: &Model, bound: &Bound, references: &[&[u8]]) -> fast::Coded {
-    let coded = fast::encode(slab, raw, model, bound, references);
+    let coded = fast::encode(slab, raw, model, bound, references).unwrap();
     let decoded = fast::decode(slab, &coded.coarse, &coded.fine, model, references);
     let expected = coded.decoded.as_deref().unwrap_or(raw);
     assert_eq!(decoded.as_deref(), Ok(expected), "the fast decoder and the encoder: {slab:?}");
@@ -111,7 +112,7 @@ fn assert_same(slab: &Slab, raw: &[u8], model: &Model, bound: &Bound, references
     coded
 }
 
-/// It is every 2^C-th row and column of the whole.
+/// It is every 2^C-th row and column of the whole, or at most half its own step away.
 fn assert_same_coarse(slab: &Slab, coded: &fast::Coded, raw: &[u8], model: &Model) {
     let (small, coarse) = fast::decode_coarse(slab, &coded.coarse, model).unwrap();
     let plain = super::decode_coarse(slab, &coded.coarse, &model.write());
@@ -121,7 +122,14 @@ fn assert_same_coarse(slab: &Slab, coded: &fast::Coded, raw: &[u8], model: &Mode
         let frames = coded.decoded.as_deref().unwrap_or(raw).chunks_exact(slab.bytes() / slab.frames);
         let rows = frames.flat_map(|f| f.chunks_exact(slab.columns * slab.sample_bytes).step_by(step));
         let samples = rows.flat_map(|row| row.chunks_exact(slab.sample_bytes).step_by(step));
-        assert!(samples.flatten().eq(&coarse), "the coarse picture and the whole: {slab:?} {small:?}");
+        let whole: Vec<_> = samples.flatten().copied().collect();
+        let (shift, spread) = (coded.coarse[0] >> 4, i32::from(coded.coarse[3]));
+        let near = i32::from(u16::from_le_bytes([coded.coarse[1], coded.coarse[2]]));
+        let most = ((2 * near + 1) * spread) << shift;
+        let pairs = [&whole, &coarse].map(|raw| super::super::super::planes::split(&small, raw));
+        let values = pairs[0][0].iter().zip(&pairs[1][0]);
+        let apart = values.map(|(a, b)| i32::from(a.abs_diff(*b))).max().unwrap();
+        assert!(apart <= most, "the coarse picture and the whole: {slab:?} {small:?}, {apart}");
     }
 }
 
@@ -180,6 +188,79 @@ fn references_decode_alike() {
     assert!(used > 40, "{used}");
 }
 
+/// SPEC 2.6: what would be too much is left to the fine part.
+#[test]
+fn coarse_parts_stay_small() {
+    let mut spreads = Vec::new();
+    for (components, frames, near, holes) in
+        [(1, 1, 0, 0), (1, 1, 0, 2), (3, 1, 0, 0), (1, 3, 0, 1), (1, 1, 2, 3)]
+    {
+        let slab = Slab { components, frames, ..slab(230, 225) };
+        for height in [300, 30_000] {
+            let raw = picture(&slab, holes, height, 9);
+            let bound = Bound { near, exact: HOLES.to_vec() };
+            let model = learnt(&slab, &raw, &bound, &[]);
+            let coded = assert_same(&slab, &raw, &model, &bound, &[]);
+            assert_same_coarse(&slab, &coded, &raw, &model);
+            let spread = coded.coarse[3];
+            assert!(
+                coded.coarse.len() < 4000 * frames || spread == 15,
+                "{slab:?} {height}: {}",
+                coded.coarse.len()
+            );
+            spreads.push(spread);
+        }
+    }
+    assert!(spreads.iter().any(|spread| (1..15).contains(spread)), "{spreads:?}");
+}
+
+/// SPEC 9.2, beyond what damage by chance meets.
+#[test]
+fn what_no_encoder_writes_is_refused() {
+    let slab = slab(140, 30);
+    let raw = picture(&slab, 0, 900, 1);
+    let model = even_model();
+    let coded = assert_same(&slab, &raw, &model, &Bound::LOSSLESS, &[]);
+    let refused = |slab: &Slab, coarse: &[u8], fine: &[u8]| {
+        let decoded = fast::decode(slab, coarse, fine, &model, &[]);
+        assert_eq!(super::decode(slab, coarse, fine, &model.write(), &[]), decoded.clone().ok());
+        decoded.is_err()
+    };
+    let with = |index: usize, value: u8| {
+        let mut coarse = coded.coarse.clone();
+        coarse[index] = value;
+        coarse
+    };
+    assert!(!refused(&slab, &coded.coarse, &coded.fine));
+    for flags in [1, 2, 4, 8] {
+        assert!(refused(&slab, &with(0, coded.coarse[0] | flags), &coded.fine), "flags {flags}");
+    }
+    assert!(refused(&slab, &with(3, 16), &coded.fine), "a spread above 15");
+    // One sample that is all there can be: a stream of nothing.
+    let (one, nothing) = (Slab { rows: 1, columns: 1, ..slab }, [0, 0, 0, 0, 7, 0, 0, 0, 0]);
+    assert!(!refused(&one, &nothing, &[]));
+    let states = [0, 0, 1, 0].repeat(4);
+    assert!(refused(&one, &[&nothing[..], &states].concat(), &[]), "nothing as four states");
+    assert!(refused(&one, &nothing, &states), "nothing as four states in the fine part");
+    assert!(refused(&one, &[0, 0, 0, 1, 7, 0, 0, 0, 0], &[]), "a spread without a fine part");
+}
+
+/// SPEC 9.3.
+#[test]
+fn limits_that_do_not_rise_are_refused() {
+    let model = (0..).map(|seed| any_model(seed, false)).find(|model| model.write()[2] > 1).unwrap();
+    let bytes = model.write();
+    for limit in [&bytes[7..11], &[0; 4]] {
+        let mut damaged = bytes.clone();
+        damaged[7..11].copy_from_slice(&bytes[3..7]);
+        damaged[3..7].copy_from_slice(limit);
+        let rises = u32::from_le_bytes(damaged[3..7].try_into().unwrap())
+            < u32::from_le_bytes(damaged[7..11].try_into().unwrap());
+        assert_eq!(Model::read(&damaged).is_ok(), rises);
+        assert_eq!(super::Model::read(&damaged).is_some(), rises);
+    }
+}
+
 #[test]
 fn frames_decode_alike() {
     for (rows, columns) in [(5, 7), (40, 41), (140, 30)] {
@@ -208,7 +289,7 @@ fn logarithms_are_the_upper_bits_of_floating_point_numbers() {
 
 /// A model without weights, in which all symbols are as likely.
 fn even_model() -> Model {
-    let mut bytes = vec![2, 0];
+    let mut bytes = vec![3, 0];
     for step in 0..6 {
         let windows = if step % 2 == 1 { 10 } else { 6 };
         bytes.resize(bytes.len() + 1 + 2 * 4 + 16 * 2 + 3 * (2 * 4 * windows + 4) * 2, 0);
@@ -235,7 +316,7 @@ fn wild_escapes_decode_alike() {
             let bits = bits.min(17);
             stream.put_field(rest & ((1 << bits) - 1), bits);
         }
-        let head = [&[0][..], &near.to_le_bytes(), &[0, 0, 255, 255, 0]].concat();
+        let head = [&[0][..], &near.to_le_bytes(), &[0, 0, 0, 255, 255, 0]].concat();
         let coarse = [head, stream.finish()].concat();
         let decoded = fast::decode(&slab, &coarse, &[], &model, &[]).ok();
         assert!(decoded.is_some(), "near {near}, {bits} bits");
@@ -292,7 +373,7 @@ proptest! {
         let (model, near) = (any_model(seed, seed % 3 > 0), (seed % 5) as u16 * 3);
         let raw = picture(&slab, (seed % 4) as usize, 3000, seed);
         let bound = Bound { near, exact: HOLES.to_vec() };
-        let mut coded = fast::encode(&slab, &raw, &model, &bound, &[&raw]);
+        let mut coded = fast::encode(&slab, &raw, &model, &bound, &[&raw]).unwrap();
         for (place, damage) in damages {
             let bytes = if damage & 1 == 0 || coded.fine.is_empty() { &mut coded.coarse } else { &mut coded.fine };
             let place = place.index(bytes.len().min(60 + usize::from(damage)));
