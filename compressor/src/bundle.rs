@@ -4,6 +4,8 @@
 mod bounded;
 #[cfg(feature = "native")]
 mod file;
+#[cfg(feature = "native")]
+mod frames;
 mod headers;
 #[cfg(feature = "native")]
 mod lessons;
@@ -33,6 +35,9 @@ pub use unpack::{CreateInstance, Unpacked, Unpacking, Wanted, unpack};
 
 use crate::Uid;
 use crate::dataset::ImageLayout;
+#[cfg(feature = "native")]
+use crate::encapsulated::FrameDecoder;
+use crate::encapsulated::NotDecoded;
 #[cfg(feature = "native")]
 use crate::near::Policy;
 use serde::{Deserialize, Serialize};
@@ -91,6 +96,16 @@ pub struct Series {
     pub instances: Vec<Instance>,
 }
 
+impl Series {
+    /// Why images are carried compressed as they came, one reason for each of them.
+    pub fn passed(&self) -> impl Iterator<Item = NotDecoded> {
+        self.instances.iter().filter_map(|instance| match instance.compressed {
+            Some(Compressed::Passed(reason)) => Some(reason),
+            _ => None,
+        })
+    }
+}
+
 /// Noise of a series, in stored values, by two estimators (`docs/decisions/0005-near-auto.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sigma {
@@ -118,15 +133,28 @@ pub struct Instance {
     /// SHA-256 of the decoded bulk value in lower-case hex, without residual; set where it is not the bulk value that came.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub decoded_sha256: Option<String>,
-    /// How the bulk value is laid out when it is coded as pixels.
+    /// How the pixels are laid out that the slabs hold: those of the bulk value, or those that it was decoded to.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub image: Option<ImageLayout>,
+    /// What became of compressed pixels in a series that may lose; elsewhere they are carried as they came.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub compressed: Option<Compressed>,
     /// Another instance of the study has the same SOP Instance UID and other bytes.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub conflict: bool,
     /// Relative path of the source file, `/` between components; only `scanpost-pack` writes it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
+}
+
+/// What became of compressed pixels (SPEC 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compressed {
+    /// The slabs hold the decoded frames; the residual is the bulk value as it came.
+    Decoded,
+    /// Carried as they came, for this reason.
+    Passed(NotDecoded),
 }
 
 /// One segment (SPEC 2).
@@ -216,13 +244,15 @@ pub struct Options {
     pub near: Near,
     /// Segments at the end of the bundle give bounded pixels back exactly.
     pub residual: bool,
+    /// Decodes compressed pixels of series that may lose; without it they are carried as they came.
+    pub decoder: Option<FrameDecoder>,
 }
 
 #[cfg(feature = "native")]
 impl Options {
     /// Everything as it came.
     pub fn lossless(threads: usize) -> Self {
-        Self { threads, near: Near::Fixed(0), residual: false }
+        Self { threads, near: Near::Fixed(0), residual: false, decoder: None }
     }
 }
 
@@ -243,7 +273,7 @@ pub struct Summary {
     pub instances: u64,
     /// Sum of source bytes.
     pub source_bytes: u64,
-    /// Sum of bulk values coded as pixels.
+    /// Bytes of native values coded as pixels, those included that came compressed.
     pub pixel_bytes: u64,
     /// Bytes of all `model` and `pixels` segments.
     pub coded_pixel_bytes: u64,

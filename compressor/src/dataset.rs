@@ -109,8 +109,19 @@ impl std::fmt::Debug for Meaning {
 pub struct Bulk {
     /// Its bytes in the source.
     pub range: Range<u64>,
-    /// Whether it is the native (not encapsulated) value of Pixel Data (7FE0,0010) at the top level.
-    pub native_pixels: bool,
+    /// What it is the value of.
+    pub kind: BulkKind,
+}
+
+/// What a bulk value is the value of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BulkKind {
+    /// Pixel Data (7FE0,0010) at the top level, as samples.
+    Native,
+    /// Pixel Data (7FE0,0010) at the top level, as items with fragments of codestreams (PS3.5 A.4).
+    Encapsulated,
+    /// Anything else.
+    Other,
 }
 
 /// Native pixel data (PS3.3 C.7.6.3, PS3.5 8).

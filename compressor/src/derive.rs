@@ -1,7 +1,7 @@
 //! Honest headers for images that were compressed within a bound: the attributes of a derived, irreversibly compressed image
 //! (PS3.3 C.7.6.1.1.2, C.7.6.1.1.5, C.12.4), new UIDs, and references in other data sets that follow them (SPEC 6).
 //!
-//! Pure functions on the bytes of a native data set in Implicit VR Little Endian, Explicit VR Little Endian or Big Endian.
+//! Pure functions on the bytes of a data set in Implicit VR Little Endian, Explicit VR Little Endian or Big Endian.
 //! Everything that is not named in SPEC 6 is copied byte for byte.
 
 mod attributes;
@@ -11,7 +11,7 @@ mod rewrite;
 #[cfg(test)]
 mod tests;
 
-pub use attributes::{Derivation, METHOD};
+pub use attributes::{Decompressed, Derivation, METHOD};
 pub use renames::{Renames, derived_uid};
 
 use crate::Uid;
@@ -19,8 +19,9 @@ use crate::dataset::element::Syntax;
 use crate::dataset::{Encoding, meta_group};
 use rewrite::{Copier, Edit, Edits};
 
-/// Media Storage SOP Instance UID (PS3.10 7.1).
+/// Media Storage SOP Instance UID and Transfer Syntax UID (PS3.10 7.1).
 const MEDIA_STORAGE_SOP_INSTANCE: u32 = 0x0002_0003;
+const TRANSFER_SYNTAX: u32 = 0x0002_0010;
 /// The meta group is always Explicit VR Little Endian (PS3.10 7.1).
 const META_SYNTAX: Syntax = Syntax { explicit: true, big_endian: false };
 
@@ -55,12 +56,16 @@ pub fn derive(
     let syntax = Syntax::of(encoding).ok_or(Refused("deflated"))?;
     let mut copier = Copier::new(renames, head.len());
     copier.derived = !derivation.exact;
+    if let Some(decompressed) = &derivation.decompressed {
+        copier.pixel_data = Some(decompressed.pixel_data().ok_or(Refused("pixels too long"))?);
+    }
     copier.data_set(head, syntax, &derivation.edits(), true)
 }
 
 /// Whether [`derive`] takes a head. To be asked before pixels are coded with loss: what cannot be marked must not lose.
-pub fn is_derivable(head: &[u8], encoding: Encoding) -> bool {
-    derive(head, encoding, &Derivation::default(), &Renames::default()).is_ok()
+pub fn is_derivable(head: &[u8], encoding: Encoding, decompressed: Option<Decompressed>) -> bool {
+    let derivation = Derivation { decompressed, ..Derivation::default() };
+    derive(head, encoding, &derivation, &Renames::default()).is_ok()
 }
 
 /// Replaces each reference to something renamed. `bytes` are a data set, or its head up to a bulk value where `value_follows`.
@@ -93,18 +98,23 @@ pub fn split_file(start: &[u8]) -> (&[u8], &[u8]) {
     start.split_at_checked(meta_group(start).end).unwrap_or((&[], start))
 }
 
-/// Preamble and meta group with another Media Storage SOP Instance UID and the group length that follows from it.
+/// Preamble and meta group with another Media Storage SOP Instance UID and transfer syntax, and the group length that follows.
 ///
 /// # Errors
 /// [`Refused`] where the meta group cannot be read.
-pub fn rename_file(preamble_and_meta: &[u8], sop_instance: &Uid) -> Result<Vec<u8>, Refused> {
+pub fn rename_file(
+    preamble_and_meta: &[u8],
+    sop_instance: Option<&Uid>,
+    transfer_syntax: &Uid,
+) -> Result<Vec<u8>, Refused> {
     let group = meta_group(preamble_and_meta);
     let (preamble, meta) = preamble_and_meta.split_at_checked(group.start).unwrap_or_default();
     if meta.is_empty() {
         return Ok(preamble_and_meta.to_vec());
     }
     let none = Renames::default();
-    let edits = Edits::from([(MEDIA_STORAGE_SOP_INSTANCE, Edit::uid(sop_instance.clone()))]);
+    let mut edits = Edits::from([(TRANSFER_SYNTAX, Edit::uid(transfer_syntax.clone()))]);
+    edits.extend(sop_instance.map(|uid| (MEDIA_STORAGE_SOP_INSTANCE, Edit::uid(uid.clone()))));
     let meta = Copier::new(&none, meta.len()).data_set(meta, META_SYNTAX, &edits, false)?;
     Ok([preamble, &meta.bytes].concat())
 }

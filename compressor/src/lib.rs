@@ -6,6 +6,7 @@
 pub mod bundle;
 pub mod dataset;
 pub mod derive;
+pub mod encapsulated;
 pub mod limits;
 #[cfg(feature = "native")]
 pub mod near;

@@ -28,6 +28,16 @@ pub const BULK_BYTES_MIN: u64 = 64 << 10;
 pub const UNSCANNED_BYTES_MIN: u64 = 1 << 20;
 /// Samples of one pixel that the pixel coder takes: grey, RGB or YBR, and one more (PS3.3 C.7.6.3.1.1).
 pub const SAMPLES_PER_PIXEL_MAX: u16 = 4;
+/// Fragments of one encapsulated value that are looked at: one or two a frame, and frames of an angiogram or a tomosynthesis by the thousand.
+pub const FRAGMENTS_MAX: usize = 100_000;
+/// A frame that is decoded: a mammogram of 4,784 × 5,928 has 57 MB. Larger ones pass as they came.
+pub const FRAME_DECODED_BYTES_MAX: u64 = 64 << 20;
+/// Its codestream: of noise it is hardly longer than the frame.
+pub const CODESTREAM_BYTES_MAX: usize = 72 << 20;
+/// Decoded frames of one instance that are held until the last of them proves to be decodable. Instances with more are decoded twice.
+pub const DECODED_BYTES_HELD_MAX: u64 = FRAME_DECODED_BYTES_MAX;
+/// Frames of one bundle that may take too long until none is tried any more: each costs seconds.
+pub const SLOW_FRAMES_MAX: u32 = 3;
 /// Raw bytes in the hands of the workers at one time while packing: each waits for at most a few slabs.
 pub const IN_FLIGHT_BYTES_MAX: usize = 16 << 20;
 /// Unpacked bytes that a bundle may have for each coded byte, beyond [`RATIO_FREE_BYTES`]; lossless, the studies at hand reach 8.

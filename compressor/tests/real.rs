@@ -7,7 +7,8 @@ use compressor::Uid;
 use compressor::bundle::{
     BundleFile, Near, Options, ReadSeek, Source, Summary, Wanted, pack, read_manifest, unpack,
 };
-use compressor::dataset::{Bulk, Encoding, locate, outline_here};
+use compressor::dataset::{Bulk, BulkKind, Encoding, locate, outline_here};
+use compressor::encapsulated::FrameDecoder;
 use compressor::near::Policy;
 use dicom_core::value::{PrimitiveValue, Value};
 use dicom_core::{DataElement, VR, dicom_value};
@@ -65,7 +66,7 @@ fn scan_finds_the_pixels_that_dicom_rs_wrote_and_reads() {
             let mut bytes = Vec::new();
             written.write_all(&mut bytes).unwrap();
             let (bulk, found) = scanned(&bytes).expect("pixels");
-            assert!(bulk.native_pixels);
+            assert_eq!(bulk.kind, BulkKind::Native);
             let word = if syntax == EXPLICIT_VR_BIG_ENDIAN { u16::to_be_bytes } else { u16::to_le_bytes };
             let expected: Vec<u8> = samples.iter().flat_map(|sample| word(*sample)).collect();
             assert_eq!(found, expected, "{syntax}");
@@ -85,7 +86,7 @@ fn scan_finds_native_floats() {
     let mut bytes = Vec::new();
     floats.with_meta(meta).unwrap().write_all(&mut bytes).unwrap();
     let (bulk, found) = scanned(&bytes).expect("floats");
-    assert_eq!((bulk.native_pixels, found.len()), (false, 16));
+    assert_eq!((bulk.kind, found.len()), (BulkKind::Other, 16));
 }
 
 /// What dicom-rs reads as native pixel data of a file, where it can read it.
@@ -151,17 +152,17 @@ impl Write for Sink {
     }
 }
 
-/// Packs and unpacks files and compares each with its source.
-fn assert_round_trip(files: &[PathBuf]) -> Summary {
+/// Packs and unpacks files as they came and compares each with its source.
+fn assert_round_trip(files: &[PathBuf], options: &Options) -> Summary {
     let sources: Vec<_> = files.iter().cloned().map(source).collect();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bundle");
     let mut out = File::create(&path).unwrap();
-    let (_, summary) = pack(&sources, &mut out, &Options::lossless(2), &mut |_| {}).unwrap();
+    let (_, summary) = pack(&sources, &mut out, options, &mut |_| {}).unwrap();
     let mut bundle = BundleFile::open(&path).unwrap();
     let manifest = read_manifest(&mut bundle).unwrap();
     let mut back: Vec<(String, Rc<RefCell<Vec<u8>>>)> = Vec::new();
-    unpack(&manifest, &mut bundle, Wanted::Shown, &mut |unpacking| {
+    unpack(&manifest, &mut bundle, Wanted::Exact, 2, &mut |unpacking| {
         let bytes = Rc::default();
         back.push((unpacking.instance.name.clone().unwrap(), Rc::clone(&bytes)));
         Ok(Box::new(Sink(bytes)))
@@ -186,7 +187,7 @@ fn real_series_come_back_and_are_small_enough() {
         ("mr-head-t1-2d-siemens", 7.80),
     ];
     for folder in real_folders() {
-        let summary = assert_round_trip(&files_in(&folder));
+        let summary = assert_round_trip(&files_in(&folder), &Options::lossless(2));
         let ratio = summary.source_bytes as f64 / summary.bundle_bytes as f64;
         let name = folder.file_name().unwrap().to_str().unwrap();
         println!(
@@ -212,7 +213,8 @@ fn real_series_have_their_bound_by_their_noise() {
     for folder in real_folders() {
         let sources: Vec<_> = files_in(&folder).into_iter().map(source).collect();
         let name = folder.file_name().unwrap().to_str().unwrap();
-        let options = Options { threads: 2, near: Near::Auto(Policy::default()), residual: false };
+        let options =
+            Options { threads: 2, near: Near::Auto(Policy::default()), residual: false, decoder: None };
         let (manifest, summary) = pack(&sources, &mut io::sink(), &options, &mut |_| {}).unwrap();
         for series in manifest.series.iter().filter(|series| series.modality.is_some()) {
             println!(
@@ -253,7 +255,7 @@ fn scan_agrees_with_dicom_rs_on_real_and_odd_files() {
                 println!("only dicom-rs reads {}", path.display());
                 continue;
             };
-            assert!(bulk.native_pixels && found == expected, "{}", path.display());
+            assert!(bulk.kind == BulkKind::Native && found == expected, "{}", path.display());
             compared += 1;
         }
     }
@@ -266,6 +268,13 @@ fn odd_files_come_back() {
         println!("NOT RUN on odd files: set SCANPOST_ODD_FILES, e.g. to pydicom/data/test_files");
         return;
     };
-    let summary = assert_round_trip(&files_in(Path::new(&folder)));
-    println!("{} odd files: {} bytes → {}", summary.instances, summary.source_bytes, summary.bundle_bytes);
+    let decoder = FrameDecoder::of(PathBuf::from(env!("CARGO_BIN_EXE_scanpost-pack")));
+    let bounded = Options { threads: 2, near: Near::Fixed(3), residual: true, decoder: Some(decoder) };
+    for options in [Options::lossless(2), bounded] {
+        let summary = assert_round_trip(&files_in(Path::new(&folder)), &options);
+        println!(
+            "{} odd files: {} bytes → {}",
+            summary.instances, summary.source_bytes, summary.bundle_bytes
+        );
+    }
 }

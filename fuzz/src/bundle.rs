@@ -83,14 +83,14 @@ fn open(segments: &mut dyn SegmentSource) {
     let Ok(manifest) = read_manifest(segments) else { return };
     if manifest.segments.iter().map(|segment| segment.raw_bytes).sum::<u64>() < 4 << 20 {
         for wanted in [Wanted::Shown, Wanted::Exact] {
-            let _ = unpack(&manifest, segments, wanted, &mut |_| Ok(Box::new(io::sink())));
+            let _ = unpack(&manifest, segments, wanted, 1, &mut |_| Ok(Box::new(io::sink())));
         }
     }
 }
 
 /// Without loss, and with a bound and what gives the exact pixels back.
 pub(crate) fn options() -> [Options; 2] {
-    [Options::lossless(1), Options { threads: 1, near: Near::Fixed(2), residual: true }]
+    [Options::lossless(1), Options { threads: 1, near: Near::Fixed(2), residual: true, decoder: None }]
 }
 
 /// A bundle of two series: three images, of which one has its neighbours as references, and something that is no image.

@@ -10,6 +10,7 @@ mod allocator;
 mod bundle;
 mod chunk;
 mod dataset;
+mod fragments;
 mod input;
 mod manifest;
 mod model;
@@ -60,6 +61,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "portable", run: portable::run, bytes_max: 20 << 20, seeds: portable::seeds },
     // Deflated data sets are inflated as they are read, through a window of 32 KiB.
     Target { name: "dataset", run: dataset::run, bytes_max: 1 << 20, seeds: dataset::seeds },
+    Target { name: "fragments", run: fragments::run, bytes_max: 4 << 20, seeds: fragments::seeds },
 ];
 
 /// What one execution took.

@@ -45,6 +45,10 @@ fn log(delivery: DeliveryId, series: &Series) {
         instances = series.instances.len(), near = series.near, max_error = series.max_error,
         ratio = series.ratio, reference_only = series.reference_only,
         "near {}: {}", series.near, series.reason.as_deref().unwrap_or("lossless was asked for"));
+    if let Some(reason) = series.passed().next() {
+        tracing::warn!(stage = "compress", delivery = %delivery, passed = series.passed().count(),
+            "images of this series are carried compressed as they came: {reason}");
+    }
 }
 
 fn source<'a>(receive: &'a Path, instance: &'a DeliveryInstance) -> Source<'a> {

@@ -1,6 +1,7 @@
 //! The gateway's configuration: one TOML file, every key documented here and in `docs/config.md`.
 
 use compressor::bundle::{Near, Options};
+use compressor::encapsulated::FrameDecoder;
 use compressor::near::{Policy, PolicyError};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -367,7 +368,8 @@ impl Compress {
             NearKey::Word(NearWord::Auto) => Near::Auto(self.policy.clone()),
             NearKey::Stored(near) => Near::Fixed(near),
         };
-        Options { threads: self.threads, near, residual: self.residual == Residual::AtOnce }
+        let (residual, decoder) = (self.residual == Residual::AtOnce, FrameDecoder::of_this_program());
+        Options { threads: self.threads, near, residual, decoder: Some(decoder) }
     }
 
     fn check(&self) -> Result<(), ConfigError> {

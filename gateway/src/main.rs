@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use compressor::encapsulated;
 use gateway::config::Config;
 use gateway::journal::Journal;
 use gateway::spool::Spool;
@@ -36,6 +37,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Decode the frame on standard input; started by `serve` for each compressed frame.
+    #[command(name = encapsulated::COMMAND, hide = true)]
+    DecodeFrame,
     /// Read mailboxes for receipts; started by `serve`, which talks to it over standard input and output.
     #[command(hide = true)]
     Inbound,
@@ -52,6 +56,15 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Serve { config } => on_runtime(gateway::serve::serve(load(&config)?)).context("serve"),
+        Command::Deliveries { config, json } => on_runtime(deliveries(&load(&config)?, json)),
+        Command::Inbound => on_runtime(gateway::pulled::inbound::run()).context("inbound"),
+        Command::DecodeFrame => encapsulated::child::run().context("decode-frame"),
+    }
+}
+
+fn on_runtime<T, E: Into<anyhow::Error>>(work: impl Future<Output = Result<T, E>>) -> anyhow::Result<T> {
     // Only our own modules: libraries could log what they read from the network.
     tracing_subscriber::fmt()
         .with_env_filter("off,gateway=info,seal=info,notifier=info,compressor=info")
@@ -59,14 +72,10 @@ fn run() -> anyhow::Result<()> {
         .with_ansi(false)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = match Arguments::parse().command {
-        Command::Serve { config } => runtime.block_on(gateway::serve::serve(load(&config)?)).context("serve"),
-        Command::Deliveries { config, json } => runtime.block_on(deliveries(&load(&config)?, json)),
-        Command::Inbound => runtime.block_on(gateway::pulled::inbound::run()).context("inbound"),
-    };
+    let done = runtime.block_on(work);
     // Stages that still compute are not waited for: the journal takes them up again.
     runtime.shutdown_background();
-    done
+    done.map_err(Into::into)
 }
 
 fn load(path: &Path) -> anyhow::Result<Config> {

@@ -16,7 +16,7 @@ pub(super) struct SlabCoder {
     pub(super) bound: Bound,
     /// Largest mean error of a block, in stored values.
     block_max: Option<f64>,
-    residual: bool,
+    pub(super) residual: bool,
 }
 
 /// What a reader will see of a slab of a bounded series.
@@ -44,21 +44,25 @@ impl SlabCoder {
         Self { model, bound: decision.bound.clone(), block_max: decision.block_max, residual }
     }
 
-    /// Codes a slab; says what a reader will see where the series is bounded.
+    /// Codes a slab; says what a reader will see where the series is bounded. One that was `decompressed` is not what came in any
+    /// case, and has no residual of its own.
     pub(super) fn encode(
         &self,
         layout: &ImageLayout,
         raw: &[u8],
         references: &[&[u8]],
+        decompressed: bool,
     ) -> io::Result<Encoded> {
         if self.bound.near == 0 {
             let coded = pixels::encode_slab(layout, raw, &self.model, &self.bound, references)?;
             return Ok(Encoded { coarse: Some(coded.coarse), bytes: coded.fine, shown: None });
         }
         let (near, CodedSlab { coarse, fine, decoded }, errors) = self.within(layout, raw, references)?;
-        let differs = decoded.is_some();
+        let differs = decompressed || decoded.is_some();
         let decoded = decoded.unwrap_or_else(|| raw.to_vec());
-        let residual = self.residual.then(|| pixels::encode_residual(layout, raw, &decoded)).transpose()?;
+        let residual =
+            (self.residual && !decompressed).then(|| pixels::encode_residual(layout, raw, &decoded));
+        let residual = residual.transpose()?;
         let shown = Shown { decoded, differs, errors, near, residual };
         Ok(Encoded { coarse: Some(coarse), bytes: fine, shown: Some(shown) })
     }

@@ -1,8 +1,10 @@
 //! Some slabs of a series, read ahead: its noise is measured on them, then the model of its pixels is learnt (SPEC 3.4).
 
+use super::frames::{Decoding, Frames, FramesError};
 use super::plan::{PlannedInstance, PlannedSeries};
 use super::{PackError, Source};
 use crate::dataset::ImageLayout;
+use crate::encapsulated::NotDecoded;
 use crate::near::Survey;
 use crate::pixels::{Bound, Lessons, Model, Slab, slab_lengths, whole_frame};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -10,34 +12,46 @@ use std::io::{self, Read, Seek, SeekFrom};
 /// Slabs to learn from, evenly spread over the series.
 const LESSONS: u64 = 8;
 
-/// Shows the slabs of a series to a survey, before its bound is known.
+/// Shows the slabs of a series to a survey, before its bound is known. Gives the reason where all of them are compressed and none
+/// could be decoded.
 pub(super) fn look(
     sources: &[Source<'_>],
+    decoding: Option<&Decoding<'_>>,
     series: &PlannedSeries,
     survey: &mut Survey,
-) -> Result<(), PackError> {
-    each(sources, series, false, |slab, raw, _| survey.add(slab, raw)).map(|_| ())
+) -> Result<Option<NotDecoded>, PackError> {
+    let reader = Reader { sources, decoding, last: None };
+    Ok(each(reader, series, false, |slab, raw, _| survey.add(slab, raw))?.unseen)
 }
 
 /// The model of a series that will be coded within `bound`; `None` where nothing in it is coded as pixels.
 pub(super) fn learn(
     sources: &[Source<'_>],
+    decoding: Option<&Decoding<'_>>,
     series: &PlannedSeries,
     bound: &Bound,
 ) -> Result<Option<Model>, PackError> {
+    let reader = Reader { sources, decoding, last: None };
     let mut learning = Lessons::within(bound);
-    let bytes = each(sources, series, true, |slab, raw, references| learning.add(slab, raw, references))?;
-    Ok((bytes > 0).then(|| learning.learn(bytes)))
+    let seen = each(reader, series, true, |slab, raw, references| learning.add(slab, raw, references))?;
+    Ok((seen.bytes > 0).then(|| learning.learn(seen.bytes)))
 }
 
-/// Reads the lessons, one after the other, with the slabs before and after where these serve as references; gives the bytes of all
-/// slabs of the series.
-fn each(
-    sources: &[Source<'_>],
-    series: &PlannedSeries,
+/// What there was to see.
+struct Seen {
+    /// Bytes of all slabs of the series.
+    bytes: u64,
+    /// Why there was no lesson at all.
+    unseen: Option<NotDecoded>,
+}
+
+/// Reads the lessons, one after the other, with the slabs before and after where these serve as references.
+fn each<'s>(
+    mut reader: Reader<'s>,
+    series: &'s PlannedSeries,
     with_references: bool,
     mut lesson: impl FnMut(&Slab, &[u8], &[&[u8]]),
-) -> Result<u64, PackError> {
+) -> Result<Seen, PackError> {
     let slabs = || series.instances.iter().flat_map(slabs_of);
     let (count, bytes) = slabs().fold((0, 0), |(count, bytes), slab| (count + 1, bytes + slab.bytes as u64));
     let lessons = LESSONS.min(count);
@@ -46,61 +60,102 @@ fn each(
     let number = |lesson: u64| (((2 * lesson + 1) * count / (2 * lessons)) | odd).min(count - 1);
     let mut wanted = (0..lessons).map(number).peekable();
     let (mut before, mut all) = (None, (0..).zip(slabs()).peekable());
+    let (mut learnt, mut unseen) = (false, None);
     while let Some((number, slab)) = all.next() {
         if wanted.next_if_eq(&number).is_some() {
             while wanted.next_if_eq(&number).is_some() {}
             let after = all.peek().map(|(_, after)| after);
-            let references: Vec<&Place> = match &before {
+            let references: Vec<&Place<'_>> = match &before {
                 Some(before) if odd == 1 && number % 2 == 1 && slab.is_like(before) => {
                     after.filter(|after| slab.is_like(after)).into_iter().chain([before]).collect()
                 }
                 _ => Vec::new(),
             };
-            let read = references.iter().map(|place| place.read(sources)).collect::<Result<Vec<_>, _>>()?;
-            lesson(&slab.slab, &slab.read(sources)?, &read.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            match reader.read_all(&slab, &references) {
+                Ok((raw, references)) => {
+                    lesson(&slab.slab, &raw, &references.iter().map(Vec::as_slice).collect::<Vec<_>>());
+                    learnt = true;
+                }
+                Err(FramesError::NotDecoded(reason)) => unseen = unseen.or(Some(reason)),
+                Err(FramesError::Pack(error)) => return Err(error),
+            }
         }
         before = Some(slab);
     }
-    Ok(bytes)
+    Ok(Seen { bytes, unseen: unseen.filter(|_| !learnt) })
 }
 
 /// A slab and where it lies.
-struct Place {
+struct Place<'p> {
+    planned: &'p PlannedInstance,
     layout: ImageLayout,
-    source: usize,
+    /// From the start of the pixels.
     offset: u64,
     bytes: usize,
     slab: Slab,
 }
 
-fn slabs_of(instance: &PlannedInstance) -> impl Iterator<Item = Place> {
-    let (source, mut offset) = (instance.source, instance.split.head);
-    let image = instance.split.image;
+fn slabs_of(planned: &PlannedInstance) -> impl Iterator<Item = Place<'_>> {
+    let image = planned.split.image;
+    let mut offset = 0;
     let lengths = image.and_then(|image| slab_lengths(&image)).into_iter().flatten();
     lengths.filter_map(move |bytes| {
         let slab = Slab::of(&image?, bytes)?;
-        let place = Place { layout: image?, source, offset, bytes, slab };
+        let place = Place { planned, layout: image?, offset, bytes, slab };
         offset += bytes as u64;
         Some(place)
     })
 }
 
-impl Place {
+impl Place<'_> {
     /// Both are whole frames of one shape.
     fn is_like(&self, other: &Self) -> bool {
         let shape = |place: &Self| whole_frame(&place.layout, place.bytes);
         shape(self).is_some() && shape(self) == shape(other)
     }
+}
 
-    fn read(&self, sources: &[Source<'_>]) -> Result<Vec<u8>, PackError> {
-        let changed = || PackError::SourceChanged { index: self.source };
-        let mut data = (sources.get(self.source).ok_or_else(changed)?.open)()?;
-        data.seek(SeekFrom::Start(self.offset))?;
-        let mut raw = vec![0; self.bytes];
-        data.read_exact(&mut raw).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => changed(),
-            _ => PackError::Io(error),
-        })?;
-        Ok(raw)
+/// Reads slabs wherever they lie.
+struct Reader<'s> {
+    sources: &'s [Source<'s>],
+    decoding: Option<&'s Decoding<'s>>,
+    /// The source read last, where its pixels are compressed.
+    last: Option<(usize, Frames<'s>)>,
+}
+
+impl Reader<'_> {
+    /// A slab, and those that it may be predicted from.
+    fn read_all(
+        &mut self,
+        slab: &Place<'_>,
+        references: &[&Place<'_>],
+    ) -> Result<(Vec<u8>, Vec<Vec<u8>>), FramesError> {
+        let references = references.iter().map(|place| self.read(place)).collect::<Result<_, _>>()?;
+        Ok((self.read(slab)?, references))
     }
+
+    fn read(&mut self, place: &Place<'_>) -> Result<Vec<u8>, FramesError> {
+        let index = place.planned.source;
+        let source = self.sources.get(index).ok_or(PackError::SourceChanged { index })?;
+        if place.planned.split.compressed.is_none() {
+            return Ok(read_native(source, place)?);
+        }
+        let decoding = self.decoding.ok_or(FramesError::NotDecoded(NotDecoded::Start))?;
+        let frames = match self.last.take() {
+            Some((last, frames)) if last == index => frames,
+            _ => Frames::open(source, place.planned, decoding)?,
+        };
+        self.last.insert((index, frames)).1.read(place.offset, place.bytes)
+    }
+}
+
+fn read_native(source: &Source<'_>, place: &Place<'_>) -> Result<Vec<u8>, PackError> {
+    let mut data = (source.open)()?;
+    data.seek(SeekFrom::Start(place.planned.split.head + place.offset))?;
+    let mut raw = vec![0; place.bytes];
+    data.read_exact(&mut raw).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => PackError::SourceChanged { index: place.planned.source },
+        _ => PackError::Io(error),
+    })?;
+    Ok(raw)
 }

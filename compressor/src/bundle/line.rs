@@ -19,6 +19,8 @@ pub(super) struct Place {
     pub(super) kind: SegmentKind,
     pub(super) series: u32,
     pub(super) instance: u32,
+    /// Source bytes that are done with it, for the progress.
+    pub(super) source_bytes: u64,
 }
 
 /// How a raw part is coded.
@@ -38,6 +40,8 @@ pub(super) type Shared = OnceLock<Vec<u8>>;
 /// How a slab is coded.
 pub(super) struct SlabWork {
     pub(super) layout: ImageLayout,
+    /// The source has it compressed.
+    pub(super) decompressed: bool,
     pub(super) coder: Arc<SlabCoder>,
     /// Waited for.
     pub(super) references: Vec<Arc<Shared>>,
@@ -49,7 +53,7 @@ impl SlabWork {
     fn run(&self, raw: &[u8]) -> io::Result<Encoded> {
         let references: Vec<_> =
             self.references.iter().map(|reference| reference.wait().as_slice()).collect();
-        let encoded = self.coder.encode(&self.layout, raw, &references);
+        let encoded = self.coder.encode(&self.layout, raw, &references, self.decompressed);
         if let Some(shared) = &self.shared {
             let shown = encoded.as_ref().ok().and_then(|encoded| encoded.shown.as_ref());
             // Set whatever happened: others wait.
@@ -175,7 +179,7 @@ impl<'w, W: Write> Line<'w, W> {
         let (place, raw_bytes) = (coded.place, coded.raw_bytes);
         let shown = coded.shown.take();
         if let Some(bytes) = coded.coarse.take() {
-            let place = Place { kind: SegmentKind::Coarse, ..place };
+            let place = Place { kind: SegmentKind::Coarse, source_bytes: 0, ..place };
             self.writer.write(Coded { place, raw_bytes, bytes, coarse: None, shown: None })?;
         }
         self.writer.write(coded)?;
@@ -191,7 +195,7 @@ impl<'w, W: Write> Line<'w, W> {
             account.add(place.instance, &shown);
         }
         let Some(bytes) = shown.residual else { return Ok(()) };
-        let place = Place { kind: SegmentKind::Residual, ..place };
+        let place = Place { kind: SegmentKind::Residual, source_bytes: 0, ..place };
         self.writer.write(Coded { place, raw_bytes, bytes, coarse: None, shown: None })
     }
 }

@@ -1,6 +1,8 @@
 //! The manifest on its way in and out, and every check that its numbers agree (SPEC 4).
 
-use super::{FORMAT, Instance, Manifest, Segment, SegmentKind, SegmentSource, Series, Summary, UnpackError};
+use super::{
+    Compressed, FORMAT, Instance, Manifest, Segment, SegmentKind, SegmentSource, Series, Summary, UnpackError,
+};
 use crate::dataset::ImageLayout;
 use crate::limits::{
     CHUNK_BYTES_MAX, INSTANCES_MAX, MANIFEST_BYTES_MAX, MODEL_BYTES_MAX, NAME_BYTES_MAX, RATIO_FREE_BYTES,
@@ -29,7 +31,7 @@ impl Manifest {
         Summary {
             instances: instances().count() as u64,
             source_bytes: instances().map(|i| i.head_bytes + i.bulk_bytes + i.tail_bytes).sum(),
-            pixel_bytes: instances().filter(|i| i.image.is_some()).map(|i| i.bulk_bytes).sum(),
+            pixel_bytes: instances().map(pixel_bytes).sum(),
             coded_pixel_bytes: coded(SegmentKind::Model)
                 + coded(SegmentKind::Coarse)
                 + coded(SegmentKind::Pixels),
@@ -112,19 +114,31 @@ fn place(segment: &Segment) -> (u32, u32, u64) {
     (segment.series, segment.instance, segment.raw_bytes)
 }
 
-/// Checks that the segments left are the residual, whole: one for each slab of the bounded series in their order, or none at all.
-fn check_residual(manifest: &Manifest, segments: &[Segment]) -> Result<(), UnpackError> {
+/// Checks that the segments left are the residual, whole, or none at all: in the order of the slabs, one for each slab of the bounded
+/// series, and the whole value of instances that were decoded.
+fn check_residual(manifest: &Manifest, mut segments: &[Segment]) -> Result<(), UnpackError> {
     if segments.is_empty() {
         return Ok(());
     }
-    let bounded = |s: &&Segment| {
-        let series = manifest.series.get(s.series as usize);
-        s.kind == SegmentKind::Pixels && series.is_some_and(|series| series.near > 0)
-    };
-    let slabs = manifest.segments.iter().filter(bounded).map(place);
     let fits = |s: &Segment| s.kind == SegmentKind::Residual && s.coded_bytes <= SEGMENT_BYTES_MAX as u64;
     require(segments.iter().all(fits), "segments that belong to no series, or too large")?;
-    require(segments.iter().map(place).eq(slabs), "residual is not that of the bounded slabs")
+    let mut slabs = manifest.segments.iter().filter(|s| s.kind == SegmentKind::Pixels).peekable();
+    for (number, series) in (0..).zip(&manifest.series) {
+        for (index, instance) in (0..).zip(&series.instances) {
+            let own = take_while(&mut segments, |s| (s.series, s.instance) == (number, index));
+            let slabs = std::iter::from_fn(|| slabs.next_if(|s| (s.series, s.instance) == (number, index)));
+            let whole = if instance.compressed == Some(Compressed::Decoded) {
+                slabs.for_each(drop);
+                let fits = |s: &Segment| s.raw_bytes <= CHUNK_BYTES_MAX as u64;
+                own.iter().all(fits) && is_sum(own, Some(instance.bulk_bytes))
+            } else {
+                let slabs: Vec<_> = slabs.filter(|_| series.near > 0).map(place).collect();
+                own.iter().map(place).eq(slabs)
+            };
+            require(whole, "residual is not that of the bounded slabs")?;
+        }
+    }
+    require(segments.is_empty(), "residual is not that of the bounded slabs")
 }
 
 fn check_instance(instance: &Instance, segments: &[Segment]) -> Result<(), UnpackError> {
@@ -133,19 +147,29 @@ fn check_instance(instance: &Instance, segments: &[Segment]) -> Result<(), Unpac
     let digests = [Some(&instance.sha256), instance.decoded_sha256.as_ref()];
     require(digests.into_iter().flatten().all(digest), "digest is not a SHA-256 in hex")?;
     require(instance.name.as_deref().is_none_or(is_safe_name), "name leads outside the folder")?;
-    require(
-        is_sum(segments, Some(instance.bulk_bytes)),
-        "segments are not the bulk value of their instance",
-    )?;
+    let decoded = instance.compressed == Some(Compressed::Decoded);
+    let bytes = if decoded { pixel_bytes(instance) } else { instance.bulk_bytes };
+    require(is_sum(segments, Some(bytes)), "segments are not the bulk value of their instance")?;
+    let agrees = match instance.compressed {
+        Some(Compressed::Decoded) => instance.image.is_some() && instance.decoded_sha256.is_some(),
+        Some(Compressed::Passed(_)) => instance.image.is_none() && instance.decoded_sha256.is_none(),
+        None => true,
+    };
+    require(agrees, "compressed pixels both decoded and not")?;
     require(segments.iter().all(|s| s.coded_bytes <= SEGMENT_BYTES_MAX as u64), "segment too large")?;
     let Some(image) = &instance.image else {
         let fits = |s: &Segment| s.kind == SegmentKind::Opaque && s.raw_bytes <= CHUNK_BYTES_MAX as u64;
         return require(segments.iter().all(fits), "chunk too large, or of the wrong kind");
     };
-    require(image_bytes(image) == Some(instance.bulk_bytes), "image is not as long as its layout")?;
+    require(image_bytes(image) == Some(bytes), "image is not as long as its layout")?;
     let lengths = pixels::slab_lengths(image).into_iter().flatten().map(|length| length as u64);
     let slabs = segments.iter().map(|s| if s.kind == SegmentKind::Pixels { s.raw_bytes } else { 0 });
     require(lengths.eq(slabs), "slabs are not cut as their layout says")
+}
+
+/// Bytes of the pixels that an instance has as slabs.
+pub(super) fn pixel_bytes(instance: &Instance) -> u64 {
+    instance.image.as_ref().and_then(image_bytes).unwrap_or_default()
 }
 
 /// Bytes of all frames.

@@ -1,9 +1,10 @@
 //! Whether all images of a series can be marked on their way out: asked before any of them may lose (SPEC 6.2).
 
+use super::manifest::image_bytes;
 use super::plan::{PlannedInstance, PlannedSeries};
 use super::{PackError, Source};
 use crate::dataset::Encoding;
-use crate::derive::is_derivable;
+use crate::derive::{Decompressed, is_derivable};
 use crate::limits::REWRITE_BYTES_MAX;
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -15,11 +16,20 @@ pub(super) fn can_be_marked(sources: &[Source<'_>], series: &PlannedSeries) -> R
     let encoding = Encoding::of_transfer_syntax(&series.transfer_syntax);
     for image in series.instances.iter().filter(|instance| instance.split.image.is_some()) {
         let Some(source) = sources.get(image.source) else { continue };
-        if !is_named(image) || !is_small(image) || !is_derivable(&head(source, image)?, encoding) {
+        if !is_named(image)
+            || !is_small(image)
+            || !is_derivable(&head(source, image)?, encoding, decompressed(image))
+        {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// What becomes of compressed pixels where they can be decoded.
+fn decompressed(image: &PlannedInstance) -> Option<Decompressed> {
+    let (layout, syntax) = image.split.image.zip(image.split.compressed)?;
+    Some(Decompressed { syntax, bits_allocated: layout.bits_allocated, bytes: image_bytes(&layout)? })
 }
 
 fn is_named(image: &PlannedInstance) -> bool {

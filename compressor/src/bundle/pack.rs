@@ -1,19 +1,22 @@
 //! Packing: every source is read once more, front to back, and its parts go to the workers.
 
 use super::bounded::{Account, SlabCoder};
+use super::frames::{Decoding, Frames, FramesError};
 use super::line::{Line, Place, Work};
-use super::pairs::Pairs;
+use super::pairs::{Pairs, RawSlab};
 use super::plan::{PlannedInstance, PlannedSeries, plan};
 use super::writer::Writer;
 use super::{
-    Instance, Manifest, Options, PackError, ReadSeek, SegmentKind, Series, Source, Summary, lessons,
-    manifest, marking,
+    Compressed, Instance, Manifest, Options, PackError, ReadSeek, SegmentKind, Series, Source, Summary,
+    lessons, manifest, marking,
 };
-use crate::limits::CHUNK_BYTES_MAX;
+use crate::dataset::ImageLayout;
+use crate::encapsulated::NotDecoded;
+use crate::limits::{CHUNK_BYTES_MAX, DECODED_BYTES_HELD_MAX};
 use crate::near::{self, Decision, Reason};
 use crate::pixels;
 use sha2::{Digest, Sha256};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 /// Packs `sources` into a bundle file (SPEC 5). `progress` is told the number of source bytes coded so far.
@@ -29,13 +32,21 @@ pub fn pack<W: Write>(
     options: &Options,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(Manifest, Summary), PackError> {
-    let planned = plan(sources)?;
+    let planned = plan(sources, options.decoder.is_some())?;
+    let decoding = options.decoder.as_ref().map(Decoding::by);
     let writer = Writer::new(out, progress)?;
     let (writer, accounts, mut series) = std::thread::scope(|scope| {
         let mut line = Line::start(scope, options.threads, writer);
         let mut series = Vec::with_capacity(planned.len());
         for planned in planned {
-            series.push(pack_series(&mut line, sources, options, planned, series.len() as u32)?);
+            series.push(pack_series(
+                &mut line,
+                sources,
+                options,
+                decoding.as_ref(),
+                planned,
+                series.len() as u32,
+            )?);
         }
         let (writer, accounts) = line.finish()?;
         Ok::<_, PackError>((writer, accounts, series))
@@ -58,26 +69,28 @@ fn pack_series<W: Write>(
     line: &mut Line<'_, W>,
     sources: &[Source<'_>],
     options: &Options,
-    planned: PlannedSeries,
+    decoding: Option<&Decoding<'_>>,
+    mut planned: PlannedSeries,
     number: u32,
 ) -> Result<(Series, Option<f64>), PackError> {
-    let mut decision =
-        near::decide(&options.near, &planned.traits, |survey| lessons::look(sources, &planned, survey))?;
-    if decision.bound.near > 0 && !marking::can_be_marked(sources, &planned)? {
-        decision = Decision::lossless(Some(Reason::Header));
+    let decision = decide(sources, options, decoding, &planned)?;
+    if decision.bound.near == 0 {
+        planned.pass_compressed();
     }
-    let model = lessons::learn(sources, &planned, &decision.bound)?;
+    let model = lessons::learn(sources, decoding, &planned, &decision.bound)?;
     let coder = model.map(|model| Arc::new(SlabCoder::new(model, &decision, options.residual)));
     if let Some(coder) = &coder {
-        let place = Place { kind: SegmentKind::Model, series: number, instance: 0 };
+        let place = Place { kind: SegmentKind::Model, series: number, instance: 0, source_bytes: 0 };
         line.submit(place, Work::Chunk, coder.model.write())?;
     }
     let mut packing = Packing {
         header_bytes_left: planned.header_bytes(),
         line,
+        decoding,
         series: number,
         slabs: coder.map(Pairs::new),
         headers: Vec::with_capacity(CHUNK_BYTES_MAX),
+        residual: options.residual,
     };
     let mut instances = Vec::with_capacity(planned.instances.len());
     for instance in &planned.instances {
@@ -105,6 +118,27 @@ fn pack_series<W: Write>(
     Ok((series, decision.ratio_max))
 }
 
+/// The bound of a series, after a look at some of its slabs.
+fn decide(
+    sources: &[Source<'_>],
+    options: &Options,
+    decoding: Option<&Decoding<'_>>,
+    planned: &PlannedSeries,
+) -> Result<Decision, PackError> {
+    let mut unseen = None;
+    let decision = near::decide(&options.near, &planned.traits, |survey| {
+        unseen = lessons::look(sources, decoding, planned, survey)?;
+        Ok(())
+    })?;
+    if let Some(reason) = unseen {
+        return Ok(Decision::lossless(Some(Reason::NotDecoded(reason))));
+    }
+    if decision.bound.near > 0 && !marking::can_be_marked(sources, planned)? {
+        return Ok(Decision::lossless(Some(Reason::Header)));
+    }
+    Ok(decision)
+}
+
 /// Enters what was lost into the manifest.
 fn enter<W: Write>(series: &mut Series, ratio_max: Option<f64>, account: Account, writer: &Writer<'_, W>) {
     series.near = account.near.into();
@@ -117,7 +151,7 @@ fn enter<W: Write>(series: &mut Series, ratio_max: Option<f64>, account: Account
         }
     }
     let coded_bytes = writer.coded_pixel_bytes(account.series);
-    let bytes: u64 = series.instances.iter().filter(|i| i.image.is_some()).map(|i| i.bulk_bytes).sum();
+    let bytes: u64 = series.instances.iter().map(manifest::pixel_bytes).sum();
     series.ratio = (series.near > 0 && coded_bytes > 0).then(|| bytes as f64 / coded_bytes as f64);
     series.reference_only = series.ratio.zip(ratio_max).is_some_and(|(ratio, most)| ratio > most);
 }
@@ -125,6 +159,7 @@ fn enter<W: Write>(series: &mut Series, ratio_max: Option<f64>, account: Account
 /// One series on its way to the workers.
 struct Packing<'l, 'w, W> {
     line: &'l mut Line<'w, W>,
+    decoding: Option<&'l Decoding<'l>>,
     series: u32,
     /// Set where anything in the series is coded as pixels.
     slabs: Option<Pairs>,
@@ -132,6 +167,8 @@ struct Packing<'l, 'w, W> {
     header_bytes_left: u64,
     /// The slice of the header stream that is being filled.
     headers: Vec<u8>,
+    /// What decoded pixels were decoded from goes to the end of the bundle.
+    residual: bool,
 }
 
 impl<W: Write> Packing<'_, '_, W> {
@@ -145,7 +182,7 @@ impl<W: Write> Packing<'_, '_, W> {
         let data = (source.open)()?;
         let mut reading = Reading { data, hasher: Sha256::new(), index: planned.source };
         self.pack_headers(&mut reading, split.head)?;
-        self.pack_bulk(&mut reading, planned, number)?;
+        let compressed = self.pack_bulk(&mut reading, source, planned, number)?;
         self.pack_headers(&mut reading, split.tail)?;
         let digest: [u8; 32] = reading.hasher.finalize().into();
         if source.sha256.is_some_and(|expected| expected != digest) {
@@ -159,7 +196,8 @@ impl<W: Write> Packing<'_, '_, W> {
             tail_bytes: split.tail,
             sha256: manifest::hex(&digest),
             decoded_sha256: None,
-            image: split.image,
+            image: split.image.filter(|_| !matches!(compressed, Some(Compressed::Passed(_)))),
+            compressed,
             conflict: source.conflict,
             name: source.name.clone(),
         })
@@ -176,35 +214,115 @@ impl<W: Write> Packing<'_, '_, W> {
             let last = self.header_bytes_left == 0;
             if last || self.headers.len() == CHUNK_BYTES_MAX {
                 let raw = std::mem::replace(&mut self.headers, Vec::with_capacity(CHUNK_BYTES_MAX));
-                let place = Place { kind: SegmentKind::Headers, series: self.series, instance: 0 };
+                let source_bytes = raw.len() as u64;
+                let place =
+                    Place { kind: SegmentKind::Headers, series: self.series, instance: 0, source_bytes };
                 self.line.submit(place, Work::Headers { last }, raw)?;
             }
         }
         Ok(())
     }
 
+    /// Packs the bulk value; says what became of it where it is compressed and might be decoded.
     fn pack_bulk(
         &mut self,
         reading: &mut Reading,
+        source: &Source<'_>,
         planned: &PlannedInstance,
         number: u32,
-    ) -> Result<(), PackError> {
-        let series = self.series;
-        let place = |kind| Place { kind, series, instance: number };
-        let lengths = planned.split.image.and_then(|image| Some((image, pixels::slab_lengths(&image)?)));
-        if let (Some((image, lengths)), Some(slabs)) = (lengths, &mut self.slabs) {
-            for length in lengths {
-                let raw = reading.read(length)?;
-                slabs.submit(self.line, place(SegmentKind::Pixels), image, raw)?;
+    ) -> Result<Option<Compressed>, PackError> {
+        let split = planned.split;
+        if split.compressed.is_none() {
+            match split.image {
+                Some(image) if self.slabs.is_some() => {
+                    self.pack_slabs(image, number, None, |bytes| reading.read(bytes))?;
+                }
+                _ => self.pack_chunks(reading, split.bulk, Some(SegmentKind::Opaque), number)?,
             }
-            return Ok(());
+            return Ok(None);
         }
-        let mut left = planned.split.bulk;
-        while left > 0 {
-            let length = usize::try_from(left).unwrap_or(CHUNK_BYTES_MAX).min(CHUNK_BYTES_MAX);
+        let (compressed, kind) = match self.pack_decoded(source, planned, number) {
+            Ok(()) => (Compressed::Decoded, self.residual.then_some(SegmentKind::Residual)),
+            Err(FramesError::NotDecoded(reason)) => (Compressed::Passed(reason), Some(SegmentKind::Opaque)),
+            Err(FramesError::Pack(error)) => return Err(error),
+        };
+        self.pack_chunks(reading, split.bulk, kind, number)?;
+        Ok(Some(compressed))
+    }
+
+    /// Packs compressed pixels as the native ones that they decode to, all of them or none.
+    fn pack_decoded(
+        &mut self,
+        source: &Source<'_>,
+        planned: &PlannedInstance,
+        number: u32,
+    ) -> Result<(), FramesError> {
+        let none = || FramesError::NotDecoded(NotDecoded::Start);
+        let image = planned.split.image.filter(|_| self.slabs.is_some()).ok_or_else(none)?;
+        let mut frames = Frames::open(source, planned, self.decoding.ok_or_else(none)?)?;
+        let bytes = manifest::image_bytes(&image).ok_or_else(none)?;
+        let held = if bytes <= DECODED_BYTES_HELD_MAX {
+            Some(io::Cursor::new(frames.read(0, bytes as usize)?))
+        } else {
+            frames.check()?;
+            None
+        };
+        let mut pixels: Box<dyn FnMut(usize) -> Result<Vec<u8>, PackError>> = match held {
+            Some(mut held) => Box::new(move |bytes| {
+                let mut raw = vec![0; bytes];
+                Ok(held.read_exact(&mut raw).map(|()| raw)?)
+            }),
+            None => {
+                let mut offset = 0;
+                Box::new(move |bytes| {
+                    let raw = frames.read(offset, bytes).map_err(|error| match error {
+                        FramesError::NotDecoded(reason) => PackError::Io(io::Error::other(reason)),
+                        FramesError::Pack(error) => error,
+                    });
+                    offset += bytes as u64;
+                    raw
+                })
+            }
+        };
+        Ok(self.pack_slabs(image, number, Some(planned.split.bulk), &mut *pixels)?)
+    }
+
+    /// Hands the slabs of an image over. `compressed_bytes`: of the value that `read` gives them from, where the source has it compressed.
+    fn pack_slabs(
+        &mut self,
+        layout: ImageLayout,
+        instance: u32,
+        compressed_bytes: Option<u64>,
+        mut read: impl FnMut(usize) -> Result<Vec<u8>, PackError>,
+    ) -> Result<(), PackError> {
+        let Some(slabs) = &mut self.slabs else { return Ok(()) };
+        let mut left = compressed_bytes;
+        for length in pixels::slab_lengths(&layout).into_iter().flatten() {
+            let raw = read(length)?;
+            let source_bytes = left.as_mut().map_or(length as u64, std::mem::take);
+            let place = Place { kind: SegmentKind::Pixels, series: self.series, instance, source_bytes };
+            let decompressed = compressed_bytes.is_some();
+            slabs.submit(self.line, RawSlab { place, layout, decompressed, raw })?;
+        }
+        Ok(())
+    }
+
+    /// Hands `bytes` bytes over in chunks of this kind; only digests them where there is none.
+    fn pack_chunks(
+        &mut self,
+        reading: &mut Reading,
+        mut bytes: u64,
+        kind: Option<SegmentKind>,
+        instance: u32,
+    ) -> Result<(), PackError> {
+        while bytes > 0 {
+            let length = usize::try_from(bytes).unwrap_or(CHUNK_BYTES_MAX).min(CHUNK_BYTES_MAX);
             let raw = reading.read(length)?;
-            self.line.submit(place(SegmentKind::Opaque), Work::Chunk, raw)?;
-            left -= length as u64;
+            bytes -= length as u64;
+            let Some(kind) = kind else { continue };
+            let source_bytes = if kind == SegmentKind::Opaque { length as u64 } else { 0 };
+            let place = Place { kind, series: self.series, instance, source_bytes };
+            self.line.submit(place, Work::Chunk, raw)?;
         }
         Ok(())
     }

@@ -16,13 +16,16 @@ pub(super) struct Pairs {
     /// The last slab that others may be predicted from.
     before: Option<(Slab, Arc<Shared>)>,
     /// A slab that waits for the next one.
-    held: Option<Held>,
+    held: Option<RawSlab>,
 }
 
-struct Held {
-    place: Place,
-    layout: ImageLayout,
-    raw: Vec<u8>,
+/// A slab that is not coded yet.
+pub(super) struct RawSlab {
+    pub(super) place: Place,
+    pub(super) layout: ImageLayout,
+    /// The source has it compressed.
+    pub(super) decompressed: bool,
+    pub(super) raw: Vec<u8>,
 }
 
 impl Pairs {
@@ -34,23 +37,20 @@ impl Pairs {
     pub(super) fn submit<W: Write>(
         &mut self,
         line: &mut Line<'_, W>,
-        place: Place,
-        layout: ImageLayout,
-        raw: Vec<u8>,
+        slab: RawSlab,
     ) -> Result<(), PackError> {
-        let shape = whole_frame(&layout, raw.len()).filter(|_| self.coder.model.uses_references());
+        let shape = whole_frame(&slab.layout, slab.raw.len()).filter(|_| self.coder.model.uses_references());
         let second = self.count % 2 == 1;
         self.count += 1;
         if second && shape.is_some() && shape == self.before.as_ref().map(|(shape, _)| *shape) {
-            self.held = Some(Held { place, layout, raw });
+            self.held = Some(slab);
             return Ok(());
         }
         let shared = shape.filter(|_| !second).map(|shape| (shape, Arc::new(Shared::new())));
         let held = self.held.take().map(|held| self.part(held, shared.as_ref()));
         self.before = shared;
         let shared = self.before.as_ref().map(|(_, shared)| Arc::clone(shared));
-        let work = SlabWork { layout, coder: Arc::clone(&self.coder), references: Vec::new(), shared };
-        let part = Part { place, work: Work::Slab(work), raw };
+        let part = self.work(slab, Vec::new(), shared);
         line.submit_all(held.into_iter().chain([part]).collect())
     }
 
@@ -61,11 +61,16 @@ impl Pairs {
     }
 
     /// The held slab with the slabs before and after it.
-    fn part(&self, Held { place, layout, raw }: Held, after: Option<&(Slab, Arc<Shared>)>) -> Part {
+    fn part(&self, held: RawSlab, after: Option<&(Slab, Arc<Shared>)>) -> Part {
         let before = self.before.as_ref();
         let after = after.filter(|(shape, _)| before.is_some_and(|(own, _)| own == shape));
         let references = before.into_iter().chain(after).map(|(_, shared)| Arc::clone(shared)).collect();
-        let work = SlabWork { layout, coder: Arc::clone(&self.coder), references, shared: None };
+        self.work(held, references, None)
+    }
+
+    fn work(&self, slab: RawSlab, references: Vec<Arc<Shared>>, shared: Option<Arc<Shared>>) -> Part {
+        let RawSlab { place, layout, decompressed, raw } = slab;
+        let work = SlabWork { layout, decompressed, coder: Arc::clone(&self.coder), references, shared };
         Part { place, work: Work::Slab(work), raw }
     }
 }

@@ -3,8 +3,9 @@
 use super::manifest::image_bytes;
 use super::{PackError, ReadSeek, Source};
 use crate::Uid;
-use crate::dataset::{self, Encoding, ImageLayout, Outline, ScanError};
-use crate::limits::{BULK_BYTES_MIN, INSTANCES_MAX, UNSCANNED_BYTES_MIN};
+use crate::dataset::{self, BulkKind, Encoding, ImageLayout, Outline, ScanError};
+use crate::encapsulated::Syntax;
+use crate::limits::{BULK_BYTES_MIN, FRAME_DECODED_BYTES_MAX, INSTANCES_MAX, UNSCANNED_BYTES_MIN};
 use crate::near::Traits;
 use crate::pixels;
 use std::collections::HashMap;
@@ -12,6 +13,8 @@ use std::io::{self, SeekFrom};
 
 /// Padding of an odd pixel value to even length (PS3.5 8.1.1) is left to the tail.
 const PIXEL_PADDING_MAX: u64 = 1;
+/// The longest native value: its length is even and below that which means "undefined" (PS3.5 7.1.1).
+const NATIVE_BYTES_MAX: u64 = u32::MAX as u64 - 1;
 
 /// One series of the bundle to be.
 pub(super) struct PlannedSeries {
@@ -25,6 +28,13 @@ pub(super) struct PlannedSeries {
 }
 
 impl PlannedSeries {
+    /// Compressed pixels pass as they came, as they do in a series without loss.
+    pub(super) fn pass_compressed(&mut self) {
+        for instance in self.instances.iter_mut().filter(|instance| instance.split.compressed.is_some()) {
+            instance.split = Split { image: None, compressed: None, ..instance.split };
+        }
+    }
+
     /// Bytes of the header stream.
     pub(super) fn header_bytes(&self) -> u64 {
         self.instances.iter().map(|instance| instance.split.head + instance.split.tail).sum()
@@ -49,10 +59,12 @@ pub(super) struct Split {
     pub(super) tail: u64,
     /// Set where the bulk value is coded as pixels; `frames` then counts those that are there.
     pub(super) image: Option<ImageLayout>,
+    /// Set where these pixels must be decoded first.
+    pub(super) compressed: Option<Syntax>,
 }
 
-/// Scans all sources and puts them into series.
-pub(super) fn plan(sources: &[Source<'_>]) -> Result<Vec<PlannedSeries>, PackError> {
+/// Scans all sources and puts them into series. `decodes`: compressed pixels may be decoded.
+pub(super) fn plan(sources: &[Source<'_>], decodes: bool) -> Result<Vec<PlannedSeries>, PackError> {
     if sources.len() > INSTANCES_MAX {
         return Err(PackError::TooLarge { what: "instances", limit: INSTANCES_MAX as u64 });
     }
@@ -60,7 +72,7 @@ pub(super) fn plan(sources: &[Source<'_>]) -> Result<Vec<PlannedSeries>, PackErr
     let mut places = HashMap::new();
     for (index, source) in sources.iter().enumerate() {
         let outline = scan(source)?;
-        let instance = planned_instance(index, source, &outline);
+        let instance = planned_instance(index, source, &outline, decodes);
         let traits = Traits::of(&outline, &source.transfer_syntax, instance.split.image.is_some());
         let key = (outline.study.clone(), outline.series.clone(), source.transfer_syntax.clone());
         let place = *places.entry(key).or_insert(planned.len());
@@ -108,25 +120,32 @@ fn scan(source: &Source<'_>) -> io::Result<Outline> {
     }
 }
 
-fn planned_instance(index: usize, source: &Source<'_>, outline: &Outline) -> PlannedInstance {
+fn planned_instance(index: usize, source: &Source<'_>, outline: &Outline, decodes: bool) -> PlannedInstance {
     let (announced_class, announced_instance) = source.announced.clone().unzip();
     PlannedInstance {
         source: index,
         sop_class: outline.sop_class.clone().or(announced_class),
         sop_instance: outline.sop_instance.clone().or(announced_instance),
-        split: split(source, outline),
+        split: split(source, outline, decodes),
         number: outline.instance_number,
     }
 }
 
 /// Cuts the source bytes (SPEC 1.2).
-fn split(source: &Source<'_>, outline: &Outline) -> Split {
+fn split(source: &Source<'_>, outline: &Outline, decodes: bool) -> Split {
     let Some(found) = &outline.bulk else { return split_unscanned(source, outline) };
     let head = source.prefix_bytes + found.range.start;
     let value = found.range.end - found.range.start;
-    let image = outline.image.filter(|_| found.native_pixels).and_then(|image| fitted(image, value));
-    let bulk = image.and_then(|image| image_bytes(&image)).unwrap_or(value);
-    Split { head, bulk, tail: source.bytes - head - bulk, image }
+    let (image, compressed) = match found.kind {
+        BulkKind::Native => (outline.image.and_then(|image| fitted(image, value)), None),
+        BulkKind::Encapsulated if decodes => {
+            outline.image.and_then(|image| decodable(image, &source.transfer_syntax)).unzip()
+        }
+        BulkKind::Encapsulated | BulkKind::Other => (None, None),
+    };
+    let native = image.filter(|_| compressed.is_none());
+    let bulk = native.and_then(|image| image_bytes(&image)).unwrap_or(value);
+    Split { head, bulk, tail: source.bytes - head - bulk, image, compressed }
 }
 
 /// Deflated, damaged or not DICOM at all. An outline that is known and has no bulk value is small parts alone, which do
@@ -135,7 +154,7 @@ fn split_unscanned(source: &Source<'_>, outline: &Outline) -> Split {
     let deflated = Encoding::of_transfer_syntax(&source.transfer_syntax) == Encoding::Deflated;
     let scanned = !deflated && *outline != Outline::default();
     let head = if scanned || source.bytes < UNSCANNED_BYTES_MIN { source.bytes } else { BULK_BYTES_MIN };
-    Split { head, bulk: source.bytes - head, tail: 0, image: None }
+    Split { head, bulk: source.bytes - head, tail: 0, image: None, compressed: None }
 }
 
 /// The layout with the number of frames that the value holds; `None` where it does not hold whole frames.
@@ -143,4 +162,14 @@ fn fitted(image: ImageLayout, value_bytes: u64) -> Option<ImageLayout> {
     let frame_bytes = pixels::frame_bytes(&image)?;
     let frames = u32::try_from(value_bytes / frame_bytes).ok().filter(|frames| *frames > 0)?;
     (value_bytes % frame_bytes <= PIXEL_PADDING_MAX).then_some(ImageLayout { frames, ..image })
+}
+
+/// Grey frames of a syntax that is decoded, no larger than is decoded, and short enough for a native value together.
+fn decodable(image: ImageLayout, transfer_syntax: &Uid) -> Option<(ImageLayout, Syntax)> {
+    let syntax = Syntax::of(transfer_syntax)?;
+    let image = ImageLayout { planar: false, ..image };
+    let fits = image.samples_per_pixel == 1
+        && pixels::frame_bytes(&image)? <= FRAME_DECODED_BYTES_MAX
+        && (1..=NATIVE_BYTES_MAX).contains(&image_bytes(&image)?);
+    fits.then_some((image, syntax))
 }

@@ -73,7 +73,7 @@ impl Write for Sink {
 
 fn unpacked(manifest: &Manifest, segments: &mut Segments) -> Result<Vec<Vec<u8>>, UnpackError> {
     let mut sinks: Vec<Sink> = Vec::new();
-    unpack(manifest, segments, Wanted::Exact, &mut |_| {
+    unpack(manifest, segments, Wanted::Exact, 2, &mut |_| {
         sinks.push(Sink::default());
         Ok(Box::new(sinks.last().unwrap().clone()))
     })?;

@@ -5,8 +5,11 @@ mod names;
 mod residuals;
 mod rewriting;
 mod slabs;
+mod workers;
 
-use super::{Instance, Manifest, Segment, SegmentKind, SegmentSource, Series, UnpackError, manifest};
+use super::{
+    Compressed, Instance, Manifest, Segment, SegmentKind, SegmentSource, Series, UnpackError, manifest,
+};
 use crate::limits::REWRITE_BYTES_MAX;
 use crate::{Uid, pixels};
 use header_stream::HeaderStream;
@@ -17,6 +20,10 @@ use sha2::{Digest, Sha256};
 use slabs::Slabs;
 use std::io::{self, Write};
 use std::iter::Peekable;
+use workers::Workers;
+
+/// Explicit VR Little Endian (PS3.5 A.2).
+const EXPLICIT_LITTLE: &str = "1.2.840.10008.1.2.1";
 
 /// What is wanted of images that were compressed within a bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +48,8 @@ pub struct Unpacking<'m> {
     pub instance_index: u32,
     /// SOP Instance UID as it will be written: a new one for a derived image.
     pub sop_instance: Option<Uid>,
+    /// Transfer syntax as it will be written: another one for an image whose pixels came compressed.
+    pub transfer_syntax: Uid,
 }
 
 /// Opens the place that an instance is written to.
@@ -60,8 +69,8 @@ pub struct Unpacked {
 /// Unpacks every instance in the order of the manifest. `create` opens the place for an instance; each one's digest is compared
 /// with the manifest before the next begins.
 ///
-/// Memory stays bounded whatever the size of instances: some slabs, and at most a few times
-/// [`REWRITE_BYTES_MAX`] where headers are rewritten.
+/// Slabs are decoded by `threads` threads; what is written does not depend on their number. Memory stays bounded whatever the size of
+/// instances: some slabs and one more for each thread, and at most a few times [`REWRITE_BYTES_MAX`] where headers are rewritten.
 ///
 /// # Errors
 /// [`UnpackError`]; what was written until then is the caller's to throw away.
@@ -69,10 +78,24 @@ pub fn unpack(
     manifest: &Manifest,
     segments: &mut dyn SegmentSource,
     wanted: Wanted,
+    threads: usize,
     create: &mut CreateInstance<'_>,
 ) -> Result<Unpacked, UnpackError> {
     manifest::check(manifest)?;
-    let (names, mut residuals) = match wanted {
+    std::thread::scope(|scope| {
+        let workers = Workers::start(scope, threads);
+        unpack_by(&workers, manifest, segments, wanted, create)
+    })
+}
+
+fn unpack_by(
+    workers: &Workers,
+    manifest: &Manifest,
+    segments: &mut dyn SegmentSource,
+    wanted: Wanted,
+    create: &mut CreateInstance<'_>,
+) -> Result<Unpacked, UnpackError> {
+    let (names, residuals) = match wanted {
         Wanted::Shown => (Names::of(manifest)?, Residuals::default()),
         Wanted::Exact => (Names::default(), Residuals::of(manifest)?),
     };
@@ -86,16 +109,21 @@ pub fn unpack(
         let model =
             model.map(|(n, segment)| decode_model(segment, &fetch(segments, n, segment)?)).transpose()?;
         let coarse = take_while(&mut rest, |s| s.series == number && s.kind == SegmentKind::Coarse);
-        let mut slabs = Slabs::new(manifest, number, model, coarse);
+        let mut slabs = Slabs::new(workers, manifest, number, model, coarse, &residuals);
         for (index, instance) in (0..).zip(&series.instances) {
             let parts = take_while(&mut rest, |s| {
                 s.series == number && s.instance == index && s.kind != SegmentKind::Residual
             });
             let residuals = residuals.of_instance(number, index);
             let bulk = Bulk { instance, parts, slabs: &mut slabs, residuals };
-            let sop_instance = names.sop_instance(instance, number, index);
-            let unpacking =
-                Unpacking { series, instance, series_index: number, instance_index: index, sop_instance };
+            let unpacking = Unpacking {
+                series,
+                instance,
+                series_index: number,
+                instance_index: index,
+                sop_instance: names.sop_instance(instance, number, index),
+                transfer_syntax: transfer_syntax(series, instance, wanted),
+            };
             let out = create(&unpacking)?;
             let mut job = Job { segments, headers: &mut headers, bulk, out };
             match Rewriting::of(&unpacking, &names) {
@@ -134,39 +162,49 @@ impl Job<'_, '_> {
     }
 }
 
+/// The transfer syntax that an instance is written in.
+fn transfer_syntax(series: &Series, instance: &Instance, wanted: Wanted) -> Uid {
+    let native = wanted == Wanted::Shown && instance.compressed == Some(Compressed::Decoded);
+    let native = native.then(|| Uid::parse(EXPLICIT_LITTLE).ok()).flatten();
+    native.unwrap_or_else(|| series.transfer_syntax.clone())
+}
+
 /// The bulk value of an instance.
 struct Bulk<'j, 'm> {
     instance: &'m Instance,
     parts: Vec<(u32, &'m Segment)>,
     slabs: &'j mut Slabs<'m>,
     /// Empty where pixels are wanted as they can be shown.
-    residuals: Vec<(u32, &'m Segment)>,
+    residuals: &'j [(u32, &'m Segment)],
 }
 
 impl Bulk<'_, '_> {
     /// Decodes the value part by part.
     fn copy(&mut self, segments: &mut dyn SegmentSource, out: &mut dyn Write) -> Result<(), UnpackError> {
-        let mut residuals = self.residuals.iter();
-        for (number, segment) in &self.parts {
-            let mut raw = match &self.instance.image {
-                Some(_) => self.slabs.next(segments)?,
-                None => unpack_chunk(segment, &fetch(segments, *number, segment)?)?,
-            };
-            if !self.residuals.is_empty() {
-                let lost = || UnpackError::damaged("fewer residuals than slabs");
-                let (number, segment) = residuals.next().ok_or_else(lost)?;
-                self.add_residual(&mut raw, &fetch(segments, *number, segment)?)?;
-            }
-            out.write_all(&raw)?;
+        let came_compressed = self.instance.compressed == Some(Compressed::Decoded);
+        if came_compressed && !self.residuals.is_empty() {
+            self.slabs.pass(self.parts.len());
+            return copy_chunks(self.residuals, segments, out);
+        }
+        if self.instance.image.is_none() {
+            return copy_chunks(&self.parts, segments, out);
+        }
+        for _ in &self.parts {
+            out.write_all(self.slabs.next(segments)?.raw()?)?;
         }
         Ok(())
     }
+}
 
-    fn add_residual(&self, raw: &mut [u8], coded: &[u8]) -> Result<(), UnpackError> {
-        let image = self.instance.image.ok_or_else(|| UnpackError::damaged("residual without pixels"))?;
-        let added = pixels::add_residual(&image, raw, coded);
-        added.map_err(|damaged| UnpackError::damaged(damaged.to_string()))
+fn copy_chunks(
+    chunks: &[(u32, &Segment)],
+    segments: &mut dyn SegmentSource,
+    out: &mut dyn Write,
+) -> Result<(), UnpackError> {
+    for (number, segment) in chunks {
+        out.write_all(&unpack_chunk(segment, &fetch(segments, *number, segment)?)?)?;
     }
+    Ok(())
 }
 
 fn unpack_chunk(segment: &Segment, coded: &[u8]) -> Result<Vec<u8>, UnpackError> {

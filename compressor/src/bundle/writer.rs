@@ -1,7 +1,7 @@
 //! The frame of a bundle file (SPEC 5): segments as they come, then the manifest and the table.
 
 use super::line::Coded;
-use super::{FORMAT, Manifest, PackError, Segment, SegmentKind, Series, manifest};
+use super::{Compressed, FORMAT, Manifest, PackError, Segment, SegmentKind, Series, manifest};
 use crate::limits::{SEGMENT_BYTES_MAX, SEGMENTS_MAX};
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
@@ -35,7 +35,7 @@ pub(super) struct Writer<'w, W> {
     out: &'w mut W,
     offset: u64,
     written: Vec<Written>,
-    raw_bytes: u64,
+    source_bytes: u64,
     progress: &'w mut dyn FnMut(u64),
 }
 
@@ -43,7 +43,7 @@ impl<'w, W: Write> Writer<'w, W> {
     pub(super) fn new(out: &'w mut W, progress: &'w mut dyn FnMut(u64)) -> io::Result<Self> {
         out.write_all(MAGIC)?;
         out.write_all(&FORMAT.to_le_bytes())?;
-        Ok(Self { out, offset: HEAD_BYTES, written: Vec::new(), raw_bytes: 0, progress })
+        Ok(Self { out, offset: HEAD_BYTES, written: Vec::new(), source_bytes: 0, progress })
     }
 
     /// Writes one coded segment and tells the progress.
@@ -52,10 +52,8 @@ impl<'w, W: Write> Writer<'w, W> {
             return Err(PackError::TooLarge { what: "segments", limit: SEGMENTS_MAX.into() });
         }
         let entry = self.append(&coded.bytes)?;
-        if !matches!(coded.place.kind, SegmentKind::Model | SegmentKind::Coarse | SegmentKind::Residual) {
-            self.raw_bytes += coded.raw_bytes;
-        }
-        (self.progress)(self.raw_bytes);
+        self.source_bytes += coded.place.source_bytes;
+        (self.progress)(self.source_bytes);
         let segment = Segment {
             kind: coded.place.kind,
             series: coded.place.series,
@@ -79,10 +77,7 @@ impl<'w, W: Write> Writer<'w, W> {
     /// Writes manifest, table and foot. Gives the manifest and the bytes of all segments.
     pub(super) fn finish(mut self, series: Vec<Series>) -> Result<(Manifest, u64), PackError> {
         // Where all slabs of a series fell back to no loss, nothing is missing; a byte for each then lies in the file for no one.
-        self.written.retain(|w| {
-            let bounded = series.get(w.segment.series as usize).is_some_and(|series| series.near > 0);
-            w.segment.kind != SegmentKind::Residual || bounded
-        });
+        self.written.retain(|w| w.segment.kind != SegmentKind::Residual || has_residual(&series, &w.segment));
         // The priority order of a series (SPEC 2.1). What few ask for comes behind everything, so that a bundle can be cut before it.
         self.written.sort_by_key(|w| {
             let Segment { kind, series, instance, .. } = w.segment;
@@ -119,6 +114,13 @@ impl<'w, W: Write> Writer<'w, W> {
         self.out.write_all(MAGIC_END)?;
         self.out.flush()
     }
+}
+
+/// Whether what came is more than what is shown.
+fn has_residual(series: &[Series], segment: &Segment) -> bool {
+    let Some(series) = series.get(segment.series as usize) else { return false };
+    let instance = series.instances.get(segment.instance as usize);
+    series.near > 0 || instance.is_some_and(|instance| instance.compressed == Some(Compressed::Decoded))
 }
 
 /// Place of a kind in the priority order of a series.

@@ -34,7 +34,7 @@ fn native_pixels_are_found_in_every_encoding() {
         let start = writer.bytes.len() as u64;
         let bytes = writer.raw(&pixels).element(0xFFFC_FFFC, "OB", &[0; 4]).bytes;
         let found = scan(&bytes, encoding).unwrap();
-        assert_eq!(found.bulk, Some(Bulk { range: start..start + 60, native_pixels: true }));
+        assert_eq!(found.bulk, Some(Bulk { range: start..start + 60, kind: BulkKind::Native }));
         let big_endian = encoding == Encoding::ExplicitBig;
         assert_eq!(found.image, Some(ImageLayout { big_endian, ..image() }));
         assert_eq!(found.instance_number, Some(12));
@@ -61,7 +61,7 @@ fn encapsulated_pixels_are_bulk_with_all_items() {
     let writer = writer.head(0xFFFE_E000, "", 0).element(0xFFFE_E000, "", &[1; 90]).head(0xFFFE_E0DD, "", 0);
     let end = writer.bytes.len() as u64;
     let found = scan(&writer.bytes, Encoding::ExplicitLittle).unwrap();
-    assert_eq!(found.bulk, Some(Bulk { range: start..end, native_pixels: false }));
+    assert_eq!(found.bulk, Some(Bulk { range: start..end, kind: BulkKind::Encapsulated }));
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn odd_but_readable_elements_pass() {
     let found = scan(&bytes, Encoding::ExplicitLittle).unwrap();
     assert_eq!(found.instance_number, Some(3));
     let bulk = found.bulk.unwrap();
-    assert_eq!((bulk.range.end - bulk.range.start, bulk.native_pixels), (70_000, false));
+    assert_eq!((bulk.range.end - bulk.range.start, bulk.kind), (70_000, BulkKind::Other));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::cursor::{Cursor, Forward};
 use super::element::{Element, ITEM, ITEM_END, SEQUENCE_END, Syntax};
 use super::values::Values;
-use super::{Bulk, Outline, ScanError};
+use super::{Bulk, BulkKind, Outline, ScanError};
 use crate::limits::{BULK_BYTES_MIN, ELEMENTS_MAX, SEQUENCE_DEPTH_MAX};
 use std::ops::Range;
 
@@ -48,7 +48,7 @@ impl<F: Forward> Walk<F> {
                 result => result?,
             };
         }
-        let bulk = self.pixels.or(self.largest.map(|range| Bulk { range, native_pixels: false }));
+        let bulk = self.pixels.or(self.largest.map(|range| Bulk { range, kind: BulkKind::Other }));
         Ok(self.values.outline(bulk, self.syntax.big_endian))
     }
 
@@ -150,8 +150,12 @@ impl<F: Forward> Walk<F> {
         let bytes = range.end - range.start;
         let is_pixels = element.tag == PIXEL_DATA || FLOAT_PIXEL_DATA.contains(&element.tag);
         if is_pixels && bytes > 0 && self.pixels.is_none() {
-            let native_pixels = element.tag == PIXEL_DATA && element.length.is_some();
-            self.pixels = Some(Bulk { range, native_pixels });
+            let kind = match element.length {
+                _ if element.tag != PIXEL_DATA => BulkKind::Other,
+                Some(_) => BulkKind::Native,
+                None => BulkKind::Encapsulated,
+            };
+            self.pixels = Some(Bulk { range, kind });
         } else if bytes >= BULK_BYTES_MIN && self.largest.as_ref().is_none_or(|l| bytes > l.end - l.start) {
             self.largest = Some(range);
         }

@@ -3,6 +3,8 @@
 use super::element::New;
 use super::rewrite::{Edit, Edits, derived_type};
 use crate::Uid;
+use crate::dataset::element::LENGTH_UNDEFINED;
+use crate::encapsulated::Syntax;
 
 /// Lossy Image Compression Method (0028,2114) of our coder. There is no defined term for it (PS3.3 C.7.6.1.1.5.1); those of
 /// the standard begin with ISO.
@@ -33,6 +35,8 @@ const LOSSY: u32 = 0x0028_2110;
 const LOSSY_RATIO: u32 = 0x0028_2112;
 const LOSSY_METHOD: u32 = 0x0028_2114;
 const PURPOSE_OF_REFERENCE: u32 = 0x0040_A170;
+/// Length of the group, extended offset table and lengths, length of all fragments (PS3.3 C.7.6.3): of compressed pixels alone.
+const FRAGMENT_LENGTHS: [u32; 4] = [0x7FE0_0000, 0x7FE0_0001, 0x7FE0_0002, 0x7FE0_0003];
 
 /// How an image was derived. UIDs are `None` where its source has none: they then stay away.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -55,6 +59,29 @@ pub struct Derivation<'a> {
     pub ratio: Option<f64>,
     /// The ratio is above the national ceiling of the site's policy.
     pub reference_only: bool,
+    /// The pixels of the source are compressed, those of the derived image are not.
+    pub decompressed: Option<Decompressed>,
+}
+
+/// Native pixels in place of compressed ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decompressed {
+    /// How they were compressed.
+    pub syntax: Syntax,
+    /// Bits allocated for a sample.
+    pub bits_allocated: u16,
+    /// Bytes of the native value.
+    pub bytes: u64,
+}
+
+impl Decompressed {
+    /// VR and length of Pixel Data (7FE0,0010) in Explicit VR Little Endian (PS3.5 A.2), padded to an even length (PS3.5 8.1.1).
+    /// `None` where no native value is so long.
+    pub(super) fn pixel_data(&self) -> Option<([u8; 2], u32)> {
+        let vr = if self.bits_allocated > 8 { *b"OW" } else { *b"OB" };
+        let length = u32::try_from(self.bytes + self.bytes % 2).ok();
+        length.filter(|length| *length != LENGTH_UNDEFINED).map(|length| (vr, length))
+    }
 }
 
 impl Derivation<'_> {
@@ -69,6 +96,9 @@ impl Derivation<'_> {
         edits.insert(DERIVATION_DESCRIPTION, text(*b"ST", self.description(), ST_BYTES_MAX, true));
         if !self.exact {
             self.add_loss(&mut edits);
+        }
+        if self.decompressed.is_some() {
+            edits.extend(FRAGMENT_LENGTHS.map(|tag| (tag, Edit::Drop)));
         }
         edits
     }
@@ -93,16 +123,21 @@ impl Derivation<'_> {
 
     /// Plain English, ASCII: it stands in any character set (PS3.5 6.1).
     fn description(&self) -> String {
+        let decoded = self
+            .decompressed
+            .map(|from| format!(", decoded from {}", from.syntax.name()))
+            .unwrap_or_default();
         if self.exact {
-            return "Pixels equal to those of the source image; new UIDs, since other images of its series were irreversibly \
-                    compressed by the Scanpost lattice codec"
-                .into();
+            return format!(
+                "Pixels equal to those of the source image{decoded}; new UIDs, since other images of its series were \
+                 irreversibly compressed by the Scanpost lattice codec"
+            );
         }
         let Self { near, max_error, rmse, .. } = self;
         let reference_only = if self.reference_only { format!(". {REFERENCE_ONLY}") } else { String::new() };
         format!(
-            "Irreversibly compressed by the Scanpost lattice codec: near {near}, largest error of the series {max_error}, \
-             RMSE {rmse:.3}, all in stored values{reference_only}"
+            "Irreversibly compressed by the Scanpost lattice codec{decoded}: near {near}, largest error of the series \
+             {max_error}, RMSE {rmse:.3}, all in stored values{reference_only}"
         )
     }
 }

@@ -5,6 +5,7 @@ use crate::dataset::element::{ITEM, LENGTH_UNDEFINED, Syntax, is_short, quirk_vr
 
 /// Pixels and other bulk data of an image (PS3.3 C.7.6.3, C.7.6.24): never a sequence.
 const PIXEL_GROUP: u32 = 0x7FE0;
+const TOO_LONG: Refused = Refused("value grows too long");
 
 /// The head of one element as it lies in the bytes.
 #[derive(Clone, Copy, Debug)]
@@ -52,15 +53,14 @@ impl Head {
         length: usize,
         syntax: Syntax,
     ) -> Result<(), Refused> {
-        let too_long = Refused("value grows too long");
         let end = start + self.bytes;
         if self.wide {
             let length = u32::try_from(length).ok().filter(|length| *length != LENGTH_UNDEFINED);
-            let bytes = put_u32(length.ok_or(too_long)?, syntax);
-            out.get_mut(end - 4..end).ok_or(too_long)?.copy_from_slice(&bytes);
+            let bytes = put_u32(length.ok_or(TOO_LONG)?, syntax);
+            out.get_mut(end - 4..end).ok_or(TOO_LONG)?.copy_from_slice(&bytes);
         } else {
-            let bytes = put_u16(u16::try_from(length).map_err(|_| too_long)?, syntax);
-            out.get_mut(end - 2..end).ok_or(too_long)?.copy_from_slice(&bytes);
+            let bytes = put_u16(u16::try_from(length).map_err(|_| TOO_LONG)?, syntax);
+            out.get_mut(end - 2..end).ok_or(TOO_LONG)?.copy_from_slice(&bytes);
         }
         Ok(())
     }
@@ -137,6 +137,20 @@ pub(super) fn write(
     value: &[u8],
     syntax: Syntax,
 ) -> Result<(), Refused> {
+    let length = u32::try_from(value.len()).map_err(|_| TOO_LONG)?;
+    write_head(out, tag, vr, length, syntax)?;
+    out.extend(value);
+    Ok(())
+}
+
+/// Writes the head of an element.
+pub(super) fn write_head(
+    out: &mut Vec<u8>,
+    tag: u32,
+    vr: [u8; 2],
+    length: u32,
+    syntax: Syntax,
+) -> Result<(), Refused> {
     let start = out.len();
     write_tag(out, tag, syntax);
     if syntax.explicit {
@@ -148,9 +162,7 @@ pub(super) fn write(
         (true, false) => (12, true),
     };
     out.resize(start + bytes, 0);
-    Head { tag, vr: None, length: None, bytes, wide }.patch(out, start, value.len(), syntax)?;
-    out.extend(value);
-    Ok(())
+    Head { tag, vr: None, length: None, bytes, wide }.patch(out, start, length as usize, syntax)
 }
 
 fn write_tag(out: &mut Vec<u8>, tag: u32, syntax: Syntax) {

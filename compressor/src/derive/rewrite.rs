@@ -2,7 +2,7 @@
 //!
 //! What is not edited is copied byte for byte, so that a data set in which nothing changes comes out as it went in.
 
-use super::element::{Head, New, padded, put_u32, write, write_item};
+use super::element::{Head, New, padded, put_u32, write, write_head, write_item};
 use super::{Refused, Renames, Rewritten};
 use crate::Uid;
 use crate::dataset::element::{ITEM, ITEM_END, SEQUENCE_END, Syntax};
@@ -15,6 +15,8 @@ const OWN_NAMES: [u32; 2] = [0x0008_0018, 0x0020_000E];
 const NEVER_RENAMED: [u32; 4] = [0x0008_0016, 0x0008_1150, 0x0020_000D, 0x0020_0052];
 /// Frame Type (PS3.3 C.8.16.1), which says of a frame what Image Type says of the image.
 const FRAME_TYPE: u32 = 0x0008_9007;
+/// Pixel Data (PS3.3 C.7.6.3).
+const PIXEL_DATA: u32 = 0x7FE0_0010;
 /// Bytes of an item's head or of a delimiter.
 const ITEM_HEAD_BYTES: usize = 8;
 /// Bytes of an element of VR UI, whose length has 16 bits where it is written with its VR; longer ones of unknown VR are none.
@@ -52,6 +54,8 @@ pub(super) struct Copier<'r> {
     renames: &'r Renames,
     /// Frame types become DERIVED.
     pub(super) derived: bool,
+    /// VR and length of native pixels, in place of compressed ones.
+    pub(super) pixel_data: Option<([u8; 2], u32)>,
     out: Vec<u8>,
     out_bytes_max: usize,
     elements: usize,
@@ -71,8 +75,8 @@ struct Group {
 impl<'r> Copier<'r> {
     pub(super) fn new(renames: &'r Renames, bytes: usize) -> Self {
         let out_bytes_max = bytes.saturating_mul(REWRITE_GROWTH_MAX).saturating_add(GROWTH_FREE_BYTES);
-        let (out, derived) = (Vec::new(), false);
-        Self { renames, derived, out, out_bytes_max, elements: 0, remapped: 0, unread: 0 }
+        let (out, derived, pixel_data) = (Vec::new(), false, None);
+        Self { renames, derived, pixel_data, out, out_bytes_max, elements: 0, remapped: 0, unread: 0 }
     }
 
     /// Copies the top level. With `value_follows`, the bytes end with the head of an element.
@@ -110,7 +114,13 @@ impl<'r> Copier<'r> {
             }
             self.begin(&mut group, head.tag, rest.len(), syntax);
             if rest.len() == head.bytes && head.length != Some(0) {
-                self.take(&mut rest, head.bytes)?;
+                match self.pixel_data {
+                    Some((vr, length)) if head.tag == PIXEL_DATA && head.length.is_none() => {
+                        write_head(&mut self.out, PIXEL_DATA, vr, length, syntax)?;
+                    }
+                    Some(_) => return Err(Refused("no compressed pixels")),
+                    None => self.take(&mut rest, head.bytes).map(drop)?,
+                }
                 self.end(&group, 0, syntax);
                 return Ok(Some(head));
             }

@@ -3,6 +3,7 @@
 mod tree;
 
 use super::*;
+use crate::encapsulated::Syntax;
 use crate::limits::{REWRITE_GROWTH_MAX, SEQUENCE_DEPTH_MAX};
 use dicom_core::Tag;
 use dicom_object::InMemDicomObject;
@@ -60,6 +61,7 @@ fn derivation<'a>(class: &'a Uid, instance: &'a Uid, renamed: &'a Uid, series: &
         rmse: 0.8164,
         ratio: Some(11.2345),
         reference_only: true,
+        decompressed: None,
     }
 }
 
@@ -220,14 +222,14 @@ fn frame_types_of_a_multi_frame_follow() {
 fn unordered_or_damaged_head_is_not_derivable() {
     let nodes = [leaf(0x0028_2110, "CS", b"00"), leaf(0x0008_0008, "CS", b"ORIGINAL\\PRIMARY ")];
     let head = [encode(&nodes, Encoding::ExplicitLittle), pixel_head(Encoding::ExplicitLittle)].concat();
-    assert!(!is_derivable(&head, Encoding::ExplicitLittle));
+    assert!(!is_derivable(&head, Encoding::ExplicitLittle, None));
     let head =
         [encode(&image_nodes(), Encoding::ExplicitLittle), pixel_head(Encoding::ExplicitLittle)].concat();
-    assert!(is_derivable(&head, Encoding::ExplicitLittle));
-    assert!(!is_derivable(&head[..head.len() - 1], Encoding::ExplicitLittle));
-    assert!(!is_derivable(&head[..head.len() - 12], Encoding::ExplicitLittle));
-    assert!(!is_derivable(&head, Encoding::Deflated));
-    assert!(!is_derivable(&[], Encoding::ExplicitLittle));
+    assert!(is_derivable(&head, Encoding::ExplicitLittle, None));
+    assert!(!is_derivable(&head[..head.len() - 1], Encoding::ExplicitLittle, None));
+    assert!(!is_derivable(&head[..head.len() - 12], Encoding::ExplicitLittle, None));
+    assert!(!is_derivable(&head, Encoding::Deflated, None));
+    assert!(!is_derivable(&[], Encoding::ExplicitLittle, None));
 }
 
 #[test]
@@ -351,12 +353,12 @@ fn meta_group_is_renamed() {
         let file = [&preamble, &meta, &data].map(Vec::as_slice).concat();
         let (front, rest) = split_file(&file);
         assert_eq!((front.len(), rest), (preamble.len() + meta.len(), data.as_slice()));
-        let renamed = rename_file(front, &uid("2.25.12345")).unwrap();
+        let renamed = rename_file(front, Some(&uid("2.25.12345")), &uid("1.2.840.10008.1.2.1")).unwrap();
         let length = u32::from_le_bytes(renamed[preamble.len() + 8..preamble.len() + 12].try_into().unwrap());
         assert_eq!(length as usize, renamed.len() - preamble.len() - 12);
         assert!(renamed.windows(10).any(|found| found == b"2.25.12345"));
     }
-    assert_eq!(rename_file(&[], &uid("1.2")).unwrap(), Vec::<u8>::new());
+    assert_eq!(rename_file(&[], Some(&uid("1.2")), &uid("1.2")).unwrap(), Vec::<u8>::new());
     assert_eq!(split_file(&data), (&[][..], data.as_slice()));
 }
 
@@ -368,6 +370,30 @@ fn elements_but(object: &InMemDicomObject, left_out: &[u32]) -> Vec<String> {
     };
     // As text: to dicom-rs, no undefined length is equal to another.
     object.iter().filter(kept).map(|element| format!("{element:?}")).collect()
+}
+
+/// The head of a compressed image becomes that of a native one; group length and extended offset table go.
+#[test]
+fn compressed_pixels_become_native_ones() {
+    let encoding = Encoding::ExplicitLittle;
+    let front = encode(&[leaf(0x0008_0018, "UI", b"1.2\0"), leaf(0x7FE0_0001, "OW", &[0; 8])], encoding);
+    let undefined = b"\xE0\x7F\x10\0OB\0\0\xFF\xFF\xFF\xFF";
+    let head = [&front[..], undefined].concat();
+    let made = |bits_allocated, bytes| {
+        let decompressed = Some(Decompressed { syntax: Syntax::JpegLs, bits_allocated, bytes });
+        derive(&head, encoding, &Derivation { decompressed, ..Derivation::default() }, &renames())
+    };
+    let words = made(16, 60).unwrap();
+    assert!(words.bytes.ends_with(b"\xE0\x7F\x10\0OW\0\0\x3C\0\0\0") && words.value_bytes.is_none());
+    assert!(!words.bytes.windows(4).any(|tag| tag == b"\xE0\x7F\x01\0"));
+    let description = b"codec, decoded from JPEG-LS lossless: near 0";
+    assert!(words.bytes.windows(description.len()).any(|found| found == description));
+    // Padded to an even length (PS3.5 8.1.1).
+    assert!(made(8, 61).unwrap().bytes.ends_with(b"OB\0\0\x3E\0\0\0"));
+    assert!(made(16, u32::MAX.into()).is_err() && made(16, u64::from(u32::MAX) - 1).is_ok());
+    let native = [&front[..], b"\xE0\x7F\x10\0OW\0\0\x3C\0\0\0"].concat();
+    let decompressed = Some(Decompressed { syntax: Syntax::JpegLs, bits_allocated: 16, bytes: 60 });
+    assert!(!is_derivable(&native, encoding, decompressed) && is_derivable(&native, encoding, None));
 }
 
 proptest! {
@@ -433,7 +459,7 @@ proptest! {
         ] {
             prop_assert!(!result.is_ok_and(|new| new.bytes.len() > limit));
         }
-        let _ = (may_refer(&bytes, encoding), rename_file(&bytes, &class), is_derivable(&bytes, encoding));
+        let _ = (may_refer(&bytes, encoding), rename_file(&bytes, Some(&class), &class), is_derivable(&bytes, encoding, None));
     }
 
     #[test]
@@ -441,6 +467,6 @@ proptest! {
         for (encoding, _) in NATIVE {
             let _ = remap(&bytes, encoding, false, &renames());
         }
-        let _ = (split_file(&bytes), rename_file(&bytes, &uid("1.2")));
+        let _ = (split_file(&bytes), rename_file(&bytes, None, &uid("1.2")));
     }
 }

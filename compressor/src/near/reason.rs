@@ -1,5 +1,7 @@
 //! Why the bound of a series is what it is, in words for an operator.
 
+use crate::encapsulated::NotDecoded;
+
 /// Why the bound of a series is what it is. Its text names no value of the data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
@@ -21,9 +23,12 @@ pub enum Reason {
     /// Neither policy nor list of SOP classes knows it: SEG, RT dose, maps, secondary capture, reports.
     #[error("no rule for this kind of object")]
     NoRule,
-    /// Encapsulated, floating point, 1 bit, or no pixels.
+    /// Compressed in a way that is not decoded, floating point, 1 bit, or no pixels.
     #[error("carried as it came")]
     NotCoded,
+    /// Compressed pixels of which none that were tried could be decoded.
+    #[error("compressed pixels are carried as they came: {0}")]
+    NotDecoded(NotDecoded),
     /// Lossy Image Compression (0028,2110), or a transfer syntax that always is.
     #[error("already lossy")]
     AlreadyLossy,

@@ -1,7 +1,7 @@
 //! A series in memory: read from files by our own scan, coded and decoded on all processors: first the slabs that stand alone, then those
 //! that are predicted from them.
 
-use compressor::dataset::{Encoding, ImageLayout, locate, outline_here};
+use compressor::dataset::{BulkKind, Encoding, ImageLayout, locate, outline_here};
 use compressor::pixels::{
     Bound, Lessons, Model, Slab, decode_slab, encode_slab, pack_chunk, references, slab_lengths, whole_frame,
 };
@@ -65,7 +65,7 @@ fn image(file: &[u8]) -> Option<(i32, ImageLayout, Vec<u8>)> {
     source.seek(SeekFrom::Start(part.prefix_bytes)).ok()?;
     let encoding = Encoding::of_transfer_syntax(&part.transfer_syntax);
     let outline = outline_here(&mut source, file.len() as u64 - part.prefix_bytes, encoding).ok()?;
-    let bulk = outline.bulk.filter(|bulk| bulk.native_pixels)?;
+    let bulk = outline.bulk.filter(|bulk| bulk.kind == BulkKind::Native)?;
     let raw = file.get(
         (part.prefix_bytes + bulk.range.start) as usize..(part.prefix_bytes + bulk.range.end) as usize,
     )?;

@@ -54,7 +54,7 @@ pub(crate) fn write_front(out: &mut dyn Write, unpacking: &Unpacking<'_>) -> io:
     let meta = FileMetaTableBuilder::new()
         .media_storage_sop_class_uid(class.as_str())
         .media_storage_sop_instance_uid(uid.as_str())
-        .transfer_syntax(unpacking.series.transfer_syntax.as_str())
+        .transfer_syntax(unpacking.transfer_syntax.as_str())
         .implementation_class_uid(IMPLEMENTATION_CLASS_UID)
         .implementation_version_name(IMPLEMENTATION_VERSION_NAME)
         .build()
@@ -82,6 +82,7 @@ mod tests {
             sha256: String::new(),
             decoded_sha256: None,
             image: None,
+            compressed: None,
             conflict,
             name: None,
         }
@@ -109,11 +110,10 @@ mod tests {
         let mut file = Vec::new();
         let renamed = renamed.map(|uid| Uid::parse(uid).unwrap());
         let sop_instance = renamed.or(instance.sop_instance.clone());
-        let series = &series();
-        write_front(
-            &mut file,
-            &Unpacking { series, instance, series_index: 0, instance_index: 0, sop_instance },
-        )?;
+        let (series, transfer_syntax) = (&series(), series().transfer_syntax);
+        let unpacking =
+            Unpacking { series, instance, series_index: 0, instance_index: 0, sop_instance, transfer_syntax };
+        write_front(&mut file, &unpacking)?;
         Ok(file)
     }
 

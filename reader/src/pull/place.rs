@@ -58,7 +58,8 @@ fn write_instances(
 ) -> Result<Unpacked, PullError> {
     let mut writer = InstanceWriter { folder, current: None };
     progress.unpacking(manifest.series.iter().map(|series| series.instances.len() as u64).sum());
-    let unpacked = unpack(manifest, segments, Wanted::Shown, &mut |unpacking| {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let unpacked = unpack(manifest, segments, Wanted::Shown, threads, &mut |unpacking| {
         progress.advance(1);
         writer.begin(unpacking)
     })?;

@@ -15,11 +15,17 @@ use std::time::Instant;
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Unpacks a bundle and reports.
-pub(crate) fn run(input: &Path, output: &Path, wanted: Wanted, json: bool) -> anyhow::Result<()> {
+pub(crate) fn run(
+    input: &Path,
+    output: &Path,
+    wanted: Wanted,
+    threads: usize,
+    json: bool,
+) -> anyhow::Result<()> {
     let start = Instant::now();
     let (manifest, mut bundle) = info::open(input)?;
     let folder = Folder { path: output.to_owned(), open: Rc::default() };
-    let unpacked = bundle::unpack(&manifest, &mut bundle, wanted, &mut |unpacking| {
+    let unpacked = bundle::unpack(&manifest, &mut bundle, wanted, threads, &mut |unpacking| {
         folder.keep_last()?;
         folder.create(unpacking)
     });

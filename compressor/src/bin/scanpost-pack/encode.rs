@@ -1,9 +1,10 @@
 //! `scanpost-pack encode`.
 
 use crate::report::{self, Report};
-use crate::{EncodeArguments, inputs};
-use anyhow::{Context, bail};
+use crate::{EncodeArguments, inputs, threads_or_all};
+use anyhow::Context;
 use compressor::bundle::{self, Manifest, Near, Options, Source, Summary};
+use compressor::encapsulated::FrameDecoder;
 use compressor::near::Policy;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::{self, File};
@@ -16,12 +17,12 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// Packs the inputs and reports.
 pub(crate) fn run(arguments: &EncodeArguments) -> anyhow::Result<()> {
-    let threads = match arguments.threads {
-        Some(0) => bail!("--threads 0: at least one thread is needed"),
-        Some(threads) => threads,
-        None => std::thread::available_parallelism().map_or(1, usize::from),
+    let options = Options {
+        threads: threads_or_all(arguments.threads),
+        near: near(arguments)?,
+        residual: arguments.residual,
+        decoder: Some(FrameDecoder::of_this_program()),
     };
-    let options = Options { threads, near: near(arguments)?, residual: arguments.residual };
     let start = Instant::now();
     let files = inputs::find(&arguments.inputs)?;
     let sources: Vec<_> =

@@ -7,8 +7,11 @@ mod inputs;
 mod meta;
 mod report;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use compressor::bundle::Wanted;
+use compressor::encapsulated;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -34,9 +37,9 @@ enum Command {
         /// written as derived images, marked and under new UIDs.
         #[arg(long)]
         exact: bool,
-        /// Worker threads; decoding uses one so far.
+        /// Worker threads; as many as processors where not given. The files do not depend on it.
         #[arg(long, value_name = "N")]
-        threads: Option<usize>,
+        threads: Option<NonZero<usize>>,
         /// Report as JSON.
         #[arg(long)]
         json: bool,
@@ -49,6 +52,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Decode the frame on standard input; started by `encode` for each compressed frame.
+    #[command(name = encapsulated::COMMAND, hide = true)]
+    DecodeFrame,
 }
 
 /// Arguments of `encode`.
@@ -71,7 +77,7 @@ struct EncodeArguments {
     policy: Option<PathBuf>,
     /// Worker threads; as many as processors where not given. The bundle does not depend on it.
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    threads: Option<NonZero<usize>>,
     /// Report as JSON.
     #[arg(long)]
     json: bool,
@@ -80,11 +86,12 @@ struct EncodeArguments {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Encode(arguments) => encode::run(&arguments),
-        Command::Decode { input, output, exact, json, .. } => {
+        Command::Decode { input, output, exact, threads, json } => {
             let wanted = if exact { Wanted::Exact } else { Wanted::Shown };
-            decode::run(&input, &output, wanted, json)
+            decode::run(&input, &output, wanted, threads_or_all(threads), json)
         }
         Command::Info { input, json } => info::run(&input, json),
+        Command::DecodeFrame => encapsulated::child::run().context("decode-frame"),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -93,6 +100,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// As many as asked for, else one for each processor.
+fn threads_or_all(asked: Option<NonZero<usize>>) -> usize {
+    asked.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from)
 }
 
 /// An error and its causes; one that tells its cause itself does not get it told again.

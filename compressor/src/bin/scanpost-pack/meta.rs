@@ -15,7 +15,7 @@ pub(crate) fn file_start(unpacking: &Unpacking<'_>) -> Vec<u8> {
     group.extend_from_slice(b"\x02\0\x01\0OB\0\0\x02\0\0\0\0\x01");
     put_uid(&mut group, 0x0002, unpacking.instance.sop_class.as_ref().map_or("", Uid::as_str));
     put_uid(&mut group, 0x0003, unpacking.sop_instance.as_ref().map_or("", Uid::as_str));
-    put_uid(&mut group, 0x0010, unpacking.series.transfer_syntax.as_str());
+    put_uid(&mut group, 0x0010, unpacking.transfer_syntax.as_str());
     put_uid(&mut group, 0x0012, IMPLEMENTATION_CLASS);
     let mut start = vec![0; PREAMBLE_BYTES];
     start.extend_from_slice(b"DICM\x02\0\0\0UL\x04\0");

@@ -2,6 +2,7 @@
 
 use compressor::bundle::{Manifest, SegmentKind, Series, Sigma, Summary, Unpacked};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// A bundle in numbers.
 #[derive(Serialize)]
@@ -47,6 +48,10 @@ struct SeriesReport {
     reference_only: bool,
     /// Why near is what it is.
     reason: Option<String>,
+    /// Images of a bounded series that are carried compressed as they came, and why, each reason once.
+    passed: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    passed_because: Vec<String>,
     seconds: Option<f64>,
 }
 
@@ -104,6 +109,13 @@ impl SeriesReport {
             ),
             reference_only: series.reference_only,
             reason: series.reason.clone(),
+            passed: series.passed().count(),
+            passed_because: series
+                .passed()
+                .map(|r| r.to_string())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
             seconds: None,
         }
     }
@@ -113,8 +125,14 @@ impl SeriesReport {
     /// What the table says behind the numbers.
     fn remark(&self) -> String {
         let reason = self.reason.as_deref().map(|reason| format!("  {reason}")).unwrap_or_default();
+        let passed = match self.passed {
+            0 => String::new(),
+            passed => {
+                format!(", {passed} carried compressed as they came: {}", self.passed_because.join(", "))
+            }
+        };
         let reference = if self.reference_only { ", for reference only by its ratio" } else { "" };
-        format!("{reason}{reference}")
+        format!("{reason}{passed}{reference}")
     }
 }
 

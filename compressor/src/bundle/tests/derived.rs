@@ -13,7 +13,7 @@ type Out = (Option<Uid>, Vec<u8>);
 
 fn bounded(sources: &[Source<'_>], residual: bool) -> (Manifest, Segments) {
     let mut file = Vec::new();
-    let options = Options { threads: 2, near: Near::Fixed(NEAR), residual };
+    let options = Options { threads: 2, near: Near::Fixed(NEAR), residual, decoder: None };
     pack(sources, &mut file, &options, &mut |_| {}).unwrap();
     segments(&file)
 }
@@ -24,7 +24,7 @@ fn taken(
     wanted: Wanted,
 ) -> Result<(Vec<Out>, Unpacked), UnpackError> {
     let mut sinks: Vec<(Option<Uid>, Sink)> = Vec::new();
-    let unpacked = unpack(manifest, segments, wanted, &mut |unpacking| {
+    let unpacked = unpack(manifest, segments, wanted, 2, &mut |unpacking| {
         sinks.push((unpacking.sop_instance.clone(), Sink::default()));
         Ok(Box::new(sinks.last().unwrap().1.clone()))
     })?;

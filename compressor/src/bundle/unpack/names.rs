@@ -21,7 +21,7 @@ impl Names {
         let mut names = Self::default();
         let mut digests: HashMap<&Uid, Vec<[u8; 32]>> = HashMap::new();
         for (number, series) in (0..).zip(&manifest.series).filter(|(_, series)| is_bounded(series)) {
-            for (index, instance) in (0..).zip(&series.instances).filter(|(_, i)| i.image.is_some()) {
+            for (index, instance) in (0..).zip(&series.instances).filter(|(_, i)| is_image(i)) {
                 let digest = digest(instance)?;
                 if let Some(uid) = &series.series {
                     digests.entry(uid).or_default().push(digest);
@@ -66,6 +66,10 @@ impl Names {
 /// All images of such a series are renamed, those too whose pixels are as they came: half a series would stay behind.
 fn is_bounded(series: &Series) -> bool {
     series.instances.iter().any(|instance| instance.image.is_some() && instance.decoded_sha256.is_some())
+}
+
+fn is_image(instance: &Instance) -> bool {
+    instance.image.is_some() || instance.compressed.is_some()
 }
 
 /// What tells a derived image apart: its decoded pixels; its source bytes where these are what came.

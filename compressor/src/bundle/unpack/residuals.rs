@@ -1,4 +1,4 @@
-//! Which residual belongs to which slab (SPEC 3.5).
+//! Which residual belongs to which instance (SPEC 3.5).
 
 use crate::bundle::{Manifest, Segment, SegmentKind, UnpackError};
 use std::collections::HashMap;
@@ -28,8 +28,8 @@ impl<'m> Residuals<'m> {
         Ok(Self(found))
     }
 
-    /// Takes those of one instance out.
-    pub(super) fn of_instance(&mut self, series: u32, instance: u32) -> Vec<(u32, &'m Segment)> {
-        self.0.remove(&(series, instance)).unwrap_or_default()
+    /// Those of one instance.
+    pub(super) fn of_instance(&self, series: u32, instance: u32) -> &[(u32, &'m Segment)] {
+        self.0.get(&(series, instance)).map(Vec::as_slice).unwrap_or_default()
     }
 }

@@ -2,9 +2,12 @@
 
 use super::names::Names;
 use super::{Digesting, Job, REWRITE_BYTES_MAX, Unpacked, Unpacking, check_digest};
-use crate::bundle::{Instance, UnpackError};
+use crate::Uid;
+use crate::bundle::manifest::pixel_bytes;
+use crate::bundle::{Compressed, Instance, Series, UnpackError};
 use crate::dataset::Encoding;
-use crate::derive::{self, Derivation, Refused, Renames, Rewritten};
+use crate::derive::{self, Decompressed, Derivation, Refused, Renames, Rewritten};
+use crate::encapsulated::Syntax;
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
 
@@ -12,6 +15,8 @@ use std::io::{self, Write};
 pub(super) struct Rewriting<'u> {
     instance: &'u Instance,
     encoding: Encoding,
+    /// As it is written.
+    transfer_syntax: &'u Uid,
     renames: &'u Renames,
     /// Set for a derived image.
     derivation: Option<Derivation<'u>>,
@@ -26,19 +31,22 @@ impl<'u> Rewriting<'u> {
         if !derived && !may_refer {
             return None;
         }
+        let decompressed = decompressed(series, instance);
         let derivation = derived.then(|| Derivation {
             source: instance.sop_class.as_ref().zip(instance.sop_instance.as_ref()),
             sop_instance: unpacking.sop_instance.as_ref(),
             series: names.series(series),
-            exact: instance.decoded_sha256.is_none(),
+            exact: instance.decoded_sha256.is_none() || (decompressed.is_some() && series.max_error == 0),
             near: series.near,
             max_error: series.max_error,
             rmse: series.rmse,
             ratio: series.ratio,
             reference_only: series.reference_only,
+            decompressed,
         });
         let encoding = Encoding::of_transfer_syntax(&series.transfer_syntax);
-        Some(Self { instance, encoding, renames: &names.renames, derivation })
+        let transfer_syntax = &unpacking.transfer_syntax;
+        Some(Self { instance, encoding, transfer_syntax, renames: &names.renames, derivation })
     }
 
     /// Writes the instance.
@@ -62,7 +70,7 @@ impl<'u> Rewriting<'u> {
         let head = job.take(self.instance.head_bytes)?;
         let (front, data) = self.split(&head);
         let new = derive::derive(data, self.encoding, derivation, self.renames).map_err(unmarked)?;
-        let front = derivation.sop_instance.map_or(Ok(front.to_vec()), |uid| derive::rename_file(front, uid));
+        let front = derive::rename_file(front, derivation.sop_instance, self.transfer_syntax);
         job.out.write_all(&front.map_err(unmarked)?)?;
         job.out.write_all(&new.bytes)?;
         // All that came is known where the pixels are exact; else what is known of them is how they decode.
@@ -73,6 +81,9 @@ impl<'u> Rewriting<'u> {
         let mut bulk = Digesting { out: &mut job.out, hasher: source };
         job.bulk.copy(job.segments, &mut bulk)?;
         source = bulk.hasher;
+        if derivation.decompressed.is_some_and(|native| native.bytes % 2 == 1) {
+            job.out.write_all(&[0])?;
+        }
         let tail = job.take(self.instance.tail_bytes)?;
         if self.instance.decoded_sha256.is_none() {
             source.update(&tail);
@@ -164,4 +175,11 @@ impl Job<'_, '_> {
         self.headers.copy(self.segments, bytes, &mut taken)?;
         Ok(taken)
     }
+}
+
+/// Set where an image came compressed and is written native.
+fn decompressed(series: &Series, instance: &Instance) -> Option<Decompressed> {
+    let image = instance.image.filter(|_| instance.compressed == Some(Compressed::Decoded))?;
+    let syntax = Syntax::of(&series.transfer_syntax)?;
+    Some(Decompressed { syntax, bits_allocated: image.bits_allocated, bytes: pixel_bytes(instance) })
 }

@@ -1,0 +1,115 @@
+//! The decoding process: one frame from standard input, its samples on standard output, and an end.
+
+use super::codestream::Head;
+use super::request::{self, DECODED, HEAD_BYTES};
+use super::{NotDecoded, Syntax};
+use crate::dataset::ImageLayout;
+use crate::limits::{CODESTREAM_BYTES_MAX, FRAME_DECODED_BYTES_MAX};
+use crate::pixels;
+use dicom_core::value::PixelFragmentSequence;
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
+use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use dicom_pixeldata::PixelDecoder;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use std::io::{self, Read, Write};
+
+/// Address space in bytes: the largest frame takes 64 MiB, as 32-bit samples of a wavelet 128 MiB, and that twice.
+const ADDRESS_SPACE_BYTES: u64 = 1 << 30;
+/// Seconds of processor time; the gateway stops waiting before.
+const CPU_SECONDS: u64 = 120;
+/// Standard input, output and error are open; nothing more can be.
+const FILES: u64 = 3;
+
+/// Answers one request. What decoders print or panic with goes nowhere: it may repeat foreign bytes.
+///
+/// # Errors
+/// A limit that could not be set, or a pipe that broke.
+pub fn run() -> io::Result<()> {
+    limit()?;
+    let mut request = Vec::new();
+    io::stdin().take((HEAD_BYTES + CODESTREAM_BYTES_MAX) as u64).read_to_end(&mut request)?;
+    let frame = answer(&request);
+    let mut stdout = io::stdout().lock();
+    match frame {
+        Ok(frame) => stdout.write_all(&[DECODED]).and_then(|()| stdout.write_all(&frame))?,
+        Err(reason) => stdout.write_all(&[request::refusal(reason)])?,
+    }
+    stdout.flush()
+}
+
+/// Takes away what no decoder needs, for good.
+fn limit() -> io::Result<()> {
+    let limits = [
+        (Resource::As, ADDRESS_SPACE_BYTES),
+        (Resource::Cpu, CPU_SECONDS),
+        (Resource::Nofile, FILES),
+        // No further process or thread.
+        (Resource::Nproc, 0),
+        (Resource::Fsize, 0),
+        // A core file would hold an image.
+        (Resource::Core, 0),
+    ];
+    for (resource, limit) in limits {
+        setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
+    }
+    Ok(rustix::thread::set_no_new_privs(true)?)
+}
+
+fn answer(request: &[u8]) -> Result<Vec<u8>, NotDecoded> {
+    let (head, codestream) = request.split_first_chunk().ok_or(NotDecoded::Damaged)?;
+    let (syntax, layout) = request::parse(*head).ok_or(NotDecoded::Shape)?;
+    let frame_bytes = pixels::frame_bytes(&layout).filter(|bytes| *bytes <= FRAME_DECODED_BYTES_MAX);
+    let frame_bytes = frame_bytes.ok_or(NotDecoded::Shape)? as usize;
+    let head = Head::read(syntax, codestream, &layout)?;
+    if !head.fits(&layout) {
+        return Err(NotDecoded::Shape);
+    }
+    let mut frame = decode(syntax, &layout, codestream)?;
+    if frame.len() * 2 == frame_bytes && head.precision <= 8 {
+        frame = frame.into_iter().flat_map(|sample| [sample, 0]).collect();
+    }
+    if frame.len() != frame_bytes {
+        return Err(NotDecoded::Damaged);
+    }
+    if layout.signed && head.precision < layout.bits_allocated {
+        extend_sign(&mut frame, layout.bits_allocated, layout.bits_stored);
+    }
+    Ok(frame)
+}
+
+/// Decodes by dicom-rs, of which the object is made here from numbers alone.
+fn decode(syntax: Syntax, layout: &ImageLayout, codestream: &[u8]) -> Result<Vec<u8>, NotDecoded> {
+    let mut object = InMemDicomObject::new_empty();
+    for (element, number) in [
+        (0x0002, layout.samples_per_pixel),
+        (0x0010, layout.rows),
+        (0x0011, layout.columns),
+        (0x0100, layout.bits_allocated),
+        (0x0101, layout.bits_stored),
+        (0x0102, layout.bits_stored.saturating_sub(1)),
+        (0x0103, layout.signed.into()),
+    ] {
+        object.put(DataElement::new(Tag(0x0028, element), VR::US, PrimitiveValue::from(number)));
+    }
+    object.put(DataElement::new(Tag(0x0028, 0x0004), VR::CS, dicom_value!(Str, "MONOCHROME2")));
+    let fragments = PixelFragmentSequence::new(Vec::<u32>::new(), vec![codestream.to_vec()]);
+    object.put(DataElement::new(Tag(0x7FE0, 0x0010), VR::OB, fragments));
+    let meta = FileMetaTableBuilder::new().transfer_syntax(syntax.uid());
+    let object = object.with_meta(meta).map_err(|_| NotDecoded::Damaged)?;
+    let decoded = object.decode_pixel_data_frame(0).map_err(|_| NotDecoded::Damaged)?;
+    Ok(decoded.data().to_vec())
+}
+
+/// Copies the sign of each sample of `stored` bits into the bits above it, as native pixels have it.
+fn extend_sign(frame: &mut [u8], allocated: u16, stored: u16) {
+    let above = u32::from(allocated.saturating_sub(stored));
+    if allocated == 8 {
+        for sample in frame {
+            *sample = ((*sample << above) as i8 >> above) as u8;
+        }
+        return;
+    }
+    for word in frame.as_chunks_mut::<2>().0 {
+        *word = ((u16::from_le_bytes(*word) << above) as i16 >> above).to_le_bytes();
+    }
+}
