@@ -2,6 +2,7 @@
 
 #[cfg(feature = "native")]
 mod bounded;
+mod cut;
 #[cfg(feature = "native")]
 mod file;
 #[cfg(feature = "native")]
@@ -26,6 +27,7 @@ mod unpack;
 #[cfg(feature = "native")]
 mod writer;
 
+pub use cut::{Joined, ResidualPart};
 #[cfg(feature = "native")]
 pub use file::BundleFile;
 pub use manifest::{is_safe_name, read_manifest};
@@ -281,7 +283,9 @@ pub struct Summary {
     pub header_bytes: u64,
     /// Bytes of all `headers` segments.
     pub coded_header_bytes: u64,
-    /// Bytes of all segments, manifest included.
+    /// Bytes of all `residual` segments.
+    pub residual_bytes: u64,
+    /// Bytes of all segments, manifest and residual included.
     pub bundle_bytes: u64,
     /// Largest absolute error over all series.
     pub max_error: u32,
@@ -335,6 +339,9 @@ pub enum UnpackError {
         "exact pixels are not in this bundle: ask the site that sent it for the residual, or take the images as shown"
     )]
     NoResidual,
+    /// What came as the residual completes another bundle.
+    #[error("the residual belongs to another bundle")]
+    OtherBundle,
     /// Written in a format that this program does not know: it must be updated.
     #[error("bundle format {format} is newer than this program; update it")]
     UnknownFormat {

@@ -1,6 +1,6 @@
 //! The gateway's configuration: one TOML file, every key documented here and in `docs/config.md`.
 
-use compressor::bundle::{Near, Options};
+use compressor::bundle::{Near, Options, Summary};
 use compressor::encapsulated::FrameDecoder;
 use compressor::near::{Policy, PolicyError};
 use serde::Deserialize;
@@ -9,6 +9,11 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+/// A case is open for a day at least.
+const RESIDUAL_HOURS: u32 = 24;
+/// 30 days: what waits in the spool is a patient's study in the clear.
+const RESIDUAL_HOURS_MAX: u32 = 30 * 24;
+const HOUR_MS: i64 = 60 * 60 * 1000;
 /// Permission bits that let anyone but the owner at a secret file.
 const MODE_OTHERS: u32 = 0o077;
 
@@ -87,6 +92,8 @@ pub struct Compress {
     pub near: NearKey,
     /// When what gives bounded pixels back exactly is mailed.
     pub residual: Residual,
+    /// How long a residual is kept in the spool for who asks, in hours, counted from compression.
+    pub residual_hours: u32,
     /// Rules for `near = "auto"`; those of docs/config.md where absent.
     pub policy: Policy,
 }
@@ -356,6 +363,7 @@ impl Default for Compress {
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             near: NearKey::Word(NearWord::Auto),
             residual: Residual::default(),
+            residual_hours: RESIDUAL_HOURS,
             policy: Policy::default(),
         }
     }
@@ -368,19 +376,23 @@ impl Compress {
             NearKey::Word(NearWord::Auto) => Near::Auto(self.policy.clone()),
             NearKey::Stored(near) => Near::Fixed(near),
         };
-        let (residual, decoder) = (self.residual == Residual::AtOnce, FrameDecoder::of_this_program());
+        let (residual, decoder) = (self.residual != Residual::Never, FrameDecoder::of_this_program());
         Options { threads: self.threads, near, residual, decoder: Some(decoder) }
+    }
+
+    /// Until when the residual of a study of these sizes is kept back, in milliseconds since 1970-01-01 UTC; none where it has none, or
+    /// it goes with the rest.
+    pub fn residual_until_ms(&self, summary: &Summary, now_ms: i64) -> Option<i64> {
+        let is_kept = self.residual == Residual::OnRequest && summary.residual_bytes > 0;
+        is_kept.then(|| now_ms + i64::from(self.residual_hours) * HOUR_MS)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
         if self.threads == 0 {
             return wrong("compress.threads".into(), "must be at least 1");
         }
-        if self.residual == Residual::OnRequest {
-            return wrong(
-                "compress.residual".into(),
-                "\"on_request\" comes with the doctor's answers; write \"at_once\" or \"never\"",
-            );
+        if !(1..=RESIDUAL_HOURS_MAX).contains(&self.residual_hours) {
+            return wrong("compress.residual_hours".into(), "must be 1 to 720");
         }
         self.policy.check().map_err(ConfigError::Policy)
     }
@@ -483,7 +495,8 @@ mod tests {
             ("DR_TANAKA", "DOCTOR_TANAKA_ON_CALL", "16 characters"),
             ("near = \"auto\"", "near = \"automatic\"", "from 0 (lossless) to 65535"),
             ("near = \"auto\"", "near = -1", "from 0 (lossless) to 65535"),
-            ("residual = \"never\"", "residual = \"on_request\"", "comes with"),
+            ("residual = \"never\"", "residual = \"on_demand\"", "on_request"),
+            ("residual = \"never\"", "residual_hours = 721", "1 to 720"),
             ("[seal]", "[[compress.policy.rules]]\nmodality = \"MR\"\nsigma = 0.5\n[seal]", "needs a cap"),
         ] {
             let error = load(&SAMPLE.replace(from, to)).unwrap_err().to_string();

@@ -3,10 +3,12 @@
 mod delivery;
 mod intake;
 mod report;
+mod residual;
 
 pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, State};
 pub use intake::{NewInstance, Recorded};
 pub use report::DeliveryReport;
+pub use residual::Asked;
 
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use compressor::encapsulated;
 use gateway::config::Config;
-use gateway::journal::Journal;
+use gateway::journal::{DeliveryReport, Journal};
 use gateway::spool::Spool;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -90,16 +90,20 @@ async fn deliveries(config: &Config, json: bool) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(&reports)?);
         return Ok(());
     }
-    for report in reports {
-        println!(
-            "{} {:<10} {:>5} instances {:>12} bytes to {}{}",
-            report.id,
-            report.state,
-            report.instances,
-            report.received_bytes,
-            report.destination,
-            report.trouble.map(|trouble| format!(": {trouble}")).unwrap_or_default()
-        );
-    }
+    reports.iter().for_each(|report| println!("{}", line(report)));
     Ok(())
+}
+
+fn line(report: &DeliveryReport) -> String {
+    let what = match report.residual_of {
+        Some(base) => format!("residual of {base}, asked for by {}", asked(report)),
+        None => format!("{:>5} instances {:>12} bytes", report.instances, report.received_bytes),
+    };
+    let trouble = report.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
+    format!("{} {:<10} {what} to {}{trouble}", report.id, report.state, report.destination)
+}
+
+fn asked(report: &DeliveryReport) -> String {
+    let asked = report.doctors.iter().filter(|doctor| doctor.exact_asked_at.is_some());
+    asked.map(|doctor| doctor.doctor.as_str()).collect::<Vec<_>>().join(", ")
 }

@@ -2,13 +2,14 @@
 //! journal says it stands, until it waits for its receipts or is a dead letter.
 
 mod receipts;
+mod residual;
 mod trouble;
 
 use crate::assemble::{Collector, Decision, Listing, Silence, decide};
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::journal::{DeliveryInstance, DeliveryRow, Journal, State};
-use crate::notify::Notifier;
+use crate::notify::{Notifier, NotifyError};
 use crate::seal::Sealer;
 use crate::spool::Spool;
 use crate::submit::{Submitter, retry};
@@ -170,7 +171,8 @@ impl Pipeline {
         let summary =
             tokio::task::spawn_blocking(move || compress::compress(&spool, id, &instances, &options))
                 .await??;
-        self.journal.compressed(delivery.id, &summary, now_ms()).await?;
+        let residual_until_ms = self.config.compress.residual_until_ms(&summary, now_ms());
+        self.journal.compressed(delivery.id, &summary, residual_until_ms, now_ms()).await?;
         tracing::info!(stage = "compress", delivery = %delivery.id, source_bytes = summary.source_bytes,
             bundle_bytes = summary.bundle_bytes, max_error = summary.max_error, "compressed");
         Ok(())
@@ -183,7 +185,7 @@ impl Pipeline {
         let _one_at_a_time = self.heavy.acquire().await;
         self.journal.began(delivery.id, "seal", now_ms()).await?;
         let previous = self.journal.previous_cover(delivery.case, delivery.sequence).await?;
-        let instances = self.journal.instances(delivery.id).await?;
+        let instances = self.journal.instances(delivery.residual_of.unwrap_or(delivery.id)).await?;
         let recipients = self.recipient_certificates(delivery.id).await?;
         let (sealer, spool, row) = (self.sealer.clone(), self.spool.clone(), delivery.clone());
         let sealed = tokio::task::spawn_blocking(move || {
@@ -210,8 +212,7 @@ impl Pipeline {
             .ok_or_else(Trouble::sealed_pieces_gone)?;
         if let Err(error) = self.submitter.submit(&sealed, &self.config, &self.journal).await {
             // A colleague whose mailbox stalls must not keep the notice from those who have everything.
-            let notified = self.notifier.notify(delivery, &self.config, &self.journal).await;
-            return Err(Trouble::from(error).and(notified.err()));
+            return Err(Trouble::from(error).and(self.alarm(delivery).await.err()));
         }
         self.journal.reached(delivery.id, State::Submitted, now_ms()).await?;
         tracing::info!(stage = "submit", delivery = %delivery.id, "submitted");
@@ -220,11 +221,19 @@ impl Pipeline {
 
     async fn notify(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
         self.journal.began(delivery.id, "notify", now_ms()).await?;
-        self.notifier.notify(delivery, &self.config, &self.journal).await?;
+        self.alarm(delivery).await?;
         self.journal.reached(delivery.id, State::Notified, now_ms()).await?;
         self.journal.began(delivery.id, "pulled", now_ms()).await?;
         tracing::info!(stage = "notify", delivery = %delivery.id, "notified");
         Ok(())
+    }
+
+    /// A residual was asked for by who knows of the case: no second alarm (DESIGN 4).
+    async fn alarm(&self, delivery: &DeliveryRow) -> Result<(), NotifyError> {
+        if delivery.residual_of.is_some() {
+            return Ok(());
+        }
+        self.notifier.notify(delivery, &self.config, &self.journal).await
     }
 }
 

@@ -3,10 +3,11 @@
 use crate::clock::now_ms;
 use crate::journal::{DeliveryInstance, DeliveryRow};
 use crate::spool::Spool;
-use compressor::bundle::BundleFile;
+use compressor::bundle::{BundleFile, ResidualPart, read_manifest};
 use seal::cover::{Completeness, ContentKeyText, Cover, FORMAT};
 use seal::ids::Digest;
 use seal::native::{Certificate, SealError, SealedPieces, Sealing, SiteKey, seal_delivery};
+use std::io;
 
 /// Words of the policy of a study that was coded without loss.
 const POLICY_LOSSLESS: &str = "near 0";
@@ -23,7 +24,7 @@ pub struct Sealer {
     pub piece_bytes_max: usize,
 }
 
-/// Seals the bundle of a delivery for its recipients. What an interrupted run left is thrown away and sealed with new salts; what a
+/// Seals the bundle of a delivery for its recipients: all of it, all but a residual that is kept back, or that residual alone. What an interrupted run left is thrown away and sealed with new salts; what a
 /// finished run left, before the journal heard of it, is taken as it is.
 ///
 /// # Errors
@@ -40,14 +41,15 @@ pub fn seal(
     if let Some(sealed) = SealedPieces::reopen(&folder, delivery.id)? {
         return Ok(sealed);
     }
-    let mut bundle = BundleFile::open(&spool.bundle(delivery.id))?;
-    let lengths = bundle.segment_lengths().to_vec();
+    let mut bundle = BundleFile::open(&spool.bundle(delivery.residual_of.unwrap_or(delivery.id)))?;
     let cover = Cover {
         format: FORMAT,
         case: delivery.case,
         delivery: delivery.id,
         sequence: delivery.sequence,
         previous,
+        residual_of: delivery.residual_of,
+        residual_until: delivery.residual_until_ms.map(|ms| ms / 1000),
         content: content_digest(&sealer.content_secret, instances),
         site: sealer.site.clone(),
         sealed_at: now_ms() / 1000,
@@ -60,6 +62,17 @@ pub fn seal(
         pieces: Vec::new(),
     };
     let sealing = Sealing { site: &sealer.key, recipients, piece_bytes_max: sealer.piece_bytes_max };
+    let mut lengths = bundle.segment_lengths().to_vec();
+    if cover.residual_of.is_none() && cover.residual_until.is_none() {
+        return seal_delivery(&lengths, &mut bundle, cover, &sealing, &folder);
+    }
+    let manifest = read_manifest(&mut bundle).map_err(io::Error::other)?;
+    let first = manifest.first_residual() as usize;
+    if cover.residual_of.is_some() {
+        lengths.drain(1..first.min(lengths.len()));
+        return seal_delivery(&lengths, &mut ResidualPart::new(&mut bundle, &manifest), cover, &sealing, &folder);
+    }
+    lengths.truncate(first);
     seal_delivery(&lengths, &mut bundle, cover, &sealing, &folder)
 }
 

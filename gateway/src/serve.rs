@@ -79,6 +79,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let (records_sender, records) = mpsc::channel(RECORDS_WAITING_MAX);
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(check_mail_server(pipeline.clone()));
+    tokio::spawn(pipeline.clone().drop_residuals());
     let mut received =
         tokio::spawn(receive::serve(listener, config.dicom.clone(), spool.receive(), collector, stopped));
     let ended = tokio::select! {

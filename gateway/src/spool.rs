@@ -78,27 +78,33 @@ impl Spool {
     }
 
     /// Removes what no delivery needs: received files whose C-STORE was never answered with success, bundles begun and not
-    /// finished, and everything of deliveries that are over. Received files of a failed delivery are kept.
+    /// finished, and everything of deliveries that are over. Received files of a failed delivery are kept, and bundles whose residual
+    /// may be asked for.
     ///
     /// # Errors
     /// [`JournalError`]; what cannot be removed is left for the next start.
     pub async fn sweep(&self, journal: &Journal) -> Result<usize, JournalError> {
         let files: HashSet<String> = journal.files().await?.into_iter().collect();
         let unfinished: Vec<DeliveryId> = journal.unfinished().await?;
-        let bundles = unfinished.iter().map(|id| format!("{id}.bundle")).collect();
+        let kept = journal.residuals_kept().await?;
+        let bundles = unfinished.iter().chain(&kept).map(|id| format!("{id}.bundle")).collect();
         let sealed = unfinished.iter().map(ToString::to_string).collect();
         Ok(keep_only(&self.receive(), &files)
             + keep_only(&self.folder("compress"), &bundles)
             + keep_only(&self.folder("seal"), &sealed))
     }
 
-    /// Gives back what a delivery took, once the doctors have it; the journal keeps its row.
+    /// Gives back what a delivery took but for its bundle, once the doctors have it; the journal keeps its row.
     pub fn release(&self, delivery: DeliveryId, files: impl Iterator<Item = String>) {
         for file in files {
             let _ = fs::remove_file(self.receive().join(file));
         }
-        let _ = fs::remove_file(self.bundle(delivery));
         let _ = fs::remove_dir_all(self.sealed(delivery));
+    }
+
+    /// Gives the bundle of a delivery back.
+    pub fn release_bundle(&self, delivery: DeliveryId) {
+        let _ = fs::remove_file(self.bundle(delivery));
     }
 }
 

@@ -28,6 +28,12 @@ pub struct Cover {
     /// SHA-256 of the DER of the cover sealed before it in the case; none where no earlier one was sealed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub previous: Option<Digest>,
+    /// The delivery that this one carries the residual of, and nothing else (SPEC 5.7).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub residual_of: Option<DeliveryId>,
+    /// Until when the site keeps the residual that this delivery lacks, seconds since 1970-01-01 UTC; none where it keeps none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub residual_until: Option<i64>,
     /// Keyed digest of the content: merges duplicates while the case is open (DESIGN 4).
     pub content: Digest,
     /// The site's name, as in its Message-IDs.
@@ -125,9 +131,13 @@ impl Cover {
     /// Whether every field is within its limits and the fields agree with each other.
     pub fn is_sound(&self) -> bool {
         let in_place = self.sequence > 1 || (self.sequence == 1 && self.previous.is_none());
+        // A residual follows what it completes, and has none of its own.
+        let follows = self.residual_of.is_none_or(|base| base != self.delivery && self.sequence > 1)
+            && (self.residual_of.is_none() || self.residual_until.is_none());
         let recipients: HashSet<&Digest> = self.recipients.iter().collect();
         self.format == FORMAT
             && in_place
+            && follows
             && Site::parse(&self.site).is_some()
             && (1..=RECIPIENTS_MAX).contains(&recipients.len())
             && recipients.len() == self.recipients.len()

@@ -1,4 +1,4 @@
-//! Receipts: what the reader did, signed by its key (SPEC 7).
+//! Receipts: what the reader did or wants, signed by its key (SPEC 7).
 
 use crate::error::Refusal;
 use crate::ids::{DeliveryId, Digest};
@@ -21,7 +21,7 @@ pub struct Receipt {
     pub cover: Digest,
     /// SHA-256 of the recipient's certificate.
     pub recipient: Digest,
-    /// What happened.
+    /// What happened, or is asked for.
     pub kind: ReceiptKind,
     /// When, seconds since 1970-01-01 UTC, by the reader's clock.
     pub at: i64,
@@ -29,12 +29,14 @@ pub struct Receipt {
     pub instances: u32,
 }
 
-/// What a receipt attests.
+/// What a receipt attests, or asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptKind {
     /// Every instance of the delivery was verified and is durable at the reader.
     Fetched,
+    /// The recipient wants the residual of the delivery.
+    ExactWanted,
 }
 
 impl ReceiptKind {
@@ -42,12 +44,13 @@ impl ReceiptKind {
     pub fn word(self) -> &'static str {
         match self {
             Self::Fetched => "fetched",
+            Self::ExactWanted => "exact_wanted",
         }
     }
 
     /// The kind that has this word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Fetched].into_iter().find(|kind| kind.word() == word)
+        [Self::Fetched, Self::ExactWanted].into_iter().find(|kind| kind.word() == word)
     }
 }
 
@@ -87,7 +90,7 @@ mod tests {
             delivery: DeliveryId([1; 16]),
             cover: Digest([2; 32]),
             recipient: Digest([3; 32]),
-            kind: ReceiptKind::Fetched,
+            kind: ReceiptKind::ExactWanted,
             at: i64::MIN,
             instances: u32::MAX,
         }
@@ -108,14 +111,16 @@ mod tests {
         let long = format!("{json}{}", " ".repeat(RECEIPT_BYTES_MAX));
         assert_eq!(Receipt::parse(long.as_bytes()), Err(Refusal::Malformed(WHAT)));
         assert_eq!(
-            Receipt::parse(json.replace("fetched", "eaten").as_bytes()),
+            Receipt::parse(json.replace("exact_wanted", "eaten").as_bytes()),
             Err(Refusal::Malformed(WHAT))
         );
     }
 
     #[test]
     fn words_name_kinds() {
-        assert_eq!(ReceiptKind::from_word(ReceiptKind::Fetched.word()), Some(ReceiptKind::Fetched));
+        for kind in [ReceiptKind::Fetched, ReceiptKind::ExactWanted] {
+            assert_eq!(ReceiptKind::from_word(kind.word()), Some(kind));
+        }
         assert_eq!(ReceiptKind::from_word("seen"), None);
     }
 

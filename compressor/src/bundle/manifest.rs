@@ -37,6 +37,7 @@ impl Manifest {
                 + coded(SegmentKind::Pixels),
             header_bytes: instances().map(|i| i.head_bytes + i.tail_bytes).sum(),
             coded_header_bytes: coded(SegmentKind::Headers),
+            residual_bytes: coded(SegmentKind::Residual),
             bundle_bytes: 0,
             max_error: self.series.iter().map(|series| series.max_error).max().unwrap_or_default(),
         }

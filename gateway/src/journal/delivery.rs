@@ -82,6 +82,10 @@ pub struct DeliveryRow {
     pub study: Option<Uid>,
     /// Fixed once assembled.
     pub completeness: Option<Completeness>,
+    /// The delivery whose residual this one carries.
+    pub residual_of: Option<DeliveryId>,
+    /// Its own residual is kept back for who asks, until then at least.
+    pub residual_until_ms: Option<i64>,
     /// Failures in a row of the stage under way.
     pub attempts: u32,
     /// When the first of these failures was.
@@ -126,6 +130,8 @@ pub struct Recipient {
     pub notified: bool,
     /// The receipt is here.
     pub pulled: bool,
+    /// The doctor asked for the residual of this delivery.
+    pub exact_asked: bool,
     /// The mail server will never take mail for this doctor.
     pub refused: Option<String>,
 }
@@ -135,6 +141,7 @@ pub const PART_COVER: u32 = 0;
 
 const DELIVERY: &str =
     "SELECT d.id, d.case_id, d.sequence, d.state, d.calling, d.completeness, d.attempts, d.failing_since_ms,
+    d.residual_of, d.residual_until_ms,
     c.destination, c.study_uid FROM delivery d JOIN study_case c ON c.id = d.case_id";
 
 impl Journal {
@@ -262,7 +269,7 @@ impl Journal {
         Ok(true)
     }
 
-    /// The bundle is durable.
+    /// The bundle is durable. `residual_until_ms`: its residual is kept back until then.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -270,16 +277,15 @@ impl Journal {
         &self,
         id: DeliveryId,
         summary: &Summary,
+        residual_until_ms: Option<i64>,
         now_ms: i64,
     ) -> Result<(), JournalError> {
         let summary = serde_json::to_string(summary).unwrap_or_default();
-        self.step(
-            id,
-            State::Compressed,
-            now_ms,
-            sqlx::query("UPDATE delivery SET summary = $2 WHERE id = $1").bind(id.0.to_vec()).bind(summary),
-        )
-        .await
+        let update = sqlx::query("UPDATE delivery SET summary = $2, residual_until_ms = $3 WHERE id = $1")
+            .bind(id.0.to_vec())
+            .bind(summary)
+            .bind(residual_until_ms);
+        self.step(id, State::Compressed, now_ms, update).await
     }
 
     /// Pieces and cover are durable.
@@ -496,6 +502,11 @@ fn read(row: &SqliteRow) -> Result<DeliveryRow, JournalError> {
         completeness: completeness
             .map(|text| serde_json::from_str(&text).map_err(|_| JournalError::Unknown("completeness")))
             .transpose()?,
+        residual_of: row
+            .get::<Option<Vec<u8>>, _>("residual_of")
+            .map(|id| bytes16(id, "residual_of").map(DeliveryId))
+            .transpose()?,
+        residual_until_ms: row.get("residual_until_ms"),
         attempts: row.get("attempts"),
         failing_since_ms: row.get("failing_since_ms"),
     })
@@ -523,6 +534,7 @@ fn read_recipient(row: &SqliteRow) -> Result<Recipient, JournalError> {
         cover_seen: row.get::<Option<i64>, _>("cover_seen_at_ms").is_some(),
         notified: row.get::<Option<i64>, _>("notified_at_ms").is_some(),
         pulled: row.get::<Option<i64>, _>("pulled_at_ms").is_some(),
+        exact_asked: row.get::<Option<i64>, _>("exact_asked_at").is_some(),
         refused: row.get("refused"),
     })
 }

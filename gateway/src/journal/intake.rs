@@ -277,14 +277,16 @@ fn study_key(instance: &NewInstance) -> String {
     }
 }
 
-/// The delivery of the case that still collects; a supplement is begun where the last one has left (DESIGN 4).
+/// The delivery of the case that still collects, though a residual may have been asked for since; a supplement is begun where none
+/// does (DESIGN 4).
 async fn collecting_delivery(
     transaction: &mut Transaction<'static, Sqlite>,
     case: CaseId,
     instance: &NewInstance,
 ) -> Result<(DeliveryId, bool), JournalError> {
     let last = sqlx::query(
-        "SELECT id, sequence, state FROM delivery WHERE case_id = $1 ORDER BY sequence DESC LIMIT 1",
+        "SELECT id, sequence, state FROM delivery WHERE case_id = $1
+         ORDER BY state = 'received' DESC, sequence DESC LIMIT 1",
     )
     .bind(case.0.as_slice())
     .fetch_optional(&mut **transaction)
@@ -321,12 +323,22 @@ async fn begin_delivery(
         .execute(&mut **transaction)
         .await?;
     for doctor in &instance.doctors {
-        sqlx::query("INSERT INTO recipient (delivery_id, doctor, notice_id) VALUES ($1, $2, $3)")
-            .bind(delivery.0.as_slice())
-            .bind(doctor)
-            .bind(random_id()?.as_slice())
-            .execute(&mut **transaction)
-            .await?;
+        add_recipient(transaction, delivery, doctor).await?;
     }
     Ok(delivery)
+}
+
+/// A doctor of a new delivery, with a random id for the notice.
+pub(super) async fn add_recipient(
+    transaction: &mut Transaction<'static, Sqlite>,
+    delivery: DeliveryId,
+    doctor: &str,
+) -> Result<(), JournalError> {
+    sqlx::query("INSERT INTO recipient (delivery_id, doctor, notice_id) VALUES ($1, $2, $3)")
+        .bind(delivery.0.as_slice())
+        .bind(doctor)
+        .bind(random_id()?.as_slice())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
 }

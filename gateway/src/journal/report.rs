@@ -16,6 +16,12 @@ pub struct DeliveryReport {
     pub case: CaseId,
     /// 1 for the first of its case, more for supplements.
     pub sequence: u32,
+    /// The delivery whose residual this one carries, and nothing else.
+    pub residual_of: Option<DeliveryId>,
+    /// Its own residual is kept back for who asks, until then at least; milliseconds since 1970-01-01 UTC.
+    pub residual_until_ms: Option<i64>,
+    /// When that was deleted.
+    pub residual_gone_at_ms: Option<i64>,
     /// Last stage done.
     pub state: String,
     /// AE title it was sent to.
@@ -60,6 +66,8 @@ pub struct DoctorReport {
     pub notified_at_ms: Option<i64>,
     /// The receipt came, milliseconds since 1970-01-01 UTC.
     pub pulled_at_ms: Option<i64>,
+    /// When the doctor last asked for exact files, by the reader's clock, seconds since 1970-01-01 UTC.
+    pub exact_asked_at: Option<i64>,
     /// Why the mail server will never take mail for this doctor.
     pub refused: Option<String>,
 }
@@ -87,13 +95,18 @@ impl Journal {
 
     async fn report_row(&self, row: &SqliteRow) -> Result<DeliveryReport, JournalError> {
         let id = DeliveryId(bytes16(row.get("id"), "delivery.id")?);
-        let doctors = self.doctor_reports(id).await?;
+        let base: Option<Vec<u8>> = row.get("residual_of");
+        let residual_of = base.map(|id| bytes16(id, "residual_of").map(DeliveryId)).transpose()?;
+        let doctors = self.doctor_reports(id, residual_of.unwrap_or(id)).await?;
         let (first_ms, seconds) = self.stage_seconds(id, row.get("last_received_ms")).await?;
         let since_click = |at_ms: i64| first_ms.map(|first| seconds_between(first, at_ms));
         Ok(DeliveryReport {
             id,
             case: CaseId(bytes16(row.get("case_id"), "delivery.case_id")?),
             sequence: row.get("sequence"),
+            residual_of,
+            residual_until_ms: row.get("residual_until_ms"),
+            residual_gone_at_ms: row.get("residual_gone_at_ms"),
             state: row.get("state"),
             destination: row.get("destination"),
             completeness: json(row.get("completeness"), "completeness")?,
@@ -113,13 +126,24 @@ impl Journal {
         })
     }
 
-    async fn doctor_reports(&self, id: DeliveryId) -> Result<Vec<DoctorReport>, JournalError> {
-        let rows = sqlx::query("SELECT * FROM recipient WHERE delivery_id = $1 ORDER BY doctor")
-            .bind(id.0.as_slice());
+    /// `base`: the delivery that exact files were asked of.
+    async fn doctor_reports(
+        &self,
+        id: DeliveryId,
+        base: DeliveryId,
+    ) -> Result<Vec<DoctorReport>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT r.doctor, r.notified_at_ms, r.pulled_at_ms, r.refused,
+             (SELECT exact_asked_at FROM recipient b WHERE b.delivery_id = $2 AND b.doctor = r.doctor) AS exact_asked_at
+             FROM recipient r WHERE r.delivery_id = $1 ORDER BY r.doctor",
+        )
+        .bind(id.0.as_slice())
+        .bind(base.0.as_slice());
         let report = |row: &SqliteRow| DoctorReport {
             doctor: row.get("doctor"),
             notified_at_ms: row.get("notified_at_ms"),
             pulled_at_ms: row.get("pulled_at_ms"),
+            exact_asked_at: row.get("exact_asked_at"),
             refused: row.get("refused"),
         };
         Ok(rows.fetch_all(&self.pool).await?.iter().map(report).collect())

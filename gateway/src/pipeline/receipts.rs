@@ -24,7 +24,7 @@ impl Pipeline {
         }
     }
 
-    async fn take(&self, record: &Record) -> Result<(), Trouble> {
+    async fn take(self: &Arc<Self>, record: &Record) -> Result<(), Trouble> {
         let Some(doctor) = self.doctor_with(record.recipient) else { return Ok(()) };
         let Some(cover) = self.journal.cover_digest(record.delivery).await? else { return Ok(()) };
         match record.kind {
@@ -33,7 +33,10 @@ impl Pipeline {
                 self.journal.pulled(record.delivery, doctor, now_ms()).await?;
                 self.finish_if_pulled(record.delivery).await?;
             }
-            Kind::Fetched => {
+            Kind::ExactWanted if record.cover == cover => {
+                self.exact_asked(record.delivery, doctor, record.at).await?;
+            }
+            Kind::Fetched | Kind::ExactWanted => {
                 tracing::warn!(stage = "pulled", delivery = %record.delivery, "a receipt names another cover and is ignored");
             }
             Kind::Refused(_) | Kind::Trouble(_) => {}
@@ -47,18 +50,28 @@ impl Pipeline {
     }
 
     /// Ends a delivery once every doctor who could be reached has pulled it, also one whose notice is still refused, and
-    /// gives its spool back.
+    /// gives its spool back. A residual ends with those who asked for it: their colleagues may leave it where it is.
     pub(super) async fn finish_if_pulled(&self, id: DeliveryId) -> Result<(), Trouble> {
-        let recipients = self.journal.recipients(id).await?;
+        let delivery = self.journal.delivery(id).await?;
+        let mut recipients = self.journal.recipients(id).await?;
+        if let Some(base) = delivery.residual_of {
+            let asked = self.journal.recipients(base).await?;
+            let asked: Vec<_> = asked.into_iter().filter(|one| one.exact_asked).map(|one| one.doctor).collect();
+            recipients.retain(|recipient| asked.contains(&recipient.doctor));
+        }
         let all = recipients.iter().all(|recipient| recipient.pulled || recipient.refused.is_some())
             && recipients.iter().any(|recipient| recipient.pulled);
-        let waits = matches!(self.journal.delivery(id).await?.state, State::Submitted | State::Notified);
+        let waits = matches!(delivery.state, State::Submitted | State::Notified);
         if !all || !waits {
             return Ok(());
         }
         self.journal.reached(id, State::Pulled, now_ms()).await?;
         let files = self.journal.instances(id).await?.into_iter().map(|instance| instance.file);
         self.spool.release(id, files);
+        if delivery.residual_until_ms.is_none() {
+            self.spool.release_bundle(id);
+        }
+        self.drop_residuals_over().await?;
         tracing::info!(stage = "pulled", delivery = %id, "pulled");
         Ok(())
     }

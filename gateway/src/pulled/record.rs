@@ -4,12 +4,12 @@
 //! |---|---|
 //! | 0…3 | `SCPR` |
 //! | 4 | format, 1 |
-//! | 5 | kind: 1 cover seen, 2 fetched, 3 refused, 4 trouble |
+//! | 5 | kind: 1 cover seen, 2 fetched, 3 refused, 4 trouble, 5 exact wanted |
 //! | 6, 7 | code of 3 and 4, else 0 |
 //! | 8…23 | delivery, 0 for 4 |
 //! | 24…55 | SHA-256 of the recipient's certificate; 0 for trouble that concerns all |
-//! | 56…87 | SHA-256 of the cover, for 2 |
-//! | 88…95 | time by the reader's clock, seconds since 1970-01-01 UTC, for 2 |
+//! | 56…87 | SHA-256 of the cover, for 2 and 5 |
+//! | 88…95 | time by the reader's clock, seconds since 1970-01-01 UTC, for 2 and 5 |
 //! | 96…99 | instances, for 2 |
 //! | 100…127 | 0 |
 //!
@@ -32,9 +32,9 @@ pub struct Record {
     pub delivery: DeliveryId,
     /// SHA-256 of the recipient's certificate; zero for trouble that concerns all folders.
     pub recipient: Digest,
-    /// SHA-256 of the cover that the receipt names; zero unless [`Kind::Fetched`].
+    /// SHA-256 of the cover that the receipt names; zero unless there is one.
     pub cover: Digest,
-    /// When the reader had it, by its clock, seconds since 1970-01-01 UTC; zero unless [`Kind::Fetched`].
+    /// When the reader had it or asked, by its clock, seconds since 1970-01-01 UTC; zero unless there is a receipt.
     pub at: i64,
     /// Instances durable at the reader; zero unless [`Kind::Fetched`].
     pub instances: u32,
@@ -47,6 +47,8 @@ pub enum Kind {
     CoverSeen,
     /// A receipt with the recipient's signature: all instances are durable at the reader.
     Fetched,
+    /// A receipt with the recipient's signature: the residual of the delivery is asked for.
+    ExactWanted,
     /// A message that names itself a receipt is none.
     Refused(Refusal),
     /// State of the mailbox, sent when it changes.
@@ -153,6 +155,7 @@ impl Record {
         let bare = Self::new(self.kind, self.delivery, self.recipient);
         match self.kind {
             Kind::Fetched => true,
+            Kind::ExactWanted => self.instances == 0,
             Kind::CoverSeen | Kind::Refused(_) => *self == bare,
             Kind::Trouble(_) => *self == bare && self.delivery == DeliveryId([0; 16]),
         }
@@ -166,6 +169,7 @@ impl Kind {
             Self::Fetched => (2, 0),
             Self::Refused(refusal) => (3, refusal as u16),
             Self::Trouble(trouble) => (4, trouble as u16),
+            Self::ExactWanted => (5, 0),
         }
     }
 
@@ -174,7 +178,7 @@ impl Kind {
         let refusals = [Refusal::Signature, Refusal::Malformed, Refusal::Mismatch].map(Self::Refused);
         let troubles =
             [Nothing, Unreachable, Certificate, Login, NoFolder, Protocol, Configuration].map(Self::Trouble);
-        let mut kinds = [Self::CoverSeen, Self::Fetched].into_iter().chain(refusals).chain(troubles);
+        let mut kinds = [Self::CoverSeen, Self::Fetched, Self::ExactWanted].into_iter().chain(refusals).chain(troubles);
         kinds.find(|known| known.numbers() == (kind, code))
     }
 }

@@ -106,6 +106,6 @@ fn log(record: &Record) {
         Kind::Refused(refusal) => {
             tracing::warn!(stage = "pulled", delivery = %record.delivery, ?refusal, "a receipt was refused");
         }
-        Kind::CoverSeen | Kind::Fetched => {}
+        Kind::CoverSeen | Kind::Fetched | Kind::ExactWanted => {}
     }
 }

@@ -148,6 +148,8 @@ fn cover(plan: Plan, recipients: &[Certificate], instances: u32) -> Cover {
         delivery: plan.delivery(),
         sequence: plan.sequence,
         previous: (plan.sequence > 1).then_some(plan.previous),
+        residual_of: None,
+        residual_until: None,
         content: Digest([0; 32]),
         site: SITE.into(),
         sealed_at: now(),

@@ -12,6 +12,8 @@ fn cover() -> Cover {
         delivery: DeliveryId([2; 16]),
         sequence: 1,
         previous: None,
+        residual_of: None,
+        residual_until: None,
         content: Digest([3; 32]),
         site: "hospital.example".into(),
         sealed_at: 1_795_373_465,
@@ -60,6 +62,21 @@ fn fields_beyond_their_limits_are_refused() {
         let mut cover = cover();
         edit(&mut cover);
         assert_eq!(Cover::parse(&cover.to_json().unwrap()), Err(Refusal::Malformed(WHAT)), "edit {number}");
+    }
+}
+
+#[test]
+fn a_residual_follows_another_delivery_and_has_none_of_its_own() {
+    let residual = Cover { residual_of: Some(DeliveryId([9; 16])), sequence: 2, ..cover() };
+    let kept = Cover { residual_until: Some(1_795_459_865), ..cover() };
+    for sound in [&residual, &kept] {
+        assert_eq!(Cover::parse(&sound.to_json().unwrap()).as_ref(), Ok(sound));
+    }
+    let own = Cover { residual_of: Some(residual.delivery), ..residual.clone() };
+    let first = Cover { sequence: 1, ..residual.clone() };
+    let endless = Cover { residual_until: kept.residual_until, ..residual };
+    for wrong in [own, first, endless] {
+        assert_eq!(Cover::parse(&wrong.to_json().unwrap()), Err(Refusal::Malformed(WHAT)));
     }
 }
 

@@ -105,6 +105,8 @@ pub(crate) fn draft(delivery: DeliveryId, recipients: &[Certificate]) -> Cover {
         delivery,
         sequence: 1,
         previous: None,
+        residual_of: None,
+        residual_until: None,
         content: Digest([1; 32]),
         site: "hospital.example".into(),
         sealed_at: NOW,

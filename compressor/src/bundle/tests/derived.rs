@@ -177,6 +177,41 @@ fn exact_needs_the_residual_and_gives_every_byte() {
 }
 
 #[test]
+fn a_bundle_cut_before_its_residual_is_joined_with_that_alone() {
+    let given = study();
+    let (manifest, mut whole) = bounded(&sources(&given), true);
+    let first = manifest.first_residual();
+    assert!(manifest.is_bounded() && manifest.has_residual() && manifest.all_segments() == whole.0.len() as u32);
+    let count = manifest.all_segments() - first + 1;
+    let part = |whole: &mut Segments| {
+        let mut part = ResidualPart::new(whole, &manifest);
+        Segments((0..count).map(|number| part.segment(number).unwrap()).collect())
+    };
+    let (expected, _) = taken(&manifest, &mut whole, Wanted::Exact).unwrap();
+    let mut residual = part(&mut whole);
+    let mut cut = Segments(whole.0[..first as usize].to_vec());
+    let (shown, _) = taken(&manifest, &mut cut, Wanted::Shown).unwrap();
+    assert!(has(&shown[0].1, "SCANPOST_LATTICE"));
+    let mut joined = Joined::new(&mut cut, &manifest, &mut residual, count).unwrap();
+    let mut sinks: Vec<Sink> = Vec::new();
+    unpack(&manifest, &mut joined, Wanted::Exact, &mut |_| {
+        sinks.push(Sink::default());
+        Ok(Box::new(sinks.last().unwrap().clone()))
+    })
+    .unwrap();
+    let back: Vec<_> = sinks.into_iter().map(|sink| sink.0.take()).collect();
+    assert!(back == expected.into_iter().map(|(_, bytes)| bytes).collect::<Vec<_>>());
+
+    let (_, mut other) = bounded(&sources(&given[1..]), true);
+    let mut other = part(&mut other);
+    let refused = |residual: &mut Segments, cut: &mut Segments, count| {
+        matches!(Joined::new(cut, &manifest, residual, count), Err(UnpackError::OtherBundle))
+    };
+    assert!(refused(&mut other, &mut cut, count), "the manifest of another bundle");
+    assert!(refused(&mut residual, &mut cut, count - 1), "a segment is not there");
+}
+
+#[test]
 fn bounded_and_lossless_differ_in_name_and_versions_do_too() {
     let names = |count: usize| {
         let (manifest, mut segments) = bounded(&sources(&study()[..count]), false);

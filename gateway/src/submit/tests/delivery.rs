@@ -73,6 +73,8 @@ fn draft(recipients: &[Certificate]) -> Cover {
         delivery: DELIVERY,
         sequence: 1,
         previous: None,
+        residual_of: None,
+        residual_until: None,
         content: Digest([1; 32]),
         site: "hospital.example".into(),
         sealed_at: 1_795_373_465,

@@ -1,0 +1,185 @@
+//! The residual of a delivery: kept for who asks, mailed once, gone when its time is over.
+
+use super::intake::add_recipient;
+use super::{Journal, JournalError, bytes16, random_id};
+use seal::ids::DeliveryId;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
+
+/// What became of a doctor's request for the residual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// This delivery was begun for it.
+    Begun(DeliveryId),
+    /// This delivery, begun earlier, carries it.
+    Sent(DeliveryId),
+    /// The same request, or an older one, read again.
+    Replayed,
+    /// It was kept, and is deleted.
+    Gone,
+    /// Nothing was kept back of this delivery.
+    NothingKept,
+    /// The doctor is no recipient of the delivery.
+    NoRecipient,
+}
+
+impl Journal {
+    /// Takes a request for the residual of `base`, which was signed at `asked_at` seconds since 1970-01-01 UTC. The delivery that
+    /// answers it is begun here, with all recipients that the base could be mailed to.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn exact_asked(
+        &self,
+        base: DeliveryId,
+        doctor: &str,
+        asked_at: i64,
+        now_ms: i64,
+    ) -> Result<Asked, JournalError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let asked = match remember(&mut transaction, base, doctor, asked_at).await? {
+            Some(refused) => refused,
+            None => answer(&mut transaction, base, now_ms).await?,
+        };
+        transaction.commit().await?;
+        Ok(asked)
+    }
+
+    /// Deliveries whose residual may be deleted: they are over, no delivery that carries it is under way, and its time has passed,
+    /// it has arrived, or the case is closed.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn residuals_over(&self, now_ms: i64) -> Result<Vec<DeliveryId>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT d.id FROM delivery d JOIN study_case c ON c.id = d.case_id
+             WHERE d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL AND d.state IN ('pulled', 'failed')
+             AND (d.residual_until_ms <= $1 OR d.state = 'failed' OR c.closed_at_ms IS NOT NULL
+               OR EXISTS (SELECT 1 FROM delivery r WHERE r.residual_of = d.id AND r.state = 'pulled'))
+             AND NOT EXISTS (SELECT 1 FROM delivery r WHERE r.residual_of = d.id AND r.state NOT IN ('pulled', 'failed'))",
+        );
+        rows.bind(now_ms).fetch_all(&self.pool).await?.iter().map(id).collect()
+    }
+
+    /// Deliveries whose residual is kept: their bundles must stay in the spool.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn residuals_kept(&self) -> Result<Vec<DeliveryId>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT id FROM delivery WHERE residual_until_ms IS NOT NULL AND residual_gone_at_ms IS NULL",
+        );
+        rows.fetch_all(&self.pool).await?.iter().map(id).collect()
+    }
+
+    /// The residual of a delivery is about to be deleted.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn residual_gone(&self, base: DeliveryId, now_ms: i64) -> Result<(), JournalError> {
+        sqlx::query("UPDATE delivery SET residual_gone_at_ms = $2 WHERE id = $1")
+            .bind(base.0.as_slice())
+            .bind(now_ms)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Leaves words for the operator with a delivery that goes on as it does.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn remarked(&self, id: DeliveryId, words: &str) -> Result<(), JournalError> {
+        sqlx::query("UPDATE delivery SET trouble = $2 WHERE id = $1")
+            .bind(id.0.as_slice())
+            .bind(words)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Notes the request; gives why it needs no answer, if it needs none.
+async fn remember(
+    transaction: &mut Transaction<'static, Sqlite>,
+    base: DeliveryId,
+    doctor: &str,
+    asked_at: i64,
+) -> Result<Option<Asked>, JournalError> {
+    let before = sqlx::query("SELECT exact_asked_at FROM recipient WHERE delivery_id = $1 AND doctor = $2")
+        .bind(base.0.as_slice())
+        .bind(doctor)
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let Some(before) = before else { return Ok(Some(Asked::NoRecipient)) };
+    if before.get::<Option<i64>, _>("exact_asked_at").is_some_and(|before| before >= asked_at) {
+        return Ok(Some(Asked::Replayed));
+    }
+    sqlx::query("UPDATE recipient SET exact_asked_at = $3 WHERE delivery_id = $1 AND doctor = $2")
+        .bind(base.0.as_slice())
+        .bind(doctor)
+        .bind(asked_at)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(None)
+}
+
+async fn answer(
+    transaction: &mut Transaction<'static, Sqlite>,
+    base: DeliveryId,
+    now_ms: i64,
+) -> Result<Asked, JournalError> {
+    let sent = sqlx::query("SELECT id FROM delivery WHERE residual_of = $1 AND state <> 'failed'")
+        .bind(base.0.as_slice())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    if let Some(row) = sent {
+        return Ok(Asked::Sent(id(&row)?));
+    }
+    let kept = sqlx::query(
+        "SELECT residual_until_ms, residual_gone_at_ms IS NOT NULL OR state = 'failed' AS gone FROM delivery WHERE id = $1",
+    )
+    .bind(base.0.as_slice())
+    .fetch_one(&mut **transaction)
+    .await?;
+    match (kept.get::<Option<i64>, _>("residual_until_ms"), kept.get::<bool, _>("gone")) {
+        (None, _) => Ok(Asked::NothingKept),
+        (Some(_), true) => Ok(Asked::Gone),
+        (Some(_), false) => begin(transaction, base, now_ms).await.map(Asked::Begun),
+    }
+}
+
+/// The bundle is durable since the base was compressed, so that is the stage which the new delivery has behind it.
+async fn begin(
+    transaction: &mut Transaction<'static, Sqlite>,
+    base: DeliveryId,
+    now_ms: i64,
+) -> Result<DeliveryId, JournalError> {
+    let delivery = DeliveryId(random_id()?);
+    sqlx::query(
+        "INSERT INTO delivery (id, case_id, sequence, state, calling, completeness, residual_of)
+         SELECT $2, case_id, (SELECT max(sequence) + 1 FROM delivery c WHERE c.case_id = b.case_id),
+                'compressed', calling, completeness, id FROM delivery b WHERE id = $1",
+    )
+    .bind(base.0.as_slice())
+    .bind(delivery.0.as_slice())
+    .execute(&mut **transaction)
+    .await?;
+    let doctors = sqlx::query("SELECT doctor FROM recipient WHERE delivery_id = $1 AND refused IS NULL")
+        .bind(base.0.as_slice())
+        .fetch_all(&mut **transaction)
+        .await?;
+    for row in doctors {
+        add_recipient(transaction, delivery, row.get("doctor")).await?;
+    }
+    sqlx::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'seal', $2)")
+        .bind(delivery.0.as_slice())
+        .bind(now_ms)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(delivery)
+}
+
+fn id(row: &SqliteRow) -> Result<DeliveryId, JournalError> {
+    Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))
+}
