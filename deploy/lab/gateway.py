@@ -27,6 +27,7 @@ class Settings:
     pacs_port: int | None = None
     settle_ms: int = 500
     near: str = "0"  # as TOML: 0 compares byte by byte, "\"auto\"" within the bound that the manifest states
+    residual: str = "never"
     silence_ms: int = 3_000
     poll_ms: int = 300
     cover_seen_ms: int = 5_000
@@ -112,6 +113,7 @@ class Gateway:
             f"silence_ms = {settings.silence_ms}",
             "[compress]",
             f"near = {settings.near}",
+            f"residual = {_quoted(settings.residual)}",
             "[seal]",
             f"key = {_quoted(keys.key('site'))}",
             f"certificate = {_quoted(keys.certificate('site'))}",

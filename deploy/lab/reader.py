@@ -20,9 +20,9 @@ class Reader:
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(_configuration(output, store, keys, doctor))
 
-    def pull(self) -> subprocess.CompletedProcess:
+    def pull(self, *arguments: str) -> subprocess.CompletedProcess:
         """Runs one pull to its end; the caller judges exit code and words."""
-        command = [program("scanpost-reader"), "pull", "--config", self.config]
+        command = [program("scanpost-reader"), "pull", "--config", self.config, *arguments]
         return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=PULL_SECONDS_MAX)
 
     def files(self) -> list[Path]:

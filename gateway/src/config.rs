@@ -496,7 +496,7 @@ mod tests {
             ("near = \"auto\"", "near = \"automatic\"", "from 0 (lossless) to 65535"),
             ("near = \"auto\"", "near = -1", "from 0 (lossless) to 65535"),
             ("residual = \"never\"", "residual = \"on_demand\"", "on_request"),
-            ("residual = \"never\"", "residual_hours = 721", "1 to 720"),
+            ("residual_hours = 24", "residual_hours = 721", "1 to 720"),
             ("[seal]", "[[compress.policy.rules]]\nmodality = \"MR\"\nsigma = 0.5\n[seal]", "needs a cap"),
         ] {
             let error = load(&SAMPLE.replace(from, to)).unwrap_err().to_string();

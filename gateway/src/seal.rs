@@ -70,7 +70,13 @@ pub fn seal(
     let first = manifest.first_residual() as usize;
     if cover.residual_of.is_some() {
         lengths.drain(1..first.min(lengths.len()));
-        return seal_delivery(&lengths, &mut ResidualPart::new(&mut bundle, &manifest), cover, &sealing, &folder);
+        return seal_delivery(
+            &lengths,
+            &mut ResidualPart::new(&mut bundle, &manifest),
+            cover,
+            &sealing,
+            &folder,
+        );
     }
     lengths.truncate(first);
     seal_delivery(&lengths, &mut bundle, cover, &sealing, &folder)

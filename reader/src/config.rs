@@ -21,12 +21,26 @@ const PORT_IMAPS: u16 = 993;
 pub struct Config {
     /// Folder that cases are written to, `CASE/SEQUENCE/sNN/NNNN.dcm`; created with mode 0700.
     pub output: PathBuf,
+    /// How images that were compressed within a bound are written.
+    #[serde(default)]
+    pub images: Images,
     /// Certificates of the sites whose covers are accepted, PEM, P-256 (SPEC 5.3).
     pub sites: Vec<PathBuf>,
     /// Who reads.
     pub doctor: Doctor,
     /// Where the mail is.
     pub mailbox: Mailbox,
+}
+
+/// `images`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Images {
+    /// As they can be shown: derived images under new UIDs, marked so.
+    #[default]
+    Shown,
+    /// As they came, bit for bit, where the site gives what that takes.
+    Exact,
 }
 
 /// `[doctor]`

@@ -2,8 +2,9 @@
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use reader::config::Config;
+use reader::config::{Config, Images};
 use reader::pull::{self, Exit, Outcome, Progress, PullError};
+use seal::ids::CaseId;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +32,12 @@ struct Pull {
     /// The configuration, TOML.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Write images as they came, bit for bit, where the mailbox holds what that takes; the same as `images = "exact"`.
+    #[arg(long)]
+    exact: bool,
+    /// Ask the site for what gives the images of this case as they came; a later pull brings them.
+    #[arg(long, value_name = "CASE", value_parser = case_id)]
+    ask_exact: Option<CaseId>,
     /// Print a list for machines instead of lines for people.
     #[arg(long)]
     json: bool,
@@ -64,10 +71,14 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 fn run(arguments: &Pull) -> anyhow::Result<Exit> {
     log(arguments.verbose);
-    let config = Config::load(&arguments.config).map_err(PullError::from)?;
+    let mut config = Config::load(&arguments.config).map_err(PullError::from)?;
+    if arguments.exact {
+        config.images = Images::Exact;
+    }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let outcomes = runtime.block_on(pull::pull(&config, now, &Progress::on_terminal()))?;
+    let outcomes =
+        runtime.block_on(pull::pull(&config, arguments.ask_exact, now, &Progress::on_terminal()))?;
     print(&outcomes, arguments.json).context("cannot print")?;
     Ok(pull::exit(&outcomes))
 }
@@ -86,6 +97,10 @@ fn print(outcomes: &[Outcome], json: bool) -> std::io::Result<()> {
         return writeln!(out);
     }
     pull::lines(outcomes).iter().try_for_each(|line| writeln!(out, "{line}"))
+}
+
+fn case_id(text: &str) -> Result<CaseId, &'static str> {
+    CaseId::parse(text).ok_or("write the 32 hex digits that name the folder of the case")
 }
 
 fn now() -> i64 {

@@ -7,6 +7,7 @@ mod covers;
 mod dicom_file;
 mod durable;
 mod error;
+mod exact;
 mod fetch;
 mod output;
 mod place;
@@ -16,11 +17,13 @@ mod report;
 mod session;
 
 pub use error::{Exit, PullError};
+pub use exact::Exact;
 pub use output::Record;
 pub use progress::Progress;
 pub use report::{Outcome, Seconds, State, exit, lines};
 
-use crate::config::{Config, Keys};
+use crate::config::{Config, Images, Keys};
+use compressor::bundle::{Manifest, SegmentSource, Wanted};
 use covers::Opened;
 use output::{Known, Output};
 use receipts::Receipts;
@@ -29,24 +32,30 @@ use seal::ids::{CaseId, DeliveryId};
 use seal::mailbox::Found;
 use seal::native::OpenedPieces;
 use session::Session;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Pulls what is new. `now` gives seconds since 1970-01-01 UTC.
+/// Pulls what is new; then asks for the exact files of a case, if one is given. `now` gives seconds since 1970-01-01 UTC.
 ///
 /// # Errors
 /// [`PullError`] where the run could not even begin; what happened to a delivery is in its [`Outcome`].
-pub async fn pull(config: &Config, now: fn() -> i64, progress: &Progress) -> Result<Vec<Outcome>, PullError> {
+pub async fn pull(
+    config: &Config,
+    ask_exact: Option<CaseId>,
+    now: fn() -> i64,
+    progress: &Progress,
+) -> Result<Vec<Outcome>, PullError> {
     let keys = config.keys()?;
     let mut session = Session::new(config.mailbox_login()?);
     let output = Output::lock(&config.output)?;
     let known = output.known().map_err(PullError::output("cannot read the output folder"))?;
     let receipts = Receipts { address: config.address()?, config, keys: &keys, output: &output, now };
     let covers = covers::by_delivery(session.covers().await?);
-    let run = Run { receipts, keys: &keys, output: &output, known, session, now, progress };
-    run.all(covers).await
+    let (images, waiting) = (config.images, BTreeSet::new());
+    let run = Run { receipts, keys: &keys, output: &output, known, session, images, waiting, now, progress };
+    run.all(covers, ask_exact).await
 }
 
 struct Run<'a> {
@@ -55,13 +64,21 @@ struct Run<'a> {
     output: &'a Output,
     known: Known,
     session: Session,
+    images: Images,
+    /// Deliveries whose residual lies in the mailbox and is left there.
+    waiting: BTreeSet<DeliveryId>,
     now: fn() -> i64,
     progress: &'a Progress,
 }
 
 impl Run<'_> {
-    async fn all(mut self, mut covers: BTreeMap<DeliveryId, Vec<Found>>) -> Result<Vec<Outcome>, PullError> {
-        let wanted = |delivery| covers.contains_key(&delivery) && !self.known.placed.contains_key(&delivery);
+    async fn all(
+        mut self,
+        mut covers: BTreeMap<DeliveryId, Vec<Found>>,
+        ask_exact: Option<CaseId>,
+    ) -> Result<Vec<Outcome>, PullError> {
+        let is_done = |delivery| self.images == Images::Shown && self.known.placed.contains_key(&delivery);
+        let wanted = |delivery| covers.contains_key(&delivery) && !is_done(delivery);
         self.output.sweep(wanted).map_err(PullError::output("cannot clear the folder of what arrived"))?;
         let mut outcomes = self.placed_before(&mut covers).await;
         for (delivery, opened) in self.open_covers(covers).await {
@@ -70,6 +87,10 @@ impl Run<'_> {
             outcomes.push(outcome);
         }
         outcomes.iter_mut().for_each(|outcome| self.note_gaps(outcome));
+        match ask_exact {
+            Some(case) => self.ask(case, &mut outcomes).await?,
+            None => outcomes.iter_mut().for_each(|outcome| self.note_what_is_exact(outcome)),
+        }
         self.session.close().await;
         Ok(outcomes)
     }
@@ -77,9 +98,11 @@ impl Run<'_> {
     /// Deliveries that are in their place: taken out of `covers`; a receipt that is still owed is sent.
     async fn placed_before(&mut self, covers: &mut BTreeMap<DeliveryId, Vec<Found>>) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        for record in self.known.placed.values() {
-            let in_mailbox = covers.remove(&record.delivery).is_some();
-            if !in_mailbox && self.output.receipt_sent(record.delivery) {
+        let placed: Vec<Record> = self.known.placed.values().cloned().collect();
+        for record in &placed {
+            let candidates = covers.remove(&record.delivery);
+            let is_settled = self.output.receipt_sent(record.delivery) && !self.lacks_exact(record);
+            if candidates.is_none() && is_settled {
                 continue;
             }
             let mut outcome = Outcome::new(record.delivery, State::AlreadyPulled);
@@ -87,6 +110,13 @@ impl Run<'_> {
             if let Err(error) = self.receipts.send(&mut self.session, record).await {
                 outcome.fail(&error);
             }
+            if self.lacks_exact(record)
+                && let Err(error) =
+                    self.exact_beside(record, &candidates.unwrap_or_default(), &mut outcome).await
+            {
+                outcome.miss(error.exit(), format!("exact files were not written: {error}"));
+            }
+            self.progress.clear();
             outcomes.push(outcome);
         }
         outcomes
@@ -130,8 +160,19 @@ impl Run<'_> {
         self.new_in_case(opened)?;
         outcome.notes.extend(fork_note(&self.known, cover));
         tracing::info!(delivery = %cover.delivery, case = %cover.case, sequence = cover.sequence, "cover opened");
-        let files = self.fetch(cover, outcome).await?;
-        let record = self.unpack(opened, &files, outcome)?;
+        let record = match cover.residual_of {
+            None => {
+                let files = self.fetch(cover, outcome).await?;
+                self.unpack(opened, &files, outcome)?
+            }
+            Some(base) if self.wants_residual_of(base) => self.join(opened, base, outcome).await?,
+            Some(base) => {
+                outcome.state = State::Left;
+                self.waiting.insert(base);
+                self.known.seen.insert((cover.case, cover.sequence), opened.verified.digest);
+                return Ok(());
+            }
+        };
         tracing::info!(delivery = %record.delivery, instances = record.instances, "in its place");
         self.known.add(record.clone());
         let start = Instant::now();
@@ -171,17 +212,57 @@ impl Run<'_> {
         let mut pieces = OpenedPieces::open(&opened.verified, files)?;
         let manifest = compressor::bundle::read_manifest(&mut pieces)?;
         outcome.seconds.open = start.elapsed().as_secs_f64();
-        let start = Instant::now();
-        let instances: usize = manifest.series.iter().map(|series| series.instances.len()).sum();
-        let record =
-            Record::new(&opened.verified, u32::try_from(instances).unwrap_or(u32::MAX), (self.now)());
-        let (folder, unpacked) = place::place(self.output, &record, &manifest, &mut pieces, self.progress)?;
-        outcome.state = State::Pulled;
-        outcome.placed(&record, folder);
-        outcome.notes.extend(completeness_note(&record));
-        outcome.notes.extend(place::notes(&manifest, unpacked));
-        outcome.seconds.unpack = start.elapsed().as_secs_f64();
+        let exact = Exact::of(&opened.verified.cover, &manifest, pieces.segments(), self.images);
+        let is_restored = manifest.is_bounded() && exact == Exact::Here;
+        let wanted = if is_restored { Wanted::Exact } else { Wanted::Shown };
+        let record = self.record(opened, &manifest, exact);
+        let folder = self.output.place(record.case, record.sequence);
+        self.put(&record, folder, &manifest, &mut pieces, wanted, outcome)?;
         Ok(record)
+    }
+
+    fn record(&self, opened: &Opened, manifest: &Manifest, exact: Exact) -> Record {
+        let instances: usize = manifest.series.iter().map(|series| series.instances.len()).sum();
+        Record::new(&opened.verified, exact, u32::try_from(instances).unwrap_or(u32::MAX), (self.now)())
+    }
+
+    /// Writes all instances into `folder` and notes what was done.
+    fn put(
+        &self,
+        record: &Record,
+        folder: PathBuf,
+        manifest: &Manifest,
+        segments: &mut dyn SegmentSource,
+        wanted: Wanted,
+        outcome: &mut Outcome,
+    ) -> Result<(), PullError> {
+        let start = Instant::now();
+        let unpacked = place::place(self.output, record, &folder, manifest, segments, wanted, self.progress)?;
+        outcome.state = State::Pulled;
+        outcome.placed(record, folder);
+        outcome.notes.extend(completeness_note(record));
+        outcome.notes.extend(place::notes(manifest, wanted, unpacked));
+        outcome.seconds.unpack = start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Whether exact files are wanted of a delivery that is in its place as shown and can give them.
+    fn lacks_exact(&self, record: &Record) -> bool {
+        self.images == Images::Exact
+            && record.exact == Exact::InMailbox
+            && !self.output.exact_place(record.case, record.sequence).exists()
+    }
+
+    fn note_what_is_exact(&self, outcome: &mut Outcome) {
+        let is_news = outcome.state == State::Pulled || self.images == Images::Exact;
+        let here = matches!(outcome.state, State::Pulled | State::AlreadyPulled);
+        let record = self.known.placed.get(&outcome.delivery);
+        if let (true, Some(record)) = (is_news && here, record)
+            && !self.output.exact_place(record.case, record.sequence).exists()
+            && !(self.images == Images::Exact && record.exact == Exact::InMailbox)
+        {
+            self.note_exact(record, outcome);
+        }
     }
 
     fn note_gaps(&self, outcome: &mut Outcome) {
@@ -235,6 +316,8 @@ mod tests {
             signer: Digest([3; 32]),
             cover: Digest([4; 32]),
             completeness,
+            residual_of: None,
+            exact: Exact::Here,
             instances: 149,
             sealed_at: 0,
             received: 0,

@@ -40,9 +40,9 @@ class Bench:
     def reader_of(self, doctor: str) -> Reader:
         return Reader(self.folder / "reader" / f"{doctor}.toml", self.folder / "pulled" / doctor, self.store, self.keys, doctor)
 
-    def pull(self, reader: Reader | None = None, expect: int = EXIT_DONE) -> str:
+    def pull(self, reader: Reader | None = None, expect: int = EXIT_DONE, arguments: tuple[str, ...] = ()) -> str:
         """Pulls and checks the exit code; what the reader said comes back."""
-        result = (reader or self.reader).pull()
+        result = (reader or self.reader).pull(*arguments)
         words = f"exit {result.returncode}\n{result.stdout}{result.stderr}"
         assert result.returncode == expect, f"scanpost-reader pull was to end with {expect}: {words}"
         return words

@@ -1,5 +1,5 @@
 //! The journal on a real file.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
 use compressor::Uid;
@@ -145,4 +145,76 @@ async fn instances_without_a_study_are_kept_apart_by_association() {
         panic!()
     };
     assert_ne!(first, second);
+}
+
+/// A delivery whose residual is kept until 9000, in its doctors' mailboxes.
+async fn kept(journal: &Journal) -> seal::ids::DeliveryId {
+    let Recorded::New { delivery, .. } = journal.record_instance(instance(1)).await.unwrap() else {
+        panic!()
+    };
+    let complete = Completeness::Proved { instances: 1 };
+    assert!(journal.assembled(delivery, 1, complete, 2000).await.unwrap());
+    let summary = compressor::bundle::Summary::default();
+    journal.compressed(delivery, &summary, Some(9000), 2000).await.unwrap();
+    journal.sealed(delivery, 1, 1000, seal::ids::Digest([3; 32]), 2000).await.unwrap();
+    journal.reached(delivery, State::Notified, 2000).await.unwrap();
+    delivery
+}
+
+#[tokio::test]
+async fn a_residual_is_begun_once_and_again_only_after_it_failed() {
+    let (journal, _folder) = journal().await;
+    let base = kept(&journal).await;
+    assert_eq!(journal.exact_asked(base, "stranger", 5, 3000).await.unwrap(), Asked::NoRecipient);
+    let Asked::Begun(residual) = journal.exact_asked(base, "sato", 5, 3000).await.unwrap() else { panic!() };
+    let row = journal.delivery(residual).await.unwrap();
+    assert_eq!((row.state, row.sequence, row.residual_of), (State::Compressed, 2, Some(base)));
+    assert_eq!(row.completeness, Some(Completeness::Proved { instances: 1 }));
+    assert_eq!(journal.recipients(residual).await.unwrap().len(), 2);
+    assert_eq!(journal.exact_asked(base, "sato", 5, 3000).await.unwrap(), Asked::Replayed);
+    assert_eq!(journal.exact_asked(base, "sato", 6, 3000).await.unwrap(), Asked::Sent(residual));
+    assert_eq!(journal.exact_asked(base, "tanaka", 1, 3000).await.unwrap(), Asked::Sent(residual));
+    journal.troubled(residual, "refused", true, 4000).await.unwrap();
+    assert_eq!(journal.exact_asked(base, "sato", 6, 5000).await.unwrap(), Asked::Replayed);
+    let Asked::Begun(again) = journal.exact_asked(base, "sato", 7, 5000).await.unwrap() else { panic!() };
+    assert_eq!(journal.delivery(again).await.unwrap().sequence, 3);
+    let report = journal.report().await.unwrap();
+    assert_eq!(report[2].residual_of, Some(base));
+    assert_eq!(report[2].doctors[0].exact_asked_at, Some(7), "{:?}", report[2].doctors);
+}
+
+#[tokio::test]
+async fn a_residual_is_kept_while_it_may_be_needed() {
+    let (journal, _folder) = journal().await;
+    let base = kept(&journal).await;
+    assert_eq!(journal.residuals_kept().await.unwrap(), [base]);
+    assert_eq!(journal.residuals_over(99_999).await.unwrap(), [], "the doctors do not have it yet");
+    journal.reached(base, State::Pulled, 3000).await.unwrap();
+    assert_eq!(journal.residuals_over(8_999).await.unwrap(), [], "its time has not passed");
+    assert_eq!(journal.residuals_over(9_000).await.unwrap(), [base]);
+    let Asked::Begun(residual) = journal.exact_asked(base, "sato", 5, 8_999).await.unwrap() else { panic!() };
+    assert_eq!(journal.residuals_over(9_000).await.unwrap(), [], "it is under way");
+    journal.reached(residual, State::Pulled, 8_999).await.unwrap();
+    assert_eq!(journal.residuals_over(8_999).await.unwrap(), [base], "who asked has it");
+    journal.residual_gone(base, 9_000).await.unwrap();
+    assert!(journal.residuals_kept().await.unwrap().is_empty());
+    assert_eq!(journal.residuals_over(99_999).await.unwrap(), []);
+    journal.troubled(residual, "lost", true, 9_000).await.unwrap();
+    assert_eq!(journal.exact_asked(base, "sato", 6, 9_001).await.unwrap(), Asked::Gone);
+}
+
+#[tokio::test]
+async fn a_supplement_goes_on_collecting_beside_a_residual() {
+    let (journal, _folder) = journal().await;
+    let base = kept(&journal).await;
+    let Recorded::New { delivery: supplement, .. } = journal.record_instance(instance(2)).await.unwrap()
+    else {
+        panic!()
+    };
+    let Asked::Begun(residual) = journal.exact_asked(base, "sato", 5, 3000).await.unwrap() else { panic!() };
+    assert_eq!(journal.delivery(residual).await.unwrap().sequence, 3);
+    let Recorded::New { delivery, is_first, .. } = journal.record_instance(instance(3)).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!((delivery, is_first), (supplement, false));
 }

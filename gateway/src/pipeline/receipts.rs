@@ -56,7 +56,8 @@ impl Pipeline {
         let mut recipients = self.journal.recipients(id).await?;
         if let Some(base) = delivery.residual_of {
             let asked = self.journal.recipients(base).await?;
-            let asked: Vec<_> = asked.into_iter().filter(|one| one.exact_asked).map(|one| one.doctor).collect();
+            let asked: Vec<_> =
+                asked.into_iter().filter(|one| one.exact_asked).map(|one| one.doctor).collect();
             recipients.retain(|recipient| asked.contains(&recipient.doctor));
         }
         let all = recipients.iter().all(|recipient| recipient.pulled || recipient.refused.is_some())

@@ -178,7 +178,8 @@ impl Kind {
         let refusals = [Refusal::Signature, Refusal::Malformed, Refusal::Mismatch].map(Self::Refused);
         let troubles =
             [Nothing, Unreachable, Certificate, Login, NoFolder, Protocol, Configuration].map(Self::Trouble);
-        let mut kinds = [Self::CoverSeen, Self::Fetched, Self::ExactWanted].into_iter().chain(refusals).chain(troubles);
+        let mut kinds =
+            [Self::CoverSeen, Self::Fetched, Self::ExactWanted].into_iter().chain(refusals).chain(troubles);
         kinds.find(|known| known.numbers() == (kind, code))
     }
 }

@@ -32,6 +32,10 @@ fn fetched(recipient: Digest) -> Record {
     }
 }
 
+fn wanted(recipient: Digest) -> Record {
+    Record { instances: 0, kind: Kind::ExactWanted, ..fetched(recipient) }
+}
+
 #[test]
 fn record_has_exactly_these_bytes() {
     let bytes = fetched(Digest([0xAB; 32])).to_bytes();
@@ -66,7 +70,9 @@ fn every_kind_is_read_as_written() {
     let about_mailbox =
         troubles.map(|trouble| Record::new(Kind::Trouble(trouble), DeliveryId([0; 16]), recipient));
     let about_delivery = kinds.map(|kind| Record::new(kind, DELIVERY, recipient));
-    for record in about_mailbox.into_iter().chain(about_delivery).chain([fetched(recipient)]) {
+    for record in
+        about_mailbox.into_iter().chain(about_delivery).chain([fetched(recipient), wanted(recipient)])
+    {
         assert_eq!(Record::parse(&record.to_bytes()), Some(record));
     }
 }
@@ -76,7 +82,8 @@ fn fields_that_do_not_belong_are_refused() {
     let seen = Record { at: 1, ..Record::new(Kind::CoverSeen, DELIVERY, COVER) };
     let refused = Record { instances: 1, ..Record::new(Kind::Refused(Refusal::Malformed), DELIVERY, COVER) };
     let trouble = Record::new(Kind::Trouble(Trouble::Login), DELIVERY, COVER);
-    for record in [seen, refused, trouble] {
+    let wanted = Record { instances: 1, ..wanted(COVER) };
+    for record in [seen, refused, trouble, wanted] {
         assert_eq!(Record::parse(&record.to_bytes()), None, "{record:?}");
     }
 }
@@ -140,12 +147,16 @@ impl Doctor {
     }
 
     fn receipt(&self, delivery: DeliveryId) -> Vec<u8> {
+        self.signed(delivery, ReceiptKind::Fetched)
+    }
+
+    fn signed(&self, delivery: DeliveryId, kind: ReceiptKind) -> Vec<u8> {
         let receipt = Receipt {
             format: receipt::FORMAT,
             delivery,
             cover: COVER,
             recipient: self.digest(),
-            kind: ReceiptKind::Fetched,
+            kind,
             at: 1_795_373_465,
             instances: 150,
         };
@@ -189,6 +200,18 @@ async fn covers_and_receipts_are_reported_once() {
     assert!(pipes.is_quiet().await);
     server.put("A", &receipt_id(DELIVERY, &doctor), &doctor.receipt(DELIVERY));
     assert_eq!(pipes.next().await, fetched(doctor.digest()));
+    assert!(pipes.is_quiet().await);
+}
+
+#[tokio::test]
+async fn a_request_for_exact_files_counts_only_under_its_own_name() {
+    let (server, doctor) = (FakeImap::start(&["A"]).await, Doctor::new());
+    let mut pipes = Pipes::open(&request(&server, &[("A", &doctor)])).await;
+    let id = MessageId::receipt(DELIVERY, ReceiptKind::ExactWanted, &doctor.digest(), &site()).to_string();
+    server.put("A", &id, &doctor.signed(DELIVERY, ReceiptKind::ExactWanted));
+    assert_eq!(pipes.next().await, wanted(doctor.digest()));
+    server.put("A", &id, &doctor.receipt(DELIVERY));
+    assert_eq!(pipes.next().await.kind, Kind::Refused(Refusal::Mismatch));
     assert!(pipes.is_quiet().await);
 }
 

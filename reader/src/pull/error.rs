@@ -51,6 +51,12 @@ pub enum PullError {
         /// How many pieces the delivery has.
         pieces: u32,
     },
+    /// What is wanted cannot be had from here.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Exact files are asked for of a case that is not here.
+    #[error("no delivery of that case is in the output folder: pull it first")]
+    UnknownCase,
     /// What came is not genuine, damaged or not for us.
     #[error("refused: {0}")]
     Refused(String),
@@ -60,10 +66,10 @@ impl PullError {
     /// The exit code that tells it.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Incomplete { .. } => Exit::Incomplete,
+            Self::Incomplete { .. } | Self::Unavailable(_) => Exit::Incomplete,
             Self::Refused(_) => Exit::Refused,
             Self::Mailbox(_) => Exit::Mailbox,
-            Self::Config(_) | Self::Output { .. } | Self::Key(_) => Exit::Setup,
+            Self::Config(_) | Self::Output { .. } | Self::Key(_) | Self::UnknownCase => Exit::Setup,
         }
     }
 

@@ -3,14 +3,17 @@
 //! ```text
 //! OUTPUT/CASE/0001/delivery.json      one delivery, there whole or not at all
 //! OUTPUT/CASE/0001/s01/0001.dcm
+//! OUTPUT/CASE/0001-exact/…            its files as they came, pulled after the shown ones
 //! OUTPUT/.incoming/DELIVERY/piece-…   ciphertext on its way, and the folder being unpacked
 //! OUTPUT/.state/DELIVERY/receipt-sent
+//! OUTPUT/.state/DELIVERY/exact-asked
 //! OUTPUT/.lock
 //! ```
 //! Every name is made of our own numbers and of ids that are hex digits: no string of a peer becomes a path.
 
 use super::durable;
 use super::error::PullError;
+use super::exact::Exact;
 use seal::cover::{Completeness, Cover};
 use seal::ids::{CaseId, DeliveryId, Digest};
 use seal::native::VerifiedCover;
@@ -37,6 +40,12 @@ pub struct Record {
     pub cover: Digest,
     /// Whether what was sent is all there is.
     pub completeness: Completeness,
+    /// The delivery whose residual this one brought: this folder holds the files of that one as they came.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub residual_of: Option<DeliveryId>,
+    /// Where its files are as they came.
+    #[serde(default)]
+    pub exact: Exact,
     /// Instances in this folder.
     pub instances: u32,
     /// When the site sealed it, seconds since 1970-01-01 UTC.
@@ -47,8 +56,9 @@ pub struct Record {
 
 impl Record {
     /// What will be remembered of a delivery once it is in its place.
-    pub(crate) fn new(verified: &VerifiedCover, instances: u32, received: i64) -> Self {
-        let Cover { delivery, case, sequence, completeness, sealed_at, ref site, .. } = verified.cover;
+    pub(crate) fn new(verified: &VerifiedCover, exact: Exact, instances: u32, received: i64) -> Self {
+        let Cover { delivery, case, sequence, residual_of, completeness, sealed_at, ref site, .. } =
+            verified.cover;
         let (signer, cover) = (verified.signer, verified.digest);
         Self {
             delivery,
@@ -58,6 +68,8 @@ impl Record {
             signer,
             cover,
             completeness,
+            residual_of,
+            exact,
             instances,
             sealed_at,
             received,
@@ -116,6 +128,11 @@ impl Output {
         self.case(case).join(format!("{sequence:04}"))
     }
 
+    /// Folder for the exact files of a delivery whose place holds the shown ones.
+    pub(crate) fn exact_place(&self, case: CaseId, sequence: u32) -> PathBuf {
+        self.case(case).join(format!("{sequence:04}-exact"))
+    }
+
     /// Folder of a case.
     pub(crate) fn case(&self, case: CaseId) -> PathBuf {
         self.root.join(case.to_string())
@@ -164,9 +181,25 @@ impl Output {
     /// # Errors
     /// Any I/O error.
     pub(crate) fn remember_receipt(&self, record: &Record) -> io::Result<()> {
-        let marker = self.marker(record.delivery);
+        self.remember(&self.marker(record.delivery), record)
+    }
+
+    /// Whether the exact files of a delivery were asked for.
+    pub(crate) fn exact_asked(&self, delivery: DeliveryId) -> bool {
+        self.asked(delivery).exists()
+    }
+
+    /// Remembers that the exact files of a delivery were asked for.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub(crate) fn remember_asked(&self, record: &Record) -> io::Result<()> {
+        self.remember(&self.asked(record.delivery), record)
+    }
+
+    fn remember(&self, marker: &Path, record: &Record) -> io::Result<()> {
         marker.parent().map_or(Ok(()), durable::create_folder)?;
-        durable::write_file(&marker, &to_json(record)?)
+        durable::write_file(marker, &to_json(record)?)
     }
 
     /// Throws away what arrived of deliveries that are no longer in the mailbox or are in their place already.
@@ -182,6 +215,10 @@ impl Output {
 
     fn marker(&self, delivery: DeliveryId) -> PathBuf {
         self.root.join(".state").join(delivery.to_string()).join("receipt-sent")
+    }
+
+    fn asked(&self, delivery: DeliveryId) -> PathBuf {
+        self.root.join(".state").join(delivery.to_string()).join("exact-asked")
     }
 }
 

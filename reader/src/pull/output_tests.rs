@@ -13,6 +13,8 @@ fn record(delivery: u8, sequence: u32) -> Record {
         signer: Digest([1; 32]),
         cover: Digest([delivery; 32]),
         completeness: Completeness::Proved { instances: 3 },
+        residual_of: None,
+        exact: Exact::Here,
         instances: 3,
         sealed_at: 1_763_800_000,
         received: 1_763_800_060,

@@ -15,31 +15,32 @@ use std::rc::Rc;
 /// Bytes gathered before a write: a head MR slice of 256 × 256 fits.
 const WRITE_BYTES: usize = 1 << 17;
 
-/// Writes all instances and the record; gives the final folder and what became of the instances. Until the last step nothing is
-/// in the final place.
+/// Writes all instances and the record into `place`; gives what became of the instances. Until the last step nothing is there.
 ///
 /// # Errors
 /// [`PullError::Refused`] for a damaged bundle, [`PullError::Output`] for the disk.
 pub(crate) fn place(
     output: &Output,
     record: &Record,
+    place: &Path,
     manifest: &Manifest,
     segments: &mut dyn SegmentSource,
+    wanted: Wanted,
     progress: &Progress,
-) -> Result<(PathBuf, Unpacked), PullError> {
+) -> Result<Unpacked, PullError> {
     let incoming = output.incoming(record.delivery);
     let folder = incoming.join("unpacked");
     empty(&folder).map_err(PullError::output("cannot make a folder to unpack into"))?;
-    let written = write_instances(&folder, manifest, segments, progress);
+    let written = write_instances(&folder, manifest, segments, wanted, progress);
     if written.is_err() {
         // Nothing readable of a refused delivery stays behind; what cannot be removed now, the next try empties.
         let _ = fs::remove_dir_all(&folder);
     }
     let unpacked = written?;
-    let place = finish(&folder, output, record)
+    finish(&folder, output, record, place)
         .map_err(PullError::output("cannot put the delivery into its place"))?;
     fs::remove_dir_all(incoming).map_err(PullError::output("cannot remove the pieces"))?;
-    Ok((place, unpacked))
+    Ok(unpacked)
 }
 
 fn empty(folder: &Path) -> io::Result<()> {
@@ -54,12 +55,13 @@ fn write_instances(
     folder: &Path,
     manifest: &Manifest,
     segments: &mut dyn SegmentSource,
+    wanted: Wanted,
     progress: &Progress,
 ) -> Result<Unpacked, PullError> {
     let mut writer = InstanceWriter { folder, current: None };
     progress.unpacking(manifest.series.iter().map(|series| series.instances.len() as u64).sum());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let unpacked = unpack(manifest, segments, Wanted::Shown, threads, &mut |unpacking| {
+    let unpacked = unpack(manifest, segments, wanted, threads, &mut |unpacking| {
         progress.advance(1);
         writer.begin(unpacking)
     })?;
@@ -67,15 +69,13 @@ fn write_instances(
     Ok(unpacked)
 }
 
-fn finish(folder: &Path, output: &Output, record: &Record) -> io::Result<PathBuf> {
+fn finish(folder: &Path, output: &Output, record: &Record, place: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         durable::sync_folder(&entry?.path())?;
     }
     durable::write_file(&folder.join(RECORD_FILE), &to_json(record)?)?;
     durable::create_folder(&output.case(record.case))?;
-    let place = output.place(record.case, record.sequence);
-    durable::rename(folder, &place)?;
-    Ok(place)
+    durable::rename(folder, place)
 }
 
 /// Writes one instance after the other; each is durable before the next begins.
@@ -136,7 +136,7 @@ impl Write for SharedFile {
 }
 
 /// What the reader of the images must know about how they were written.
-pub(crate) fn notes(manifest: &Manifest, unpacked: Unpacked) -> Vec<String> {
+pub(crate) fn notes(manifest: &Manifest, wanted: Wanted, unpacked: Unpacked) -> Vec<String> {
     let instances = || manifest.series.iter().flat_map(|series| &series.instances);
     let opaque = instances().filter(|instance| Wrapping::of(instance) == Wrapping::Opaque).count();
     let conflicts = instances().filter(|instance| instance.conflict).count();
@@ -149,7 +149,10 @@ pub(crate) fn notes(manifest: &Manifest, unpacked: Unpacked) -> Vec<String> {
             "{conflicts} with the SOP Instance UID of another and other content, written as -conflict"
         ));
     }
-    notes.extend(derived_notes(manifest, unpacked));
+    match wanted {
+        Wanted::Shown => notes.extend(derived_notes(manifest, unpacked)),
+        Wanted::Exact => notes.push("exact: every file is as it came, each compared with its SHA-256".into()),
+    }
     notes
 }
 

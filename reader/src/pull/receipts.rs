@@ -1,4 +1,4 @@
-//! The signed receipt: sent once, after every instance is durable (SPEC 7).
+//! The signed receipt, sent once, after every instance is durable; and the request for exact files (SPEC 7).
 
 use super::error::PullError;
 use super::output::{Output, Record};
@@ -37,7 +37,7 @@ impl Receipts<'_> {
         if self.output.receipt_sent(record.delivery) {
             return Ok(());
         }
-        let receipt = self.receipt(record);
+        let receipt = self.receipt(record, ReceiptKind::Fetched, record.received);
         if !self.is_in_mailbox(session, &receipt).await? {
             let message = self.message(record, &receipt)?;
             session.append(self.config.receipt_folder(), &message).await?;
@@ -48,15 +48,29 @@ impl Receipts<'_> {
             .map_err(PullError::output("cannot remember that the receipt was sent"))
     }
 
-    fn receipt(&self, record: &Record) -> Receipt {
+    /// Asks the site for what gives exact files. Each request is a message of its own: the site takes the latest and answers once.
+    ///
+    /// # Errors
+    /// [`PullError`].
+    pub(crate) async fn ask(&self, session: &mut Session, record: &Record) -> Result<(), PullError> {
+        let request = self.receipt(record, ReceiptKind::ExactWanted, (self.now)());
+        let message = self.message(record, &request)?;
+        session.append(self.config.receipt_folder(), &message).await?;
+        tracing::info!(delivery = %record.delivery, "exact files asked for");
+        self.output
+            .remember_asked(record)
+            .map_err(PullError::output("cannot remember that exact files were asked for"))
+    }
+
+    fn receipt(&self, record: &Record, kind: ReceiptKind, at: i64) -> Receipt {
         Receipt {
             format: FORMAT,
             delivery: record.delivery,
             cover: record.cover,
             recipient: self.keys.doctor.certificate().digest(),
-            kind: ReceiptKind::Fetched,
-            at: record.received,
-            instances: record.instances,
+            kind,
+            at,
+            instances: if kind == ReceiptKind::Fetched { record.instances } else { 0 },
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is told at the end: a line a delivery for people, a list for machines.
 
 use super::error::{Exit, PullError};
+use super::exact::Exact;
 use super::output::Record;
 use seal::ids::{CaseId, DeliveryId};
 use serde::Serialize;
@@ -15,6 +16,8 @@ pub enum State {
     Pulled,
     /// Was in its place before.
     AlreadyPulled,
+    /// A residual that this doctor did not ask for: it stays in the mailbox.
+    Left,
     /// Not all pieces have arrived.
     Incomplete,
     /// Not genuine, damaged, or not for this doctor.
@@ -47,6 +50,8 @@ pub struct Outcome {
     pub sequence: Option<u32>,
     /// Where it stands.
     pub state: State,
+    /// Where its files are as they came; none while it is not in its place.
+    pub exact: Option<Exact>,
     /// Instances in its folder.
     pub instances: Option<u32>,
     /// Bytes of cover and pieces before base64, fetched by this run.
@@ -72,6 +77,7 @@ impl Outcome {
             case: None,
             sequence: None,
             state,
+            exact: None,
             instances: None,
             bytes_mail: 0,
             seconds: Seconds::default(),
@@ -85,7 +91,8 @@ impl Outcome {
     /// Notes where the delivery is.
     pub(crate) fn placed(&mut self, record: &Record, folder: PathBuf) {
         (self.case, self.sequence) = (Some(record.case), Some(record.sequence));
-        (self.instances, self.folder) = (Some(record.instances), Some(folder));
+        (self.instances, self.folder, self.exact) =
+            (Some(record.instances), Some(folder), Some(record.exact));
     }
 
     /// Notes what went wrong. A delivery that is in its place stays pulled, whatever happens to its receipt.
@@ -99,6 +106,12 @@ impl Outcome {
                 Exit::Done | Exit::Mailbox | Exit::Setup => State::Failed,
             };
         }
+    }
+
+    /// Notes what is not there though the rest is.
+    pub(crate) fn miss(&mut self, exit: Exit, words: String) {
+        self.notes.push(words);
+        self.exit = self.exit.max(exit);
     }
 
     fn quiet(&self) -> bool {
@@ -120,6 +133,7 @@ impl fmt::Display for Outcome {
                 self.write_pulled(out)?;
                 reason.iter().try_for_each(|reason| write!(out, "; the receipt was not sent: {reason}"))?;
             }
+            (State::Left, None) => out.write_str("exact files of a study that is here: pull --exact")?,
             (_, Some(reason)) => out.write_str(reason)?,
             (state, None) => write!(out, "{state:?}")?,
         }

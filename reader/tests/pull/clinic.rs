@@ -2,6 +2,7 @@
 
 use crate::dovecot::{Dovecot, PASSWORD};
 use crate::site::{Delivery, Keypair, Plan};
+use seal::ids::DeliveryId;
 use seal::mail::{Part, RecipientTag};
 use seal::mailbox::Found;
 use seal::native::open_receipt;
@@ -65,6 +66,16 @@ impl Clinic {
         Delivery::of_slices(plan, &self.site, &self.doctor, slices)
     }
 
+    /// Slices within a bound, cut before the residual, or the residual alone of the bundle that `residual_of` is said to have brought.
+    pub(crate) fn seal_cut(
+        &self,
+        plan: Plan,
+        slices: &[Vec<u8>],
+        residual_of: Option<DeliveryId>,
+    ) -> Delivery {
+        Delivery::cut(plan, &self.site, &self.doctor, slices, residual_of)
+    }
+
     pub(crate) fn put(&self, mails: &[Vec<u8>]) {
         mails.iter().for_each(|mail| self.dovecot.put(DOCTOR, "INBOX", mail));
     }
@@ -86,7 +97,7 @@ impl Clinic {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         let done = self.command().args(arguments).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Run { exit: done.status.code().unwrap(), out: text(done.stdout), err: text(done.stderr) }

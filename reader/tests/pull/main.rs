@@ -5,6 +5,7 @@
 mod arrives;
 mod clinic;
 mod dovecot;
+mod exact;
 mod refused;
 mod repeated;
 mod site;

@@ -2,7 +2,9 @@
 
 use crate::dovecot::openssl;
 use crate::study;
-use compressor::bundle::{BundleFile, Options, Source, pack};
+use compressor::bundle::{
+    BundleFile, Near, Options, ResidualPart, SegmentSource, Source, pack, read_manifest,
+};
 use seal::cover::{Completeness, ContentKeyText, Cover};
 use seal::ids::{CaseId, DeliveryId, Digest};
 use seal::mail::{Address, Message, MessageId, Part, Site};
@@ -80,15 +82,59 @@ impl Delivery {
 
     pub(crate) fn seal(plan: Plan, site: &Keypair, doctor: &Keypair, sources: &[Source<'_>]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut bundle = bundle(folder.path(), sources);
+        let mut bundle = bundle(folder.path(), sources, &Options::lossless(1));
         let lengths = bundle.segment_lengths().to_vec();
-        let recipients = [doctor.certificate()];
-        let site_key = site.site_key();
+        let cover = cover(plan, &[doctor.certificate()], sources.len() as u32);
+        Self::of_segments(plan, site, doctor, folder, cover, &lengths, &mut bundle)
+    }
+
+    /// Slices within a bound, cut before the residual, or the residual alone.
+    pub(crate) fn cut(
+        plan: Plan,
+        site: &Keypair,
+        doctor: &Keypair,
+        slices: &[Vec<u8>],
+        residual_of: Option<DeliveryId>,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sources: Vec<_> = slices.iter().map(|bytes| study::source(bytes, false)).collect();
+        let options = Options { threads: 1, near: Near::Fixed(3), residual: true };
+        let mut bundle = bundle(folder.path(), &sources, &options);
+        let manifest = read_manifest(&mut bundle).unwrap();
+        let (mut lengths, first) = (bundle.segment_lengths().to_vec(), manifest.first_residual() as usize);
+        let cover = cover(plan, &[doctor.certificate()], slices.len() as u32);
+        if residual_of.is_some() {
+            lengths.drain(1..first);
+            let mut part = ResidualPart::new(&mut bundle, &manifest);
+            return Self::of_segments(
+                plan,
+                site,
+                doctor,
+                folder,
+                Cover { residual_of, ..cover },
+                &lengths,
+                &mut part,
+            );
+        }
+        lengths.truncate(first);
+        let cover = Cover { residual_until: Some(now() + 3600), ..cover };
+        Self::of_segments(plan, site, doctor, folder, cover, &lengths, &mut bundle)
+    }
+
+    fn of_segments(
+        plan: Plan,
+        site: &Keypair,
+        doctor: &Keypair,
+        folder: tempfile::TempDir,
+        cover: Cover,
+        lengths: &[u32],
+        segments: &mut dyn SegmentSource,
+    ) -> Self {
+        let (site_key, recipients) = (site.site_key(), [doctor.certificate()]);
         let sealing = Sealing { site: &site_key, recipients: &recipients, piece_bytes_max: PIECE_BYTES_MAX };
-        let cover = cover(plan, &recipients, sources.len() as u32);
         let sealed_folder = folder.path().join("sealed");
         fs::create_dir(&sealed_folder).unwrap();
-        let sealed = seal_delivery(&lengths, &mut bundle, cover, &sealing, &sealed_folder).unwrap();
+        let sealed = seal_delivery(lengths, segments, cover, &sealing, &sealed_folder).unwrap();
         Self { plan, sealed, _folder: folder }
     }
 
@@ -134,10 +180,10 @@ pub(crate) fn mail(id: MessageId, body: &[u8]) -> Vec<u8> {
     message.lines(body).map(Result::unwrap).collect::<Vec<_>>().concat()
 }
 
-fn bundle(folder: &Path, sources: &[Source<'_>]) -> BundleFile {
+fn bundle(folder: &Path, sources: &[Source<'_>], options: &Options) -> BundleFile {
     let path = folder.join("bundle");
     let mut file = fs::File::create(&path).unwrap();
-    pack(sources, &mut file, &Options::lossless(1), &mut |_| {}).unwrap();
+    pack(sources, &mut file, options, &mut |_| {}).unwrap();
     BundleFile::open(&path).unwrap()
 }
 

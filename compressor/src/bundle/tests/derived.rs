@@ -181,7 +181,9 @@ fn a_bundle_cut_before_its_residual_is_joined_with_that_alone() {
     let given = study();
     let (manifest, mut whole) = bounded(&sources(&given), true);
     let first = manifest.first_residual();
-    assert!(manifest.is_bounded() && manifest.has_residual() && manifest.all_segments() == whole.0.len() as u32);
+    assert!(
+        manifest.is_bounded() && manifest.has_residual() && manifest.all_segments() == whole.0.len() as u32
+    );
     let count = manifest.all_segments() - first + 1;
     let part = |whole: &mut Segments| {
         let mut part = ResidualPart::new(whole, &manifest);
