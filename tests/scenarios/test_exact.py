@@ -68,7 +68,7 @@ def spool_files(bench: Bench) -> list[Path]:
 def test_at_once_exact_files_come_instead_of_derived_ones(bench: Bench, mr_study: list[Path]):
     case = deliver(bench, mr_study, "at_once")["case"]
     words = bench.pull(arguments=EXACT)
-    assert "exact: every file is as it came" in words and "derived" not in words
+    assert "exact: every file is as it came" in words and "marked as derived" not in words
     assert files_in(bench, case, "0001") == bench.reader.files()
     assert_exact(mr_study, bench.reader.files())
     bench.gateway.wait_for_state("pulled")
