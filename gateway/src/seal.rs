@@ -24,8 +24,9 @@ pub struct Sealer {
     pub piece_bytes_max: usize,
 }
 
-/// Seals the bundle of a delivery for its recipients: all of it, all but a residual that is kept back, or that residual alone. What an interrupted run left is thrown away and sealed with new salts; what a
-/// finished run left, before the journal heard of it, is taken as it is.
+/// Seals the bundle of a delivery for its recipients: all of it, all but a residual that is kept back, or that residual alone. What
+/// an interrupted run left is thrown away and sealed with new salts; what a finished run left, before the journal heard of it, is
+/// taken as it is.
 ///
 /// # Errors
 /// [`SealError`].

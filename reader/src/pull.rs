@@ -77,8 +77,9 @@ impl Run<'_> {
         mut covers: BTreeMap<DeliveryId, Vec<Found>>,
         ask_exact: Option<CaseId>,
     ) -> Result<Vec<Outcome>, PullError> {
-        let is_done = |delivery| self.images == Images::Shown && self.known.placed.contains_key(&delivery);
-        let wanted = |delivery| covers.contains_key(&delivery) && !is_done(delivery);
+        let is_done =
+            |delivery| self.known.placed.get(delivery).is_some_and(|record| !self.lacks_exact(record));
+        let wanted = |delivery| covers.contains_key(&delivery) && !is_done(&delivery);
         self.output.sweep(wanted).map_err(PullError::output("cannot clear the folder of what arrived"))?;
         let mut outcomes = self.placed_before(&mut covers).await;
         for (delivery, opened) in self.open_covers(covers).await {

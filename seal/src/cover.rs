@@ -31,7 +31,8 @@ pub struct Cover {
     /// The delivery that this one carries the residual of, and nothing else (SPEC 5.7).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub residual_of: Option<DeliveryId>,
-    /// Until when the site keeps the residual that this delivery lacks, seconds since 1970-01-01 UTC; none where it keeps none.
+    /// Until when the site keeps the residual that this delivery lacks, unless it was mailed before; seconds since 1970-01-01 UTC. None
+    /// where it keeps none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub residual_until: Option<i64>,
     /// Keyed digest of the content: merges duplicates while the case is open (DESIGN 4).
