@@ -77,9 +77,8 @@ impl Run<'_> {
         mut covers: BTreeMap<DeliveryId, Vec<Found>>,
         ask_exact: Option<CaseId>,
     ) -> Result<Vec<Outcome>, PullError> {
-        let is_done =
-            |delivery| self.known.placed.get(delivery).is_some_and(|record| !self.lacks_exact(record));
-        let wanted = |delivery| covers.contains_key(&delivery) && !is_done(&delivery);
+        let is_done = |id| self.known.placed.get(&id).is_some_and(|record| !self.lacks_exact(record));
+        let wanted = |id| covers.contains_key(&id) && !is_done(id);
         self.output.sweep(wanted).map_err(PullError::output("cannot clear the folder of what arrived"))?;
         let mut outcomes = self.placed_before(&mut covers).await;
         for (delivery, opened) in self.open_covers(covers).await {
