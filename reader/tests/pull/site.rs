@@ -98,7 +98,7 @@ impl Delivery {
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sources: Vec<_> = slices.iter().map(|bytes| study::source(bytes, false)).collect();
-        let options = Options { threads: 1, near: Near::Fixed(3), residual: true };
+        let options = Options { near: Near::Fixed(3), residual: true, ..Options::lossless(1) };
         let mut bundle = bundle(folder.path(), &sources, &options);
         let manifest = read_manifest(&mut bundle).unwrap();
         let (mut lengths, first) = (bundle.segment_lengths().to_vec(), manifest.first_residual() as usize);

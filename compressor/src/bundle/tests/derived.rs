@@ -178,7 +178,7 @@ fn exact_needs_the_residual_and_gives_every_byte() {
 
 #[test]
 fn a_bundle_cut_before_its_residual_is_joined_with_that_alone() {
-    let given = study();
+    let mut given = study();
     let (manifest, mut whole) = bounded(&sources(&given), true);
     let first = manifest.first_residual();
     assert!(
@@ -196,7 +196,7 @@ fn a_bundle_cut_before_its_residual_is_joined_with_that_alone() {
     assert!(has(&shown[0].1, "SCANPOST_LATTICE"));
     let mut joined = Joined::new(&mut cut, &manifest, &mut residual, count).unwrap();
     let mut sinks: Vec<Sink> = Vec::new();
-    unpack(&manifest, &mut joined, Wanted::Exact, &mut |_| {
+    unpack(&manifest, &mut joined, Wanted::Exact, 2, &mut |_| {
         sinks.push(Sink::default());
         Ok(Box::new(sinks.last().unwrap().clone()))
     })
@@ -204,7 +204,8 @@ fn a_bundle_cut_before_its_residual_is_joined_with_that_alone() {
     let back: Vec<_> = sinks.into_iter().map(|sink| sink.0.take()).collect();
     assert!(back == expected.into_iter().map(|(_, bytes)| bytes).collect::<Vec<_>>());
 
-    let (_, mut other) = bounded(&sources(&given[1..]), true);
+    given[0].0 = mr(1, &noise(7), Encoding::ExplicitLittle);
+    let (_, mut other) = bounded(&sources(&given), true);
     let mut other = part(&mut other);
     let refused = |residual: &mut Segments, cut: &mut Segments, count| {
         matches!(Joined::new(cut, &manifest, residual, count), Err(UnpackError::OtherBundle))
