@@ -1,9 +1,12 @@
-"""The series of the codec benches: the real ones beside the project, and single images that pydicom brings as test files."""
+"""The series of the codec benches: the real ones beside the project, and test files that pydicom, nibabel and dipy bring."""
 
+import gzip
 import hashlib
 import os
 import pathlib
+import struct
 import sys
+import sysconfig
 from dataclasses import dataclass, field
 
 import imagecodecs
@@ -27,6 +30,16 @@ PYDICOM_FILES = {
     "ct-ge-128": ("CT_small.dcm", "3dd31e5cc835b3f2cdd46c9da1982f59251e78518fefa8163d914631c66437d6"),
     "ct-5mm-13-bit": ("J2K_pixelrep_mismatch.dcm", "2df92c523d36639e4d88f892f47e4f6616c48ab017a445a6241ffe38b2d07bbf"),
 }
+
+# Volumes of several slices in nibabel 5.4.2 (MIT) and dipy 1.12.1 (BSD): MR, without DICOM headers. The first is by Philips, the others do not say.
+VOLUMES = {
+    "mr-epi-phantom-philips": ("nibabel/tests/data/phantom_EPI_asc_CLEAR_2_1.REC", "6a27cb6d719ed93f5ce2df947c6f8dbfaba5d458cfc7fc985099dbe5424b2aac"),
+    "mr-dwi-nibabel": ("nibabel/tests/data/example4d.nii.gz", "42097dfbab9d2a036b41ae5c97a359591cf2cf5c3f8dc6ca6455c0b8a7f22696"),
+    "mr-s0-dipy": ("dipy/data/files/S0_10slices.nii.gz", "b77985d533c8b0b2f4a7d276e6b0d8388df9966b5c9d67be7c1cbd4178285e14"),
+    "mr-aniso-dipy": ("dipy/data/files/aniso_vox.nii.gz", "8440b6366d3dbd58d8f5af3ef6764dbd65e35b1061abe7bf4dc8fac32fb7aff7"),
+}
+# Columns and rows of the .REC file, as its .PAR file says.
+REC_SIDE = 64
 
 
 @dataclass
@@ -63,17 +76,45 @@ def all_series(names):
         print(f"NOT MEASURED: no real series in {root} (set SCANPOST_DATA)", file=sys.stderr)
     wanted = lambda name: not names or name in names
     series = [read(folder.name, sorted(p for p in folder.rglob("*") if p.is_file())) for folder in folders if wanted(folder.name)]
-    return [one for one in series if one] + [read_pydicom(name) for name in PYDICOM_FILES if wanted(name)]
+    series += [read_pydicom(name) for name in PYDICOM_FILES if wanted(name)]
+    return [one for one in series if one] + [read_volume(name) for name in VOLUMES if wanted(name)]
 
 
 def read_pydicom(name):
     """A test file, which must be the one that was measured before."""
     file, digest = PYDICOM_FILES[name]
     path = pathlib.Path(pydicom.__file__).parent / "data/test_files" / file
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != digest:
-        sys.exit(f"{file}: SHA-256 is {found}, not {digest}")
+    read_known(path, digest)
     return read(name, [path])
+
+
+def read_known(path, digest):
+    data = path.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != digest:
+        sys.exit(f"{path.name}: SHA-256 is {found}, not {digest}")
+    return data
+
+
+def read_volume(name):
+    """Slices of a volume of 16-bit voxels, axial ones, in the order of the file."""
+    file, digest = VOLUMES[name]
+    path = pathlib.Path(sysconfig.get_path("purelib")) / file
+    data = read_known(path, digest)
+    if path.suffix == ".REC":
+        values, signed = numpy.frombuffer(data, "<u2").reshape(-1, REC_SIDE, REC_SIDE), False
+    else:
+        values, signed = nifti(gzip.decompress(data))
+    return Series(name, values, signed, values.nbytes, b"", [])
+
+
+def nifti(data):
+    """Voxels of a NIfTI-1 file (nifti1.h): sizes at 40, kind at 70 (4 = signed, 512 = unsigned, both of 16 bits), start at 108."""
+    count, columns, rows, *more = struct.unpack("<8h", data[40:56])
+    (kind,), (start,) = struct.unpack("<h", data[70:72]), struct.unpack("<f", data[108:112])
+    slices = int(numpy.prod([max(1, size) for size in more[: count - 2]]))
+    values = numpy.frombuffer(data, {4: "<i2", 512: "<u2"}[kind], columns * rows * slices, int(start))
+    return values.reshape(slices, rows, columns), kind == 4
 
 
 def read(name, paths):
