@@ -101,7 +101,7 @@ impl Series {
 
     /// The coarse picture; of a slab that has none, an empty file.
     fn write_picture(&self, out: &Path, number: usize, slab: &CodedSlab, model: &Model) {
-        let picture = decode_coarse(&self.layout, &slab.coarse, model, self.slabs()[number].len());
+        let picture = decode_coarse(&self.layout, &slab.coarse, Some(model), self.slabs()[number].len());
         let raw = picture.map(|(_, raw)| raw).unwrap_or_default();
         std::fs::write(out.join(format!("{number:04}.picture")), raw).expect("write");
     }

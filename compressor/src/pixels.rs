@@ -1,9 +1,11 @@
-//! Samples to bytes and back: slabs by the lattice coder, all else by zstd (SPEC 3.2, 3.3).
+//! Samples to bytes and back: slabs by the lattice or the graphics coder, all else by zstd (SPEC 3.2, 3.3).
 
 mod areas;
+mod graphics;
 mod lattice;
 mod packed;
 mod planes;
+mod range;
 mod residual;
 mod slab;
 #[cfg(test)]
@@ -17,14 +19,17 @@ pub use packed::{pack_chunk, unpack_chunk};
 pub(crate) use planes::codes;
 pub use residual::{add_residual, encode_residual};
 pub use slab::{Slab, frame_bytes, references, slab_lengths, whole_frame};
+use slab::{coarse_level, coarse_shape};
 
 use crate::dataset::ImageLayout;
 use std::io;
 
 /// First byte of a coarse part of the lattice coder.
 const LATTICE: u8 = 2;
+/// First byte of a coarse part of the graphics coder.
+const GRAPHICS: u8 = 3;
 /// First byte, and all, of the coarse part of a slab that is stored or coded by zstd.
-const NO_LATTICE: u8 = 0;
+const NO_PARTS: u8 = 0;
 
 /// The coded bytes of a slab, chunk or model are not what a coder writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +68,15 @@ pub struct CodedSlab {
     pub decoded: Option<Vec<u8>>,
 }
 
-/// Codes one slab within `bound`: by the lattice coder with the model of its series, or by zstd where that is smaller. `references` are
+impl CodedSlab {
+    /// Bytes of both parts.
+    pub fn bytes(&self) -> usize {
+        self.coarse.len() + self.fine.len()
+    }
+}
+
+/// Codes one slab within `bound`: by the lattice coder with the model of its series, or without loss by the graphics coder or by zstd
+/// where that is smaller. `references` are
 /// none, one or two decoded slabs of the same length; they serve where [`Model::uses_references`].
 ///
 /// # Errors
@@ -78,13 +91,40 @@ pub fn encode_slab(
     let slab = Slab::of(layout, raw.len()).ok_or(io::ErrorKind::InvalidInput)?;
     let lattice::Coded { coarse, fine, decoded } =
         lattice::encode(&slab, raw, model, bound, references).map_err(|_| io::ErrorKind::InvalidInput)?;
-    match packed::smaller_than(coarse.len() + fine.len(), raw)? {
-        Some(fine) => Ok(CodedSlab { coarse: vec![NO_LATTICE], fine, decoded: None }),
-        None => {
-            let coarse = [vec![LATTICE], coarse].concat();
-            Ok(CodedSlab { coarse, fine, decoded: decoded.filter(|decoded| decoded != raw) })
+    let mut coded = CodedSlab {
+        coarse: [vec![LATTICE], coarse].concat(),
+        fine,
+        decoded: decoded.filter(|decoded| decoded != raw),
+    };
+    if bound.near == 0 && graphics::looks_like_graphics(&slab, raw) {
+        let graphics = as_graphics(&slab, raw);
+        if graphics.bytes() < coded.bytes() && graphics.coarse.len() <= lattice::COARSE_BYTES_MAX {
+            coded = graphics;
         }
     }
+    or_packed(coded, raw)
+}
+
+/// Codes one slab without loss and without a model: by the graphics coder, or by zstd where that is smaller.
+///
+/// # Errors
+/// zstd fails to get memory; `InvalidInput` where `raw` is not a slab of `layout`.
+pub fn encode_without_model(layout: &ImageLayout, raw: &[u8]) -> io::Result<CodedSlab> {
+    let slab = Slab::of(layout, raw.len()).ok_or(io::ErrorKind::InvalidInput)?;
+    if graphics::takes(&slab) {
+        return or_packed(as_graphics(&slab, raw), raw);
+    }
+    Ok(CodedSlab { coarse: vec![NO_PARTS], fine: pack_chunk(raw)?, decoded: None })
+}
+
+fn as_graphics(slab: &Slab, raw: &[u8]) -> CodedSlab {
+    let [coarse, fine] = graphics::encode(slab, raw);
+    CodedSlab { coarse: [vec![GRAPHICS], coarse].concat(), fine, decoded: None }
+}
+
+fn or_packed(coded: CodedSlab, raw: &[u8]) -> io::Result<CodedSlab> {
+    let packed = packed::smaller_than(coded.bytes(), raw)?;
+    Ok(packed.map_or(coded, |fine| CodedSlab { coarse: vec![NO_PARTS], fine, decoded: None }))
 }
 
 /// Gives back the `raw_bytes` bytes of one slab; `model` is that of its series, if it has one, `references` those it was coded with.
@@ -104,24 +144,26 @@ pub fn decode_slab(
         Some((&LATTICE, coarse)) => {
             lattice::decode(&slab, coarse, fine, model.ok_or(DamagedSlab)?, references)
         }
-        Some((&NO_LATTICE, [])) => unpack_chunk(fine, raw_bytes),
+        Some((&GRAPHICS, coarse)) => graphics::decode(&slab, coarse, fine),
+        Some((&NO_PARTS, [])) => unpack_chunk(fine, raw_bytes),
         _ => Err(DamagedSlab),
     }
 }
 
-/// Gives the coarse picture of a slab of `raw_bytes` bytes: its shape and its raw bytes.
+/// Gives the coarse picture of a slab of `raw_bytes` bytes: its shape and its raw bytes. `model` is that of its series, if it has one.
 ///
 /// # Errors
 /// [`DamagedSlab`], also where the slab was not coded in parts.
 pub fn decode_coarse(
     layout: &ImageLayout,
     coarse: &[u8],
-    model: &Model,
+    model: Option<&Model>,
     raw_bytes: usize,
 ) -> Result<(Slab, Vec<u8>), DamagedSlab> {
     let slab = Slab::of(layout, raw_bytes).ok_or(DamagedSlab)?;
     match coarse.split_first() {
-        Some((&LATTICE, coarse)) => lattice::decode_coarse(&slab, coarse, model),
+        Some((&LATTICE, coarse)) => lattice::decode_coarse(&slab, coarse, model.ok_or(DamagedSlab)?),
+        Some((&GRAPHICS, coarse)) => graphics::decode_coarse(&slab, coarse),
         _ => Err(DamagedSlab),
     }
 }

@@ -11,6 +11,7 @@ mod bundle;
 mod chunk;
 mod dataset;
 mod fragments;
+mod graphics;
 mod input;
 mod manifest;
 mod model;
@@ -46,6 +47,7 @@ const MANIFEST_BYTES_MAX: usize = 192 << 20;
 /// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "slab", run: slab::run, bytes_max: SLAB_BYTES_MAX, seeds: slab::seeds },
+    Target { name: "graphics", run: graphics::run, bytes_max: SLAB_BYTES_MAX, seeds: graphics::seeds },
     Target { name: "round_trip", run: round_trip::run, bytes_max: SLAB_BYTES_MAX, seeds: round_trip::seeds },
     Target { name: "model", run: model::run, bytes_max: SLAB_BYTES_MAX, seeds: model::seeds },
     Target { name: "chunk", run: chunk::run, bytes_max: 4 << 20, seeds: chunk::seeds },

@@ -24,7 +24,7 @@ pub(crate) fn run(bytes: &[u8]) {
     if let Ok(raw) = decoded {
         assert!(raw.len() == raw_bytes && raw_bytes <= SLAB_BYTES_MAX);
     }
-    if let Ok((slab, raw)) = decode_coarse(&layout, coarse, model, raw_bytes) {
+    if let Ok((slab, raw)) = decode_coarse(&layout, coarse, Some(model), raw_bytes) {
         assert!(raw.len() == slab.bytes() && raw.len() <= raw_bytes);
     }
 }

@@ -20,7 +20,7 @@ pub use model::Model;
 pub use train::Lessons;
 
 use super::planes::{self, Components};
-use super::{Bound, DamagedSlab, Slab};
+use super::{Bound, DamagedSlab, Slab, coarse_level, coarse_shape};
 use holes::HoleChances;
 use rans::{RansReader, RansWriter};
 use slots::{CONTEXT_MASK, Quantiser, Slots};
@@ -36,11 +36,9 @@ const FLAG_REFERENCE: u8 = 2;
 const FLAGS_UNUSED: u8 = 0b1100;
 /// Bits of the flags that hold the shift.
 const SHIFT_POSITION: u32 = 4;
-/// The coarse part holds the first resolution whose longer side has at least this many samples.
-const COARSE_SIDE_MIN: usize = 64;
 /// Bytes that the coarse part of one image may take before its step grows, with the byte that names the coder: what a phone fetches
 /// of each slice first.
-const COARSE_BYTES_MAX: usize = 4000;
+pub(super) const COARSE_BYTES_MAX: usize = 4000;
 /// The most steps to each side that the fine part tells apart for a sample of the coarse part.
 const SPREAD_MAX: u8 = 15;
 
@@ -301,8 +299,7 @@ pub(super) fn decode_coarse(
     let head = Head::read(slab, coarse)?;
     let mut part = (model.contexts(), RansReader::new(head.rest)?);
     let mut components = Components::with_capacity(slab.components);
-    let halved = |side: usize| ((side - 1) >> coarse_level(slab)) + 1;
-    let small = Slab { rows: halved(slab.rows), columns: halved(slab.columns), ..*slab };
+    let small = coarse_shape(slab);
     for values in &head.values {
         let mut component = Vec::with_capacity(small.frames * small.rows * small.columns);
         let mut chances = HoleChances::new(values.holes.len());
@@ -372,13 +369,6 @@ impl<'b> Head<'b> {
 
 fn corrections(near: u16, spread: u8) -> Corrections {
     Corrections::new(spread, Quantiser::new(near, spread, 0).step)
-}
-
-/// Halvings from the full resolution to the coarse picture (SPEC 2.4).
-fn coarse_level(slab: &Slab) -> u32 {
-    let side = slab.rows.max(slab.columns);
-    let has_side = |level: &u32| ((side - 1) >> level) + 1 >= COARSE_SIDE_MIN;
-    (0..usize::BITS).take_while(has_side).last().unwrap_or_default()
 }
 
 fn frames<'c>(slab: &Slab, component: &'c [u16]) -> std::slice::ChunksExact<'c, u16> {

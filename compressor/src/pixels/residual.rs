@@ -2,15 +2,14 @@
 //!
 //! Has a coder of its own, so that it stands apart from the lattice coder's streams.
 
-mod range;
 mod taps;
 #[cfg(test)]
 mod tests;
 
 use super::packed::{pack_chunk, unpack_chunk};
+use super::range::{Counts, RangeDecoder, RangeEncoder};
 use super::{DamagedSlab, Slab, planes};
 use crate::dataset::ImageLayout;
-use range::{Counts, RangeDecoder, RangeEncoder};
 use std::io;
 use taps::{Field, Weights};
 

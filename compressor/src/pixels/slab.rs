@@ -6,6 +6,9 @@ use crate::limits::{SAMPLES_PER_PIXEL_MAX, SLAB_BYTES_MAX};
 /// Frames that are smaller share a slab.
 const SMALL_FRAMES_BYTES: usize = 1 << 15;
 
+/// Side of a coarse picture, the longer one, at least (codec SPEC 2.4).
+const COARSE_SIDE_MIN: usize = 64;
+
 /// The samples of one slab: planes of `rows` × `columns` samples, or pixels of several samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slab {
@@ -127,4 +130,17 @@ pub fn references(number: usize, shape: impl Fn(usize) -> Option<Slab>) -> [Opti
         Some(before) => [Some(before), like(number + 1)],
         None => [None; 2],
     }
+}
+
+/// Halvings from the full resolution to the coarse picture (codec SPEC 2.4).
+pub(super) fn coarse_level(slab: &Slab) -> u32 {
+    let side = slab.rows.max(slab.columns);
+    let has_side = |level: &u32| ((side - 1) >> level) + 1 >= COARSE_SIDE_MIN;
+    (0..usize::BITS).take_while(has_side).last().unwrap_or_default()
+}
+
+/// The coarse picture of a slab.
+pub(super) fn coarse_shape(slab: &Slab) -> Slab {
+    let halved = |side: usize| ((side - 1) >> coarse_level(slab)) + 1;
+    Slab { rows: halved(slab.rows), columns: halved(slab.columns), ..*slab }
 }

@@ -204,8 +204,8 @@ fn no_slabs_of_what_is_not_taken() {
     assert_eq!(decode(&[LATTICE], 31), Err(DamagedSlab));
     assert_eq!(decode(&[], 32), Err(DamagedSlab));
     assert_eq!(decode(&[7; 40], 32), Err(DamagedSlab));
-    assert_eq!(decode(&[NO_LATTICE, 0], 32), Err(DamagedSlab));
-    assert_eq!(decode(&[NO_LATTICE], 32), Ok(vec![0; 32]));
+    assert_eq!(decode(&[NO_PARTS, 0], 32), Err(DamagedSlab));
+    assert_eq!(decode(&[NO_PARTS], 32), Ok(vec![0; 32]));
 }
 
 #[test]
@@ -261,7 +261,7 @@ proptest! {
         if let Ok(decoded) = decode_slab(&layout, &coarse, &fine, Some(&model), &[], raw.len()) {
             prop_assert_eq!(decoded.len(), raw.len());
         }
-        if let Ok((small, decoded)) = decode_coarse(&layout, &coarse, &model, raw.len()) {
+        if let Ok((small, decoded)) = decode_coarse(&layout, &coarse, Some(&model), raw.len()) {
             prop_assert_eq!(decoded.len(), small.bytes());
         }
     }
@@ -364,7 +364,7 @@ fn the_coarse_picture_is_every_second_sample() {
         noise(4).take(65 * 130).flat_map(|value| ((value % 900) as u16).to_le_bytes()).collect();
     let model = learnt(&Slab::of(&layout, raw.len()).unwrap(), &[&raw]);
     let coded = encode_slab(&layout, &raw, &model, &Bound::LOSSLESS, &[]).unwrap();
-    let (small, coarse) = decode_coarse(&layout, &coded.coarse, &model, raw.len()).unwrap();
+    let (small, coarse) = decode_coarse(&layout, &coded.coarse, Some(&model), raw.len()).unwrap();
     assert_eq!((small.rows, small.columns), (33, 65));
     let samples: Vec<_> = raw.chunks_exact(2).collect();
     let every_second = samples.chunks_exact(130).step_by(2).flat_map(|row| row.iter().step_by(2)).copied();

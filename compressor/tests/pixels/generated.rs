@@ -49,6 +49,46 @@ pub(crate) fn series(name: &str, recipe: &Recipe) -> Series {
     Series { name: name.to_owned(), layout: recipe.layout, slabs }
 }
 
+/// Cells of a sign, and signs of an alphabet.
+const SIGN: u32 = 7;
+const SIGNS: u32 = 12;
+
+/// Screens of an ultrasound device: lines of signs, a ruler and boxes of colour on black, and grey speckle in one area.
+pub(crate) fn screens(name: &str, layout: ImageLayout) -> Series {
+    let mut noise = Noise(7);
+    let signs: Vec<u64> =
+        (0..SIGNS).map(|_| u64::from(noise.next()) << 31 | u64::from(noise.next())).collect();
+    let mut slabs = Vec::new();
+    for _ in 0..3 {
+        let (columns, rows) = (u32::from(layout.columns), u32::from(layout.rows));
+        let mut picture = vec![[0_u8; 3]; (columns * rows) as usize];
+        let text: Vec<u32> = (0..columns * rows).map(|_| noise.below(SIGNS)).collect();
+        for (place, pixel) in (0..columns * rows).zip(&mut picture) {
+            let (x, y) = (place % columns, place / columns);
+            let sign = signs[text[(y / SIGN * columns + x / SIGN) as usize] as usize];
+            let is_text =
+                y < rows / 3 && x % (2 * SIGN) < SIGN && sign >> (y % SIGN * SIGN + x % SIGN) & 1 == 1;
+            let in_fan = (x as i32 - columns as i32 / 2).abs() < y as i32 - rows as i32 / 3;
+            let box_of = (x / 20 + y / 20 * 3) % 11 == 4 && x < 60 && y > rows / 2;
+            *pixel = match () {
+                () if is_text => [255, 220, 40],
+                () if in_fan => [(40 + noise.bell(12)).clamp(0, 255) as u8; 3],
+                () if box_of => [200, 30, (y / 20 * 40 % 256) as u8],
+                () if x == columns - 4 && y % 10 < 2 => [180; 3],
+                () => [0; 3],
+            };
+        }
+        let mut raw = Vec::new();
+        match (layout.samples_per_pixel, layout.planar) {
+            (1, _) => raw.extend(picture.iter().map(|[red, ..]| *red)),
+            (_, false) => raw.extend(picture.iter().flatten()),
+            (_, true) => (0..3).for_each(|sample| raw.extend(picture.iter().map(|pixel| pixel[sample]))),
+        }
+        slabs.extend(cut(&layout, &raw));
+    }
+    Series { name: name.to_owned(), layout, slabs }
+}
+
 fn put_frame(recipe: &Recipe, depth: i32, noise: &mut Noise, raw: &mut Vec<u8>) {
     let layout = &recipe.layout;
     let (columns, rows, samples) =

@@ -52,6 +52,12 @@ fn generated() -> Vec<Series> {
             "generated-rgb",
             Recipe { layout: ImageLayout::new(90, 70, 3, 8), noise: 2, contrast: 180, ..base },
         ),
+        generated::screens("generated-palette", ImageLayout::new(200, 150, 1, 8)),
+        generated::screens("generated-screen", ImageLayout::new(200, 150, 3, 8)),
+        generated::screens(
+            "generated-screen-planes",
+            ImageLayout { planar: true, ..ImageLayout::new(200, 150, 3, 8) },
+        ),
     ]
 }
 

@@ -114,8 +114,7 @@ pub extern "C" fn scanpost_coarse(
 ) -> i32 {
     let layout = layout(columns, rows, samples, bits, flags);
     with(|worker| {
-        let model = worker.model.as_ref().ok_or(DamagedSlab);
-        let picture = model.and_then(|model| decode_coarse(&layout, &worker.input, model, raw_bytes));
+        let picture = decode_coarse(&layout, &worker.input, worker.model.as_ref(), raw_bytes);
         worker.shape = picture.as_ref().map_or((0, 0), |(slab, _)| (slab.columns, slab.rows));
         worker.give(picture.map(|(_, raw)| raw))
     })
@@ -171,7 +170,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use compressor::pixels::{Bound, Lessons, Slab, encode_slab, pack_chunk};
+    use compressor::pixels::{Bound, Lessons, Slab, encode_slab, encode_without_model, pack_chunk};
 
     const LAYOUT: ImageLayout =
         ImageLayout { bits_stored: 12, signed: true, ..ImageLayout::new(32, 24, 1, 16) };
@@ -248,9 +247,26 @@ mod tests {
         give_model(&model);
         give(&coded.coarse);
         assert_eq!(scanpost_coarse(32, 24, 1, 16, SIGNED, raw.len()), OK);
-        let (slab, expected) = decode_coarse(&LAYOUT, &coded.coarse, &model, raw.len()).unwrap();
+        let (slab, expected) = decode_coarse(&LAYOUT, &coded.coarse, Some(&model), raw.len()).unwrap();
         assert_eq!((scanpost_coarse_columns(), scanpost_coarse_rows()), (slab.columns, slab.rows));
         with(|worker| assert_eq!(worker.output, expected));
+    }
+
+    #[test]
+    fn page_gets_graphics_and_their_coarse_picture_without_a_model() {
+        let raw: Vec<u8> = (0..200 * 140_u32).map(|n| (n % 200 / 9 * (n / 2800) % 7 * 30) as u8).collect();
+        let layout = ImageLayout::new(200, 140, 1, 8);
+        let coded = encode_without_model(&layout, &raw).unwrap();
+        assert!(!coded.fine.is_empty() && coded.coarse.len() > 1);
+        give(&[coded.coarse.as_slice(), &coded.fine].concat());
+        assert_eq!(scanpost_slab(200, 140, 1, 8, 0, raw.len(), 0, coded.coarse.len()), OK);
+        with(|worker| assert_eq!(worker.output, raw));
+        give(&coded.coarse);
+        assert_eq!(scanpost_coarse(200, 140, 1, 8, 0, raw.len()), OK);
+        assert_eq!((scanpost_coarse_columns(), scanpost_coarse_rows()), (100, 70));
+        let rows = raw.chunks_exact(200).step_by(2);
+        let every_second: Vec<u8> = rows.flat_map(|row| row.iter().step_by(2).copied()).collect();
+        with(|worker| assert_eq!(worker.output, every_second));
     }
 
     #[test]

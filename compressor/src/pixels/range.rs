@@ -1,6 +1,6 @@
-//! A byte-wise range coder without carries, and counts that learn (SPEC 3.5).
+//! A byte-wise range coder without carries, and counts that learn (bundle SPEC 3.5, codec SPEC 10.3).
 
-use super::super::DamagedSlab;
+use super::DamagedSlab;
 
 /// The range stays above this,
 const RANGE_MIN: u32 = 1 << 16;
@@ -12,6 +12,8 @@ const TOTAL_MAX: u32 = 1 << 15;
 const COUNT_STEP: u32 = 24;
 /// Sum of the counts at the start: as much as this many symbols.
 const PRIOR_SYMBOLS: u32 = 24;
+/// A chance is a share of this much.
+pub(super) const CHANCE_ONE: u32 = 1 << 16;
 /// Most bits of equal chance coded at once.
 const BITS_MAX: u32 = 16;
 
@@ -77,6 +79,12 @@ impl RangeEncoder {
         }
     }
 
+    /// Writes yes or no; yes has the share `chance`, neither 0 nor 1, of [`CHANCE_ONE`].
+    pub(super) fn put_decision(&mut self, yes: bool, chance: u32) {
+        let (start, size) = if yes { (0, chance) } else { (chance, CHANCE_ONE - chance) };
+        self.put(start, size, CHANCE_ONE);
+    }
+
     pub(super) fn finish(mut self) -> Vec<u8> {
         self.bytes.extend_from_slice(&self.range.low.to_be_bytes());
         self.bytes
@@ -124,6 +132,19 @@ impl<'b> RangeDecoder<'b> {
         let place = self.place(1 << bits);
         self.take(place, 1);
         place
+    }
+
+    /// The next yes or no.
+    pub(super) fn decision(&mut self, chance: u32) -> bool {
+        let yes = self.place(CHANCE_ONE) < chance;
+        let (start, size) = if yes { (0, chance) } else { (chance, CHANCE_ONE - chance) };
+        self.take(start, size);
+        yes
+    }
+
+    /// Whether more was read than there is: what follows means nothing.
+    pub(super) fn is_past_end(&self) -> bool {
+        self.missing
     }
 
     /// Checks that the bytes were those of the decisions read.
