@@ -22,6 +22,7 @@ pub use train::Lessons;
 use super::planes::{self, Components};
 use super::{Bound, DamagedSlab, Slab, coarse_level, coarse_shape};
 use holes::HoleChances;
+use multiversion::multiversion;
 use rans::{RansReader, RansWriter};
 use slots::{CONTEXT_MASK, Quantiser, Slots};
 use symbols::{Contexts, Corrections};
@@ -450,15 +451,20 @@ impl Samples for Decoding<'_, '_> {
     }
 
     fn steps(&mut self, _: &Spots<'_>, slots: &mut Slots) -> Result<(), DamagedSlab> {
-        let (contexts, reader) = &mut *self.part;
-        let mut own_reader = *reader;
-        let Slots { places, contexts: numbers, steps, .. } = slots;
-        for (number, steps) in numbers.iter().zip(steps).take(*places) {
-            if *number >= 0 {
-                *steps = contexts.take((number & CONTEXT_MASK) as usize, &mut own_reader);
-            }
-        }
-        *reader = own_reader;
+        take_steps(slots, self.part);
         Ok(())
     }
+}
+
+/// Reads the steps of all places of a phase, for the processor at hand.
+#[multiversion(targets("x86_64+avx+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn take_steps(slots: &mut Slots, (contexts, reader): &mut PartReader<'_>) {
+    let mut own_reader = *reader;
+    let Slots { places, contexts: numbers, steps, .. } = slots;
+    for (number, steps) in numbers.iter().zip(steps).take(*places) {
+        if *number >= 0 {
+            *steps = contexts.take((number & CONTEXT_MASK) as usize, &mut own_reader);
+        }
+    }
+    *reader = own_reader;
 }

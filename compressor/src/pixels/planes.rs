@@ -10,6 +10,12 @@ pub(super) fn split(slab: &Slab, raw: &[u8]) -> Components {
     let plane = slab.rows * slab.columns;
     let mut components = vec![Vec::with_capacity(plane * slab.frames); slab.components];
     let flip = sign_bit(slab);
+    if let ([component], 2, false) = (components.as_mut_slice(), slab.sample_bytes, slab.big_endian) {
+        // By far the most frequent layout.
+        let (words, _) = raw.as_chunks();
+        component.extend(words.iter().take(plane * slab.frames).map(|word| u16::from_le_bytes(*word) ^ flip));
+        return components;
+    }
     let mut samples = codes(slab, raw).map(|code| code ^ flip);
     for _ in 0..slab.frames {
         if slab.planar || slab.components == 1 {
@@ -28,6 +34,12 @@ pub(super) fn join(slab: &Slab, components: &Components) -> Vec<u8> {
     let plane = slab.rows * slab.columns;
     let mut raw = Vec::with_capacity(slab.bytes());
     let flip = sign_bit(slab);
+    if let ([component], 2, false) = (components.as_slice(), slab.sample_bytes, slab.big_endian) {
+        raw.resize(2 * component.len(), 0);
+        let (words, _) = raw.as_chunks_mut();
+        words.iter_mut().zip(component).for_each(|(word, value)| *word = (value ^ flip).to_le_bytes());
+        return raw;
+    }
     let mut samples: Vec<_> = components.iter().map(|component| component.iter()).collect();
     for _ in 0..slab.frames {
         if slab.planar || slab.components == 1 {

@@ -11,6 +11,8 @@
 use super::around::{self, Quarter, Row, WINDOW, WINDOWS_MAX};
 use super::model::{ORIENTATIONS, PHASES, StepModel, WEIGHTS_MAX};
 use super::plane::{MARGIN, MARGIN_RIGHT, Quarters};
+use multiversion::multiversion;
+use std::ops::Range;
 use wide::{i16x8, i32x4, u16x8};
 
 /// Features known ahead: slopes, spread, ring, errors of the step, errors of the nearest, distance to the reference, and how far
@@ -68,7 +70,7 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// Looks at a row of `quarter`. `keep`: what only learning asks for is kept too.
+    /// Looks at a row of `quarter`; places outside `wanted` are holes. `keep`: what only learning asks for is kept too.
     #[allow(clippy::too_many_arguments, reason = "all that a row depends on")]
     pub(super) fn look(
         &mut self,
@@ -77,6 +79,7 @@ impl Ahead {
         reference: Option<&ReferenceQuarters>,
         quarter: Quarter,
         row: usize,
+        wanted: Range<usize>,
         (model, expectation): (&StepModel, &Expectation),
         keep: bool,
     ) {
@@ -93,10 +96,13 @@ impl Ahead {
                     .map(|quarters| around::centre(quarters, quarter, row).unwrap_or(&zeros))
             }),
         };
-        self.blocks(&rows, expectation, keep);
+        blocks(self, &rows, expectation, keep);
         self.zeros = zeros;
+        if wanted.is_empty() {
+            return;
+        }
         let windows = around::windows(samples, reference.map(|reference| &reference.mean), quarter, row);
-        self.weigh(windows.rows(), model);
+        self.weigh(windows.rows(), wanted, model);
     }
 
     fn resize(&mut self, places: usize, keep: bool) {
@@ -130,58 +136,19 @@ impl Ahead {
         }
     }
 
-    fn blocks(&mut self, rows: &Rows<'_>, expectation: &Expectation, keep: bool) {
-        let padded = self.places.next_multiple_of(BLOCK);
-        let rows = &rows.cut(padded);
-        for block in 0..self.places.div_ceil(BLOCK) {
-            let place = block * BLOCK;
-            let seen = rows.see(place);
-            self.middles[1 + place..][..BLOCK].copy_from_slice(&seen.middle.to_array());
-            let expected = expectation.of(&seen);
-            let flat = (seen.features[0] | seen.features[1] | seen.features[2]).simd_eq(u16x8::splat(0));
-            let known_errors = seen.features[3] | seen.features[4];
-            let numbers = [phases(seen.middle), phases(known_errors), phases(seen.features[4])];
-            let flat: [i32; BLOCK / 2] = cast(flat);
-            for (phase, ahead) in self.phases.iter_mut().enumerate() {
-                let start = block * LANES;
-                let set = |numbers: &mut [i32], value: i32x4| {
-                    numbers[start..start + LANES].copy_from_slice(&value.to_array());
-                };
-                let [middle, known, nearest] = numbers;
-                set(&mut ahead.middles, middle[phase]);
-                set(&mut ahead.known_errors, known[phase]);
-                set(&mut ahead.nearest_errors, nearest[phase]);
-                let flat = if phase == 0 { i32x4::new(flat) << 16 } else { i32x4::new(flat) };
-                set(&mut ahead.flat, flat >> 16);
-                set(&mut ahead.classes, expected.classes[phase]);
-                set(&mut ahead.errors_at_last, expected.at_last[phase]);
-                if keep {
-                    set(&mut ahead.errors_ahead, expected.ahead[phase]);
-                    for (numbers, feature) in ahead.features.iter_mut().zip(seen.features) {
-                        set(numbers, phases(feature)[phase]);
-                    }
-                }
-            }
-        }
-        let (first, last) = (self.middles[1], self.middles[self.places]);
-        self.middles[0] = first;
-        self.middles[1 + self.places..].fill(last);
-    }
-
     /// Weighted sums of the windows (SPEC 5.4).
-    fn weigh(&mut self, windows: &[Row<'_>], model: &StepModel) {
+    fn weigh(&mut self, windows: &[Row<'_>], wanted: Range<usize>, model: &StepModel) {
         let mut rows: [&[u16]; WINDOWS_MAX] = [&[]; WINDOWS_MAX];
         for (row, window) in rows.iter_mut().zip(windows) {
             *row = window.unwrap_or(&self.middles);
         }
-        let (middles, places) = (&self.middles[1..], self.places);
+        // From an even place on, so that the phases stay what they are.
+        let wanted = wanted.start / PHASES * PHASES..wanted.end;
+        let places = wanted.end;
+        let middles = &self.middles[1..];
         for (number, phase) in self.phases.iter_mut().enumerate() {
-            match windows.len() / 2 {
-                3 => weigh::<6, 3>(&rows, middles, places, number, phase, model),
-                5 => weigh::<10, 5>(&rows, middles, places, number, phase, model),
-                6 => weigh::<12, 6>(&rows, middles, places, number, phase, model),
-                _ => weigh::<16, 8>(&rows, middles, places, number, phase, model),
-            }
+            let first = wanted.start / PHASES;
+            weigh(&rows, windows.len(), middles, (first, places), number, phase, model);
         }
     }
 
@@ -258,6 +225,46 @@ impl<'r> Rows<'r> {
         let orientation = orientation(down, up);
         Seen { middle, orientation, features }
     }
+}
+
+/// Features, middles and expected errors of all places of a row, for the processor at hand.
+#[multiversion(targets("x86_64+avx+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn blocks(all: &mut Ahead, rows: &Rows<'_>, expectation: &Expectation, keep: bool) {
+    let padded = all.places.next_multiple_of(BLOCK);
+    let rows = &rows.cut(padded);
+    for block in 0..all.places.div_ceil(BLOCK) {
+        let place = block * BLOCK;
+        let seen = rows.see(place);
+        all.middles[1 + place..][..BLOCK].copy_from_slice(&seen.middle.to_array());
+        let expected = expectation.of(&seen);
+        let flat = (seen.features[0] | seen.features[1] | seen.features[2]).simd_eq(u16x8::splat(0));
+        let known_errors = seen.features[3] | seen.features[4];
+        let numbers = [phases(seen.middle), phases(known_errors), phases(seen.features[4])];
+        let flat: [i32; BLOCK / 2] = cast(flat);
+        for (phase, ahead) in all.phases.iter_mut().enumerate() {
+            let start = block * LANES;
+            let set = |numbers: &mut [i32], value: i32x4| {
+                numbers[start..start + LANES].copy_from_slice(&value.to_array());
+            };
+            let [middle, known, nearest] = numbers;
+            set(&mut ahead.middles, middle[phase]);
+            set(&mut ahead.known_errors, known[phase]);
+            set(&mut ahead.nearest_errors, nearest[phase]);
+            let flat = if phase == 0 { i32x4::new(flat) << 16 } else { i32x4::new(flat) };
+            set(&mut ahead.flat, flat >> 16);
+            set(&mut ahead.classes, expected.classes[phase]);
+            set(&mut ahead.errors_at_last, expected.at_last[phase]);
+            if keep {
+                set(&mut ahead.errors_ahead, expected.ahead[phase]);
+                for (numbers, feature) in ahead.features.iter_mut().zip(seen.features) {
+                    set(numbers, phases(feature)[phase]);
+                }
+            }
+        }
+    }
+    let (first, last) = (all.middles[1], all.middles[all.places]);
+    all.middles[0] = first;
+    all.middles[1 + all.places..].fill(last);
 }
 
 /// A step model's factors as pairs for the first and the second phase.
@@ -376,10 +383,29 @@ fn orientation(down: u16x8, up: u16x8) -> u16x8 {
     u16x8::splat(2) - (steeper(down, up) & u16x8::splat(2)) - (steeper(up, down) & u16x8::splat(1))
 }
 
-fn weigh<const ROWS: usize, const PAIRS: usize>(
+#[multiversion(targets("x86_64+avx+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn weigh(
+    rows: &[&[u16]; WINDOWS_MAX],
+    windows: usize,
+    middles: &[u16],
+    range: (usize, usize),
+    phase_number: usize,
+    phase: &mut PhaseAhead,
+    model: &StepModel,
+) {
+    match windows / 2 {
+        3 => weigh_all::<6, 3>(rows, middles, range, phase_number, phase, model),
+        5 => weigh_all::<10, 5>(rows, middles, range, phase_number, phase, model),
+        6 => weigh_all::<12, 6>(rows, middles, range, phase_number, phase, model),
+        _ => weigh_all::<16, 8>(rows, middles, range, phase_number, phase, model),
+    }
+}
+
+#[inline(always)]
+fn weigh_all<const ROWS: usize, const PAIRS: usize>(
     rows: &[&[u16]; WINDOWS_MAX],
     middles: &[u16],
-    places: usize,
+    (first, places): (usize, usize),
     phase_number: usize,
     phase: &mut PhaseAhead,
     model: &StepModel,
@@ -387,9 +413,13 @@ fn weigh<const ROWS: usize, const PAIRS: usize>(
     let rows: [&[u16]; ROWS] = std::array::from_fn(|row| &rows[row][..places + WINDOW - 1]);
     let middles = &middles[..places];
     let weights = model.weights.as_slice();
-    let places_of_phase = (phase_number..places).step_by(PHASES);
-    let numbers = phase.classes.iter().zip(&mut phase.sums).zip(&mut phase.sides);
-    for (((class, sum), sides), place) in numbers.zip(places_of_phase) {
+    let places_of_phase = (phase_number..places).step_by(PHASES).enumerate().skip(first);
+    let numbers = phase.classes.iter().zip(&mut phase.sums).zip(&mut phase.sides).zip(&phase.flat);
+    for ((((class, sum), sides), flat), (_, place)) in numbers.skip(first).zip(places_of_phase) {
+        // Nothing is added to the middle there.
+        if *flat != 0 {
+            continue;
+        }
         let middle = i16x8::splat(middles[place] as i16);
         let weights = &weights[*class as usize];
         let mut lanes = i32x4::splat(0);

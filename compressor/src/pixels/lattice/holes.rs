@@ -38,7 +38,12 @@ impl HoleMask {
     }
 
     /// Whether there are holes at every `step`-th place of a row of the full resolution from `column` on: places that this mask knows.
-    pub(super) fn places(&self, row: usize, column: usize, step: usize) -> impl Iterator<Item = bool> {
+    pub(super) fn places(
+        &self,
+        row: usize,
+        column: usize,
+        step: usize,
+    ) -> impl DoubleEndedIterator<Item = bool> + ExactSizeIterator {
         let first = (row >> self.level) * self.columns + (column >> self.level);
         let row = self.kinds.get(first..).unwrap_or_default();
         row.iter().step_by(step >> self.level).map(|kind| *kind > 0)

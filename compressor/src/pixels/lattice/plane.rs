@@ -5,31 +5,59 @@
     reason = "indices come from rows and columns alone, never from coded bytes"
 )]
 
+use std::cell::RefCell;
+
 /// Samples left of a row: as far as a window reaches.
 pub(super) const MARGIN: usize = 4;
 /// Samples right of a row: as far as the last window of a block of eight places reaches.
 pub(super) const MARGIN_RIGHT: usize = 20;
 
+/// Samples that the room of a thread keeps: about what one slab needs at a time.
+const ROOM_SAMPLES_MAX: usize = 4 << 20;
+
+thread_local! {
+    /// What planes had that are gone, for those that come: pages from the system cost more than what is done in them.
+    static ROOM: RefCell<Vec<Vec<u16>>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Rows of samples, or of errors, with margins on both sides.
-#[derive(Clone)]
 pub(super) struct Plane {
     pub(super) rows: usize,
     pub(super) columns: usize,
     samples: Vec<u16>,
 }
 
+impl Drop for Plane {
+    fn drop(&mut self) {
+        let samples = std::mem::take(&mut self.samples);
+        // A thread that ends has no room any more.
+        let _ = ROOM.try_with(|room| {
+            let mut room = room.borrow_mut();
+            let kept: usize = room.iter().map(Vec::capacity).sum();
+            if samples.capacity() > 0 && kept + samples.capacity() <= ROOM_SAMPLES_MAX {
+                room.push(samples);
+            }
+        });
+    }
+}
+
+/// The smallest that has room for `count` samples, or a new one; all 0.
+fn room(count: usize) -> Vec<u16> {
+    let found = ROOM.try_with(|room| {
+        let mut room = room.borrow_mut();
+        let fits = room.iter().enumerate().filter(|(_, samples)| samples.capacity() >= count);
+        let place = fits.min_by_key(|(_, samples)| samples.capacity()).map(|(place, _)| place);
+        place.map(|place| room.swap_remove(place))
+    });
+    let mut samples = found.ok().flatten().unwrap_or_else(|| Vec::with_capacity(count));
+    samples.clear();
+    samples.resize(count, 0);
+    samples
+}
+
 impl Plane {
     pub(super) fn new(rows: usize, columns: usize) -> Self {
-        Self { rows, columns, samples: vec![0; rows * (MARGIN + columns + MARGIN_RIGHT)] }
-    }
-
-    /// A plane of these samples, row by row.
-    pub(super) fn of(rows: usize, columns: usize, samples: &[u16]) -> Self {
-        let mut plane = Self::new(rows, columns);
-        for (row, samples) in samples.chunks_exact(columns).take(rows).enumerate() {
-            plane.row_mut(row)[MARGIN..MARGIN + columns].copy_from_slice(samples);
-        }
-        plane
+        Self { rows, columns, samples: room(rows * (MARGIN + columns + MARGIN_RIGHT)) }
     }
 
     fn stride(&self) -> usize {
@@ -51,6 +79,11 @@ impl Plane {
     #[inline(always)]
     pub(super) fn inner(&self, row: usize) -> &[u16] {
         &self.row(row)[MARGIN..MARGIN + self.columns]
+    }
+
+    pub(super) fn inner_mut(&mut self, row: usize) -> &mut [u16] {
+        let columns = self.columns;
+        &mut self.row_mut(row)[MARGIN..MARGIN + columns]
     }
 
     /// The rows without margins.
@@ -80,22 +113,24 @@ impl Plane {
 
     /// Every `step`-th row and column from (`first_row`, `first_column`) on.
     fn part(&self, step: usize, first_row: usize, first_column: usize) -> Self {
-        let count = |all: usize, first: usize| (all + step - 1 - first) / step;
+        let count = |all: usize, first: usize| (all + step - 1).saturating_sub(first) / step;
         let mut part = Self::new(count(self.rows, first_row), count(self.columns, first_column));
         for row in 0..part.rows {
-            let source = &self.inner(first_row + row * step)[first_column..];
+            let Some(source) = self.inner(first_row + row * step).get(first_column..) else { continue };
+            let columns = part.columns;
             let target = part.row_mut(row);
-            for (target, sample) in target[MARGIN..].iter_mut().zip(source.iter().step_by(step)) {
-                *target = *sample;
+            let inner = &mut target[MARGIN..MARGIN + columns];
+            if step == 2 {
+                let (pairs, last) = source.as_chunks::<2>();
+                inner.iter_mut().zip(pairs).for_each(|(target, [sample, _])| *target = *sample);
+                inner[pairs.len()..].iter_mut().zip(last).for_each(|(target, sample)| *target = *sample);
+            } else {
+                let samples = source.iter().step_by(step);
+                inner.iter_mut().zip(samples).for_each(|(target, sample)| *target = *sample);
             }
             repeat_edges(target);
         }
         part
-    }
-
-    /// The plane `level` halvings below this one.
-    pub(super) fn halved(&self, level: u32) -> Self {
-        self.part(1 << level, 0, 0)
     }
 }
 
@@ -130,9 +165,9 @@ impl Quarters {
         }
     }
 
-    /// Takes a plane apart.
-    pub(super) fn of(plane: &Plane) -> Self {
-        let part = |row, column| plane.part(2, row, column);
+    /// Takes every 2^`level`-th row and column of a plane apart.
+    pub(super) fn of(plane: &Plane, level: u32) -> Self {
+        let part = |row: usize, column: usize| plane.part(2 << level, row << level, column << level);
         Self { known: part(0, 0), right: part(0, 1), below: part(1, 0), diagonal: part(1, 1) }
     }
 
@@ -147,11 +182,9 @@ impl Quarters {
             };
             let target = plane.row_mut(row);
             let inner = &mut target[MARGIN..];
-            let pairs = inner.chunks_exact_mut(2).zip(even.inner(row / 2).iter().zip(odd.inner(row / 2)));
-            for (pair, (even, odd)) in pairs {
-                pair[0] = *even;
-                pair[1] = *odd;
-            }
+            let (pairs, _) = inner.as_chunks_mut::<2>();
+            let samples = even.inner(row / 2).iter().zip(odd.inner(row / 2));
+            pairs.iter_mut().zip(samples).for_each(|(pair, (even, odd))| *pair = [*even, *odd]);
             if even.columns > odd.columns {
                 inner[2 * odd.columns] = even.inner(row / 2)[odd.columns];
             }

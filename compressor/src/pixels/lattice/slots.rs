@@ -8,6 +8,7 @@
 use super::ahead::{FEATURE_MAX, LANES, PhaseAhead, cast, factor_of_first};
 use super::model::{FEATURES_AHEAD, StepModel};
 use super::symbols::{FRACTIONS, LOW_FIRST, LOW_HALVES, LOW_SIZES, SIZES, WHOLE_SIZE_MAX};
+use multiversion::multiversion;
 use wide::{f32x4, i16x8, i32x4};
 
 /// Bits behind the point of a weight.
@@ -95,37 +96,7 @@ impl Slots {
         quantiser: &Quantiser,
     ) {
         self.resize(places);
-        let [.., side_factor, moved_factor] = model.at_last;
-        let (side_factor, moved_factor) = (factor_of_first(side_factor), factor_of_first(moved_factor));
-        let most = i32x4::splat(quantiser.max << FINE_BITS);
-        for start in (0..places).step_by(LANES) {
-            let middle = lanes(&ahead.middles, start);
-            let mut sum = lanes(&ahead.sums, start);
-            let mut side_errors = i32x4::splat(0);
-            if let Some(sides) = sides {
-                let beside = |numbers: &[i32]| [lanes(numbers, start), lanes(numbers, start + 1)];
-                let [left, right] = beside(&sides.samples).map(|side| side - middle);
-                let pairs: i16x8 = cast((left & i32x4::splat(0xFFFF)) | (right << 16));
-                sum += pairs.dot(cast(lanes(&ahead.sides, start)));
-                let [left, right] = beside(&sides.errors);
-                side_errors = smaller(left + right, i32x4::splat(FEATURE_MAX.into()));
-            }
-            let flat = lanes(&ahead.flat, start);
-            let middle = middle << FINE_BITS;
-            let offset = (sum >> (WEIGHT_BITS - FINE_BITS)) & !flat;
-            let prediction = clamp(middle + offset, i32x4::splat(0), most);
-            let moved = smaller((prediction - middle).abs(), i32x4::splat(FEATURE_MAX.into()));
-            let expected = lanes(&ahead.errors_at_last, start)
-                + as_pairs(side_errors).dot(side_factor)
-                + as_pairs(moved).dot(moved_factor);
-            let still = flat & (lanes(&ahead.known_errors, start) | side_errors).simd_eq(i32x4::splat(0));
-            let context = context(prediction, expected, still, quantiser);
-            set(&mut self.contexts, start, context);
-            set(&mut self.predictions, start, prediction);
-            set(&mut self.expected, start, expected);
-            set(&mut self.side_errors, start, side_errors);
-            set(&mut self.moved, start, moved);
-        }
+        predict(self, ahead, sides, model, quantiser);
     }
 
     fn resize(&mut self, places: usize) {
@@ -149,30 +120,7 @@ impl Slots {
 
     /// Samples and errors, once the coded steps are known.
     pub(super) fn finish(&mut self, ahead: &PhaseAhead, quantiser: &Quantiser, holes: bool) {
-        let step = i32x4::splat(quantiser.step);
-        let most = i32x4::splat(quantiser.max);
-        for start in (0..self.places).step_by(LANES) {
-            let (context, prediction) = (lanes(&self.contexts, start), lanes(&self.predictions, start));
-            let turned = (context << (31 - TURNED_BIT)) >> 31;
-            let mut error = (lanes(&self.steps, start) ^ turned) - turned;
-            if quantiser.step > 1 {
-                error *= step;
-            }
-            let mut sample = clamp(rounded(prediction) + error, i32x4::splat(0), most);
-            let mut error =
-                smaller(((sample << FINE_BITS) - prediction).abs(), i32x4::splat(FEATURE_MAX.into()));
-            if holes {
-                let hole = context.simd_lt(i32x4::splat(0));
-                sample = (sample & !hole) | (lanes(&ahead.middles, start) & hole);
-                error = (error & !hole) | ((lanes(&ahead.nearest_errors, start) >> 2) & hole);
-            }
-            set(&mut self.samples, start, sample);
-            set(&mut self.errors, start, error);
-        }
-        if let Some(last) = self.places.checked_sub(1) {
-            self.samples[last + 1] = self.samples[last];
-            self.errors[last + 1] = self.errors[last];
-        }
+        finish(self, ahead, quantiser, holes);
     }
 
     /// The context of a place; `None` where it holds no sample.
@@ -193,6 +141,77 @@ impl Slots {
         let error = i32::from(sample) - ((self.predictions[place] + (1 << (FINE_BITS - 1))) >> FINE_BITS);
         let error = if self.contexts[place] >> TURNED_BIT & 1 == 1 { -error } else { error };
         quantiser.steps(error)
+    }
+}
+
+/// [`Slots::predict`], for the processor at hand.
+#[multiversion(targets("x86_64+avx+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn predict(
+    slots: &mut Slots,
+    ahead: &PhaseAhead,
+    sides: Option<&Slots>,
+    model: &StepModel,
+    quantiser: &Quantiser,
+) {
+    let places = slots.places;
+    let [.., side_factor, moved_factor] = model.at_last;
+    let (side_factor, moved_factor) = (factor_of_first(side_factor), factor_of_first(moved_factor));
+    let most = i32x4::splat(quantiser.max << FINE_BITS);
+    for start in (0..places).step_by(LANES) {
+        let middle = lanes(&ahead.middles, start);
+        let mut sum = lanes(&ahead.sums, start);
+        let mut side_errors = i32x4::splat(0);
+        if let Some(sides) = sides {
+            let beside = |numbers: &[i32]| [lanes(numbers, start), lanes(numbers, start + 1)];
+            let [left, right] = beside(&sides.samples).map(|side| side - middle);
+            let pairs: i16x8 = cast((left & i32x4::splat(0xFFFF)) | (right << 16));
+            sum += pairs.dot(cast(lanes(&ahead.sides, start)));
+            let [left, right] = beside(&sides.errors);
+            side_errors = smaller(left + right, i32x4::splat(FEATURE_MAX.into()));
+        }
+        let flat = lanes(&ahead.flat, start);
+        let middle = middle << FINE_BITS;
+        let offset = (sum >> (WEIGHT_BITS - FINE_BITS)) & !flat;
+        let prediction = clamp(middle + offset, i32x4::splat(0), most);
+        let moved = smaller((prediction - middle).abs(), i32x4::splat(FEATURE_MAX.into()));
+        let expected = lanes(&ahead.errors_at_last, start)
+            + as_pairs(side_errors).dot(side_factor)
+            + as_pairs(moved).dot(moved_factor);
+        let still = flat & (lanes(&ahead.known_errors, start) | side_errors).simd_eq(i32x4::splat(0));
+        let context = context(prediction, expected, still, quantiser);
+        set(&mut slots.contexts, start, context);
+        set(&mut slots.predictions, start, prediction);
+        set(&mut slots.expected, start, expected);
+        set(&mut slots.side_errors, start, side_errors);
+        set(&mut slots.moved, start, moved);
+    }
+}
+
+/// [`Slots::finish`], for the processor at hand.
+#[multiversion(targets("x86_64+avx+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn finish(slots: &mut Slots, ahead: &PhaseAhead, quantiser: &Quantiser, holes: bool) {
+    let step = i32x4::splat(quantiser.step);
+    let most = i32x4::splat(quantiser.max);
+    for start in (0..slots.places).step_by(LANES) {
+        let (context, prediction) = (lanes(&slots.contexts, start), lanes(&slots.predictions, start));
+        let turned = (context << (31 - TURNED_BIT)) >> 31;
+        let mut error = (lanes(&slots.steps, start) ^ turned) - turned;
+        if quantiser.step > 1 {
+            error *= step;
+        }
+        let mut sample = clamp(rounded(prediction) + error, i32x4::splat(0), most);
+        let mut error = smaller(((sample << FINE_BITS) - prediction).abs(), i32x4::splat(FEATURE_MAX.into()));
+        if holes {
+            let hole = context.simd_lt(i32x4::splat(0));
+            sample = (sample & !hole) | (lanes(&ahead.middles, start) & hole);
+            error = (error & !hole) | ((lanes(&ahead.nearest_errors, start) >> 2) & hole);
+        }
+        set(&mut slots.samples, start, sample);
+        set(&mut slots.errors, start, error);
+    }
+    if let Some(last) = slots.places.checked_sub(1) {
+        slots.samples[last + 1] = slots.samples[last];
+        slots.errors[last + 1] = slots.errors[last];
     }
 }
 

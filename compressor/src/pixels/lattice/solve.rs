@@ -2,6 +2,8 @@
 
 #![allow(clippy::indexing_slicing, reason = "indices run below the size that the sums were made with")]
 
+use multiversion::multiversion;
+
 /// Added to the diagonal, relative to it, so that every system has a solution.
 const RIDGE: f64 = 1e-6;
 /// Added to the diagonal where it is zero.
@@ -41,25 +43,7 @@ impl Sums {
 
     /// Adds what waits: of a batch, each product is summed up before it meets the large sums.
     pub(super) fn add_waiting(&mut self) {
-        let width = self.inputs + 1;
-        let observations = self.waiting.chunks_exact(width);
-        let mut sums = [0.0_f32; INPUTS_MAX];
-        for row in 0..self.inputs {
-            let sums = &mut sums[..=row];
-            sums.fill(0.0);
-            let mut target = 0.0;
-            for observation in observations.clone() {
-                let input = observation[row];
-                target += input * observation[width - 1];
-                for (sum, other) in sums.iter_mut().zip(observation) {
-                    *sum += input * other;
-                }
-            }
-            let products = &mut self.products[row * self.inputs..];
-            products.iter_mut().zip(sums.iter()).for_each(|(product, sum)| *product += f64::from(*sum));
-            self.targets[row] += f64::from(target);
-        }
-        self.waiting.clear();
+        add_waiting(self);
     }
 
     /// Adds all of `other`, `factor` times.
@@ -107,4 +91,28 @@ impl Sums {
             }
         }
     }
+}
+
+/// [`Sums::add_waiting`], for the processor at hand; no product is fused with a sum, so that all processors learn the same.
+#[multiversion(targets("x86_64+avx+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn add_waiting(all: &mut Sums) {
+    let width = all.inputs + 1;
+    let observations = all.waiting.chunks_exact(width);
+    let mut sums = [0.0_f32; INPUTS_MAX];
+    for row in 0..all.inputs {
+        let sums = &mut sums[..=row];
+        sums.fill(0.0);
+        let mut target = 0.0;
+        for observation in observations.clone() {
+            let input = observation[row];
+            target += input * observation[width - 1];
+            for (sum, other) in sums.iter_mut().zip(observation) {
+                *sum += input * other;
+            }
+        }
+        let products = &mut all.products[row * all.inputs..];
+        products.iter_mut().zip(sums.iter()).for_each(|(product, sum)| *product += f64::from(*sum));
+        all.targets[row] += f64::from(target);
+    }
+    all.waiting.clear();
 }

@@ -102,7 +102,7 @@ impl Lessons {
         let all: Vec<Learning<'_>> = self.lessons.iter().map(|lesson| (lesson, None)).collect();
         let sharing = raw_bytes < SHARING_BYTES;
         let model = Model::new(plain_steps(sizes), None, vec![None; CONTEXTS]);
-        let mut model = Model::new(learn_steps(&all, model, false, sharing), None, vec![None; CONTEXTS]);
+        let model = Model::new(learn_steps(&all, model, false, sharing), None, vec![None; CONTEXTS]);
         let referenced: Vec<_> = self.lessons.iter().map(|lesson| lesson.with_reference(&model)).collect();
         let referenced: Vec<_> = referenced.iter().filter(|(_, reference)| reference.is_some()).collect();
         let referenced: Vec<_> =
@@ -112,15 +112,15 @@ impl Lessons {
             candidate.steps_with_reference = Some(Box::new(plain_steps(sizes)));
             let steps = learn_steps(&referenced, candidate.clone(), true, sharing);
             candidate.steps_with_reference = Some(Box::new(steps));
-            if pays(&referenced, &model, &candidate, raw_bytes) {
-                model = candidate;
+            let with = learn(&referenced, &candidate, true, None);
+            if pays(&referenced, &model, &candidate, &with, raw_bytes) {
+                let mut counted = learn(&all, &candidate, false, None);
+                counted.add_counts(&with);
+                return Model::new(candidate.steps, candidate.steps_with_reference, counted.frequencies());
             }
         }
-        let mut counted = learn(&all, &model, false, None);
-        if model.uses_references() {
-            counted.add_counts(&learn(&referenced, &model, true, None));
-        }
-        Model::new(model.steps, model.steps_with_reference, counted.frequencies())
+        let counted = learn(&all, &model, false, None);
+        Model::new(model.steps, None, counted.frequencies())
     }
 }
 
@@ -144,14 +144,26 @@ impl Lesson {
         };
         let decoded: Option<Vec<_>> = self.references.iter().map(decoded).collect();
         let image = &self.example.image;
-        (self, decoded.and_then(|decoded| Reference::of(image.rows, image.columns, &decoded)))
+        (
+            self,
+            decoded.and_then(|decoded| {
+                let decoded: Vec<_> = decoded.iter().map(Vec::as_slice).collect();
+                Reference::of(image.rows, image.columns, &decoded, |sample| sample)
+            }),
+        )
     }
 }
 
-/// Whether references are worth their weights in a series of `raw_bytes` bytes.
-fn pays(referenced: &[Learning<'_>], alone: &Model, with: &Model, raw_bytes: u64) -> bool {
+/// Whether references are worth their weights in a series of `raw_bytes` bytes; `counted` is what they come to.
+fn pays(
+    referenced: &[Learning<'_>],
+    alone: &Model,
+    with: &Model,
+    counted: &Learnt<'_>,
+    raw_bytes: u64,
+) -> bool {
     let bits_alone = learn(referenced, alone, false, None).bits();
-    let bits_with = learn(referenced, with, true, None).bits();
+    let bits_with = counted.bits();
     let places: usize = referenced.iter().map(|(lesson, _)| lesson.example.samples.len()).sum();
     // Half of the samples, of two bytes each, will have a reference.
     let saved = (bits_alone - bits_with) * raw_bytes as f64 / 4.0 / places as f64;

@@ -7,6 +7,7 @@ use super::holes::HoleMask;
 use super::model::{Model, PHASES, StepModel, step_index};
 use super::plane::{Plane, Quarters};
 use super::slots::{Quantiser, Slots};
+use std::ops::Range;
 
 /// The base lattice has at most this many rows and columns.
 const BASE_SIDE_MAX: usize = 4;
@@ -42,18 +43,29 @@ pub(super) struct Reference {
 }
 
 impl Reference {
-    /// Of the samples of one or two images, row by row; `None` where there are none.
-    pub(super) fn of(rows: usize, columns: usize, images: &[Vec<u16>]) -> Option<Self> {
+    /// Of one or two images, row by row, of which `sample` makes samples; `None` where there are none.
+    pub(super) fn of(
+        rows: usize,
+        columns: usize,
+        images: &[&[u16]],
+        sample: impl Fn(u16) -> u16,
+    ) -> Option<Self> {
         let (first, last) = (images.first()?, images.last()?);
-        let pairs = || first.iter().zip(last);
-        let mean: Vec<_> = pairs().map(|(a, b)| ((u32::from(*a) + u32::from(*b) + 1) >> 1) as u16).collect();
-        let apart: Vec<_> = pairs().map(|(a, b)| a.abs_diff(*b)).collect();
-        let plane = |samples: &[u16]| Plane::of(rows, columns, samples);
-        Some(Self { mean: plane(&mean), apart: plane(&apart) })
+        let mut reference = Self { mean: Plane::new(rows, columns), apart: Plane::new(rows, columns) };
+        let images = first.chunks_exact(columns).zip(last.chunks_exact(columns));
+        for (row, (first, last)) in (0..rows).zip(images) {
+            let mean = reference.mean.inner_mut(row).iter_mut().zip(reference.apart.inner_mut(row));
+            for ((mean, apart), (a, b)) in mean.zip(first.iter().zip(last)) {
+                let (a, b) = (sample(*a), sample(*b));
+                *mean = (a | b) - ((a ^ b) >> 1);
+                *apart = a.abs_diff(b);
+            }
+        }
+        Some(reference)
     }
 
     fn quarters(&self, level: u32) -> ReferenceQuarters {
-        let quarters = |plane: &Plane| Quarters::of(&plane.halved(level));
+        let quarters = |plane: &Plane| Quarters::of(plane, level);
         ReferenceQuarters { mean: quarters(&self.mean), apart: quarters(&self.apart) }
     }
 }
@@ -223,6 +235,18 @@ impl Finer<'_> {
         Ok(())
     }
 
+    /// The places of a row from the first to the last that is no hole.
+    fn wanted(&self, quarter: Quarter, row: usize) -> Range<usize> {
+        let places = quarter.of(&self.samples).columns;
+        let Some(holes) = &self.image.holes else { return 0..places };
+        let (first_row, first_column) = quarter.first();
+        let (row, column) = ((2 * row + first_row) << self.level, first_column << self.level);
+        let samples = |place: &(usize, bool)| !place.1;
+        let mut holes = holes.places(row, column, 2 << self.level).take(places).enumerate();
+        let Some((first, _)) = holes.find(samples) else { return 0..0 };
+        first..holes.rfind(samples).map_or(first, |(last, _)| last) + 1
+    }
+
     fn row<S: Samples>(
         &mut self,
         (model, expectation): (&StepModel, &Expectation),
@@ -232,12 +256,14 @@ impl Finer<'_> {
         samples: &mut S,
     ) -> Result<(), DamagedSlab> {
         let Work { ahead, slots: [first, second] } = work;
+        let wanted = self.wanted(quarter, row);
         ahead.look(
             &self.samples,
             &self.errors,
             self.reference,
             quarter,
             row,
+            wanted,
             (model, expectation),
             S::LEARNS,
         );
