@@ -36,7 +36,7 @@ pub use pack::pack;
 pub use unpack::{CreateInstance, Unpacked, Unpacking, Wanted, unpack};
 
 use crate::Uid;
-use crate::dataset::ImageLayout;
+use crate::dataset::{Banner, ImageLayout};
 #[cfg(feature = "native")]
 use crate::encapsulated::FrameDecoder;
 use crate::encapsulated::NotDecoded;
@@ -94,6 +94,12 @@ pub struct Series {
     /// Why `near` is what it is, for the operator; one of a fixed set of texts, without any value of the data set.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Whose images these are, as the first instance says. Not among the fields that any serializer sees: only the sealed manifest has it.
+    #[serde(skip)]
+    pub banner: Banner,
+    /// The instances name more than one patient: no name may stand over all of them.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub mixed_patients: bool,
     /// Instances in the order of the header stream.
     pub instances: Vec<Instance>,
 }

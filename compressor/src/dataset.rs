@@ -1,5 +1,7 @@
 //! A linear scan of a data set: where its parts lie, without trusting a single length (PS3.5 7, A).
 
+mod banner;
+mod charset;
 mod cursor;
 pub(crate) mod element;
 mod file;
@@ -7,15 +9,17 @@ mod file;
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
-mod text;
 mod values;
 mod walk;
 
+pub use banner::{Banner, PersonName, on_screen};
+pub use charset::{CharacterSet, Delimiters};
 pub(crate) use file::meta_group;
 pub use file::{FilePart, locate};
 
 use crate::Uid;
 use crate::limits::INFLATED_BYTES_MAX;
+use crate::phi::Phi;
 use cursor::{Cursor, Inflated, Seekable};
 use element::Syntax;
 use std::io::{self, Read, Seek};
@@ -67,6 +71,8 @@ pub struct Outline {
     pub image: Option<ImageLayout>,
     /// What the values of its pixels mean.
     pub meaning: Meaning,
+    /// Whose images these are.
+    pub banner: Banner,
     /// The bulk value (SPEC 1.2).
     pub bulk: Option<Bulk>,
 }
@@ -78,7 +84,7 @@ pub struct Meaning {
     pub image_type: Option<String>,
     /// Study and Series Description (0008,1030; 0008,103E), Body Part Examined (0018,0015) and Protocol Name (0018,1030), parted by
     /// spaces. Free text that people wrote: never shown.
-    pub told: String,
+    pub told: Phi<String>,
     /// Photometric Interpretation (0028,0004).
     pub photometric: Option<String>,
     /// High Bit (0028,0102).

@@ -10,8 +10,10 @@ pub mod encapsulated;
 pub mod limits;
 #[cfg(feature = "native")]
 pub mod near;
+mod phi;
 pub mod pixels;
 mod uid;
 pub mod zstd_frame;
 
+pub use phi::{Phi, Purpose};
 pub use uid::{InvalidUid, Uid};

@@ -16,6 +16,8 @@ pub const CHUNK_BYTES_MAX: usize = 1 << 20;
 pub const MODEL_BYTES_MAX: usize = 96 << 10;
 /// A manifest once unpacked: about 300 bytes an instance, 10,000 instances with room.
 pub const MANIFEST_BYTES_MAX: usize = 64 << 20;
+/// One text of a banner, as UTF-8: what a scan reads of it, where each byte became a replacement character of three.
+pub const BANNER_TEXT_BYTES_MAX: usize = 4 << 10;
 /// Instances of one bundle.
 pub const INSTANCES_MAX: usize = 100_000;
 /// Bytes that a scan inflates of a deflated data set: it wants the groups up to 0028 alone, which are at its start.

@@ -26,3 +26,36 @@ pub mod journal;
 pub mod spool;
 
 mod clock;
+
+/// Patient data fits neither into a log line nor into a notice. What does not compile here does so with the value exposed, as the last one shows.
+///
+/// ```compile_fail,E0277
+/// let name = compressor::Phi::new(String::from("Yamada^Tarou"));
+/// tracing::info!(%name, "received");
+/// ```
+/// ```compile_fail,E0277
+/// let name = compressor::Phi::new(String::from("Yamada^Tarou"));
+/// tracing::info!(?name, "received");
+/// ```
+/// ```compile_fail,E0277
+/// let name = compressor::Phi::new(String::from("Yamada^Tarou"));
+/// tracing::info!(name, "received");
+/// ```
+/// ```compile_fail,E0308
+/// let name = compressor::Phi::new(String::from("Yamada^Tarou"));
+/// notifier::Notice { id: name, at: time::OffsetDateTime::UNIX_EPOCH, urgency: notifier::Urgency::Routine };
+/// ```
+/// ```compile_fail,E0560
+/// let name = compressor::Phi::new(String::from("Yamada^Tarou"));
+/// notifier::Notice {
+///     id: notifier::NoticeId([0; 16]), at: time::OffsetDateTime::UNIX_EPOCH, urgency: notifier::Urgency::Routine, patient: name,
+/// };
+/// ```
+/// ```
+/// let name = compressor::Phi::new(String::from("Yamada^Tarou"));
+/// tracing::info!(name = name.expose_for(compressor::Purpose::Show), "received");
+/// notifier::Notice {
+///     id: notifier::NoticeId([0; 16]), at: time::OffsetDateTime::UNIX_EPOCH, urgency: notifier::Urgency::Routine,
+/// };
+/// ```
+mod patient_data {}

@@ -32,12 +32,9 @@ struct Pull {
     /// The configuration, TOML.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Write images as they came, bit for bit, where the mailbox holds what that takes; the same as `images = "exact"`.
+    /// Say whose images came: names and ids of patients, to be shown to the doctor alone.
     #[arg(long)]
-    exact: bool,
-    /// Ask the site for what gives the images of this case as they came; a later pull brings them.
-    #[arg(long, value_name = "CASE", value_parser = case_id)]
-    ask_exact: Option<CaseId>,
+    banner: bool,
     /// Print a list for machines instead of lines for people.
     #[arg(long)]
     json: bool,
@@ -77,9 +74,8 @@ fn run(arguments: &Pull) -> anyhow::Result<Exit> {
     }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let outcomes =
-        runtime.block_on(pull::pull(&config, arguments.ask_exact, now, &Progress::on_terminal()))?;
-    print(&outcomes, arguments.json).context("cannot print")?;
+    let outcomes = runtime.block_on(pull::pull(&config, now, &Progress::on_terminal()))?;
+    print(&outcomes, arguments).context("cannot print")?;
     Ok(pull::exit(&outcomes))
 }
 
@@ -90,11 +86,17 @@ fn log(verbose: bool) {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
-fn print(outcomes: &[Outcome], json: bool) -> std::io::Result<()> {
+fn print(outcomes: &[Outcome], arguments: &Pull) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    if json {
-        serde_json::to_writer_pretty(&mut out, outcomes)?;
+    if arguments.json {
+        match arguments.banner {
+            true => serde_json::to_writer_pretty(&mut out, &pull::told(outcomes))?,
+            false => serde_json::to_writer_pretty(&mut out, outcomes)?,
+        }
         return writeln!(out);
+    }
+    if arguments.banner {
+        pull::banner_lines(outcomes).iter().try_for_each(|line| writeln!(out, "{line}"))?;
     }
     pull::lines(outcomes).iter().try_for_each(|line| writeln!(out, "{line}"))
 }

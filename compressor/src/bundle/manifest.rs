@@ -11,6 +11,7 @@ use crate::limits::{
 use crate::pixels;
 use crate::zstd_frame;
 
+mod banners;
 #[cfg(feature = "native")]
 mod encoder;
 #[cfg(feature = "native")]
@@ -22,6 +23,14 @@ const WINDOW_LOG: u32 = 21;
 const SHA256_HEX_CHARACTERS: usize = 64;
 
 impl Manifest {
+    /// Whether no two instances name different patients.
+    pub fn is_of_one_patient(&self) -> bool {
+        let mut banners = self.series.iter().map(|series| &series.banner);
+        let first = banners.next();
+        !self.series.iter().any(|series| series.mixed_patients)
+            && first.is_none_or(|first| banners.all(|banner| banner.is_same_patient(first)))
+    }
+
     /// The sizes of the study, but for the bytes of the whole bundle, which a manifest cannot know.
     pub fn summary(&self) -> Summary {
         let coded = |kind| -> u64 {
@@ -53,14 +62,21 @@ pub fn read_manifest(segments: &mut dyn SegmentSource) -> Result<Manifest, Unpac
     struct Format {
         format: u32,
     }
-    let text = decode(&segments.segment(0)?)?;
+    #[derive(serde::Deserialize)]
+    struct Banners {
+        #[serde(default)]
+        banners: Vec<banners::Told>,
+    }
+    let text = zeroize::Zeroizing::new(decode(&segments.segment(0)?)?);
     let damaged = |_| UnpackError::damaged("manifest is not what its format says");
     let Format { format } = serde_json::from_slice(&text).map_err(damaged)?;
     if format != FORMAT {
         return Err(UnpackError::UnknownFormat { format });
     }
-    let manifest = serde_json::from_slice(&text).map_err(damaged)?;
+    let mut manifest: Manifest = serde_json::from_slice(&text).map_err(damaged)?;
+    let Banners { banners } = serde_json::from_slice(&text).map_err(damaged)?;
     check(&manifest)?;
+    banners::give(banners, &mut manifest.series)?;
     Ok(manifest)
 }
 

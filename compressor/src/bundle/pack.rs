@@ -113,6 +113,8 @@ fn pack_series<W: Write>(
         ratio: None,
         reference_only: false,
         reason: decision.reason.map(|reason| reason.to_string()),
+        banner: planned.banner,
+        mixed_patients: planned.mixed_patients,
         instances,
     };
     Ok((series, decision.ratio_max))

@@ -3,9 +3,8 @@
 use super::manifest::image_bytes;
 use super::{PackError, ReadSeek, Source};
 use crate::Uid;
-use crate::dataset::{self, BulkKind, Encoding, ImageLayout, Outline, ScanError};
-use crate::encapsulated::Syntax;
-use crate::limits::{BULK_BYTES_MIN, FRAME_DECODED_BYTES_MAX, INSTANCES_MAX, UNSCANNED_BYTES_MIN};
+use crate::dataset::{self, Banner, Encoding, ImageLayout, Outline, ScanError};
+use crate::limits::{BULK_BYTES_MIN, INSTANCES_MAX, UNSCANNED_BYTES_MIN};
 use crate::near::Traits;
 use crate::pixels;
 use std::collections::HashMap;
@@ -24,6 +23,10 @@ pub(super) struct PlannedSeries {
     pub(super) transfer_syntax: Uid,
     /// What decides how far its pixels may be off.
     pub(super) traits: Traits,
+    /// Of the first instance.
+    pub(super) banner: Banner,
+    /// Another instance names another patient.
+    pub(super) mixed_patients: bool,
     pub(super) instances: Vec<PlannedInstance>,
 }
 
@@ -80,6 +83,7 @@ pub(super) fn plan(sources: &[Source<'_>], decodes: bool) -> Result<Vec<PlannedS
             Some(series) => {
                 series.instances.push(instance);
                 series.traits.merge(traits);
+                series.mixed_patients |= !series.banner.is_same_patient(&outline.banner);
             }
             None => planned.push(new_series(source, outline, traits, instance)),
         }
@@ -104,6 +108,8 @@ fn new_series(
         modality: outline.modality,
         transfer_syntax: source.transfer_syntax.clone(),
         traits,
+        banner: outline.banner,
+        mixed_patients: false,
         instances: vec![first],
     }
 }

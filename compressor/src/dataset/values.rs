@@ -1,15 +1,37 @@
 //! The few values that an outline reads, all others are passed over.
 
+use super::banner::{self, Banner, PersonName};
+use super::charset::CharacterSet;
 use super::cursor::{Cursor, Forward};
 use super::element::Syntax;
-use super::text::readable;
 use super::{Bulk, ImageLayout, Meaning, Outline, ScanError};
 use crate::Uid;
+use crate::phi::{Phi, Purpose};
 
-/// Longest value read: a description has 64 characters of up to 4 bytes, an Image Type more than 20 values of up to 16.
-const VALUE_BYTES_MAX: u64 = 512;
+/// Longest value read: a name has three groups of 64 characters of up to 4 bytes, an Image Type more than 20 values of up to 16. Of a
+/// longer text the beginning is read.
+const VALUE_BYTES_MAX: u64 = 1024;
+/// Stands at the end of a text of which only the beginning was read.
+const CUT: char = '…';
 /// Modality LUT Sequence (PS3.3 C.11.1).
 const MODALITY_LUT: u32 = 0x0028_3000;
+/// Specific Character Set (PS3.3 C.12.1.1.2).
+const CHARACTER_SET: u32 = 0x0008_0005;
+/// Elements whose text depends on it, and those that a banner shows beside them.
+const TEXTS: [u32; 12] = [
+    CHARACTER_SET,
+    0x0008_0020,
+    0x0008_0030,
+    0x0008_0050,
+    0x0008_1030,
+    0x0008_103E,
+    0x0010_0010,
+    0x0010_0020,
+    0x0010_0030,
+    0x0010_0040,
+    0x0018_0015,
+    0x0018_1030,
+];
 /// Longest code string (PS3.5 6.2, VR CS).
 const CODE_CHARACTERS_MAX: usize = 16;
 
@@ -31,6 +53,14 @@ pub(super) struct Values {
     bits_stored: Option<u16>,
     representation: Option<u16>,
     meaning: Meaning,
+    /// Values of the elements of [`TEXTS`] as they came, each once.
+    texts: Vec<(u32, Text)>,
+}
+
+/// The value of a text as it came.
+struct Text {
+    bytes: Phi<Vec<u8>>,
+    cut: bool,
 }
 
 impl Values {
@@ -42,12 +72,17 @@ impl Values {
         tag: u32,
         length: u64,
     ) -> Result<(), ScanError> {
-        if length > VALUE_BYTES_MAX || !is_wanted(tag) {
+        let is_text = TEXTS.contains(&tag);
+        if !is_text && (length > VALUE_BYTES_MAX || !is_wanted(tag)) {
             return cursor.skip(length);
         }
         let mut buffer = [0; VALUE_BYTES_MAX as usize];
-        let value = buffer.get_mut(..length as usize).unwrap_or_default();
+        let value = buffer.get_mut(..length.min(VALUE_BYTES_MAX) as usize).unwrap_or_default();
         cursor.read_into(value)?;
+        if is_text {
+            self.take_text(tag, value, length > VALUE_BYTES_MAX);
+            return cursor.skip(length - value.len() as u64);
+        }
         self.take(tag, value, syntax);
         Ok(())
     }
@@ -78,15 +113,18 @@ impl Values {
         }
     }
 
+    /// Keeps a text until the character set is known; one that comes again replaces the one before.
+    fn take_text(&mut self, tag: u32, value: &[u8], cut: bool) {
+        let text = Text { bytes: Phi::new(value.to_vec()), cut };
+        self.texts.retain(|(earlier, _)| *earlier != tag);
+        self.texts.push((tag, text));
+    }
+
     fn take_meaning(&mut self, tag: u32, value: &[u8], number: Option<u16>) {
         let meaning = &mut self.meaning;
         let string = || text(value).filter(|text| !text.is_empty()).map(str::to_owned);
         match tag {
             0x0008_0008 => meaning.image_type = string(),
-            0x0008_1030 | 0x0008_103E | 0x0018_0015 | 0x0018_1030 => {
-                meaning.told.push_str(&readable(value));
-                meaning.told.push(' ');
-            }
             0x0028_0004 => meaning.photometric = string(),
             0x0028_0102 => meaning.high_bit = number,
             0x0028_0120 => meaning.padding = number,
@@ -104,8 +142,10 @@ impl Values {
     }
 
     /// The outline of what was read.
-    pub(super) fn outline(self, bulk: Option<Bulk>, big_endian: bool) -> Outline {
+    pub(super) fn outline(mut self, bulk: Option<Bulk>, big_endian: bool) -> Outline {
         let image = self.image(big_endian);
+        let (banner, told) = self.read_texts();
+        self.meaning.told = told;
         Outline {
             sop_class: self.sop_class,
             sop_instance: self.sop_instance,
@@ -115,8 +155,36 @@ impl Values {
             instance_number: self.instance_number,
             image,
             meaning: self.meaning,
+            banner,
             bulk,
         }
+    }
+
+    /// The banner, and the words that may name a part of the body.
+    fn read_texts(&self) -> (Banner, Phi<String>) {
+        let find = |tag| self.texts.iter().find(|(found, _)| *found == tag).map(|(_, text)| text);
+        let value = |tag| find(tag).map_or(&[][..], |text| text.bytes.expose_for(Purpose::Seal));
+        let set = CharacterSet::of(value(CHARACTER_SET));
+        let marked = |tag, text: Phi<String>| match find(tag) {
+            Some(Text { cut: true, .. }) => Phi::new(format!("{}{CUT}", text.expose_for(Purpose::Seal))),
+            _ => text,
+        };
+        let text = |tag| marked(tag, banner::text(value(tag), set));
+        let name = PersonName::decode(value(0x0010_0010), set);
+        let banner = Banner {
+            name: PersonName { alphabetic: marked(0x0010_0010, name.alphabetic), ..name },
+            patient_id: text(0x0010_0020),
+            birth_date: text(0x0010_0030),
+            sex: text(0x0010_0040),
+            accession: text(0x0008_0050),
+            study_date: text(0x0008_0020),
+            study_time: text(0x0008_0030),
+            study_description: text(0x0008_1030),
+            series_description: text(0x0008_103E),
+        };
+        let parts = [0x0008_1030, 0x0008_103E, 0x0018_0015, 0x0018_1030].map(text);
+        let told = parts.each_ref().map(|text| text.expose_for(Purpose::Near).as_str()).join(" ");
+        (banner, Phi::new(told))
     }
 
     fn image(&self, big_endian: bool) -> Option<ImageLayout> {
@@ -152,10 +220,6 @@ fn is_wanted(tag: u32) -> bool {
             | 0x0028_0101
             | 0x0028_0103
             | 0x0008_0008
-            | 0x0008_1030
-            | 0x0008_103E
-            | 0x0018_0015
-            | 0x0018_1030
             | 0x0028_0004
             | 0x0028_0102
             | 0x0028_0120

@@ -3,6 +3,7 @@
 use super::anatomy::part;
 use super::{Estimate, Policy, Reason, Rule, Survey, Traits};
 use crate::bundle::{Near, PackError, Sigma};
+use crate::phi::Purpose;
 use crate::pixels::Bound;
 
 /// Values that are kept exact besides padding: the ground of CT outside its field, zeros of MR.
@@ -42,7 +43,7 @@ pub(crate) fn decide(
         return refused(reason);
     }
     let modality = traits.modality.unwrap_or_default();
-    let part = part(policy, &traits.told);
+    let part = part(policy, traits.told.expose_for(Purpose::Near));
     let Some(rule) = policy.rule(modality, part) else { return refused(Reason::NoRule) };
     if asked.is_none() && !rule.allows_loss() {
         return refused(Reason::Rule);

@@ -4,6 +4,7 @@ use super::*;
 use crate::Uid;
 use crate::bundle::{Near, Sigma};
 use crate::dataset::{ImageLayout, Meaning, Outline};
+use crate::phi::Phi;
 use crate::pixels::{Bound, Slab};
 use proptest::prelude::*;
 
@@ -18,7 +19,7 @@ fn layout(rows: u16, columns: u16) -> ImageLayout {
 fn outline(class: &str, modality: &str, told: &str) -> Outline {
     let meaning = Meaning {
         image_type: Some("ORIGINAL\\PRIMARY\\AXIAL".to_owned()),
-        told: told.to_owned(),
+        told: Phi::new(told.to_owned()),
         photometric: Some("MONOCHROME2".to_owned()),
         high_bit: Some(15),
         slope: Some(1.0),

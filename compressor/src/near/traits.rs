@@ -3,6 +3,7 @@
 use super::{Reason, sop_class};
 use crate::Uid;
 use crate::dataset::Outline;
+use crate::phi::{Phi, Purpose};
 
 /// Values kept exact for padding; a wider Pixel Padding Range is not.
 const PADDING_VALUES_MAX: u16 = 8;
@@ -93,14 +94,14 @@ const LOSSY_SYNTAXES: &[&str] = &[
 ];
 
 /// What the data sets of a series say.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct Traits {
     /// The first reason found against any error; one instance stands for its series.
     pub(super) refusal: Option<Reason>,
     /// The modality of the SOP class.
     pub(super) modality: Option<&'static str>,
     /// Body part, descriptions and protocol name in lower case.
-    pub(super) told: String,
+    pub(super) told: Phi<String>,
     /// The steepest Rescale Slope without its sign; `None` where an instance has none.
     pub(super) slope: Option<f64>,
     /// Padding values as they lie in the data set.
@@ -117,7 +118,7 @@ impl Traits {
         let refusal = refusal(outline, transfer_syntax, coded)
             .or(modality.is_none().then_some(Reason::NoRule))
             .or(padding.is_none().then_some(Reason::Padding));
-        let told = meaning.told.to_lowercase();
+        let told = Phi::new(meaning.told.expose_for(Purpose::Near).to_lowercase());
         Self {
             refusal,
             modality,
@@ -133,8 +134,9 @@ impl Traits {
         if self.modality != other.modality {
             self.refusal = self.refusal.or(Some(Reason::NoRule));
         }
-        if !self.told.contains(&other.told) && self.told.len() < TOLD_BYTES_MAX {
-            self.told = format!("{} {}", self.told, other.told);
+        let [own, others] = [&self.told, &other.told].map(|told| told.expose_for(Purpose::Near));
+        if !own.contains(others) && own.len() < TOLD_BYTES_MAX {
+            self.told = Phi::new(format!("{own} {others}"));
         }
         self.slope = self.slope.zip(other.slope).map(|(one, another)| one.max(another));
         let more: Vec<_> = other.padding.into_iter().filter(|value| !self.padding.contains(value)).collect();

@@ -70,6 +70,7 @@ mod tests {
     use super::*;
     use compressor::Uid;
     use compressor::bundle::Series;
+    use compressor::dataset::Banner;
 
     fn instance(identified: bool, conflict: bool) -> Instance {
         let uid = |text| identified.then(|| Uid::parse(text).unwrap());
@@ -102,6 +103,8 @@ mod tests {
             ratio: None,
             reference_only: false,
             reason: None,
+            banner: Banner::default(),
+            mixed_patients: false,
             instances: vec![],
         }
     }

@@ -3,8 +3,11 @@
 use super::error::{Exit, PullError};
 use super::exact::Exact;
 use super::output::Record;
+use compressor::Purpose;
+use compressor::dataset::{Banner, on_screen};
 use seal::ids::{CaseId, DeliveryId};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -64,6 +67,9 @@ pub struct Outcome {
     pub reason: Option<String>,
     /// What the reader of the images should know.
     pub notes: Vec<String>,
+    /// Whose images each series shows, of a delivery that this run put into its place. Goes into [`banners`] alone.
+    #[serde(skip)]
+    pub banners: Vec<Banner>,
     /// Exit code that tells what went wrong.
     #[serde(skip)]
     pub exit: Exit,
@@ -84,6 +90,7 @@ impl Outcome {
             folder: None,
             reason: None,
             notes: Vec::new(),
+            banners: Vec::new(),
             exit: Exit::Done,
         }
     }
@@ -153,6 +160,49 @@ impl Outcome {
     }
 }
 
+/// Characters of a text on a line; a group of a name and a description have 64 (PS3.5 6.2).
+const SHOWN_CHARACTERS_MAX: usize = 64;
+
+/// An outcome with whose images it brought, for machines whose owner asked for it.
+#[derive(Serialize)]
+pub struct Told<'o> {
+    #[serde(flatten)]
+    outcome: &'o Outcome,
+    banners: Vec<BTreeMap<&'static str, &'o str>>,
+}
+
+/// Outcomes with names and ids of patients.
+pub fn told<'o>(outcomes: &'o [Outcome]) -> Vec<Told<'o>> {
+    let of = |outcome: &'o Outcome| Told { outcome, banners: outcome.banners.iter().map(texts).collect() };
+    outcomes.iter().map(of).collect()
+}
+
+fn texts(banner: &Banner) -> BTreeMap<&'static str, &str> {
+    banner.texts(Purpose::Show).collect()
+}
+
+/// The lines for a doctor who asked whose images came: one for each different banner of a delivery.
+pub fn banner_lines(outcomes: &[Outcome]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for outcome in outcomes {
+        let first = lines.len();
+        for banner in &outcome.banners {
+            let line = format!("delivery {}: {}", outcome.delivery, banner_line(banner));
+            if !lines.iter().skip(first).any(|other| *other == line) {
+                lines.push(line);
+            }
+        }
+    }
+    lines
+}
+
+/// Everything but the description of the series.
+fn banner_line(banner: &Banner) -> String {
+    let texts = banner.texts(Purpose::Show).filter(|(name, _)| *name != "series_description");
+    let shown = texts.map(|(_, text)| on_screen(text, SHOWN_CHARACTERS_MAX)).collect::<Vec<_>>();
+    if shown.is_empty() { "no patient named".to_owned() } else { shown.join(", ") }
+}
+
 /// The lines for people: one for each delivery with news, and one that counts the others.
 pub fn lines(outcomes: &[Outcome]) -> Vec<String> {
     let (quiet, news): (Vec<_>, Vec<_>) = outcomes.iter().partition(|outcome| outcome.quiet());
@@ -211,6 +261,25 @@ mod tests {
         incomplete.fail(&PullError::Incomplete { missing: vec![3], pieces: 7 });
         assert_eq!((incomplete.state, incomplete.exit), (State::Incomplete, Exit::Incomplete));
         assert_eq!(exit(&[pulled(), refused, incomplete]), Exit::Refused);
+    }
+
+    #[test]
+    fn patients_are_named_to_who_asks_alone() {
+        let mut outcome = pulled();
+        let text = |text: &str| compressor::Phi::new(text.to_owned());
+        let banner =
+            Banner { patient_id: text("4711\u{1b}[2J"), series_description: text("t1"), ..Banner::default() };
+        let other = Banner { series_description: text("t2"), ..banner.clone() };
+        outcome.banners = vec![banner, other];
+        let outcomes = [outcome];
+        let silent =
+            [lines(&outcomes).join("\n"), serde_json::to_string(&outcomes).unwrap(), format!("{outcomes:?}")];
+        assert!(silent.iter().all(|text| !text.contains("4711")), "{silent:?}");
+        let line = "delivery abababababababababababababababab: 4711\u{fffd}[2J";
+        assert_eq!(banner_lines(&outcomes), [line]);
+        let json = serde_json::to_value(told(&outcomes)).unwrap();
+        assert_eq!(json[0]["banners"][1]["series_description"], "t2");
+        assert_eq!(json[0]["state"], "pulled");
     }
 
     #[test]

@@ -6,9 +6,13 @@ use compressor::bundle::{self, BundleFile, Manifest, Summary};
 use std::path::Path;
 
 /// Reports on a bundle without unpacking it.
-pub(crate) fn run(input: &Path, json: bool) -> anyhow::Result<()> {
+pub(crate) fn run(input: &Path, banner: bool, json: bool) -> anyhow::Result<()> {
     let (manifest, bundle) = open(input)?;
-    report::print(&Report::of(&manifest, summary(&manifest, &bundle)), json)
+    let mut report = Report::of(&manifest, summary(&manifest, &bundle));
+    if banner {
+        report.set_banners(&manifest);
+    }
+    report::print(&report, json)
 }
 
 /// Opens a bundle and reads its manifest.

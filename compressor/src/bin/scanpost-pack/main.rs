@@ -48,6 +48,9 @@ enum Command {
     Info {
         /// Bundle to read.
         input: PathBuf,
+        /// Show whose images these are: names and ids of patients.
+        #[arg(long)]
+        banner: bool,
         /// Report as JSON.
         #[arg(long)]
         json: bool,
@@ -90,8 +93,7 @@ fn main() -> ExitCode {
             let wanted = if exact { Wanted::Exact } else { Wanted::Shown };
             decode::run(&input, &output, wanted, threads_or_all(threads), json)
         }
-        Command::Info { input, json } => info::run(&input, json),
-        Command::DecodeFrame => encapsulated::child::run().context("decode-frame"),
+        Command::Info { input, banner, json } => info::run(&input, banner, json),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,13 @@
 //! What `scanpost-pack` says of a bundle, as JSON or as a table (DESIGN 8).
 
+use compressor::Purpose;
 use compressor::bundle::{Manifest, SegmentKind, Series, Sigma, Summary, Unpacked};
+use compressor::dataset::on_screen;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+
+/// Characters of a text on a line; a name's group and a description have 64 (PS3.5 6.2).
+const SHOWN_CHARACTERS_MAX: usize = 64;
 
 /// A bundle in numbers.
 #[derive(Serialize)]
@@ -53,6 +58,12 @@ struct SeriesReport {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     passed_because: Vec<String>,
     seconds: Option<f64>,
+    /// Whose images these are; where it was asked for alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    banner: Option<BTreeMap<&'static str, String>>,
+    /// The instances name more than one patient.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    mixed_patients: bool,
 }
 
 impl Report {
@@ -65,6 +76,16 @@ impl Report {
             summary,
             seconds: None,
             unpacked: None,
+        }
+    }
+
+    /// Adds whose images these are.
+    pub(crate) fn set_banners(&mut self, manifest: &Manifest) {
+        let texts = |series: &Series| {
+            series.banner.texts(Purpose::Show).map(|(name, text)| (name, text.to_owned())).collect()
+        };
+        for (report, series) in self.series.iter_mut().zip(&manifest.series) {
+            report.banner = Some(texts(series));
         }
     }
 
@@ -117,6 +138,8 @@ impl SeriesReport {
                 .into_iter()
                 .collect(),
             seconds: None,
+            banner: None,
+            mixed_patients: series.mixed_patients,
         }
     }
 }
@@ -168,6 +191,12 @@ pub(crate) fn print(report: &Report, json: bool) -> anyhow::Result<()> {
             series.max_error,
             series.remark(),
         );
+        if series.mixed_patients {
+            println!("         more than one patient in this series");
+        }
+        for (name, text) in series.banner.iter().flatten() {
+            println!("         {name}: {}", on_screen(text, SHOWN_CHARACTERS_MAX));
+        }
     }
     let summary = &report.summary;
     println!("{} instances, {} bytes → {}", summary.instances, summary.source_bytes, summary.bundle_bytes);

@@ -2,21 +2,42 @@
 
 use super::{MANIFEST_BYTES_MAX, WINDOW_LOG};
 use crate::bundle::{Manifest, PackError};
+use crate::dataset::Banner;
+use crate::phi::Purpose;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// Enough for repeated names, and quick.
 const LEVEL: i32 = 12;
+
+/// The manifest with the banners that [`Manifest`] itself gives to no serializer.
+#[derive(serde::Serialize)]
+struct Whole<'m> {
+    #[serde(flatten)]
+    manifest: &'m Manifest,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    banners: Vec<BTreeMap<&'static str, &'m str>>,
+}
 
 /// Codes the manifest, without holding its text.
 pub(in crate::bundle) fn encode(manifest: &Manifest) -> Result<Vec<u8>, PackError> {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
     encoder.window_log(WINDOW_LOG)?;
     let mut counted = Counted { inner: encoder, bytes: 0 };
-    serde_json::to_writer(io::BufWriter::new(&mut counted), manifest).map_err(io::Error::from)?;
+    let whole = Whole { manifest, banners: banners(manifest) };
+    serde_json::to_writer(io::BufWriter::new(&mut counted), &whole).map_err(io::Error::from)?;
     if counted.bytes > MANIFEST_BYTES_MAX {
         return Err(PackError::TooLarge { what: "bytes of manifest", limit: MANIFEST_BYTES_MAX as u64 });
     }
     Ok(counted.inner.finish()?)
+}
+
+/// The texts of each series' banner; nothing where all are empty.
+fn banners(manifest: &Manifest) -> Vec<BTreeMap<&'static str, &str>> {
+    if manifest.series.iter().all(|series| series.banner == Banner::default()) {
+        return Vec::new();
+    }
+    manifest.series.iter().map(|series| series.banner.texts(Purpose::Seal).collect()).collect()
 }
 
 struct Counted<W> {

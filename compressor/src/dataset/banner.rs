@@ -1,0 +1,104 @@
+//! What a reader needs to know whose images these are: the patient banner, as UTF-8 whatever the data set is written in.
+
+mod screen;
+
+pub use screen::on_screen;
+
+use super::charset::{CharacterSet, Delimiters};
+use crate::phi::{Phi, Purpose};
+
+/// Patient, study and series as the data sets of one series name them. A text is empty where there is none.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Banner {
+    /// Patient's Name (0010,0010).
+    pub name: PersonName,
+    /// Patient ID (0010,0020).
+    pub patient_id: Phi<String>,
+    /// Patient's Birth Date (0010,0030).
+    pub birth_date: Phi<String>,
+    /// Patient's Sex (0010,0040).
+    pub sex: Phi<String>,
+    /// Accession Number (0008,0050).
+    pub accession: Phi<String>,
+    /// Study Date (0008,0020).
+    pub study_date: Phi<String>,
+    /// Study Time (0008,0030).
+    pub study_time: Phi<String>,
+    /// Study Description (0008,1030).
+    pub study_description: Phi<String>,
+    /// Series Description (0008,103E).
+    pub series_description: Phi<String>,
+}
+
+/// A person's name: three ways to write it, components parted by `^` (PS3.5 6.2, VR PN).
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct PersonName {
+    /// In letters.
+    pub alphabetic: Phi<String>,
+    /// In ideographs: kanji, hanja, hanzi.
+    pub ideographic: Phi<String>,
+    /// By its sound: kana, hangul.
+    pub phonetic: Phi<String>,
+}
+
+impl std::fmt::Debug for Banner {
+    /// That there is one.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Banner")
+    }
+}
+
+impl Banner {
+    /// The texts that are there, with the names they have in the manifest (SPEC 4.2) and in reports.
+    pub fn texts(&self, purpose: Purpose) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("name_alphabetic", &self.name.alphabetic),
+            ("name_ideographic", &self.name.ideographic),
+            ("name_phonetic", &self.name.phonetic),
+            ("patient_id", &self.patient_id),
+            ("birth_date", &self.birth_date),
+            ("sex", &self.sex),
+            ("accession", &self.accession),
+            ("study_date", &self.study_date),
+            ("study_time", &self.study_time),
+            ("study_description", &self.study_description),
+            ("series_description", &self.series_description),
+        ]
+        .into_iter()
+        .map(move |(name, text)| (name, text.expose_for(purpose).as_str()))
+        .filter(|(_, text)| !text.is_empty())
+    }
+
+    /// Whether two banners may be of one patient: name, id and birth date are equal, where both have them.
+    pub fn is_same_patient(&self, other: &Self) -> bool {
+        let pairs = [
+            (&self.name.alphabetic, &other.name.alphabetic),
+            (&self.patient_id, &other.patient_id),
+            (&self.birth_date, &other.birth_date),
+        ];
+        pairs
+            .map(|(one, another)| (one.expose_for(Purpose::Compare), another.expose_for(Purpose::Compare)))
+            .iter()
+            .all(|(one, another)| one.is_empty() || another.is_empty() || one == another)
+    }
+}
+
+impl PersonName {
+    /// Of the value of an element (PS3.5 6.2.1).
+    pub fn decode(value: &[u8], set: CharacterSet) -> Self {
+        let text = Phi::new(set.decode(value, Delimiters::PersonName));
+        let mut groups = text.expose_for(Purpose::Seal).splitn(3, '=');
+        let mut group = || Phi::new(trimmed(groups.next().unwrap_or_default()));
+        Self { alphabetic: group(), ideographic: group(), phonetic: group() }
+    }
+}
+
+/// Text of an element that is no name.
+pub(super) fn text(value: &[u8], set: CharacterSet) -> Phi<String> {
+    Phi::new(trimmed(&set.decode(value, Delimiters::Text)))
+}
+
+/// Without what fills a value up to even length, and spaces that mean nothing (PS3.5 6.2).
+fn trimmed(text: &str) -> String {
+    text.trim_matches([' ', '\0']).to_owned()
+}
