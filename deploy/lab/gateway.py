@@ -45,6 +45,8 @@ class Gateway:
         self.port_file = folder / "dicom.port"
         self.child: Child | None = None
         self.port = 0
+        # Tables that few scenarios need, as TOML.
+        self.extra_configuration = ""
 
     def start(self) -> "Gateway":
         """Returns when the DICOM port is open. After the first start the port stays the same."""
@@ -133,7 +135,7 @@ class Gateway:
             lines += self._doctor(doctor)
         for ae_title, doctors in settings.destinations.items():
             lines += [f"[destinations.{ae_title}]", f"doctors = {json.dumps(doctors)}"]
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines) + "\n" + self.extra_configuration
 
     def _server(self, port: int) -> list[str]:
         return ['host = "localhost"', f"port = {port}", f"user = {_quoted(mail_store.address('gateway'))}",

@@ -41,6 +41,9 @@ pub struct Config {
     pub notify: Notify,
     /// The mailbox store as seen by the gateway's own login: receipts come back through it.
     pub pulled: Pulled,
+    /// The audit trail.
+    #[serde(default)]
+    pub audit: Audit,
     /// Doctors by name.
     pub doctors: BTreeMap<String, Doctor>,
     /// Destinations by the AE title that stands for them.
@@ -199,6 +202,27 @@ impl From<PulledKeys> for Pulled {
         let PulledKeys { host, port, user, password_file, ca, poll_ms } = keys;
         Self { server: Server { host, port, user, password_file, ca, from: None }, poll_ms }
     }
+}
+
+/// `[audit]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// The server that the trail is forwarded to; kept in the state folder alone where absent.
+    pub syslog: Option<Syslog>,
+}
+
+/// `[audit.syslog]`: a syslog server inside the hospital, over TLS (RFC 5425).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Syslog {
+    /// Host name, as in its certificate.
+    pub host: String,
+    /// Port.
+    #[serde(default = "syslog_port_default")]
+    pub port: u16,
+    /// PEM file with the only roots to trust; the system's roots where absent.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[doctors.NAME]`
@@ -413,6 +437,11 @@ fn is_ae_title(title: &str) -> bool {
     (1..=16).contains(&title.len())
         && title.trim() == title
         && title.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'\\')
+}
+
+/// RFC 5425 4.1.
+fn syslog_port_default() -> u16 {
+    6514
 }
 
 fn settle_ms_default() -> u64 {

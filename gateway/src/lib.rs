@@ -22,6 +22,8 @@ pub mod notify;
 
 pub mod pulled;
 
+pub mod audit;
+
 pub mod journal;
 pub mod spool;
 

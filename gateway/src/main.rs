@@ -2,10 +2,12 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use compressor::encapsulated;
+use gateway::audit;
 use gateway::config::Config;
 use gateway::journal::{DeliveryReport, Journal};
 use gateway::spool::Spool;
+use seal::native::Certificate;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -37,17 +39,45 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Decode the frame on standard input; started by `serve` for each compressed frame.
-    #[command(name = encapsulated::COMMAND, hide = true)]
-    DecodeFrame,
+    /// The audit trail: who moved which study of which patient where.
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Read mailboxes for receipts; started by `serve`, which talks to it over standard input and output.
     #[command(hide = true)]
     Inbound,
 }
 
+/// Exit code: 0 the trail is as it was written; 3 it is not, and the first bad line is named; 1 it could not be read.
+#[derive(Subcommand)]
+enum AuditCommand {
+    /// Show every message. Ids of patients are among them.
+    List {
+        /// Configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Print JSON, a line a message.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Find any line that was changed, added, removed or moved, and a trail that was cut off.
+    Verify {
+        /// Configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Exit code of a trail that is not as it was written.
+const EXIT_DAMAGED: u8 = 3;
+
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("scanpost-gateway: {error:#}");
             ExitCode::FAILURE
@@ -55,16 +85,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> anyhow::Result<()> {
-    match Arguments::parse().command {
-        Command::Serve { config } => on_runtime(gateway::serve::serve(load(&config)?)).context("serve"),
-        Command::Deliveries { config, json } => on_runtime(deliveries(&load(&config)?, json)),
-        Command::Inbound => on_runtime(gateway::pulled::inbound::run()).context("inbound"),
-        Command::DecodeFrame => encapsulated::child::run().context("decode-frame"),
-    }
-}
-
-fn on_runtime<T, E: Into<anyhow::Error>>(work: impl Future<Output = Result<T, E>>) -> anyhow::Result<T> {
+fn run() -> anyhow::Result<ExitCode> {
     // Only our own modules: libraries could log what they read from the network.
     tracing_subscriber::fmt()
         .with_env_filter("off,gateway=info,seal=info,notifier=info,compressor=info")
@@ -72,10 +93,44 @@ fn on_runtime<T, E: Into<anyhow::Error>>(work: impl Future<Output = Result<T, E>
         .with_ansi(false)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(work);
+    let done = match Arguments::parse().command {
+        Command::Audit { command } => return show_audit(command),
+        Command::Serve { config } => runtime.block_on(gateway::serve::serve(load(&config)?)).context("serve"),
+        Command::Deliveries { config, json } => runtime.block_on(deliveries(&load(&config)?, json)),
+        Command::Inbound => runtime.block_on(gateway::pulled::inbound::run()).context("inbound"),
+    };
     // Stages that still compute are not waited for: the journal takes them up again.
     runtime.shutdown_background();
-    done.map_err(Into::into)
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+fn show_audit(command: AuditCommand) -> anyhow::Result<ExitCode> {
+    let (config, listed, json) = match command {
+        AuditCommand::List { config, json } => (load(&config)?, true, json),
+        AuditCommand::Verify { config, json } => (load(&config)?, false, json),
+    };
+    let site = Certificate::from_pem(&gateway::config::read(&config.seal.certificate)?)?;
+    let folder = audit::folder(&config.state);
+    let mut out = std::io::stdout().lock();
+    let verdict = match listed {
+        true => audit::list(&folder, &site, json, &mut |line| writeln!(out, "{line}")),
+        false => audit::verify(&folder, &site),
+    }
+    .with_context(|| format!("the trail in {} cannot be read", folder.display()))?;
+    match (&verdict.fault, listed, json) {
+        (_, false, true) => writeln!(out, "{}", serde_json::to_string_pretty(&verdict)?)?,
+        (None, false, false) => writeln!(
+            out,
+            "intact: {} messages, signed up to {}, chain {}",
+            verdict.messages, verdict.anchored, verdict.hash
+        )?,
+        (Some(fault), _, _) => eprintln!(
+            "DAMAGED at message {}, {} line {}: {} (operator: find out who did it; keep these files)",
+            fault.message, fault.file, fault.line, fault.reason
+        ),
+        (None, true, _) => {}
+    }
+    Ok(if verdict.intact { ExitCode::SUCCESS } else { ExitCode::from(EXIT_DAMAGED) })
 }
 
 fn load(path: &Path) -> anyhow::Result<Config> {

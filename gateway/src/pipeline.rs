@@ -1,13 +1,16 @@
 //! The whole run on one page: each delivery is driven from stage to stage by a task of its own, from wherever the
 //! journal says it stands, until it waits for its receipts or is a dead letter.
 
+mod audited;
 mod receipts;
 mod residual;
 mod trouble;
 
 use crate::assemble::{Collector, Decision, Listing, Silence, decide};
+use crate::audit::{Audit, Message};
 use crate::clock::now_ms;
-use crate::config::Config;
+use crate::config::{Config, Pacs};
+use crate::dimse::uid;
 use crate::journal::{DeliveryInstance, DeliveryRow, Journal, State};
 use crate::notify::{Notifier, NotifyError};
 use crate::seal::Sealer;
@@ -16,9 +19,10 @@ use crate::submit::{Submitter, retry};
 use crate::{compress, query, seal};
 use ::seal::ids::DeliveryId;
 use ::seal::native::{Certificate, SealedPieces};
+pub use audited::Told;
 use compressor::Uid;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use trouble::Trouble;
@@ -38,6 +42,10 @@ pub struct Pipeline {
     pub spool: Spool,
     /// Which deliveries still grow.
     pub collector: Arc<Collector>,
+    /// The audit trail.
+    pub audit: Audit,
+    /// What it was told since the start, of which delivery and doctor.
+    pub audited: Mutex<BTreeSet<(DeliveryId, String, Told)>>,
     /// Seals.
     pub sealer: Arc<Sealer>,
     /// Submits.
@@ -81,6 +89,7 @@ impl Pipeline {
             tokio::time::sleep(self.pause(id).await).await;
         }
         self.collector.forget(id);
+        self.audit_forget(id);
     }
 
     /// How long to wait after a failure; one that lasts is said aloud.
@@ -147,6 +156,7 @@ impl Pipeline {
         let mut missing = 0;
         for (series, sent) in sent {
             let held = self.journal.held(delivery.case, series).await?;
+            self.audit_query(pacs, study, series).await?;
             match query::instances_of_series(pacs, study, series, query::Timeouts::default()).await {
                 Ok(listed) if !sent.is_subset(&listed) => {
                     tracing::warn!(stage = "assemble", delivery = %delivery.id,
@@ -161,6 +171,20 @@ impl Pipeline {
             }
         }
         Ok(Listing::Lists { missing: number(missing) })
+    }
+
+    async fn audit_query(&self, pacs: &Pacs, study: &Uid, series: &Uid) -> Result<(), Trouble> {
+        let host = pacs.address.rsplit_once(':').map_or(pacs.address.as_str(), |(host, _)| host);
+        let keys = query::keys(study, series);
+        let message = Message::query(
+            &pacs.own_ae_title,
+            &pacs.ae_title,
+            host,
+            uid::STUDY_ROOT_FIND,
+            keys,
+            uid::IMPLICIT_LITTLE,
+        );
+        Ok(self.audit.record(message).await?)
     }
 
     async fn compress(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
@@ -210,9 +234,15 @@ impl Pipeline {
         self.journal.began(delivery.id, "submit", now_ms()).await?;
         let sealed = SealedPieces::reopen(&self.spool.sealed(delivery.id), delivery.id)?
             .ok_or_else(Trouble::sealed_pieces_gone)?;
-        if let Err(error) = self.submitter.submit(&sealed, &self.config, &self.journal).await {
+        self.audit_begin_export(delivery).await?;
+        let submitted = self.submitter.submit(&sealed, &self.config, &self.journal).await;
+        self.audit_exported(delivery).await?;
+        if let Err(error) = submitted {
+            self.alert_of_server(&error);
             // A colleague whose mailbox stalls must not keep the notice from those who have everything.
-            return Err(Trouble::from(error).and(self.alarm(delivery).await.err()));
+            let notified = self.notifier.notify(delivery, &self.config, &self.journal).await;
+            self.audit_notified(delivery).await?;
+            return Err(Trouble::from(error).and(notified.err()));
         }
         self.journal.reached(delivery.id, State::Submitted, now_ms()).await?;
         tracing::info!(stage = "submit", delivery = %delivery.id, "submitted");
@@ -221,7 +251,9 @@ impl Pipeline {
 
     async fn notify(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
         self.journal.began(delivery.id, "notify", now_ms()).await?;
-        self.alarm(delivery).await?;
+        let notified = self.notifier.notify(delivery, &self.config, &self.journal).await;
+        self.audit_notified(delivery).await?;
+        notified?;
         self.journal.reached(delivery.id, State::Notified, now_ms()).await?;
         self.journal.began(delivery.id, "pulled", now_ms()).await?;
         tracing::info!(stage = "notify", delivery = %delivery.id, "notified");

@@ -7,6 +7,7 @@ mod error;
 mod identifier;
 
 pub use error::{Lasting, QueryError};
+pub use identifier::keys;
 
 use crate::config::Pacs;
 use crate::dimse::command::find_request;

@@ -20,6 +20,7 @@ pub use serve::serve;
 
 use compressor::Uid;
 use std::future::Future;
+use std::net::SocketAddr;
 
 /// An instance whose data set is durable in the receive folder. Not yet in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +83,9 @@ pub trait Intake: Send + Sync + 'static {
     /// File or folder could not be made durable: nothing may be acknowledged any more until an operator has looked.
     /// From now on [`Intake::ready`] must be false.
     fn storage_failed(&self);
+
+    /// A peer was not let in, for this reason.
+    fn peer_refused(&self, _peer: SocketAddr, _reason: &'static str) {}
 
     /// The association with this number ended, released or not; every instance of it was committed or refused before.
     fn association_ended(&self, association: u64);

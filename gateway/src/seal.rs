@@ -7,7 +7,7 @@ use compressor::bundle::{BundleFile, ResidualPart, read_manifest};
 use seal::cover::{Completeness, ContentKeyText, Cover, FORMAT};
 use seal::ids::Digest;
 use seal::native::{Certificate, SealError, SealedPieces, Sealing, SiteKey, seal_delivery};
-use std::io;
+use std::sync::Arc;
 
 /// Words of the policy of a study that was coded without loss.
 const POLICY_LOSSLESS: &str = "near 0";
@@ -17,7 +17,7 @@ pub struct Sealer {
     /// The site's name.
     pub site: String,
     /// Its signing key.
-    pub key: SiteKey,
+    pub key: Arc<SiteKey>,
     /// Secret that keys the digest of the content.
     pub content_secret: [u8; 32],
     /// Largest piece before base64, in bytes.

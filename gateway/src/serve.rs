@@ -1,6 +1,7 @@
 //! Start-up: read keys, open journal and spool, start the listener, the inbound process and the pipeline.
 
 use crate::assemble::Collector;
+use crate::audit::{self, Audit, AuditError, Message};
 use crate::config::{self, Config, ConfigError};
 use crate::journal::{Journal, JournalError};
 use crate::notify::Notifier;
@@ -15,7 +16,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -35,6 +36,9 @@ pub enum ServeError {
     /// A key or certificate.
     #[error(transparent)]
     Key(#[from] SealError),
+    /// The audit trail.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// A part of the gateway that never ends has ended: what it does would be missed.
     #[error("{0} has ended unexpectedly (us: report this with the log)")]
     Ended(&'static str),
@@ -56,17 +60,24 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let config = Arc::new(config);
     let spool = Spool::open(&config.state).map_err(at(&config.state))?;
     let _lock = spool.lock().map_err(at(&config.state.join("lock")))?;
+    let key = Arc::new(site_key(&config)?);
+    let audit =
+        Audit::open(&config.state, key.clone(), &config.site).map_err(at(&audit::folder(&config.state)))?;
+    audit.record(Message::application(true)).await?;
     let journal = Journal::open(&spool.journal()).await?;
     let swept = spool.sweep(&journal).await?;
     let unfinished = journal.unfinished().await?;
     let (begun_sender, begun) = mpsc::unbounded_channel();
-    let collector = Arc::new(Collector::new(config.clone(), journal.clone(), spool.clone(), begun_sender));
+    let collector =
+        Arc::new(Collector::new(config.clone(), journal.clone(), spool.clone(), audit.clone(), begun_sender));
     let pipeline = Arc::new(Pipeline {
-        sealer: Arc::new(sealer(&config)?),
+        sealer: Arc::new(sealer(&config, key)?),
         submitter: Submitter::new(&config)?,
         notifier: Notifier::new(&config)?,
         certificates: certificates(&config)?,
         collector: collector.clone(),
+        audit: audit.clone(),
+        audited: Mutex::default(),
         journal,
         spool: spool.clone(),
         config: config.clone(),
@@ -79,7 +90,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let (records_sender, records) = mpsc::channel(RECORDS_WAITING_MAX);
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(check_mail_server(pipeline.clone()));
-    tokio::spawn(pipeline.clone().drop_residuals());
+    if let Some(server) = config.audit.syslog.clone() {
+        tokio::spawn(audit::forward(audit::folder(&config.state), server, audit.grown()));
+    }
     let mut received =
         tokio::spawn(receive::serve(listener, config.dicom.clone(), spool.receive(), collector, stopped));
     let ended = tokio::select! {
@@ -91,6 +104,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let _ = stop.send(true);
     let _ = received.await;
+    audit.close(Message::application(false)).await?;
     tracing::info!("stopped");
     ended
 }
@@ -99,6 +113,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
 async fn check_mail_server(pipeline: Arc<Pipeline>) {
     if let Err(error) = pipeline.submitter.check().await {
         tracing::error!(stage = "submit", %error, "the mail server cannot be used now");
+        pipeline.alert_of_server(&error);
     }
 }
 
@@ -113,9 +128,11 @@ async fn listen(config: &Config) -> Result<TcpListener, ServeError> {
     Ok(listener)
 }
 
-fn sealer(config: &Config) -> Result<Sealer, ServeError> {
-    let key =
-        SiteKey::from_pem(&config::read_secret(&config.seal.key)?, &config::read(&config.seal.certificate)?)?;
+fn site_key(config: &Config) -> Result<SiteKey, ServeError> {
+    Ok(SiteKey::from_pem(&config::read_secret(&config.seal.key)?, &config::read(&config.seal.certificate)?)?)
+}
+
+fn sealer(config: &Config, key: Arc<SiteKey>) -> Result<Sealer, ServeError> {
     Ok(Sealer {
         site: config.site.clone(),
         key,

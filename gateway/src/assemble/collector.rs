@@ -1,16 +1,18 @@
 //! The collector: takes received instances into the journal and knows which deliveries are still growing.
 
 use super::{Facts, Listing};
+use crate::audit::{Audit, AuditError, Message, Subject};
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::journal::{Journal, NewInstance, Recorded};
 use crate::receive::{AeTitle, Intake, IntakeRefusal, ReceivedInstance};
 use crate::spool::Spool;
-use compressor::dataset::{Encoding, Outline, outline};
+use compressor::dataset::{Banner, Encoding, Outline, outline};
 use seal::ids::DeliveryId;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::BufReader;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +26,7 @@ pub struct Collector {
     spool: Spool,
     growing: Mutex<HashMap<DeliveryId, Growing>>,
     associations: Mutex<HashMap<u64, Association>>,
+    audit: Audit,
     begun: mpsc::UnboundedSender<DeliveryId>,
     storage_failed: AtomicBool,
 }
@@ -56,7 +59,29 @@ struct Association {
     busy: bool,
     /// Instances that came again unchanged.
     duplicates: u32,
+    /// Studies that come in, and from whom.
+    transfers: Vec<Transfer>,
 }
+
+/// A study of one patient that comes in on an association.
+struct Transfer {
+    calling: String,
+    called: String,
+    subject: Subject,
+}
+
+impl Transfer {
+    fn is_of(&self, instance: &NewInstance, banner: &Banner) -> bool {
+        self.subject.study == instance.study && self.subject.banner.is_same_patient(banner)
+    }
+
+    fn done(&self) -> Message {
+        Message::received(&self.calling, &self.called, &self.subject)
+    }
+}
+
+/// Studies of an association that are counted at the same time; more of them are told of in parts.
+const TRANSFERS_MAX: usize = 64;
 
 impl Collector {
     /// `begun` is told of each new delivery.
@@ -64,10 +89,20 @@ impl Collector {
         config: Arc<Config>,
         journal: Journal,
         spool: Spool,
+        audit: Audit,
         begun: mpsc::UnboundedSender<DeliveryId>,
     ) -> Self {
         let (growing, associations) = (Mutex::default(), Mutex::default());
-        Self { config, journal, spool, growing, associations, begun, storage_failed: AtomicBool::new(false) }
+        Self {
+            config,
+            journal,
+            spool,
+            growing,
+            associations,
+            audit,
+            begun,
+            storage_failed: AtomicBool::new(false),
+        }
     }
 
     /// What is known of a delivery that collects. One that was collecting before a restart counts as active now.
@@ -144,9 +179,9 @@ impl Collector {
         let _ = std::fs::remove_file(self.spool.receive().join(file));
     }
 
-    async fn new_instance(&self, received: &ReceivedInstance) -> NewInstance {
+    async fn new_instance(&self, received: &ReceivedInstance) -> (NewInstance, Banner) {
         let parts = self.outline(received).await;
-        NewInstance {
+        let instance = NewInstance {
             file: received.file.clone(),
             destination: received.called.as_str().to_owned(),
             calling: received.calling.as_str().to_owned(),
@@ -160,6 +195,40 @@ impl Collector {
             association: received.association,
             doctors: self.config.doctors_of(received.called.as_str()),
             received_at_ms: now_ms(),
+        };
+        (instance, parts.banner)
+    }
+
+    /// Before the first instance of a study is recorded, the trail says that it comes in.
+    async fn audit_begin(&self, instance: &NewInstance, banner: &Banner) -> Result<(), AuditError> {
+        let known = self.associations().get(&instance.association).is_some_and(|association| {
+            association.transfers.iter().any(|transfer| transfer.is_of(instance, banner))
+        });
+        if known {
+            return Ok(());
+        }
+        let (calling, called) = (instance.calling.clone(), instance.destination.clone());
+        let subject =
+            Subject { study: instance.study.clone(), banner: banner.clone(), classes: BTreeMap::new() };
+        self.audit.record(Message::begin_receiving(&calling, &called, &subject)).await?;
+        let mut associations = self.associations();
+        let transfers = &mut associations.entry(instance.association).or_default().transfers;
+        transfers.push(Transfer { calling, called, subject });
+        if transfers.len() > TRANSFERS_MAX {
+            self.audit.note(transfers.remove(0).done());
+        }
+        Ok(())
+    }
+
+    /// Counts a recorded instance for what the trail says at the end.
+    fn audit_count(&self, instance: &NewInstance, banner: &Banner) {
+        let mut associations = self.associations();
+        let transfers =
+            associations.get_mut(&instance.association).map(|association| &mut association.transfers);
+        if let Some(transfer) =
+            transfers.into_iter().flatten().find(|transfer| transfer.is_of(instance, banner))
+        {
+            *transfer.subject.classes.entry(instance.sop_class.clone()).or_default() += 1;
         }
     }
 
@@ -194,6 +263,10 @@ impl Intake for Collector {
         ready
     }
 
+    fn peer_refused(&self, peer: SocketAddr, reason: &'static str) {
+        self.audit.alert(Message::peer_refused(peer, reason));
+    }
+
     fn storage_failed(&self) {
         self.storage_failed.store(true, Ordering::Release);
         tracing::error!(
@@ -203,8 +276,16 @@ impl Intake for Collector {
     }
 
     async fn commit(&self, received: ReceivedInstance) -> Result<(), IntakeRefusal> {
-        let instance = self.new_instance(&received).await;
-        let recorded = self.journal.record_instance(instance).await;
+        let (instance, banner) = self.new_instance(&received).await;
+        if let Err(error) = self.audit_begin(&instance, &banner).await {
+            tracing::error!(stage = "assemble", %error, "an instance could not be recorded");
+            self.storage_failed();
+            return Err(IntakeRefusal::OutOfResources);
+        }
+        let recorded = self.journal.record_instance(instance.clone()).await;
+        if recorded.is_ok() {
+            self.audit_count(&instance, &banner);
+        }
         self.associations().entry(received.association).or_default().busy = false;
         match recorded {
             Ok(Recorded::New { delivery, conflict, is_first, replaced }) => {
@@ -239,7 +320,9 @@ impl Intake for Collector {
                 entry.touch();
             }
         }
-        let duplicates = self.associations().remove(&association).map_or(0, |ended| ended.duplicates);
+        let ended = self.associations().remove(&association).unwrap_or_default();
+        ended.transfers.iter().for_each(|transfer| self.audit.note(transfer.done()));
+        let duplicates = ended.duplicates;
         if duplicates > 0 {
             tracing::info!(
                 stage = "assemble",

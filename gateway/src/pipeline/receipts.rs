@@ -24,19 +24,22 @@ impl Pipeline {
         }
     }
 
-    async fn take(self: &Arc<Self>, record: &Record) -> Result<(), Trouble> {
-        let Some(doctor) = self.doctor_with(record.recipient) else { return Ok(()) };
+    async fn take(&self, record: &Record) -> Result<(), Trouble> {
+        let doctor = self.doctor_with(record.recipient);
+        if matches!(record.kind, Kind::Refused(_) | Kind::Trouble(_)) {
+            self.alert_of_record(record, doctor);
+        }
+        let Some(doctor) = doctor else { return Ok(()) };
         let Some(cover) = self.journal.cover_digest(record.delivery).await? else { return Ok(()) };
         match record.kind {
             Kind::CoverSeen => self.journal.cover_seen(record.delivery, doctor, now_ms()).await?,
             Kind::Fetched if record.cover == cover => {
+                self.audit_pulled(record.delivery, doctor).await?;
                 self.journal.pulled(record.delivery, doctor, now_ms()).await?;
                 self.finish_if_pulled(record.delivery).await?;
             }
-            Kind::ExactWanted if record.cover == cover => {
-                self.exact_asked(record.delivery, doctor, record.at).await?;
-            }
-            Kind::Fetched | Kind::ExactWanted => {
+            Kind::Fetched => {
+                self.alert_of_record(record, Some(doctor));
                 tracing::warn!(stage = "pulled", delivery = %record.delivery, "a receipt names another cover and is ignored");
             }
             Kind::Refused(_) | Kind::Trouble(_) => {}
@@ -62,10 +65,12 @@ impl Pipeline {
         }
         let all = recipients.iter().all(|recipient| recipient.pulled || recipient.refused.is_some())
             && recipients.iter().any(|recipient| recipient.pulled);
+        let delivery = self.journal.delivery(id).await?;
         let waits = matches!(delivery.state, State::Submitted | State::Notified);
         if !all || !waits {
             return Ok(());
         }
+        self.audit_deleted(&delivery).await?;
         self.journal.reached(id, State::Pulled, now_ms()).await?;
         let files = self.journal.instances(id).await?.into_iter().map(|instance| instance.file);
         self.spool.release(id, files);

@@ -1,5 +1,6 @@
 //! What stops a stage, in one sentence that says who must act; no patient data.
 
+use crate::audit::AuditError;
 use crate::config::ConfigError;
 use crate::journal::JournalError;
 use crate::notify::NotifyError;
@@ -58,6 +59,12 @@ impl Trouble {
 
 impl From<JournalError> for Trouble {
     fn from(error: JournalError) -> Self {
+        Self::temporary(error.to_string())
+    }
+}
+
+impl From<AuditError> for Trouble {
+    fn from(error: AuditError) -> Self {
         Self::temporary(error.to_string())
     }
 }

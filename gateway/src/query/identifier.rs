@@ -10,7 +10,7 @@ const STUDY_INSTANCE_UID: u32 = 0x0020_000D;
 const SERIES_INSTANCE_UID: u32 = 0x0020_000E;
 
 /// The identifier of the request, in Implicit VR Little Endian. The empty key is what we want to be told.
-pub(super) fn keys(study: &Uid, series: &Uid) -> Vec<u8> {
+pub fn keys(study: &Uid, series: &Uid) -> Vec<u8> {
     let mut bytes = Vec::new();
     push(&mut bytes, SOP_INSTANCE_UID, b"", 0);
     push(&mut bytes, QUERY_RETRIEVE_LEVEL, b"IMAGE", b' ');

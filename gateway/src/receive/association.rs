@@ -36,6 +36,7 @@ pub(super) fn run<I: Intake, D: Disk>(service: &Service<I, D>, stream: TcpStream
         Ok(agreement) => converse(service, &mut wire, agreement, peer),
         Err(fault) => {
             tell(&mut wire, &fault);
+            alert(service, &fault, peer);
             log_unassociated(&fault, peer);
         }
     }
@@ -139,6 +140,15 @@ fn until_released<I: Intake, D: Disk>(
 fn tell(wire: &mut Wire, fault: &Fault) {
     if let Some(pdu) = fault.abort() {
         let _ = wire.send(&pdu, ASSOCIATE_WAIT);
+    }
+}
+
+/// A peer that calls nobody we know, or is none of DICOM's, may be trying doors.
+fn alert<I: Intake, D>(service: &Service<I, D>, fault: &Fault, peer: SocketAddr) {
+    match fault {
+        Fault::Rejected(reason) => service.intake.peer_refused(peer, reason),
+        Fault::NotDicom => service.intake.peer_refused(peer, "the peer does not speak DICOM"),
+        _ => {}
     }
 }
 

@@ -50,9 +50,32 @@ impl SiteKey {
         &self.signer.certificate
     }
 
+    /// Signs a statement that is no cover: ECDSA with SHA-256 over `purpose`, a zero byte, and `content`. No content of CMS begins with letters, so
+    /// that neither passes for the other. [`Certificate::verifies_statement`] checks it.
+    ///
+    /// # Errors
+    /// [`SealError::Key`] where the library cannot sign.
+    pub fn sign_statement(&self, purpose: &str, content: &[u8]) -> Result<Vec<u8>, SealError> {
+        let signed = self.signer.key.sign(&SystemRandom::new(), &statement(purpose, content));
+        Ok(signed.map_err(|_| SealError::key(SITE_KEY, "cannot sign"))?.as_ref().to_vec())
+    }
+
     pub(super) fn signer(&self) -> &Signer {
         &self.signer
     }
+}
+
+impl Certificate {
+    /// Whether the key of this certificate signed a statement, see [`SiteKey::sign_statement`].
+    pub fn verifies_statement(&self, purpose: &str, content: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, self.point())
+            .verify(&statement(purpose, content), signature)
+            .is_ok()
+    }
+}
+
+fn statement(purpose: &str, content: &[u8]) -> Vec<u8> {
+    [purpose.as_bytes(), &[0], content].concat()
 }
 
 impl DoctorKey {

@@ -1,0 +1,201 @@
+//! The events that this gateway knows (PS3.15 A.5.3).
+
+use super::codes::Code;
+use super::message::{Address, Message, Object, Outcome, Participant};
+use compressor::Uid;
+use compressor::dataset::Banner;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// A study of one patient, as far as an event is about it.
+#[derive(Clone, Default)]
+pub struct Subject {
+    /// Study Instance UID, where the data sets name one.
+    pub study: Option<Uid>,
+    /// Patient and accession number.
+    pub banner: Banner,
+    /// Instances of each SOP class.
+    pub classes: BTreeMap<Uid, u64>,
+}
+
+/// `ParticipantObjectID` of a study without a UID: the schema asks for one.
+const NO_UID: &str = "(none)";
+
+impl Subject {
+    fn objects(&self, encrypted: bool, deleted: bool) -> Vec<Object> {
+        let study = Object::Study {
+            uid: self.study.as_ref().map_or(NO_UID, Uid::as_str).to_owned(),
+            accession: Some(self.banner.accession.clone()),
+            classes: self.classes.clone(),
+            encrypted,
+            deleted,
+        };
+        vec![study, Object::Patient(Box::new(self.banner.clone()))]
+    }
+}
+
+/// This program.
+fn gateway(role: Code, requestor: bool) -> Participant {
+    Participant {
+        user: format!("scanpost-gateway {}", std::process::id()),
+        requestor,
+        role,
+        address: None,
+        media: None,
+    }
+}
+
+fn node(ae_title: &str, role: Code, requestor: bool, address: Option<Address>) -> Participant {
+    Participant { user: ae_title.to_owned(), requestor, role, address, media: None }
+}
+
+fn message(event: Code, action: char, participants: Vec<Participant>, objects: Vec<Object>) -> Message {
+    Message { event, kind: None, action, outcome: Outcome::Success, reason: None, participants, objects }
+}
+
+impl Message {
+    /// Application Activity: the gateway starts or stops (A.5.3.1).
+    pub fn application(starts: bool) -> Self {
+        let kind = if starts { Code::APPLICATION_START } else { Code::APPLICATION_STOP };
+        let launcher =
+            node(&format!("user {}", rustix::process::getuid().as_raw()), Code::LAUNCHER, true, None);
+        let event = message(
+            Code::APPLICATION_ACTIVITY,
+            'E',
+            vec![gateway(Code::APPLICATION, false), launcher],
+            vec![],
+        );
+        Self { kind: Some(kind), ..event }
+    }
+
+    /// Begin Transferring DICOM Instances: a study begins to come in from `calling` (A.5.3.3).
+    pub fn begin_receiving(calling: &str, called: &str, subject: &Subject) -> Self {
+        let participants =
+            vec![node(calling, Code::SOURCE, true, None), node(called, Code::DESTINATION, false, None)];
+        message(Code::BEGIN_TRANSFERRING, 'E', participants, subject.objects(false, false))
+    }
+
+    /// DICOM Instances Transferred: what came in (A.5.3.7).
+    pub fn received(calling: &str, called: &str, subject: &Subject) -> Self {
+        let participants =
+            vec![node(calling, Code::SOURCE, true, None), node(called, Code::DESTINATION, false, None)];
+        message(Code::INSTANCES_TRANSFERRED, 'C', participants, subject.objects(false, false))
+    }
+
+    /// Query: the PACS is asked what a series holds (A.5.3.10).
+    pub fn query(
+        own: &str,
+        pacs: &str,
+        host: &str,
+        sop_class: &'static str,
+        keys: Vec<u8>,
+        transfer_syntax: &'static str,
+    ) -> Self {
+        let participants = vec![
+            node(own, Code::SOURCE, true, None),
+            node(pacs, Code::DESTINATION, false, Some(Address::Host(host.to_owned()))),
+        ];
+        message(Code::QUERY, 'E', participants, vec![Object::Query { sop_class, keys, transfer_syntax }])
+    }
+
+    /// Export: sealed, and taken by the mail server for a doctor, or refused for good (A.5.3.5).
+    pub fn exported(doctor: &str, mailbox: &str, subject: &Subject, refused: bool) -> Self {
+        let media = Participant {
+            media: Some(Code::EMAIL),
+            ..node(doctor, Code::DESTINATION_MEDIA, false, Some(Address::Mail(mailbox.to_owned())))
+        };
+        let event = message(
+            Code::EXPORT,
+            'R',
+            vec![gateway(Code::SOURCE, true), media],
+            subject.objects(true, false),
+        );
+        if !refused {
+            return event;
+        }
+        Self { outcome: Outcome::SeriousFailure, reason: Some("refused by the mail server".into()), ..event }
+    }
+
+    /// Begin Transferring DICOM Instances: a sealed study is about to go to the mail server.
+    pub fn begin_export(doctors: &[String], subject: &Subject) -> Self {
+        let to = doctors.iter().map(|doctor| node(doctor, Code::DESTINATION, false, None));
+        let participants = std::iter::once(gateway(Code::SOURCE, true)).chain(to).collect();
+        message(Code::BEGIN_TRANSFERRING, 'E', participants, subject.objects(true, false))
+    }
+
+    /// A plain notice went to a doctor's phone; the notice itself names nobody.
+    pub fn notified(doctor: &str, subject: &Subject) -> Self {
+        let participants = vec![gateway(Code::SOURCE, true), node(doctor, Code::DESTINATION, false, None)];
+        message(Code::NOTICE, 'E', participants, subject.objects(false, false))
+    }
+
+    /// DICOM Instances Transferred: a doctor's signed receipt says that the study is there.
+    pub fn pulled(doctor: &str, subject: &Subject) -> Self {
+        let participants = vec![gateway(Code::SOURCE, false), node(doctor, Code::DESTINATION, true, None)];
+        message(Code::INSTANCES_TRANSFERRED, 'R', participants, subject.objects(true, false))
+    }
+
+    /// DICOM Study Deleted: the spool gave it back (A.5.3.8).
+    pub fn deleted(subject: &Subject) -> Self {
+        message(
+            Code::STUDY_DELETED,
+            'D',
+            vec![gateway(Code::APPLICATION, true)],
+            subject.objects(false, true),
+        )
+    }
+
+    /// Security Alert: a peer that was not let in (A.5.3.11).
+    pub fn peer_refused(peer: SocketAddr, alert: &'static str) -> Self {
+        let ip = peer.ip().to_string();
+        let suspect = node(&ip, Code::SOURCE, true, Some(Address::Ip(ip.clone())));
+        alert_of(Code::NODE_AUTHENTICATION, vec![gateway(Code::APPLICATION, false), suspect], ip, alert)
+    }
+
+    /// Security Alert: a server of ours that is not to be trusted, or that does not let us in.
+    pub fn server_refused(host: &str, alert: &'static str) -> Self {
+        let server = node(host, Code::DESTINATION, false, Some(Address::Host(host.to_owned())));
+        alert_of(
+            Code::NODE_AUTHENTICATION,
+            vec![gateway(Code::APPLICATION, true), server],
+            host.to_owned(),
+            alert,
+        )
+    }
+
+    /// Security Alert: what names itself a doctor's receipt is none.
+    pub fn receipt_refused(doctor: &str, alert: &'static str) -> Self {
+        let participants = vec![gateway(Code::APPLICATION, true)];
+        alert_of(Code::RECEIPT_REFUSED, participants, doctor.to_owned(), alert)
+    }
+
+    /// Security Alert: alerts beyond what is kept in a minute.
+    pub fn alerts_dropped(count: u64) -> Self {
+        let event = alert_of(
+            Code::RESTRICTED_FUNCTION,
+            vec![gateway(Code::APPLICATION, true)],
+            "alerts".into(),
+            "too many alerts in a minute",
+        );
+        Self { reason: Some(format!("{count} more alerts were not kept")), ..event }
+    }
+
+    /// Security Alert: this trail was found damaged.
+    pub fn trail_damaged(file: &str, alert: &'static str) -> Self {
+        alert_of(Code::TRAIL_DAMAGED, vec![gateway(Code::APPLICATION, true)], file.to_owned(), alert)
+    }
+
+    /// User Authentication: a person at the page logs in or out (A.5.3.12).
+    pub fn user(name: &str, peer: SocketAddr, logs_in: bool, outcome: Outcome) -> Self {
+        let ip = peer.ip().to_string();
+        let person = node(name, Code::SOURCE, true, Some(Address::Ip(ip)));
+        let event =
+            message(Code::USER_AUTHENTICATION, 'E', vec![person, gateway(Code::APPLICATION, false)], vec![]);
+        Self { kind: Some(if logs_in { Code::LOGIN } else { Code::LOGOUT }), outcome, ..event }
+    }
+}
+
+fn alert_of(kind: Code, participants: Vec<Participant>, id: String, alert: &'static str) -> Message {
+    let event = message(Code::SECURITY_ALERT, 'E', participants, vec![Object::Node { id, alert }]);
+    Message { kind: Some(kind), outcome: Outcome::SeriousFailure, reason: Some(alert.into()), ..event }
+}

@@ -1,0 +1,267 @@
+//! Reads a trail from its beginning and finds the first line that is not as it was written.
+
+use super::line::{BEGINNING, HASH_CHARACTERS, Hash, Payload, chain, hex, statement, unhex};
+use seal::native::Certificate;
+use serde::Serialize;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// Longest line: a message of about 8 KiB with the longest names in it.
+const LINE_BYTES_MAX: u64 = 64 << 10;
+/// What the site's signatures under anchors are made for.
+pub(super) const STATEMENT: &str = "scanpost audit anchor 1";
+
+/// How a walk ended.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Every line is as it was written, and none is missing up to the last anchor.
+    pub intact: bool,
+    /// Messages up to the end, or to the first bad line.
+    pub messages: u64,
+    /// The last message under the site's signature.
+    pub anchored: u64,
+    /// SHA-256 of the chain at the end, or before the first bad line.
+    pub hash: String,
+    /// The first bad line.
+    pub fault: Option<Fault>,
+}
+
+/// Where a trail is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// Name of the file.
+    pub file: String,
+    /// Line in it, from 1.
+    pub line: u64,
+    /// Number of the message that stands there, or should.
+    pub message: u64,
+    /// What is wrong.
+    pub reason: &'static str,
+}
+
+/// How far a chain goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) file: u32,
+    pub(super) number: u64,
+    pub(super) hash: Hash,
+    /// Number of the last message under a signature.
+    pub(super) anchored: u64,
+}
+
+impl End {
+    pub(super) const BEGINNING: Self = Self { file: 0, number: 0, hash: BEGINNING, anchored: 0 };
+}
+
+/// The signed end of the trail, kept beside it: what is cut off behind an anchor is missed here.
+pub(super) struct Head {
+    pub(super) number: u64,
+    pub(super) hash: Hash,
+}
+
+/// Name of the file of the [`Head`].
+pub(super) const HEAD: &str = "head";
+
+impl Head {
+    /// Reads it; `None` where it is not there, an error where it is not what the site signed.
+    pub(super) fn read(folder: &Path, site: &Certificate) -> io::Result<Option<Self>> {
+        let text = match std::fs::read_to_string(folder.join(HEAD)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text?,
+        };
+        let parse = || {
+            let mut words = text.strip_suffix('\n')?.split(' ');
+            let (number, hash) = (words.next()?.parse().ok()?, unhex(words.next()?)?.try_into().ok()?);
+            let signature = unhex(words.next()?)?;
+            let signed = site.verifies_statement(STATEMENT, &statement(number, &hash), &signature);
+            (signed && words.next().is_none()).then_some(Self { number, hash })
+        };
+        parse().map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// As it is written.
+    pub(super) fn text(number: u64, hash: &Hash, signature: &[u8]) -> String {
+        format!("{number} {} {}\n", hex(hash), hex(signature))
+    }
+}
+
+/// The file with this number.
+pub(super) fn path(folder: &Path, file: u32) -> PathBuf {
+    folder.join(name(file))
+}
+
+fn name(file: u32) -> String {
+    format!("trail-{file:06}.log")
+}
+
+/// Walks over the whole trail. `each` is told every message with its number.
+///
+/// # Errors
+/// Where a file cannot be read. That the trail is damaged is a [`Fault`].
+pub(super) fn walk(
+    folder: &Path,
+    site: &Certificate,
+    each: &mut dyn FnMut(u64, &str),
+) -> io::Result<(End, Option<Fault>)> {
+    walk_from(folder, site, End::BEGINNING, each)
+}
+
+/// Where to begin for what a start of the gateway has to see: the last file that begins before the signed end.
+pub(super) fn near_head(folder: &Path, site: &Certificate, last: u32) -> End {
+    let head = Head::read(folder, site).ok().flatten();
+    let begins = |file| match begin(folder, file)? {
+        end if head.as_ref().is_some_and(|head| end.number < head.number) => Some(end),
+        _ => None,
+    };
+    (2..=last).rev().find_map(begins).unwrap_or(End::BEGINNING)
+}
+
+/// The end of the chain in front of a file: its own first line says the number, the last line of the one before has the hash.
+fn begin(folder: &Path, file: u32) -> Option<End> {
+    let mut first = String::new();
+    BufReader::new(File::open(path(folder, file)).ok()?).take(LINE_BYTES_MAX).read_line(&mut first).ok()?;
+    let Payload::File { after, .. } = Payload::parse(first.trim_end().get(HASH_CHARACTERS + 1..)?)? else {
+        return None;
+    };
+    let before = std::fs::read(path(folder, file - 1)).ok()?;
+    let last = before.strip_suffix(b"\n")?.rsplit(|byte| *byte == b'\n').next()?;
+    let hash = unhex(std::str::from_utf8(last.get(..HASH_CHARACTERS)?).ok()?)?.try_into().ok()?;
+    Some(End { file: file - 1, number: after, hash, anchored: 0 })
+}
+
+/// Walks from the end of a file on.
+pub(super) fn walk_from(
+    folder: &Path,
+    site: &Certificate,
+    begin: End,
+    each: &mut dyn FnMut(u64, &str),
+) -> io::Result<(End, Option<Fault>)> {
+    let (head, changed) = match Head::read(folder, site) {
+        Ok(head) => (head, false),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => (None, true),
+        Err(error) => return Err(error),
+    };
+    let mut walk = Walk { end: begin, site, head: head.as_ref(), met_head: false, anchors: false };
+    for file in begin.file + 1.. {
+        let text = match File::open(path(folder, file)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            text => text?,
+        };
+        walk.end.file = file;
+        if let Some((line, reason)) = walk.file(text, each)? {
+            let fault = Fault { file: name(file), line, message: walk.end.number + 1, reason };
+            return Ok((walk.end, Some(fault)));
+        }
+    }
+    let fault = walk.missing(changed).map(|(file, reason)| Fault {
+        file,
+        line: 0,
+        message: walk.end.number + 1,
+        reason,
+    });
+    Ok((walk.end, later_file(folder, walk.end).or(fault)))
+}
+
+/// A file behind a gap in the numbers.
+fn later_file(folder: &Path, end: End) -> Option<Fault> {
+    let numbers = std::fs::read_dir(folder).ok()?.flatten().filter_map(|entry| {
+        entry.file_name().to_str()?.strip_prefix("trail-")?.strip_suffix(".log")?.parse::<u32>().ok()
+    });
+    numbers.filter(|number| *number > end.file).min()?;
+    Some(Fault {
+        file: name(end.file + 1),
+        line: 1,
+        message: end.number + 1,
+        reason: "a file of the trail is missing",
+    })
+}
+
+struct Walk<'w> {
+    end: End,
+    site: &'w Certificate,
+    head: Option<&'w Head>,
+    /// The message of the head is here, with its hash.
+    met_head: bool,
+    anchors: bool,
+}
+
+impl Walk<'_> {
+    /// Walks over one file; gives the first bad line and what is wrong with it.
+    fn file(
+        &mut self,
+        file: File,
+        each: &mut dyn FnMut(u64, &str),
+    ) -> io::Result<Option<(u64, &'static str)>> {
+        let mut source = BufReader::new(file);
+        let mut line = Vec::new();
+        for number in 1.. {
+            line.clear();
+            if source.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? == 0 {
+                return Ok((number == 1).then_some((1, "the file is empty")));
+            }
+            if let Err(reason) = self.line(&line, number, each) {
+                return Ok(Some((number, reason)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn line(
+        &mut self,
+        line: &[u8],
+        number: u64,
+        each: &mut dyn FnMut(u64, &str),
+    ) -> Result<(), &'static str> {
+        let line = line.strip_suffix(b"\n").ok_or("the line is cut short")?;
+        let text = std::str::from_utf8(line).map_err(|_| "the line was changed")?;
+        let (hash, payload) = text.split_at_checked(HASH_CHARACTERS).ok_or("the line was changed")?;
+        let payload = payload.strip_prefix(' ').ok_or("the line was changed")?;
+        let chained = chain(&self.end.hash, payload.as_bytes());
+        if hash != hex(&chained) {
+            return Err("the line was changed, or one before it removed, added or moved");
+        }
+        match Payload::parse(payload).ok_or("a line that no gateway writes")? {
+            Payload::File { file, after } => {
+                if (file, after, number) != (self.end.file, self.end.number, 1) {
+                    return Err("a file that does not belong here");
+                }
+            }
+            _ if number == 1 => return Err("the file does not say which it is"),
+            Payload::Message { number, text } => {
+                if number != self.end.number + 1 {
+                    return Err("a message is missing");
+                }
+                self.end.number = number;
+                each(number, text);
+            }
+            Payload::Anchor { number, signature } => self.anchor(number, &signature)?,
+        }
+        self.end.hash = chained;
+        Ok(())
+    }
+
+    /// The signature is over the chain in front of the anchor.
+    fn anchor(&mut self, number: u64, signature: &[u8]) -> Result<(), &'static str> {
+        let signed = statement(number, &self.end.hash);
+        if number != self.end.number || !self.site.verifies_statement(STATEMENT, &signed, signature) {
+            return Err("an anchor that the site did not sign");
+        }
+        (self.end.anchored, self.anchors) = (number, true);
+        self.met_head |= self.head.is_some_and(|head| (head.number, head.hash) == (number, self.end.hash));
+        Ok(())
+    }
+
+    /// What the end of the trail lacks, and in which file.
+    fn missing(&self, head_changed: bool) -> Option<(String, &'static str)> {
+        let last = || name(self.end.file.max(1));
+        match self.head {
+            _ if head_changed => Some((HEAD.into(), "the signed end of the trail was changed")),
+            Some(_) if !self.met_head => {
+                Some((last(), "the trail ends before its signed end: something was cut off"))
+            }
+            None if self.anchors => Some((HEAD.into(), "the signed end of the trail is missing")),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What the pipeline tells the audit trail. A state is reached only after the trail has what led to it, so that after a crash something may be
+//! told twice and nothing is left out.
+
+use super::Pipeline;
+use super::trouble::Trouble;
+use crate::audit::{AuditError, Message, Subject};
+use crate::journal::{DeliveryRow, Recipient};
+use crate::pulled::record::{self, Kind, Record};
+use crate::spool::Spool;
+use crate::submit::SubmitError;
+use ::seal::ids::DeliveryId;
+use ::seal::mailbox::tls::TlsError;
+use compressor::bundle::{BundleFile, Series, read_manifest};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+/// Patients of one delivery that the trail names; more than one is a mistake already.
+const PATIENTS_MAX: usize = 16;
+
+/// What was told of a recipient since the start of the program.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Told {
+    /// That a first piece is about to go; of no doctor in particular.
+    Begun,
+    /// That the mail server took the study for the doctor.
+    Exported,
+    /// That the notice went.
+    Notified,
+}
+
+impl Pipeline {
+    /// The delivery's study, once for each patient that its images name.
+    async fn subjects(&self, delivery: &DeliveryRow) -> Result<Vec<Subject>, Trouble> {
+        let (spool, id) = (self.spool.clone(), delivery.id);
+        let named = tokio::task::spawn_blocking(move || in_bundle(&spool, id)).await?;
+        if !named.is_empty() {
+            return Ok(named);
+        }
+        let mut classes = BTreeMap::new();
+        for instance in self.journal.instances(delivery.id).await? {
+            *classes.entry(instance.sop_class).or_default() += 1;
+        }
+        Ok(vec![Subject { study: delivery.study.clone(), classes, ..Subject::default() }])
+    }
+
+    async fn record_each(
+        &self,
+        subjects: &[Subject],
+        message: impl Fn(&Subject) -> Message,
+    ) -> Result<(), AuditError> {
+        for subject in subjects {
+            self.audit.record(message(subject)).await?;
+        }
+        Ok(())
+    }
+
+    /// Before the first byte goes to the mail server.
+    pub(super) async fn audit_begin_export(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        if self.is_audited(delivery.id, "", Told::Begun) {
+            return Ok(());
+        }
+        let recipients = self.journal.recipients(delivery.id).await?;
+        let doctors: Vec<_> = recipients.into_iter().map(|recipient| recipient.doctor).collect();
+        let subjects = self.subjects(delivery).await?;
+        self.record_each(&subjects, |subject| Message::begin_export(&doctors, subject)).await?;
+        self.set_audited(delivery.id, String::new(), Told::Begun);
+        Ok(())
+    }
+
+    /// For each doctor for whom the mail server took everything, or will never take it.
+    pub(super) async fn audit_exported(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        let mailbox =
+            |doctor: &str| self.config.doctors.get(doctor).map_or("", |doctor| doctor.mailbox.as_str());
+        self.audit_recipients(
+            delivery,
+            Told::Exported,
+            |recipient| recipient.submitted || recipient.refused.is_some(),
+            |recipient, subject| {
+                Message::exported(
+                    &recipient.doctor,
+                    mailbox(&recipient.doctor),
+                    subject,
+                    !recipient.submitted,
+                )
+            },
+        )
+        .await
+    }
+
+    /// For each doctor whose notice went.
+    pub(super) async fn audit_notified(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        self.audit_recipients(
+            delivery,
+            Told::Notified,
+            |recipient| recipient.notified,
+            |recipient, subject| Message::notified(&recipient.doctor, subject),
+        )
+        .await
+    }
+
+    async fn audit_recipients(
+        &self,
+        delivery: &DeliveryRow,
+        told: Told,
+        concerned: impl Fn(&Recipient) -> bool,
+        message: impl Fn(&Recipient, &Subject) -> Message,
+    ) -> Result<(), Trouble> {
+        let mut recipients = self.journal.recipients(delivery.id).await?;
+        recipients.retain(|recipient| {
+            concerned(recipient) && !self.is_audited(delivery.id, &recipient.doctor, told)
+        });
+        if recipients.is_empty() {
+            return Ok(());
+        }
+        let subjects = self.subjects(delivery).await?;
+        for recipient in recipients {
+            self.record_each(&subjects, |subject| message(&recipient, subject)).await?;
+            self.set_audited(delivery.id, recipient.doctor, told);
+        }
+        Ok(())
+    }
+
+    fn set_audited(&self, delivery: DeliveryId, doctor: String, told: Told) {
+        self.audited.lock().unwrap_or_else(PoisonError::into_inner).insert((delivery, doctor, told));
+    }
+
+    fn is_audited(&self, delivery: DeliveryId, doctor: &str, told: Told) -> bool {
+        let audited = self.audited.lock().unwrap_or_else(PoisonError::into_inner);
+        audited.contains(&(delivery, doctor.to_owned(), told))
+    }
+
+    /// The delivery has nothing more to tell.
+    pub(super) fn audit_forget(&self, delivery: DeliveryId) {
+        let mut audited = self.audited.lock().unwrap_or_else(PoisonError::into_inner);
+        audited.retain(|(told, ..)| *told != delivery);
+    }
+
+    /// Before a receipt counts.
+    pub(super) async fn audit_pulled(&self, delivery: DeliveryId, doctor: &str) -> Result<(), Trouble> {
+        let known = self.journal.recipients(delivery).await?;
+        if known.iter().any(|recipient| recipient.doctor == doctor && recipient.pulled) {
+            return Ok(());
+        }
+        let subjects = self.subjects(&self.journal.delivery(delivery).await?).await?;
+        Ok(self.record_each(&subjects, |subject| Message::pulled(doctor, subject)).await?)
+    }
+
+    /// Before the spool gives a study back.
+    pub(super) async fn audit_deleted(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        let subjects = self.subjects(delivery).await?;
+        Ok(self.record_each(&subjects, Message::deleted).await?)
+    }
+
+    /// A record that may be an attack.
+    pub(super) fn alert_of_record(&self, record: &Record, doctor: Option<&str>) {
+        let host = &self.config.pulled.server.host;
+        let alert = match record.kind {
+            Kind::Refused(_) => {
+                Message::receipt_refused(doctor.unwrap_or("unknown"), "a receipt is not genuine")
+            }
+            Kind::Fetched => {
+                Message::receipt_refused(doctor.unwrap_or("unknown"), "a receipt names another cover")
+            }
+            Kind::Trouble(record::Trouble::Certificate) => {
+                Message::server_refused(host, "the certificate of the mailbox server is refused")
+            }
+            Kind::Trouble(record::Trouble::Login) => {
+                Message::server_refused(host, "the mailbox server refuses the login")
+            }
+            _ => return,
+        };
+        self.audit.alert(alert);
+    }
+
+    /// A mail server that is not to be trusted, or that does not let us in.
+    pub(crate) fn alert_of_server(&self, error: &SubmitError) {
+        let alert = match error {
+            SubmitError::Tls(TlsError::Certificate { .. }) => "the certificate of the mail server is refused",
+            SubmitError::Tls(TlsError::Handshake { .. }) => "the mail server does not speak TLS as required",
+            SubmitError::Login { .. } => "the mail server refuses the login",
+            _ => return,
+        };
+        self.audit.alert(Message::server_refused(&self.config.submit.host, alert));
+    }
+}
+
+/// Patients and SOP classes, from the bundle's manifest; nothing where it cannot be read.
+fn in_bundle(spool: &Spool, delivery: DeliveryId) -> Vec<Subject> {
+    let manifest =
+        BundleFile::open(&spool.bundle(delivery)).ok().and_then(|mut bundle| read_manifest(&mut bundle).ok());
+    let mut subjects: Vec<Subject> = Vec::new();
+    for series in manifest.into_iter().flat_map(|manifest| manifest.series) {
+        let same = |subject: &Subject| {
+            subject.study == series.study && subject.banner.is_same_patient(&series.banner)
+        };
+        match subjects.iter().position(same) {
+            Some(place) => count(subjects.get_mut(place), &series),
+            None if subjects.len() < PATIENTS_MAX => {
+                let (study, banner) = (series.study.clone(), series.banner.clone());
+                subjects.push(Subject { study, banner, classes: BTreeMap::new() });
+                count(subjects.last_mut(), &series);
+            }
+            None => {}
+        }
+    }
+    subjects
+}
+
+fn count(subject: Option<&mut Subject>, series: &Series) {
+    let Some(subject) = subject else { return };
+    for class in series.instances.iter().filter_map(|instance| instance.sop_class.as_ref()) {
+        *subject.classes.entry(class.clone()).or_default() += 1;
+    }
+}
