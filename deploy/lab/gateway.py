@@ -33,6 +33,9 @@ class Settings:
     cover_seen_ms: int = 5_000
     piece_bytes_max: int | None = None
     language: str = "ja"
+    server_lines: list[str] = field(default_factory=list)  # more keys of [submit] and [pulled], as TOML
+    dicom_tls_lines: list[str] = field(default_factory=list)  # all keys of [dicom.tls]
+    pacs_tls_lines: list[str] = field(default_factory=list)  # all keys of [pacs.orthanc.tls]
 
 
 class Gateway:
@@ -113,6 +116,7 @@ class Gateway:
             f"port_file = {_quoted(self.port_file)}",
             f"settle_ms = {settings.settle_ms}",
             f"silence_ms = {settings.silence_ms}",
+            *(["[dicom.tls]", *settings.dicom_tls_lines] if settings.dicom_tls_lines else []),
             "[compress]",
             f"near = {settings.near}",
             f"residual = {_quoted(settings.residual)}",
@@ -131,6 +135,8 @@ class Gateway:
         if settings.pacs_port:
             lines += ["[pacs.orthanc]", f"ae_title = {_quoted(PACS_AE_TITLE)}",
                       f"address = {_quoted(f'127.0.0.1:{settings.pacs_port}')}", f"own_ae_title = {_quoted(OWN_AE_TITLE)}"]
+            if settings.pacs_tls_lines:
+                lines += ["[pacs.orthanc.tls]", *settings.pacs_tls_lines]
         for doctor in sorted({name for names in settings.destinations.values() for name in names}):
             lines += self._doctor(doctor)
         for ae_title, doctors in settings.destinations.items():
@@ -139,7 +145,8 @@ class Gateway:
 
     def _server(self, port: int) -> list[str]:
         return ['host = "localhost"', f"port = {port}", f"user = {_quoted(mail_store.address('gateway'))}",
-                f"password_file = {_quoted(self.store.password_file('gateway'))}", f"ca = {_quoted(self.store.ca)}"]
+                f"password_file = {_quoted(self.store.password_file('gateway'))}", f"ca = {_quoted(self.store.ca)}",
+                *self.settings.server_lines]
 
     def _doctor(self, doctor: str) -> list[str]:
         mailbox = self.settings.mailboxes.get(doctor, mail_store.address(doctor))

@@ -24,8 +24,9 @@ STORE_SECONDS_MAX = 1800
 class Orthanc:
     """An Orthanc with its state in a folder."""
 
-    def __init__(self, folder: Path, log: Path):
-        self.folder, self.log = folder, log
+    def __init__(self, folder: Path, log: Path, tls: dict[str, str] | None = None):
+        """`tls`: Orthanc's keys for DICOM over TLS; plain DICOM without."""
+        self.folder, self.log, self.tls = folder, log, tls or {}
         self.dicom_port = free_port()
         self.http_port = free_port({self.dicom_port})
         self.password = secrets.token_urlsafe(12)
@@ -76,7 +77,7 @@ class Orthanc:
             "DicomAet": AE_TITLE, "DicomPort": self.dicom_port, "DicomCheckCalledAet": True,
             "DicomCheckModalityHost": True, "DicomAlwaysAllowEcho": False, "DicomAlwaysAllowStore": False,
             "DicomAlwaysAllowFind": False, "DicomAlwaysAllowGet": False, "DicomScpTimeout": 60, "DicomScuTimeout": 60,
-            "DicomAssociationCloseDelay": 0, "TranscodeDicomProtocol": False, "OverwriteInstances": True,
+            **self.tls, "DicomAssociationCloseDelay": 0, "TranscodeDicomProtocol": False, "OverwriteInstances": True,
         }
 
     def _answers(self) -> bool:

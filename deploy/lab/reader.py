@@ -15,10 +15,11 @@ PULL_SECONDS_MAX = 900
 class Reader:
     """The reader of one doctor, writing DICOM files into `output`."""
 
-    def __init__(self, config: Path, output: Path, store: MailStore, keys: Keys, doctor: str = "doctor"):
+    def __init__(self, config: Path, output: Path, store: MailStore, keys: Keys, doctor: str = "doctor",
+                 mailbox_lines: list[str] | None = None):
         self.config, self.output = config, output
         config.parent.mkdir(parents=True, exist_ok=True)
-        config.write_text(_configuration(output, store, keys, doctor))
+        config.write_text(_configuration(output, store, keys, doctor, mailbox_lines or []))
 
     def pull(self, *arguments: str) -> subprocess.CompletedProcess:
         """Runs one pull to its end; the caller judges exit code and words."""
@@ -30,7 +31,7 @@ class Reader:
         return sorted(path for path in self.output.rglob("*") if path.suffix in (".dcm", ".bin"))
 
 
-def _configuration(output: Path, store: MailStore, keys: Keys, doctor: str) -> str:
+def _configuration(output: Path, store: MailStore, keys: Keys, doctor: str, mailbox_lines: list[str]) -> str:
     def quoted(value: object) -> str:
         return json.dumps(str(value), ensure_ascii=False)
     return "\n".join([
@@ -46,5 +47,6 @@ def _configuration(output: Path, store: MailStore, keys: Keys, doctor: str) -> s
         f"user = {quoted(mail_store.address(doctor))}",
         f"password_file = {quoted(store.password_file(doctor))}",
         f"ca = {quoted(store.ca)}",
+        *mailbox_lines,
         "",
     ])

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use tls::{ClientFiles, ServerFiles, TlsError};
 
 /// A case is open for a day at least.
 const RESIDUAL_HOURS: u32 = 24;
@@ -54,8 +55,10 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dicom {
-    /// Address and port to listen on.
-    pub listen: SocketAddr,
+    /// Address and port to listen on without TLS.
+    pub listen: Option<SocketAddr>,
+    /// The listener with TLS.
+    pub tls: Option<DicomTls>,
     /// Where the port really taken is written as text, for a port of 0.
     pub port_file: Option<PathBuf>,
     /// Silence after the last association of a study before the PACS is asked, in milliseconds.
@@ -72,6 +75,39 @@ pub struct Dicom {
     pub idle_ms: u64,
 }
 
+/// `[dicom.tls]`: a listener of its own, where every peer shows a certificate (PS3.15 B.12).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "DicomTlsKeys")]
+pub struct DicomTls {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    /// Where the port really taken is written as text, for a port of 0.
+    pub port_file: Option<PathBuf>,
+    /// Our certificate, and whose peers may come.
+    pub files: ServerFiles,
+}
+
+/// The keys of `[dicom.tls]` in one table; serde's `flatten` would let unknown ones pass.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DicomTlsKeys {
+    listen: SocketAddr,
+    port_file: Option<PathBuf>,
+    certificate: PathBuf,
+    key: PathBuf,
+    client_ca: PathBuf,
+    crl: Option<PathBuf>,
+    #[serde(default)]
+    tls12: bool,
+}
+
+impl From<DicomTlsKeys> for DicomTls {
+    fn from(keys: DicomTlsKeys) -> Self {
+        let DicomTlsKeys { listen, port_file, certificate, key, client_ca, crl, tls12 } = keys;
+        Self { listen, port_file, files: ServerFiles { certificate, key, client_ca, crl, tls12 } }
+    }
+}
+
 /// `[pacs.NAME]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,6 +119,16 @@ pub struct Pacs {
     /// Our AE title when we call it.
     #[serde(default = "own_ae_title_default")]
     pub own_ae_title: String,
+    /// Set where it must speak TLS (PS3.15 B.12).
+    pub tls: Option<ClientFiles>,
+}
+
+impl Pacs {
+    /// Its host name or address, as in its certificate, and its port.
+    pub fn host_and_port(&self) -> Option<(&str, u16)> {
+        let (host, port) = self.address.rsplit_once(':')?;
+        Some((host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?))
+    }
 }
 
 /// `[compress]`
@@ -146,7 +192,7 @@ pub struct Seal {
 }
 
 /// A server reached over implicit TLS, with a login.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
     /// Host name, as in its certificate.
@@ -159,6 +205,15 @@ pub struct Server {
     pub password_file: PathBuf,
     /// PEM file with the only roots to trust; the system's roots where absent.
     pub ca: Option<PathBuf>,
+    /// PEM file with the revocation lists of every authority in the server's chain.
+    pub crl: Option<PathBuf>,
+    /// Our certificate for this server, PEM.
+    pub client_certificate: Option<PathBuf>,
+    /// Its key, PEM, mode 0600.
+    pub client_key: Option<PathBuf>,
+    /// Takes TLS 1.2 too, with AEAD suites only: for a server that cannot do 1.3.
+    #[serde(default)]
+    pub tls12: bool,
     /// Sender address of mails (submission only); the login name where absent.
     pub from: Option<String>,
 }
@@ -193,14 +248,33 @@ struct PulledKeys {
     user: String,
     password_file: PathBuf,
     ca: Option<PathBuf>,
+    crl: Option<PathBuf>,
+    client_certificate: Option<PathBuf>,
+    client_key: Option<PathBuf>,
+    #[serde(default)]
+    tls12: bool,
     #[serde(default = "poll_ms_default")]
     poll_ms: u64,
 }
 
 impl From<PulledKeys> for Pulled {
     fn from(keys: PulledKeys) -> Self {
-        let PulledKeys { host, port, user, password_file, ca, poll_ms } = keys;
-        Self { server: Server { host, port, user, password_file, ca, from: None }, poll_ms }
+        let PulledKeys {
+            host,
+            port,
+            user,
+            password_file,
+            ca,
+            crl,
+            client_certificate,
+            client_key,
+            tls12,
+            poll_ms,
+        } = keys;
+        let from = None;
+        let server =
+            Server { host, port, user, password_file, ca, crl, client_certificate, client_key, tls12, from };
+        Self { server, poll_ms }
     }
 }
 
@@ -278,6 +352,9 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
+    /// A certificate, a revocation list, or the key of a certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A rule of `[compress.policy]` that cannot work.
     #[error("compress.policy: {0}")]
     Policy(PolicyError),
@@ -311,6 +388,12 @@ impl Config {
                 "write a name like hospital.example: letters, digits, hyphens and dots",
             );
         }
+        if self.dicom.listen.is_none() && self.dicom.tls.is_none() {
+            return wrong(
+                "dicom.listen".into(),
+                "write an address and port, or a [dicom.tls] table with one",
+            );
+        }
         self.compress.check()?;
         for (name, pacs) in &self.pacs {
             if !is_ae_title(&pacs.ae_title) || !is_ae_title(&pacs.own_ae_title) {
@@ -318,6 +401,9 @@ impl Config {
                     format!("pacs.{name}"),
                     "an AE title has 1 to 16 characters, no backslash (PS3.5 6.2)",
                 );
+            }
+            if pacs.host_and_port().is_none() {
+                return wrong(format!("pacs.{name}.address"), "write host:port");
             }
         }
         self.destinations
@@ -344,6 +430,12 @@ impl Config {
         self.pacs.values().find(|pacs| pacs.ae_title == ae_title)
     }
 
+    /// Every server that we log in to, by its table.
+    pub fn servers(&self) -> impl Iterator<Item = (&'static str, &Server)> {
+        let notify = self.notify.server.as_ref().map(|server| ("notify.server", server));
+        [("submit", &self.submit), ("pulled", &self.pulled.server)].into_iter().chain(notify)
+    }
+
     /// Doctors of a destination, by name.
     pub fn doctors_of(&self, ae_title: &str) -> Vec<String> {
         self.destinations.get(ae_title).map(|destination| destination.doctors.clone()).unwrap_or_default()
@@ -357,6 +449,17 @@ impl Server {
     /// [`ConfigError::Read`], [`ConfigError::Exposed`].
     pub fn password(&self) -> Result<String, ConfigError> {
         Ok(read_secret(&self.password_file)?.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    /// Whom to trust, and who we are.
+    pub fn tls(&self) -> ClientFiles {
+        ClientFiles {
+            ca: self.ca.clone(),
+            crl: self.crl.clone(),
+            client_certificate: self.client_certificate.clone(),
+            client_key: self.client_key.clone(),
+            tls12: self.tls12,
+        }
     }
 }
 

@@ -2,12 +2,13 @@
 //! after `cover_seen_ms`: a notice must not come before the images, nor stay away because nobody could look.
 
 use crate::clock::now_ms;
-use crate::config::{self, Config, ConfigError, Server};
+use crate::config::{Config, ConfigError, Server};
 use crate::journal::{DeliveryRow, Journal, JournalError, Recipient};
 use notifier::{Channel, MailChannel, MailServer, Notice, NoticeError, NoticeId, Urgency};
 use seal::ids::DeliveryId;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
+use tls::Trust;
 
 /// Pause between two looks into the journal for the cover.
 const COVER_POLL: Duration = Duration::from_millis(50);
@@ -108,19 +109,18 @@ async fn pending(delivery: DeliveryId, journal: &Journal) -> Result<Vec<Recipien
 }
 
 fn channel(server: &Server, site: &str) -> Result<MailChannel, ConfigError> {
-    let roots = server.ca.as_deref().map(config::read).transpose()?;
     let password = server.password()?;
     let mail_server = MailServer {
         host: &server.host,
         port: server.port,
         user: &server.user,
         password: &password,
-        roots_pem: roots.as_deref(),
+        trust: Trust::read(&server.tls())?,
         from: server.from.as_deref().unwrap_or(&server.user),
         site,
     };
     MailChannel::new(&mail_server).map_err(|_| ConfigError::Value {
         key: "notify.server".into(),
-        reason: "sender or CA file cannot be used",
+        reason: "the sender is not a mail address",
     })
 }

@@ -1,8 +1,9 @@
 //! Asks a PACS which instances a series has (C-FIND SCU, Study Root, IMAGE level; PS3.4 C.4.1, C.6.2).
 //!
-//! The association is dicom-ul's; what the PACS answers is read by the bounded readers of [`crate::dimse`].
+//! What the PACS answers is read by the bounded readers of [`crate::dimse`].
 
 mod answers;
+mod association;
 mod error;
 mod identifier;
 
@@ -13,14 +14,12 @@ use crate::config::Pacs;
 use crate::dimse::command::find_request;
 use crate::dimse::fragments::{Messages, Pdv};
 use crate::dimse::uid;
-use crate::receive::limits::PDU_BYTES_MAX;
 use answers::Answers;
+use association::Association;
 use compressor::Uid;
-use dicom_ul::association::{AsyncClientAssociation, ClientAssociationOptions};
-use dicom_ul::pdu::{PDataValue, PDataValueType, Pdu, PresentationContextNegotiated};
+use dicom_ul::pdu::{PDataValue, PDataValueType, Pdu};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Message ID of the one request of an association.
@@ -55,7 +54,7 @@ pub async fn instances_of_series(
     timeouts: Timeouts,
 ) -> Result<BTreeSet<Uid>, QueryError> {
     let asked = async {
-        let mut association = associate(pacs, timeouts).await?;
+        let mut association = Association::request(pacs, timeouts.wait).await?;
         let found = converse(&mut association, study, series).await;
         Ok::<_, QueryError>((association, found))
     };
@@ -71,29 +70,12 @@ pub async fn instances_of_series(
     found
 }
 
-async fn associate(pacs: &Pacs, timeouts: Timeouts) -> Result<AsyncClientAssociation<TcpStream>, QueryError> {
-    let pdu_bytes_max = u32::try_from(PDU_BYTES_MAX).unwrap_or(u32::MAX);
-    let mut association = ClientAssociationOptions::new()
-        .calling_ae_title(pacs.own_ae_title.as_str())
-        .called_ae_title(pacs.ae_title.as_str())
-        .with_presentation_context(uid::STUDY_ROOT_FIND, vec![uid::IMPLICIT_LITTLE])
-        .max_pdu_length(pdu_bytes_max)
-        .strict(true)
-        .connection_timeout(timeouts.wait)
-        .read_timeout(timeouts.wait)
-        .write_timeout(timeouts.wait)
-        .establish_async(pacs.address.as_str())
-        .await?;
-    association.inner_stream().set_nodelay(true).map_err(|error| QueryError::Unreachable(error.kind()))?;
-    Ok(association)
-}
-
 async fn converse(
-    association: &mut AsyncClientAssociation<TcpStream>,
+    association: &mut Association,
     study: &Uid,
     series: &Uid,
 ) -> Result<BTreeSet<Uid>, QueryError> {
-    let context = accepted_context(association.presentation_contexts())?;
+    let context = association.context();
     let request = find_request(uid::STUDY_ROOT_FIND, MESSAGE_ID);
     association.send(&fragment(context, PDataValueType::Command, request)).await?;
     association.send(&fragment(context, PDataValueType::Data, identifier::keys(study, series))).await?;
@@ -105,17 +87,6 @@ async fn converse(
             }
         }
     }
-}
-
-/// dicom-ul keeps the contexts that were accepted; the PACS must have chosen the transfer syntax we proposed.
-fn accepted_context(contexts: &[PresentationContextNegotiated]) -> Result<u8, QueryError> {
-    let [context] = contexts else {
-        return Err(QueryError::Malformed("not one presentation context was accepted"));
-    };
-    if context.transfer_syntax.trim_end_matches(['\0', ' ']) != uid::IMPLICIT_LITTLE {
-        return Err(QueryError::Malformed("a transfer syntax was accepted that was not proposed"));
-    }
-    Ok(context.id)
 }
 
 fn fragment(presentation_context_id: u8, value_type: PDataValueType, data: Vec<u8>) -> Pdu {

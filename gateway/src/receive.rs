@@ -16,7 +16,8 @@ mod store;
 mod wire;
 
 pub use ae_title::{AeTitle, InvalidAeTitle};
-pub use serve::serve;
+pub(crate) use negotiate::own_user_variables;
+pub use serve::{Doors, serve};
 
 use compressor::Uid;
 use std::future::Future;

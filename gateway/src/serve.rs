@@ -6,6 +6,7 @@ use crate::config::{self, Config, ConfigError};
 use crate::journal::{Journal, JournalError};
 use crate::notify::Notifier;
 use crate::pipeline::{HEAVY_MAX, Pipeline};
+use crate::receive::Doors;
 use crate::seal::Sealer;
 use crate::spool::{Spool, sync_folder};
 use crate::submit::Submitter;
@@ -14,9 +15,11 @@ use ::seal::native::{Certificate, SealError, SiteKey};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use tls::Listener;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -58,6 +61,7 @@ pub enum ServeError {
 /// [`ServeError`].
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let config = Arc::new(config);
+    warn_of_tls12(&config);
     let spool = Spool::open(&config.state).map_err(at(&config.state))?;
     let _lock = spool.lock().map_err(at(&config.state.join("lock")))?;
     let key = Arc::new(site_key(&config)?);
@@ -84,9 +88,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         heavy: Semaphore::new(HEAVY_MAX),
     });
     let inbound = pulled::inbound_request(&config)?;
-    let listener = listen(&config).await?;
-    tracing::info!(stage = "receive", address = ?listener.local_addr().ok(), swept, unfinished = unfinished.len(),
-        "listening for DICOM");
+    let doors = doors(&config).await?;
+    tracing::info!(stage = "receive", swept, unfinished = unfinished.len(), "listening for DICOM");
     let (records_sender, records) = mpsc::channel(RECORDS_WAITING_MAX);
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(check_mail_server(pipeline.clone()));
@@ -94,7 +97,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         tokio::spawn(audit::forward(audit::folder(&config.state), server, audit.grown()));
     }
     let mut received =
-        tokio::spawn(receive::serve(listener, config.dicom.clone(), spool.receive(), collector, stopped));
+        tokio::spawn(receive::serve(doors, config.dicom.clone(), spool.receive(), collector, stopped));
     let ended = tokio::select! {
         told = told_to_stop() => told.map_err(at(Path::new("signals"))),
         _ = tokio::spawn(pipeline.clone().run(unfinished, begun)) => Err(ServeError::Ended("the pipeline")),
@@ -109,6 +112,17 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     ended
 }
 
+/// TLS 1.2 is an exception that somebody chose: each start says so.
+fn warn_of_tls12(config: &Config) {
+    let servers = config.servers().filter(|(_, server)| server.tls12).map(|(table, _)| table.to_owned());
+    let pacs = config.pacs.iter().filter(|(_, pacs)| pacs.tls.as_ref().is_some_and(|tls| tls.tls12));
+    let pacs = pacs.map(|(name, _)| format!("pacs.{name}.tls"));
+    let dicom = config.dicom.tls.iter().filter(|tls| tls.files.tls12).map(|_| "dicom.tls".to_owned());
+    for table in servers.chain(pacs).chain(dicom) {
+        tracing::warn!(table, act = "operator", "tls12 = true: TLS 1.2 is allowed, 1.3 would be safer");
+    }
+}
+
 /// Says at start, not at the first study, that the mail server cannot be used; the gateway runs on and tries again.
 async fn check_mail_server(pipeline: Arc<Pipeline>) {
     if let Err(error) = pipeline.submitter.check().await {
@@ -117,13 +131,29 @@ async fn check_mail_server(pipeline: Arc<Pipeline>) {
     }
 }
 
-async fn listen(config: &Config) -> Result<TcpListener, ServeError> {
-    let address = config.dicom.listen;
+async fn doors(config: &Config) -> Result<Doors, ServeError> {
+    let dicom = &config.dicom;
+    let tls = match &dicom.tls {
+        None => None,
+        Some(tls) => {
+            let listener = Arc::new(Listener::read(&tls.files).map_err(ConfigError::Tls)?);
+            Some((listen(tls.listen, tls.port_file.as_deref()).await?, listener))
+        }
+    };
+    let plain = match dicom.listen {
+        None => None,
+        Some(address) => Some(listen(address, dicom.port_file.as_deref()).await?),
+    };
+    Ok(Doors { plain, tls })
+}
+
+async fn listen(address: SocketAddr, port_file: Option<&Path>) -> Result<TcpListener, ServeError> {
     let named = |error| ServeError::Io { what: format!("listening on {address}"), error };
     let listener = TcpListener::bind(address).await.map_err(named)?;
-    if let Some(path) = &config.dicom.port_file {
-        let port = listener.local_addr().map_err(named)?.port();
-        fs::write(path, port.to_string()).map_err(at(path))?;
+    let local = listener.local_addr().map_err(named)?;
+    tracing::info!(stage = "receive", address = %local, "a DICOM port is open");
+    if let Some(path) = port_file {
+        fs::write(path, local.port().to_string()).map_err(at(path))?;
     }
     Ok(listener)
 }

@@ -1,7 +1,6 @@
 //! Why a notice was not taken, by who must act.
 
-/// Characters of a server's words that are kept.
-const WORDS_MAX: usize = 200;
+use tls::TlsError;
 
 /// Why a notice was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,12 +12,9 @@ pub enum NoticeError {
         /// Why.
         reason: String,
     },
-    /// Operator: the server's certificate may not be trusted.
-    #[error("the certificate of the notice server is refused: {reason}")]
-    Certificate {
-        /// Why.
-        reason: String,
-    },
+    /// No connection, or a server that may not be trusted.
+    #[error("notice server: {0}")]
+    Tls(#[from] TlsError),
     /// Operator: user or password.
     #[error("the notice server refuses the login: {code} {reply}")]
     Login {
@@ -55,9 +51,4 @@ impl NoticeError {
             _ => false,
         }
     }
-}
-
-/// A foreign text cut to a bearable length, control characters escaped.
-pub(crate) fn bounded(text: &str) -> String {
-    text.chars().take(WORDS_MAX).flat_map(char::escape_debug).collect()
 }

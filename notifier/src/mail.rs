@@ -1,25 +1,24 @@
 //! Notices by mail, over SMTP with implicit TLS.
 
-use crate::error::bounded;
 use crate::{Accepted, Channel, Language, Notice, NoticeError, Urgency};
+use lettre::Address;
 use lettre::message::header::{
     ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
 };
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::Quit;
 use lettre::transport::smtp::extension::ClientId;
-use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use std::error::Error as _;
 use std::time::{Duration, SystemTime};
+use tls::{TlsError, Trust, bounded};
 
-/// Longest wait for each answer of the server: a notice is small.
+/// Longest wait for the connection, and for the server to take the notice, which is small.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Codes that refuse a login (RFC 4954 6).
 const LOGIN_REFUSED: [u16; 3] = [530, 534, 535];
-/// How rustls begins the error of a certificate that it refuses; the mail library keeps only its text.
-const CERTIFICATE_REFUSED: &str = "invalid peer certificate";
 
 /// The server that takes notices.
 pub struct MailServer<'a> {
@@ -31,8 +30,8 @@ pub struct MailServer<'a> {
     pub user: &'a str,
     /// Password.
     pub password: &'a str,
-    /// PEM text with the only roots to trust; the system's where absent.
-    pub roots_pem: Option<&'a str>,
+    /// Whom to trust, and who we are.
+    pub trust: Trust,
     /// Sender address.
     pub from: &'a str,
     /// The site: greets the server and stands in Message-IDs.
@@ -41,7 +40,10 @@ pub struct MailServer<'a> {
 
 /// Sends notices as mails.
 pub struct MailChannel {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    host: String,
+    port: u16,
+    trust: Trust,
+    credentials: Credentials,
     from: Mailbox,
     site: String,
 }
@@ -53,15 +55,28 @@ impl MailChannel {
     /// [`NoticeError::Configuration`].
     pub fn new(server: &MailServer<'_>) -> Result<Self, NoticeError> {
         let from: Address = server.from.parse().map_err(|_| unusable("the sender is not a mail address"))?;
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(server.host)
-            .port(server.port)
-            .tls(Tls::Wrapper(tls(server)?))
-            .authentication(vec![Mechanism::Plain])
-            .credentials(Credentials::new(server.user.to_owned(), server.password.to_owned()))
-            .hello_name(ClientId::Domain(server.site.to_owned()))
-            .timeout(Some(TIMEOUT))
-            .build();
-        Ok(Self { transport, from: Mailbox::new(None, from), site: server.site.to_owned() })
+        Ok(Self {
+            host: server.host.to_owned(),
+            port: server.port,
+            trust: server.trust.clone(),
+            credentials: Credentials::new(server.user.to_owned(), server.password.to_owned()),
+            from: Mailbox::new(None, from),
+            site: server.site.to_owned(),
+        })
+    }
+
+    async fn hand_over(&self, stream: tls::Stream, message: &Message) -> Result<Accepted, NoticeError> {
+        let name = ClientId::Domain(self.site.clone());
+        let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &name).await;
+        // A server that wants another client certificate says so where its greeting is awaited (RFC 8446 4.4.2.4).
+        let mut smtp = greeted.map_err(|error| {
+            TlsError::behind(&error, &self.host, self.port).map_or_else(|| refused(&error), NoticeError::Tls)
+        })?;
+        smtp.auth(&[Mechanism::Plain], &self.credentials).await.map_err(|error| refused(&error))?;
+        let mail = message.formatted();
+        smtp.send(message.envelope(), &mail).await.map_err(|error| refused(&error))?;
+        let _ = smtp.command(Quit).await;
+        Ok(Accepted)
     }
 
     fn message(&self, notice: &Notice, to: &str, language: Language) -> Result<Message, NoticeError> {
@@ -91,18 +106,10 @@ impl MailChannel {
 impl Channel for MailChannel {
     async fn send(&self, notice: &Notice, to: &str, language: Language) -> Result<Accepted, NoticeError> {
         let message = self.message(notice, to, language)?;
-        self.transport.send(message).await.map(|_| Accepted).map_err(|error| refused(&error))
+        let stream = self.trust.connect(&self.host, self.port, TIMEOUT).await?;
+        let late = || NoticeError::Unreachable { reason: "it does not answer in time".to_owned() };
+        tokio::time::timeout(TIMEOUT, self.hand_over(stream, &message)).await.map_err(|_| late())?
     }
-}
-
-fn tls(server: &MailServer<'_>) -> Result<TlsParameters, NoticeError> {
-    let mut parameters = TlsParameters::builder(server.host.to_owned());
-    if let Some(pem) = server.roots_pem {
-        let root = Certificate::from_pem(pem.as_bytes())
-            .map_err(|_| unusable("the CA file holds no certificate"))?;
-        parameters = parameters.certificate_store(CertificateStore::None).add_root_certificate(root);
-    }
-    parameters.build_rustls().map_err(|_| unusable("the CA file or the system's roots cannot be used"))
 }
 
 fn add_header(message: &mut Message, name: &'static str, value: &str) {
@@ -116,7 +123,6 @@ fn refused(error: &SmtpError) -> NoticeError {
     match error.status().map(u16::from) {
         Some(code) if LOGIN_REFUSED.contains(&code) => NoticeError::Login { code, reply: text },
         Some(code) => NoticeError::Refused { code, reply: text },
-        None if text.starts_with(CERTIFICATE_REFUSED) => NoticeError::Certificate { reason: text },
         // What cannot be parsed may be anything, and is not repeated.
         None if error.is_response() => {
             NoticeError::Unreachable { reason: "its answer is not understood".to_owned() }
@@ -136,6 +142,7 @@ mod tests {
     use super::*;
     use crate::NoticeId;
     use time::macros::datetime;
+    use tls::ClientFiles;
 
     fn channel() -> MailChannel {
         MailChannel::new(&MailServer {
@@ -143,7 +150,7 @@ mod tests {
             port: 465,
             user: "scanpost",
             password: "secret",
-            roots_pem: None,
+            trust: Trust::read(&ClientFiles::default()).unwrap(),
             from: "scanpost@hospital.example",
             site: "hospital.example",
         })

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use tls::ClientFiles;
 
 /// Permission bits that let anyone but the owner at a secret file.
 const MODE_OTHERS: u32 = 0o077;
@@ -70,9 +71,31 @@ pub struct Mailbox {
     pub password_file: PathBuf,
     /// PEM file with the only roots to trust; the system's roots where absent.
     pub ca: Option<PathBuf>,
+    /// PEM file with the revocation lists of every authority in the server's chain.
+    pub crl: Option<PathBuf>,
+    /// Our certificate for this server, PEM.
+    pub client_certificate: Option<PathBuf>,
+    /// Its key, PEM, mode 0600.
+    pub client_key: Option<PathBuf>,
+    /// Takes TLS 1.2 too, with AEAD suites only: for a server that cannot do 1.3.
+    #[serde(default)]
+    pub tls12: bool,
     /// Folders to search; one that does not exist is passed over. Receipts are put into the first.
     #[serde(default = "folders_default")]
     pub folders: Vec<String>,
+}
+
+impl Mailbox {
+    /// Whom to trust, and who we are.
+    fn tls(&self) -> ClientFiles {
+        ClientFiles {
+            ca: self.ca.clone(),
+            crl: self.crl.clone(),
+            client_certificate: self.client_certificate.clone(),
+            client_key: self.client_key.clone(),
+            tls12: self.tls12,
+        }
+    }
 }
 
 /// What opens covers and signs receipts.
@@ -167,7 +190,7 @@ impl Config {
             port: mailbox.port,
             user: mailbox.user.clone(),
             password,
-            ca_file: mailbox.ca.clone(),
+            tls: mailbox.tls(),
             folders: mailbox.folders.clone(),
         })
     }
@@ -186,13 +209,14 @@ impl Config {
     }
 
     fn beside(mut self, folder: &Path) -> Self {
-        let paths = [
-            &mut self.output,
-            &mut self.doctor.key,
-            &mut self.doctor.certificate,
-            &mut self.mailbox.password_file,
-        ];
-        for path in paths.into_iter().chain(&mut self.sites).chain(&mut self.mailbox.ca) {
+        let paths = [&mut self.output, &mut self.doctor.key, &mut self.doctor.certificate];
+        let mailbox = &mut self.mailbox;
+        let certificates =
+            [&mut mailbox.ca, &mut mailbox.crl, &mut mailbox.client_certificate, &mut mailbox.client_key];
+        let optional = certificates.into_iter().flatten();
+        for path in
+            paths.into_iter().chain([&mut mailbox.password_file]).chain(&mut self.sites).chain(optional)
+        {
             *path = folder.join(&*path);
         }
         self

@@ -48,7 +48,11 @@ pub async fn pull(
     progress: &Progress,
 ) -> Result<Vec<Outcome>, PullError> {
     let keys = config.keys()?;
-    let mut session = Session::new(config.mailbox_login()?);
+    let login = config.mailbox_login()?;
+    if login.tls.tls12 {
+        tracing::warn!("tls12 = true: TLS 1.2 is allowed, 1.3 would be safer");
+    }
+    let mut session = Session::new(login);
     let output = Output::lock(&config.output)?;
     let known = output.known().map_err(PullError::output("cannot read the output folder"))?;
     let receipts = Receipts { address: config.address()?, config, keys: &keys, output: &output, now };

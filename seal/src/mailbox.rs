@@ -6,7 +6,6 @@
 
 mod error;
 mod session;
-pub mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -23,8 +22,8 @@ use session::{Link, Reply};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::Duration;
+use tls::ClientFiles;
 
 /// Longest wait for a connection with TLS and login.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,8 +51,8 @@ pub struct MailboxConfig {
     pub user: String,
     /// Its password.
     pub password: String,
-    /// PEM file with the only roots to trust; the system's where absent.
-    pub ca_file: Option<PathBuf>,
+    /// Whom to trust, and who we are.
+    pub tls: ClientFiles,
     /// Folders to look into, ASCII (RFC 3501 5.1.3 spelling for others).
     pub folders: Vec<String>,
 }

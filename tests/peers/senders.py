@@ -1,6 +1,7 @@
 """Other people's senders: DCMTK storescu and pynetdicom."""
 
 import os
+import ssl
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -25,13 +26,14 @@ def storescu(port: int, called: str, files: list[Path], *options: str, calling: 
 
 def pynetdicom(
     port: int, called: str, files: list[Path], calling: str = "PYNETDICOM", after_each: Callable[[int], None] = lambda sent: None,
+    tls: ssl.SSLContext | None = None,
 ) -> list[Path]:
     """Sends each file in its own transfer syntax; gives back the files that were answered with success."""
     stored: list[Path] = []
     for group in _groups_of_contexts(files):
         entity = AE(ae_title=calling)
         entity.requested_contexts = [build_context(*kind) for kind in {_kind(path) for path in group}]
-        association = entity.associate("127.0.0.1", port, ae_title=called)
+        association = entity.associate("127.0.0.1", port, ae_title=called, tls_args=(tls, "localhost") if tls else None)
         if not association.is_established:
             return stored
         for path in group:

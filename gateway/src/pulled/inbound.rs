@@ -9,11 +9,11 @@ use super::request::{REQUEST_BYTES_MAX, Request};
 use crate::submit::retry;
 use folder::Watched;
 use seal::ids::{DeliveryId, Digest};
-use seal::mailbox::tls::TlsError;
 use seal::mailbox::{Mailbox, MailboxConfig, MailboxError};
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
+use tls::TlsError;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 
@@ -101,9 +101,9 @@ impl<W: AsyncWrite + Unpin> Records<W> {
 
 impl<W: AsyncWrite + Unpin + Send> Inbound<W> {
     fn new(request: &Request, stdout: W) -> Result<Self, InboundError> {
-        let Request { host, port, user, password, ca, .. } = request.clone();
+        let Request { host, port, user, password, tls, .. } = request.clone();
         let folders = request.folders.iter().map(|folder| Watched::new(folder, &request.site));
-        let config = MailboxConfig { host, port, user, password, ca_file: ca, folders: Vec::new() };
+        let config = MailboxConfig { host, port, user, password, tls, folders: Vec::new() };
         Ok(Self {
             config,
             folders: folders.collect::<Result<_, _>>()?,
@@ -160,8 +160,9 @@ fn trouble_of(error: &MailboxError) -> Trouble {
         | MailboxError::Lost { .. }
         | MailboxError::Refused { .. } => Trouble::Unreachable,
         MailboxError::Tls(TlsError::Certificate { .. }) => Trouble::Certificate,
-        MailboxError::Tls(TlsError::Roots { .. } | TlsError::HostName { .. })
-        | MailboxError::Unsendable { .. } => Trouble::Configuration,
+        MailboxError::Tls(TlsError::Handshake { .. }) => Trouble::Tls,
+        MailboxError::Tls(TlsError::ClientCertificate { .. }) => Trouble::ClientCertificate,
+        MailboxError::Tls(_) | MailboxError::Unsendable { .. } => Trouble::Configuration,
         MailboxError::Login { .. } => Trouble::Login,
         MailboxError::NoFolder { .. } => Trouble::NoFolder,
         _ => Trouble::Protocol,

@@ -83,6 +83,10 @@ pub enum Trouble {
     Protocol = 6,
     /// Operator: CA file, host name or folder name cannot be used.
     Configuration = 7,
+    /// The server does not speak TLS as required.
+    Tls = 8,
+    /// Operator: the server wants a client certificate, or another one.
+    ClientCertificate = 9,
 }
 
 impl Trouble {
@@ -99,7 +103,15 @@ impl Trouble {
                 "a doctor's folder is missing or may not be read (operator: create it or grant l, r)"
             }
             Self::Protocol => "the IMAP server's answers are not understood (operator: look at the server)",
-            Self::Configuration => "[pulled] cannot be used (operator: check ca, host and folder names)",
+            Self::Configuration => {
+                "[pulled] cannot be used (operator: check host, folder names and the files of certificates)"
+            }
+            Self::Tls => {
+                "the IMAP server does not speak TLS 1.3 from the first byte (operator: check [pulled] port; server: enable TLS 1.3)"
+            }
+            Self::ClientCertificate => {
+                "the IMAP server demands a client certificate or refuses ours (operator: check [pulled] client_certificate and client_key)"
+            }
         }
     }
 }
@@ -174,12 +186,24 @@ impl Kind {
     }
 
     fn parse(kind: u8, code: u16) -> Option<Self> {
-        use Trouble::{Certificate, Configuration, Login, NoFolder, None as Nothing, Protocol, Unreachable};
+        use Trouble::{
+            Certificate, ClientCertificate, Configuration, Login, NoFolder, None as Nothing, Protocol, Tls,
+            Unreachable,
+        };
         let refusals = [Refusal::Signature, Refusal::Malformed, Refusal::Mismatch].map(Self::Refused);
-        let troubles =
-            [Nothing, Unreachable, Certificate, Login, NoFolder, Protocol, Configuration].map(Self::Trouble);
-        let mut kinds =
-            [Self::CoverSeen, Self::Fetched, Self::ExactWanted].into_iter().chain(refusals).chain(troubles);
+        let troubles = [
+            Nothing,
+            Unreachable,
+            Certificate,
+            Login,
+            NoFolder,
+            Protocol,
+            Configuration,
+            Tls,
+            ClientCertificate,
+        ]
+        .map(Self::Trouble);
+        let mut kinds = [Self::CoverSeen, Self::Fetched].into_iter().chain(refusals).chain(troubles);
         kinds.find(|known| known.numbers() == (kind, code))
     }
 }

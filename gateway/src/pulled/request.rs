@@ -3,7 +3,7 @@
 use crate::config::{self, Config, ConfigError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::PathBuf;
+use tls::ClientFiles;
 
 /// Longest request line, in bytes: some hundred doctors with their certificates.
 pub(super) const REQUEST_BYTES_MAX: u64 = 4 << 20;
@@ -22,8 +22,8 @@ pub struct Request {
     pub user: String,
     /// Password.
     pub password: String,
-    /// PEM file with the only roots to trust.
-    pub ca: Option<PathBuf>,
+    /// Whom to trust, and who we are, by absolute paths.
+    pub tls: ClientFiles,
     /// Pause between two looks, in milliseconds.
     pub poll_ms: u64,
     /// One for each doctor.
@@ -62,12 +62,8 @@ pub fn inbound_request(config: &Config) -> Result<Request, ConfigError> {
         user: server.user.clone(),
         password: server.password()?,
         // The inbound process starts in another folder.
-        ca: server.ca.as_deref().map(absolute).transpose()?,
+        tls: server.tls().absolute()?,
         poll_ms: config.pulled.poll_ms,
         folders: config.doctors.values().map(folder).collect::<Result<_, ConfigError>>()?,
     })
-}
-
-fn absolute(path: &std::path::Path) -> Result<PathBuf, ConfigError> {
-    std::path::absolute(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })
 }

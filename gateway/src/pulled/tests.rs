@@ -15,6 +15,7 @@ use seal::native::{Certificate, DoctorKey, sign_receipt};
 use seal::receipt::{self, Receipt, ReceiptKind};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
+use tls::ClientFiles;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -66,6 +67,8 @@ fn every_kind_is_read_as_written() {
         Trouble::NoFolder,
         Trouble::Protocol,
         Trouble::Configuration,
+        Trouble::Tls,
+        Trouble::ClientCertificate,
     ];
     let about_mailbox =
         troubles.map(|trouble| Record::new(Kind::Trouble(trouble), DeliveryId([0; 16]), recipient));
@@ -183,7 +186,7 @@ fn request(server: &FakeImap, folders: &[(&str, &Doctor)]) -> Request {
         port: server.port,
         user: "gateway".into(),
         password: PASSWORD.into(),
-        ca: Some(server.ca()),
+        tls: ClientFiles { ca: Some(server.ca()), ..ClientFiles::default() },
         poll_ms: 50,
         folders: folders.iter().map(folder).collect(),
     }
@@ -258,9 +261,15 @@ async fn refused_login_and_wrong_root_are_told() {
     let mut wrong = request(&server, &[("A", &doctor)]);
     wrong.password = "wrong".into();
     assert_eq!(Pipes::open(&wrong).await.next().await.kind, Kind::Trouble(Trouble::Login));
-    let wrong = Request { ca: Some(other.ca()), ..request(&server, &[("A", &doctor)]) };
+    let wrong = Request {
+        tls: ClientFiles { ca: Some(other.ca()), ..ClientFiles::default() },
+        ..request(&server, &[("A", &doctor)])
+    };
     assert_eq!(Pipes::open(&wrong).await.next().await.kind, Kind::Trouble(Trouble::Certificate));
-    let wrong = Request { ca: Some("/nowhere".into()), ..request(&server, &[("A", &doctor)]) };
+    let wrong = Request {
+        tls: ClientFiles { ca: Some("/nowhere".into()), ..ClientFiles::default() },
+        ..request(&server, &[("A", &doctor)])
+    };
     assert_eq!(Pipes::open(&wrong).await.next().await.kind, Kind::Trouble(Trouble::Configuration));
 }
 
@@ -282,7 +291,16 @@ fn program(folder: &std::path::Path, script: &str) -> std::path::PathBuf {
 
 fn any_request() -> Request {
     let (host, user, password) = ("localhost".into(), "gateway".into(), PASSWORD.into());
-    Request { site: "x".into(), host, port: 1, user, password, ca: None, poll_ms: 50, folders: Vec::new() }
+    Request {
+        site: "x".into(),
+        host,
+        port: 1,
+        user,
+        password,
+        tls: ClientFiles::default(),
+        poll_ms: 50,
+        folders: Vec::new(),
+    }
 }
 
 #[tokio::test]

@@ -2,9 +2,8 @@
 
 use crate::dimse::fragments::Disorder;
 use crate::dimse::status;
-use dicom_ul::association::Error;
-use dicom_ul::pdu::AssociationRJResult;
 use std::io;
+use tls::TlsError;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +20,14 @@ pub enum QueryError {
     /// No connection, or it broke.
     #[error("the PACS cannot be reached, {0} (operator: check its address, the network, whether it runs)")]
     Unreachable(io::ErrorKind),
+    /// TLS: its certificate, or ours, or no TLS at all.
+    #[error("the PACS: {0}")]
+    Tls(#[from] TlsError),
+    /// It ended the connection after the TLS handshake, and we showed no certificate.
+    #[error(
+        "the PACS ends the connection after the TLS handshake (operator: it may want client_certificate and client_key; PACS: see its log)"
+    )]
+    HungUp,
     /// It did not answer in time.
     #[error("the PACS did not answer in time (operator: check its load)")]
     Silent,
@@ -54,8 +61,10 @@ impl QueryError {
     /// Whether trying again can help.
     pub fn lasting(&self) -> Lasting {
         match self {
-            Self::Unreachable(_) | Self::Silent | Self::Aborted => Lasting::Temporary,
+            Self::Unreachable(_) | Self::HungUp | Self::Silent | Self::Aborted => Lasting::Temporary,
             Self::Refused(lasting) => *lasting,
+            Self::Tls(error) if error.is_temporary() => Lasting::Temporary,
+            Self::Tls(_) => Lasting::Permanent,
             Self::Failed { status } => lasting_of(*status),
             Self::NotOffered | Self::Malformed(_) | Self::TooMany | Self::Configuration => Lasting::Permanent,
         }
@@ -80,34 +89,5 @@ fn lasting_of(status: u16) -> Lasting {
 impl From<Disorder> for QueryError {
     fn from(_: Disorder) -> Self {
         Self::Malformed("fragments that make no message")
-    }
-}
-
-impl From<Error> for QueryError {
-    /// The texts of dicom-ul's errors can hold what the peer sent, so none of them is kept.
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Connect { source, .. }
-            | Error::ToAddress { source, .. }
-            | Error::WireSend { source, .. }
-            | Error::WireRead { source, .. }
-            | Error::Close { source, .. } => Self::Unreachable(source.kind()),
-            Error::ConnectionClosed { .. } => Self::Unreachable(io::ErrorKind::UnexpectedEof),
-            Error::ReceivePdu { source: dicom_ul::pdu::ReadError::ReadPdu { source, .. } } => {
-                Self::Unreachable(source.kind())
-            }
-            Error::Timeout { .. } => Self::Silent,
-            Error::Rejected { association_rj, .. } => Self::Refused(match association_rj.result {
-                AssociationRJResult::Permanent => Lasting::Permanent,
-                AssociationRJResult::Transient => Lasting::Temporary,
-            }),
-            Error::NoAcceptedPresentationContexts { .. } => Self::NotOffered,
-            Error::Aborted { .. } => Self::Aborted,
-            Error::SendPdu { .. } => Self::Configuration,
-            Error::UnexpectedPdu { pdu, .. } if matches!(*pdu, dicom_ul::Pdu::AbortRQ { .. }) => {
-                Self::Aborted
-            }
-            _ => Self::Malformed("what is no DICOM answer"),
-        }
     }
 }

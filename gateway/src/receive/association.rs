@@ -11,6 +11,7 @@ use super::wire::{Incoming, Wire};
 use super::{AssociationInfo, Intake};
 use dicom_ul::pdu::{AssociationRQ, Pdu};
 use exchange::Exchange;
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,9 +30,18 @@ pub(super) struct Service<I, D> {
     pub(super) stopping: Arc<AtomicBool>,
 }
 
+/// A connection as it was accepted.
+pub(super) struct Caller {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Set where the peer must speak TLS.
+    pub(super) tls: Option<Arc<tls::Listener>>,
+}
+
 /// Serves a connection to its end. Every fault is told to the peer where possible, and logged with who must act.
-pub(super) fn run<I: Intake, D: Disk>(service: &Service<I, D>, stream: TcpStream, peer: SocketAddr) {
-    let Some(mut wire) = open_wire(service, stream, peer) else { return };
+pub(super) fn run<I: Intake, D: Disk>(service: &Service<I, D>, caller: Caller) {
+    let peer = caller.peer;
+    let Some(mut wire) = open_wire(service, caller) else { return };
     match associate(service, &mut wire) {
         Ok(agreement) => converse(service, &mut wire, agreement, peer),
         Err(fault) => {
@@ -44,8 +54,9 @@ pub(super) fn run<I: Intake, D: Disk>(service: &Service<I, D>, stream: TcpStream
 }
 
 /// Tells a peer for whom there is no room so, once its request has come.
-pub(super) fn turn_away<I: Intake, D: Disk>(service: &Service<I, D>, stream: TcpStream, peer: SocketAddr) {
-    let Some(mut wire) = open_wire(service, stream, peer) else { return };
+pub(super) fn turn_away<I: Intake, D: Disk>(service: &Service<I, D>, caller: Caller) {
+    let peer = caller.peer;
+    let Some(mut wire) = open_wire(service, caller) else { return };
     let fault = match requested(&mut wire) {
         Ok(_) => reject(&mut wire, congestion()),
         Err(fault) => fault,
@@ -55,12 +66,22 @@ pub(super) fn turn_away<I: Intake, D: Disk>(service: &Service<I, D>, stream: Tcp
     wire.close();
 }
 
-fn open_wire<I, D>(service: &Service<I, D>, stream: TcpStream, peer: SocketAddr) -> Option<Wire> {
-    Wire::new(stream, Arc::clone(&service.stopping))
-        .inspect_err(
-            |error| tracing::warn!(stage = "receive", %peer, "cannot set up a connection: {}", error.kind()),
-        )
+fn open_wire<I, D>(service: &Service<I, D>, caller: Caller) -> Option<Wire> {
+    let Caller { stream, peer, tls } = caller;
+    Wire::new(stream, tls.as_deref(), Arc::clone(&service.stopping))
+        .inspect_err(|error| log_unopened(error, peer))
         .ok()
+}
+
+/// A port check ends before the handshake does, see [`log_unassociated`]; why TLS was refused is a constant text.
+fn log_unopened(error: &io::Error, peer: SocketAddr) {
+    match error.kind() {
+        io::ErrorKind::InvalidData => {
+            tracing::warn!(stage = "receive", %peer, act = "operator", "a TLS connection is refused: {error}");
+        }
+        io::ErrorKind::UnexpectedEof => tracing::debug!(stage = "receive", %peer, "no TLS handshake came"),
+        kind => tracing::warn!(stage = "receive", %peer, "cannot set up a connection: {kind}"),
+    }
 }
 
 fn associate<I: Intake, D>(service: &Service<I, D>, wire: &mut Wire) -> Result<Agreement, Fault> {

@@ -151,7 +151,8 @@ fn pdu_bytes_max(variables: &[UserVariableItem]) -> u32 {
     variables.iter().find_map(announced).unwrap_or(0)
 }
 
-fn own_user_variables() -> Vec<UserVariableItem> {
+/// What we say of ourselves, as acceptor and as requestor (PS3.7 D.3.3).
+pub(crate) fn own_user_variables() -> Vec<UserVariableItem> {
     vec![
         UserVariableItem::MaxLength(u32::try_from(PDU_BYTES_MAX).unwrap_or(0)),
         UserVariableItem::ImplementationClassUID(uid::IMPLEMENTATION_CLASS.to_owned()),

@@ -1,7 +1,7 @@
 //! The listener: as many associations at once as allowed, the next ones told so, and an orderly stop.
 
 use super::Intake;
-use super::association::{Service, run, turn_away};
+use super::association::{Caller, Service, run, turn_away};
 use super::disk::{Disk, Folder};
 use super::limits::{ACCEPT_PAUSE, ASSOCIATIONS_MAX, TURNED_AWAY_MAX};
 use super::store::is_unfinished;
@@ -17,6 +17,38 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 
+/// Where peers come in; at least one of the two.
+#[derive(Debug, Default)]
+pub struct Doors {
+    /// Plain DICOM.
+    pub plain: Option<TcpListener>,
+    /// DICOM over TLS (PS3.15 B.12).
+    pub tls: Option<(TcpListener, Arc<tls::Listener>)>,
+}
+
+impl Doors {
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Option<Arc<tls::Listener>>)> {
+        let plain = async {
+            match &self.plain {
+                Some(listener) => listener.accept().await.map(|(stream, peer)| (stream, peer, None)),
+                None => std::future::pending().await,
+            }
+        };
+        let secure = async {
+            match &self.tls {
+                Some((listener, tls)) => {
+                    listener.accept().await.map(|(stream, peer)| (stream, peer, Some(Arc::clone(tls))))
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            accepted = plain => accepted,
+            accepted = secure => accepted,
+        }
+    }
+}
+
 /// Serves associations until `shutdown` holds `true` or its sender is gone; then those still open are ended, objects
 /// under way are dropped, and those already durable are still answered.
 ///
@@ -26,19 +58,19 @@ use tokio::task::{JoinError, JoinSet};
 /// # Errors
 /// Only where `folder` cannot be opened or cleaned. What happens on a connection ends that connection.
 pub async fn serve<I: Intake>(
-    listener: TcpListener,
+    doors: Doors,
     config: Dicom,
     folder: PathBuf,
     intake: Arc<I>,
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let disk = Arc::new(Folder::open(folder, is_unfinished)?);
-    serve_on(listener, &config, disk, intake, shutdown).await;
+    serve_on(doors, &config, disk, intake, shutdown).await;
     Ok(())
 }
 
 async fn serve_on<I: Intake, D: Disk>(
-    listener: TcpListener,
+    doors: Doors,
     config: &Dicom,
     disk: Arc<D>,
     intake: Arc<I>,
@@ -59,13 +91,13 @@ async fn serve_on<I: Intake, D: Disk>(
             biased;
             () = told_to_stop(&mut shutdown) => break,
             Some(ended) = connections.join_next() => report_panic(ended),
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => admit(&service, &rooms, &mut connections, stream, peer),
+            accepted = doors.accept() => match accepted {
+                Ok((stream, peer, tls)) => admit(&service, &rooms, &mut connections, stream, peer, tls),
                 Err(error) => pause(&error).await,
             },
         }
     }
-    drop((listener, stopping));
+    drop((doors, stopping));
     while let Some(ended) = connections.join_next().await {
         report_panic(ended);
     }
@@ -115,17 +147,19 @@ fn admit<I: Intake, D: Disk>(
     connections: &mut JoinSet<()>,
     stream: TcpStream,
     peer: SocketAddr,
+    tls: Option<Arc<tls::Listener>>,
 ) {
     let Ok(stream) = stream.into_std() else { return };
+    let caller = Caller { stream, peer, tls };
     let service = Arc::clone(service);
     if let Some(room) = rooms.association() {
         connections.spawn_blocking(move || {
-            run(&service, stream, peer);
+            run(&service, caller);
             drop(room);
         });
     } else if let Some(room) = rooms.turning_away() {
         connections.spawn_blocking(move || {
-            turn_away(&service, stream, peer);
+            turn_away(&service, caller);
             drop(room);
         });
     } else {

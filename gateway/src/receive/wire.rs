@@ -4,8 +4,8 @@
 
 use super::fault::Fault;
 use super::limits::{
-    ASSOCIATE_BYTES_MAX, CLOSE_BYTES_MAX, CLOSE_WAIT, OTHER_PDU_BYTES_MAX, PDU_BYTES_MAX, PEER_PDU_BYTES_MIN,
-    STOP_NOTICED,
+    ASSOCIATE_BYTES_MAX, ASSOCIATE_WAIT, CLOSE_BYTES_MAX, CLOSE_WAIT, OTHER_PDU_BYTES_MAX, PDU_BYTES_MAX,
+    PEER_PDU_BYTES_MIN, STOP_NOTICED,
 };
 use crate::dimse::fragments::{PDV_HEADER_BYTES, push_pdv_header};
 use dicom_ul::pdu::{PDU_HEADER_SIZE, Pdu, read_pdu, write_pdu};
@@ -34,7 +34,7 @@ pub(super) enum Incoming<'a> {
 
 /// One connection.
 pub(super) struct Wire {
-    reader: BufReader<Timed>,
+    reader: BufReader<Line>,
     body: Vec<u8>,
     peer_pdu_bytes_max: usize,
 }
@@ -42,12 +42,24 @@ pub(super) struct Wire {
 impl Wire {
     /// Takes over a connected socket, which it makes blocking and without delay: a response is one small segment, and
     /// waiting for more of them costs 40 ms an image.
-    pub(super) fn new(stream: TcpStream, stopping: Arc<AtomicBool>) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The socket's, or why a TLS peer is refused ([`tls::Listener::accept`]).
+    pub(super) fn new(
+        stream: TcpStream,
+        tls: Option<&tls::Listener>,
+        stopping: Arc<AtomicBool>,
+    ) -> io::Result<Self> {
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
-        let timed = Timed { stream, deadline: Instant::now(), stopping };
+        stream.set_write_timeout(Some(ASSOCIATE_WAIT))?;
+        let timed = Timed { stream, deadline: Instant::now() + ASSOCIATE_WAIT, stopping };
+        let line = match tls {
+            None => Line::Plain(timed),
+            Some(tls) => Line::Tls(Box::new(tls.accept(timed)?)),
+        };
         Ok(Self {
-            reader: BufReader::with_capacity(PDU_BYTES_MAX, timed),
+            reader: BufReader::with_capacity(PDU_BYTES_MAX, line),
             body: Vec::new(),
             peer_pdu_bytes_max: PEER_PDU_BYTES_MIN,
         })
@@ -62,7 +74,7 @@ impl Wire {
 
     /// The next PDU, which must have come whole within `wait`.
     pub(super) fn receive(&mut self, wait: Duration) -> Result<Incoming<'_>, Fault> {
-        self.reader.get_mut().deadline = Instant::now() + wait;
+        self.reader.get_mut().timed().deadline = Instant::now() + wait;
         let mut header = [0; HEADER_BYTES];
         self.reader.read_exact(&mut header)?;
         let [pdu_type, _, l0, l1, l2, l3] = header;
@@ -106,7 +118,9 @@ impl Wire {
     /// Closes our direction and waits a little for the peer to close its own: a socket closed with unread bytes is
     /// reset, and the peer would never read our last PDU (PS3.8 9.2.3, Sta13).
     pub(super) fn close(mut self) {
-        let timed = self.reader.get_mut();
+        let line = self.reader.get_mut();
+        line.say_goodbye();
+        let timed = line.timed();
         timed.deadline = Instant::now() + CLOSE_WAIT;
         if timed.stream.shutdown(Shutdown::Write).is_ok() {
             let _ = io::copy(&mut (&mut self.reader).take(CLOSE_BYTES_MAX as u64), &mut io::sink());
@@ -114,9 +128,10 @@ impl Wire {
     }
 
     fn write(&mut self, bytes: &[u8], wait: Duration) -> Result<(), Fault> {
-        let stream = &mut self.reader.get_mut().stream;
-        stream.set_write_timeout(Some(wait))?;
-        Ok(stream.write_all(bytes)?)
+        let line = self.reader.get_mut();
+        line.timed().stream.set_write_timeout(Some(wait))?;
+        line.write_all(bytes)?;
+        Ok(line.flush()?)
     }
 }
 
@@ -134,6 +149,54 @@ fn check_length(pdu_type: u8, length: usize) -> Result<(), Fault> {
 fn parse(bytes: &[u8]) -> Result<Pdu, Fault> {
     let limit = u32::try_from(ASSOCIATE_BYTES_MAX).unwrap_or(u32::MAX);
     read_pdu(bytes, limit, true).ok().flatten().ok_or(Fault::MalformedPdu)
+}
+
+/// Plain, or TLS over the same socket.
+enum Line {
+    Plain(Timed),
+    Tls(Box<tls::Accepted<Timed>>),
+}
+
+impl Line {
+    fn timed(&mut self) -> &mut Timed {
+        match self {
+            Self::Plain(timed) => timed,
+            Self::Tls(stream) => &mut stream.sock,
+        }
+    }
+
+    /// RFC 8446 6.1: without close_notify the peer may take the end for a cut.
+    fn say_goodbye(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    }
+}
+
+impl Read for Line {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(timed) => timed.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(timed) => timed.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(timed) => timed.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 /// A socket whose reads end at a deadline, however slowly bytes drip in, and soon after the service is being stopped.
@@ -156,6 +219,17 @@ impl Read for Timed {
                 result => return result,
             }
         }
+    }
+}
+
+/// The write timeout of the socket bounds each write.
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
     }
 }
 

@@ -9,7 +9,7 @@ const WAIT: Duration = Duration::from_secs(5);
 fn pair() -> (Wire, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let wire = Wire::new(listener.accept().unwrap().0, Arc::default()).unwrap();
+    let wire = Wire::new(listener.accept().unwrap().0, None, Arc::default()).unwrap();
     (wire, peer)
 }
 

@@ -9,11 +9,11 @@ use lettre::transport::smtp::commands::{Data, Ehlo, Mail as MailCommand, Noop, Q
 use lettre::transport::smtp::extension::{ClientId, MailParameter};
 use lettre::transport::smtp::response::Response;
 use seal::mail::{Address, Message, Part, Site};
-use seal::mailbox::tls::{Trust, is_tls12};
 use std::error::Error as _;
 use std::future::Future;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
+use tls::{TlsError, Trust};
 
 /// Reply that asks for the message (RFC 5321 4.3.2).
 const START_MAIL_INPUT: u16 = 354;
@@ -82,14 +82,17 @@ pub(super) struct Dial<'a> {
 impl Connection {
     pub(super) async fn open(dial: &Dial<'_>) -> Result<Self, SubmitError> {
         let stream = dial.trust.connect(dial.host, dial.port, dial.timeouts.connect).await?;
-        if is_tls12(&stream) {
+        if stream.is_tls12() {
             tracing::warn!(stage = "submit", host = dial.host, "the mail server speaks only TLS 1.2");
         }
         let valve = Valve::default();
         let transport = Box::new(Transport { stream, valve: valve.clone() });
         let name = ClientId::Domain(dial.site.as_str().to_owned());
         let greeted = AsyncSmtpConnection::connect_with_transport(transport, &name);
-        let smtp = within(dial.timeouts.command, Step::Greeting, greeted).await?;
+        // A server that wants another client certificate says so where its greeting is awaited (RFC 8446 4.4.2.4).
+        let greeted = async { greeted.await.map_err(|error| greeting_error(&error, dial)) };
+        let greeted = tokio::time::timeout(dial.timeouts.command, greeted).await;
+        let smtp = greeted.map_err(|_| SubmitError::Silent { at: Step::Greeting })??;
         let mut connection =
             Self { smtp, valve, timeouts: dial.timeouts, size_max: None, used: Instant::now() };
         // The client reads EHLO without keeping SIZE, so it is asked once more (RFC 5321 4.1.4 allows it).
@@ -235,6 +238,11 @@ fn smtp_error(error: &SmtpError, at: Step) -> SubmitError {
         None if error.is_response() && text != "incomplete response" => SubmitError::Protocol { at },
         None => SubmitError::Lost { at },
     }
+}
+
+fn greeting_error(error: &SmtpError, dial: &Dial<'_>) -> SubmitError {
+    let refused = TlsError::behind(error, dial.host, dial.port);
+    refused.map_or_else(|| smtp_error(error, Step::Greeting), SubmitError::Tls)
 }
 
 fn code_of(response: &Response) -> u16 {

@@ -2,9 +2,9 @@
 
 use super::RecordError;
 use seal::mail::Part;
-use seal::mailbox::tls::{TlsError, bounded};
 use std::fmt;
 use std::io;
+use tls::{TlsError, bounded};
 
 /// Point of the conversation (RFC 5321 4.5.3.2 names the waits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

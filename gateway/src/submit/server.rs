@@ -4,11 +4,11 @@ use super::connection::{Connection, Dial, Mail, Outcomes, Timeouts};
 use super::{Reply, SubmitError};
 use crate::config::{ConfigError, Server};
 use seal::mail::Site;
-use seal::mailbox::tls::Trust;
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tls::Trust;
 
 /// Connections kept.
 const IDLE_MAX: usize = 2;
@@ -41,7 +41,7 @@ impl MailServer {
         Ok(Self {
             host: server.host.clone(),
             port: server.port,
-            trust: trust(server)?,
+            trust: Trust::read(&server.tls())?,
             site: site.clone(),
             user: server.user.clone(),
             password: server.password()?,
@@ -111,13 +111,6 @@ impl MailServer {
             idle.push(connection);
         }
     }
-}
-
-fn trust(server: &Server) -> Result<Trust, ConfigError> {
-    Trust::read(server.ca.as_deref()).map_err(|error| ConfigError::Read {
-        path: server.ca.clone().unwrap_or_else(|| "/etc/ssl/certs".into()),
-        error: io::Error::other(error),
-    })
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

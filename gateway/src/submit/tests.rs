@@ -8,8 +8,8 @@ pub(crate) mod server;
 use super::*;
 use delivery::{Memory, Sealed, Sender, impatient, patient, sealed};
 use seal::mail::Base64Decoder;
-use seal::mailbox::tls::TlsError;
 use server::{Act, FakeServer, Taken};
+use tls::TlsError;
 
 const SIZE: u64 = 10_000_000;
 const PARTS: [Part; 4] = [Part::Piece(1), Part::Piece(2), Part::Piece(3), Part::Cover];

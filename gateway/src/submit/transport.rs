@@ -4,7 +4,6 @@
 //! get that dot, or the server would accept half a piece as whole: the body shuts a valve, after which nothing is written any more.
 
 use lettre::transport::smtp::client::AsyncTokioStream;
-use seal::mailbox::tls::TlsStream;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -12,8 +11,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use tls::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// Shut once, never opened again.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +83,7 @@ impl<I: Iterator<Item = io::Result<Vec<u8>>>> Iterator for Body<'_, I> {
 
 /// The stream that the SMTP client writes to.
 pub(super) struct Transport {
-    pub(super) stream: TlsStream<TcpStream>,
+    pub(super) stream: Stream,
     pub(super) valve: Valve,
 }
 
@@ -96,7 +95,7 @@ impl fmt::Debug for Transport {
 
 impl AsyncTokioStream for Transport {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.get_ref().0.peer_addr()
+        self.stream.peer_addr()
     }
 }
 

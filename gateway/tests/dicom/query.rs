@@ -85,7 +85,12 @@ impl Archive {
 }
 
 fn pacs(address: SocketAddr, ae_title: &str) -> Pacs {
-    Pacs { ae_title: ae_title.to_owned(), address: address.to_string(), own_ae_title: "SCANPOST".to_owned() }
+    Pacs {
+        ae_title: ae_title.to_owned(),
+        address: address.to_string(),
+        own_ae_title: "SCANPOST".to_owned(),
+        tls: None,
+    }
 }
 
 fn free_address() -> SocketAddr {

@@ -2,7 +2,7 @@
 
 use compressor::Uid;
 use gateway::config::Dicom;
-use gateway::receive::{AeTitle, Intake, IntakeRefusal, ReceivedInstance, serve};
+use gateway::receive::{AeTitle, Doors, Intake, IntakeRefusal, ReceivedInstance, serve};
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -73,7 +73,8 @@ impl Service {
 
     pub(crate) async fn start_in(temp: TempDir, folder: PathBuf, change: impl FnOnce(&mut Dicom)) -> Self {
         let mut config = Dicom {
-            listen: "127.0.0.1:0".parse().unwrap(),
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            tls: None,
             port_file: None,
             settle_ms: 0,
             silence_ms: 0,
@@ -81,11 +82,17 @@ impl Service {
             idle_ms: 10_000,
         };
         change(&mut config);
-        let listener = TcpListener::bind(config.listen).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let desk = Arc::new(Desk::default());
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(serve(listener, config, folder.clone(), Arc::clone(&desk), stopped));
+        let task = tokio::spawn(serve(
+            Doors { plain: Some(listener), tls: None },
+            config,
+            folder.clone(),
+            Arc::clone(&desk),
+            stopped,
+        ));
         Self { address, folder, desk, stop, task, _temp: temp }
     }
 

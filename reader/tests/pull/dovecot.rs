@@ -66,7 +66,7 @@ impl Dovecot {
             port: self.port,
             user: user.into(),
             password: PASSWORD.into(),
-            ca_file: Some(self.ca()),
+            tls: tls::ClientFiles { ca: Some(self.ca()), ..tls::ClientFiles::default() },
             folders: vec!["INBOX".into(), SPAM.into()],
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,7 +1,7 @@
 //! Why the mailbox could not be read or written, by who must act.
 
-use super::tls::TlsError;
 use std::io;
+use tls::TlsError;
 
 /// Why a call failed. Nothing in it was said by the server.
 #[derive(Debug, thiserror::Error)]

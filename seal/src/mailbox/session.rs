@@ -3,7 +3,6 @@
 //! The library's own search and fetch calls take a NO, and even a lost connection, for an empty answer; so commands are
 //! run here, up to the tagged reply. After a parse error the library is out of step: the connection is dropped.
 
-use super::tls::{TlsStream, Trust};
 use super::{MailboxConfig, MailboxError};
 use async_imap::imap_proto::{Outcome, RequestId, Response, ResponseCode, Status};
 use async_imap::{Client, Session, error::Error as ImapError};
@@ -12,8 +11,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tls::{Stream, TlsError, Trust};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Octets that greeting and login may have.
@@ -51,7 +50,7 @@ impl Link {
         connect: Duration,
         wait: Duration,
     ) -> Result<Self, MailboxError> {
-        let trust = Trust::read(config.ca_file.as_deref())?;
+        let trust = Trust::read(&config.tls)?;
         let stream = trust.connect(&config.host, config.port, connect).await?;
         let metered = Metered { stream, left: LOGIN_BYTES_MAX };
         let session = timeout(connect, login(config, metered)).await;
@@ -91,7 +90,11 @@ impl Link {
 async fn login(config: &MailboxConfig, stream: Metered) -> Result<Session<Metered>, MailboxError> {
     let during = "LOGIN";
     let mut client = Client::new(stream);
-    let greeting = client.read_response().await.map_err(|error| io_error(&error, "greeting"))?;
+    // A server that wants another client certificate says so where its greeting is awaited (RFC 8446 4.4.2.4).
+    let greeting = client.read_response().await.map_err(|error| {
+        let refused = TlsError::behind(&error, &config.host, config.port);
+        refused.map_or_else(|| io_error(&error, "greeting"), MailboxError::Tls)
+    })?;
     greeting.ok_or(MailboxError::Lost { during: "greeting" })?;
     client.login(&config.user, &config.password).await.map_err(|(error, _)| match error {
         // RFC 5530 3: the login may be right, the server cannot check it now.
@@ -178,7 +181,7 @@ fn io_error(error: &io::Error, during: &'static str) -> MailboxError {
 
 /// The TLS stream with the number of octets that the server may still send: the library would buffer 512 MiB.
 struct Metered {
-    stream: TlsStream<TcpStream>,
+    stream: Stream,
     left: u64,
 }
 

@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-use super::tls::TlsError;
 use super::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::sync::Arc;
 use tempfile::TempDir;
+use tls::TlsError;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -30,13 +30,13 @@ struct Server {
 /// Answers each command by the first entry whose start it has; `TAG` stands for the command's tag. An empty answer hangs up.
 async fn server(script: Script) -> Server {
     let folder = TempDir::new().unwrap();
-    let (ca, tls) = identity();
-    let ca_file = folder.path().join("ca.pem");
-    std::fs::write(&ca_file, ca).unwrap();
+    let (ca, identity) = identity();
+    let tls = ClientFiles { ca: Some(folder.path().join("ca.pem")), ..ClientFiles::default() };
+    std::fs::write(tls.ca.as_ref().unwrap(), ca).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
-        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let acceptor = TlsAcceptor::from(Arc::new(identity));
         while let Ok((tcp, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
@@ -62,8 +62,7 @@ async fn server(script: Script) -> Server {
         }
     });
     let (host, user, password) = ("localhost".into(), "doctor".into(), "correct horse".into());
-    let config =
-        MailboxConfig { host, port, user, password, ca_file: Some(ca_file), folders: vec!["INBOX".into()] };
+    let config = MailboxConfig { host, port, user, password, tls, folders: vec!["INBOX".into()] };
     Server { config, _folder: folder }
 }
 
@@ -229,7 +228,7 @@ async fn logins_by_who_must_act() {
 #[tokio::test]
 async fn certificate_under_another_root_is_refused() {
     let (one, other) = (server(&[]).await, server(&[]).await);
-    let config = MailboxConfig { ca_file: other.config.ca_file.clone(), ..one.config.clone() };
+    let config = MailboxConfig { tls: other.config.tls.clone(), ..one.config.clone() };
     let error = Mailbox::connect(&config).await.unwrap_err();
     assert!(matches!(error, MailboxError::Tls(TlsError::Certificate { .. })), "{error:?}");
     assert!(!error.is_temporary());

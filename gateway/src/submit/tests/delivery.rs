@@ -118,7 +118,7 @@ impl Sender {
             user: "scanpost".into(),
             password_file,
             ca: Some(ca.to_owned()),
-            from: None,
+            ..Server::default()
         };
         let recipient = |name: &str| Recipient {
             name: name.into(),

@@ -1,0 +1,110 @@
+//! Towards a server: implicit TLS from the first byte.
+
+use crate::error::{refused, unreachable};
+use crate::files::{crls, file, roots, stamps};
+use crate::{ClientFiles, Stream, TlsError, provider, versions};
+use rustls::ClientConfig;
+use rustls::client::WebPkiServerVerifier;
+use rustls::pki_types::ServerName;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Whom to trust and who we are: read when made, and read again for the next connection after one of the files has changed.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    files: ClientFiles,
+    read: Arc<Mutex<Read>>,
+}
+
+#[derive(Debug)]
+struct Read {
+    stamps: Vec<Option<SystemTime>>,
+    config: Arc<ClientConfig>,
+}
+
+/// What a server showed in the handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether it spoke TLS 1.2.
+    pub tls12: bool,
+    /// Its chain as DER, the server's own certificate first.
+    pub chain: Vec<Vec<u8>>,
+}
+
+impl Trust {
+    /// Reads all files; connects to nothing.
+    ///
+    /// # Errors
+    /// [`TlsError::File`], [`TlsError::Exposed`].
+    pub fn read(files: &ClientFiles) -> Result<Self, TlsError> {
+        let read = Mutex::new(Read { stamps: stamps(files.paths()), config: config(files)? });
+        Ok(Self { files: files.clone(), read: Arc::new(read) })
+    }
+
+    /// The configuration as the files say now.
+    ///
+    /// # Errors
+    /// [`TlsError::File`], [`TlsError::Exposed`].
+    pub fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamps = stamps(self.files.paths());
+        if read.stamps != stamps {
+            *read = Read { stamps, config: config(&self.files)? };
+        }
+        Ok(Arc::clone(&read.config))
+    }
+
+    /// Connects and completes the handshake within `wait`.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub async fn connect(&self, host: &str, port: u16, wait: Duration) -> Result<Stream, TlsError> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| TlsError::HostName { host: host.to_owned() })?;
+        let connector = TlsConnector::from(self.config()?);
+        let handshake = async {
+            let tcp =
+                TcpStream::connect((host, port)).await.map_err(|error| unreachable(host, port, &error))?;
+            // Commands are small and each waits for its answer: Nagle would add 40 ms to every one.
+            tcp.set_nodelay(true).map_err(|error| unreachable(host, port, &error))?;
+            connector.connect(name, tcp).await.map_err(|error| refused(host, port, &error))
+        };
+        let late = || unreachable(host, port, &std::io::ErrorKind::TimedOut.into());
+        tokio::time::timeout(wait, handshake).await.unwrap_or_else(|_| Err(late())).map(Stream)
+    }
+}
+
+impl Stream {
+    /// What the server showed.
+    pub fn seen(&self) -> Seen {
+        let chain = self.0.get_ref().1.peer_certificates().unwrap_or_default();
+        Seen { tls12: self.is_tls12(), chain: chain.iter().map(|certificate| certificate.to_vec()).collect() }
+    }
+}
+
+fn config(files: &ClientFiles) -> Result<Arc<ClientConfig>, TlsError> {
+    let trusted = Arc::new(roots(files.ca.as_deref())?);
+    let unusable = |error: &dyn ToString| {
+        let path = files.crl.as_deref().or(files.ca.as_deref()).unwrap_or(Path::new("system"));
+        file(path, error.to_string())
+    };
+    let verifier = WebPkiServerVerifier::builder_with_provider(trusted, provider())
+        .with_crls(crls(files.crl.as_deref())?)
+        .enforce_revocation_expiration()
+        .build()
+        .map_err(|error| unusable(&error))?;
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions(files.tls12))
+        .map_err(|error| unusable(&error))?
+        .with_webpki_verifier(verifier);
+    let config = match (files.identity()?, &files.client_certificate) {
+        (Some(identity), Some(path)) => builder
+            .with_client_auth_cert(identity.chain, identity.key)
+            .map_err(|error| file(path, format!("does not go with the key: {error}")))?,
+        _ => builder.with_no_client_auth(),
+    };
+    Ok(Arc::new(config))
+}
