@@ -1,7 +1,10 @@
 //! The gateway's configuration: one TOML file, every key documented here and in `docs/config.md`.
 
-use compressor::bundle::{Near, Options, Summary};
-use compressor::encapsulated::FrameDecoder;
+mod doctors;
+
+pub use doctors::Doctor;
+
+use compressor::bundle::{Near, Options};
 use compressor::near::{Policy, PolicyError};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -278,44 +281,6 @@ impl From<PulledKeys> for Pulled {
     }
 }
 
-/// `[audit]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Audit {
-    /// The server that the trail is forwarded to; kept in the state folder alone where absent.
-    pub syslog: Option<Syslog>,
-}
-
-/// `[audit.syslog]`: a syslog server inside the hospital, over TLS (RFC 5425).
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Syslog {
-    /// Host name, as in its certificate.
-    pub host: String,
-    /// Port.
-    #[serde(default = "syslog_port_default")]
-    pub port: u16,
-    /// PEM file with the only roots to trust; the system's roots where absent.
-    pub ca: Option<PathBuf>,
-}
-
-/// `[doctors.NAME]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Doctor {
-    /// Mailbox address that pieces and cover go to.
-    pub mailbox: String,
-    /// Folder of that mailbox as the gateway's own login sees it (RFC 4314 rights l, r, t, e).
-    pub folder: String,
-    /// The doctor's certificate, PEM, P-256.
-    pub certificate: PathBuf,
-    /// Address of the phone that gets the notice.
-    pub phone: String,
-    /// Language of the notice.
-    #[serde(default)]
-    pub language: notifier::Language,
-}
-
 /// `[destinations.AE_TITLE]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -352,9 +317,14 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
-    /// A certificate, a revocation list, or the key of a certificate.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
+    /// A doctor's certificate that cannot be used.
+    #[error("{path}: {error}", path = path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: Box<seal::native::SealError>,
+    },
     /// A rule of `[compress.policy]` that cannot work.
     #[error("compress.policy: {0}")]
     Policy(PolicyError),

@@ -6,7 +6,7 @@ pub mod record;
 mod request;
 mod watch;
 
-pub use request::{Folder, Request, inbound_request};
+pub use request::{Folder, Pinned, Request, inbound_request};
 pub use watch::{watch, watch_program};
 
 #[cfg(test)]

@@ -172,9 +172,8 @@ fn sealer(config: &Config, key: Arc<SiteKey>) -> Result<Sealer, ServeError> {
 }
 
 fn certificates(config: &Config) -> Result<BTreeMap<String, Certificate>, ServeError> {
-    let certificate = |doctor: &config::Doctor| -> Result<_, ServeError> {
-        Ok(Certificate::from_pem(&config::read(&doctor.certificate)?)?)
-    };
+    let certificate =
+        |doctor: &config::Doctor| -> Result<_, ServeError> { Ok(doctor.recipient()?.certificate().clone()) };
     config.doctors.iter().map(|(name, doctor)| Ok((name.clone(), certificate(doctor)?))).collect()
 }
 

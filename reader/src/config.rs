@@ -2,7 +2,7 @@
 
 use seal::mail::Address;
 use seal::mailbox::MailboxConfig;
-use seal::native::{Certificate, DoctorKey, SealError};
+use seal::native::{Certificate, DoctorKey, Recipient, SealError};
 use serde::Deserialize;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -48,10 +48,14 @@ pub enum Images {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Doctor {
-    /// The doctor's key, PKCS#8 PEM, P-256, mode 0600.
+    /// The doctor's key, PKCS#8 PEM, P-256 or RSA of at least 3072 bits, mode 0600.
     pub key: PathBuf,
     /// Its certificate, PEM.
     pub certificate: PathBuf,
+    /// The key that signs receipts, PKCS#8 PEM, P-256, mode 0600; `key` itself where absent. An RSA key needs it.
+    pub identity_key: Option<PathBuf>,
+    /// Its certificate, PEM.
+    pub identity_certificate: Option<PathBuf>,
     /// Sender address of receipts.
     pub address: String,
 }
@@ -144,6 +148,14 @@ pub enum ConfigError {
     /// A list that must name something is empty.
     #[error("{0} is empty")]
     Empty(&'static str),
+    /// Nothing could sign receipts.
+    #[error(
+        "doctor.key is RSA and signs no receipts: name a P-256 key in doctor.identity_key and doctor.identity_certificate"
+    )]
+    NoIdentity,
+    /// One of two keys that belong together.
+    #[error("doctor.identity_key and doctor.identity_certificate go together")]
+    HalfIdentity,
     /// Not a mail address.
     #[error("doctor.address is not a mail address")]
     Address,
@@ -169,8 +181,16 @@ impl Config {
     pub fn keys(&self) -> Result<Keys, ConfigError> {
         let key = read_secret(&self.doctor.key)?;
         let certificate = read_text(&self.doctor.certificate)?;
-        let doctor = DoctorKey::from_pem(&key, &certificate)
-            .map_err(|source| ConfigError::Key { path: self.doctor.key.clone(), source })?;
+        let refused = |source| ConfigError::Key { path: self.doctor.key.clone(), source };
+        let mut doctor = DoctorKey::from_pem(&key, &certificate).map_err(refused)?;
+        if let (Some(key), Some(certificate)) = (&self.doctor.identity_key, &self.doctor.identity_certificate)
+        {
+            let refused = |source| ConfigError::Key { path: key.clone(), source };
+            doctor = doctor.with_identity(&read_secret(key)?, &read_text(certificate)?).map_err(refused)?;
+        }
+        if doctor.identity().is_none() {
+            return Err(ConfigError::NoIdentity);
+        }
         let sites = self.sites.iter().map(|path| site_certificate(path)).collect::<Result<_, _>>()?;
         Ok(Keys { doctor, sites })
     }
@@ -209,14 +229,14 @@ impl Config {
     }
 
     fn beside(mut self, folder: &Path) -> Self {
-        let paths = [&mut self.output, &mut self.doctor.key, &mut self.doctor.certificate];
-        let mailbox = &mut self.mailbox;
-        let certificates =
-            [&mut mailbox.ca, &mut mailbox.crl, &mut mailbox.client_certificate, &mut mailbox.client_key];
-        let optional = certificates.into_iter().flatten();
-        for path in
-            paths.into_iter().chain([&mut mailbox.password_file]).chain(&mut self.sites).chain(optional)
-        {
+        let paths = [
+            &mut self.output,
+            &mut self.doctor.key,
+            &mut self.doctor.certificate,
+            &mut self.mailbox.password_file,
+        ];
+        let identity = self.doctor.identity_key.iter_mut().chain(&mut self.doctor.identity_certificate);
+        for path in paths.into_iter().chain(identity).chain(&mut self.sites).chain(&mut self.mailbox.ca) {
             *path = folder.join(&*path);
         }
         self
@@ -225,6 +245,9 @@ impl Config {
     fn checked(self) -> Result<Self, ConfigError> {
         if self.sites.is_empty() {
             return Err(ConfigError::Empty("sites"));
+        }
+        if self.doctor.identity_key.is_some() != self.doctor.identity_certificate.is_some() {
+            return Err(ConfigError::HalfIdentity);
         }
         if self.mailbox.folders.is_empty() {
             return Err(ConfigError::Empty("mailbox.folders"));
@@ -235,7 +258,10 @@ impl Config {
 
 fn site_certificate(path: &Path) -> Result<Certificate, ConfigError> {
     let pem = read_text(path)?;
-    Certificate::from_pem(&pem).map_err(|source| ConfigError::Key { path: path.to_owned(), source })
+    // A recipient that signs for itself is one that can sign: P-256.
+    let site = Certificate::from_pem(&pem).and_then(|site| Recipient::new(site, None));
+    let site = site.map_err(|source| ConfigError::Key { path: path.to_owned(), source })?;
+    Ok(site.certificate().clone())
 }
 
 fn read_secret(path: &Path) -> Result<String, ConfigError> {

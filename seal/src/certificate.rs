@@ -1,10 +1,11 @@
-//! X.509 certificates of recipients and sites, P-256 only.
+//! X.509 certificates of recipients and sites: P-256, or RSA of at least 3072 bits for recipients.
 
 use crate::error::SealError;
 use crate::ids::Digest;
+use crate::limits::{RSA_BITS_MAX, RSA_BITS_MIN};
 use ::cms::cert::IssuerAndSerialNumber;
-use der::Decode;
-use der::asn1::ObjectIdentifier;
+use der::asn1::{ObjectIdentifier, UintRef};
+use der::{Decode, Encode, Sequence};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::fmt;
@@ -15,16 +16,34 @@ use x509_cert::time::Time;
 pub(crate) const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 /// `secp256r1`, P-256 (RFC 5480 2.1.1.1).
 pub(crate) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+/// `rsaEncryption` (RFC 3279 2.3.1).
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 /// An uncompressed point: 0x04, then x and y of 32 bytes each (SEC 1 2.3.3).
 pub const POINT_BYTES: usize = 65;
 const POINT_UNCOMPRESSED: u8 = 4;
 
-/// An X.509 certificate of a recipient or a site, P-256. It is trusted because it was pinned, by its bytes; no chain is built.
+/// The public half of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublicKey {
+    /// An uncompressed point on P-256. Whether it lies on the curve is checked by who computes with it.
+    P256([u8; POINT_BYTES]),
+    /// RSA of [`RSA_BITS_MIN`] bits or more: DER of its SubjectPublicKeyInfo (RFC 5280 4.1).
+    Rsa(Vec<u8>),
+}
+
+/// RFC 8017 A.1.1.
+#[derive(Sequence)]
+struct RsaPublicKey<'a> {
+    modulus: UintRef<'a>,
+    exponent: UintRef<'a>,
+}
+
+/// An X.509 certificate of a recipient or a site. It is trusted because it was pinned, by its bytes; no chain is built.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
     der: Vec<u8>,
     identifier: IssuerAndSerialNumber,
-    point: [u8; POINT_BYTES],
+    public_key: PublicKey,
     not_before: i64,
     not_after: i64,
 }
@@ -33,7 +52,7 @@ impl Certificate {
     /// Reads the first PEM certificate.
     ///
     /// # Errors
-    /// [`SealError::Key`] if it is not a P-256 certificate.
+    /// [`SealError::Key`] if it is not a certificate with a key on P-256, or an RSA key that is long enough.
     pub fn from_pem(pem: &str) -> Result<Self, SealError> {
         let der =
             CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| refused("not a PEM certificate"))?;
@@ -43,15 +62,14 @@ impl Certificate {
     /// Reads a DER certificate.
     ///
     /// # Errors
-    /// [`SealError::Key`] if it is not a P-256 certificate.
+    /// [`SealError::Key`] if it is not a certificate with a key on P-256, or an RSA key that is long enough.
     pub fn from_der(der: &[u8]) -> Result<Self, SealError> {
         let parsed =
             x509_cert::Certificate::from_der(der).map_err(|_| refused("not an X.509 certificate"))?;
         let tbs = parsed.tbs_certificate;
         Ok(Self {
             der: der.to_vec(),
-            point: point_of(&tbs.subject_public_key_info)
-                .ok_or_else(|| refused("its key is not on P-256"))?,
+            public_key: public_key(&tbs.subject_public_key_info)?,
             identifier: IssuerAndSerialNumber { issuer: tbs.issuer, serial_number: tbs.serial_number },
             not_before: seconds(tbs.validity.not_before),
             not_after: seconds(tbs.validity.not_after),
@@ -68,9 +86,17 @@ impl Certificate {
         Digest::of(&self.der)
     }
 
-    /// The public key, an uncompressed point on P-256. Whether it lies on the curve is checked by who computes with it.
-    pub fn point(&self) -> &[u8; POINT_BYTES] {
-        &self.point
+    /// The public key.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// The public key if it can check signatures of SPEC 5.2 and 7: an uncompressed point on P-256.
+    pub fn point(&self) -> Option<&[u8; POINT_BYTES]> {
+        match &self.public_key {
+            PublicKey::P256(point) => Some(point),
+            PublicKey::Rsa(_) => None,
+        }
     }
 
     /// Not-before, seconds since 1970-01-01 UTC.
@@ -94,6 +120,37 @@ impl Certificate {
     }
 }
 
+/// Whom a cover is sealed for, and whose signature stands under the receipt (SPEC 7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    certificate: Certificate,
+    identity: Certificate,
+}
+
+impl Recipient {
+    /// A P-256 certificate signs its own receipts where no `identity` is named; an RSA certificate needs one.
+    ///
+    /// # Errors
+    /// [`SealError::Key`] for an identity that is not on P-256, or none beside an RSA certificate.
+    pub fn new(certificate: Certificate, identity: Option<Certificate>) -> Result<Self, SealError> {
+        let identity = identity.unwrap_or_else(|| certificate.clone());
+        if identity.point().is_none() {
+            return Err(refused("RSA signs no receipts: name a P-256 certificate as identity beside it"));
+        }
+        Ok(Self { certificate, identity })
+    }
+
+    /// The certificate that covers are sealed for.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// The certificate that receipts are signed under.
+    pub fn identity(&self) -> &Certificate {
+        &self.identity
+    }
+}
+
 impl fmt::Debug for Certificate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Certificate({})", self.digest())
@@ -106,10 +163,40 @@ pub(crate) fn read_point(bytes: &[u8]) -> Option<[u8; POINT_BYTES]> {
     (point.first() == Some(&POINT_UNCOMPRESSED)).then_some(point)
 }
 
+fn public_key(key: &SubjectPublicKeyInfoOwned) -> Result<PublicKey, SealError> {
+    if key.algorithm.oid == RSA_ENCRYPTION {
+        return rsa_key(key);
+    }
+    point_of(key)
+        .map(PublicKey::P256)
+        .ok_or_else(|| refused("its key is neither on P-256 nor RSA of at least 3072 bits"))
+}
+
 fn point_of(key: &SubjectPublicKeyInfoOwned) -> Option<[u8; POINT_BYTES]> {
     let curve: ObjectIdentifier = key.algorithm.parameters.as_ref()?.decode_as().ok()?;
     let is_p256 = key.algorithm.oid == EC_PUBLIC_KEY && curve == P256;
     is_p256.then(|| read_point(key.subject_public_key.as_bytes()?)).flatten()
+}
+
+fn rsa_key(key: &SubjectPublicKeyInfoOwned) -> Result<PublicKey, SealError> {
+    let bytes = key.subject_public_key.as_bytes().unwrap_or_default();
+    let rsa = RsaPublicKey::from_der(bytes).map_err(|_| refused("its RSA key is malformed"))?;
+    let bits = bits(rsa.modulus.as_bytes());
+    if bits < RSA_BITS_MIN {
+        return Err(refused(&format!(
+            "its RSA key has {bits} bits, at least {RSA_BITS_MIN} are needed: make a new one"
+        )));
+    }
+    if bits > RSA_BITS_MAX || rsa.exponent.is_empty() {
+        return Err(refused(&format!("its RSA key has more than {RSA_BITS_MAX} bits, or no exponent")));
+    }
+    key.to_der().map(PublicKey::Rsa).map_err(|_| refused("its RSA key is malformed"))
+}
+
+/// Length of a number, big endian without leading zero bytes.
+fn bits(number: &[u8]) -> usize {
+    let first = number.first().copied().unwrap_or_default();
+    number.len() * 8 - first.leading_zeros() as usize
 }
 
 fn seconds(time: Time) -> i64 {

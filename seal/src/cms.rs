@@ -1,6 +1,6 @@
-//! CMS structures of cover and receipt (RFC 5652, 5083, 5753), without a key.
+//! CMS structures of cover and receipt (RFC 5652, 5083, 5753, 3560), without a key.
 //!
-//! Reading gives plain requests, [`envelope::KeyAgreement`], [`envelope::Decryption`] and [`signed::Verification`], which whoever
+//! Reading gives plain requests, [`envelope::KeyRequest`], [`envelope::Decryption`] and [`signed::Verification`], which whoever
 //! holds keys answers: aws-lc-rs in `native`, WebCrypto in a browser. Writing takes the answers and lays them out.
 //!
 //! Structures are bounded in size before they are decoded, and only what the cover needs is accepted: the fewer spellings, the
@@ -11,6 +11,7 @@ pub mod signed;
 
 use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Encode, Sequence};
+use x509_cert::spki::AlgorithmIdentifierOwned;
 
 /// `id-data` (RFC 5652 4).
 const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
@@ -20,6 +21,8 @@ const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1135
 const ENVELOPED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.3");
 /// `id-ct-authEnvelopedData` (RFC 5083 2.1).
 const AUTH_ENVELOPED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.23");
+/// `id-sha256` (RFC 5754 2.2).
+const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 
 /// RFC 5652 3, borrowing its content.
 #[derive(Sequence)]
@@ -31,4 +34,9 @@ struct ContentInfo<'a> {
 
 fn wrap(content_type: ObjectIdentifier, content: &[u8]) -> der::Result<Vec<u8>> {
     ContentInfo { content_type, content: AnyRef::try_from(content)? }.to_der()
+}
+
+/// RFC 5754 2: parameters absent, or NULL from older senders.
+fn is_sha256(algorithm: &AlgorithmIdentifierOwned) -> bool {
+    algorithm.oid == SHA256 && algorithm.parameters.as_ref().is_none_or(|parameters| parameters.is_null())
 }

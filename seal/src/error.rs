@@ -52,6 +52,11 @@ pub enum Refusal {
     /// EnvelopedData without authentication (EFAIL).
     #[error("the cover is encrypted without authentication and is refused")]
     Unauthenticated,
+    /// The cover's key is wrapped for this recipient in a way that is not safe enough.
+    #[error(
+        "the cover's key is wrapped by RSA PKCS #1 v1.5, or OAEP with another hash than SHA-256, and is refused"
+    )]
+    KeyWrapping,
     /// A format newer than this program.
     #[error("format {0} is not known to this program; update it")]
     UnknownFormat(u32),

@@ -15,6 +15,10 @@ pub const POLICY_CHARS_MAX: usize = 256;
 /// One recipient info of a cover, DER: ours have about 300 bytes, long issuer names included. Sets are sorted while they are
 /// decoded, so their size is bounded before.
 pub const RECIPIENT_INFO_BYTES_MAX: usize = 2 << 10;
+/// Shortest RSA key of a recipient, in bits: 128 bits of security, rounded as everybody does (NIST SP 800-57, BSI TR-02102-1).
+pub const RSA_BITS_MIN: usize = 3072;
+/// Longest RSA key of a recipient, in bits: what the library computes with; its recipient info stays below the limit above.
+pub const RSA_BITS_MAX: usize = 8192;
 /// The signer infos of a cover or receipt, DER: exactly one is allowed, ours has about 300 bytes.
 pub const SIGNER_INFO_BYTES_MAX: usize = 2 << 10;
 /// A receipt's signed content.

@@ -8,7 +8,7 @@ mod piece_key;
 mod receipts;
 mod sealed;
 
-pub use crate::certificate::Certificate;
+pub use crate::certificate::{Certificate, Recipient};
 pub use crate::error::{Refusal, SealError};
 pub use envelope::{VerifiedCover, open_cover};
 pub use keys::{DoctorKey, SiteKey};

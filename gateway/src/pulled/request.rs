@@ -1,6 +1,9 @@
 //! What the inbound process is told, as one line of JSON on its standard input.
 
 use crate::config::{self, Config, ConfigError};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use seal::native::{Certificate, Recipient, SealError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use tls::ClientFiles;
@@ -36,8 +39,30 @@ pub struct Request {
 pub struct Folder {
     /// As the gateway's login sees it.
     pub folder: String,
-    /// PEM of the certificate that receipts in it must be signed with.
+    /// Whose receipts count in it: one for each certificate that covers were sealed for.
+    pub recipients: Vec<Pinned>,
+}
+
+/// A recipient as two certificates, base64 of their DER.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pinned {
+    /// The one that covers are sealed for.
     pub certificate: String,
+    /// The one that receipts are signed under.
+    pub identity: String,
+}
+
+impl Pinned {
+    pub(crate) fn of(recipient: &Recipient) -> Self {
+        let text = |certificate: &Certificate| STANDARD.encode(certificate.der());
+        Self { certificate: text(recipient.certificate()), identity: text(recipient.identity()) }
+    }
+
+    pub(super) fn recipient(&self) -> Result<Recipient, SealError> {
+        let read = |text: &String| Certificate::from_der(&STANDARD.decode(text).unwrap_or_default());
+        Recipient::new(read(&self.certificate)?, Some(read(&self.identity)?))
+    }
 }
 
 impl fmt::Debug for Request {
@@ -53,7 +78,7 @@ impl fmt::Debug for Request {
 pub fn inbound_request(config: &Config) -> Result<Request, ConfigError> {
     let server = &config.pulled.server;
     let folder = |doctor: &config::Doctor| {
-        Ok(Folder { folder: doctor.folder.clone(), certificate: config::read(&doctor.certificate)? })
+        Ok(Folder { folder: doctor.folder.clone(), recipients: vec![Pinned::of(&doctor.recipient()?)] })
     };
     Ok(Request {
         site: config.site.clone(),

@@ -11,7 +11,7 @@ use imap::{FakeImap, PASSWORD};
 use proptest::prelude::*;
 use seal::ids::{DeliveryId, Digest};
 use seal::mail::{MessageId, Site};
-use seal::native::{Certificate, DoctorKey, sign_receipt};
+use seal::native::{Certificate, DoctorKey, Recipient, sign_receipt};
 use seal::receipt::{self, Receipt, ReceiptKind};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -149,6 +149,11 @@ impl Doctor {
         Certificate::from_pem(&self.pem).unwrap().digest()
     }
 
+    fn pinned(&self) -> Pinned {
+        let certificate = Certificate::from_pem(&self.pem).unwrap();
+        Pinned::of(&Recipient::new(certificate, None).unwrap())
+    }
+
     fn receipt(&self, delivery: DeliveryId) -> Vec<u8> {
         self.signed(delivery, ReceiptKind::Fetched)
     }
@@ -178,7 +183,7 @@ fn receipt_id(delivery: DeliveryId, doctor: &Doctor) -> String {
 fn request(server: &FakeImap, folders: &[(&str, &Doctor)]) -> Request {
     let folder = |(folder, doctor): &(&str, &Doctor)| Folder {
         folder: (*folder).into(),
-        certificate: doctor.pem.clone(),
+        recipients: vec![doctor.pinned()],
     };
     Request {
         site: "hospital.example".into(),
@@ -240,6 +245,21 @@ async fn receipts_that_prove_nothing_are_refused() {
     server.put("A", &own_id, &tampered);
     assert!(matches!(pipes.next().await.kind, Kind::Refused(_)));
     assert!(pipes.is_quiet().await);
+}
+
+/// Each device of a doctor has a certificate of its own, and they share a folder.
+#[tokio::test]
+async fn receipts_of_several_devices_are_told_apart() {
+    let (server, phone, desk) = (FakeImap::start(&["A"]).await, Doctor::new(), Doctor::new());
+    let mut request = request(&server, &[("A", &phone)]);
+    request.folders[0].recipients.push(desk.pinned());
+    let mut pipes = Pipes::open(&request).await;
+    for device in [&desk, &phone] {
+        server.put("A", &receipt_id(DELIVERY, device), &device.receipt(DELIVERY));
+        assert_eq!(pipes.next().await, fetched(device.digest()));
+    }
+    server.put("A", &receipt_id(DELIVERY, &phone), &desk.receipt(DELIVERY));
+    assert_eq!(pipes.next().await, Record::new(Kind::Refused(Refusal::Mismatch), DELIVERY, phone.digest()));
 }
 
 #[tokio::test]

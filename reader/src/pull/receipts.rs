@@ -7,7 +7,7 @@ use crate::config::{Config, Keys};
 use seal::limits::RECEIPT_DER_BYTES_MAX;
 use seal::mail::{Address, Message, MessageId, Part, RecipientTag, Site};
 use seal::mailbox::Found;
-use seal::native::{open_receipt, sign_receipt};
+use seal::native::{Recipient, open_receipt, sign_receipt};
 use seal::receipt::{Receipt, ReceiptKind};
 use std::io;
 
@@ -94,8 +94,9 @@ impl Receipts<'_> {
             Err(error) if is_of_message(&error) => return Ok(false),
             fetched => _ = fetched?,
         }
-        let signer = [self.keys.doctor.certificate().clone()];
-        let signed = open_receipt(&der, &signer);
+        let identity = self.keys.doctor.identity().cloned();
+        let ours = Recipient::new(self.keys.doctor.certificate().clone(), identity)?;
+        let signed = open_receipt(&der, &[ours]);
         Ok(signed.is_ok_and(|signed| (signed.delivery, signed.cover) == (receipt.delivery, receipt.cover)))
     }
 

@@ -5,7 +5,7 @@ use crate::site::{Delivery, Keypair, Plan};
 use seal::ids::DeliveryId;
 use seal::mail::{Part, RecipientTag};
 use seal::mailbox::Found;
-use seal::native::open_receipt;
+use seal::native::{Recipient, open_receipt};
 use seal::receipt::{Receipt, ReceiptKind};
 use std::collections::BTreeMap;
 use std::fs;
@@ -124,7 +124,7 @@ impl Clinic {
 
     /// Receipts in the mailbox of `user` that the doctor signed.
     pub(crate) fn receipts(&self, user: &str, plan: Plan) -> Vec<Receipt> {
-        let signers = [self.doctor.certificate()];
+        let signers = [Recipient::new(self.doctor.certificate(), None).unwrap()];
         let opened = self
             .receipt_mails(user, plan)
             .into_iter()

@@ -1,6 +1,6 @@
 //! SignedData (RFC 5652 5): one signer, P-256 ECDSA with SHA-256, signed attributes.
 
-use super::{ContentInfo, DATA, SIGNED_DATA, wrap};
+use super::{ContentInfo, DATA, SHA256, SIGNED_DATA, is_sha256, wrap};
 use crate::certificate::Certificate;
 use crate::error::Refusal;
 use crate::ids::Digest;
@@ -25,8 +25,6 @@ const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113
 const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
 /// `id-signingTime` (RFC 5652 11.3).
 const SIGNING_TIME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.5");
-/// `id-sha256` (RFC 5754 2.2).
-const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 /// `ecdsa-with-SHA256` (RFC 5754 3.3).
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 
@@ -257,9 +255,4 @@ fn signer_info(attributes: Attributes, signature: &[u8], signer: &Certificate) -
 
 fn sha256() -> AlgorithmIdentifierOwned {
     AlgorithmIdentifierOwned { oid: SHA256, parameters: None }
-}
-
-/// RFC 5754 2: parameters absent, or NULL from older senders.
-fn is_sha256(algorithm: &AlgorithmIdentifierOwned) -> bool {
-    algorithm.oid == SHA256 && algorithm.parameters.as_ref().is_none_or(|parameters| parameters.is_null())
 }

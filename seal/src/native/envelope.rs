@@ -2,9 +2,10 @@
 
 use super::keys::{DoctorKey, SiteKey, verifies};
 use super::random;
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, POINT_BYTES, PublicKey};
+use crate::cms::envelope::agreement::{kek, shared_info};
 use crate::cms::envelope::{
-    self, Decryption, KEY_BYTES, KeyAgreement, NONCE_BYTES, WRAPPED_KEY_BYTES, WrappedKey,
+    self, Decryption, KEY_BYTES, NONCE_BYTES, WRAPPED_KEY_BYTES, WrappedKey, Wrapping,
 };
 use crate::cms::signed::{self, Signed};
 use crate::cover::{Cover, cover_bytes_max};
@@ -12,10 +13,11 @@ use crate::error::{Refusal, SealError};
 use crate::ids::Digest;
 use crate::limits::PIECES_MAX;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, agree, agree_ephemeral};
+use aws_lc_rs::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, agree_ephemeral};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
 use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
 use zeroize::Zeroizing;
 
 const COVER: &str = "the cover";
@@ -45,7 +47,7 @@ pub fn open_cover(der: &[u8], doctor: &DoctorKey, sites: &[Certificate]) -> Resu
         return Err(Refusal::Malformed(COVER).into());
     }
     let envelope = envelope::parse(der, doctor.certificate())?;
-    let content_encryption_key = unwrap(&envelope.agreement, doctor)?;
+    let content_encryption_key = doctor.unwrap(&envelope.key).ok_or(DAMAGED)?;
     let plain = decrypt(envelope.decryption, &content_encryption_key)?;
     let signed = signed::parse(&plain, COVER)?;
     let signer = find_signer(&signed, sites)?.digest();
@@ -97,15 +99,6 @@ fn check_readable(der: &[u8], pieces: usize, recipients: &[Certificate]) -> Resu
     if readable { Ok(()) } else { Err(SealError::key(RECIPIENT, TOO_LONG)) }
 }
 
-fn unwrap(request: &KeyAgreement, doctor: &DoctorKey) -> Result<Zeroizing<[u8; KEY_BYTES]>, Refusal> {
-    let peer = UnparsedPublicKey::new(&ECDH_P256, &request.ephemeral_point);
-    let kek = agree(doctor.agreement(), peer, DAMAGED, |secret| Ok(request.kek(secret)))?;
-    let mut key = Zeroizing::new([0; KEY_BYTES]);
-    let kek = AesKek::new(&AES_256, &*kek).map_err(|_| DAMAGED)?;
-    kek.unwrap(&request.wrapped_key, &mut *key).map_err(|_| DAMAGED)?;
-    Ok(key)
-}
-
 fn decrypt(request: Decryption, key: &[u8; KEY_BYTES]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let mut bytes = Zeroizing::new(request.sealed);
     let key = gcm(key).map_err(|_| DAMAGED)?;
@@ -133,19 +126,31 @@ fn gcm(key: &[u8; KEY_BYTES]) -> Result<LessSafeKey, Unspecified> {
     Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key)?))
 }
 
-/// Wraps the key for one recipient, with an ephemeral key of its own.
 fn wrap<'a>(key: &[u8; KEY_BYTES], recipient: &'a Certificate) -> Result<WrappedKey<'a>, SealError> {
-    let cannot = |_: Unspecified| SealError::key(RECIPIENT, "no key agreement possible with its key");
-    let ephemeral = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new()).map_err(cannot)?;
-    let point = ephemeral.compute_public_key().map_err(cannot)?;
-    let shared_info = envelope::shared_info(None).map_err(|_| SealError::key(RECIPIENT, "no shared info"))?;
-    let peer = UnparsedPublicKey::new(&ECDH_P256, recipient.point());
-    let kek = agree_ephemeral(ephemeral, peer, Unspecified, |secret| Ok(envelope::kek(secret, &shared_info)))
-        .map_err(cannot)?;
+    let wrapping = match recipient.public_key() {
+        PublicKey::P256(point) => wrap_by_agreement(key, point),
+        PublicKey::Rsa(public_key) => wrap_by_oaep(key, public_key),
+    };
+    let wrapping = wrapping.map_err(|Unspecified| SealError::key(RECIPIENT, "its key cannot be used"))?;
+    Ok(WrappedKey { recipient, wrapping })
+}
+
+/// With an ephemeral key of its own.
+fn wrap_by_agreement(key: &[u8; KEY_BYTES], point: &[u8; POINT_BYTES]) -> Result<Wrapping, Unspecified> {
+    let ephemeral = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new())?;
+    let ephemeral_point = ephemeral.compute_public_key()?.as_ref().try_into().map_err(|_| Unspecified)?;
+    let shared_info = shared_info(None).map_err(|_| Unspecified)?;
+    let peer = UnparsedPublicKey::new(&ECDH_P256, point);
+    let kek = agree_ephemeral(ephemeral, peer, Unspecified, |secret| Ok(kek(secret, &shared_info)))?;
     let mut wrapped_key = [0; WRAPPED_KEY_BYTES];
-    AesKek::new(&AES_256, &*kek)
-        .and_then(|kek| kek.wrap(key, &mut wrapped_key).map(|_| ()))
-        .map_err(cannot)?;
-    let ephemeral_point = point.as_ref().try_into().map_err(|_| cannot(Unspecified))?;
-    Ok(WrappedKey { recipient, ephemeral_point, wrapped_key })
+    AesKek::new(&AES_256, &*kek)?.wrap(key, &mut wrapped_key)?;
+    Ok(Wrapping::Agreement { ephemeral_point, wrapped_key })
+}
+
+fn wrap_by_oaep(key: &[u8; KEY_BYTES], public_key: &[u8]) -> Result<Wrapping, Unspecified> {
+    let public_key = PublicEncryptingKey::from_der(public_key).map_err(|_| Unspecified)?;
+    let public_key = OaepPublicEncryptingKey::new(public_key)?;
+    let mut encrypted = vec![0; public_key.ciphertext_size()];
+    public_key.encrypt(&OAEP_SHA256_MGF1SHA256, key, &mut encrypted, None)?;
+    Ok(Wrapping::Transport(encrypted))
 }

@@ -1,10 +1,13 @@
 //! Deliveries to test with: parties, segments, covers.
 
 use compressor::bundle::SegmentSource;
-use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, SerialNumber, date_time_ymd};
+use rcgen::{
+    CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize, SerialNumber,
+    date_time_ymd,
+};
 use seal::cover::{self, Completeness, ContentKeyText, Cover};
 use seal::ids::{CaseId, DeliveryId, Digest};
-use seal::native::{Certificate, DoctorKey, SealedPieces, Sealing, SiteKey, seal_delivery};
+use seal::native::{Certificate, DoctorKey, Recipient, SealedPieces, Sealing, SiteKey, seal_delivery};
 use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -33,6 +36,12 @@ impl Party {
         Self::valid_in(name, 2020, 2100)
     }
 
+    /// With an RSA key of 3072 bits.
+    pub(crate) fn rsa(name: &str) -> Self {
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_3072).unwrap();
+        Self::certified(&key, name, 2020, 2100)
+    }
+
     /// Valid from the first day of one year to the first day of another.
     pub(crate) fn valid_in(name: &str, from: i32, to: i32) -> Self {
         Self::certified(&KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap(), name, from, to)
@@ -56,6 +65,10 @@ impl Party {
 
     pub(crate) fn certificate(&self) -> Certificate {
         Certificate::from_pem(&self.certificate).unwrap()
+    }
+
+    pub(crate) fn recipient(&self) -> Recipient {
+        Recipient::new(self.certificate(), None).unwrap()
     }
 
     pub(crate) fn doctor(&self) -> DoctorKey {

@@ -102,7 +102,7 @@ pub(crate) fn cover_json(edit: impl FnOnce(&mut Cover), doctor: &Party) -> Vec<u
 
 #[test]
 fn openssl_opens_our_cover_for_each_recipient_and_verifies_the_site() {
-    let (site, first, second) = (Party::new("site"), Party::new("first"), Party::new("second"));
+    let (site, first, second) = (Party::new("site"), Party::new("first"), Party::rsa("second"));
     let (sealed, _) = three_pieces(&site, &[&first, &second]);
     let expected = open_cover(&sealed.cover(), &first.doctor(), &[site.certificate()]).unwrap().cover;
     for doctor in [&first, &second] {
@@ -151,6 +151,42 @@ fn a_cover_made_by_openssl_opens() {
     assert!(matches!(refused, SealError::Refused(Refusal::Damaged("the cover"))), "{refused}");
 }
 
+/// openssl's words for RSA-OAEP with SHA-256; MGF1 takes the same hash.
+const OAEP: &str = "-keyopt rsa_padding_mode:oaep -keyopt rsa_oaep_md:sha256";
+
+fn encrypt_for_rsa(openssl: &Openssl, cipher: &str, keyopt: &str) -> Vec<u8> {
+    openssl.run(&format!(
+        "cms -encrypt -binary -outform DER {cipher} -in signed.der -out rsa.p7m -recip doctor.pem {keyopt}"
+    ));
+    openssl.read("rsa.p7m")
+}
+
+#[test]
+fn a_cover_for_rsa_made_by_openssl_opens_with_oaep_alone() {
+    let (site, doctor) = (Party::new("site"), Party::rsa("doctor"));
+    let (json, openssl) = (cover_json(|_| {}, &doctor), Openssl::new());
+    openssl.sign(&json, &site);
+    openssl.party("doctor", &doctor);
+    let open = |cipher: &str, keyopt: &str| {
+        let made = encrypt_for_rsa(&openssl, cipher, keyopt);
+        open_cover(&made, &doctor.doctor(), &[site.certificate()])
+    };
+    let opened = open("-aes-256-gcm", OAEP).unwrap();
+    assert_eq!(serde_json::to_vec(&opened.cover).unwrap(), json);
+    let refused = |cipher: &str, keyopt: &str| match open(cipher, keyopt) {
+        Err(SealError::Refused(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused("-aes-256-gcm", ""), Refusal::KeyWrapping);
+    assert_eq!(refused("-aes-256-gcm", "-keyopt rsa_padding_mode:oaep"), Refusal::KeyWrapping);
+    let other_mask = format!("{OAEP} -keyopt rsa_mgf1_md:sha1");
+    assert_eq!(refused("-aes-256-gcm", &other_mask), Refusal::KeyWrapping);
+    let label = format!("{OAEP} -keyopt rsa_oaep_label:00");
+    assert_eq!(refused("-aes-256-gcm", &label), Refusal::KeyWrapping);
+    assert_eq!(refused("-aes-128-gcm", OAEP), Refusal::Malformed("the cover"));
+    assert_eq!(refused("-aes-256-cbc", OAEP), Refusal::Unauthenticated);
+}
+
 #[test]
 fn an_rsa_recipient_beside_ours_does_not_disturb() {
     let (site, doctor) = (Party::new("site"), Party::new("doctor"));
@@ -167,7 +203,7 @@ fn a_receipt_made_by_openssl_opens() {
     let doctor = Party::new("doctor");
     let json = serde_json::to_vec(&receipt(&doctor)).unwrap();
     let made = Openssl::new().receipt(&json, &doctor);
-    assert_eq!(open_receipt(&made, &[doctor.certificate()]).unwrap(), receipt(&doctor));
+    assert_eq!(open_receipt(&made, &[doctor.recipient()]).unwrap(), receipt(&doctor));
 }
 
 #[test]
@@ -221,13 +257,23 @@ fn other_keys_are_refused_with_a_reason() {
     let reason =
         |key: &str, certificate: &str| DoctorKey::from_pem(key, certificate).err().unwrap().to_string();
     assert_eq!(reason(&openssl.text("rsa.key"), &one.certificate), "the doctor's key: not a P-256 key");
+    let (rsa, other_rsa) = (Party::rsa("one"), Party::rsa("other"));
+    assert_eq!(
+        reason(&rsa.key, &other_rsa.certificate),
+        "the doctor's key: the certificate belongs to another key"
+    );
+    assert!(reason(&one.key, &rsa.certificate).contains("not an RSA key in PKCS#8"));
+    let site = SiteKey::from_pem(&rsa.key, &rsa.certificate).err().unwrap().to_string();
+    assert_eq!(site, "the site's key: not a P-256 key");
     assert_eq!(reason(&openssl.text("p384.key"), &one.certificate), "the doctor's key: not a P-256 key");
     assert!(reason(&openssl.text("locked.key"), &openssl.text("locked.pem")).contains("without passphrase"));
     assert!(reason(&one.key, &other.certificate).contains("another key"));
-    for name in ["rsa.pem", "p384.pem"] {
-        let refused = Certificate::from_pem(&openssl.text(name)).unwrap_err();
-        assert_eq!(refused.to_string(), "certificate: its key is not on P-256");
-    }
+    let refused = |name: &str| Certificate::from_pem(&openssl.text(name)).unwrap_err().to_string();
+    assert_eq!(
+        refused("rsa.pem"),
+        "certificate: its RSA key has 2048 bits, at least 3072 are needed: make a new one"
+    );
+    assert_eq!(refused("p384.pem"), "certificate: its key is neither on P-256 nor RSA of at least 3072 bits");
     assert_eq!(
         Certificate::from_pem(&one.key).unwrap_err().to_string(),
         "certificate: not a PEM certificate"

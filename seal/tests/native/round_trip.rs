@@ -4,7 +4,8 @@ use crate::delivery::{DELIVERY, NOW, Party, Sealed, Segments, draft, seal_into, 
 use compressor::bundle::SegmentSource;
 use seal::ids::{DeliveryId, Digest};
 use seal::native::{
-    OpenedPieces, SealError, SealedPieces, Sealing, open_cover, open_receipt, seal_delivery, sign_receipt,
+    OpenedPieces, Recipient, Refusal, SealError, SealedPieces, Sealing, open_cover, open_receipt,
+    seal_delivery, sign_receipt,
 };
 use seal::receipt::{self, Receipt, ReceiptKind};
 use std::io::{ErrorKind, Read};
@@ -24,6 +25,33 @@ fn every_recipient_opens_every_segment() {
         }
         assert_eq!(opened.segment(5).unwrap_err().kind(), ErrorKind::InvalidData);
     }
+}
+
+#[test]
+fn a_group_with_both_kinds_of_key_opens_one_cover() {
+    let (site, first, second) = (Party::new("site"), Party::rsa("first"), Party::new("second"));
+    let (sealed, _) = three_pieces(&site, &[&first, &second]);
+    let open =
+        |doctor: &Party| open_cover(&sealed.cover(), &doctor.doctor(), &[site.certificate()]).unwrap().cover;
+    assert_eq!(open(&first), open(&second));
+}
+
+/// An RSA key opens and a P-256 identity signs (SPEC 7).
+#[test]
+fn an_identity_signs_for_an_rsa_key() {
+    let (doctor, identity, other) = (Party::rsa("doctor"), Party::new("identity"), Party::new("other"));
+    let bare = sign_receipt(&receipt(&doctor), &doctor.doctor()).unwrap_err();
+    assert_eq!(bare.to_string(), "the doctor's key: an RSA key signs no receipts: give it a P-256 identity");
+    assert!(Recipient::new(doctor.certificate(), None).is_err());
+    assert!(Recipient::new(other.certificate(), Some(doctor.certificate())).is_err());
+    let key = doctor.doctor().with_identity(&identity.key, &identity.certificate).unwrap();
+    let der = sign_receipt(&receipt(&doctor), &key).unwrap();
+    let pinned = Recipient::new(doctor.certificate(), Some(identity.certificate())).unwrap();
+    assert_eq!(open_receipt(&der, &[other.recipient(), pinned]).unwrap(), receipt(&doctor));
+    // The same identity, but a certificate that it does not speak for.
+    let foreign = Recipient::new(other.certificate(), Some(identity.certificate())).unwrap();
+    let refused = open_receipt(&der, &[foreign]).unwrap_err();
+    assert!(matches!(refused, SealError::Refused(Refusal::UnknownRecipient)), "{refused}");
 }
 
 #[test]
@@ -138,7 +166,7 @@ fn a_receipt_comes_back() {
     let receipt = receipt(&doctor);
     let der = sign_receipt(&receipt, &doctor.doctor()).unwrap();
     assert!(der.len() <= 1024, "{}", der.len());
-    let others = [Party::new("other").certificate(), doctor.certificate()];
+    let others = [Party::new("other").recipient(), doctor.recipient()];
     assert_eq!(open_receipt(&der, &others).unwrap(), receipt);
 }
 

@@ -5,10 +5,11 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
+use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use compressor::bundle::SegmentSource;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
-use seal::cms::envelope::{self, KeyAgreement};
+use seal::cms::envelope::{self, Envelope, KeyAgreement, KeyRequest};
 use seal::native::{OpenedPieces, open_cover};
 use std::collections::HashSet;
 
@@ -27,15 +28,54 @@ fn content_encryption_key(request: &KeyAgreement, party: &Party) -> [u8; 32] {
     unwrap(&kek, &request.wrapped_key).unwrap()
 }
 
+fn agreement(envelope: &Envelope) -> &KeyAgreement {
+    match &envelope.key {
+        KeyRequest::Agreement(agreement) => agreement,
+        KeyRequest::Transport(_) => panic!("not a P-256 recipient"),
+    }
+}
+
+fn opens(envelope: &Envelope, key: &[u8; 32]) -> bool {
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap());
+    let nonce = Nonce::assume_unique_for_key(envelope.decryption.nonce);
+    key.open_in_place(nonce, Aad::empty(), &mut envelope.decryption.sealed.clone()).is_ok()
+}
+
+/// There is no key encryption key in OAEP: what could be zero is the content encryption key, and what could be lacking is the
+/// randomness of the padding.
+#[test]
+fn an_rsa_recipient_gives_no_key_away() {
+    let (site, doctor) = (Party::new("site"), Party::rsa("doctor"));
+    let der = PrivateKeyDer::from_pem_slice(doctor.key.as_bytes()).unwrap();
+    let key = PrivateDecryptingKey::from_pkcs8(der.secret_der()).unwrap();
+    let key = OaepPrivateDecryptingKey::new(key).unwrap();
+    let mut seen = HashSet::new();
+    for _ in 0..4 {
+        let (sealed, _) = three_pieces(&site, &[&doctor]);
+        let envelope = envelope::parse(&sealed.cover(), &doctor.certificate()).unwrap();
+        let KeyRequest::Transport(request) = &envelope.key else { panic!("not an RSA recipient") };
+        assert_eq!(request.encrypted_key.len(), 384);
+        assert_eq!(unwrap(&[0; 32], &request.encrypted_key[..40]), None);
+        assert!(!opens(&envelope, &[0; 32]));
+        let mut plain = vec![0; 384];
+        let plain = key.decrypt(&OAEP_SHA256_MGF1SHA256, &request.encrypted_key, &mut plain, None).unwrap();
+        let content_encryption_key: [u8; 32] = (&*plain).try_into().unwrap();
+        assert!(opens(&envelope, &content_encryption_key));
+        assert!(seen.insert(content_encryption_key.to_vec()) && seen.insert(request.encrypted_key.clone()));
+    }
+}
+
 #[test]
 fn a_zero_key_encryption_key_unwraps_nothing() {
     let site = Party::new("site");
     let doctors: Vec<Party> = (0..4).map(|n| Party::new(&format!("doctor {n}"))).collect();
     let (sealed, _) = three_pieces(&site, &doctors.iter().collect::<Vec<_>>());
     for doctor in &doctors {
-        let request = envelope::parse(&sealed.cover(), &doctor.certificate()).unwrap().agreement;
+        let envelope = envelope::parse(&sealed.cover(), &doctor.certificate()).unwrap();
+        let request = agreement(&envelope);
         assert_eq!(unwrap(&[0; 32], &request.wrapped_key), None);
-        assert_ne!(content_encryption_key(&request, doctor), [0; 32]);
+        assert_ne!(content_encryption_key(request, doctor), [0; 32]);
+        assert!(opens(&envelope, &content_encryption_key(request, doctor)));
         // The check of RFC 3394 would show a key that was wrapped with zeros.
         let mut weak = [0; 40];
         AesKek::new(&AES_256, &[0; 32]).unwrap().wrap(&[9; 32], &mut weak).unwrap();
@@ -52,11 +92,11 @@ fn no_two_covers_share_a_key_a_nonce_or_an_ephemeral_point() {
         let opened = open_cover(&sealed.cover(), &doctors[0].doctor(), &[site.certificate()]).unwrap();
         let requests =
             doctors.each_ref().map(|doctor| envelope::parse(&sealed.cover(), &doctor.certificate()).unwrap());
-        let keys = [0, 1].map(|n| content_encryption_key(&requests[n].agreement, &doctors[n]));
+        let keys = [0, 1].map(|n| content_encryption_key(agreement(&requests[n]), &doctors[n]));
         assert_eq!(keys[0], keys[1]);
         let mut fresh = vec![keys[0].to_vec(), opened.cover.content_key.key().unwrap().to_vec()];
         fresh.push(requests[0].decryption.nonce.to_vec());
-        fresh.extend(requests.iter().map(|request| request.agreement.ephemeral_point.to_vec()));
+        fresh.extend(requests.iter().map(|request| agreement(request).ephemeral_point.to_vec()));
         fresh.extend(sealed.piece_paths().iter().map(|path| std::fs::read(path).unwrap()[32..64].to_vec()));
         for secret in fresh {
             assert!(secret.iter().any(|&byte| byte != 0) && seen.insert(secret));

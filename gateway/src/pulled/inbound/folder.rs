@@ -1,12 +1,12 @@
 //! One doctor's folder: what is new in it, and whether it counts.
 
 use super::super::record::{Kind, Record, Refusal, Trouble};
-use super::super::request::Folder;
+use super::super::request::{Folder, Pinned};
 use super::{InboundError, Records};
 use seal::ids::Digest;
 use seal::mail::{Part, RecipientTag};
 use seal::mailbox::{Found, ImapUid, Mailbox, MailboxError};
-use seal::native::{Certificate, SealError, open_receipt};
+use seal::native::{Recipient, SealError, open_receipt};
 use seal::receipt::ReceiptKind;
 use tokio::io::AsyncWrite;
 
@@ -16,8 +16,9 @@ const RECEIPT_BYTES_MAX: u64 = 4 << 10;
 /// A folder with what of it was already looked at.
 pub(super) struct Watched {
     folder: String,
-    certificate: Certificate,
-    recipient: Digest,
+    recipients: Vec<Recipient>,
+    /// Stands for the folder's doctor in what is told of the folder: the digest of the first certificate.
+    doctor: Digest,
     /// End of our Message-IDs.
     needle: String,
     uid_validity: u32,
@@ -31,11 +32,11 @@ type Looked = Result<Result<(), MailboxError>, InboundError>;
 
 impl Watched {
     pub(super) fn new(folder: &Folder, site: &str) -> Result<Self, InboundError> {
-        let certificate = Certificate::from_pem(&folder.certificate)?;
+        let recipients: Vec<_> = folder.recipients.iter().map(Pinned::recipient).collect::<Result<_, _>>()?;
         Ok(Self {
             folder: folder.folder.clone(),
-            recipient: certificate.digest(),
-            certificate,
+            doctor: recipients.first().map_or(Digest([0; 32]), |first| first.certificate().digest()),
+            recipients,
             needle: format!("@{site}>"),
             uid_validity: 0,
             next: ImapUid(1),
@@ -82,10 +83,10 @@ impl Watched {
 
     async fn judge(&self, message: &Found, mailbox: &mut Mailbox) -> Result<Option<Record>, MailboxError> {
         let delivery = message.id.delivery();
-        let record = |kind| Record::new(kind, delivery, self.recipient);
+        let record = |kind| Record::new(kind, delivery, self.doctor);
         match message.id.part() {
             Part::Cover => Ok(Some(record(Kind::CoverSeen))),
-            Part::Receipt { kind, recipient } if recipient == RecipientTag::of(&self.recipient) => {
+            Part::Receipt { kind, recipient } if self.knows(recipient) => {
                 match self.receipt(message, kind, mailbox).await {
                     Ok(Ok(fetched)) => Ok(Some(fetched)),
                     Ok(Err(refusal)) => Ok(Some(record(Kind::Refused(refusal)))),
@@ -97,6 +98,10 @@ impl Watched {
             Part::Receipt { .. } => Ok(Some(record(Kind::Refused(Refusal::Mismatch)))),
             Part::Piece(_) => Ok(None),
         }
+    }
+
+    fn knows(&self, tag: RecipientTag) -> bool {
+        self.recipients.iter().any(|recipient| RecipientTag::of(&recipient.certificate().digest()) == tag)
     }
 
     async fn receipt(
@@ -117,18 +122,15 @@ impl Watched {
     }
 
     fn verify(&self, der: &[u8], message: &Found, kind: ReceiptKind) -> Result<Record, Refusal> {
-        let receipt =
-            open_receipt(der, std::slice::from_ref(&self.certificate)).map_err(|error| refusal(&error))?;
+        let receipt = open_receipt(der, &self.recipients).map_err(|error| refusal(&error))?;
         let delivery = message.id.delivery();
-        if receipt.delivery != delivery || receipt.recipient != self.recipient || receipt.kind != kind {
+        let named = Part::Receipt { kind, recipient: RecipientTag::of(&receipt.recipient) };
+        if receipt.delivery != delivery || receipt.kind != kind || message.id.part() != named {
             return Err(Refusal::Mismatch);
         }
-        let (kind, instances) = match receipt.kind {
-            ReceiptKind::Fetched => (Kind::Fetched, receipt.instances),
-            ReceiptKind::ExactWanted => (Kind::ExactWanted, 0),
-        };
-        let record = Record::new(kind, delivery, self.recipient);
-        Ok(Record { cover: receipt.cover, at: receipt.at, instances, ..record })
+        let ReceiptKind::Fetched = receipt.kind;
+        let record = Record::new(Kind::Fetched, delivery, receipt.recipient);
+        Ok(Record { cover: receipt.cover, at: receipt.at, instances: receipt.instances, ..record })
     }
 
     async fn set_missing<W: AsyncWrite + Unpin>(
@@ -138,7 +140,7 @@ impl Watched {
     ) -> Looked {
         if self.missing != missing {
             let trouble = if missing { Trouble::NoFolder } else { Trouble::None };
-            records.trouble(trouble, self.recipient).await?;
+            records.trouble(trouble, self.doctor).await?;
             self.missing = missing;
         }
         Ok(Ok(()))

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+use super::agreement::shared_info;
 use super::*;
 
 fn certificate() -> Certificate {
@@ -13,17 +14,21 @@ fn certificate() -> Certificate {
 fn info_for(recipient: &Certificate) -> Vec<u8> {
     let mut ephemeral_point = [7; POINT_BYTES];
     ephemeral_point[0] = 4;
-    let key = WrappedKey { recipient, ephemeral_point, wrapped_key: [1; WRAPPED_KEY_BYTES] };
+    let key = WrappedKey {
+        recipient,
+        wrapping: Wrapping::Agreement { ephemeral_point, wrapped_key: [1; WRAPPED_KEY_BYTES] },
+    };
     recipient_info(&key).unwrap().to_der().unwrap()
 }
 
 #[test]
 fn a_recipient_info_is_read_as_written() {
     let recipient = certificate();
-    let request = agreement_for(&info_for(&recipient), &recipient).unwrap().unwrap();
+    let request = key_for(&info_for(&recipient), &recipient).unwrap().unwrap();
+    let KeyRequest::Agreement(request) = request else { panic!("{request:?}") };
     assert_eq!((request.ephemeral_point[1], request.wrapped_key), (7, [1; WRAPPED_KEY_BYTES]));
     assert_eq!(request.shared_info, shared_info(None).unwrap());
-    assert_eq!(agreement_for(&info_for(&recipient), &certificate()), Ok(None));
+    assert_eq!(key_for(&info_for(&recipient), &certificate()), Ok(None));
 }
 
 /// RFC 5753 7.2 by hand: the wrap algorithm, then `[2]` with 256 bits.
@@ -46,5 +51,5 @@ fn fields_that_the_decoder_passes_over_are_refused() {
     let stuffed = [version, originator, b"\xa0\x00", rest].concat();
     let stuffed = AnyRef::new(outer.tag(), &stuffed).unwrap().to_der().unwrap();
     assert!(RecipientInfo::from_der(&stuffed).is_ok());
-    assert_eq!(agreement_for(&stuffed, &recipient), Err(Refusal::Malformed(COVER)));
+    assert_eq!(key_for(&stuffed, &recipient), Err(Refusal::Malformed(COVER)));
 }

@@ -1,0 +1,45 @@
+//! `[doctors.NAME]`: who a doctor is, and by which keys.
+
+use super::{ConfigError, read};
+use seal::native::{Certificate, Recipient, SealError};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// `[doctors.NAME]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Doctor {
+    /// Mailbox address that pieces and cover go to.
+    pub mailbox: String,
+    /// Folder of that mailbox as the gateway's own login sees it (RFC 4314 rights l, r, t, e).
+    pub folder: String,
+    /// The doctor's certificate, PEM: P-256, or RSA of at least 3072 bits.
+    pub certificate: PathBuf,
+    /// The certificate that receipts are signed under, PEM, P-256; `certificate` itself where absent. An RSA certificate needs it.
+    pub identity: Option<PathBuf>,
+    /// Address of the phone that gets the notice.
+    pub phone: String,
+    /// Language of the notice.
+    #[serde(default)]
+    pub language: notifier::Language,
+}
+
+impl Doctor {
+    /// Reads both certificates.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::Certificate`].
+    pub fn recipient(&self) -> Result<Recipient, ConfigError> {
+        let certificate = certificate_at(&self.certificate)?;
+        let identity = self.identity.as_ref().map(certificate_at).transpose()?;
+        Recipient::new(certificate, identity).map_err(refused(&self.certificate))
+    }
+}
+
+fn certificate_at(path: &PathBuf) -> Result<Certificate, ConfigError> {
+    Certificate::from_pem(&read(path)?).map_err(refused(path))
+}
+
+fn refused(path: &PathBuf) -> impl Fn(SealError) -> ConfigError + '_ {
+    move |error| ConfigError::Certificate { path: path.clone(), error: Box::new(error) }
+}
