@@ -9,3 +9,4 @@ mod openssl;
 mod refusals;
 mod round_trip;
 mod secrets;
+mod sweep;
