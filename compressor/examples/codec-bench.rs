@@ -10,9 +10,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use compressor::dataset::ImageLayout;
+use compressor::limits::SMALL_SERIES_BYTES;
 use compressor::pixels::{
-    Bound, CodedSlab, Lessons, Model, Slab, decode_coarse, decode_slab, encode_slab, pack_chunk, references,
-    whole_frame,
+    Bound, CodedSlab, Lessons, Model, Slab, decode_coarse, decode_slab, encode_slab, encode_without_model,
+    pack_chunk, references, whole_frame,
 };
 use rustix::time::{ClockId, clock_gettime};
 use std::path::{Path, PathBuf};
@@ -26,20 +27,24 @@ struct Series {
     layout: ImageLayout,
     raw: Vec<u8>,
     bound: Bound,
+    /// Small, and smaller without a model, as a bundle would have it.
+    alone: bool,
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |index: usize| arguments[index].parse::<u64>().expect("a number");
     let exact = arguments[8].split(',').filter_map(|value| value.parse().ok()).collect();
-    let series = Series {
+    let mut series = Series {
         layout: ImageLayout {
             signed: number(6) == 1,
             ..ImageLayout::new(number(1) as u16, number(2) as u16, number(4) as u16, number(5) as u16)
         },
         raw: std::fs::read(&arguments[0]).expect("raw file"),
         bound: Bound { near: number(7) as u16, exact },
+        alone: false,
     };
+    series.alone = series.is_smaller_alone();
     assert_eq!(series.slabs().len(), number(3) as usize, "frames");
     let (timed, threads) = (number(9) as usize, number(10) as usize);
     let out = arguments.get(12).map(PathBuf::from);
@@ -92,7 +97,24 @@ impl Series {
     }
 
     fn encode(&self, raw: &[u8], model: &Model, references: &[&[u8]]) -> CodedSlab {
+        if self.alone {
+            return encode_without_model(&self.layout, raw).expect("encode");
+        }
         encode_slab(&self.layout, raw, model, &self.bound, references).expect("encode")
+    }
+
+    fn is_smaller_alone(&self) -> bool {
+        if self.bound.near > 0 || self.raw.len() as u64 > SMALL_SERIES_BYTES {
+            return false;
+        }
+        let model = self.learn();
+        let with: usize = self.slabs().iter().map(|raw| self.encode(raw, &model, &[]).bytes()).sum();
+        let without = |raw: &&[u8]| encode_without_model(&self.layout, raw).expect("encode").bytes();
+        self.slabs().iter().map(without).sum::<usize>() < with + self.model_bytes(&model)
+    }
+
+    fn model_bytes(&self, model: &Model) -> usize {
+        if self.alone { 0 } else { pack_chunk(&model.write()).expect("model").len() }
     }
 
     fn decode(&self, coded: &CodedSlab, model: &Model, references: &[&[u8]], bytes: usize) -> Vec<u8> {
@@ -172,7 +194,7 @@ fn print_all(series: &Series, timed_slabs: usize, whole: bool, out: Option<&Path
         }
     });
     let timed_bytes: usize = tasks.iter().map(|task| task.raw.len()).sum();
-    let model_bytes = pack_chunk(&model.write()).expect("model").len();
+    let model_bytes = series.model_bytes(&model);
     // One run measures sizes and errors, the others only time.
     let sizes = if whole { measure(series, &model, out) } else { Sizes::default() };
     let Sizes { coarse, fine, coarse_most, fetched_most, max_error, squares, samples } = &sizes;

@@ -68,4 +68,4 @@ class Syslog:
 
     def settings(self) -> str:
         """The gateway's table for it."""
-        return f'[audit.syslog]\nhost = "localhost"\nport = {self.port}\nca = {json.dumps(str(self.ca))}\n'
+        return f'[audit.syslog]\nhost = "localhost"\nport = {self.port}\ntls.ca = {json.dumps(str(self.ca))}\n'

@@ -4,7 +4,8 @@ mod doctors;
 
 pub use doctors::Doctor;
 
-use compressor::bundle::{Near, Options};
+use compressor::bundle::{Near, Options, Summary};
+use compressor::encapsulated::FrameDecoder;
 use compressor::near::{Policy, PolicyError};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -281,6 +282,28 @@ impl From<PulledKeys> for Pulled {
     }
 }
 
+/// `[audit]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// The server that the trail is forwarded to; kept in the state folder alone where absent.
+    pub syslog: Option<Syslog>,
+}
+
+/// `[audit.syslog]`: a syslog server inside the hospital, over TLS (RFC 5425).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Syslog {
+    /// Host name, as in its certificate.
+    pub host: String,
+    /// Port.
+    #[serde(default = "syslog_port_default")]
+    pub port: u16,
+    /// Whom to trust, and who we are.
+    #[serde(default)]
+    pub tls: ClientFiles,
+}
+
 /// `[destinations.AE_TITLE]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -317,6 +340,9 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
+    /// A certificate, a revocation list, or the key of a certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A doctor's certificate that cannot be used.
     #[error("{path}: {error}", path = path.display())]
     Certificate {

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use compressor::encapsulated;
 use gateway::audit;
 use gateway::config::Config;
 use gateway::journal::{DeliveryReport, Journal};
@@ -39,6 +40,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Decode the frame on standard input; started by `serve` for each compressed frame.
+    #[command(name = encapsulated::COMMAND, hide = true)]
+    DecodeFrame,
     /// The audit trail: who moved which study of which patient where.
     Audit {
         #[command(subcommand)]
@@ -86,6 +90,17 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<ExitCode> {
+    match Arguments::parse().command {
+        Command::Audit { command } => return show_audit(command),
+        Command::Serve { config } => on_runtime(gateway::serve::serve(load(&config)?)).context("serve")?,
+        Command::Deliveries { config, json } => on_runtime(deliveries(&load(&config)?, json))?,
+        Command::Inbound => on_runtime(gateway::pulled::inbound::run()).context("inbound")?,
+        Command::DecodeFrame => encapsulated::child::run().context("decode-frame")?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn on_runtime<T, E: Into<anyhow::Error>>(work: impl Future<Output = Result<T, E>>) -> anyhow::Result<T> {
     // Only our own modules: libraries could log what they read from the network.
     tracing_subscriber::fmt()
         .with_env_filter("off,gateway=info,seal=info,notifier=info,compressor=info")
@@ -93,15 +108,10 @@ fn run() -> anyhow::Result<ExitCode> {
         .with_ansi(false)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = match Arguments::parse().command {
-        Command::Audit { command } => return show_audit(command),
-        Command::Serve { config } => runtime.block_on(gateway::serve::serve(load(&config)?)).context("serve"),
-        Command::Deliveries { config, json } => runtime.block_on(deliveries(&load(&config)?, json)),
-        Command::Inbound => runtime.block_on(gateway::pulled::inbound::run()).context("inbound"),
-    };
+    let done = runtime.block_on(work);
     // Stages that still compute are not waited for: the journal takes them up again.
     runtime.shutdown_background();
-    done.map(|()| ExitCode::SUCCESS)
+    done.map_err(Into::into)
 }
 
 fn show_audit(command: AuditCommand) -> anyhow::Result<ExitCode> {

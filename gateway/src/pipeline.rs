@@ -240,9 +240,9 @@ impl Pipeline {
         if let Err(error) = submitted {
             self.alert_of_server(&error);
             // A colleague whose mailbox stalls must not keep the notice from those who have everything.
-            let notified = self.notifier.notify(delivery, &self.config, &self.journal).await;
+            let alarmed = self.alarm(delivery).await;
             self.audit_notified(delivery).await?;
-            return Err(Trouble::from(error).and(notified.err()));
+            return Err(Trouble::from(error).and(alarmed.err()));
         }
         self.journal.reached(delivery.id, State::Submitted, now_ms()).await?;
         tracing::info!(stage = "submit", delivery = %delivery.id, "submitted");
@@ -251,9 +251,9 @@ impl Pipeline {
 
     async fn notify(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
         self.journal.began(delivery.id, "notify", now_ms()).await?;
-        let notified = self.notifier.notify(delivery, &self.config, &self.journal).await;
+        let alarmed = self.alarm(delivery).await;
         self.audit_notified(delivery).await?;
-        notified?;
+        alarmed?;
         self.journal.reached(delivery.id, State::Notified, now_ms()).await?;
         self.journal.began(delivery.id, "pulled", now_ms()).await?;
         tracing::info!(stage = "notify", delivery = %delivery.id, "notified");

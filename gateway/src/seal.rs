@@ -7,6 +7,7 @@ use compressor::bundle::{BundleFile, ResidualPart, read_manifest};
 use seal::cover::{Completeness, ContentKeyText, Cover, FORMAT};
 use seal::ids::Digest;
 use seal::native::{Certificate, SealError, SealedPieces, Sealing, SiteKey, seal_delivery};
+use std::io;
 use std::sync::Arc;
 
 /// Words of the policy of a study that was coded without loss.

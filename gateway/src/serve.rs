@@ -18,7 +18,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tls::Listener;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -93,6 +93,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let (records_sender, records) = mpsc::channel(RECORDS_WAITING_MAX);
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(check_mail_server(pipeline.clone()));
+    tokio::spawn(pipeline.clone().drop_residuals());
     if let Some(server) = config.audit.syslog.clone() {
         tokio::spawn(audit::forward(audit::folder(&config.state), server, audit.grown()));
     }

@@ -229,14 +229,17 @@ impl Config {
     }
 
     fn beside(mut self, folder: &Path) -> Self {
-        let paths = [
-            &mut self.output,
-            &mut self.doctor.key,
-            &mut self.doctor.certificate,
-            &mut self.mailbox.password_file,
+        let (doctor, mailbox) = (&mut self.doctor, &mut self.mailbox);
+        let paths = [&mut self.output, &mut doctor.key, &mut doctor.certificate, &mut mailbox.password_file];
+        let optional = [
+            &mut doctor.identity_key,
+            &mut doctor.identity_certificate,
+            &mut mailbox.ca,
+            &mut mailbox.crl,
+            &mut mailbox.client_certificate,
+            &mut mailbox.client_key,
         ];
-        let identity = self.doctor.identity_key.iter_mut().chain(&mut self.doctor.identity_certificate);
-        for path in paths.into_iter().chain(identity).chain(&mut self.sites).chain(&mut self.mailbox.ca) {
+        for path in paths.into_iter().chain(&mut self.sites).chain(optional.into_iter().flatten()) {
             *path = folder.join(&*path);
         }
         self

@@ -32,6 +32,12 @@ struct Pull {
     /// The configuration, TOML.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Write images as they came, bit for bit, where the mailbox holds what that takes; the same as `images = "exact"`.
+    #[arg(long)]
+    exact: bool,
+    /// Ask the site for what gives the images of this case as they came; a later pull brings them.
+    #[arg(long, value_name = "CASE", value_parser = case_id)]
+    ask_exact: Option<CaseId>,
     /// Say whose images came: names and ids of patients, to be shown to the doctor alone.
     #[arg(long)]
     banner: bool,
@@ -74,7 +80,8 @@ fn run(arguments: &Pull) -> anyhow::Result<Exit> {
     }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let outcomes = runtime.block_on(pull::pull(&config, now, &Progress::on_terminal()))?;
+    let outcomes =
+        runtime.block_on(pull::pull(&config, arguments.ask_exact, now, &Progress::on_terminal()))?;
     print(&outcomes, arguments).context("cannot print")?;
     Ok(pull::exit(&outcomes))
 }

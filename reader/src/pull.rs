@@ -216,17 +216,13 @@ impl Run<'_> {
         let mut pieces = OpenedPieces::open(&opened.verified, files)?;
         let manifest = compressor::bundle::read_manifest(&mut pieces)?;
         outcome.seconds.open = start.elapsed().as_secs_f64();
-        let start = Instant::now();
-        let instances: usize = manifest.series.iter().map(|series| series.instances.len()).sum();
-        let record =
-            Record::new(&opened.verified, u32::try_from(instances).unwrap_or(u32::MAX), (self.now)());
-        let (folder, unpacked) = place::place(self.output, &record, &manifest, &mut pieces, self.progress)?;
-        outcome.state = State::Pulled;
-        outcome.placed(&record, folder);
-        outcome.notes.extend(completeness_note(&record));
-        outcome.notes.extend(place::notes(&manifest, unpacked));
+        let exact = Exact::of(&opened.verified.cover, &manifest, pieces.segments(), self.images);
+        let is_restored = manifest.is_bounded() && exact == Exact::Here;
+        let wanted = if is_restored { Wanted::Exact } else { Wanted::Shown };
+        let record = self.record(opened, &manifest, exact);
+        let folder = self.output.place(record.case, record.sequence);
+        self.put(&record, folder, &manifest, &mut pieces, wanted, outcome)?;
         outcome.banners = manifest.series.into_iter().map(|series| series.banner).collect();
-        outcome.seconds.unpack = start.elapsed().as_secs_f64();
         Ok(record)
     }
 

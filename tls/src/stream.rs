@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -16,6 +17,15 @@ impl Stream {
     /// Whether the connection had to fall back to TLS 1.2: worth a log line.
     pub fn is_tls12(&self) -> bool {
         self.0.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_2)
+    }
+
+    /// Ends the connection when the peer has not acknowledged what was sent for so long (RFC 5482).
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn set_user_timeout(&self, wait: Duration) -> io::Result<()> {
+        let milliseconds = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        Ok(rustix::net::sockopt::set_tcp_user_timeout(self.0.get_ref().0, milliseconds)?)
     }
 }
 

@@ -12,7 +12,8 @@ use std::io;
 
 /// How the slabs of one series are coded.
 pub(super) struct SlabCoder {
-    pub(super) model: Model,
+    /// `None` where the series is coded without loss and without one.
+    pub(super) model: Option<Model>,
     pub(super) bound: Bound,
     /// Largest mean error of a block, in stored values.
     block_max: Option<f64>,
@@ -40,7 +41,7 @@ pub(super) struct Encoded {
 }
 
 impl SlabCoder {
-    pub(super) fn new(model: Model, decision: &Decision, residual: bool) -> Self {
+    pub(super) fn new(model: Option<Model>, decision: &Decision, residual: bool) -> Self {
         Self { model, bound: decision.bound.clone(), block_max: decision.block_max, residual }
     }
 
@@ -53,11 +54,16 @@ impl SlabCoder {
         references: &[&[u8]],
         decompressed: bool,
     ) -> io::Result<Encoded> {
+        let lossless =
+            |coded: CodedSlab| Encoded { coarse: Some(coded.coarse), bytes: coded.fine, shown: None };
+        let Some(model) = &self.model else {
+            return pixels::encode_without_model(layout, raw).map(lossless);
+        };
         if self.bound.near == 0 {
-            let coded = pixels::encode_slab(layout, raw, &self.model, &self.bound, references)?;
-            return Ok(Encoded { coarse: Some(coded.coarse), bytes: coded.fine, shown: None });
+            return pixels::encode_slab(layout, raw, model, &self.bound, references).map(lossless);
         }
-        let (near, CodedSlab { coarse, fine, decoded }, errors) = self.within(layout, raw, references)?;
+        let (near, CodedSlab { coarse, fine, decoded }, errors) =
+            self.within(layout, raw, model, references)?;
         let differs = decompressed || decoded.is_some();
         let decoded = decoded.unwrap_or_else(|| raw.to_vec());
         let residual =
@@ -72,11 +78,12 @@ impl SlabCoder {
         &self,
         layout: &ImageLayout,
         raw: &[u8],
+        model: &Model,
         references: &[&[u8]],
     ) -> io::Result<(u16, CodedSlab, Errors)> {
         let mut bound = self.bound.clone();
         loop {
-            let coded = pixels::encode_slab(layout, raw, &self.model, &bound, references)?;
+            let coded = pixels::encode_slab(layout, raw, model, &bound, references)?;
             let decoded = coded.decoded.as_deref().unwrap_or(raw);
             let errors = Errors::of(layout, raw, decoded);
             if bound.near == 0 || !keeps(layout, raw, decoded, &bound) {
@@ -87,7 +94,7 @@ impl SlabCoder {
             }
             bound.near -= 1;
         }
-        let coded = pixels::encode_slab(layout, raw, &self.model, &Bound::LOSSLESS, references)?;
+        let coded = pixels::encode_slab(layout, raw, model, &Bound::LOSSLESS, references)?;
         let errors = Errors::of(layout, raw, coded.decoded.as_deref().unwrap_or(raw));
         Ok((0, coded, errors))
     }

@@ -5,8 +5,11 @@ use super::plan::{PlannedInstance, PlannedSeries};
 use super::{PackError, Source};
 use crate::dataset::ImageLayout;
 use crate::encapsulated::NotDecoded;
+use crate::limits::SMALL_SERIES_BYTES;
 use crate::near::Survey;
-use crate::pixels::{Bound, Lessons, Model, Slab, slab_lengths, whole_frame};
+use crate::pixels::{
+    Bound, Lessons, Model, Slab, encode_slab, encode_without_model, pack_chunk, slab_lengths, whole_frame,
+};
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// Slabs to learn from, evenly spread over the series.
@@ -24,17 +27,44 @@ pub(super) fn look(
     Ok(each(reader, series, false, |slab, raw, _| survey.add(slab, raw))?.unseen)
 }
 
-/// The model of a series that will be coded within `bound`; `None` where nothing in it is coded as pixels.
+/// What the pixels of a series need to be coded.
+pub(super) enum Learnt {
+    /// Nothing: there are none.
+    NoPixels,
+    /// No model: it would weigh more than it saves.
+    NoModel,
+    Model(Box<Model>),
+}
+
+/// Learns the model of a series that will be coded within `bound`.
 pub(super) fn learn(
     sources: &[Source<'_>],
     decoding: Option<&Decoding<'_>>,
     series: &PlannedSeries,
     bound: &Bound,
-) -> Result<Option<Model>, PackError> {
-    let reader = Reader { sources, decoding, last: None };
+) -> Result<Learnt, PackError> {
     let mut learning = Lessons::within(bound);
+    let reader = Reader { sources, decoding, last: None };
     let seen = each(reader, series, true, |slab, raw, references| learning.add(slab, raw, references))?;
-    Ok((seen.bytes > 0).then(|| learning.learn(seen.bytes)))
+    if seen.bytes == 0 {
+        return Ok(Learnt::NoPixels);
+    }
+    let model = learning.learn(seen.bytes);
+    let pays = bound.near > 0 || seen.bytes > SMALL_SERIES_BYTES || pays(&model, sources, series)?;
+    Ok(if pays { Learnt::Model(Box::new(model)) } else { Learnt::NoModel })
+}
+
+/// Whether the slabs of a series with their model take no more than without one, both without loss. Compressed pixels pass as they came
+/// where nothing is lost, so all slabs are native.
+fn pays(model: &Model, sources: &[Source<'_>], series: &PlannedSeries) -> Result<bool, PackError> {
+    let (mut with, mut without) = (pack_chunk(&model.write())?.len(), 0);
+    for place in series.instances.iter().flat_map(slabs_of) {
+        let index = place.planned.source;
+        let raw = read_native(sources.get(index).ok_or(PackError::SourceChanged { index })?, &place)?;
+        with += encode_slab(&place.layout, &raw, model, &Bound::LOSSLESS, &[])?.bytes();
+        without += encode_without_model(&place.layout, &raw)?.bytes();
+    }
+    Ok(with <= without)
 }
 
 /// What there was to see.

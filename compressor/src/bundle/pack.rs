@@ -2,13 +2,14 @@
 
 use super::bounded::{Account, SlabCoder};
 use super::frames::{Decoding, Frames, FramesError};
+use super::lessons::{self, Learnt};
 use super::line::{Line, Place, Work};
 use super::pairs::{Pairs, RawSlab};
 use super::plan::{PlannedInstance, PlannedSeries, plan};
 use super::writer::Writer;
 use super::{
     Compressed, Instance, Manifest, Options, PackError, ReadSeek, SegmentKind, Series, Source, Summary,
-    lessons, manifest, marking,
+    manifest, marking,
 };
 use crate::dataset::ImageLayout;
 use crate::encapsulated::NotDecoded;
@@ -77,11 +78,15 @@ fn pack_series<W: Write>(
     if decision.bound.near == 0 {
         planned.pass_compressed();
     }
-    let model = lessons::learn(sources, decoding, &planned, &decision.bound)?;
-    let coder = model.map(|model| Arc::new(SlabCoder::new(model, &decision, options.residual)));
-    if let Some(coder) = &coder {
+    let coder = |model| Some(Arc::new(SlabCoder::new(model, &decision, options.residual)));
+    let coder = match lessons::learn(sources, decoding, &planned, &decision.bound)? {
+        Learnt::NoPixels => None,
+        Learnt::NoModel => coder(None),
+        Learnt::Model(model) => coder(Some(*model)),
+    };
+    if let Some(model) = coder.as_ref().and_then(|coder| coder.model.as_ref()) {
         let place = Place { kind: SegmentKind::Model, series: number, instance: 0, source_bytes: 0 };
-        line.submit(place, Work::Chunk, coder.model.write())?;
+        line.submit(place, Work::Chunk, model.write())?;
     }
     let mut packing = Packing {
         header_bytes_left: planned.header_bytes(),

@@ -4,7 +4,7 @@ use super::PackError;
 use super::bounded::SlabCoder;
 use super::line::{Line, Part, Place, Shared, SlabWork, Work};
 use crate::dataset::ImageLayout;
-use crate::pixels::{Slab, whole_frame};
+use crate::pixels::{Model, Slab, whole_frame};
 use std::io::Write;
 use std::sync::Arc;
 
@@ -39,7 +39,8 @@ impl Pairs {
         line: &mut Line<'_, W>,
         slab: RawSlab,
     ) -> Result<(), PackError> {
-        let shape = whole_frame(&slab.layout, slab.raw.len()).filter(|_| self.coder.model.uses_references());
+        let shape = whole_frame(&slab.layout, slab.raw.len())
+            .filter(|_| self.coder.model.as_ref().is_some_and(Model::uses_references));
         let second = self.count % 2 == 1;
         self.count += 1;
         if second && shape.is_some() && shape == self.before.as_ref().map(|(shape, _)| *shape) {

@@ -3,8 +3,9 @@
 use super::manifest::image_bytes;
 use super::{PackError, ReadSeek, Source};
 use crate::Uid;
-use crate::dataset::{self, Banner, Encoding, ImageLayout, Outline, ScanError};
-use crate::limits::{BULK_BYTES_MIN, INSTANCES_MAX, UNSCANNED_BYTES_MIN};
+use crate::dataset::{self, Banner, BulkKind, Encoding, ImageLayout, Outline, ScanError};
+use crate::encapsulated::Syntax;
+use crate::limits::{BULK_BYTES_MIN, FRAME_DECODED_BYTES_MAX, INSTANCES_MAX, UNSCANNED_BYTES_MIN};
 use crate::near::Traits;
 use crate::pixels;
 use std::collections::HashMap;

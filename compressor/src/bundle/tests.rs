@@ -172,9 +172,9 @@ fn large_image_is_cut_into_slabs_and_back() {
 
 #[test]
 fn order_is_headers_first_and_by_instance_number() {
-    let layout = image(16, 16, 1, 1, 16);
+    let layout = image(160, 160, 1, 1, 16);
     let given: Vec<_> =
-        [3, 1, 2].map(|number| explicit(number, &layout, &pixels(512, number as usize))).into();
+        [3, 1, 2].map(|number| explicit(number, &layout, &pixels(51_200, number as usize))).into();
     let (manifest, _, _) = assert_round_trip(&given);
     let instances: Vec<_> =
         manifest.series[0].instances.iter().map(|i| i.sop_instance.as_ref().unwrap().as_str()).collect();
@@ -182,6 +182,16 @@ fn order_is_headers_first_and_by_instance_number() {
     let kinds: Vec<_> = manifest.segments.iter().map(|segment| segment.kind).collect();
     let (pixels, first) = (SegmentKind::Pixels, [SegmentKind::Headers, SegmentKind::Model]);
     assert_eq!(kinds, [first.as_slice(), &[SegmentKind::Coarse; 3], &[pixels; 3]].concat());
+}
+
+#[test]
+fn small_series_go_without_a_model() {
+    let layout = image(16, 16, 1, 1, 16);
+    let given: Vec<_> =
+        (0..3).map(|number| explicit(number, &layout, &pixels(512, number as usize))).collect();
+    let (manifest, _, _) = assert_round_trip(&given);
+    assert!(manifest.segments.iter().all(|segment| segment.kind != SegmentKind::Model));
+    assert_eq!(manifest.segments.iter().filter(|segment| segment.kind == SegmentKind::Pixels).count(), 1 + 2);
 }
 
 #[test]
@@ -249,7 +259,7 @@ fn damaged_file_is_not_a_bundle() {
 
 #[test]
 fn manifest_that_lies_is_refused() {
-    let given = [explicit(1, &image(8, 8, 2, 1, 16), &pixels(256, 1)), (pixels(3 << 20, 2), EXPLICIT)];
+    let given = [explicit(1, &image(190, 190, 1, 1, 16), &pixels(72_200, 1)), (pixels(3 << 20, 2), EXPLICIT)];
     let (_, _, file) = assert_round_trip(&given);
     let (manifest, _) = segments(&file);
     assert!(super::manifest::check(&manifest).is_ok());
@@ -334,8 +344,8 @@ proptest! {
         for (segment, place, bits) in places {
             let number = usize::from(segment) % segments.0.len();
             let bytes = &mut segments.0[number];
-            let place = usize::from(place) % bytes.len();
-            bytes[place] ^= bits;
+            let place = usize::from(place) % bytes.len().max(1);
+            bytes.get_mut(place).into_iter().for_each(|byte| *byte ^= bits);
         }
         let _ = read_manifest(&mut segments);
         let result = unpacked(&manifest, &mut segments);

@@ -183,8 +183,8 @@ impl Values {
             series_description: text(0x0008_103E),
         };
         let parts = [0x0008_1030, 0x0008_103E, 0x0018_0015, 0x0018_1030].map(text);
-        let told = parts.each_ref().map(|text| text.expose_for(Purpose::Near).as_str()).join(" ");
-        (banner, Phi::new(told))
+        let told = parts.iter().map(|text| text.expose_for(Purpose::Near).as_str());
+        (banner, Phi::new(told.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")))
     }
 
     fn image(&self, big_endian: bool) -> Option<ImageLayout> {

@@ -5,14 +5,13 @@ use super::trail::Durable;
 use super::walk;
 use crate::config::Syslog;
 use crate::submit::retry;
-use seal::mailbox::tls::{TlsError, TlsStream, Trust};
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tls::{Stream, TlsError, Trust};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 /// Wait for the connection and its handshake, and for the server to take a batch.
@@ -51,10 +50,10 @@ async fn session(
     mut grown: watch::Receiver<Durable>,
     failures: &mut u32,
 ) -> Result<std::convert::Infallible, io::Error> {
-    let trust = Trust::read(server.ca.as_deref()).map_err(in_own_words)?;
+    let trust = Trust::read(&server.tls).map_err(in_own_words)?;
     let stream = trust.connect(&server.host, server.port, SERVER_WAIT).await.map_err(in_own_words)?;
     // What the server's kernel has not taken for so long ends the connection, before it would count as taken.
-    rustix::net::sockopt::set_tcp_user_timeout(stream.get_ref().0, SERVER_WAIT.as_millis() as u32)?;
+    stream.set_user_timeout(SERVER_WAIT)?;
     let (mut reading, mut writing) = tokio::io::split(stream);
     let mut position = taken(folder);
     let mut sent: VecDeque<(Instant, Durable)> = VecDeque::new();
@@ -92,13 +91,15 @@ fn in_own_words(error: TlsError) -> io::Error {
     io::Error::other(match error {
         TlsError::Unreachable { .. } => "it cannot be reached",
         TlsError::Certificate { .. } => "its certificate is refused",
-        TlsError::Roots { .. } => "the CA file cannot be used",
+        TlsError::ClientCertificate { .. } => "it does not take our client certificate",
+        TlsError::File { .. } => "a file of [audit.syslog.tls] cannot be used",
+        TlsError::Exposed { .. } => "the key of [audit.syslog.tls] may be read by others",
         TlsError::HostName { .. } => "its name is not a host name",
         _ => "it does not speak TLS as required",
     })
 }
 
-async fn send(writing: &mut tokio::io::WriteHalf<TlsStream<TcpStream>>, frames: &[u8]) -> io::Result<()> {
+async fn send(writing: &mut tokio::io::WriteHalf<Stream>, frames: &[u8]) -> io::Result<()> {
     let write = async {
         writing.write_all(frames).await?;
         writing.flush().await

@@ -307,7 +307,8 @@ proptest! {
         let text = text.expose_for(Purpose::Audit);
         prop_assert!(!text.chars().any(char::is_control));
         prop_assert!(text.len() < 8192);
-        prop_assert!(matches!(line::Payload::parse(text), Some(line::Payload::Message { number: 1, .. })));
+        let is_first = matches!(line::Payload::parse(text), Some(line::Payload::Message { number: 1, .. }));
+        prop_assert!(is_first);
     }
 
     #[test]

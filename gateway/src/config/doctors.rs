@@ -3,7 +3,7 @@
 use super::{ConfigError, read};
 use seal::native::{Certificate, Recipient, SealError};
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `[doctors.NAME]`
 #[derive(Clone, Debug, Deserialize)]
@@ -31,15 +31,15 @@ impl Doctor {
     /// [`ConfigError::Read`], [`ConfigError::Certificate`].
     pub fn recipient(&self) -> Result<Recipient, ConfigError> {
         let certificate = certificate_at(&self.certificate)?;
-        let identity = self.identity.as_ref().map(certificate_at).transpose()?;
+        let identity = self.identity.as_deref().map(certificate_at).transpose()?;
         Recipient::new(certificate, identity).map_err(refused(&self.certificate))
     }
 }
 
-fn certificate_at(path: &PathBuf) -> Result<Certificate, ConfigError> {
+fn certificate_at(path: &Path) -> Result<Certificate, ConfigError> {
     Certificate::from_pem(&read(path)?).map_err(refused(path))
 }
 
-fn refused(path: &PathBuf) -> impl Fn(SealError) -> ConfigError + '_ {
-    move |error| ConfigError::Certificate { path: path.clone(), error: Box::new(error) }
+fn refused(path: &Path) -> impl Fn(SealError) -> ConfigError + '_ {
+    move |error| ConfigError::Certificate { path: path.to_path_buf(), error: Box::new(error) }
 }

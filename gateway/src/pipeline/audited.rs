@@ -9,10 +9,10 @@ use crate::pulled::record::{self, Kind, Record};
 use crate::spool::Spool;
 use crate::submit::SubmitError;
 use ::seal::ids::DeliveryId;
-use ::seal::mailbox::tls::TlsError;
 use compressor::bundle::{BundleFile, Series, read_manifest};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use tls::TlsError;
 
 /// Patients of one delivery that the trail names; more than one is a mistake already.
 const PATIENTS_MAX: usize = 16;
@@ -31,7 +31,7 @@ pub enum Told {
 impl Pipeline {
     /// The delivery's study, once for each patient that its images name.
     async fn subjects(&self, delivery: &DeliveryRow) -> Result<Vec<Subject>, Trouble> {
-        let (spool, id) = (self.spool.clone(), delivery.id);
+        let (spool, id) = (self.spool.clone(), delivery.residual_of.unwrap_or(delivery.id));
         let named = tokio::task::spawn_blocking(move || in_bundle(&spool, id)).await?;
         if !named.is_empty() {
             return Ok(named);
@@ -158,11 +158,14 @@ impl Pipeline {
             Kind::Refused(_) => {
                 Message::receipt_refused(doctor.unwrap_or("unknown"), "a receipt is not genuine")
             }
-            Kind::Fetched => {
+            Kind::Fetched | Kind::ExactWanted => {
                 Message::receipt_refused(doctor.unwrap_or("unknown"), "a receipt names another cover")
             }
             Kind::Trouble(record::Trouble::Certificate) => {
                 Message::server_refused(host, "the certificate of the mailbox server is refused")
+            }
+            Kind::Trouble(record::Trouble::Tls | record::Trouble::ClientCertificate) => {
+                Message::server_refused(host, "the mailbox server does not speak TLS as required")
             }
             Kind::Trouble(record::Trouble::Login) => {
                 Message::server_refused(host, "the mailbox server refuses the login")
@@ -176,7 +179,9 @@ impl Pipeline {
     pub(crate) fn alert_of_server(&self, error: &SubmitError) {
         let alert = match error {
             SubmitError::Tls(TlsError::Certificate { .. }) => "the certificate of the mail server is refused",
-            SubmitError::Tls(TlsError::Handshake { .. }) => "the mail server does not speak TLS as required",
+            SubmitError::Tls(TlsError::Handshake { .. } | TlsError::ClientCertificate { .. }) => {
+                "the mail server does not speak TLS as required"
+            }
             SubmitError::Login { .. } => "the mail server refuses the login",
             _ => return,
         };

@@ -24,7 +24,7 @@ impl Pipeline {
         }
     }
 
-    async fn take(&self, record: &Record) -> Result<(), Trouble> {
+    async fn take(self: &Arc<Self>, record: &Record) -> Result<(), Trouble> {
         let doctor = self.doctor_with(record.recipient);
         if matches!(record.kind, Kind::Refused(_) | Kind::Trouble(_)) {
             self.alert_of_record(record, doctor);
@@ -38,7 +38,10 @@ impl Pipeline {
                 self.journal.pulled(record.delivery, doctor, now_ms()).await?;
                 self.finish_if_pulled(record.delivery).await?;
             }
-            Kind::Fetched => {
+            Kind::ExactWanted if record.cover == cover => {
+                self.exact_asked(record.delivery, doctor, record.at).await?;
+            }
+            Kind::Fetched | Kind::ExactWanted => {
                 self.alert_of_record(record, Some(doctor));
                 tracing::warn!(stage = "pulled", delivery = %record.delivery, "a receipt names another cover and is ignored");
             }
@@ -65,12 +68,13 @@ impl Pipeline {
         }
         let all = recipients.iter().all(|recipient| recipient.pulled || recipient.refused.is_some())
             && recipients.iter().any(|recipient| recipient.pulled);
-        let delivery = self.journal.delivery(id).await?;
         let waits = matches!(delivery.state, State::Submitted | State::Notified);
         if !all || !waits {
             return Ok(());
         }
-        self.audit_deleted(&delivery).await?;
+        if delivery.residual_of.is_none() && delivery.residual_until_ms.is_none() {
+            self.audit_deleted(&delivery).await?;
+        }
         self.journal.reached(id, State::Pulled, now_ms()).await?;
         let files = self.journal.instances(id).await?.into_iter().map(|instance| instance.file);
         self.spool.release(id, files);

@@ -63,6 +63,7 @@ impl Pipeline {
 
     pub(super) async fn drop_residuals_over(&self) -> Result<(), Trouble> {
         for base in self.journal.residuals_over(now_ms()).await? {
+            self.audit_deleted(&self.journal.delivery(base).await?).await?;
             // The row first: a bundle that outlives it is swept away at the next start.
             self.journal.residual_gone(base, now_ms()).await?;
             self.spool.release_bundle(base);

@@ -203,7 +203,8 @@ impl Kind {
             ClientCertificate,
         ]
         .map(Self::Trouble);
-        let mut kinds = [Self::CoverSeen, Self::Fetched].into_iter().chain(refusals).chain(troubles);
+        let mut kinds =
+            [Self::CoverSeen, Self::Fetched, Self::ExactWanted].into_iter().chain(refusals).chain(troubles);
         kinds.find(|known| known.numbers() == (kind, code))
     }
 }

@@ -152,7 +152,10 @@ pub(crate) fn notes(manifest: &Manifest, wanted: Wanted, unpacked: Unpacked) -> 
     if !manifest.is_of_one_patient() {
         notes.push("the images name more than one patient: look at each of them".into());
     }
-    notes.extend(derived_notes(manifest, unpacked));
+    match wanted {
+        Wanted::Shown => notes.extend(derived_notes(manifest, unpacked)),
+        Wanted::Exact => notes.push("exact: every file is as it came, each compared with its SHA-256".into()),
+    }
     notes
 }
 

@@ -80,11 +80,10 @@ impl SiteKey {
 }
 
 impl Certificate {
-    /// Whether the key of this certificate signed a statement, see [`SiteKey::sign_statement`].
+    /// Whether the key of this certificate signed a statement, see [`SiteKey::sign_statement`]; an RSA key signs none.
     pub fn verifies_statement(&self, purpose: &str, content: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, self.point())
-            .verify(&statement(purpose, content), signature)
-            .is_ok()
+        let key = self.point().map(|point| UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point));
+        key.is_some_and(|key| key.verify(&statement(purpose, content), signature).is_ok())
     }
 }
 

@@ -5,7 +5,7 @@ use crate::openssl::Openssl;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 use compressor::Uid;
-use compressor::bundle::{BundleFile, Near, Options, SegmentSource, Source, pack};
+use compressor::bundle::{BundleFile, Options, SegmentSource, Source, pack};
 use seal::ids::{DeliveryId, Digest};
 use seal::native::{OpenedPieces, Refusal, SealError, Sealing, VerifiedCover, open_cover, seal_delivery};
 use std::fs::{File, OpenOptions};
@@ -49,7 +49,7 @@ impl Posted {
         let bundle = folder.join("bundle");
         let syntax = Uid::parse(EXPLICIT_LITTLE_ENDIAN).unwrap();
         let sources: Vec<_> = (1..=2).map(|number| Source::of_bytes(image(number), syntax.clone())).collect();
-        let options = Options { threads: 1, near: Near::Fixed(0), residual: false };
+        let options = Options::lossless(1);
         pack(&sources, &mut File::create(&bundle).unwrap(), &options, &mut |_| ()).unwrap();
         let mut bundle = BundleFile::open(&bundle).unwrap();
         let lengths = bundle.segment_lengths().to_vec();

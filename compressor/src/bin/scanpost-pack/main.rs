@@ -94,6 +94,7 @@ fn main() -> ExitCode {
             decode::run(&input, &output, wanted, threads_or_all(threads), json)
         }
         Command::Info { input, banner, json } => info::run(&input, banner, json),
+        Command::DecodeFrame => encapsulated::child::run().context("decode-frame"),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ use compressor::Purpose;
 use compressor::bundle::{Manifest, SegmentKind, Series, Sigma, Summary, Unpacked};
 use compressor::dataset::on_screen;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Characters of a text on a line; a name's group and a description have 64 (PS3.5 6.2).
 const SHOWN_CHARACTERS_MAX: usize = 64;

@@ -37,15 +37,16 @@ impl HoleMask {
         kind.copied().filter(|_| known)
     }
 
-    /// Whether there are holes at every `step`-th place of a row of the full resolution from `column` on: places that this mask knows.
+    /// Whether there are holes at every `step`-th place of a row of the full resolution from `column` to its end: places that this mask
+    /// knows.
     pub(super) fn places(
         &self,
         row: usize,
         column: usize,
         step: usize,
     ) -> impl DoubleEndedIterator<Item = bool> + ExactSizeIterator {
-        let first = (row >> self.level) * self.columns + (column >> self.level);
-        let row = self.kinds.get(first..).unwrap_or_default();
+        let start = (row >> self.level) * self.columns;
+        let row = self.kinds.get(start + (column >> self.level)..start + self.columns).unwrap_or_default();
         row.iter().step_by(step >> self.level).map(|kind| *kind > 0)
     }
 

@@ -128,9 +128,12 @@ impl Watched {
         if receipt.delivery != delivery || receipt.kind != kind || message.id.part() != named {
             return Err(Refusal::Mismatch);
         }
-        let ReceiptKind::Fetched = receipt.kind;
-        let record = Record::new(Kind::Fetched, delivery, receipt.recipient);
-        Ok(Record { cover: receipt.cover, at: receipt.at, instances: receipt.instances, ..record })
+        let (kind, instances) = match receipt.kind {
+            ReceiptKind::Fetched => (Kind::Fetched, receipt.instances),
+            ReceiptKind::ExactWanted => (Kind::ExactWanted, 0),
+        };
+        let record = Record::new(kind, delivery, receipt.recipient);
+        Ok(Record { cover: receipt.cover, at: receipt.at, instances, ..record })
     }
 
     async fn set_missing<W: AsyncWrite + Unpin>(
