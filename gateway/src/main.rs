@@ -50,7 +50,14 @@ enum Command {
     },
     /// Read mailboxes for receipts; started by `serve`, which talks to it over standard input and output.
     #[command(hide = true)]
-    Inbound,
+    Inbound {
+        /// Instead, try from within what the sandbox is there to refuse, and print JSON.
+        #[arg(long, num_args = 3, value_names = ["ALLOWED", "ELSEWHERE", "STATE"])]
+        probe: Option<Vec<String>>,
+        /// With --probe: leave out one of both layers.
+        #[arg(long, requires = "probe", value_parser = ["landlock", "seccomp"])]
+        without: Option<String>,
+    },
 }
 
 /// Exit code: 0 the trail is as it was written; 3 it is not, and the first bad line is named; 1 it could not be read.
@@ -94,7 +101,10 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Audit { command } => return show_audit(command),
         Command::Serve { config } => on_runtime(gateway::serve::serve(load(&config)?)).context("serve")?,
         Command::Deliveries { config, json } => on_runtime(deliveries(&load(&config)?, json))?,
-        Command::Inbound => on_runtime(gateway::pulled::inbound::run()).context("inbound")?,
+        // Not on a runtime of several threads: it confines the only one it has.
+        Command::Inbound { probe, without } => {
+            inbound(probe.as_deref(), without.as_deref()).context("inbound")?;
+        }
         Command::DecodeFrame => encapsulated::child::run().context("decode-frame")?,
     }
     Ok(ExitCode::SUCCESS)
@@ -141,6 +151,16 @@ fn show_audit(command: AuditCommand) -> anyhow::Result<ExitCode> {
         (None, true, _) => {}
     }
     Ok(if verdict.intact { ExitCode::SUCCESS } else { ExitCode::from(EXIT_DAMAGED) })
+}
+
+fn inbound(probe: Option<&[String]>, without: Option<&str>) -> anyhow::Result<()> {
+    use gateway::pulled::inbound;
+    let Some([allowed, elsewhere, state]) = probe else { return Ok(inbound::run()?) };
+    let layers =
+        inbound::Layers { landlock: without != Some("landlock"), seccomp: without != Some("seccomp") };
+    let probed = inbound::probe(allowed.parse()?, elsewhere.parse()?, Path::new(state), layers)?;
+    println!("{}", serde_json::to_string(&probed)?);
+    Ok(())
 }
 
 fn load(path: &Path) -> anyhow::Result<Config> {

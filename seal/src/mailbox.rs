@@ -22,8 +22,9 @@ use session::{Link, Reply};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::time::Duration;
-use tls::ClientFiles;
+use tls::{ClientFiles, FixedTrust};
 
 /// Longest wait for a connection with TLS and login.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -118,6 +119,19 @@ impl Mailbox {
         command: Duration,
     ) -> Result<Self, MailboxError> {
         let link = Link::open(config, connect, command).await?;
+        Ok(Self { link, folders: config.folders.clone(), opened: None })
+    }
+
+    /// [`Mailbox::connect`] with roots read and addresses found earlier: for a process that may open no file and look up no name.
+    ///
+    /// # Errors
+    /// [`MailboxError`].
+    pub async fn connect_to(
+        config: &MailboxConfig,
+        trust: &FixedTrust,
+        addresses: &[SocketAddr],
+    ) -> Result<Self, MailboxError> {
+        let link = Link::open_to(config, trust, addresses).await?;
         Ok(Self { link, folders: config.folders.clone(), opened: None })
     }
 

@@ -13,7 +13,7 @@ pub use crate::error::{Refusal, SealError};
 pub use envelope::{VerifiedCover, open_cover};
 pub use keys::{DoctorKey, SiteKey};
 pub use opened::{OpenedPieces, check_piece};
-pub use receipts::{open_receipt, sign_receipt};
+pub use receipts::{SignedReceipt, open_receipt, open_signed_receipt, sign_receipt, verify_receipt};
 pub use sealed::{SealedPieces, Sealing, seal_delivery};
 
 /// Random bytes from the system.

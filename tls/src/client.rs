@@ -6,6 +6,8 @@ use crate::{ClientFiles, Stream, TlsError, provider, versions};
 use rustls::ClientConfig;
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::ServerName;
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -24,6 +26,10 @@ struct Read {
     stamps: Vec<Option<SystemTime>>,
     config: Arc<ClientConfig>,
 }
+
+/// [`Trust`] read once: for a process that may open no file and look up no name.
+#[derive(Clone, Debug)]
+pub struct FixedTrust(Arc<ClientConfig>);
 
 /// What a server showed in the handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,19 +68,50 @@ impl Trust {
     /// # Errors
     /// [`TlsError`].
     pub async fn connect(&self, host: &str, port: u16, wait: Duration) -> Result<Stream, TlsError> {
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| TlsError::HostName { host: host.to_owned() })?;
-        let connector = TlsConnector::from(self.config()?);
-        let handshake = async {
-            let tcp =
-                TcpStream::connect((host, port)).await.map_err(|error| unreachable(host, port, &error))?;
-            // Commands are small and each waits for its answer: Nagle would add 40 ms to every one.
-            tcp.set_nodelay(true).map_err(|error| unreachable(host, port, &error))?;
-            connector.connect(name, tcp).await.map_err(|error| refused(host, port, &error))
-        };
-        let late = || unreachable(host, port, &std::io::ErrorKind::TimedOut.into());
-        tokio::time::timeout(wait, handshake).await.unwrap_or_else(|_| Err(late())).map(Stream)
+        handshake(self.config()?, (host, port), TcpStream::connect((host, port)), wait).await
     }
+
+    /// What the files say now, whatever becomes of them.
+    ///
+    /// # Errors
+    /// [`TlsError::File`], [`TlsError::Exposed`].
+    pub fn fixed(&self) -> Result<FixedTrust, TlsError> {
+        Ok(FixedTrust(self.config()?))
+    }
+}
+
+impl FixedTrust {
+    /// [`Trust::connect`] to addresses found earlier.
+    ///
+    /// # Errors
+    /// [`TlsError`], none of files.
+    pub async fn connect(
+        &self,
+        host: &str,
+        addresses: &[SocketAddr],
+        wait: Duration,
+    ) -> Result<Stream, TlsError> {
+        let port = addresses.first().map_or(0, SocketAddr::port);
+        handshake(Arc::clone(&self.0), (host, port), TcpStream::connect(addresses), wait).await
+    }
+}
+
+async fn handshake(
+    config: Arc<ClientConfig>,
+    (host, port): (&str, u16),
+    connecting: impl Future<Output = io::Result<TcpStream>>,
+    wait: Duration,
+) -> Result<Stream, TlsError> {
+    let name =
+        ServerName::try_from(host.to_owned()).map_err(|_| TlsError::HostName { host: host.to_owned() })?;
+    let done = async {
+        let tcp = connecting.await.map_err(|error| unreachable(host, port, &error))?;
+        // Commands are small and each waits for its answer: Nagle would add 40 ms to every one.
+        tcp.set_nodelay(true).map_err(|error| unreachable(host, port, &error))?;
+        TlsConnector::from(config).connect(name, tcp).await.map_err(|error| refused(host, port, &error))
+    };
+    let late = || unreachable(host, port, &io::ErrorKind::TimedOut.into());
+    tokio::time::timeout(wait, done).await.unwrap_or_else(|_| Err(late())).map(Stream)
 }
 
 impl Stream {

@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Permission bits that let anyone but the owner at a private key.
 const MODE_OTHERS: u32 = 0o077;
@@ -62,6 +62,14 @@ impl ClientFiles {
             client_key: absolute(&self.client_key)?,
             tls12: self.tls12,
         })
+    }
+
+    /// Waits until one of the files was changed, looking again after each `pause`.
+    pub async fn changed(&self, pause: Duration) {
+        let read = stamps(self.paths());
+        while stamps(self.paths()) == read {
+            tokio::time::sleep(pause).await;
+        }
     }
 
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {

@@ -9,7 +9,7 @@ mod files;
 mod server;
 mod stream;
 
-pub use client::{Seen, Trust};
+pub use client::{FixedTrust, Seen, Trust};
 pub use error::{TlsError, bounded};
 pub use files::{ClientFiles, ServerFiles};
 pub use server::{Accepted, Listener};

@@ -45,7 +45,7 @@ impl Pipeline {
                 self.alert_of_record(record, Some(doctor));
                 tracing::warn!(stage = "pulled", delivery = %record.delivery, "a receipt names another cover and is ignored");
             }
-            Kind::Refused(_) | Kind::Trouble(_) => {}
+            Kind::Refused(_) | Kind::Trouble(_) | Kind::Confined(_) => {}
         }
         Ok(())
     }

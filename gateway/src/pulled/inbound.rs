@@ -1,8 +1,13 @@
-//! The inbound process: reads foreign bytes so that the gateway need not. It is given a request on standard input, limits itself,
-//! watches the folders, and writes [`Record`]s to standard output. It ends when its standard input closes.
+//! The inbound process: reads foreign bytes so that the gateway need not. It is given a request on standard input, reads the roots to
+//! trust, confines itself ([`sandbox`]), watches the folders, and writes [`Record`]s to standard output. It ends when its standard input closes.
 
 mod folder;
 mod limits;
+mod probe;
+mod sandbox;
+
+pub use probe::{Probed, probe};
+pub use sandbox::{Confinement, Layers};
 
 use super::record::{Kind, Record, Trouble};
 use super::request::{REQUEST_BYTES_MAX, Request};
@@ -11,9 +16,10 @@ use folder::Watched;
 use seal::ids::{DeliveryId, Digest};
 use seal::mailbox::{Mailbox, MailboxConfig, MailboxError};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
-use tls::TlsError;
+use tls::{FixedTrust, TlsError, Trust};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 
@@ -21,6 +27,8 @@ use tokio::net::unix::pipe;
 const POLL_MS_MIN: u64 = 50;
 /// Pause after a refused login: many servers lock an account that insists.
 const LOGIN_PAUSE: Duration = Duration::from_secs(60);
+/// Connections that fail in a row before the process ends: the gateway looks the server's addresses up anew.
+const FAILURES_MAX: u32 = 6;
 
 /// Why the process ended.
 #[derive(Debug, thiserror::Error)]
@@ -32,33 +40,52 @@ pub enum InboundError {
     /// The request is not what this version writes.
     #[error("the request is malformed")]
     Request,
+    /// The files of certificates that the request names.
+    #[error("a file of certificates cannot be read")]
+    Files(#[from] TlsError),
+    /// The server could not be reached for a while: its addresses are to be looked up anew.
+    #[error("the server cannot be reached")]
+    Unreachable,
     /// A certificate in the request.
     #[error("a doctor's certificate cannot be used: {0}")]
     Certificate(#[from] seal::native::SealError),
 }
 
-/// Limits this process and runs until standard input closes.
+/// Limits this process, confines it and runs until standard input closes. Nothing else may run in the process.
 ///
 /// # Errors
 /// [`InboundError`].
-pub async fn run() -> Result<(), InboundError> {
+pub fn run() -> Result<(), InboundError> {
     limits::apply()?;
-    let stdin = pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)?;
-    let stdout = pipe::Sender::from_owned_fd(io::stdout().as_fd().try_clone_to_owned()?)?;
-    serve(stdin, stdout).await
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stdin = pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)?;
+        let stdout = pipe::Sender::from_owned_fd(io::stdout().as_fd().try_clone_to_owned()?)?;
+        serve(stdin, stdout, |port| sandbox::enter(port, Layers::ALL)).await
+    })
 }
 
-/// [`run`] without limits, on any pipes.
+/// [`run`] on any pipes; `confine` is called with the server's port once all that is needed has been read.
 ///
 /// # Errors
 /// [`InboundError`].
 pub async fn serve(
     stdin: impl AsyncRead + Unpin,
     stdout: impl AsyncWrite + Unpin + Send,
+    confine: impl FnOnce(u16) -> io::Result<Confinement>,
 ) -> Result<(), InboundError> {
     let mut stdin = BufReader::new(stdin);
     let request = request(&mut stdin).await?;
-    let mut inbound = Inbound::new(&request, stdout)?;
+    let mut records = Records(stdout);
+    let trust = match Trust::read(&request.tls).and_then(|trust| trust.fixed()) {
+        Ok(trust) => trust,
+        Err(error) => return records.last_word(Trouble::Configuration, error.into()).await,
+    };
+    match confine(request.port) {
+        Ok(confinement) => records.about_all(Kind::Confined(confinement)).await?,
+        Err(error) => return records.last_word(Trouble::Sandbox, error.into()).await,
+    }
+    let mut inbound = Inbound::new(&request, trust, records)?;
     tokio::select! {
         ended = inbound.run(request.poll_ms.max(POLL_MS_MIN)) => ended,
         closed = closed(&mut stdin) => closed,
@@ -79,6 +106,8 @@ async fn closed(stdin: &mut (impl AsyncRead + Unpin)) -> Result<(), InboundError
 
 struct Inbound<W> {
     config: MailboxConfig,
+    trust: FixedTrust,
+    addresses: Vec<SocketAddr>,
     folders: Vec<Watched>,
     records: Records<W>,
     trouble: Option<Trouble>,
@@ -97,26 +126,33 @@ impl<W: AsyncWrite + Unpin> Records<W> {
     async fn trouble(&mut self, trouble: Trouble, recipient: Digest) -> Result<(), InboundError> {
         self.write(&Record::new(Kind::Trouble(trouble), DeliveryId([0; 16]), recipient)).await
     }
+
+    async fn about_all(&mut self, kind: Kind) -> Result<(), InboundError> {
+        self.write(&Record::new(kind, DeliveryId([0; 16]), Digest([0; 32]))).await
+    }
+
+    /// Says what keeps the process from its work, which it then leaves to the next start.
+    async fn last_word(mut self, trouble: Trouble, error: InboundError) -> Result<(), InboundError> {
+        self.about_all(Kind::Trouble(trouble)).await?;
+        Err(error)
+    }
 }
 
 impl<W: AsyncWrite + Unpin + Send> Inbound<W> {
-    fn new(request: &Request, stdout: W) -> Result<Self, InboundError> {
-        let Request { host, port, user, password, tls, .. } = request.clone();
+    fn new(request: &Request, trust: FixedTrust, records: Records<W>) -> Result<Self, InboundError> {
+        let Request { host, port, user, password, tls, addresses, troubled, .. } = request.clone();
         let folders = request.folders.iter().map(|folder| Watched::new(folder, &request.site));
         let config = MailboxConfig { host, port, user, password, tls, folders: Vec::new() };
-        Ok(Self {
-            config,
-            folders: folders.collect::<Result<_, _>>()?,
-            records: Records(stdout),
-            trouble: None,
-        })
+        let folders = folders.collect::<Result<_, _>>()?;
+        let trouble = troubled.then_some(Trouble::Unreachable);
+        Ok(Self { config, trust, addresses, folders, records, trouble })
     }
 
-    /// Connects, looks, and connects again for ever.
+    /// Connects, looks, and connects again, until the server is out of reach for long.
     async fn run(&mut self, poll_ms: u64) -> Result<(), InboundError> {
         let mut failures = 0_u32;
-        loop {
-            let error = match Mailbox::connect(&self.config).await {
+        while failures < FAILURES_MAX {
+            let error = match Mailbox::connect_to(&self.config, &self.trust, &self.addresses).await {
                 Ok(mailbox) => {
                     failures = 0;
                     self.watch(mailbox, Duration::from_millis(poll_ms)).await?
@@ -129,6 +165,7 @@ impl<W: AsyncWrite + Unpin + Send> Inbound<W> {
                 if matches!(error, MailboxError::Login { .. }) { LOGIN_PAUSE } else { Duration::ZERO };
             tokio::time::sleep(retry::delay(failures, u64::MAX).max(pause)).await;
         }
+        Err(InboundError::Unreachable)
     }
 
     /// Looks into all folders again and again, until the connection fails.
@@ -147,7 +184,7 @@ impl<W: AsyncWrite + Unpin + Send> Inbound<W> {
     /// Says what is wrong when it changes; that nothing is wrong only after something was.
     async fn report(&mut self, trouble: Trouble) -> Result<(), InboundError> {
         if self.trouble.unwrap_or(Trouble::None) != trouble {
-            self.records.trouble(trouble, Digest([0; 32])).await?;
+            self.records.about_all(Kind::Trouble(trouble)).await?;
         }
         self.trouble = Some(trouble);
         Ok(())

@@ -3,28 +3,36 @@
 //! | bytes | field |
 //! |---|---|
 //! | 0…3 | `SCPR` |
-//! | 4 | format, 1 |
-//! | 5 | kind: 1 cover seen, 2 fetched, 3 refused, 4 trouble, 5 exact wanted |
-//! | 6, 7 | code of 3 and 4, else 0 |
-//! | 8…23 | delivery, 0 for 4 |
-//! | 24…55 | SHA-256 of the recipient's certificate; 0 for trouble that concerns all |
+//! | 4 | format, 2 |
+//! | 5 | kind: 1 cover seen, 2 fetched, 3 refused, 4 trouble, 5 exact wanted, 6 confined |
+//! | 6, 7 | code of 3, 4 and 6, else 0 |
+//! | 8…23 | delivery, 0 for 4 and 6 |
+//! | 24…55 | SHA-256 of the recipient's certificate; 0 for 6 and for trouble that concerns all |
 //! | 56…87 | SHA-256 of the cover, for 2 and 5 |
 //! | 88…95 | time by the reader's clock, seconds since 1970-01-01 UTC, for 2 and 5 |
 //! | 96…99 | instances, for 2 |
-//! | 100…127 | 0 |
+//! | 100, 101 | length of the signature, for 2 and 5 |
+//! | 102…173 | signature, for 2 and 5 |
+//! | 174…1023 | 0 |
 //!
-//! Numbers are big endian. A record that holds anything else is refused as a whole, and the process that sent it is ended.
+//! Numbers are big endian. A record that holds anything else is refused as a whole, and the process that sent it is ended. The
+//! signature is checked again by whoever takes the record ([`Record::is_proved`]): a process that was taken over cannot make one.
 
+use super::inbound::Confinement;
 use seal::ids::{DeliveryId, Digest};
+use seal::native::{Recipient, SignedReceipt, verify_receipt};
+use seal::receipt::{self, Receipt, ReceiptKind};
 
 /// Bytes of a record.
-pub const RECORD_BYTES: usize = 128;
+pub const RECORD_BYTES: usize = 1024;
+/// Longest signature: DER of ECDSA-Sig-Value on P-256 (RFC 3279 2.2.3), two integers of at most 33 bytes.
+pub const SIGNATURE_BYTES_MAX: usize = 72;
 
 const MAGIC: [u8; 4] = *b"SCPR";
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// One thing that was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// What.
     pub kind: Kind,
@@ -38,6 +46,8 @@ pub struct Record {
     pub at: i64,
     /// Instances durable at the reader; zero unless [`Kind::Fetched`].
     pub instances: u32,
+    /// The recipient's signature on the receipt; empty unless there is one.
+    pub signature: Vec<u8>,
 }
 
 /// What was seen.
@@ -53,6 +63,8 @@ pub enum Kind {
     Refused(Refusal),
     /// State of the mailbox, sent when it changes.
     Trouble(Trouble),
+    /// What the process could take away from itself, sent first.
+    Confined(Confinement),
 }
 
 /// Why a receipt was refused.
@@ -87,6 +99,8 @@ pub enum Trouble {
     Tls = 8,
     /// Operator: the server wants a client certificate, or another one.
     ClientCertificate = 9,
+    /// The process could not confine itself, and reads nothing.
+    Sandbox = 10,
 }
 
 impl Trouble {
@@ -112,6 +126,9 @@ impl Trouble {
             Self::ClientCertificate => {
                 "the IMAP server demands a client certificate or refuses ours (operator: check [pulled] client_certificate and client_key)"
             }
+            Self::Sandbox => {
+                "the process that reads the mailboxes cannot confine itself and ended (us: report this with the kernel's version)"
+            }
         }
     }
 }
@@ -119,13 +136,40 @@ impl Trouble {
 impl Record {
     /// A record of this kind about a delivery, all else zero.
     pub fn new(kind: Kind, delivery: DeliveryId, recipient: Digest) -> Self {
-        Self { kind, delivery, recipient, cover: Digest([0; 32]), at: 0, instances: 0 }
+        let (cover, at, instances, signature) = (Digest([0; 32]), 0, 0, Vec::new());
+        Self { kind, delivery, recipient, cover, at, instances, signature }
+    }
+
+    /// The record of a receipt; none for one with fields that do not belong to its kind.
+    pub fn of_receipt(signed: SignedReceipt) -> Option<Self> {
+        let SignedReceipt { receipt, signature } = signed;
+        let Receipt { delivery, recipient, cover, at, instances, .. } = receipt;
+        let kind = match receipt.kind {
+            ReceiptKind::Fetched => Kind::Fetched,
+            ReceiptKind::ExactWanted => Kind::ExactWanted,
+        };
+        Some(Self { kind, delivery, recipient, cover, at, instances, signature }).filter(Self::is_consistent)
+    }
+
+    /// Whether the record may be believed: what claims to be a receipt bears the signature of the recipient that it names, who is
+    /// one of these.
+    pub fn is_proved(&self, recipients: &[Recipient]) -> bool {
+        let kind = match self.kind {
+            Kind::Fetched => ReceiptKind::Fetched,
+            Kind::ExactWanted => ReceiptKind::ExactWanted,
+            Kind::CoverSeen | Kind::Refused(_) | Kind::Trouble(_) | Kind::Confined(_) => return true,
+        };
+        let Self { delivery, recipient, cover, at, instances, ref signature, .. } = *self;
+        let receipt = Receipt { format: receipt::FORMAT, delivery, cover, recipient, kind, at, instances };
+        let signed = SignedReceipt { receipt, signature: signature.clone() };
+        recipients.iter().any(|recipient| verify_receipt(&signed, recipient).is_ok())
     }
 
     /// Its bytes.
     pub fn to_bytes(&self) -> [u8; RECORD_BYTES] {
         let (kind, code) = self.kind.numbers();
-        let fields: [&[u8]; 8] = [
+        let signature_bytes = u16::try_from(self.signature.len()).unwrap_or(0);
+        let fields: [&[u8]; 10] = [
             &MAGIC,
             &[FORMAT, kind],
             &code.to_be_bytes(),
@@ -134,6 +178,8 @@ impl Record {
             &self.cover.0,
             &self.at.to_be_bytes(),
             &self.instances.to_be_bytes(),
+            &signature_bytes.to_be_bytes(),
+            &self.signature,
         ];
         let mut bytes = [0; RECORD_BYTES];
         for (to, from) in bytes.iter_mut().zip(fields.into_iter().flatten()) {
@@ -150,7 +196,9 @@ impl Record {
         let (recipient, rest) = rest.split_first_chunk()?;
         let (cover, rest) = rest.split_first_chunk()?;
         let (at, rest) = rest.split_first_chunk()?;
-        let (instances, _) = rest.split_first_chunk()?;
+        let (instances, rest) = rest.split_first_chunk()?;
+        let (signature_bytes, rest) = rest.split_first_chunk()?;
+        let signature_bytes = usize::from(u16::from_be_bytes(*signature_bytes));
         let record = Self {
             kind: Kind::parse(kind, u16::from_be_bytes([high, low]))?,
             delivery: DeliveryId(*delivery),
@@ -158,6 +206,7 @@ impl Record {
             cover: Digest(*cover),
             at: i64::from_be_bytes(*at),
             instances: u32::from_be_bytes(*instances),
+            signature: rest.get(..signature_bytes)?.to_vec(),
         };
         (record.is_consistent() && record.to_bytes() == *bytes).then_some(record)
     }
@@ -165,11 +214,13 @@ impl Record {
     /// Fields that do not belong to the kind are zero.
     fn is_consistent(&self) -> bool {
         let bare = Self::new(self.kind, self.delivery, self.recipient);
+        let no_delivery = self.delivery == DeliveryId([0; 16]);
         match self.kind {
-            Kind::Fetched => true,
-            Kind::ExactWanted => self.instances == 0,
+            Kind::Fetched => self.signature.len() <= SIGNATURE_BYTES_MAX,
+            Kind::ExactWanted => self.instances == 0 && self.signature.len() <= SIGNATURE_BYTES_MAX,
             Kind::CoverSeen | Kind::Refused(_) => *self == bare,
-            Kind::Trouble(_) => *self == bare && self.delivery == DeliveryId([0; 16]),
+            Kind::Trouble(_) => *self == bare && no_delivery,
+            Kind::Confined(_) => *self == bare && no_delivery && self.recipient == Digest([0; 32]),
         }
     }
 }
@@ -182,13 +233,14 @@ impl Kind {
             Self::Refused(refusal) => (3, refusal as u16),
             Self::Trouble(trouble) => (4, trouble as u16),
             Self::ExactWanted => (5, 0),
+            Self::Confined(confinement) => (6, confinement.bits()),
         }
     }
 
     fn parse(kind: u8, code: u16) -> Option<Self> {
         use Trouble::{
-            Certificate, ClientCertificate, Configuration, Login, NoFolder, None as Nothing, Protocol, Tls,
-            Unreachable,
+            Certificate, ClientCertificate, Configuration, Login, NoFolder, None as Nothing, Protocol,
+            Sandbox, Tls, Unreachable,
         };
         let refusals = [Refusal::Signature, Refusal::Malformed, Refusal::Mismatch].map(Self::Refused);
         let troubles = [
@@ -201,10 +253,12 @@ impl Kind {
             Configuration,
             Tls,
             ClientCertificate,
+            Sandbox,
         ]
         .map(Self::Trouble);
-        let mut kinds =
-            [Self::CoverSeen, Self::Fetched, Self::ExactWanted].into_iter().chain(refusals).chain(troubles);
+        let confined = Confinement::all().map(Self::Confined);
+        let receipts = [Self::CoverSeen, Self::Fetched, Self::ExactWanted].into_iter();
+        let mut kinds = receipts.chain(refusals).chain(troubles).chain(confined);
         kinds.find(|known| known.numbers() == (kind, code))
     }
 }

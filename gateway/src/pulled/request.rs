@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use seal::native::{Certificate, Recipient, SealError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::SocketAddr;
 use tls::ClientFiles;
 
 /// Longest request line, in bytes: some hundred doctors with their certificates.
@@ -25,10 +26,14 @@ pub struct Request {
     pub user: String,
     /// Password.
     pub password: String,
-    /// Whom to trust, and who we are, by absolute paths.
+    /// Addresses of that host, which the process may not look up; the gateway fills them in before each start.
+    pub addresses: Vec<SocketAddr>,
+    /// Whom to trust, and who we are, by absolute paths; read before the process confines itself.
     pub tls: ClientFiles,
     /// Pause between two looks, in milliseconds.
     pub poll_ms: u64,
+    /// The last thing heard of the mailbox was trouble: that it is over is worth a record.
+    pub troubled: bool,
     /// One for each doctor.
     pub folders: Vec<Folder>,
 }
@@ -54,7 +59,8 @@ pub struct Pinned {
 }
 
 impl Pinned {
-    pub(crate) fn of(recipient: &Recipient) -> Self {
+    /// As it is written into a request.
+    pub fn of(recipient: &Recipient) -> Self {
         let text = |certificate: &Certificate| STANDARD.encode(certificate.der());
         Self { certificate: text(recipient.certificate()), identity: text(recipient.identity()) }
     }
@@ -84,11 +90,13 @@ pub fn inbound_request(config: &Config) -> Result<Request, ConfigError> {
         site: config.site.clone(),
         host: server.host.clone(),
         port: server.port,
+        addresses: Vec::new(),
         user: server.user.clone(),
         password: server.password()?,
         // The inbound process starts in another folder.
         tls: server.tls().absolute()?,
         poll_ms: config.pulled.poll_ms,
+        troubled: false,
         folders: config.doctors.values().map(folder).collect::<Result<_, ConfigError>>()?,
     })
 }

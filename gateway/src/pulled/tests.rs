@@ -11,7 +11,7 @@ use imap::{FakeImap, PASSWORD};
 use proptest::prelude::*;
 use seal::ids::{DeliveryId, Digest};
 use seal::mail::{MessageId, Site};
-use seal::native::{Certificate, DoctorKey, Recipient, sign_receipt};
+use seal::native::{Certificate, DoctorKey, Recipient, open_signed_receipt, sign_receipt};
 use seal::receipt::{self, Receipt, ReceiptKind};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -24,11 +24,13 @@ const DELIVERY: DeliveryId = DeliveryId([0xDE; 16]);
 const COVER: Digest = Digest([0xC0; 32]);
 const LONG: Duration = Duration::from_secs(20);
 
+/// A record of a receipt with a signature that proves nothing.
 fn fetched(recipient: Digest) -> Record {
     Record {
         cover: COVER,
         at: 1_795_373_465,
         instances: 150,
+        signature: vec![0x51; 70],
         ..Record::new(Kind::Fetched, DELIVERY, recipient)
     }
 }
@@ -37,17 +39,49 @@ fn wanted(recipient: Digest) -> Record {
     Record { instances: 0, kind: Kind::ExactWanted, ..fetched(recipient) }
 }
 
+fn unsigned(record: Record) -> Record {
+    Record { signature: Vec::new(), ..record }
+}
+
 #[test]
 fn record_has_exactly_these_bytes() {
     let bytes = fetched(Digest([0xAB; 32])).to_bytes();
-    let mut expected = b"SCPR\x01\x02\x00\x00".to_vec();
+    let mut expected = b"SCPR\x02\x02\x00\x00".to_vec();
     expected.extend([0xDE; 16]);
     expected.extend([0xAB; 32]);
     expected.extend([0xC0; 32]);
     expected.extend(1_795_373_465_i64.to_be_bytes());
     expected.extend([0, 0, 0, 150]);
+    expected.extend([0, 70]);
+    expected.extend([0x51; 70]);
     expected.resize(RECORD_BYTES, 0);
     assert_eq!(bytes.to_vec(), expected);
+}
+
+#[test]
+fn only_a_signed_receipt_is_proved() {
+    let (doctor, other) = (Doctor::new(), Doctor::new());
+    let pinned = [&other, &doctor].map(Doctor::recipient);
+    let (genuine, request) = (doctor.record(), doctor.record_of(ReceiptKind::ExactWanted));
+    for proved in [&genuine, &request] {
+        assert!(proved.is_proved(&pinned) && !proved.is_proved(&pinned[..1]));
+    }
+    let lies = [
+        Record { instances: 151, ..genuine.clone() },
+        Record { at: 1_795_373_466, ..genuine.clone() },
+        Record { cover: Digest([1; 32]), ..genuine.clone() },
+        Record { delivery: DeliveryId([1; 16]), ..genuine.clone() },
+        Record { recipient: other.digest(), ..genuine.clone() },
+        Record { signature: Vec::new(), ..genuine.clone() },
+        Record { kind: Kind::ExactWanted, instances: 0, ..genuine.clone() },
+        Record { kind: Kind::Fetched, ..request.clone() },
+        Record { at: request.at + 1, ..request },
+        fetched(doctor.digest()),
+        wanted(doctor.digest()),
+    ];
+    for lie in lies {
+        assert!(!lie.is_proved(&pinned), "{lie:?}");
+    }
 }
 
 #[test]
@@ -69,13 +103,15 @@ fn every_kind_is_read_as_written() {
         Trouble::Configuration,
         Trouble::Tls,
         Trouble::ClientCertificate,
+        Trouble::Sandbox,
     ];
     let about_mailbox =
         troubles.map(|trouble| Record::new(Kind::Trouble(trouble), DeliveryId([0; 16]), recipient));
     let about_delivery = kinds.map(|kind| Record::new(kind, DELIVERY, recipient));
-    for record in
-        about_mailbox.into_iter().chain(about_delivery).chain([fetched(recipient), wanted(recipient)])
-    {
+    let confined = inbound::Confinement { files: true, network: false, system_calls: true };
+    let about_all = Record::new(Kind::Confined(confined), DeliveryId([0; 16]), Digest([0; 32]));
+    let receipts = [about_all, fetched(recipient), wanted(recipient)];
+    for record in about_mailbox.into_iter().chain(about_delivery).chain(receipts) {
         assert_eq!(Record::parse(&record.to_bytes()), Some(record));
     }
 }
@@ -85,8 +121,13 @@ fn fields_that_do_not_belong_are_refused() {
     let seen = Record { at: 1, ..Record::new(Kind::CoverSeen, DELIVERY, COVER) };
     let refused = Record { instances: 1, ..Record::new(Kind::Refused(Refusal::Malformed), DELIVERY, COVER) };
     let trouble = Record::new(Kind::Trouble(Trouble::Login), DELIVERY, COVER);
+    let confined = Record {
+        recipient: COVER,
+        ..Record::new(Kind::Confined(Default::default()), DeliveryId([0; 16]), COVER)
+    };
+    let long = Record { signature: vec![1; record::SIGNATURE_BYTES_MAX + 1], ..fetched(COVER) };
     let wanted = Record { instances: 1, ..wanted(COVER) };
-    for record in [seen, refused, trouble, wanted] {
+    for record in [seen, refused, trouble, confined, long, wanted] {
         assert_eq!(Record::parse(&record.to_bytes()), None, "{record:?}");
     }
 }
@@ -100,11 +141,14 @@ proptest! {
             prop_assert_eq!(parsed.to_bytes(), record);
         }
         bytes[0] ^= 1;
-        let noise = [bytes, bytes, bytes, bytes].concat();
+        let noise = bytes.repeat(RECORD_BYTES / bytes.len());
         let noise: [u8; RECORD_BYTES] = noise.try_into().unwrap();
         prop_assert!(Record::parse(&noise).is_none() || noise.starts_with(b"SCPR"));
     }
 }
+
+const CONFINEMENT: inbound::Confinement =
+    inbound::Confinement { files: true, network: true, system_calls: true };
 
 /// The inbound process in this one, with its pipes.
 struct Pipes {
@@ -116,10 +160,18 @@ struct Pipes {
 impl Pipes {
     async fn open(request: &Request) -> Self {
         let ((mut stdin, to), (from, stdout)) = (tokio::io::duplex(1 << 16), tokio::io::duplex(1 << 16));
-        let running = tokio::spawn(inbound::serve(to, from));
+        // The sandbox would hold for the whole test; tests/inbound looks at the real process.
+        let running = tokio::spawn(inbound::serve(to, from, |_| Ok(CONFINEMENT)));
         let line = format!("{}\n", serde_json::to_string(request).unwrap());
         stdin.write_all(line.as_bytes()).await.unwrap();
         Self { stdin, stdout, running }
+    }
+
+    /// [`Pipes::open`] past the first record, which says how the process is confined.
+    async fn confined(request: &Request) -> Self {
+        let mut pipes = Self::open(request).await;
+        assert_eq!(pipes.next().await.kind, Kind::Confined(CONFINEMENT));
+        pipes
     }
 
     async fn next(&mut self) -> Record {
@@ -149,9 +201,21 @@ impl Doctor {
         Certificate::from_pem(&self.pem).unwrap().digest()
     }
 
+    fn recipient(&self) -> Recipient {
+        Recipient::new(Certificate::from_pem(&self.pem).unwrap(), None).unwrap()
+    }
+
     fn pinned(&self) -> Pinned {
-        let certificate = Certificate::from_pem(&self.pem).unwrap();
-        Pinned::of(&Recipient::new(certificate, None).unwrap())
+        Pinned::of(&self.recipient())
+    }
+
+    fn record(&self) -> Record {
+        self.record_of(ReceiptKind::Fetched)
+    }
+
+    fn record_of(&self, kind: ReceiptKind) -> Record {
+        let signed = open_signed_receipt(&self.signed(DELIVERY, kind), &[self.recipient()]).unwrap();
+        Record::of_receipt(signed).unwrap()
     }
 
     fn receipt(&self, delivery: DeliveryId) -> Vec<u8> {
@@ -166,7 +230,7 @@ impl Doctor {
             recipient: self.digest(),
             kind,
             at: 1_795_373_465,
-            instances: 150,
+            instances: if kind == ReceiptKind::Fetched { 150 } else { 0 },
         };
         sign_receipt(&receipt, &self.key).unwrap()
     }
@@ -191,8 +255,10 @@ fn request(server: &FakeImap, folders: &[(&str, &Doctor)]) -> Request {
         port: server.port,
         user: "gateway".into(),
         password: PASSWORD.into(),
+        addresses: vec![([127, 0, 0, 1], server.port).into()],
         tls: ClientFiles { ca: Some(server.ca()), ..ClientFiles::default() },
         poll_ms: 50,
+        troubled: false,
         folders: folders.iter().map(folder).collect(),
     }
 }
@@ -203,21 +269,25 @@ async fn covers_and_receipts_are_reported_once() {
     server.put("A", "<other@elsewhere.example>", b"not ours");
     server.put("A", &MessageId::piece(DELIVERY, 1, &site()).to_string(), b"piece");
     server.put("A", &MessageId::cover(DELIVERY, &site()).to_string(), b"cover");
-    let mut pipes = Pipes::open(&request(&server, &[("A", &doctor)])).await;
+    let mut pipes = Pipes::confined(&request(&server, &[("A", &doctor)])).await;
     assert_eq!(pipes.next().await, Record::new(Kind::CoverSeen, DELIVERY, doctor.digest()));
     assert!(pipes.is_quiet().await);
     server.put("A", &receipt_id(DELIVERY, &doctor), &doctor.receipt(DELIVERY));
-    assert_eq!(pipes.next().await, fetched(doctor.digest()));
+    let receipt = pipes.next().await;
+    assert!(receipt.is_proved(&[doctor.recipient()]));
+    assert_eq!(unsigned(receipt), unsigned(fetched(doctor.digest())));
     assert!(pipes.is_quiet().await);
 }
 
 #[tokio::test]
 async fn a_request_for_exact_files_counts_only_under_its_own_name() {
     let (server, doctor) = (FakeImap::start(&["A"]).await, Doctor::new());
-    let mut pipes = Pipes::open(&request(&server, &[("A", &doctor)])).await;
+    let mut pipes = Pipes::confined(&request(&server, &[("A", &doctor)])).await;
     let id = MessageId::receipt(DELIVERY, ReceiptKind::ExactWanted, &doctor.digest(), &site()).to_string();
     server.put("A", &id, &doctor.signed(DELIVERY, ReceiptKind::ExactWanted));
-    assert_eq!(pipes.next().await, wanted(doctor.digest()));
+    let asked = pipes.next().await;
+    assert!(asked.is_proved(&[doctor.recipient()]));
+    assert_eq!(unsigned(asked), unsigned(wanted(doctor.digest())));
     server.put("A", &id, &doctor.receipt(DELIVERY));
     assert_eq!(pipes.next().await.kind, Kind::Refused(Refusal::Mismatch));
     assert!(pipes.is_quiet().await);
@@ -226,7 +296,7 @@ async fn a_request_for_exact_files_counts_only_under_its_own_name() {
 #[tokio::test]
 async fn receipts_that_prove_nothing_are_refused() {
     let (server, doctor, other) = (FakeImap::start(&["A"]).await, Doctor::new(), Doctor::new());
-    let mut pipes = Pipes::open(&request(&server, &[("A", &doctor)])).await;
+    let mut pipes = Pipes::confined(&request(&server, &[("A", &doctor)])).await;
     let another = DeliveryId([1; 16]);
     let own_id = receipt_id(DELIVERY, &doctor);
     let cases: [(&str, Vec<u8>, Refusal); 4] = [
@@ -253,10 +323,10 @@ async fn receipts_of_several_devices_are_told_apart() {
     let (server, phone, desk) = (FakeImap::start(&["A"]).await, Doctor::new(), Doctor::new());
     let mut request = request(&server, &[("A", &phone)]);
     request.folders[0].recipients.push(desk.pinned());
-    let mut pipes = Pipes::open(&request).await;
+    let mut pipes = Pipes::confined(&request).await;
     for device in [&desk, &phone] {
         server.put("A", &receipt_id(DELIVERY, device), &device.receipt(DELIVERY));
-        assert_eq!(pipes.next().await, fetched(device.digest()));
+        assert_eq!(unsigned(pipes.next().await), unsigned(fetched(device.digest())));
     }
     server.put("A", &receipt_id(DELIVERY, &phone), &desk.receipt(DELIVERY));
     assert_eq!(pipes.next().await, Record::new(Kind::Refused(Refusal::Mismatch), DELIVERY, phone.digest()));
@@ -266,7 +336,7 @@ async fn receipts_of_several_devices_are_told_apart() {
 async fn missing_folder_holds_up_no_other() {
     let (server, a, b) = (FakeImap::start(&["B"]).await, Doctor::new(), Doctor::new());
     server.put("B", &MessageId::cover(DELIVERY, &site()).to_string(), b"cover");
-    let mut pipes = Pipes::open(&request(&server, &[("A", &a), ("B", &b)])).await;
+    let mut pipes = Pipes::confined(&request(&server, &[("A", &a), ("B", &b)])).await;
     let nothing = DeliveryId([0; 16]);
     assert_eq!(pipes.next().await, Record::new(Kind::Trouble(Trouble::NoFolder), nothing, a.digest()));
     assert_eq!(pipes.next().await, Record::new(Kind::CoverSeen, DELIVERY, b.digest()));
@@ -280,12 +350,12 @@ async fn refused_login_and_wrong_root_are_told() {
     let (server, other, doctor) = (FakeImap::start(&["A"]).await, FakeImap::start(&[]).await, Doctor::new());
     let mut wrong = request(&server, &[("A", &doctor)]);
     wrong.password = "wrong".into();
-    assert_eq!(Pipes::open(&wrong).await.next().await.kind, Kind::Trouble(Trouble::Login));
+    assert_eq!(Pipes::confined(&wrong).await.next().await.kind, Kind::Trouble(Trouble::Login));
     let wrong = Request {
         tls: ClientFiles { ca: Some(other.ca()), ..ClientFiles::default() },
         ..request(&server, &[("A", &doctor)])
     };
-    assert_eq!(Pipes::open(&wrong).await.next().await.kind, Kind::Trouble(Trouble::Certificate));
+    assert_eq!(Pipes::confined(&wrong).await.next().await.kind, Kind::Trouble(Trouble::Certificate));
     let wrong = Request {
         tls: ClientFiles { ca: Some("/nowhere".into()), ..ClientFiles::default() },
         ..request(&server, &[("A", &doctor)])
@@ -296,7 +366,7 @@ async fn refused_login_and_wrong_root_are_told() {
 #[tokio::test]
 async fn ends_when_standard_input_closes() {
     let (server, doctor) = (FakeImap::start(&["A"]).await, Doctor::new());
-    let pipes = Pipes::open(&request(&server, &[("A", &doctor)])).await;
+    let pipes = Pipes::confined(&request(&server, &[("A", &doctor)])).await;
     drop(pipes.stdin);
     timeout(LONG, pipes.running).await.unwrap().unwrap().unwrap();
 }
@@ -309,47 +379,99 @@ fn program(folder: &std::path::Path, script: &str) -> std::path::PathBuf {
     path
 }
 
-fn any_request() -> Request {
+fn any_request(doctor: &Doctor) -> Request {
     let (host, user, password) = ("localhost".into(), "gateway".into(), PASSWORD.into());
+    let folders = vec![Folder { folder: "A".into(), recipients: vec![doctor.pinned()] }];
+    let (tls, addresses, troubled) = (ClientFiles::default(), Vec::new(), false);
     Request {
         site: "x".into(),
         host,
         port: 1,
         user,
         password,
-        tls: ClientFiles::default(),
+        addresses,
+        tls,
         poll_ms: 50,
-        folders: Vec::new(),
+        troubled,
+        folders,
     }
 }
 
 #[tokio::test]
 async fn keeper_starts_the_process_again_and_clears_its_environment() {
-    let folder = tempfile::tempdir().unwrap();
-    let record = folder.path().join("record");
-    std::fs::write(&record, fetched(COVER).to_bytes()).unwrap();
+    let (folder, doctor) = (tempfile::tempdir().unwrap(), Doctor::new());
+    let (record, genuine) = (folder.path().join("record"), doctor.record());
+    std::fs::write(&record, genuine.to_bytes()).unwrap();
     let seen = folder.path().join("seen");
     let script = format!(
-        "read line; env > {0}; echo \"$1 $PWD $line\" >> {0}; cat {1}",
+        "read line; env > {0}; ls -l /proc/$$/fd >> {0}; echo \"$1 $PWD $line\" >> {0}; cat {1}",
         seen.display(),
         record.display()
     );
     let (sender, mut records) = mpsc::channel(1);
-    tokio::spawn(watch_program(program(folder.path(), &script), any_request(), sender));
+    tokio::spawn(watch_program(program(folder.path(), &script), any_request(&doctor), sender));
     for _ in 0..2 {
-        assert_eq!(timeout(LONG, records.recv()).await.unwrap(), Some(fetched(COVER)));
+        assert_eq!(timeout(LONG, records.recv()).await.unwrap(), Some(genuine.clone()));
     }
     let seen = std::fs::read_to_string(&seen).unwrap();
-    assert!(seen.contains("\ninbound / {\"site\":\"x\"") && !seen.contains("CARGO"), "{seen}");
+    assert!(seen.contains("\ninbound / {\"site\":\"x\"") && seen.contains("\"127.0.0.1:1\""), "{seen}");
+    // The shell sets PWD, SHLVL and _ itself.
+    let of_ours = |line: &&str| {
+        line.contains('=') && !["PWD=", "SHLVL=", "_=", "OLDPWD="].iter().any(|own| line.starts_with(own))
+    };
+    assert_eq!(seen.lines().take_while(|line| !line.starts_with("total")).find(of_ours), None, "{seen}");
+    // Its three pipes; beside them the shell has its script and the file that it writes to here.
+    let own = |line: &&str| line.ends_with("/inbound") || line.ends_with("/seen");
+    let inherited = seen.lines().filter(|line| line.contains(" -> ") && !own(line));
+    assert!(
+        inherited.clone().count() == 3
+            && inherited.clone().all(|line| line.contains("pipe:") || line.contains("/dev/null")),
+        "{seen}"
+    );
+}
+
+#[tokio::test]
+async fn a_process_that_lies_or_floods_is_ended_or_slowed_and_never_believed() {
+    let (folder, doctor) = (tempfile::tempdir().unwrap(), Doctor::new());
+    let lie = folder.path().join("lie");
+    std::fs::write(&lie, fetched(doctor.digest()).to_bytes()).unwrap();
+    // An unsigned receipt; the start of a record and no more; garbage without end; a request that is not read.
+    for script in [
+        format!("read line; cat {}; exec sleep 1000", lie.display()),
+        format!("read line; head -c 1000 {}", lie.display()),
+        "read line; exec cat /dev/urandom".to_owned(),
+        "exec sleep 1000".to_owned(),
+    ] {
+        let (sender, mut records) = mpsc::channel(1);
+        let keeper =
+            tokio::spawn(watch_program(program(folder.path(), &script), any_request(&doctor), sender));
+        assert!(timeout(Duration::from_millis(700), records.recv()).await.is_err(), "{script}");
+        drop(records);
+        timeout(LONG, keeper).await.unwrap().unwrap();
+    }
+    // Well-formed records without end: so many a second, and one after the other.
+    let flood = folder.path().join("flood");
+    std::fs::write(&flood, Record::new(Kind::CoverSeen, DELIVERY, doctor.digest()).to_bytes()).unwrap();
+    let script = format!("read line; while cat {0} {0} {0} {0} {0} {0} {0} {0}; do :; done", flood.display());
+    let (sender, mut records) = mpsc::channel(1);
+    let keeper = tokio::spawn(watch_program(program(folder.path(), &script), any_request(&doctor), sender));
+    let (began, mut count) = (std::time::Instant::now(), 0);
+    while began.elapsed() < Duration::from_millis(1900) {
+        count += usize::from(timeout(Duration::from_millis(100), records.recv()).await.is_ok());
+    }
+    assert!((400..1200).contains(&count), "{count} in two seconds");
+    drop(records);
+    timeout(LONG, keeper).await.unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn malformed_record_ends_the_process_and_is_not_passed_on() {
     let folder = tempfile::tempdir().unwrap();
     let pids = folder.path().join("pids");
-    let script = format!("echo $$ >> {}; head -c 128 /dev/zero; exec sleep 1000", pids.display());
+    let script = format!("echo $$ >> {}; head -c 1024 /dev/zero; exec sleep 1000", pids.display());
     let (sender, mut records) = mpsc::channel(1);
-    let keeper = tokio::spawn(watch_program(program(folder.path(), &script), any_request(), sender));
+    let keeper =
+        tokio::spawn(watch_program(program(folder.path(), &script), any_request(&Doctor::new()), sender));
     assert!(timeout(Duration::from_millis(1500), records.recv()).await.is_err());
     let pids = std::fs::read_to_string(&pids).unwrap();
     let first = pids.lines().next().unwrap();

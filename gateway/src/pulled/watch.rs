@@ -1,8 +1,13 @@
-//! The gateway's side: starts the inbound process, reads its records, and starts it again when it ends.
+//! The gateway's side: starts the inbound process, reads its records, and starts it again when it ends. The process is not trusted:
+//! whatever it writes, this side stays alive, bounded, and believes only what is proved.
 
-use super::Request;
+mod paced;
+
 use super::record::{Kind, RECORD_BYTES, Record, Trouble};
+use super::request::{Pinned, Request};
 use crate::submit::retry;
+use paced::Paced;
+use seal::native::{Recipient, SealError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,8 +20,17 @@ use tokio::sync::mpsc::Sender;
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 /// Command of `scanpost-gateway` that runs the inbound process.
 const INBOUND: &str = "inbound";
-/// One thread is enough, and each further one reserves address space that is limited.
-const ENVIRONMENT: [(&str, &str); 2] = [("TOKIO_WORKER_THREADS", "1"), ("MALLOC_ARENA_MAX", "1")];
+/// The first descriptor that the process must not inherit: it has its three pipes.
+const FIRST_FOREIGN_FD: i32 = 3;
+/// Longest look-up of the server's name.
+const LOOK_UP_WAIT: Duration = Duration::from_secs(30);
+/// Pause between two looks at the files of certificates: the process has read them and can read none again, so it is started anew.
+const FILES_PAUSE: Duration = Duration::from_secs(10);
+/// Records taken in a second. The first look into a mailbox of some thousand covers takes seconds longer; a process that writes without end
+/// costs little.
+const RECORDS_PER_SECOND: u32 = 500;
+/// Records told in the log in a minute.
+const LOG_LINES_PER_MINUTE: u32 = 30;
 
 /// Runs this program's `inbound` for as long as somebody takes its records.
 pub async fn watch(request: Request, records: Sender<Record>) {
@@ -30,10 +44,17 @@ pub async fn watch(request: Request, records: Sender<Record>) {
 
 /// [`watch`] with another program.
 pub async fn watch_program(program: PathBuf, request: Request, records: Sender<Record>) {
+    let mut keeper = match Keeper::new(request, records) {
+        Ok(keeper) => keeper,
+        Err(error) => {
+            tracing::error!(stage = "pulled", %error, "a doctor's certificate cannot be used: receipts are not read");
+            return;
+        }
+    };
     let mut failures = 0_u32;
-    while !records.is_closed() {
+    while !keeper.records.is_closed() {
         let began = Instant::now();
-        match run(&program, &request, &records).await {
+        match keeper.run(&program).await {
             Ok(()) => tracing::warn!(stage = "pulled", "the inbound process ended and is started again"),
             Err(error) => {
                 tracing::warn!(stage = "pulled", %error, "the inbound process failed and is started again")
@@ -43,58 +64,117 @@ pub async fn watch_program(program: PathBuf, request: Request, records: Sender<R
         // One process needs no draw: nothing else starts at the same time.
         tokio::select! {
             () = tokio::time::sleep(retry::delay(failures, u64::MAX)) => {}
-            () = records.closed() => {}
+            () = keeper.records.closed() => {}
         }
     }
 }
 
-async fn run(program: &Path, request: &Request, records: &Sender<Record>) -> io::Result<()> {
-    let mut child = spawn(program)?;
-    let stdin = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-    let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    let mut stdin = stdin;
-    stdin.write_all(&line).await?;
-    stdin.flush().await?;
-    let read = tokio::select! {
-        read = forward(stdout, records) => read,
-        () = records.closed() => Ok(()),
-    };
-    // Its standard input stays open until here: the process ends when that closes, also when this one is killed.
-    drop(stdin);
-    child.kill().await?;
-    read
+struct Keeper {
+    request: Request,
+    recipients: Vec<Recipient>,
+    records: Sender<Record>,
+    taken: Paced,
+    told: Paced,
+}
+
+impl Keeper {
+    fn new(request: Request, records: Sender<Record>) -> Result<Self, SealError> {
+        let pinned = request.folders.iter().flat_map(|folder| &folder.recipients);
+        Ok(Self {
+            recipients: pinned.map(Pinned::recipient).collect::<Result<_, _>>()?,
+            request,
+            records,
+            taken: Paced::new(RECORDS_PER_SECOND, Duration::from_secs(1)),
+            told: Paced::new(LOG_LINES_PER_MINUTE, Duration::from_secs(60)),
+        })
+    }
+
+    /// One life of the process.
+    async fn run(&mut self, program: &Path) -> io::Result<()> {
+        // Here, because the process may not look names up.
+        let server = (self.request.host.as_str(), self.request.port);
+        let addresses = tokio::time::timeout(LOOK_UP_WAIT, tokio::net::lookup_host(server)).await??;
+        self.request.addresses = addresses.collect();
+        let mut child = spawn(program)?;
+        let stdin = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let mut line = serde_json::to_vec(&self.request)?;
+        line.push(b'\n');
+        let mut stdin = stdin;
+        let (records, files) = (self.records.clone(), self.request.tls.clone());
+        let read = tokio::select! {
+            // A process that does not take its request must not stop this one either.
+            read = async {
+                stdin.write_all(&line).await?;
+                stdin.flush().await?;
+                self.forward(stdout).await
+            } => read,
+            () = files.changed(FILES_PAUSE) => Ok(()),
+            () = records.closed() => Ok(()),
+        };
+        // Its standard input stays open until here: the process ends when that closes, also when this one is killed.
+        drop(stdin);
+        child.kill().await?;
+        read
+    }
+
+    /// Ends without error when the process closes its output between two records.
+    async fn forward(&mut self, mut stdout: ChildStdout) -> io::Result<()> {
+        let mut bytes = [0; RECORD_BYTES];
+        loop {
+            if stdout.read(&mut bytes[..1]).await? == 0 {
+                return Ok(());
+            }
+            stdout.read_exact(&mut bytes[1..]).await?;
+            let record = Record::parse(&bytes).ok_or(invalid("a record is malformed"))?;
+            if !record.is_proved(&self.recipients) {
+                return Err(invalid("a record claims a receipt that nobody signed"));
+            }
+            self.note(&record);
+            if self.records.send(record).await.is_err() {
+                return Ok(());
+            }
+            if !self.taken.allows(Instant::now()) {
+                tokio::time::sleep(self.taken.period()).await;
+            }
+        }
+    }
+
+    fn note(&mut self, record: &Record) {
+        if let Kind::Trouble(trouble) = record.kind {
+            self.request.troubled = trouble != Trouble::None;
+        }
+        if matches!(record.kind, Kind::CoverSeen | Kind::Fetched | Kind::ExactWanted) {
+            return;
+        }
+        if self.told.allows(Instant::now()) {
+            log(record);
+        } else if self.told.first_refused() {
+            tracing::warn!(
+                stage = "pulled",
+                "more is wrong with the mailboxes than is told here: the rest of this minute is left out"
+            );
+        }
+    }
 }
 
 fn spawn(program: &Path) -> io::Result<Child> {
+    // Ours are all closed on exec; what this process itself inherited may not be.
+    close_fds::set_fds_cloexec_threadsafe(FIRST_FOREIGN_FD, &[]);
     Command::new(program)
         .arg(INBOUND)
         .env_clear()
-        .envs(ENVIRONMENT)
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
+        // The text of a panic could hold what a server sent.
+        .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
 }
 
-/// Ends without error when the process closes its output between two records.
-async fn forward(mut stdout: ChildStdout, records: &Sender<Record>) -> io::Result<()> {
-    let mut bytes = [0; RECORD_BYTES];
-    loop {
-        if stdout.read(&mut bytes[..1]).await? == 0 {
-            return Ok(());
-        }
-        stdout.read_exact(&mut bytes[1..]).await?;
-        let record = Record::parse(&bytes)
-            .ok_or(io::Error::new(io::ErrorKind::InvalidData, "a record is malformed"))?;
-        log(&record);
-        if records.send(record).await.is_err() {
-            return Ok(());
-        }
-    }
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 fn log(record: &Record) {
@@ -106,6 +186,20 @@ fn log(record: &Record) {
         Kind::Refused(refusal) => {
             tracing::warn!(stage = "pulled", delivery = %record.delivery, ?refusal, "a receipt was refused");
         }
+        Kind::Confined(held) if held.is_whole() => tracing::info!(
+            stage = "pulled",
+            files = held.files,
+            network = held.network,
+            system_calls = held.system_calls,
+            "the inbound process is confined"
+        ),
+        Kind::Confined(held) => tracing::warn!(
+            stage = "pulled",
+            files = held.files,
+            network = held.network,
+            system_calls = held.system_calls,
+            "this kernel does not confine the inbound process fully (operator: Linux 6.7 or newer with Landlock and seccomp does)"
+        ),
         Kind::CoverSeen | Kind::Fetched | Kind::ExactWanted => {}
     }
 }

@@ -3,15 +3,16 @@
 //! The library's own search and fetch calls take a NO, and even a lost connection, for an empty answer; so commands are
 //! run here, up to the tagged reply. After a parse error the library is out of step: the connection is dropped.
 
-use super::{MailboxConfig, MailboxError};
+use super::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, MailboxConfig, MailboxError};
 use async_imap::imap_proto::{Outcome, RequestId, Response, ResponseCode, Status};
 use async_imap::{Client, Session, error::Error as ImapError};
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tls::{Stream, TlsError, Trust};
+use tls::{FixedTrust, Stream, TlsError, Trust};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
@@ -52,6 +53,25 @@ impl Link {
     ) -> Result<Self, MailboxError> {
         let trust = Trust::read(&config.tls)?;
         let stream = trust.connect(&config.host, config.port, connect).await?;
+        Self::log_in(config, stream, connect, wait).await
+    }
+
+    /// [`Link::open`] with roots and addresses found earlier.
+    pub(super) async fn open_to(
+        config: &MailboxConfig,
+        trust: &FixedTrust,
+        addresses: &[SocketAddr],
+    ) -> Result<Self, MailboxError> {
+        let stream = trust.connect(&config.host, addresses, CONNECT_TIMEOUT).await?;
+        Self::log_in(config, stream, CONNECT_TIMEOUT, COMMAND_TIMEOUT).await
+    }
+
+    async fn log_in(
+        config: &MailboxConfig,
+        stream: Stream,
+        connect: Duration,
+        wait: Duration,
+    ) -> Result<Self, MailboxError> {
         let metered = Metered { stream, left: LOGIN_BYTES_MAX };
         let session = timeout(connect, login(config, metered)).await;
         let session = session.map_err(|_| MailboxError::Lost { during: "LOGIN" })??;

@@ -2,12 +2,21 @@
 
 use super::keys::{DoctorKey, verifies};
 use crate::certificate::Recipient;
-use crate::cms::signed;
+use crate::cms::signed::{self, Attested, Verification};
 use crate::error::{Refusal, SealError};
 use crate::limits::RECEIPT_DER_BYTES_MAX;
 use crate::receipt::Receipt;
 
 const RECEIPT: &str = "the receipt";
+
+/// A receipt and the signature on it: enough to prove it again without its DER, see [`verify_receipt`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedReceipt {
+    /// What was signed.
+    pub receipt: Receipt,
+    /// DER of ECDSA-Sig-Value.
+    pub signature: Vec<u8>,
+}
 
 /// Signs a receipt: DER of CMS SignedData without certificates (SPEC 7).
 ///
@@ -17,8 +26,7 @@ pub fn sign_receipt(receipt: &Receipt, doctor: &DoctorKey) -> Result<Vec<u8>, Se
     if receipt.recipient != doctor.certificate().digest() {
         return Err(SealError::key(RECEIPT, "its recipient is not the owner of the key"));
     }
-    let json = serde_json::to_vec(receipt).map_err(std::io::Error::from)?;
-    Ok(doctor.signer()?.sign(&json, receipt.at, false)?.to_vec())
+    Ok(doctor.signer()?.sign(&content(receipt)?, receipt.at, false)?.to_vec())
 }
 
 /// Checks a receipt's signature against the pinned identities and that it speaks for a recipient with that identity. Whether a
@@ -27,6 +35,36 @@ pub fn sign_receipt(receipt: &Receipt, doctor: &DoctorKey) -> Result<Vec<u8>, Se
 /// # Errors
 /// [`SealError::Refused`].
 pub fn open_receipt(der: &[u8], recipients: &[Recipient]) -> Result<Receipt, SealError> {
+    open(der, recipients).map(|(receipt, _)| receipt)
+}
+
+/// [`open_receipt`] for whoever must hand the proof on: a receipt whose signed bytes are not those that [`sign_receipt`] makes of its
+/// fields (SPEC 7) is refused, since it could not be proved again.
+///
+/// # Errors
+/// [`SealError::Refused`].
+pub fn open_signed_receipt(der: &[u8], recipients: &[Recipient]) -> Result<SignedReceipt, SealError> {
+    let (receipt, verification) = open(der, recipients)?;
+    if verification.message != message(&receipt)? {
+        return Err(Refusal::Malformed(RECEIPT).into());
+    }
+    Ok(SignedReceipt { receipt, signature: verification.signature })
+}
+
+/// Proves the fields of a receipt by the signature alone: the signed bytes are made again, and nothing that came from outside is parsed.
+///
+/// # Errors
+/// [`SealError::Refused`].
+pub fn verify_receipt(signed: &SignedReceipt, recipient: &Recipient) -> Result<(), SealError> {
+    if signed.receipt.recipient != recipient.certificate().digest() {
+        return Err(Refusal::UnknownRecipient.into());
+    }
+    let verification =
+        Verification { message: message(&signed.receipt)?, signature: signed.signature.clone() };
+    if verifies(&verification, recipient.identity()) { Ok(()) } else { Err(Refusal::Damaged(RECEIPT).into()) }
+}
+
+fn open(der: &[u8], recipients: &[Recipient]) -> Result<(Receipt, Verification), SealError> {
     if der.len() > RECEIPT_DER_BYTES_MAX {
         return Err(Refusal::Malformed(RECEIPT).into());
     }
@@ -42,8 +80,18 @@ pub fn open_receipt(der: &[u8], recipients: &[Recipient]) -> Result<Receipt, Sea
     }
     let receipt = Receipt::parse(signed.content)?;
     if signers.any(|signer| receipt.recipient == signer.certificate().digest()) {
-        Ok(receipt)
+        Ok((receipt, signed.verification))
     } else {
         Err(Refusal::UnknownRecipient.into())
     }
+}
+
+fn content(receipt: &Receipt) -> Result<Vec<u8>, SealError> {
+    Ok(serde_json::to_vec(receipt).map_err(std::io::Error::from)?)
+}
+
+/// The signed attributes of a receipt: its signing time is its own `at` (SPEC 7).
+fn message(receipt: &Receipt) -> Result<Vec<u8>, SealError> {
+    let attested = Attested::new(&content(receipt)?, receipt.at);
+    Ok(attested.and_then(|attested| attested.message()).map_err(|_| Refusal::Malformed(RECEIPT))?)
 }

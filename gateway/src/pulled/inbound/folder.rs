@@ -6,7 +6,7 @@ use super::{InboundError, Records};
 use seal::ids::Digest;
 use seal::mail::{Part, RecipientTag};
 use seal::mailbox::{Found, ImapUid, Mailbox, MailboxError};
-use seal::native::{Recipient, SealError, open_receipt};
+use seal::native::{Recipient, SealError, open_signed_receipt};
 use seal::receipt::ReceiptKind;
 use tokio::io::AsyncWrite;
 
@@ -122,18 +122,13 @@ impl Watched {
     }
 
     fn verify(&self, der: &[u8], message: &Found, kind: ReceiptKind) -> Result<Record, Refusal> {
-        let receipt = open_receipt(der, &self.recipients).map_err(|error| refusal(&error))?;
-        let delivery = message.id.delivery();
-        let named = Part::Receipt { kind, recipient: RecipientTag::of(&receipt.recipient) };
-        if receipt.delivery != delivery || receipt.kind != kind || message.id.part() != named {
+        let signed = open_signed_receipt(der, &self.recipients).map_err(|error| refusal(&error))?;
+        let receipt = &signed.receipt;
+        let named = Part::Receipt { kind: receipt.kind, recipient: RecipientTag::of(&receipt.recipient) };
+        if receipt.delivery != message.id.delivery() || receipt.kind != kind || message.id.part() != named {
             return Err(Refusal::Mismatch);
         }
-        let (kind, instances) = match receipt.kind {
-            ReceiptKind::Fetched => (Kind::Fetched, receipt.instances),
-            ReceiptKind::ExactWanted => (Kind::ExactWanted, 0),
-        };
-        let record = Record::new(kind, delivery, receipt.recipient);
-        Ok(Record { cover: receipt.cover, at: receipt.at, instances, ..record })
+        Record::of_receipt(signed).ok_or(Refusal::Malformed)
     }
 
     async fn set_missing<W: AsyncWrite + Unpin>(
