@@ -77,7 +77,7 @@ def gateway(folder):
     (folder / "gateway.toml").write_text(
         f'site = "bench.example"\nstate = "{folder}/state"\n'
         f'[dicom]\nlisten = "127.0.0.1:0"\nport_file = "{folder}/port"\nsettle_ms = 3600000\nsilence_ms = 3600000\n'
-        f'[seal]\nkey = "{folder}/key.pem"\ncertificate = "{folder}/cert.pem"\n'
+        f'[seal]\nkey = "{folder}/key.pem"\ncertificate = "{folder}/cert.pem"\nplain_keys = true\n'
         f"[submit]\n{server}[notify]\n[pulled]\n{server}poll_ms = 3600000\n"
         f'[doctors.bench]\nmailbox = "b@bench.example"\nfolder = "INBOX"\ncertificate = "{folder}/cert.pem"\nphone = "p@bench.example"\n'
         f'[destinations.BENCH]\ndoctors = ["bench"]\n'

@@ -35,6 +35,7 @@ class Settings:
     language: str = "ja"
     server_lines: list[str] = field(default_factory=list)  # more keys of [submit] and [pulled], as TOML
     dicom_tls_lines: list[str] = field(default_factory=list)  # all keys of [dicom.tls]
+    site_key_lines: list[str] = field(default_factory=list)  # how the site's key is kept, as keys of [seal]
     pacs_tls_lines: list[str] = field(default_factory=list)  # all keys of [pacs.orthanc.tls]
 
 
@@ -123,6 +124,8 @@ class Gateway:
             "[seal]",
             f"key = {_quoted(keys.key('site'))}",
             f"certificate = {_quoted(keys.certificate('site'))}",
+            # openssl and whoever looks around in the lab open these keys.
+            *(settings.site_key_lines or ["plain_keys = true"]),
             *([f"piece_bytes_max = {settings.piece_bytes_max}"] if settings.piece_bytes_max else []),
             "[submit]",
             *self._server(store.smtps_port),

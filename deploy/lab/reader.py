@@ -40,6 +40,7 @@ def _configuration(output: Path, store: MailStore, keys: Keys, doctor: str, mail
         "[doctor]",
         f"key = {quoted(keys.key(doctor))}",
         f"certificate = {quoted(keys.certificate(doctor))}",
+        "plain_keys = true",
         f"address = {quoted(mail_store.address(doctor))}",
         "[mailbox]",
         'host = "localhost"',

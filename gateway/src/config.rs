@@ -7,6 +7,8 @@ pub use doctors::Doctor;
 use compressor::bundle::{Near, Options, Summary};
 use compressor::encapsulated::FrameDecoder;
 use compressor::near::{Policy, PolicyError};
+use keyfile::{KeyFileError, KeyFiles, Protection};
+use seal::native::SiteKey;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -186,10 +188,15 @@ pub enum Residual {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seal {
-    /// The site's signing key, PKCS#8 PEM, P-256, mode 0600.
+    /// The site's signing key, encrypted PKCS#8 PEM, P-256, mode 0600.
     pub key: PathBuf,
     /// Its certificate, PEM.
     pub certificate: PathBuf,
+    /// File with the passphrase of the key, mode 0600. Where absent: the credential `scanpost-passphrase`, then the terminal.
+    pub passphrase_file: Option<PathBuf>,
+    /// Takes a key without encryption: whoever gets at the disk can sign as this site.
+    #[serde(default)]
+    pub plain_keys: bool,
     /// Largest piece before base64, in bytes.
     #[serde(default = "piece_bytes_max_default")]
     pub piece_bytes_max: usize,
@@ -340,6 +347,12 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
+    /// The site's signing key cannot be read.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// The site's signing key and its certificate cannot be used.
+    #[error("seal.key: {0}")]
+    SiteKey(Box<seal::native::SealError>),
     /// A certificate, a revocation list, or the key of a certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -435,6 +448,19 @@ impl Config {
     /// Doctors of a destination, by name.
     pub fn doctors_of(&self, ae_title: &str) -> Vec<String> {
         self.destinations.get(ae_title).map(|destination| destination.doctors.clone()).unwrap_or_default()
+    }
+}
+
+impl Seal {
+    /// Reads the site's signing key, asking for its passphrase where that is on the terminal alone.
+    ///
+    /// # Errors
+    /// [`ConfigError::KeyFile`], [`ConfigError::Read`], [`ConfigError::SiteKey`].
+    pub fn site_key(&self) -> Result<SiteKey, ConfigError> {
+        let protection = Protection { passphrase_file: self.passphrase_file.clone(), plain: self.plain_keys };
+        let key = KeyFiles::new(protection).read(&self.key)?;
+        SiteKey::from_pem(&key, &read(&self.certificate)?)
+            .map_err(|error| ConfigError::SiteKey(Box::new(error)))
     }
 }
 

@@ -61,10 +61,10 @@ pub enum ServeError {
 /// [`ServeError`].
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let config = Arc::new(config);
-    warn_of_tls12(&config);
+    warn_of_exceptions(&config);
     let spool = Spool::open(&config.state).map_err(at(&config.state))?;
     let _lock = spool.lock().map_err(at(&config.state.join("lock")))?;
-    let key = Arc::new(site_key(&config)?);
+    let key = Arc::new(config.seal.site_key()?);
     let audit =
         Audit::open(&config.state, key.clone(), &config.site).map_err(at(&audit::folder(&config.state)))?;
     audit.record(Message::application(true)).await?;
@@ -113,8 +113,14 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     ended
 }
 
-/// TLS 1.2 is an exception that somebody chose: each start says so.
-fn warn_of_tls12(config: &Config) {
+/// TLS 1.2 and a key without encryption are exceptions that somebody chose: each start says so.
+fn warn_of_exceptions(config: &Config) {
+    if config.seal.plain_keys {
+        tracing::warn!(
+            act = "operator",
+            "[seal] plain_keys = true: whoever gets at the disk can sign as this site"
+        );
+    }
     let servers = config.servers().filter(|(_, server)| server.tls12).map(|(table, _)| table.to_owned());
     let pacs = config.pacs.iter().filter(|(_, pacs)| pacs.tls.as_ref().is_some_and(|tls| tls.tls12));
     let pacs = pacs.map(|(name, _)| format!("pacs.{name}.tls"));
@@ -157,10 +163,6 @@ async fn listen(address: SocketAddr, port_file: Option<&Path>) -> Result<TcpList
         fs::write(path, local.port().to_string()).map_err(at(path))?;
     }
     Ok(listener)
-}
-
-fn site_key(config: &Config) -> Result<SiteKey, ServeError> {
-    Ok(SiteKey::from_pem(&config::read_secret(&config.seal.key)?, &config::read(&config.seal.certificate)?)?)
 }
 
 fn sealer(config: &Config, key: Arc<SiteKey>) -> Result<Sealer, ServeError> {

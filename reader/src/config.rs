@@ -1,5 +1,7 @@
 //! The reader's configuration: one TOML file, every key documented here.
 
+use crate::key_folder::KeyFolder;
+use keyfile::{KeyFileError, KeyFiles, Protection};
 use seal::mail::Address;
 use seal::mailbox::MailboxConfig;
 use seal::native::{Certificate, DoctorKey, Recipient, SealError};
@@ -25,7 +27,8 @@ pub struct Config {
     /// How images that were compressed within a bound are written.
     #[serde(default)]
     pub images: Images,
-    /// Certificates of the sites whose covers are accepted, PEM, P-256 (SPEC 5.3).
+    /// Certificates of the sites whose covers are accepted, PEM, P-256 (SPEC 5.3), beside those that `doctor.keys` has pinned.
+    #[serde(default)]
     pub sites: Vec<PathBuf>,
     /// Who reads.
     pub doctor: Doctor,
@@ -48,14 +51,21 @@ pub enum Images {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Doctor {
-    /// The doctor's key, PKCS#8 PEM, P-256 or RSA of at least 3072 bits, mode 0600.
-    pub key: PathBuf,
+    /// Folder with what `scanpost-reader enrol` made; in the place of the four files below.
+    pub keys: Option<PathBuf>,
+    /// The doctor's key, encrypted PKCS#8 PEM, P-256 or RSA of at least 3072 bits, mode 0600.
+    pub key: Option<PathBuf>,
     /// Its certificate, PEM.
-    pub certificate: PathBuf,
+    pub certificate: Option<PathBuf>,
     /// The key that signs receipts, PKCS#8 PEM, P-256, mode 0600; `key` itself where absent. An RSA key needs it.
     pub identity_key: Option<PathBuf>,
     /// Its certificate, PEM.
     pub identity_certificate: Option<PathBuf>,
+    /// File with the passphrase of the keys, mode 0600. Where absent: the credential `scanpost-passphrase`, then the terminal.
+    pub passphrase_file: Option<PathBuf>,
+    /// Takes keys without encryption: whoever gets at the disk has them.
+    #[serde(default)]
+    pub plain_keys: bool,
     /// Sender address of receipts.
     pub address: String,
 }
@@ -89,6 +99,13 @@ pub struct Mailbox {
     pub folders: Vec<String>,
 }
 
+impl Doctor {
+    /// How the private keys are kept.
+    fn protection(&self) -> Protection {
+        Protection { passphrase_file: self.passphrase_file.clone(), plain: self.plain_keys }
+    }
+}
+
 impl Mailbox {
     /// Whom to trust, and who we are.
     fn tls(&self) -> ClientFiles {
@@ -104,10 +121,12 @@ impl Mailbox {
 
 /// What opens covers and signs receipts.
 pub struct Keys {
-    /// The doctor's key and certificate.
-    pub doctor: DoctorKey,
+    /// The doctor's keys with their certificates, the newest first; never empty.
+    pub doctors: Vec<DoctorKey>,
     /// Pinned site certificates.
     pub sites: Vec<Certificate>,
+    /// The folder that they are in, where `enrol` made them.
+    pub folder: Option<KeyFolder>,
 }
 
 /// Why the configuration cannot be used: the doctor, or who set up this machine, must act.
@@ -145,6 +164,26 @@ pub enum ConfigError {
         /// Why.
         source: SealError,
     },
+    /// A private key cannot be read.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// No keys yet, or no site that knows them.
+    #[error("this device is not enrolled: ask the hospital for a code, then run scanpost-reader enrol")]
+    NotEnrolled,
+    /// Both ways to name keys, or neither.
+    #[error(
+        "name either doctor.keys, a folder for scanpost-reader enrol, or both doctor.key and doctor.certificate"
+    )]
+    WhichKeys,
+    /// `enrol` and `renew` need a place.
+    #[error("doctor.keys is missing: name the folder that scanpost-reader enrol is to keep keys in")]
+    NoKeyFolder,
+    /// Mistyped, or not a code.
+    #[error("the code is mistyped, or is none: XXXX-XXXX-XXXX-XXXX-XXXX-XXXX@hospital.example")]
+    Code,
+    /// This device cannot make keys or a request.
+    #[error("cannot make keys: {0}")]
+    MakeKeys(String),
     /// A list that must name something is empty.
     #[error("{0} is empty")]
     Empty(&'static str),
@@ -177,22 +216,47 @@ impl Config {
     /// Reads the doctor's key and all certificates.
     ///
     /// # Errors
-    /// [`ConfigError::Exposed`] for a key file that others can read, [`ConfigError::Key`] for what is no P-256 key or certificate.
+    /// [`ConfigError::KeyFile`], [`ConfigError::Key`] for a key or certificate that cannot be used, [`ConfigError::NotEnrolled`].
     pub fn keys(&self) -> Result<Keys, ConfigError> {
-        let key = read_secret(&self.doctor.key)?;
-        let certificate = read_text(&self.doctor.certificate)?;
-        let refused = |source| ConfigError::Key { path: self.doctor.key.clone(), source };
-        let mut doctor = DoctorKey::from_pem(&key, &certificate).map_err(refused)?;
+        let (doctors, pinned, folder) = match (&self.doctor.keys, &self.doctor.key, &self.doctor.certificate)
+        {
+            (Some(_), None, None) => {
+                let folder = self.key_folder()?;
+                (folder.doctors()?, folder.sites()?, Some(folder))
+            }
+            (None, Some(key), Some(certificate)) => {
+                (vec![self.key_files(key, certificate)?], Vec::new(), None)
+            }
+            _ => return Err(ConfigError::WhichKeys),
+        };
+        let named = self.sites.iter().map(|path| site_certificate(path));
+        let mut sites: Vec<_> = named.collect::<Result<_, _>>()?;
+        sites.extend(pinned);
+        if sites.is_empty() {
+            return Err(ConfigError::NotEnrolled);
+        }
+        Ok(Keys { doctors, sites, folder })
+    }
+
+    /// The folder that this device's keys are kept in.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoKeyFolder`].
+    pub fn key_folder(&self) -> Result<KeyFolder, ConfigError> {
+        let path = self.doctor.keys.as_deref().ok_or(ConfigError::NoKeyFolder)?;
+        Ok(KeyFolder::at(path, self.doctor.protection()))
+    }
+
+    fn key_files(&self, key: &Path, certificate: &Path) -> Result<DoctorKey, ConfigError> {
+        let files = KeyFiles::new(self.doctor.protection());
+        let refused = |source| ConfigError::Key { path: key.to_owned(), source };
+        let mut doctor = DoctorKey::from_pem(&files.read(key)?, &read_text(certificate)?).map_err(refused)?;
         if let (Some(key), Some(certificate)) = (&self.doctor.identity_key, &self.doctor.identity_certificate)
         {
             let refused = |source| ConfigError::Key { path: key.clone(), source };
-            doctor = doctor.with_identity(&read_secret(key)?, &read_text(certificate)?).map_err(refused)?;
+            doctor = doctor.with_identity(&files.read(key)?, &read_text(certificate)?).map_err(refused)?;
         }
-        if doctor.identity().is_none() {
-            return Err(ConfigError::NoIdentity);
-        }
-        let sites = self.sites.iter().map(|path| site_certificate(path)).collect::<Result<_, _>>()?;
-        Ok(Keys { doctor, sites })
+        if doctor.identity().is_some() { Ok(doctor) } else { Err(ConfigError::NoIdentity) }
     }
 
     /// What the IMAPS client needs, the password read from its file.
@@ -230,8 +294,12 @@ impl Config {
 
     fn beside(mut self, folder: &Path) -> Self {
         let (doctor, mailbox) = (&mut self.doctor, &mut self.mailbox);
-        let paths = [&mut self.output, &mut doctor.key, &mut doctor.certificate, &mut mailbox.password_file];
+        let paths = [&mut self.output, &mut mailbox.password_file];
         let optional = [
+            &mut doctor.keys,
+            &mut doctor.key,
+            &mut doctor.certificate,
+            &mut doctor.passphrase_file,
             &mut doctor.identity_key,
             &mut doctor.identity_certificate,
             &mut mailbox.ca,
@@ -246,7 +314,7 @@ impl Config {
     }
 
     fn checked(self) -> Result<Self, ConfigError> {
-        if self.sites.is_empty() {
+        if self.sites.is_empty() && self.doctor.keys.is_none() {
             return Err(ConfigError::Empty("sites"));
         }
         if self.doctor.identity_key.is_some() != self.doctor.identity_certificate.is_some() {
@@ -259,7 +327,7 @@ impl Config {
     }
 }
 
-fn site_certificate(path: &Path) -> Result<Certificate, ConfigError> {
+pub(crate) fn site_certificate(path: &Path) -> Result<Certificate, ConfigError> {
     let pem = read_text(path)?;
     // A recipient that signs for itself is one that can sign: P-256.
     let site = Certificate::from_pem(&pem).and_then(|site| Recipient::new(site, None));
@@ -276,7 +344,7 @@ fn read_secret(path: &Path) -> Result<String, ConfigError> {
     read_text(path)
 }
 
-fn read_text(path: &Path) -> Result<String, ConfigError> {
+pub(crate) fn read_text(path: &Path) -> Result<String, ConfigError> {
     use io::Read as _;
     let mut text = String::new();
     std::fs::File::open(path)
@@ -376,6 +444,36 @@ mod tests {
         write(folder.path(), "doctor.key", "not looked at", 0o604);
         let words = config.unwrap().keys().err().unwrap().to_string();
         assert!(words.contains("doctor.key is open to others (mode 0604)"), "{words}");
+    }
+
+    #[test]
+    fn a_key_without_encryption_is_refused_unless_that_is_chosen() {
+        let (folder, config) = load(SAMPLE);
+        write(folder.path(), "doctor.key", "-----BEGIN PRIVATE KEY-----", 0o600);
+        let words = config.unwrap().keys().err().unwrap().to_string();
+        assert!(
+            words.contains("doctor.key is not encrypted") && words.contains("plain_keys = true"),
+            "{words}"
+        );
+        let (folder, config) = load(&SAMPLE.replace("[doctor]", "[doctor]\nplain_keys = true"));
+        write(folder.path(), "doctor.key", "-----BEGIN PRIVATE KEY-----", 0o600);
+        let words = config.unwrap().keys().err().unwrap().to_string();
+        assert!(words.contains("doctor.pem"), "the key is taken, its certificate is missed: {words}");
+    }
+
+    #[test]
+    fn keys_are_named_in_one_of_two_ways() {
+        let both = SAMPLE.replace("[doctor]", "[doctor]\nkeys = \"keys\"");
+        let neither = SAMPLE.replace("key = \"doctor.key\"", "");
+        for text in [both, neither] {
+            let words = load(&text).1.unwrap().keys().err().unwrap().to_string();
+            assert!(words.starts_with("name either doctor.keys"), "{words}");
+        }
+        let folder_alone = SAMPLE
+            .replace("key = \"doctor.key\"", "keys = \"keys\"")
+            .replace("certificate = \"doctor.pem\"", "");
+        let words = load(&folder_alone).1.unwrap().keys().err().unwrap().to_string();
+        assert!(words.starts_with("this device is not enrolled"), "{words}");
     }
 
     #[test]

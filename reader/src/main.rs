@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use reader::config::{Config, Images};
+use reader::enrol::{Enrolling, Enrolment, renew};
 use reader::pull::{self, Exit, Outcome, Progress, PullError};
 use seal::ids::CaseId;
 use std::io::Write as _;
@@ -25,6 +26,35 @@ enum Command {
     /// Exit code: 0 everything is here; 2 something has not arrived whole yet, try again; 3 something was refused (changed,
     /// unknown site, not for this doctor); 4 the mailbox cannot be used; 5 configuration, keys or disk of this machine.
     Pull(Pull),
+    /// Make this device known to a hospital by the one-time code that it gave out, and the hospital to this device.
+    ///
+    /// Exit code: 0 the hospital has confirmed; 2 not yet, run it again with the same code; 4 the mailbox cannot be used; 5
+    /// configuration or a mistyped code.
+    Enrol(Enrol),
+    /// Make a new key and tell the hospitals that know this device: they seal for it from then on. The old one stays for what is there.
+    ///
+    /// Exit code: 0 sent; 4 the mailbox cannot be used; 5 configuration or keys.
+    Renew {
+        /// The configuration, TOML, with `doctor.keys`.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Enrol {
+    /// The configuration, TOML, with `doctor.keys`.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// File with the code; asked for where absent, so that it stands in no list of processes.
+    #[arg(long, value_name = "FILE")]
+    code_file: Option<PathBuf>,
+    /// What the hospital is to call this device.
+    #[arg(long, default_value = "workstation")]
+    device: String,
+    /// How long to wait for the confirmation, in seconds.
+    #[arg(long, default_value_t = 600)]
+    wait: u64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -50,11 +80,16 @@ struct Pull {
 }
 
 fn main() -> ExitCode {
-    let Command::Pull(arguments) = match Arguments::try_parse() {
+    let command = match Arguments::try_parse() {
         Ok(arguments) => arguments.command,
         Err(error) => return usage(&error),
     };
-    match run(&arguments) {
+    let done = match &command {
+        Command::Pull(arguments) => run(arguments),
+        Command::Enrol(arguments) => enrol(arguments),
+        Command::Renew { config } => renew_key(config),
+    };
+    match done {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(error) => {
             eprintln!("scanpost-reader: {error:#}");
@@ -78,12 +113,49 @@ fn run(arguments: &Pull) -> anyhow::Result<Exit> {
     if arguments.exact {
         config.images = Images::Exact;
     }
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let outcomes =
-        runtime.block_on(pull::pull(&config, arguments.ask_exact, now, &Progress::on_terminal()))?;
+        runtime()?.block_on(pull::pull(&config, arguments.ask_exact, now, &Progress::on_terminal()))?;
     print(&outcomes, arguments).context("cannot print")?;
     Ok(pull::exit(&outcomes))
+}
+
+fn enrol(arguments: &Enrol) -> anyhow::Result<Exit> {
+    log(false);
+    let config = Config::load(&arguments.config).map_err(PullError::from)?;
+    let mut code = zeroize::Zeroizing::new(String::new());
+    match &arguments.code_file {
+        Some(path) => *code = std::fs::read_to_string(path).with_context(|| path.display().to_string())?,
+        None => {
+            eprint!("The hospital's code: ");
+            std::io::stdin().read_line(&mut code).context("cannot read the code")?;
+        }
+    }
+    let enrolling = Enrolling::begin(&config, &code, time::OffsetDateTime::now_utc())?;
+    println!("Read this to the hospital's administrator: {}", enrolling.fingerprint());
+    let wait = std::time::Duration::from_secs(arguments.wait);
+    match runtime()?.block_on(enrolling.run(&arguments.device, now(), wait))? {
+        Enrolment::Waits => {
+            println!("Not confirmed yet: run this again with the same code.");
+            Ok(Exit::Incomplete)
+        }
+        Enrolment::Done { site, certificate } => {
+            println!("Enrolled. Studies signed by {site} are opened from now on: {certificate}");
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn renew_key(config: &std::path::Path) -> anyhow::Result<Exit> {
+    log(false);
+    let config = Config::load(config).map_err(PullError::from)?;
+    for site in runtime()?.block_on(renew(&config, time::OffsetDateTime::now_utc()))? {
+        println!("{site} is told of the new key; the old one stays for what is there.");
+    }
+    Ok(Exit::Done)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")
 }
 
 /// Only our own modules: libraries could log what they read from the network.

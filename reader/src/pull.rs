@@ -5,7 +5,7 @@
 
 mod covers;
 mod dicom_file;
-mod durable;
+pub(crate) mod durable;
 mod error;
 mod exact;
 mod fetch;
@@ -28,14 +28,18 @@ use covers::Opened;
 use output::{Known, Output};
 use receipts::Receipts;
 use seal::cover::{Completeness, Cover};
-use seal::ids::{CaseId, DeliveryId};
+use seal::ids::{CaseId, DeliveryId, Digest};
 use seal::mailbox::Found;
 use seal::native::OpenedPieces;
-use session::Session;
+pub(crate) use session::{Session, is_of_message};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
+use time::OffsetDateTime;
+
+/// How long before its end a certificate is told of.
+const EXPIRY_WARNING_SECONDS: i64 = 30 * 86_400;
 
 /// Pulls what is new; then asks for the exact files of a case, if one is given. `now` gives seconds since 1970-01-01 UTC.
 ///
@@ -84,6 +88,7 @@ impl Run<'_> {
         let is_done = |id| self.known.placed.get(&id).is_some_and(|record| !self.lacks_exact(record));
         let wanted = |id| covers.contains_key(&id) && !is_done(id);
         self.output.sweep(wanted).map_err(PullError::output("cannot clear the folder of what arrived"))?;
+        let in_mailbox: Vec<DeliveryId> = covers.keys().copied().collect();
         let mut outcomes = self.placed_before(&mut covers).await;
         for (delivery, opened) in self.open_covers(covers).await {
             let outcome = self.journey(delivery, opened).await;
@@ -96,7 +101,23 @@ impl Run<'_> {
             None => outcomes.iter_mut().for_each(|outcome| self.note_what_is_exact(outcome)),
         }
         self.session.close().await;
+        self.retire_keys(&in_mailbox)?;
         Ok(outcomes)
+    }
+
+    /// Keys that nothing is sealed for any more die; one that ends soon is told of.
+    fn retire_keys(&self, in_mailbox: &[DeliveryId]) -> Result<(), PullError> {
+        let now = (self.now)();
+        let newest = self.keys.doctors.first().map(|doctor| doctor.certificate().not_after());
+        if newest.is_some_and(|not_after| not_after - now < EXPIRY_WARNING_SECONDS) {
+            tracing::warn!("the certificate of this device ends within 30 days: run scanpost-reader renew");
+        }
+        let Some(folder) = &self.keys.folder else { return Ok(()) };
+        let of = |id: &DeliveryId| self.known.placed.get(id).and_then(|record| record.recipient);
+        let opened_by = self.known.placed.values().filter_map(|record| record.recipient).collect();
+        let in_mailbox: Option<BTreeSet<Digest>> = in_mailbox.iter().map(of).collect();
+        let now = OffsetDateTime::from_unix_timestamp(now).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        Ok(folder.retire(&opened_by, in_mailbox.as_ref(), now)?)
     }
 
     /// Deliveries that are in their place: taken out of `covers`; a receipt that is still owed is sent.
@@ -310,7 +331,6 @@ fn completeness_note(record: &Record) -> Option<String> {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use seal::ids::Digest;
 
     fn record(completeness: Completeness) -> Record {
         Record {
@@ -320,6 +340,7 @@ mod tests {
             site: "hospital.example".into(),
             signer: Digest([3; 32]),
             cover: Digest([4; 32]),
+            recipient: None,
             completeness,
             residual_of: None,
             exact: Exact::Here,

@@ -81,6 +81,11 @@ impl Certificate {
         &self.der
     }
 
+    /// As PEM.
+    pub fn to_pem(&self) -> String {
+        der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, &self.der).unwrap_or_default()
+    }
+
     /// SHA-256 of its DER.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.der)

@@ -57,6 +57,9 @@ pub enum Refusal {
         "the cover's key is wrapped by RSA PKCS #1 v1.5, or OAEP with another hash than SHA-256, and is refused"
     )]
     KeyWrapping,
+    /// An enrolment message of somebody who does not hold the code, or for other keys.
+    #[error("the message was not made with this code, or is about other keys: somebody else wrote it")]
+    NotEnrolled,
     /// A format newer than this program.
     #[error("format {0} is not known to this program; update it")]
     UnknownFormat(u32),

@@ -46,6 +46,11 @@ id!(
     DeliveryId
 );
 
+id!(
+    /// One invitation to enrol a device (SPEC 8).
+    InvitationId
+);
+
 /// SHA-256, written as 64 lower-case hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]

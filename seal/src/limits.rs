@@ -25,6 +25,15 @@ pub const SIGNER_INFO_BYTES_MAX: usize = 2 << 10;
 pub const RECEIPT_BYTES_MAX: usize = 1 << 10;
 /// A receipt's DER: content, signer info, frame.
 pub const RECEIPT_DER_BYTES_MAX: usize = RECEIPT_BYTES_MAX + SIGNER_INFO_BYTES_MAX + 256;
+/// Request or renewal of an enrolment, with MAC and signature: it goes whole into a record of 1 kB, so that whoever reads the mailbox need
+/// not be trusted with keys.
+pub const ENROLMENT_BYTES_MAX: usize = 984;
+/// Its confirmation: a site's certificate may come from an authority with long names.
+pub const CONFIRMATION_BYTES_MAX: usize = 4 << 10;
+/// DER of a certificate that enrols itself; ours have less than 380 bytes.
+pub const ENROLMENT_CERTIFICATE_BYTES_MAX: usize = 390;
+/// Name of a device in UTF-8: a few words.
+pub const DEVICE_BYTES_MAX: usize = 64;
 /// One sealed segment: the plain segment (`docs/spec-bundle.md` 2.2) and its tag.
 pub const SEALED_SEGMENT_BYTES_MAX: usize = compressor::limits::SEGMENT_BYTES_MAX + crate::piece::TAG_BYTES;
 /// One IMAP fetch: 1 MiB parts measured fastest at flat memory.

@@ -1,5 +1,6 @@
 //! Sealing and opening with aws-lc-rs.
 
+mod enrol;
 mod envelope;
 mod folder;
 mod keys;
@@ -10,6 +11,10 @@ mod sealed;
 
 pub use crate::certificate::{Certificate, Recipient};
 pub use crate::error::{Refusal, SealError};
+pub use enrol::{
+    CodeKeys, Enrolled, MAC_BYTES, SignedConfirmation, new_code, open_confirmation, open_renewal,
+    open_request, sign_confirmation, sign_renewal, sign_request,
+};
 pub use envelope::{VerifiedCover, open_cover};
 pub use keys::{DoctorKey, SiteKey};
 pub use opened::{OpenedPieces, check_piece};

@@ -238,5 +238,6 @@ fn part_name(part: &Part) -> String {
         Part::Piece(number) => format!("piece {number}"),
         Part::Cover => "the cover".to_owned(),
         Part::Receipt { .. } => "the receipt".to_owned(),
+        Part::Enrol | Part::Enrolled | Part::Renew => "the answer to an enrolment".to_owned(),
     }
 }

@@ -1,12 +1,14 @@
 //! Folders and files that survive a power cut once a function here has returned.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Only the owner: what lies in these folders belongs to a patient.
 const MODE_OWNER: u32 = 0o700;
+/// A key.
+const MODE_SECRET: u32 = 0o600;
 
 /// Creates `folder` below a durable parent, for the owner alone; one that is there stays as it is.
 ///
@@ -26,6 +28,22 @@ pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let part = path.with_extension("part");
     let mut file = File::create(&part)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    rename(&part, path)
+}
+
+/// [`write_file`] for what only the owner may read, from the first byte on.
+///
+/// # Errors
+/// Any I/O error.
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let part = path.with_extension("part");
+    match std::fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE_SECRET).open(&part)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     rename(&part, path)

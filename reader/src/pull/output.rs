@@ -38,6 +38,9 @@ pub struct Record {
     pub signer: Digest,
     /// SHA-256 of the cover's DER.
     pub cover: Digest,
+    /// SHA-256 of the certificate that it was sealed for and opened by; unknown of what an earlier version pulled.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recipient: Option<Digest>,
     /// Whether what was sent is all there is.
     pub completeness: Completeness,
     /// The delivery whose residual this one brought: this folder holds the files of that one as they came.
@@ -67,6 +70,7 @@ impl Record {
             site: site.clone(),
             signer,
             cover,
+            recipient: Some(verified.recipient),
             completeness,
             residual_of,
             exact,

@@ -12,6 +12,7 @@ fn record(delivery: u8, sequence: u32) -> Record {
         site: "hospital.example".into(),
         signer: Digest([1; 32]),
         cover: Digest([delivery; 32]),
+        recipient: None,
         completeness: Completeness::Proved { instances: 3 },
         residual_of: None,
         exact: Exact::Here,

@@ -3,11 +3,11 @@
 use super::error::PullError;
 use super::output::{Output, Record};
 use super::session::{Session, is_of_message};
-use crate::config::{Config, Keys};
+use crate::config::{Config, ConfigError, Keys};
 use seal::limits::RECEIPT_DER_BYTES_MAX;
 use seal::mail::{Address, Message, MessageId, Part, RecipientTag, Site};
 use seal::mailbox::Found;
-use seal::native::{Recipient, open_receipt, sign_receipt};
+use seal::native::{DoctorKey, Recipient, open_receipt, sign_receipt};
 use seal::receipt::{Receipt, ReceiptKind};
 use std::io;
 
@@ -37,8 +37,8 @@ impl Receipts<'_> {
         if self.output.receipt_sent(record.delivery) {
             return Ok(());
         }
-        let receipt = self.receipt(record, ReceiptKind::Fetched, record.received);
-        if !self.is_in_mailbox(session, &receipt).await? {
+        let receipt = self.receipt(record, ReceiptKind::Fetched, record.received)?;
+        if !self.is_in_mailbox(session, record, &receipt).await? {
             let message = self.message(record, &receipt)?;
             session.append(self.config.receipt_folder(), &message).await?;
             tracing::info!(delivery = %record.delivery, "receipt sent");
@@ -53,7 +53,7 @@ impl Receipts<'_> {
     /// # Errors
     /// [`PullError`].
     pub(crate) async fn ask(&self, session: &mut Session, record: &Record) -> Result<(), PullError> {
-        let request = self.receipt(record, ReceiptKind::ExactWanted, (self.now)());
+        let request = self.receipt(record, ReceiptKind::ExactWanted, (self.now)())?;
         let message = self.message(record, &request)?;
         session.append(self.config.receipt_folder(), &message).await?;
         tracing::info!(delivery = %record.delivery, "exact files asked for");
@@ -62,46 +62,43 @@ impl Receipts<'_> {
             .map_err(PullError::output("cannot remember that exact files were asked for"))
     }
 
-    fn receipt(&self, record: &Record, kind: ReceiptKind, at: i64) -> Receipt {
-        Receipt {
+    fn receipt(&self, record: &Record, kind: ReceiptKind, at: i64) -> Result<Receipt, PullError> {
+        Ok(Receipt {
             format: FORMAT,
             delivery: record.delivery,
             cover: record.cover,
-            recipient: self.keys.doctor.certificate().digest(),
+            recipient: self.signer(record)?.certificate().digest(),
             kind,
             at,
             instances: if kind == ReceiptKind::Fetched { record.instances } else { 0 },
-        }
+        })
     }
 
-    async fn is_in_mailbox(&self, session: &mut Session, receipt: &Receipt) -> Result<bool, PullError> {
+    /// The key that the delivery was opened by, or one that is as good: all of a device's have one identity.
+    fn signer(&self, record: &Record) -> Result<&DoctorKey, PullError> {
+        let opened = |doctor: &&DoctorKey| Some(doctor.certificate().digest()) == record.recipient;
+        let signer = self.keys.doctors.iter().find(opened).or(self.keys.doctors.first());
+        signer.ok_or(PullError::Config(ConfigError::NotEnrolled))
+    }
+
+    async fn is_in_mailbox(
+        &self,
+        session: &mut Session,
+        record: &Record,
+        receipt: &Receipt,
+    ) -> Result<bool, PullError> {
+        let signer = self.signer(record)?;
+        let ours = Recipient::new(signer.certificate().clone(), signer.identity().cloned())?;
         for found in session.parts_of(receipt.delivery).await? {
-            if is_receipt(&found, receipt) && self.is_ours(session, &found, receipt).await? {
+            if is_receipt(&found, receipt) && is_by(session, &found, receipt, &ours).await? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    async fn is_ours(
-        &self,
-        session: &mut Session,
-        found: &Found,
-        receipt: &Receipt,
-    ) -> Result<bool, PullError> {
-        let mut der = Vec::new();
-        match session.fetch(found, &mut der, RECEIPT_DER_BYTES_MAX as u64).await {
-            Err(error) if is_of_message(&error) => return Ok(false),
-            fetched => _ = fetched?,
-        }
-        let identity = self.keys.doctor.identity().cloned();
-        let ours = Recipient::new(self.keys.doctor.certificate().clone(), identity)?;
-        let signed = open_receipt(&der, &[ours]);
-        Ok(signed.is_ok_and(|signed| (signed.delivery, signed.cover) == (receipt.delivery, receipt.cover)))
-    }
-
     fn message(&self, record: &Record, receipt: &Receipt) -> Result<Vec<u8>, PullError> {
-        let der = sign_receipt(receipt, &self.keys.doctor)?;
+        let der = sign_receipt(receipt, self.signer(record)?)?;
         let malformed =
             || PullError::output("the site name in delivery.json")(io::ErrorKind::InvalidData.into());
         let site = Site::parse(&record.site).ok_or_else(malformed)?;
@@ -111,6 +108,21 @@ impl Receipts<'_> {
         let blocks: io::Result<Vec<_>> = message.lines(der.as_slice()).collect();
         Ok(blocks.map_err(PullError::output("cannot write the receipt"))?.concat())
     }
+}
+
+async fn is_by(
+    session: &mut Session,
+    found: &Found,
+    receipt: &Receipt,
+    ours: &Recipient,
+) -> Result<bool, PullError> {
+    let mut der = Vec::new();
+    match session.fetch(found, &mut der, RECEIPT_DER_BYTES_MAX as u64).await {
+        Err(error) if is_of_message(&error) => return Ok(false),
+        fetched => _ = fetched?,
+    }
+    let signed = open_receipt(&der, std::slice::from_ref(ours));
+    Ok(signed.is_ok_and(|signed| (signed.delivery, signed.cover) == (receipt.delivery, receipt.cover)))
 }
 
 fn is_receipt(found: &Found, receipt: &Receipt) -> bool {

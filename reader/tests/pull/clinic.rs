@@ -45,7 +45,7 @@ impl Clinic {
     /// Writes the configuration, changed by `change`.
     pub(crate) fn configure(&self, change: impl FnOnce(String) -> String) {
         let text = format!(
-            "output = \"scans\"\nsites = [{:?}]\n[doctor]\nkey = {:?}\ncertificate = {:?}\naddress = \"{DOCTOR}\"\n\
+            "output = \"scans\"\nsites = [{:?}]\n[doctor]\nkey = {:?}\ncertificate = {:?}\nplain_keys = true\naddress = \"{DOCTOR}\"\n\
              [mailbox]\nhost = \"localhost\"\nport = {}\nuser = \"{DOCTOR}\"\npassword_file = \"password\"\nca = {:?}\n",
             self.site.certificate_path(),
             self.doctor.key(),

@@ -1,7 +1,7 @@
 //! Message-IDs: by them alone both ends find the mails of a delivery (SPEC 6.2).
 
 use super::Site;
-use crate::ids::{DeliveryId, Digest};
+use crate::ids::{DeliveryId, Digest, InvitationId};
 use crate::limits::PIECES_MAX;
 use crate::receipt::ReceiptKind;
 use std::fmt;
@@ -28,6 +28,12 @@ pub enum Part {
         /// Who signed it.
         recipient: RecipientTag,
     },
+    /// A device asks to be enrolled (SPEC 8).
+    Enrol,
+    /// The site has enrolled it.
+    Enrolled,
+    /// An enrolled device has a new certificate.
+    Renew,
 }
 
 /// The first 8 bytes of the SHA-256 of a recipient's certificate, written as 16 hex digits.
@@ -51,6 +57,11 @@ impl MessageId {
         Self { delivery, part, site: site.clone() }
     }
 
+    /// Of a message of an enrolment, where the invitation stands in the place of a delivery.
+    pub fn enrolment(invitation: InvitationId, part: Part, site: &Site) -> Self {
+        Self { delivery: DeliveryId(invitation.0), part, site: site.clone() }
+    }
+
     /// Reads a Message-ID with its angle brackets; none if it is not exactly one that this crate writes.
     pub fn parse(text: &str) -> Option<Self> {
         let inner = text.strip_prefix('<')?.strip_suffix('>')?;
@@ -63,7 +74,7 @@ impl MessageId {
         })
     }
 
-    /// The delivery.
+    /// The delivery; of an enrolment, its invitation.
     pub fn delivery(&self) -> DeliveryId {
         self.delivery
     }
@@ -89,15 +100,19 @@ impl Part {
     /// Its Content-Type (SPEC 6.3).
     pub(super) fn content_type(self) -> &'static str {
         match self {
-            Self::Piece(_) => "application/octet-stream",
+            Self::Piece(_) | Self::Enrol | Self::Enrolled | Self::Renew => "application/octet-stream",
             Self::Cover => "application/pkcs7-mime; smime-type=authEnveloped-data; name=smime.p7m",
             Self::Receipt { .. } => "application/pkcs7-mime; smime-type=signed-data; name=smime.p7m",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        if text == "cover" {
-            return Some(Self::Cover);
+        match text {
+            "cover" => return Some(Self::Cover),
+            "enrol" => return Some(Self::Enrol),
+            "enrolled" => return Some(Self::Enrolled),
+            "renew" => return Some(Self::Renew),
+            _ => {}
         }
         match text.split_once('.') {
             None => parse_piece(text),
@@ -114,6 +129,9 @@ impl fmt::Display for Part {
         match self {
             Self::Piece(number) => write!(formatter, "{number}"),
             Self::Cover => formatter.write_str("cover"),
+            Self::Enrol => formatter.write_str("enrol"),
+            Self::Enrolled => formatter.write_str("enrolled"),
+            Self::Renew => formatter.write_str("renew"),
             Self::Receipt { kind, recipient } => write!(formatter, "{}.{recipient}", kind.word()),
         }
     }

@@ -36,6 +36,8 @@ pub struct VerifiedCover {
     pub digest: Digest,
     /// SHA-256 of the site certificate that signed it.
     pub signer: Digest,
+    /// SHA-256 of the certificate that it was opened by.
+    pub recipient: Digest,
 }
 
 /// Opens and checks a cover (SPEC 5.4).
@@ -58,7 +60,7 @@ pub fn open_cover(der: &[u8], doctor: &DoctorKey, sites: &[Certificate]) -> Resu
     if !cover.recipients.contains(&doctor.certificate().digest()) {
         return Err(Refusal::NotForUs.into());
     }
-    Ok(VerifiedCover { cover, digest: Digest::of(der), signer })
+    Ok(VerifiedCover { cover, digest: Digest::of(der), signer, recipient: doctor.certificate().digest() })
 }
 
 /// Signs and encrypts a cover; gives its DER.

@@ -70,8 +70,7 @@ impl SiteKey {
     /// # Errors
     /// [`SealError::Key`] where the library cannot sign.
     pub fn sign_statement(&self, purpose: &str, content: &[u8]) -> Result<Vec<u8>, SealError> {
-        let signed = self.signer.key.sign(&SystemRandom::new(), &statement(purpose, content));
-        Ok(signed.map_err(|_| SealError::key(SITE_KEY, "cannot sign"))?.as_ref().to_vec())
+        self.signer.sign_statement(purpose, content)
     }
 
     pub(super) fn signer(&self) -> &Signer {
@@ -188,6 +187,12 @@ impl Signer {
             return Err(SealError::key(what, OTHER_KEY));
         }
         Ok(Self { what, key, certificate })
+    }
+
+    /// See [`SiteKey::sign_statement`].
+    pub(super) fn sign_statement(&self, purpose: &str, content: &[u8]) -> Result<Vec<u8>, SealError> {
+        let signed = self.key.sign(&SystemRandom::new(), &statement(purpose, content));
+        Ok(signed.map_err(|_| SealError::key(self.what, "cannot sign"))?.as_ref().to_vec())
     }
 
     /// Signs `content` as SignedData; `signed_at` in seconds since 1970-01-01 UTC.

@@ -5,6 +5,7 @@
 
 mod bouncy_castle;
 mod delivery;
+mod enrolment;
 mod openssl;
 mod refusals;
 mod round_trip;

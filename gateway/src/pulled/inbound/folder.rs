@@ -96,7 +96,7 @@ impl Watched {
                 }
             }
             Part::Receipt { .. } => Ok(Some(record(Kind::Refused(Refusal::Mismatch)))),
-            Part::Piece(_) => Ok(None),
+            Part::Piece(_) | Part::Enrol | Part::Enrolled | Part::Renew => Ok(None),
         }
     }
 

@@ -1,0 +1,246 @@
+//! Signs and opens what an enrolment sends (SPEC 8). All content is small, and looked at only after MAC and signature were.
+
+use super::keys::{DoctorKey, Signer, SiteKey};
+use super::random;
+use crate::certificate::{Certificate, Recipient};
+use crate::enrol::{CONFIRMATION, Code, Confirmation, RENEWAL, REQUEST, Renewal, Request, field};
+use crate::error::{Refusal, SealError};
+use crate::ids::InvitationId;
+use crate::limits::{CONFIRMATION_BYTES_MAX, ENROLMENT_BYTES_MAX};
+use crate::mail::Site;
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
+
+/// Bytes of the MAC, HMAC-SHA-256, and of its keys.
+pub const MAC_BYTES: usize = 32;
+const SALT: &[u8] = b"scanpost enrolment\x01";
+/// What the signatures are for, see [`SiteKey::sign_statement`].
+const REQUEST_PURPOSE: &str = "scanpost enrolment request";
+const CONFIRMATION_PURPOSE: &str = "scanpost enrolment confirmation";
+const RENEWAL_PURPOSE: &str = "scanpost certificate renewal";
+
+/// What is derived from a code: all that a site keeps of it. The code cannot be found from it.
+#[derive(Clone, zeroize::ZeroizeOnDrop)]
+pub struct CodeKeys {
+    /// Names the invitation; no secret.
+    #[zeroize(skip)]
+    pub invitation: InvitationId,
+    /// Authenticates requests.
+    pub request: [u8; MAC_BYTES],
+    /// Authenticates confirmations.
+    pub confirmation: [u8; MAC_BYTES],
+}
+
+/// A request that the holder of the code made for these keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrolled {
+    /// Certificate and identity.
+    pub recipient: Recipient,
+    /// Which device, in the doctor's words.
+    pub device: String,
+}
+
+/// A signed confirmation, ready to be mailed. Only [`sign_confirmation`] makes one.
+#[derive(Debug)]
+pub struct SignedConfirmation {
+    bytes: Vec<u8>,
+    invitation: InvitationId,
+}
+
+impl SignedConfirmation {
+    /// What to mail.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The invitation.
+    pub fn invitation(&self) -> InvitationId {
+        self.invitation
+    }
+}
+
+/// A fresh code for a site.
+///
+/// # Errors
+/// [`SealError::Io`] without random bytes.
+pub fn new_code(site: Site) -> Result<Code, SealError> {
+    Ok(Code::new(random()?, site))
+}
+
+impl CodeKeys {
+    /// HKDF-SHA-256 of the code's secret, one output for each use.
+    ///
+    /// # Errors
+    /// [`SealError::Key`], never for these lengths.
+    pub fn of(code: &Code) -> Result<Self, SealError> {
+        let invitation = derive(code, b"invitation")?;
+        Ok(Self {
+            invitation: InvitationId(*invitation.first_chunk().unwrap_or(&[0; 16])),
+            request: *derive(code, b"request")?,
+            confirmation: *derive(code, b"confirmation")?,
+        })
+    }
+}
+
+/// Makes the request of a device, signed by its identity.
+///
+/// # Errors
+/// [`SealError::Key`], also for keys that do not fit into a request.
+pub fn sign_request(
+    doctor: &DoctorKey,
+    device: &str,
+    keys: &CodeKeys,
+    at: i64,
+) -> Result<Vec<u8>, SealError> {
+    let does_not_fit = || SealError::key(REQUEST, "its keys or the device's name do not fit");
+    let request = Request {
+        invitation: keys.invitation,
+        certificate: doctor.certificate().clone(),
+        identity: doctor.identity().ok_or_else(does_not_fit)?.clone(),
+        device: device.to_owned(),
+        at,
+    };
+    let content = request.to_bytes().ok_or_else(does_not_fit)?;
+    Ok(authenticated(signed(doctor.signer()?, REQUEST_PURPOSE, &content)?, &keys.request))
+}
+
+/// Checks a request: who made it holds the code of this invitation, and the identity's key.
+///
+/// # Errors
+/// [`Refusal::NotEnrolled`] for another code or invitation, `Malformed`, `Damaged`, `UnknownFormat`.
+pub fn open_request(bytes: &[u8], keys: &CodeKeys) -> Result<Enrolled, Refusal> {
+    if bytes.len() > ENROLMENT_BYTES_MAX {
+        return Err(Refusal::Malformed(REQUEST));
+    }
+    let (signature, content) = split(unauthenticated(bytes, &keys.request, REQUEST)?, REQUEST)?;
+    let request = Request::parse(content)?;
+    if request.invitation != keys.invitation {
+        return Err(Refusal::NotEnrolled);
+    }
+    if !request.identity.verifies_statement(REQUEST_PURPOSE, content, signature) {
+        return Err(Refusal::Damaged(REQUEST));
+    }
+    let recipient = Recipient::new(request.certificate, Some(request.identity));
+    Ok(Enrolled { recipient: recipient.map_err(|_| Refusal::Malformed(REQUEST))?, device: request.device })
+}
+
+/// Confirms to a device that its keys are taken, and tells it the site's certificate.
+///
+/// # Errors
+/// [`SealError::Key`].
+pub fn sign_confirmation(
+    recipient: &Recipient,
+    site: &SiteKey,
+    keys: &CodeKeys,
+    at: i64,
+) -> Result<SignedConfirmation, SealError> {
+    let confirmation = Confirmation {
+        invitation: keys.invitation,
+        certificate: recipient.certificate().digest(),
+        identity: recipient.identity().digest(),
+        site: site.certificate().clone(),
+        at,
+    };
+    let content = confirmation
+        .to_bytes()
+        .ok_or_else(|| SealError::key(CONFIRMATION, "the site's certificate does not fit"))?;
+    let bytes = authenticated(signed(site.signer(), CONFIRMATION_PURPOSE, &content)?, &keys.confirmation);
+    Ok(SignedConfirmation { bytes, invitation: keys.invitation })
+}
+
+/// Checks a confirmation: it is for these keys of ours, from the holder of the code, signed by the site whose certificate comes back
+/// to be pinned.
+///
+/// # Errors
+/// [`Refusal::NotEnrolled`] for another code, invitation or keys, `Malformed`, `Damaged`, `UnknownFormat`.
+pub fn open_confirmation(bytes: &[u8], doctor: &DoctorKey, keys: &CodeKeys) -> Result<Certificate, Refusal> {
+    if bytes.len() > CONFIRMATION_BYTES_MAX {
+        return Err(Refusal::Malformed(CONFIRMATION));
+    }
+    let (signature, content) =
+        split(unauthenticated(bytes, &keys.confirmation, CONFIRMATION)?, CONFIRMATION)?;
+    let confirmation = Confirmation::parse(content)?;
+    if !confirmation.site.verifies_statement(CONFIRMATION_PURPOSE, content, signature) {
+        return Err(Refusal::Damaged(CONFIRMATION));
+    }
+    let ours = confirmation.invitation == keys.invitation
+        && confirmation.certificate == doctor.certificate().digest()
+        && doctor.identity().is_some_and(|identity| confirmation.identity == identity.digest());
+    if ours { Ok(confirmation.site) } else { Err(Refusal::NotEnrolled) }
+}
+
+/// Announces the certificate of `doctor` as the one to seal for from now on, under the identity that the site has pinned.
+///
+/// # Errors
+/// [`SealError::Key`], also for keys that do not fit.
+pub fn sign_renewal(doctor: &DoctorKey, at: i64) -> Result<(InvitationId, Vec<u8>), SealError> {
+    let does_not_fit = || SealError::key(RENEWAL, "its keys do not fit");
+    let renewal = Renewal {
+        identity: doctor.identity().ok_or_else(does_not_fit)?.digest(),
+        certificate: doctor.certificate().clone(),
+        at,
+    };
+    let content = renewal.to_bytes().ok_or_else(does_not_fit)?;
+    Ok((renewal.id(), signed(doctor.signer()?, RENEWAL_PURPOSE, &content)?))
+}
+
+/// Checks a renewal against pinned identities.
+///
+/// # Errors
+/// [`Refusal::UnknownRecipient`] for an identity that is none of them, `Malformed`, `Damaged`, `UnknownFormat`.
+pub fn open_renewal(bytes: &[u8], identities: &[&Certificate]) -> Result<Renewal, Refusal> {
+    if bytes.len() > ENROLMENT_BYTES_MAX {
+        return Err(Refusal::Malformed(RENEWAL));
+    }
+    let (signature, content) = split(bytes, RENEWAL)?;
+    let renewal = Renewal::parse(content)?;
+    let identity = identities.iter().find(|identity| identity.digest() == renewal.identity);
+    let identity = identity.ok_or(Refusal::UnknownRecipient)?;
+    if !identity.verifies_statement(RENEWAL_PURPOSE, content, signature) {
+        return Err(Refusal::Damaged(RENEWAL));
+    }
+    Ok(renewal)
+}
+
+/// The signature after its length, then what it is over.
+fn signed(signer: &Signer, purpose: &str, content: &[u8]) -> Result<Vec<u8>, SealError> {
+    let signature = signer.sign_statement(purpose, content)?;
+    let length = u16::try_from(signature.len()).unwrap_or(u16::MAX).to_be_bytes();
+    Ok([&length, signature.as_slice(), content].concat())
+}
+
+fn split<'a>(bytes: &'a [u8], what: &'static str) -> Result<(&'a [u8], &'a [u8]), Refusal> {
+    field(bytes).ok_or(Refusal::Malformed(what))
+}
+
+fn authenticated(bytes: Vec<u8>, key: &[u8; MAC_BYTES]) -> Vec<u8> {
+    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), &bytes);
+    [mac.as_ref(), &bytes].concat()
+}
+
+/// The MAC is looked at before anything else is.
+fn unauthenticated<'a>(
+    bytes: &'a [u8],
+    key: &[u8; MAC_BYTES],
+    what: &'static str,
+) -> Result<&'a [u8], Refusal> {
+    let (mac, rest) = bytes.split_first_chunk::<MAC_BYTES>().ok_or(Refusal::Malformed(what))?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    hmac::verify(&key, rest, mac).map(|()| rest).map_err(|_| Refusal::NotEnrolled)
+}
+
+fn derive(code: &Code, word: &[u8]) -> Result<Zeroizing<[u8; MAC_BYTES]>, SealError> {
+    struct Output;
+    impl KeyType for Output {
+        fn len(&self) -> usize {
+            MAC_BYTES
+        }
+    }
+    let failed = |_| SealError::key("the code", "no key can be derived from it");
+    let mut output = Zeroizing::new([0; MAC_BYTES]);
+    let info = [word, code.site().as_str().as_bytes()];
+    let extracted = Salt::new(HKDF_SHA256, SALT).extract(code.secret());
+    extracted.expand(&info, Output).and_then(|expanded| expanded.fill(&mut *output)).map_err(failed)?;
+    Ok(output)
+}
