@@ -4,6 +4,7 @@ mod delivery;
 mod intake;
 mod report;
 mod residual;
+mod subject;
 
 pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, State};
 pub use intake::{NewInstance, Recorded};

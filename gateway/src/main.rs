@@ -184,8 +184,9 @@ fn line(report: &DeliveryReport) -> String {
         Some(base) => format!("residual of {base}, asked for by {}", asked(report)),
         None => format!("{:>5} instances {:>12} bytes", report.instances, report.received_bytes),
     };
-    let trouble = report.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
-    format!("{} {:<10} {what} to {}{trouble}", report.id, report.state, report.destination)
+    let words: String =
+        report.trouble.iter().chain(&report.remark).map(|words| format!(": {words}")).collect();
+    format!("{} {:<10} {what} to {}{words}", report.id, report.state, report.destination)
 }
 
 fn asked(report: &DeliveryReport) -> String {

@@ -18,13 +18,13 @@ use crate::spool::Spool;
 use crate::submit::{Submitter, retry};
 use crate::{compress, query, seal};
 use ::seal::ids::DeliveryId;
-use ::seal::native::{Certificate, SealedPieces};
+use ::seal::native::{Certificate, SealError, SealedPieces};
 pub use audited::Told;
 use compressor::Uid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc};
 use trouble::Trouble;
 
 /// Deliveries compressed or sealed at once: each holds about 100 MiB, and takes all cores it is given.
@@ -54,6 +54,8 @@ pub struct Pipeline {
     pub notifier: Notifier,
     /// Certificate of each doctor, by name.
     pub certificates: BTreeMap<String, Certificate>,
+    /// Held by whoever ends a delivery, deletes a residual or begins one: what one of them has found out must stay true until it has acted.
+    pub endings: AsyncMutex<()>,
     /// See [`HEAVY_MAX`].
     pub heavy: Semaphore,
 }
@@ -188,6 +190,7 @@ impl Pipeline {
     }
 
     async fn compress(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        self.audit_received(delivery).await?;
         let _one_at_a_time = self.heavy.acquire().await;
         self.journal.began(delivery.id, "compress", now_ms()).await?;
         let instances = self.journal.instances(delivery.id).await?;
@@ -215,12 +218,18 @@ impl Pipeline {
         let sealed = tokio::task::spawn_blocking(move || {
             seal::seal(&sealer, &spool, &row, &instances, &recipients, previous)
         })
-        .await??;
+        .await?
+        .map_err(|error| self.not_sealed(delivery, error))?;
         let pieces = number(sealed.piece_bytes().len());
         let mail_bytes = self.submitter.mail_bytes(&sealed);
         self.journal.sealed(delivery.id, pieces, mail_bytes, sealed.cover_digest(), now_ms()).await?;
         tracing::info!(stage = "seal", delivery = %delivery.id, pieces, mail_bytes, "sealed");
         Ok(())
+    }
+
+    fn not_sealed(&self, delivery: &DeliveryRow, error: SealError) -> Trouble {
+        let has_bundle = self.spool.bundle(delivery.residual_of.unwrap_or(delivery.id)).try_exists();
+        if has_bundle.is_ok_and(|there| !there) { Trouble::bundle_gone() } else { error.into() }
     }
 
     async fn recipient_certificates(&self, id: DeliveryId) -> Result<Vec<Certificate>, Trouble> {
@@ -254,8 +263,9 @@ impl Pipeline {
         let alarmed = self.alarm(delivery).await;
         self.audit_notified(delivery).await?;
         alarmed?;
-        self.journal.reached(delivery.id, State::Notified, now_ms()).await?;
-        self.journal.began(delivery.id, "pulled", now_ms()).await?;
+        if self.journal.reached(delivery.id, State::Notified, now_ms()).await? {
+            self.journal.began(delivery.id, "pulled", now_ms()).await?;
+        }
         tracing::info!(stage = "notify", delivery = %delivery.id, "notified");
         Ok(())
     }

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use tls::Listener;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
 
 /// Records of the inbound process that may wait.
 const RECORDS_WAITING_MAX: usize = 64;
@@ -82,6 +82,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         collector: collector.clone(),
         audit: audit.clone(),
         audited: Mutex::default(),
+        endings: AsyncMutex::default(),
         journal,
         spool: spool.clone(),
         config: config.clone(),

@@ -1,5 +1,6 @@
 """Exact files of a study that was mailed within a bound: with the delivery, on request, or never."""
 
+import re
 import shutil
 import sqlite3
 import threading
@@ -176,6 +177,11 @@ def test_a_colleague_is_not_bothered_and_can_have_it_too(bench: Bench, mr_study:
     bench.pull(colleague, arguments=EXACT)
     for reader in (bench.reader, colleague):
         assert_exact(mr_study, files_in(bench, case, "0002", reader))
+    # The colleague's receipt came when nothing of the study was in the spool any more.
+    named = [("Exact files asked for", 1), ("DICOM Study Deleted", 1), ('EventActionCode="R".*DICOM Instances Transferred', 4)]
+    for event, count in named:
+        bench.gateway.wait_for(f"{count} of {event}", lambda _: len(told(bench, event)) == count)
+    assert not [line for event, _ in named for line in told(bench, event) if "(none)" in line]
 
 
 def test_strangers_are_refused(bench: Bench, mr_study: list[Path]):
@@ -196,6 +202,7 @@ def test_strangers_are_refused(bench: Bench, mr_study: list[Path]):
     wait_for_log(bench, "a receipt was refused")
     (delivery,) = bench.gateway.deliveries()
     assert delivery["doctors"][0]["exact_asked_at"] is None
+    assert told(bench, "Receipt refused") and not told(bench, "Exact files asked for")
 
 
 def test_never(bench: Bench, mr_study: list[Path]):
@@ -219,8 +226,8 @@ def test_deleted_before_it_was_asked_for(bench: Bench, mr_study: list[Path]):
     wait_for_log(bench, "its residual is deleted")
     assert spool_files(bench) == []
     ask(bench, case)
-    (delivery,) = bench.gateway.wait_for("the answer", lambda deliveries: deliveries[0]["trouble"])
-    assert "doctor doctor asked for exact files, but its residual is deleted" in delivery["trouble"]
+    (delivery,) = bench.gateway.wait_for("the answer", lambda deliveries: deliveries[0]["remark"])
+    assert "doctor doctor asked for exact files, but its residual is deleted" in delivery["remark"] and not delivery["trouble"]
     assert "have not come yet" in bench.pull(expect=EXIT_INCOMPLETE, arguments=EXACT)
 
 
@@ -256,6 +263,12 @@ def test_killed_between_two_pieces(bench: Bench, mr_study: list[Path]):
     assert residual["id"] == deliveries[1]["id"]
     bench.pull()
     assert_exact(mr_study, files_in(bench, case, "0002"))
+
+
+def told(bench: Bench, event: str) -> list[str]:
+    """Messages of the audit trail that match."""
+    trail = sorted((bench.gateway.folder / "state" / "audit").glob("trail-*.log"))
+    return [line for path in trail for line in path.read_text().splitlines() if re.search(event, line)]
 
 
 def wait_for_log(bench: Bench, words: str) -> None:

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::journal::{Journal, NewInstance, Recorded};
 use crate::receive::{AeTitle, Intake, IntakeRefusal, ReceivedInstance};
 use crate::spool::Spool;
+use compressor::Uid;
 use compressor::dataset::{Banner, Encoding, Outline, outline};
 use seal::ids::DeliveryId;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -26,6 +27,7 @@ pub struct Collector {
     spool: Spool,
     growing: Mutex<HashMap<DeliveryId, Growing>>,
     associations: Mutex<HashMap<u64, Association>>,
+    announced: Mutex<Vec<Announced>>,
     audit: Audit,
     begun: mpsc::UnboundedSender<DeliveryId>,
     storage_failed: AtomicBool,
@@ -59,29 +61,40 @@ struct Association {
     busy: bool,
     /// Instances that came again unchanged.
     duplicates: u32,
-    /// Studies that come in, and from whom.
-    transfers: Vec<Transfer>,
 }
 
-/// A study of one patient that comes in on an association.
-struct Transfer {
+/// A study of one patient of which the trail says that it comes in, whatever the number of associations that bring it.
+struct Announced {
     calling: String,
     called: String,
-    subject: Subject,
+    study: Option<Uid>,
+    /// Where no study is named, the association that tells studies apart.
+    association: Option<u64>,
+    banner: Banner,
+    /// When its last instance came.
+    last: Instant,
+    /// The delivery that collects it; none before its first instance is recorded, or where that was known already.
+    delivery: Option<DeliveryId>,
 }
 
-impl Transfer {
-    fn is_of(&self, instance: &NewInstance, banner: &Banner) -> bool {
-        self.subject.study == instance.study && self.subject.banner.is_same_patient(banner)
-    }
-
-    fn done(&self) -> Message {
-        Message::received(&self.calling, &self.called, &self.subject)
+impl Announced {
+    fn is_of(&self, instance: &NewInstance) -> bool {
+        self.study == instance.study
+            && self.association == unnamed(instance)
+            && self.called == instance.destination
+            && self.calling == instance.calling
+            && self.banner == instance.banner
     }
 }
 
-/// Studies of an association that are counted at the same time; more of them are told of in parts.
-const TRANSFERS_MAX: usize = 64;
+fn unnamed(instance: &NewInstance) -> Option<u64> {
+    instance.study.is_none().then_some(instance.association)
+}
+
+/// Studies that are remembered as announced; of more than these some are announced twice.
+const ANNOUNCED_MAX: usize = 1024;
+/// A study of which nothing came for so long is announced again when it goes on.
+const ANNOUNCED_FOR: Duration = Duration::from_secs(600);
 
 impl Collector {
     /// `begun` is told of each new delivery.
@@ -92,13 +105,14 @@ impl Collector {
         audit: Audit,
         begun: mpsc::UnboundedSender<DeliveryId>,
     ) -> Self {
-        let (growing, associations) = (Mutex::default(), Mutex::default());
+        let (growing, associations, announced) = (Mutex::default(), Mutex::default(), Mutex::default());
         Self {
             config,
             journal,
             spool,
             growing,
             associations,
+            announced,
             audit,
             begun,
             storage_failed: AtomicBool::new(false),
@@ -141,6 +155,7 @@ impl Collector {
     /// The delivery no longer collects.
     pub fn forget(&self, delivery: DeliveryId) {
         self.growing().remove(&delivery);
+        self.announced().retain(|announced| announced.delivery != Some(delivery));
     }
 
     fn growing(&self) -> MutexGuard<'_, HashMap<DeliveryId, Growing>> {
@@ -149,6 +164,10 @@ impl Collector {
 
     fn associations(&self) -> MutexGuard<'_, HashMap<u64, Association>> {
         self.associations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn announced(&self) -> MutexGuard<'_, Vec<Announced>> {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_busy(&self, association: u64) -> bool {
@@ -179,14 +198,15 @@ impl Collector {
         let _ = std::fs::remove_file(self.spool.receive().join(file));
     }
 
-    async fn new_instance(&self, received: &ReceivedInstance) -> (NewInstance, Banner) {
+    async fn new_instance(&self, received: &ReceivedInstance) -> NewInstance {
         let parts = self.outline(received).await;
-        let instance = NewInstance {
+        NewInstance {
             file: received.file.clone(),
             destination: received.called.as_str().to_owned(),
             calling: received.calling.as_str().to_owned(),
             study: parts.study,
             series: parts.series,
+            banner: named_in_trail(parts.banner),
             sop_class: received.sop_class.clone(),
             sop_instance: received.sop_instance.clone(),
             transfer_syntax: received.transfer_syntax.clone(),
@@ -195,41 +215,43 @@ impl Collector {
             association: received.association,
             doctors: self.config.doctors_of(received.called.as_str()),
             received_at_ms: now_ms(),
-        };
-        (instance, parts.banner)
+        }
     }
 
-    /// Before the first instance of a study is recorded, the trail says that it comes in.
-    async fn audit_begin(&self, instance: &NewInstance, banner: &Banner) -> Result<(), AuditError> {
-        let known = self.associations().get(&instance.association).is_some_and(|association| {
-            association.transfers.iter().any(|transfer| transfer.is_of(instance, banner))
-        });
-        if known {
+    /// Before the first instance of a study is recorded, the trail says that it comes in. What came in is told when it is assembled.
+    async fn audit_begin(&self, instance: &NewInstance) -> Result<(), AuditError> {
+        if self.is_announced(instance) {
             return Ok(());
         }
-        let (calling, called) = (instance.calling.clone(), instance.destination.clone());
-        let subject =
-            Subject { study: instance.study.clone(), banner: banner.clone(), classes: BTreeMap::new() };
+        let (calling, called, study) =
+            (instance.calling.clone(), instance.destination.clone(), instance.study.clone());
+        let banner = instance.banner.clone();
+        let subject = Subject { study: study.clone(), banner: banner.clone(), classes: BTreeMap::new() };
         self.audit.record(Message::begin_receiving(&calling, &called, &subject)).await?;
-        let mut associations = self.associations();
-        let transfers = &mut associations.entry(instance.association).or_default().transfers;
-        transfers.push(Transfer { calling, called, subject });
-        if transfers.len() > TRANSFERS_MAX {
-            self.audit.note(transfers.remove(0).done());
+        let (association, last) = (unnamed(instance), Instant::now());
+        let mut announced = self.announced();
+        announced.retain(|announced| announced.last.elapsed() < ANNOUNCED_FOR);
+        if announced.len() >= ANNOUNCED_MAX {
+            announced.remove(0);
         }
+        announced.push(Announced { calling, called, study, association, banner, last, delivery: None });
         Ok(())
     }
 
-    /// Counts a recorded instance for what the trail says at the end.
-    fn audit_count(&self, instance: &NewInstance, banner: &Banner) {
-        let mut associations = self.associations();
-        let transfers =
-            associations.get_mut(&instance.association).map(|association| &mut association.transfers);
-        if let Some(transfer) =
-            transfers.into_iter().flatten().find(|transfer| transfer.is_of(instance, banner))
-        {
-            *transfer.subject.classes.entry(instance.sop_class.clone()).or_default() += 1;
-        }
+    fn is_announced(&self, instance: &NewInstance) -> bool {
+        let mut announced = self.announced();
+        let known = announced.iter_mut().find(|announced| announced.is_of(instance));
+        let Some(known) = known.filter(|known| known.last.elapsed() < ANNOUNCED_FOR) else { return false };
+        known.last = Instant::now();
+        true
+    }
+
+    fn announced_of(&self, instance: &NewInstance, delivery: DeliveryId) {
+        let mut announced = self.announced();
+        announced
+            .iter_mut()
+            .filter(|announced| announced.is_of(instance))
+            .for_each(|announced| announced.delivery = Some(delivery));
     }
 
     /// A data set that cannot be scanned is carried whole all the same, in a case without a study.
@@ -246,6 +268,12 @@ impl Collector {
             Outline::default()
         })
     }
+}
+
+/// What the audit trail names of a patient: the rest differs from series to series and is nobody's business there.
+fn named_in_trail(banner: Banner) -> Banner {
+    let Banner { name, patient_id, accession, .. } = banner;
+    Banner { name, patient_id, accession, ..Banner::default() }
 }
 
 fn scan(path: &Path, bytes: u64, encoding: Encoding) -> Option<Outline> {
@@ -276,19 +304,17 @@ impl Intake for Collector {
     }
 
     async fn commit(&self, received: ReceivedInstance) -> Result<(), IntakeRefusal> {
-        let (instance, banner) = self.new_instance(&received).await;
-        if let Err(error) = self.audit_begin(&instance, &banner).await {
+        let instance = self.new_instance(&received).await;
+        if let Err(error) = self.audit_begin(&instance).await {
             tracing::error!(stage = "assemble", %error, "an instance could not be recorded");
             self.storage_failed();
             return Err(IntakeRefusal::OutOfResources);
         }
         let recorded = self.journal.record_instance(instance.clone()).await;
-        if recorded.is_ok() {
-            self.audit_count(&instance, &banner);
-        }
         self.associations().entry(received.association).or_default().busy = false;
         match recorded {
             Ok(Recorded::New { delivery, conflict, is_first, replaced }) => {
+                self.announced_of(&instance, delivery);
                 if let Some(file) = replaced {
                     self.remove_file(&file);
                 }
@@ -321,7 +347,6 @@ impl Intake for Collector {
             }
         }
         let ended = self.associations().remove(&association).unwrap_or_default();
-        ended.transfers.iter().for_each(|transfer| self.audit.note(transfer.done()));
         let duplicates = ended.duplicates;
         if duplicates > 0 {
             tracing::info!(

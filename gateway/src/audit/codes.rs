@@ -24,6 +24,9 @@ impl Code {
     pub(super) const USER_AUTHENTICATION: Self = dcm("110114", "User Authentication");
     /// DICOM has no code for it: a private one, as A.5 allows.
     pub(super) const NOTICE: Self = Self { code: "NOTICE", system: "99SCANPOST", meaning: "Notice sent" };
+    /// As [`Self::NOTICE`].
+    pub(super) const EXACT_ASKED: Self =
+        Self { code: "EXACT", system: "99SCANPOST", meaning: "Exact files asked for" };
 
     // CID 401, event types.
     pub(super) const APPLICATION_START: Self = dcm("110120", "Application Start");

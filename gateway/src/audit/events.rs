@@ -135,6 +135,12 @@ impl Message {
         message(Code::INSTANCES_TRANSFERRED, 'R', participants, subject.objects(true, false))
     }
 
+    /// A doctor's signed request for exact files, before it is taken.
+    pub fn exact_asked(doctor: &str, subject: &Subject) -> Self {
+        let participants = vec![gateway(Code::SOURCE, false), node(doctor, Code::DESTINATION, true, None)];
+        message(Code::EXACT_ASKED, 'R', participants, subject.objects(true, false))
+    }
+
     /// DICOM Study Deleted: the spool gave it back (A.5.3.8).
     pub fn deleted(subject: &Subject) -> Self {
         message(

@@ -130,8 +130,8 @@ pub struct Recipient {
     pub notified: bool,
     /// The receipt is here.
     pub pulled: bool,
-    /// The doctor asked for the residual of this delivery.
-    pub exact_asked: bool,
+    /// When the doctor's last request for the residual of this delivery was signed, in seconds since 1970-01-01 UTC.
+    pub exact_asked_at: Option<i64>,
     /// The mail server will never take mail for this doctor.
     pub refused: Option<String>,
 }
@@ -264,9 +264,9 @@ impl Journal {
         if fixed.rows_affected() == 0 {
             return Ok(false);
         }
-        advance(&mut transaction, id, State::Assembled, now_ms).await?;
+        let advanced = advance(&mut transaction, id, State::Assembled, now_ms).await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(advanced)
     }
 
     /// The bundle is durable. `residual_until_ms`: its residual is kept back until then.
@@ -309,15 +309,16 @@ impl Journal {
         self.step(id, State::Sealed, now_ms, update).await
     }
 
-    /// A later state that needs no further column.
+    /// A later state that needs no further column. False where the delivery has come that far, or farther: a doctor may have pulled it
+    /// while the notice went.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn reached(&self, id: DeliveryId, state: State, now_ms: i64) -> Result<(), JournalError> {
+    pub async fn reached(&self, id: DeliveryId, state: State, now_ms: i64) -> Result<bool, JournalError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        advance(&mut transaction, id, state, now_ms).await?;
+        let advanced = advance(&mut transaction, id, state, now_ms).await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(advanced)
     }
 
     async fn step(
@@ -467,13 +468,20 @@ impl Journal {
     }
 }
 
-/// Sets the state, ends the stage under way and forgets its failures.
+/// Sets the state, ends the stage under way and forgets its failures. A state never goes back: then nothing is done.
 async fn advance(
     transaction: &mut Transaction<'static, Sqlite>,
     id: DeliveryId,
     state: State,
     now_ms: i64,
-) -> Result<(), JournalError> {
+) -> Result<bool, JournalError> {
+    let before = sqlx::query("SELECT state FROM delivery WHERE id = $1")
+        .bind(id.0.as_slice())
+        .fetch_one(&mut **transaction)
+        .await?;
+    if State::parse(before.get("state"))? >= state {
+        return Ok(false);
+    }
     sqlx::query(
         "UPDATE delivery SET state = $2, attempts = 0, failing_since_ms = NULL, trouble = NULL WHERE id = $1",
     )
@@ -486,7 +494,7 @@ async fn advance(
         .bind(now_ms)
         .execute(&mut **transaction)
         .await?;
-    Ok(())
+    Ok(true)
 }
 
 fn read(row: &SqliteRow) -> Result<DeliveryRow, JournalError> {
@@ -534,7 +542,7 @@ fn read_recipient(row: &SqliteRow) -> Result<Recipient, JournalError> {
         cover_seen: row.get::<Option<i64>, _>("cover_seen_at_ms").is_some(),
         notified: row.get::<Option<i64>, _>("notified_at_ms").is_some(),
         pulled: row.get::<Option<i64>, _>("pulled_at_ms").is_some(),
-        exact_asked: row.get::<Option<i64>, _>("exact_asked_at").is_some(),
+        exact_asked_at: row.get("exact_asked_at"),
         refused: row.get("refused"),
     })
 }

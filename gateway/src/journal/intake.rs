@@ -1,7 +1,9 @@
 //! Rows of received instances, committed in groups: one fsync serves every sender that waits at that moment.
 
+use super::subject::subject_row;
 use super::{Journal, JournalError, bytes16, random_id};
 use compressor::Uid;
+use compressor::dataset::Banner;
 use seal::ids::{CaseId, DeliveryId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqlitePool, Transaction};
@@ -28,6 +30,8 @@ pub struct NewInstance {
     pub study: Option<Uid>,
     /// Series Instance UID, where the data set names one.
     pub series: Option<Uid>,
+    /// The patient, as far as the audit trail names them.
+    pub banner: Banner,
     /// SOP Class UID of the C-STORE request.
     pub sop_class: Uid,
     /// SOP Instance UID of the C-STORE request.
@@ -147,10 +151,11 @@ async fn record(
         return Ok(Recorded::Duplicate { delivery });
     }
     let (delivery, is_first) = collecting_delivery(transaction, case, instance).await?;
+    let subject = subject_row(transaction, delivery, instance).await?;
     let replaced = same.as_ref().map(|twin| twin.file.clone());
     match same {
-        Some(twin) => take_over(transaction, twin.id, delivery, instance).await?,
-        None => insert(transaction, case, delivery, instance, conflict).await?,
+        Some(twin) => take_over(transaction, twin.id, delivery, subject, instance).await?,
+        None => insert(transaction, case, delivery, subject, instance, conflict).await?,
     }
     Ok(Recorded::New { delivery, conflict, is_first, replaced })
 }
@@ -190,15 +195,19 @@ async fn take_over(
     transaction: &mut Transaction<'static, Sqlite>,
     id: i64,
     delivery: DeliveryId,
+    subject: i64,
     instance: &NewInstance,
 ) -> Result<(), JournalError> {
-    sqlx::query("UPDATE instance SET delivery_id = $2, file = $3, received_at_ms = $4 WHERE id = $1")
-        .bind(id)
-        .bind(delivery.0.as_slice())
-        .bind(&instance.file)
-        .bind(instance.received_at_ms)
-        .execute(&mut **transaction)
-        .await?;
+    sqlx::query(
+        "UPDATE instance SET delivery_id = $2, file = $3, received_at_ms = $4, subject_id = $5 WHERE id = $1",
+    )
+    .bind(id)
+    .bind(delivery.0.as_slice())
+    .bind(&instance.file)
+    .bind(instance.received_at_ms)
+    .bind(subject)
+    .execute(&mut **transaction)
+    .await?;
     Ok(())
 }
 
@@ -206,13 +215,14 @@ async fn insert(
     transaction: &mut Transaction<'static, Sqlite>,
     case: CaseId,
     delivery: DeliveryId,
+    subject: i64,
     instance: &NewInstance,
     conflict: bool,
 ) -> Result<(), JournalError> {
     sqlx::query(
         "INSERT INTO instance (case_id, delivery_id, file, series_uid, sop_class_uid, sop_instance_uid, transfer_syntax,
-                               bytes, sha256, conflict, received_at_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                               bytes, sha256, conflict, received_at_ms, subject_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(case.0.as_slice())
     .bind(delivery.0.as_slice())
@@ -225,13 +235,15 @@ async fn insert(
     .bind(instance.sha256.as_slice())
     .bind(conflict)
     .bind(instance.received_at_ms)
+    .bind(subject)
     .execute(&mut **transaction)
     .await?;
     Ok(())
 }
 
 /// The open case of this study at this destination; opened here by its first instance, which is the press (DESIGN 6). A case whose
-/// deliveries are all over is closed a day after it was opened, and the next press begins a new one.
+/// deliveries are all over is closed a day after it was opened, and the next press begins a new one. A residual that nobody pulls does
+/// not count: it brings nothing that was not mailed.
 async fn open_case(
     transaction: &mut Transaction<'static, Sqlite>,
     instance: &NewInstance,
@@ -240,7 +252,7 @@ async fn open_case(
     sqlx::query(
         "UPDATE study_case SET closed_at_ms = $3 WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL
          AND opened_at_ms < $3 - $4 AND NOT EXISTS (SELECT 1 FROM delivery d
-           WHERE d.case_id = study_case.id AND d.state NOT IN ('pulled', 'failed'))",
+           WHERE d.case_id = study_case.id AND d.residual_of IS NULL AND d.state NOT IN ('pulled', 'failed'))",
     )
     .bind(&instance.destination)
     .bind(&study)

@@ -53,8 +53,10 @@ pub struct DeliveryReport {
     pub doctors: Vec<DoctorReport>,
     /// Failures in a row.
     pub attempts: u32,
-    /// What is wrong and who must act.
+    /// What is wrong with the stage under way and who must act.
     pub trouble: Option<String>,
+    /// What else the operator should know of this delivery, and who must act.
+    pub remark: Option<String>,
 }
 
 /// How far a delivery has come for one doctor.
@@ -123,6 +125,7 @@ impl Journal {
             doctors,
             attempts: row.get("attempts"),
             trouble: row.get("trouble"),
+            remark: row.get("remark"),
         })
     }
 

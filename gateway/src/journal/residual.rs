@@ -23,6 +23,20 @@ pub enum Asked {
     NoRecipient,
 }
 
+/// How long a residual that was mailed waits for its doctor at least, in milliseconds: a day, as a request may come in the last minute of
+/// the residual's time.
+const PULL_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Of delivery `d` at the time $1: its residual may be deleted. The bundle is needed until every delivery that carries the residual is
+/// sealed.
+const OVER: &str = "d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL AND d.state IN ('pulled', 'failed')
+    AND (d.residual_until_ms <= $1 OR d.state = 'failed'
+      OR EXISTS (SELECT 1 FROM delivery r WHERE r.residual_of = d.id AND r.state = 'pulled'))
+    AND NOT EXISTS (SELECT 1 FROM delivery r WHERE r.residual_of = d.id AND r.state IN ('received', 'assembled', 'compressed'))";
+
+/// With a residual that ends without a receipt.
+const NOT_PULLED: &str = "the exact files that were asked for were not pulled in time (technician: ask the doctor whether they are needed still)";
+
 impl Journal {
     /// Takes a request for the residual of `base`, which was signed at `asked_at` seconds since 1970-01-01 UTC. The delivery that
     /// answers it is begun here, with all recipients that the base could be mailed to.
@@ -45,20 +59,30 @@ impl Journal {
         Ok(asked)
     }
 
-    /// Deliveries whose residual may be deleted: they are over, no delivery that carries it is under way, and its time has passed,
-    /// it has arrived, or the case is closed.
+    /// Deliveries whose residual may be deleted: they are over, no delivery that carries it still needs the bundle, and its time has
+    /// passed or it has arrived.
     ///
     /// # Errors
     /// [`JournalError`].
     pub async fn residuals_over(&self, now_ms: i64) -> Result<Vec<DeliveryId>, JournalError> {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT d.id FROM delivery AS d WHERE {OVER}"));
+        sqlx::query(sql).bind(now_ms).fetch_all(&self.pool).await?.iter().map(id).collect()
+    }
+
+    /// Ends residuals that nobody pulled: the time of what they carry has passed, and they lie in the mailboxes for a day. Gives which.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn end_unpulled(&self, now_ms: i64) -> Result<Vec<DeliveryId>, JournalError> {
         let rows = sqlx::query(
-            "SELECT d.id FROM delivery d JOIN study_case c ON c.id = d.case_id
-             WHERE d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL AND d.state IN ('pulled', 'failed')
-             AND (d.residual_until_ms <= $1 OR d.state = 'failed' OR c.closed_at_ms IS NOT NULL
-               OR EXISTS (SELECT 1 FROM delivery r WHERE r.residual_of = d.id AND r.state = 'pulled'))
-             AND NOT EXISTS (SELECT 1 FROM delivery r WHERE r.residual_of = d.id AND r.state NOT IN ('pulled', 'failed'))",
+            "UPDATE delivery SET state = 'failed', trouble = $3 WHERE state = 'notified'
+             AND EXISTS (SELECT 1 FROM delivery b WHERE b.id = delivery.residual_of AND b.residual_until_ms <= $1)
+             AND EXISTS (SELECT 1 FROM stage_time t WHERE t.delivery_id = delivery.id AND t.stage = 'submit'
+               AND t.done_at_ms <= $1 - $2)
+             RETURNING id",
         );
-        rows.bind(now_ms).fetch_all(&self.pool).await?.iter().map(id).collect()
+        let rows = rows.bind(now_ms).bind(PULL_MS).bind(NOT_PULLED);
+        rows.fetch_all(&self.pool).await?.iter().map(id).collect()
     }
 
     /// Deliveries whose residual is kept: their bundles must stay in the spool.
@@ -72,25 +96,24 @@ impl Journal {
         rows.fetch_all(&self.pool).await?.iter().map(id).collect()
     }
 
-    /// The residual of a delivery is about to be deleted.
+    /// The residual of a delivery is about to be deleted. False where it may not be, as it was asked for in the meantime.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn residual_gone(&self, base: DeliveryId, now_ms: i64) -> Result<(), JournalError> {
-        sqlx::query("UPDATE delivery SET residual_gone_at_ms = $2 WHERE id = $1")
-            .bind(base.0.as_slice())
-            .bind(now_ms)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+    pub async fn residual_gone(&self, base: DeliveryId, now_ms: i64) -> Result<bool, JournalError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "UPDATE delivery AS d SET residual_gone_at_ms = $1 WHERE d.id = $2 AND {OVER}"
+        ));
+        let gone = sqlx::query(sql).bind(now_ms).bind(base.0.as_slice()).execute(&self.pool).await?;
+        Ok(gone.rows_affected() > 0)
     }
 
-    /// Leaves words for the operator with a delivery that goes on as it does.
+    /// Leaves words for the operator with a delivery, which goes on as it does.
     ///
     /// # Errors
     /// [`JournalError`].
     pub async fn remarked(&self, id: DeliveryId, words: &str) -> Result<(), JournalError> {
-        sqlx::query("UPDATE delivery SET trouble = $2 WHERE id = $1")
+        sqlx::query("UPDATE delivery SET remark = $2 WHERE id = $1")
             .bind(id.0.as_slice())
             .bind(words)
             .execute(&self.pool)

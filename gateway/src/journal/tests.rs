@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
-use compressor::Uid;
+use compressor::dataset::{Banner, PersonName};
+use compressor::{Phi, Purpose, Uid};
 use seal::cover::Completeness;
 
 fn instance(number: u8) -> NewInstance {
@@ -12,6 +13,7 @@ fn instance(number: u8) -> NewInstance {
         calling: "PACS".into(),
         study: Some(Uid::parse("1.2.3").unwrap()),
         series: Some(Uid::parse("1.2.3.4").unwrap()),
+        banner: Banner::default(),
         sop_class: Uid::parse("1.2.840.10008.5.1.4.1.1.4").unwrap(),
         sop_instance: Uid::parse(&format!("1.2.3.4.{number}")).unwrap(),
         transfer_syntax: Uid::parse("1.2.840.10008.1.2.1").unwrap(),
@@ -181,6 +183,13 @@ async fn a_residual_is_begun_once_and_again_only_after_it_failed() {
     let report = journal.report().await.unwrap();
     assert_eq!(report[2].residual_of, Some(base));
     assert_eq!(report[2].doctors[0].exact_asked_at, Some(7), "{:?}", report[2].doctors);
+    journal.troubled(base, "the mail server does not answer", false, 5000).await.unwrap();
+    journal.remarked(base, "its residual is deleted").await.unwrap();
+    let base = journal.report().await.unwrap().remove(0);
+    assert_eq!(
+        (base.trouble.as_deref(), base.remark.as_deref()),
+        (Some("the mail server does not answer"), Some("its residual is deleted"))
+    );
 }
 
 #[tokio::test]
@@ -193,14 +202,100 @@ async fn a_residual_is_kept_while_it_may_be_needed() {
     assert_eq!(journal.residuals_over(8_999).await.unwrap(), [], "its time has not passed");
     assert_eq!(journal.residuals_over(9_000).await.unwrap(), [base]);
     let Asked::Begun(residual) = journal.exact_asked(base, "sato", 5, 8_999).await.unwrap() else { panic!() };
-    assert_eq!(journal.residuals_over(9_000).await.unwrap(), [], "it is under way");
+    assert_eq!(journal.residuals_over(9_000).await.unwrap(), [], "its bundle is needed");
+    assert!(!journal.residual_gone(base, 9_000).await.unwrap(), "asked for since it was found to be over");
+    assert_eq!(journal.residuals_kept().await.unwrap(), [base]);
+    journal.sealed(residual, 1, 1000, seal::ids::Digest([4; 32]), 8_999).await.unwrap();
+    assert_eq!(journal.residuals_over(8_999).await.unwrap(), [], "it may have to be begun again");
+    assert_eq!(journal.residuals_over(9_000).await.unwrap(), [base], "nothing needs its bundle any more");
     journal.reached(residual, State::Pulled, 8_999).await.unwrap();
     assert_eq!(journal.residuals_over(8_999).await.unwrap(), [base], "who asked has it");
-    journal.residual_gone(base, 9_000).await.unwrap();
+    assert!(journal.residual_gone(base, 9_000).await.unwrap());
     assert!(journal.residuals_kept().await.unwrap().is_empty());
     assert_eq!(journal.residuals_over(99_999).await.unwrap(), []);
     journal.troubled(residual, "lost", true, 9_000).await.unwrap();
     assert_eq!(journal.exact_asked(base, "sato", 6, 9_001).await.unwrap(), Asked::Gone);
+}
+
+#[tokio::test]
+async fn a_residual_that_nobody_pulls_ends_and_swallows_no_press() {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    let (journal, _folder) = journal().await;
+    let base = kept(&journal).await;
+    journal.reached(base, State::Pulled, 3000).await.unwrap();
+    let Asked::Begun(residual) = journal.exact_asked(base, "sato", 5, 3000).await.unwrap() else { panic!() };
+    journal.sealed(residual, 1, 1000, seal::ids::Digest([4; 32]), 8000).await.unwrap();
+    journal.began(residual, "submit", 8000).await.unwrap();
+    journal.reached(residual, State::Submitted, 8000).await.unwrap();
+    journal.reached(residual, State::Notified, 8000).await.unwrap();
+    let again = NewInstance { received_at_ms: 2000 + DAY_MS, ..instance(1) };
+    let Recorded::New { delivery, .. } = journal.record_instance(again).await.unwrap() else {
+        panic!("a press a day later was swallowed by a residual")
+    };
+    assert_ne!(journal.delivery(delivery).await.unwrap().case, journal.delivery(base).await.unwrap().case);
+    assert_eq!(journal.residuals_over(8_999).await.unwrap(), [], "the cover promised it, whatever the case");
+    assert_eq!(journal.end_unpulled(8_000 + DAY_MS - 1).await.unwrap(), [], "it was mailed late");
+    assert_eq!(journal.end_unpulled(8_000 + DAY_MS).await.unwrap(), [residual]);
+    assert_eq!(journal.delivery(residual).await.unwrap().state, State::Failed);
+    assert_eq!(journal.end_unpulled(9 * DAY_MS).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_state_never_goes_back() {
+    let (journal, _folder) = journal().await;
+    let base = kept(&journal).await;
+    assert!(journal.reached(base, State::Pulled, 3000).await.unwrap());
+    assert!(
+        !journal.reached(base, State::Notified, 3001).await.unwrap(),
+        "the notice went while it was pulled"
+    );
+    assert!(!journal.reached(base, State::Pulled, 3001).await.unwrap());
+    assert_eq!(journal.delivery(base).await.unwrap().state, State::Pulled);
+}
+
+fn patient(id: &str) -> Banner {
+    let name = PersonName { ideographic: Phi::new("山田^太郎".to_owned()), ..PersonName::default() };
+    Banner { name, patient_id: Phi::new(id.to_owned()), ..Banner::default() }
+}
+
+/// (patient, instances) of a delivery as the trail will name them.
+async fn named(journal: &Journal, delivery: seal::ids::DeliveryId) -> Vec<(String, u64)> {
+    let subjects = journal.subjects(delivery).await.unwrap();
+    let named = subjects.into_iter().map(|(calling, subject)| {
+        assert_eq!((calling.as_str(), subject.study.as_ref().map(Uid::as_str)), ("PACS", Some("1.2.3")));
+        let id = subject.banner.patient_id.expose_for(Purpose::Compare).clone();
+        (id, subject.classes.values().sum())
+    });
+    named.collect()
+}
+
+#[tokio::test]
+async fn each_patient_of_a_series_is_known_until_no_receipt_can_come() {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    let (journal, _folder) = journal().await;
+    let of = |number, id| NewInstance { banner: patient(id), ..instance(number) };
+    let mut first = None;
+    for (number, id) in [(1, "4711"), (2, "0815"), (3, "4711")] {
+        let Recorded::New { delivery, .. } = journal.record_instance(of(number, id)).await.unwrap() else {
+            panic!()
+        };
+        first = Some(delivery);
+    }
+    let first = first.unwrap();
+    assert_eq!(named(&journal, first).await, [("4711".to_owned(), 2), ("0815".to_owned(), 1)]);
+    journal.troubled(first, "refused", true, 2000).await.unwrap();
+    let Recorded::New { delivery: second, .. } = journal.record_instance(of(2, "0815")).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(named(&journal, second).await, [("0815".to_owned(), 1)], "sent again, it is of the second");
+    assert_eq!(named(&journal, first).await, [("4711".to_owned(), 2)]);
+    journal.forget_subjects(40 * DAY_MS).await.unwrap();
+    assert_eq!(named(&journal, second).await.len(), 1, "it is under way");
+    journal.reached(second, State::Pulled, 3000).await.unwrap();
+    journal.forget_subjects(31 * DAY_MS).await.unwrap();
+    assert_eq!(named(&journal, second).await.len(), 1, "a late receipt names the patient");
+    journal.forget_subjects(40 * DAY_MS).await.unwrap();
+    assert!(named(&journal, first).await.is_empty() && named(&journal, second).await.is_empty());
 }
 
 #[tokio::test]

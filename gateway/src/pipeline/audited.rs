@@ -6,20 +6,17 @@ use super::trouble::Trouble;
 use crate::audit::{AuditError, Message, Subject};
 use crate::journal::{DeliveryRow, Recipient};
 use crate::pulled::record::{self, Kind, Record};
-use crate::spool::Spool;
 use crate::submit::SubmitError;
 use ::seal::ids::DeliveryId;
-use compressor::bundle::{BundleFile, Series, read_manifest};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use tls::TlsError;
 
-/// Patients of one delivery that the trail names; more than one is a mistake already.
-const PATIENTS_MAX: usize = 16;
-
-/// What was told of a recipient since the start of the program.
+/// What was told of a delivery or of one of its recipients since the start of the program.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Told {
+    /// What came in; of no doctor in particular.
+    Received,
     /// That a first piece is about to go; of no doctor in particular.
     Begun,
     /// That the mail server took the study for the doctor.
@@ -31,16 +28,33 @@ pub enum Told {
 impl Pipeline {
     /// The delivery's study, once for each patient that its images name.
     async fn subjects(&self, delivery: &DeliveryRow) -> Result<Vec<Subject>, Trouble> {
-        let (spool, id) = (self.spool.clone(), delivery.residual_of.unwrap_or(delivery.id));
-        let named = tokio::task::spawn_blocking(move || in_bundle(&spool, id)).await?;
-        if !named.is_empty() {
-            return Ok(named);
+        let mut subjects: Vec<Subject> = Vec::new();
+        for (_, subject) in self.subjects_by_sender(delivery).await? {
+            match subjects.iter_mut().find(|known| known.banner == subject.banner) {
+                Some(known) => {
+                    for (class, instances) in subject.classes {
+                        *known.classes.entry(class).or_default() += instances;
+                    }
+                }
+                None => subjects.push(subject),
+            }
+        }
+        Ok(subjects)
+    }
+
+    /// With the AE title that sent them. The study alone where the journal no longer knows whose it is.
+    async fn subjects_by_sender(&self, delivery: &DeliveryRow) -> Result<Vec<(String, Subject)>, Trouble> {
+        let id = delivery.residual_of.unwrap_or(delivery.id);
+        let known = self.journal.subjects(id).await?;
+        if !known.is_empty() {
+            return Ok(known);
         }
         let mut classes = BTreeMap::new();
-        for instance in self.journal.instances(delivery.id).await? {
+        for instance in self.journal.instances(id).await? {
             *classes.entry(instance.sop_class).or_default() += 1;
         }
-        Ok(vec![Subject { study: delivery.study.clone(), classes, ..Subject::default() }])
+        let study = Subject { study: delivery.study.clone(), classes, ..Subject::default() };
+        Ok(vec![(delivery.calling.clone(), study)])
     }
 
     async fn record_each(
@@ -51,6 +65,18 @@ impl Pipeline {
         for subject in subjects {
             self.audit.record(message(subject)).await?;
         }
+        Ok(())
+    }
+
+    /// Before the first thing is done with what came in.
+    pub(super) async fn audit_received(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        if self.is_audited(delivery.id, "", Told::Received) {
+            return Ok(());
+        }
+        for (calling, subject) in self.subjects_by_sender(delivery).await? {
+            self.audit.record(Message::received(&calling, &delivery.destination, &subject)).await?;
+        }
+        self.set_audited(delivery.id, String::new(), Told::Received);
         Ok(())
     }
 
@@ -145,6 +171,26 @@ impl Pipeline {
         Ok(self.record_each(&subjects, |subject| Message::pulled(doctor, subject)).await?)
     }
 
+    /// Before a request for exact files is taken, if it is none that was taken before.
+    pub(super) async fn audit_exact_asked(
+        &self,
+        base: DeliveryId,
+        doctor: &str,
+        asked_at: i64,
+    ) -> Result<(), Trouble> {
+        let recipients = self.journal.recipients(base).await?;
+        let Some(asking) = recipients.iter().find(|recipient| recipient.doctor == doctor) else {
+            let alert = "exact files are asked for by a doctor whom the delivery was not for";
+            self.audit.alert(Message::receipt_refused(doctor, alert));
+            return Ok(());
+        };
+        if asking.exact_asked_at.is_some_and(|before| before >= asked_at) {
+            return Ok(());
+        }
+        let subjects = self.subjects(&self.journal.delivery(base).await?).await?;
+        Ok(self.record_each(&subjects, |subject| Message::exact_asked(doctor, subject)).await?)
+    }
+
     /// Before the spool gives a study back.
     pub(super) async fn audit_deleted(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
         let subjects = self.subjects(delivery).await?;
@@ -186,34 +232,5 @@ impl Pipeline {
             _ => return,
         };
         self.audit.alert(Message::server_refused(&self.config.submit.host, alert));
-    }
-}
-
-/// Patients and SOP classes, from the bundle's manifest; nothing where it cannot be read.
-fn in_bundle(spool: &Spool, delivery: DeliveryId) -> Vec<Subject> {
-    let manifest =
-        BundleFile::open(&spool.bundle(delivery)).ok().and_then(|mut bundle| read_manifest(&mut bundle).ok());
-    let mut subjects: Vec<Subject> = Vec::new();
-    for series in manifest.into_iter().flat_map(|manifest| manifest.series) {
-        let same = |subject: &Subject| {
-            subject.study == series.study && subject.banner.is_same_patient(&series.banner)
-        };
-        match subjects.iter().position(same) {
-            Some(place) => count(subjects.get_mut(place), &series),
-            None if subjects.len() < PATIENTS_MAX => {
-                let (study, banner) = (series.study.clone(), series.banner.clone());
-                subjects.push(Subject { study, banner, classes: BTreeMap::new() });
-                count(subjects.last_mut(), &series);
-            }
-            None => {}
-        }
-    }
-    subjects
-}
-
-fn count(subject: Option<&mut Subject>, series: &Series) {
-    let Some(subject) = subject else { return };
-    for class in series.instances.iter().filter_map(|instance| instance.sop_class.as_ref()) {
-        *subject.classes.entry(class.clone()).or_default() += 1;
     }
 }

@@ -58,19 +58,28 @@ impl Pipeline {
     /// Ends a delivery once every doctor who could be reached has pulled it, also one whose notice is still refused, and
     /// gives its spool back. A residual ends with those who asked for it: their colleagues may leave it where it is.
     pub(super) async fn finish_if_pulled(&self, id: DeliveryId) -> Result<(), Trouble> {
+        if self.finished_if_pulled(id).await? {
+            self.drop_residuals_over().await?;
+            tracing::info!(stage = "pulled", delivery = %id, "pulled");
+        }
+        Ok(())
+    }
+
+    async fn finished_if_pulled(&self, id: DeliveryId) -> Result<bool, Trouble> {
+        let _one_at_a_time = self.endings.lock().await;
         let delivery = self.journal.delivery(id).await?;
         let mut recipients = self.journal.recipients(id).await?;
         if let Some(base) = delivery.residual_of {
             let asked = self.journal.recipients(base).await?;
             let asked: Vec<_> =
-                asked.into_iter().filter(|one| one.exact_asked).map(|one| one.doctor).collect();
+                asked.into_iter().filter(|one| one.exact_asked_at.is_some()).map(|one| one.doctor).collect();
             recipients.retain(|recipient| asked.contains(&recipient.doctor));
         }
         let all = recipients.iter().all(|recipient| recipient.pulled || recipient.refused.is_some())
             && recipients.iter().any(|recipient| recipient.pulled);
         let waits = matches!(delivery.state, State::Submitted | State::Notified);
         if !all || !waits {
-            return Ok(());
+            return Ok(false);
         }
         if delivery.residual_of.is_none() && delivery.residual_until_ms.is_none() {
             self.audit_deleted(&delivery).await?;
@@ -81,8 +90,6 @@ impl Pipeline {
         if delivery.residual_until_ms.is_none() {
             self.spool.release_bundle(id);
         }
-        self.drop_residuals_over().await?;
-        tracing::info!(stage = "pulled", delivery = %id, "pulled");
-        Ok(())
+        Ok(true)
     }
 }

@@ -25,6 +25,12 @@ impl Trouble {
         ))
     }
 
+    pub(super) fn bundle_gone() -> Self {
+        Self::permanent(
+            "the bundle is gone from the spool (operator: check the disk; technician: send again)",
+        )
+    }
+
     pub(super) fn sealed_pieces_gone() -> Self {
         Self::permanent(
             "the sealed pieces are gone from the spool (operator: check the disk; technician: send again)",

@@ -51,7 +51,7 @@ impl Exact {
     }
 }
 
-const NEVER: &str = "exact files cannot be had: the site keeps nothing that gives them back; it can send the study again without loss";
+const NEVER: &str = "exact files cannot be had: the site keeps nothing that gives them back; a day after it was first sent, it can send the study again without loss (near = 0)";
 
 impl Run<'_> {
     /// Says how the exact files of a delivery that was placed as shown can be had, and counts them as missing where they are wanted.
@@ -225,11 +225,14 @@ impl Run<'_> {
 }
 
 fn gone_words() -> String {
-    "mails of the study are no longer in the mailbox: ask the site to send it again".into()
+    "mails of the study are no longer in the mailbox: ask the site to send it again, a day after the first time".into()
 }
 
 fn over_words(until: i64) -> String {
-    format!("the site kept what gives exact files until {}: ask it to send the study again", moment(until))
+    format!(
+        "the site kept what gives exact files until {}: ask it to send the study again, a day after the first time",
+        moment(until)
+    )
 }
 
 /// `2026-11-28 02:14 UTC`.
