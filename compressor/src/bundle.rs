@@ -303,6 +303,9 @@ pub enum PackError {
     /// Reading a source or writing the bundle failed.
     #[error("cannot read a source or write the bundle: {0}")]
     Io(#[from] io::Error),
+    /// The decoder could not be started, or not be waited for any more in the middle of an instance: that says nothing about the images.
+    #[error("compressed images: {0}")]
+    Decoder(NotDecoded),
     /// The bytes of a source are not those whose digest was given: they changed on disk since they were received.
     #[error("instance {index} changed on disk since it was received")]
     SourceChanged {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use compressor::Uid;
+use compressor::bundle::{Near, Options, PackError, Source, pack};
 use compressor::dataset::{Encoding, ImageLayout, outline};
 use compressor::encapsulated::{FrameDecoder, NotDecoded, Syntax, index};
 use std::io::{Cursor, Seek, SeekFrom, Write};
@@ -171,4 +172,25 @@ fn whatever_a_process_does_the_parent_gets_a_reason() {
     assert_eq!(zeros.decode(Syntax::JpegLs, &layout, &codestream), Ok(vec![0; 512]));
     let nowhere = FrameDecoder::of(folder.path().join("nothing"));
     assert_eq!(nowhere.decode(Syntax::JpegLs, &layout, &codestream), Err(NotDecoded::Start));
+}
+
+/// A package that is being upgraded must not make every compressed study pass as it came.
+#[test]
+fn a_decoder_that_cannot_be_started_is_an_error_and_no_reason() {
+    let Some(folder) = std::env::var_os("SCANPOST_ODD_FILES").map(PathBuf::from) else {
+        println!("NOT RUN on foreign codestreams: set SCANPOST_ODD_FILES, e.g. to pydicom/data/test_files");
+        return;
+    };
+    let file = std::fs::read(folder.join("MR_small_jpeg_ls_lossless.dcm")).unwrap();
+    let part = compressor::dataset::locate(&mut Cursor::new(&file), file.len() as u64).unwrap().unwrap();
+    let data = file[part.prefix_bytes as usize..].to_vec();
+    let packed = |decoder| {
+        let options = Options { threads: 1, near: Near::Fixed(1), residual: false, decoder: Some(decoder) };
+        let source = Source::of_bytes(data.clone(), part.transfer_syntax.clone());
+        pack(&[source], &mut Vec::new(), &options, &mut |_| ())
+    };
+    let refused = packed(FrameDecoder::of("/nowhere/scanpost-gateway".into()));
+    assert!(matches!(refused, Err(PackError::Decoder(NotDecoded::Start))));
+    let (manifest, _) = packed(decoder()).unwrap();
+    assert!(manifest.series[0].near == 1 && manifest.series[0].passed().next().is_none());
 }

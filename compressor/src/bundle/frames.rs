@@ -120,6 +120,9 @@ impl<'f> Frames<'f> {
             }
         }
         let decoded = self.decoding.decode(self.syntax, &self.layout, &codestream);
-        decoded.map_err(FramesError::NotDecoded)
+        decoded.map_err(|reason| match reason {
+            NotDecoded::Start => FramesError::Pack(PackError::Decoder(reason)),
+            reason => FramesError::NotDecoded(reason),
+        })
     }
 }

@@ -283,7 +283,7 @@ impl<W: Write> Packing<'_, '_, W> {
                 let mut offset = 0;
                 Box::new(move |bytes| {
                     let raw = frames.read(offset, bytes).map_err(|error| match error {
-                        FramesError::NotDecoded(reason) => PackError::Io(io::Error::other(reason)),
+                        FramesError::NotDecoded(reason) => PackError::Decoder(reason),
                         FramesError::Pack(error) => error,
                     });
                     offset += bytes as u64;

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Hidden command of a program that runs [`super::child`].
 pub const COMMAND: &str = "decode-frame";
+/// The program of the process that opens it (proc(5)), whatever its path leads to by now.
+const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Time for a frame, whatever its size: decoders take some milliseconds on a free machine.
 const TIME_MAX: Duration = Duration::from_secs(5);
 /// Further time for each MiB of a frame: the slowest decoder does 20 of them in a second.
@@ -26,10 +28,10 @@ pub struct FrameDecoder {
 }
 
 impl FrameDecoder {
-    /// This program itself, which must run `child::run` when its first argument is [`COMMAND`]. Where the operating system does not
-    /// say what this program is, no frame is decoded, and each says so.
+    /// This program itself, which must run `child::run` when its first argument is [`COMMAND`]: the one that runs, also after an upgrade
+    /// has put another into its place.
     pub fn of_this_program() -> Self {
-        Self::of(std::env::current_exe().unwrap_or_default())
+        Self::of(THIS_PROGRAM.into())
     }
 
     /// Another program that has the command.

@@ -85,6 +85,9 @@ impl From<PackError> for Trouble {
     fn from(error: PackError) -> Self {
         match error {
             PackError::Io(error) => Self::temporary(format!("compress: {error} (operator: check the disk)")),
+            PackError::Decoder(_) => Self::temporary(format!(
+                "compress: {error} (operator: check the installation, and what else this machine has to do)"
+            )),
             PackError::SourceChanged { .. } => Self::permanent(format!(
                 "compress: {error} (operator: check the disk; technician: send again)"
             )),
