@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 /// Words of the policy of a study that was coded without loss.
-const POLICY_LOSSLESS: &str = "near 0";
+pub(crate) const POLICY_LOSSLESS: &str = "near 0";
 
 /// What sealing needs besides the delivery.
 pub struct Sealer {

@@ -7,11 +7,11 @@ use crate::journal::{Journal, JournalError};
 use crate::notify::Notifier;
 use crate::pipeline::{HEAVY_MAX, Pipeline};
 use crate::receive::Doors;
-use crate::seal::Sealer;
+use crate::seal::{POLICY_LOSSLESS, Sealer};
 use crate::spool::{Spool, sync_folder};
 use crate::submit::Submitter;
 use crate::{pulled, receive};
-use ::seal::native::{Certificate, SealError, SiteKey};
+use ::seal::native::{Certificate, SealError, SiteKey, check_recipients};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
@@ -74,11 +74,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let (begun_sender, begun) = mpsc::unbounded_channel();
     let collector =
         Arc::new(Collector::new(config.clone(), journal.clone(), spool.clone(), audit.clone(), begun_sender));
+    let certificates = certificates(&config)?;
+    check_covers(&config, &key, &certificates)?;
     let pipeline = Arc::new(Pipeline {
         sealer: Arc::new(sealer(&config, key)?),
         submitter: Submitter::new(&config)?,
         notifier: Notifier::new(&config)?,
-        certificates: certificates(&config)?,
+        certificates,
         collector: collector.clone(),
         audit: audit.clone(),
         audited: Mutex::default(),
@@ -96,7 +98,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tokio::spawn(check_mail_server(pipeline.clone()));
     tokio::spawn(pipeline.clone().drop_residuals());
     if let Some(server) = config.audit.syslog.clone() {
-        tokio::spawn(audit::forward(audit::folder(&config.state), server, audit.grown()));
+        tokio::spawn(audit::forward(audit::folder(&config.state), server, audit.clone()));
     }
     let mut received =
         tokio::spawn(receive::serve(doors, config.dicom.clone(), spool.receive(), collector, stopped));
@@ -126,7 +128,9 @@ fn warn_of_exceptions(config: &Config) {
     let pacs = config.pacs.iter().filter(|(_, pacs)| pacs.tls.as_ref().is_some_and(|tls| tls.tls12));
     let pacs = pacs.map(|(name, _)| format!("pacs.{name}.tls"));
     let dicom = config.dicom.tls.iter().filter(|tls| tls.files.tls12).map(|_| "dicom.tls".to_owned());
-    for table in servers.chain(pacs).chain(dicom) {
+    let syslog =
+        config.audit.syslog.iter().filter(|syslog| syslog.tls.tls12).map(|_| "audit.syslog.tls".to_owned());
+    for table in servers.chain(pacs).chain(dicom).chain(syslog) {
         tracing::warn!(table, act = "operator", "tls12 = true: TLS 1.2 is allowed, 1.3 would be safer");
     }
 }
@@ -179,6 +183,23 @@ fn certificates(config: &Config) -> Result<BTreeMap<String, Certificate>, ServeE
     let certificate =
         |doctor: &config::Doctor| -> Result<_, ServeError> { Ok(doctor.recipient()?.certificate().clone()) };
     config.doctors.iter().map(|(name, doctor)| Ok((name.clone(), certificate(doctor)?))).collect()
+}
+
+/// The longest cover for each destination, at start and not at the first study.
+fn check_covers(
+    config: &Config,
+    key: &SiteKey,
+    certificates: &BTreeMap<String, Certificate>,
+) -> Result<(), ConfigError> {
+    for (ae_title, destination) in &config.destinations {
+        let recipients: Vec<_> =
+            destination.doctors.iter().filter_map(|doctor| certificates.get(doctor).cloned()).collect();
+        check_recipients(key, &config.site, POLICY_LOSSLESS, &recipients).map_err(|_| ConfigError::Value {
+            key: format!("destinations.{ae_title}"),
+            reason: "the certificates of its doctors do not fit into one cover: name fewer, or give them P-256 keys",
+        })?;
+    }
+    Ok(())
 }
 
 /// The secret that keys content digests; made at the first start.

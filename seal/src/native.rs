@@ -15,7 +15,7 @@ pub use enrol::{
     CodeKeys, Enrolled, MAC_BYTES, SignedConfirmation, new_code, open_confirmation, open_renewal,
     open_request, sign_confirmation, sign_renewal, sign_request,
 };
-pub use envelope::{VerifiedCover, open_cover};
+pub use envelope::{VerifiedCover, check_recipients, open_cover};
 pub use keys::{DoctorKey, SiteKey};
 pub use opened::{OpenedPieces, check_piece};
 pub use receipts::{SignedReceipt, open_receipt, open_signed_receipt, sign_receipt, verify_receipt};

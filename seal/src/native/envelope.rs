@@ -8,9 +8,11 @@ use crate::cms::envelope::{
     self, Decryption, KEY_BYTES, NONCE_BYTES, WRAPPED_KEY_BYTES, WrappedKey, Wrapping,
 };
 use crate::cms::signed::{self, Signed};
-use crate::cover::{Cover, cover_bytes_max};
+use crate::cover::{
+    CONTENT_KEY_BYTES, Completeness, ContentKeyText, Cover, FORMAT, PieceEntry, cover_bytes_max,
+};
 use crate::error::{Refusal, SealError};
-use crate::ids::Digest;
+use crate::ids::{CaseId, DeliveryId, Digest};
 use crate::limits::PIECES_MAX;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, agree_ephemeral};
@@ -20,6 +22,8 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
 use zeroize::Zeroizing;
 
+/// A time of as many digits as any that a gateway will see; seconds since 1970-01-01 UTC.
+const SOME_TIME: i64 = 1_800_000_000;
 const COVER: &str = "the cover";
 const RECIPIENT: &str = "a recipient's certificate";
 const TOO_LONG: &str = "its issuer's name is too long for a cover";
@@ -87,6 +91,40 @@ pub(super) fn seal_cover(
         envelope::build(&keys, &nonce, &sealed).map_err(|_| SealError::key(COVER, "cannot be laid out"))?;
     check_readable(&der, cover.pieces.len(), recipients)?;
     Ok(der)
+}
+
+/// Whether a reader takes covers for these recipients: seals the longest cover that a delivery to them can have, and throws it away. So many
+/// RSA recipients as [`crate::limits::RECIPIENTS_MAX`] allows do not fit.
+///
+/// # Errors
+/// [`SealError::Key`].
+pub fn check_recipients(
+    site: &SiteKey,
+    site_name: &str,
+    policy: &str,
+    recipients: &[Certificate],
+) -> Result<(), SealError> {
+    let digest = Digest([0; 32]);
+    let cover = Cover {
+        format: FORMAT,
+        case: CaseId([0; 16]),
+        delivery: DeliveryId([0; 16]),
+        sequence: u32::MAX,
+        previous: Some(digest),
+        residual_of: None,
+        residual_until: Some(i64::MAX),
+        content: digest,
+        site: site_name.to_owned(),
+        sealed_at: SOME_TIME,
+        recipients: recipients.iter().map(Certificate::digest).collect(),
+        completeness: Completeness::Partial { instances: u32::MAX, listed: u32::MAX },
+        policy: policy.to_owned(),
+        content_key: ContentKeyText("0".repeat(2 * CONTENT_KEY_BYTES)),
+        index: digest,
+        manifest: digest,
+        pieces: vec![PieceEntry::new(u32::MAX, &digest)],
+    };
+    seal_cover(&cover, site, recipients).map(drop)
 }
 
 /// A reader's limits are met here, before anything is sent.

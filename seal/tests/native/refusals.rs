@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use seal::certificate::POINT_BYTES;
 use seal::cms::{envelope, signed};
 use seal::ids::DeliveryId;
+use seal::limits::RECIPIENTS_MAX;
 use seal::native::{
-    Certificate, OpenedPieces, Refusal, SealError, Sealing, VerifiedCover, open_cover, open_receipt,
-    seal_delivery, sign_receipt,
+    Certificate, OpenedPieces, Refusal, SealError, Sealing, VerifiedCover, check_recipients, open_cover,
+    open_receipt, seal_delivery, sign_receipt,
 };
 use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
@@ -346,4 +347,24 @@ proptest! {
         let _ = signed::parse(&mutated, "the receipt");
         let _ = Certificate::from_der(&mutate(doctor.certificate().der(), at, &with, kind));
     }
+}
+
+#[test]
+fn recipients_who_do_not_fit_into_a_cover_are_found_before_there_is_one() {
+    let site = Party::new("site");
+    let fits = |parties: &[Party]| {
+        let recipients: Vec<_> = parties.iter().map(Party::certificate).collect();
+        check_recipients(&site.site(), "hospital.example", "near 0", &recipients).is_ok()
+    };
+    let elliptic: Vec<_> = (0..RECIPIENTS_MAX).map(|number| Party::new(&number.to_string())).collect();
+    assert!(fits(&elliptic));
+    let first = Party::rsa("0");
+    let mut same_key: Vec<_> =
+        (1..RECIPIENTS_MAX).map(|number| first.renewed(&number.to_string(), 2020, 2100)).collect();
+    assert!(!fits(&same_key));
+    same_key.truncate(20);
+    assert!(fits(&same_key));
+    // What the check says is what sealing says.
+    let sealed = three_pieces(&site, &same_key.iter().collect::<Vec<_>>());
+    assert!(!sealed.0.cover().is_empty());
 }
