@@ -1,5 +1,6 @@
 """DICOM over TLS (PS3.15 B.12): whom the listener takes, whom it refuses and with which words, and the question to the PACS."""
 
+import re
 import ssl
 import subprocess
 import time
@@ -49,11 +50,23 @@ class Door:
     def log(self) -> str:
         return self.bench.log.read_text()
 
+    def wait_for_alert(self, words: str) -> None:
+        wait_for_audit(self.bench, f'EventOutcomeIndicator="8".*Node Authentication.*{re.escape(words)}')
+
     def wait_for(self, words: str) -> None:
         deadline = time.monotonic() + WAIT_SECONDS_MAX
         while words not in self.log():
             assert time.monotonic() < deadline, f"no {words!r} in\n{self.log()}"
             time.sleep(0.05)
+
+
+def wait_for_audit(bench: Bench, pattern: str) -> None:
+    """A message of the trail that matches."""
+    folder = bench.gateway.folder / "state" / "audit"
+    deadline = time.monotonic() + WAIT_SECONDS_MAX
+    while not any(re.search(pattern, path.read_text()) for path in folder.glob("trail-*.log")):
+        assert time.monotonic() < deadline, f"no {pattern!r} in the audit trail"
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -132,6 +145,7 @@ def test_who_may_not_come_is_refused_with_a_word_to_the_operator(door: Door, our
     door.open(*more)
     assert not echo(door, client(ours, issued))
     door.wait_for(f"a TLS connection is refused: {words}" if not words.startswith("from") else words)
+    door.wait_for_alert(words)
     assert "association released" not in door.log()
 
 
@@ -222,6 +236,9 @@ def test_a_pacs_that_cannot_be_trusted_or_wants_more_proves_nothing(
     (delivery,) = bench.gateway.wait_for_state(*harness.DONE)
     assert harness.completeness(delivery)["is"] != "proved"
     assert any(word in bench.log.read_text() for word in words.split("|")), bench.log.read_text()
+    wait_for_audit(bench, 'EventOutcomeIndicator="8"/?><EventID csd-code="110112"')
+    if kind == "unknown-ca":
+        wait_for_audit(bench, "the certificate of the PACS is refused")
 
 
 def test_orthanc_is_asked_over_tls(bench: Bench, ours: Authority, tmp_path: Path, ct_study: list[Path]):

@@ -1,7 +1,8 @@
 //! Towards a server: implicit TLS from the first byte.
 
 use crate::error::{refused, unreachable};
-use crate::files::{crls, file, roots, stamps};
+use crate::files::{crls, file, roots};
+use crate::living::Living;
 use crate::{ClientFiles, Stream, TlsError, provider, versions};
 use rustls::ClientConfig;
 use rustls::client::WebPkiServerVerifier;
@@ -9,8 +10,8 @@ use rustls::pki_types::ServerName;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -18,27 +19,12 @@ use tokio_rustls::TlsConnector;
 #[derive(Clone, Debug)]
 pub struct Trust {
     files: ClientFiles,
-    read: Arc<Mutex<Read>>,
-}
-
-#[derive(Debug)]
-struct Read {
-    stamps: Vec<Option<SystemTime>>,
-    config: Arc<ClientConfig>,
+    living: Arc<Living<ClientConfig>>,
 }
 
 /// [`Trust`] read once: for a process that may open no file and look up no name.
 #[derive(Clone, Debug)]
 pub struct FixedTrust(Arc<ClientConfig>);
-
-/// What a server showed in the handshake.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// Whether it spoke TLS 1.2.
-    pub tls12: bool,
-    /// Its chain as DER, the server's own certificate first.
-    pub chain: Vec<Vec<u8>>,
-}
 
 impl Trust {
     /// Reads all files; connects to nothing.
@@ -46,8 +32,8 @@ impl Trust {
     /// # Errors
     /// [`TlsError::File`], [`TlsError::Exposed`].
     pub fn read(files: &ClientFiles) -> Result<Self, TlsError> {
-        let read = Mutex::new(Read { stamps: stamps(files.paths()), config: config(files)? });
-        Ok(Self { files: files.clone(), read: Arc::new(read) })
+        let living = Living::new(files.paths(), || config(files))?;
+        Ok(Self { files: files.clone(), living: Arc::new(living) })
     }
 
     /// The configuration as the files say now.
@@ -55,12 +41,7 @@ impl Trust {
     /// # Errors
     /// [`TlsError::File`], [`TlsError::Exposed`].
     pub fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamps = stamps(self.files.paths());
-        if read.stamps != stamps {
-            *read = Read { stamps, config: config(&self.files)? };
-        }
-        Ok(Arc::clone(&read.config))
+        self.living.now(self.files.paths(), || config(&self.files))
     }
 
     /// Connects and completes the handshake within `wait`.
@@ -111,18 +92,14 @@ async fn handshake(
         TlsConnector::from(config).connect(name, tcp).await.map_err(|error| refused(host, port, &error))
     };
     let late = || unreachable(host, port, &io::ErrorKind::TimedOut.into());
-    tokio::time::timeout(wait, done).await.unwrap_or_else(|_| Err(late())).map(Stream)
-}
-
-impl Stream {
-    /// What the server showed.
-    pub fn seen(&self) -> Seen {
-        let chain = self.0.get_ref().1.peer_certificates().unwrap_or_default();
-        Seen { tls12: self.is_tls12(), chain: chain.iter().map(|certificate| certificate.to_vec()).collect() }
+    let stream = tokio::time::timeout(wait, done).await.unwrap_or_else(|_| Err(late())).map(Stream)?;
+    if stream.is_tls12() {
+        tracing::warn!(host, port, act = "server", "the server speaks only TLS 1.2 (server: enable TLS 1.3)");
     }
+    Ok(stream)
 }
 
-fn config(files: &ClientFiles) -> Result<Arc<ClientConfig>, TlsError> {
+fn config(files: &ClientFiles) -> Result<ClientConfig, TlsError> {
     let trusted = Arc::new(roots(files.ca.as_deref())?);
     let unusable = |error: &dyn ToString| {
         let path = files.crl.as_deref().or(files.ca.as_deref()).unwrap_or(Path::new("system"));
@@ -143,5 +120,5 @@ fn config(files: &ClientFiles) -> Result<Arc<ClientConfig>, TlsError> {
             .map_err(|error| file(path, format!("does not go with the key: {error}")))?,
         _ => builder.with_no_client_auth(),
     };
-    Ok(Arc::new(config))
+    Ok(config)
 }

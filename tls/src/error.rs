@@ -213,3 +213,29 @@ fn certificate_words(bad: &Bad) -> String {
 pub fn bounded(text: &str) -> String {
     text.chars().take(REASON_CHARS_MAX).flat_map(char::escape_debug).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("SMTP")]
+    struct Wrapped(#[source] io::Error);
+
+    #[test]
+    fn a_tls_error_is_found_behind_what_others_wrap_it_in() {
+        let alert = || io::Error::other(Error::AlertReceived(Alert::CertificateRequired));
+        let demands = |found: Option<TlsError>| matches!(found, Some(TlsError::ClientCertificate { .. }));
+        assert!(demands(TlsError::behind(&alert(), "mail.example", 465)));
+        assert!(demands(TlsError::behind(&Wrapped(alert()), "mail.example", 465)));
+        let cut = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert_eq!(TlsError::behind(&Wrapped(cut), "mail.example", 465), None);
+        assert_eq!(TlsError::behind(&io::Error::other("other words"), "mail.example", 465), None);
+    }
+
+    #[test]
+    fn foreign_words_are_cut_and_cannot_steer_a_terminal() {
+        assert_eq!(bounded(&"x".repeat(10_000)).len(), REASON_CHARS_MAX);
+        assert_eq!(bounded("a\u{1b}[31m\r\n"), "a\\u{1b}[31m\\r\\n");
+    }
+}

@@ -1,13 +1,14 @@
 //! The files that a configuration names, and what is read from them.
 
 use crate::TlsError;
+use crate::living::stamps;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Permission bits that let anyone but the owner at a private key.
 const MODE_OTHERS: u32 = 0o077;
@@ -136,11 +137,6 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates = CertificateDer::pem_file_iter(path).map_err(|error| file(path, error))?;
     let certificates: Vec<_> = certificates.collect::<Result<_, _>>().map_err(|error| file(path, error))?;
     if certificates.is_empty() { Err(file(path, "no certificate in it")) } else { Ok(certificates) }
-}
-
-/// When each file was last changed: a renewed certificate or revocation list is taken up without a restart.
-pub(crate) fn stamps<'a>(paths: impl Iterator<Item = &'a Path>) -> Vec<Option<SystemTime>> {
-    paths.map(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()).collect()
 }
 
 pub(crate) fn file(path: &Path, reason: impl ToString) -> TlsError {

@@ -6,13 +6,14 @@
 mod client;
 mod error;
 mod files;
+mod living;
 mod server;
 mod stream;
 
-pub use client::{FixedTrust, Seen, Trust};
+pub use client::{FixedTrust, Trust};
 pub use error::{TlsError, bounded};
 pub use files::{ClientFiles, ServerFiles};
-pub use server::{Accepted, Listener};
+pub use server::{AcceptError, Accepted, Listener};
 pub use stream::Stream;
 
 use rustls::SupportedProtocolVersion;

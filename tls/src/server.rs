@@ -1,22 +1,37 @@
 //! As a server: every client shows a certificate of an authority that the operator chose.
 
-use crate::files::{Identity, crls, file, roots, stamps};
+use crate::files::{Identity, crls, file, roots};
+use crate::living::Living;
 use crate::{ServerFiles, TlsError, provider, versions};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{Error, ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Makes TLS of accepted connections. Files that change are read again for the next connection.
+/// Makes TLS of accepted connections. Files that change are read again for the next connection; as long as they cannot be used, those
+/// read before are.
 #[derive(Debug)]
 pub struct Listener {
     files: ServerFiles,
-    read: Mutex<(Vec<Option<SystemTime>>, Arc<ServerConfig>)>,
+    living: Living<ServerConfig>,
+    /// The last reading failed, and was told.
+    unusable: AtomicBool,
 }
 
 /// A connection whose client is known.
 pub type Accepted<S> = StreamOwned<ServerConnection, S>;
+
+/// Why a connection is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// The client is refused: a constant text, nothing that it said, with who must do what.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// The stream broke before it was known.
+    #[error(transparent)]
+    Stream(#[from] io::Error),
+}
 
 impl Listener {
     /// Reads all files.
@@ -24,17 +39,16 @@ impl Listener {
     /// # Errors
     /// [`TlsError::File`], [`TlsError::Exposed`].
     pub fn read(files: &ServerFiles) -> Result<Self, TlsError> {
-        let read = Mutex::new((stamps(files.paths()), config(files)?));
-        Ok(Self { files: files.clone(), read })
+        let living = Living::new(files.paths(), || config(files))?;
+        Ok(Self { files: files.clone(), living, unusable: AtomicBool::new(false) })
     }
 
     /// Completes the handshake on a blocking stream. `stream` must end its reads with an error at a deadline, or this may last.
     ///
     /// # Errors
-    /// An error of the stream, or why the client is refused with who must do what, as [`io::ErrorKind::InvalidData`].
-    pub fn accept<S: Read + Write>(&self, stream: S) -> io::Result<Accepted<S>> {
-        let config = self.config().map_err(io::Error::other)?;
-        let connection = ServerConnection::new(config).map_err(io::Error::other)?;
+    /// [`AcceptError`].
+    pub fn accept<S: Read + Write>(&self, stream: S) -> Result<Accepted<S>, AcceptError> {
+        let connection = ServerConnection::new(self.config()).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(connection, stream);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock).map_err(refused)?;
@@ -42,17 +56,27 @@ impl Listener {
         Ok(stream)
     }
 
-    fn config(&self) -> Result<Arc<ServerConfig>, TlsError> {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = stamps(self.files.paths());
-        if read.0 != now {
-            *read = (now, config(&self.files)?);
+    /// The operator is told once of files that cannot be used, such as a certificate that was renewed without its key.
+    fn config(&self) -> Arc<ServerConfig> {
+        match self.living.now(self.files.paths(), || config(&self.files)) {
+            Ok(config) => {
+                self.unusable.store(false, Ordering::Relaxed);
+                config
+            }
+            Err(error) => {
+                if !self.unusable.swap(true, Ordering::Relaxed) {
+                    tracing::error!(
+                        act = "operator",
+                        "{error}; until this is mended, what was read before is used"
+                    );
+                }
+                self.living.last()
+            }
         }
-        Ok(Arc::clone(&read.1))
     }
 }
 
-fn config(files: &ServerFiles) -> Result<Arc<ServerConfig>, TlsError> {
+fn config(files: &ServerFiles) -> Result<ServerConfig, TlsError> {
     let trusted = Arc::new(roots(Some(&files.client_ca))?);
     let verifier = WebPkiClientVerifier::builder_with_provider(trusted, provider())
         .with_crls(crls(files.crl.as_deref())?)
@@ -66,13 +90,15 @@ fn config(files: &ServerFiles) -> Result<Arc<ServerConfig>, TlsError> {
         .with_client_cert_verifier(verifier)
         .with_single_cert(identity.chain, identity.key)
         .map_err(|error| file(&files.certificate, format!("does not go with the key: {error}")))?;
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 /// A constant text for each reason: nothing that the client said.
-fn refused(error: io::Error) -> io::Error {
-    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else { return error };
-    let words = match tls {
+fn refused(error: io::Error) -> AcceptError {
+    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return AcceptError::Stream(error);
+    };
+    AcceptError::Refused(match tls {
         Error::NoCertificatesPresented => {
             "it shows no client certificate (peer: install one of the authority in client_ca)"
         }
@@ -99,6 +125,8 @@ fn refused(error: io::Error) -> io::Error {
         Error::InvalidMessage(_) => "it does not speak TLS (peer: enable DICOM TLS)",
         Error::AlertReceived(_) => "it refuses us (peer: it must trust the authority of our certificate)",
         _ => "the handshake fails (peer: see its log)",
-    };
-    io::Error::new(io::ErrorKind::InvalidData, words)
+    })
 }
+
+#[cfg(test)]
+mod tests;

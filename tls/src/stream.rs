@@ -14,8 +14,8 @@ use tokio_rustls::client::TlsStream;
 pub struct Stream(pub(crate) TlsStream<TcpStream>);
 
 impl Stream {
-    /// Whether the connection had to fall back to TLS 1.2: worth a log line.
-    pub fn is_tls12(&self) -> bool {
+    /// Whether the connection had to fall back to TLS 1.2.
+    pub(crate) fn is_tls12(&self) -> bool {
         self.0.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_2)
     }
 

@@ -16,6 +16,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tls::AcceptError;
 use tokio::runtime::Handle;
 
 /// What all associations share.
@@ -66,19 +67,25 @@ pub(super) fn turn_away<I: Intake, D: Disk>(service: &Service<I, D>, caller: Cal
     wire.close();
 }
 
-fn open_wire<I, D>(service: &Service<I, D>, caller: Caller) -> Option<Wire> {
+fn open_wire<I: Intake, D>(service: &Service<I, D>, caller: Caller) -> Option<Wire> {
     let Caller { stream, peer, tls } = caller;
-    Wire::new(stream, tls.as_deref(), Arc::clone(&service.stopping))
-        .inspect_err(|error| log_unopened(error, peer))
-        .ok()
+    match Wire::new(stream, tls.as_deref(), Arc::clone(&service.stopping)) {
+        Ok(wire) => Some(wire),
+        Err(AcceptError::Refused(words)) => {
+            service.intake.peer_refused(peer, words);
+            tracing::warn!(stage = "receive", %peer, act = "operator", "a TLS connection is refused: {words}");
+            None
+        }
+        Err(AcceptError::Stream(error)) => {
+            log_unopened(&error, peer);
+            None
+        }
+    }
 }
 
-/// A port check ends before the handshake does, see [`log_unassociated`]; why TLS was refused is a constant text.
+/// A port check ends before the handshake does, see [`log_unassociated`].
 fn log_unopened(error: &io::Error, peer: SocketAddr) {
     match error.kind() {
-        io::ErrorKind::InvalidData => {
-            tracing::warn!(stage = "receive", %peer, act = "operator", "a TLS connection is refused: {error}");
-        }
         io::ErrorKind::UnexpectedEof => tracing::debug!(stage = "receive", %peer, "no TLS handshake came"),
         kind => tracing::warn!(stage = "receive", %peer, "cannot set up a connection: {kind}"),
     }

@@ -14,6 +14,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tls::AcceptError;
 
 /// PDU type of A-ASSOCIATE-RQ (PS3.8 9.3.2).
 const ASSOCIATE_RQ: u8 = 0x01;
@@ -44,12 +45,12 @@ impl Wire {
     /// waiting for more of them costs 40 ms an image.
     ///
     /// # Errors
-    /// The socket's, or why a TLS peer is refused ([`tls::Listener::accept`]).
+    /// The socket's, or why a TLS peer is refused.
     pub(super) fn new(
         stream: TcpStream,
         tls: Option<&tls::Listener>,
         stopping: Arc<AtomicBool>,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, AcceptError> {
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(ASSOCIATE_WAIT))?;

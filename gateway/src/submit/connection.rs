@@ -82,9 +82,6 @@ pub(super) struct Dial<'a> {
 impl Connection {
     pub(super) async fn open(dial: &Dial<'_>) -> Result<Self, SubmitError> {
         let stream = dial.trust.connect(dial.host, dial.port, dial.timeouts.connect).await?;
-        if stream.is_tls12() {
-            tracing::warn!(stage = "submit", host = dial.host, "the mail server speaks only TLS 1.2");
-        }
         let valve = Valve::default();
         let transport = Box::new(Transport { stream, valve: valve.clone() });
         let name = ClientId::Domain(dial.site.as_str().to_owned());
