@@ -1,6 +1,7 @@
 //! The audit trail: who moved which study of which patient where (PS3.15 A.5), durable before what it tells of, chained by hashes, signed by
 //! the site, and forwarded to a syslog server over TLS. It names patients, which is what it is for, and so it is no log: a folder of mode 0700.
 
+mod alerts;
 mod codes;
 mod command;
 mod events;
@@ -13,12 +14,13 @@ mod trail;
 mod walk;
 
 pub use command::{list, verify};
-pub use events::Subject;
+pub use events::{Server, ServerRefusal, Subject};
 pub use forward::forward;
 pub use message::{Message, Outcome};
 pub use trail::Durable;
 pub use walk::{Fault, Verdict};
 
+use alerts::Budgets;
 use seal::native::SiteKey;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,9 +35,6 @@ use trail::Trail;
 const ANCHOR_AFTER: Duration = Duration::from_secs(1);
 /// Messages made durable with one fsync.
 const GROUP_MAX: usize = 64;
-/// Alerts kept in a minute: anybody in the hospital's network can cause them, and must not fill the disk.
-const ALERTS_MAX: u64 = 60;
-const ALERTS_SPAN: Duration = Duration::from_secs(60);
 
 /// The trail cannot be written: what it would tell of must not happen.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -48,7 +47,7 @@ pub struct AuditError;
 #[derive(Clone)]
 pub struct Audit {
     writer: Sender<Request>,
-    alerts: Arc<Mutex<Alerts>>,
+    alerts: Arc<Mutex<Budgets>>,
     grown: watch::Receiver<Durable>,
 }
 
@@ -57,13 +56,6 @@ struct Request {
     done: Option<oneshot::Sender<Result<(), AuditError>>>,
     /// The last one: the site signs behind it.
     last: bool,
-}
-
-#[derive(Default)]
-struct Alerts {
-    began: Option<Instant>,
-    kept: u64,
-    dropped: u64,
 }
 
 /// The folder of the trail below the state folder.
@@ -80,8 +72,12 @@ impl Audit {
         let (trail, fault) = Trail::open(&folder(state), site, name)?;
         let (writer, requests) = channel();
         let (grow, grown) = watch::channel(trail.durable());
-        std::thread::Builder::new().name("audit".into()).spawn(move || write(trail, &requests, &grow))?;
-        let audit = Self { writer, alerts: Arc::default(), grown };
+        let alerts = Arc::default();
+        let counted = Arc::clone(&alerts);
+        std::thread::Builder::new()
+            .name("audit".into())
+            .spawn(move || write(trail, &requests, &counted, &grow))?;
+        let audit = Self { writer, alerts, grown };
         if let Some(fault) = fault {
             tracing::error!(
                 file = fault.file,
@@ -122,20 +118,11 @@ impl Audit {
         let _ = self.writer.send(Request { message, done: None, last: false });
     }
 
-    /// Writes a security alert, if not too many came in this minute.
+    /// Writes a security alert, if not too many of its words came lately.
     pub fn alert(&self, message: Message) {
         let mut alerts = self.alerts.lock().unwrap_or_else(PoisonError::into_inner);
-        if alerts.began.is_none_or(|began| began.elapsed() > ALERTS_SPAN) {
-            if alerts.dropped > 0 {
-                self.note(Message::alerts_dropped(alerts.dropped));
-            }
-            *alerts = Alerts { began: Some(Instant::now()), ..Alerts::default() };
-        }
-        if alerts.kept < ALERTS_MAX {
-            alerts.kept += 1;
+        if alerts.keeps(message.alert_words(), Instant::now()) {
             self.note(message);
-        } else {
-            alerts.dropped += 1;
         }
     }
 
@@ -146,7 +133,12 @@ impl Audit {
 }
 
 /// The writer's thread. After an error nothing is written any more: what the disk holds is not known then (DESIGN 7).
-fn write(mut trail: Trail, requests: &Receiver<Request>, grow: &watch::Sender<Durable>) {
+fn write(
+    mut trail: Trail,
+    requests: &Receiver<Request>,
+    alerts: &Mutex<Budgets>,
+    grow: &watch::Sender<Durable>,
+) {
     let mut anchored = Instant::now();
     loop {
         let group: Vec<Request> = match requests.recv_timeout(ANCHOR_AFTER) {
@@ -155,8 +147,11 @@ fn write(mut trail: Trail, requests: &Receiver<Request>, grow: &watch::Sender<Du
             Err(RecvTimeoutError::Disconnected) => return,
         };
         let last = group.iter().any(|request| request.last);
-        let mut written =
-            trail.append(group.iter().map(|request| &request.message), OffsetDateTime::now_utc());
+        let dropped = alerts.lock().unwrap_or_else(PoisonError::into_inner).dropped(Instant::now(), last);
+        let dropped: Vec<_> =
+            dropped.iter().map(|(words, count)| Message::alerts_dropped(words, *count)).collect();
+        let messages = dropped.iter().chain(group.iter().map(|request| &request.message));
+        let mut written = trail.append(messages, OffsetDateTime::now_utc());
         if written.is_ok() && trail.is_loose() && (last || anchored.elapsed() >= ANCHOR_AFTER) {
             written = trail.anchor();
             anchored = Instant::now();

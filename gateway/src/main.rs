@@ -113,7 +113,7 @@ fn run() -> anyhow::Result<ExitCode> {
 fn on_runtime<T, E: Into<anyhow::Error>>(work: impl Future<Output = Result<T, E>>) -> anyhow::Result<T> {
     // Only our own modules: libraries could log what they read from the network.
     tracing_subscriber::fmt()
-        .with_env_filter("off,gateway=info,seal=info,notifier=info,compressor=info")
+        .with_env_filter("off,gateway=info,seal=info,notifier=info,compressor=info,tls=info")
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
@@ -144,10 +144,14 @@ fn show_audit(command: AuditCommand) -> anyhow::Result<ExitCode> {
             "intact: {} messages, signed up to {}, chain {}",
             verdict.messages, verdict.anchored, verdict.hash
         )?,
-        (Some(fault), _, _) => eprintln!(
-            "DAMAGED at message {}, {} line {}: {} (operator: find out who did it; keep these files)",
-            fault.message, fault.file, fault.line, fault.reason
-        ),
+        (Some(fault), _, _) => {
+            for fault in std::iter::once(fault).chain(&verdict.later) {
+                eprintln!(
+                    "DAMAGED at message {}, {} line {}: {} (operator: find out who did it; keep these files)",
+                    fault.message, fault.file, fault.line, fault.reason
+                );
+            }
+        }
         (None, true, _) => {}
     }
     Ok(if verdict.intact { ExitCode::SUCCESS } else { ExitCode::from(EXIT_DAMAGED) })

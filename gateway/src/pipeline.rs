@@ -7,10 +7,9 @@ mod residual;
 mod trouble;
 
 use crate::assemble::{Collector, Decision, Listing, Silence, decide};
-use crate::audit::{Audit, Message};
+use crate::audit::Audit;
 use crate::clock::now_ms;
-use crate::config::{Config, Pacs};
-use crate::dimse::uid;
+use crate::config::Config;
 use crate::journal::{DeliveryInstance, DeliveryRow, Journal, State};
 use crate::notify::{Notifier, NotifyError};
 use crate::seal::Sealer;
@@ -158,8 +157,9 @@ impl Pipeline {
         let mut missing = 0;
         for (series, sent) in sent {
             let held = self.journal.held(delivery.case, series).await?;
-            self.audit_query(pacs, study, series).await?;
-            match query::instances_of_series(pacs, study, series, query::Timeouts::default()).await {
+            let listed = query::instances_of_series(pacs, study, series, query::Timeouts::default()).await;
+            self.audit_query(pacs, study, series, listed.as_ref().err()).await?;
+            match listed {
                 Ok(listed) if !sent.is_subset(&listed) => {
                     tracing::warn!(stage = "assemble", delivery = %delivery.id,
                         "the PACS does not list what it sent: its answer proves nothing");
@@ -173,20 +173,6 @@ impl Pipeline {
             }
         }
         Ok(Listing::Lists { missing: number(missing) })
-    }
-
-    async fn audit_query(&self, pacs: &Pacs, study: &Uid, series: &Uid) -> Result<(), Trouble> {
-        let host = pacs.address.rsplit_once(':').map_or(pacs.address.as_str(), |(host, _)| host);
-        let keys = query::keys(study, series);
-        let message = Message::query(
-            &pacs.own_ae_title,
-            &pacs.ae_title,
-            host,
-            uid::STUDY_ROOT_FIND,
-            keys,
-            uid::IMPLICIT_LITTLE,
-        );
-        Ok(self.audit.record(message).await?)
     }
 
     async fn compress(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
@@ -275,7 +261,8 @@ impl Pipeline {
         if delivery.residual_of.is_some() {
             return Ok(());
         }
-        self.notifier.notify(delivery, &self.config, &self.journal).await
+        let notified = self.notifier.notify(delivery, &self.config, &self.journal).await;
+        notified.inspect_err(|error| self.alert_of_notice(error))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `scanpost-gateway audit list|verify`.
 
 use super::line::hex;
-use super::walk::{Verdict, walk};
+use super::walk::{Verdict, Walked, walk};
 use compressor::dataset::on_screen;
 use compressor::{Phi, Purpose};
 use seal::native::Certificate;
@@ -30,13 +30,16 @@ pub fn verify(folder: &Path, site: &Certificate) -> io::Result<Verdict> {
 }
 
 pub(super) fn check(folder: &Path, site: &Certificate) -> io::Result<Verdict> {
-    let (end, fault) = walk(folder, site, &mut |_, _| ())?;
+    let Walked { end, faults } = walk(folder, site, &mut |_, _| ())?;
+    let mut faults = faults.into_iter();
+    let fault = faults.next();
     Ok(Verdict {
         intact: fault.is_none(),
         messages: end.number,
         anchored: end.anchored,
         hash: hex(&end.hash),
         fault,
+        later: faults.collect(),
     })
 }
 
@@ -52,7 +55,7 @@ struct Listed<'l> {
     objects: Vec<&'l str>,
 }
 
-/// Gives every message up to the first bad line as a line of text, or of JSON, to `out`.
+/// Gives every message that can be checked as a line of text, or of JSON, to `out`: those behind damage too, once the gateway went on.
 ///
 /// # Errors
 /// Where a file cannot be read, or as `out` says.

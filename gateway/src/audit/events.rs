@@ -2,10 +2,12 @@
 
 use super::codes::Code;
 use super::message::{Address, Message, Object, Outcome, Participant};
+use crate::query::QueryError;
 use compressor::Uid;
 use compressor::dataset::Banner;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use tls::TlsError;
 
 /// A study of one patient, as far as an event is about it.
 #[derive(Clone, Default)]
@@ -16,6 +18,43 @@ pub struct Subject {
     pub banner: Banner,
     /// Instances of each SOP class.
     pub classes: BTreeMap<Uid, u64>,
+}
+
+/// A server that the gateway connects to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// Takes sealed mails.
+    Mail,
+    /// Takes notices.
+    Notice,
+    /// Has the doctors' mailboxes.
+    Mailbox,
+    /// Says what a series holds.
+    Pacs,
+    /// Takes the trail.
+    Syslog,
+}
+
+/// Why a server is not one to talk to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerRefusal {
+    /// Its certificate is not to be trusted.
+    Certificate,
+    /// It does not speak TLS as required, or does not take our certificate.
+    Tls,
+    /// It does not take our login.
+    Login,
+}
+
+impl ServerRefusal {
+    /// Of an error that may be a sign of an attack; none for others.
+    pub fn of(error: &TlsError) -> Option<Self> {
+        match error {
+            TlsError::Certificate { .. } => Some(Self::Certificate),
+            TlsError::Handshake { .. } | TlsError::ClientCertificate { .. } => Some(Self::Tls),
+            _ => None,
+        }
+    }
 }
 
 /// `ParticipantObjectID` of a study without a UID: the schema asks for one.
@@ -82,7 +121,7 @@ impl Message {
         message(Code::INSTANCES_TRANSFERRED, 'C', participants, subject.objects(false, false))
     }
 
-    /// Query: the PACS is asked what a series holds (A.5.3.10).
+    /// Query: the PACS was asked what a series holds, and answered or did not (A.5.3.10).
     pub fn query(
         own: &str,
         pacs: &str,
@@ -90,12 +129,20 @@ impl Message {
         sop_class: &'static str,
         keys: Vec<u8>,
         transfer_syntax: &'static str,
+        failure: Option<&QueryError>,
     ) -> Self {
         let participants = vec![
             node(own, Code::SOURCE, true, None),
             node(pacs, Code::DESTINATION, false, Some(Address::Host(host.to_owned()))),
         ];
-        message(Code::QUERY, 'E', participants, vec![Object::Query { sop_class, keys, transfer_syntax }])
+        let event =
+            message(Code::QUERY, 'E', participants, vec![Object::Query { sop_class, keys, transfer_syntax }]);
+        match failure {
+            None => event,
+            Some(error) => {
+                Self { outcome: Outcome::SeriousFailure, reason: Some(error.to_string()), ..event }
+            }
+        }
     }
 
     /// Export: sealed, and taken by the mail server for a doctor, or refused for good (A.5.3.5).
@@ -159,13 +206,25 @@ impl Message {
     }
 
     /// Security Alert: a server of ours that is not to be trusted, or that does not let us in.
-    pub fn server_refused(host: &str, alert: &'static str) -> Self {
+    pub fn server_refused(server: Server, host: &str, refusal: ServerRefusal) -> Self {
+        let which = match server {
+            Server::Mail => "mail server",
+            Server::Notice => "notice server",
+            Server::Mailbox => "mailbox server",
+            Server::Pacs => "PACS",
+            Server::Syslog => "syslog server",
+        };
+        let alert = match refusal {
+            ServerRefusal::Certificate => format!("the certificate of the {which} is refused"),
+            ServerRefusal::Tls => format!("the {which} does not speak TLS as required"),
+            ServerRefusal::Login => format!("the {which} refuses the login"),
+        };
         let server = node(host, Code::DESTINATION, false, Some(Address::Host(host.to_owned())));
         alert_of(
             Code::NODE_AUTHENTICATION,
             vec![gateway(Code::APPLICATION, true), server],
             host.to_owned(),
-            alert,
+            &alert,
         )
     }
 
@@ -175,15 +234,11 @@ impl Message {
         alert_of(Code::RECEIPT_REFUSED, participants, doctor.to_owned(), alert)
     }
 
-    /// Security Alert: alerts beyond what is kept in a minute.
-    pub fn alerts_dropped(count: u64) -> Self {
-        let event = alert_of(
-            Code::RESTRICTED_FUNCTION,
-            vec![gateway(Code::APPLICATION, true)],
-            "alerts".into(),
-            "too many alerts in a minute",
-        );
-        Self { reason: Some(format!("{count} more alerts were not kept")), ..event }
+    /// Security Alert: alerts of these words beyond what is kept.
+    pub fn alerts_dropped(words: &str, count: u64) -> Self {
+        let participants = vec![gateway(Code::APPLICATION, true)];
+        let event = alert_of(Code::RESTRICTED_FUNCTION, participants, "alerts".into(), words);
+        Self { reason: Some(format!("too many alerts: {count} more were not kept: {words}")), ..event }
     }
 
     /// Security Alert: this trail was found damaged.
@@ -201,7 +256,8 @@ impl Message {
     }
 }
 
-fn alert_of(kind: Code, participants: Vec<Participant>, id: String, alert: &'static str) -> Message {
-    let event = message(Code::SECURITY_ALERT, 'E', participants, vec![Object::Node { id, alert }]);
+fn alert_of(kind: Code, participants: Vec<Participant>, id: String, alert: &str) -> Message {
+    let node = Object::Node { id, alert: alert.to_owned() };
+    let event = message(Code::SECURITY_ALERT, 'E', participants, vec![node]);
     Message { kind: Some(kind), outcome: Outcome::SeriousFailure, reason: Some(alert.into()), ..event }
 }

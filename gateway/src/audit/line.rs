@@ -17,16 +17,31 @@ pub(super) const HASH_CHARACTERS: usize = 64;
 const FACILITY_AUTHPRIV: u8 = 10;
 /// `MSGID` of audit messages of DICOM (PS3.15 A.6).
 const MESSAGE_ID: &str = "DICOM+RFC3881";
+/// Ends the first line of a file that follows damage.
+const ANEW: &str = " anew";
 const APPLICATION: &str = "scanpost-gateway";
 
 /// What a line holds.
 pub(super) enum Payload<'l> {
-    /// First line of a file: its number, and the number of the last message before it.
-    File { file: u32, after: u64 },
+    /// First line of a file.
+    File(First),
     /// A message in the form of RFC 5424, with its number.
     Message { number: u64, text: &'l str },
     /// The site's signature over the chain up to here.
     Anchor { number: u64, signature: Vec<u8> },
+}
+
+/// What the first line of a file says: which file it is, and where the chain stands that it continues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct First {
+    /// Its number.
+    pub(super) file: u32,
+    /// Number of the last message before it.
+    pub(super) after: u64,
+    /// The hash before its own.
+    pub(super) hash: Hash,
+    /// What stands before it was found damaged: it continues the last end that the site signed.
+    pub(super) anew: bool,
 }
 
 /// The hash of a line.
@@ -57,8 +72,9 @@ pub(super) fn syslog(
 }
 
 /// First line of a file.
-pub(super) fn file(file: u32, after: u64) -> String {
-    format!("trail {file} after {after}")
+pub(super) fn file(first: First) -> String {
+    let First { file, after, hash, anew } = first;
+    format!("trail {file} after {after} {}{}", hex(&hash), if anew { ANEW } else { "" })
 }
 
 /// A signed statement of how far the trail goes.
@@ -79,7 +95,14 @@ impl<'l> Payload<'l> {
             "trail" => {
                 let file = words.next()?.parse().ok()?;
                 let after = words.next().filter(|word| *word == "after").and_then(|_| words.next())?;
-                Self::File { file, after: after.parse().ok()? }
+                let (after, hash) = (after.parse().ok()?, unhex(words.next()?)?.try_into().ok()?);
+                let anew = words.next().map(|word| word == ANEW.trim_start());
+                Self::File(First {
+                    file,
+                    after,
+                    hash,
+                    anew: anew.map_or(Some(false), |anew| anew.then_some(true))?,
+                })
             }
             "anchor" => {
                 let number = words.next()?.parse().ok()?;

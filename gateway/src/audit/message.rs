@@ -84,11 +84,21 @@ pub(super) enum Object {
     },
     Node {
         id: String,
-        alert: &'static str,
+        /// Constant words.
+        alert: String,
     },
 }
 
 impl Message {
+    /// The constant words of a security alert; empty for what is none.
+    pub(super) fn alert_words(&self) -> &str {
+        let words = self.objects.iter().find_map(|object| match object {
+            Object::Node { alert, .. } => Some(alert.as_str()),
+            _ => None,
+        });
+        words.unwrap_or_default()
+    }
+
     /// The XML of the event that happened `at`, reported by `source`.
     pub(super) fn xml(&self, at: OffsetDateTime, source: &str) -> Phi<String> {
         let mut xml = Xml::default();

@@ -237,8 +237,58 @@ fn a_damaged_trail_goes_on_in_a_new_file_and_stays_damaged() {
     let (mut trail, fault) = Trail::open(made.path(), made.key.clone(), SITE).unwrap();
     assert_eq!(fault.unwrap().line, 3);
     trail.append([&Message::application(true)].into_iter(), OffsetDateTime::now_utc()).unwrap();
+    trail.anchor().unwrap();
     assert_eq!(made.verdict().fault.unwrap().line, 3);
-    assert!(fs::read_to_string(walk::path(made.path(), 2)).unwrap().contains("Application Start"));
+    let second = walk::path(made.path(), 2);
+    assert!(fs::read_to_string(&second).unwrap().contains("Application Start"));
+    // What was told once is not told at each start, nor blamed on the new file.
+    for _ in 0..2 {
+        made.go_on(2);
+    }
+    assert!(!walk::path(made.path(), 3).exists());
+    let verdict = made.verdict();
+    assert_eq!((verdict.fault.unwrap().line, verdict.later), (3, vec![]));
+    // A change behind the damage is found as well, at the start and by who looks.
+    let text = fs::read_to_string(&second).unwrap();
+    fs::write(&second, text.replacen("Application Start", "Application Stop!", 1)).unwrap();
+    let later = made.verdict().later;
+    assert_eq!((later.len(), later[0].file.as_str(), later[0].line), (1, "trail-000002.log", 3));
+    let (_, fault) = Trail::open(made.path(), made.key.clone(), SITE).unwrap();
+    assert_eq!(fault.unwrap(), later[0]);
+}
+
+#[test]
+fn an_end_that_was_cut_off_stays_known_after_the_trail_went_on() {
+    let made = Made::new(6);
+    let lines = made.lines();
+    fs::write(made.first_file(), lines[..lines.len() - 3].concat()).unwrap();
+    let (mut trail, fault) = Trail::open(made.path(), made.key.clone(), SITE).unwrap();
+    assert_eq!(fault.unwrap().reason, "the trail ends before its signed end: something was cut off");
+    trail.append([&Message::application(true)].into_iter(), OffsetDateTime::now_utc()).unwrap();
+    trail.anchor().unwrap();
+    made.go_on(1);
+    let fault = made.verdict().fault.unwrap();
+    assert_eq!((fault.file.as_str(), fault.line), ("trail-000001.log", 0));
+    assert!(fault.reason.starts_with("the gateway found the trail damaged up to here"));
+}
+
+#[test]
+fn a_missing_file_does_not_hold_up_the_syslog_server() {
+    let made = Made::new(3);
+    let bytes = fs::metadata(made.first_file()).unwrap().len();
+    fs::rename(made.first_file(), walk::path(made.path(), 3)).unwrap();
+    let (mut position, durable) = (Durable { file: 1, bytes: 77 }, Durable { file: 3, bytes });
+    let mut frames = Vec::new();
+    while let Some((more, next)) = batch(made.path(), position, durable).unwrap() {
+        frames.extend(more);
+        position = next;
+    }
+    assert!(position == durable && !frames.is_empty());
+    let own = Durable { file: 4, bytes: 1 };
+    assert!(
+        batch(made.path(), Durable { file: 4, bytes: 0 }, own).is_err(),
+        "the one being written must be there"
+    );
 }
 
 #[tokio::test]
@@ -249,13 +299,15 @@ async fn messages_are_durable_when_recorded_and_forwarded_in_frames() {
     for _ in 0..10 {
         audit.record(Message::received("CT1", "DR_DEMO", &subject())).await.unwrap();
     }
-    for _ in 0..2 * ALERTS_MAX {
+    for _ in 0..2 * alerts::MINUTE_MAX {
         audit.alert(Message::peer_refused("192.0.2.1:4711".parse().unwrap(), "unknown"));
     }
     audit.close(Message::application(false)).await.unwrap();
     let verdict = verify(&folder(state.path()), key.certificate()).unwrap();
     assert!(verdict.intact, "{verdict:?}");
-    assert_eq!((verdict.messages, verdict.anchored), (10 + ALERTS_MAX + 1, 10 + ALERTS_MAX + 1));
+    // The last but one says how many alerts were not kept.
+    let messages = 10 + alerts::MINUTE_MAX + 2;
+    assert_eq!((verdict.messages, verdict.anchored), (messages, messages));
     let (frames, end) = batch(&folder(state.path()), Durable { file: 1, bytes: 0 }, *audit.grown().borrow())
         .unwrap()
         .unwrap();

@@ -1,8 +1,8 @@
 //! The trail on the disk: lines are appended in groups, one fsync for each, and every second the chain is signed.
 
-use super::line::{self, Hash, chain, hex, statement};
+use super::line::{self, First, Hash, chain, hex, statement};
 use super::message::Message;
-use super::walk::{self, End, Fault, HEAD, Head, STATEMENT};
+use super::walk::{self, End, Fault, HEAD, Head, STATEMENT, Walked};
 use crate::spool::sync_folder;
 use compressor::Purpose;
 use seal::native::SiteKey;
@@ -41,17 +41,14 @@ impl Trail {
     /// Any I/O error.
     pub(super) fn open(folder: &Path, site: Arc<SiteKey>, name: &str) -> io::Result<(Self, Option<Fault>)> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let mut last = last_file(folder)?;
+        let mut last = walk::files(folder)?.pop().unwrap_or(0);
         if last > 0 && cut_torn_line(&walk::path(folder, last))? == 0 {
             fs::remove_file(walk::path(folder, last))?;
             last -= 1;
         }
-        let (mut end, fault) = walk::walk_from(
-            folder,
-            site.certificate(),
-            walk::near_head(folder, site.certificate(), last),
-            &mut |_, _| (),
-        )?;
+        let begin = walk::near_head(folder, site.certificate())?;
+        let Walked { mut end, faults } = walk::walk_from(folder, site.certificate(), begin, &mut |_, _| ())?;
+        let fault = faults.into_iter().next();
         let mut trail = if fault.is_none() && last > 0 {
             let file = OpenOptions::new().append(true).open(walk::path(folder, last))?;
             let file_bytes = file.metadata()?.len();
@@ -65,7 +62,7 @@ impl Trail {
             let file = File::open(folder)?;
             let mut trail =
                 Self { folder: folder.to_owned(), file, file_bytes: 0, end, site, name: name.to_owned() };
-            trail.next_file()?;
+            trail.next_file(fault.is_some())?;
             trail
         };
         trail.anchor()?;
@@ -90,7 +87,7 @@ impl Trail {
         }
         self.write(&lines)?;
         if self.file_bytes >= FILE_BYTES_MAX {
-            self.next_file()?;
+            self.next_file(false)?;
         }
         Ok(())
     }
@@ -124,11 +121,13 @@ impl Trail {
         Durable { file: self.end.file, bytes: self.file_bytes }
     }
 
-    fn next_file(&mut self) -> io::Result<()> {
+    /// `anew`: behind damage.
+    fn next_file(&mut self, anew: bool) -> io::Result<()> {
         self.end.file += 1;
         self.file = private().create_new(true).open(walk::path(&self.folder, self.end.file))?;
         self.file_bytes = 0;
-        let first = self.chained(&line::file(self.end.file, self.end.number));
+        let End { file, number, hash, .. } = self.end;
+        let first = self.chained(&line::file(First { file, after: number, hash, anew }));
         self.write(&first)?;
         sync_folder(&self.folder)
     }
@@ -156,16 +155,6 @@ fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.append(false).write(true).mode(0o600);
     options
-}
-
-/// Number of the last file; 0 where there is none.
-pub(super) fn last_file(folder: &Path) -> io::Result<u32> {
-    let number = |name: &str| name.strip_prefix("trail-")?.strip_suffix(".log")?.parse::<u32>().ok();
-    let mut last = 0;
-    for entry in fs::read_dir(folder)? {
-        last = last.max(entry?.file_name().to_str().and_then(number).unwrap_or(0));
-    }
-    Ok(last)
 }
 
 /// A line without its end was never durable whole, so nobody was told that it is. Gives the bytes that stay.

@@ -1,6 +1,6 @@
-//! Reads a trail from its beginning and finds the first line that is not as it was written.
+//! Reads a trail and finds the lines that are not as they were written: the first of each stretch that the gateway wrote in one piece.
 
-use super::line::{BEGINNING, HASH_CHARACTERS, Hash, Payload, chain, hex, statement, unhex};
+use super::line::{BEGINNING, First, HASH_CHARACTERS, Hash, Payload, chain, hex, statement, unhex};
 use seal::native::Certificate;
 use serde::Serialize;
 use std::fs::File;
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// Longest line: a message of about 8 KiB with the longest names in it.
 const LINE_BYTES_MAX: u64 = 64 << 10;
+/// Where the gateway went on anew and nothing before it is bad: it was the end that was missing, or the signed end.
+const DAMAGED_BEFORE: &str = "the gateway found the trail damaged up to here, and went on in the next file";
 /// What the site's signatures under anchors are made for.
 pub(super) const STATEMENT: &str = "scanpost audit anchor 1";
 
@@ -17,14 +19,16 @@ pub(super) const STATEMENT: &str = "scanpost audit anchor 1";
 pub struct Verdict {
     /// Every line is as it was written, and none is missing up to the last anchor.
     pub intact: bool,
-    /// Messages up to the end, or to the first bad line.
+    /// Messages up to the end, or to the last bad line behind which nothing can be checked.
     pub messages: u64,
     /// The last message under the site's signature.
     pub anchored: u64,
-    /// SHA-256 of the chain at the end, or before the first bad line.
+    /// SHA-256 of the chain there.
     pub hash: String,
     /// The first bad line.
     pub fault: Option<Fault>,
+    /// Bad lines in what the gateway wrote after it had found the trail damaged.
+    pub later: Vec<Fault>,
 }
 
 /// Where a trail is not what it was.
@@ -95,39 +99,76 @@ fn name(file: u32) -> String {
     format!("trail-{file:06}.log")
 }
 
+/// What a walk found.
+pub(super) struct Walked {
+    /// How far the chain goes that the walk ended on.
+    pub(super) end: End,
+    /// The first bad line of each stretch between two beginnings anew.
+    pub(super) faults: Vec<Fault>,
+}
+
+/// Numbers of the files that are there, in order.
+pub(super) fn files(folder: &Path) -> io::Result<Vec<u32>> {
+    let number = |name: &str| name.strip_prefix("trail-")?.strip_suffix(".log")?.parse::<u32>().ok();
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        files.extend(entry?.file_name().to_str().and_then(number));
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
 /// Walks over the whole trail. `each` is told every message with its number.
 ///
 /// # Errors
 /// Where a file cannot be read. That the trail is damaged is a [`Fault`].
-pub(super) fn walk(
-    folder: &Path,
-    site: &Certificate,
-    each: &mut dyn FnMut(u64, &str),
-) -> io::Result<(End, Option<Fault>)> {
+pub(super) fn walk(folder: &Path, site: &Certificate, each: &mut dyn FnMut(u64, &str)) -> io::Result<Walked> {
     walk_from(folder, site, End::BEGINNING, each)
 }
 
 /// Where to begin for what a start of the gateway has to see: the last file that begins before the signed end.
-pub(super) fn near_head(folder: &Path, site: &Certificate, last: u32) -> End {
+///
+/// # Errors
+/// Any I/O error.
+pub(super) fn near_head(folder: &Path, site: &Certificate) -> io::Result<End> {
     let head = Head::read(folder, site).ok().flatten();
     let begins = |file| match begin(folder, file)? {
         end if head.as_ref().is_some_and(|head| end.number < head.number) => Some(end),
         _ => None,
     };
-    (2..=last).rev().find_map(begins).unwrap_or(End::BEGINNING)
+    Ok(files(folder)?.into_iter().rev().filter(|file| *file > 1).find_map(begins).unwrap_or(End::BEGINNING))
 }
 
-/// The end of the chain in front of a file: its own first line says the number, the last line of the one before has the hash.
+/// The end of the chain in front of a file, as its first line says; none where the file before ends otherwise, unless damage is known there.
 fn begin(folder: &Path, file: u32) -> Option<End> {
-    let mut first = String::new();
-    BufReader::new(File::open(path(folder, file)).ok()?).take(LINE_BYTES_MAX).read_line(&mut first).ok()?;
-    let Payload::File { after, .. } = Payload::parse(first.trim_end().get(HASH_CHARACTERS + 1..)?)? else {
-        return None;
+    let First { after, hash, anew, .. } = first(folder, file)?;
+    let ends_so = || {
+        let before = std::fs::read(path(folder, file - 1)).ok()?;
+        let last = before.strip_suffix(b"\n")?.rsplit(|byte| *byte == b'\n').next()?;
+        Some(last.get(..HASH_CHARACTERS)? == hex(&hash).as_bytes())
     };
-    let before = std::fs::read(path(folder, file - 1)).ok()?;
-    let last = before.strip_suffix(b"\n")?.rsplit(|byte| *byte == b'\n').next()?;
-    let hash = unhex(std::str::from_utf8(last.get(..HASH_CHARACTERS)?).ok()?)?.try_into().ok()?;
-    Some(End { file: file - 1, number: after, hash, anchored: 0 })
+    let end = End { file: file - 1, number: after, hash, anchored: 0 };
+    (anew || ends_so() == Some(true)).then_some(end)
+}
+
+fn first(folder: &Path, file: u32) -> Option<First> {
+    let mut line = String::new();
+    BufReader::new(File::open(path(folder, file)).ok()?).take(LINE_BYTES_MAX).read_line(&mut line).ok()?;
+    match Payload::parse(line.trim_end().get(HASH_CHARACTERS + 1..)?)? {
+        Payload::File(first) => Some(first),
+        _ => None,
+    }
+}
+
+/// What is known of the chain in front of the next file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// It is as it was written.
+    Sound,
+    /// It is not, and what continues it cannot be checked.
+    Broken,
+    /// The walk begins here.
+    Unseen,
 }
 
 /// Walks from the end of a file on.
@@ -136,45 +177,39 @@ pub(super) fn walk_from(
     site: &Certificate,
     begin: End,
     each: &mut dyn FnMut(u64, &str),
-) -> io::Result<(End, Option<Fault>)> {
+) -> io::Result<Walked> {
     let (head, changed) = match Head::read(folder, site) {
         Ok(head) => (head, false),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => (None, true),
         Err(error) => return Err(error),
     };
     let mut walk = Walk { end: begin, site, head: head.as_ref(), met_head: false, anchors: false };
-    for file in begin.file + 1.. {
-        let text = match File::open(path(folder, file)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-            text => text?,
-        };
-        walk.end.file = file;
-        if let Some((line, reason)) = walk.file(text, each)? {
-            let fault = Fault { file: name(file), line, message: walk.end.number + 1, reason };
-            return Ok((walk.end, Some(fault)));
+    let mut before = if begin == End::BEGINNING { Before::Sound } else { Before::Unseen };
+    let mut faults = Vec::new();
+    for file in files(folder)?.into_iter().filter(|file| *file > begin.file) {
+        if before == Before::Sound && file > walk.end.file + 1 {
+            faults.push(walk.fault(walk.end.file + 1, 1, "a file of the trail is missing"));
+            before = Before::Broken;
         }
+        match first(folder, file) {
+            Some(First { after, hash, anew: true, .. }) => {
+                if before == Before::Sound {
+                    faults.push(walk.fault(walk.end.file.max(1), 0, DAMAGED_BEFORE));
+                }
+                (walk.end.number, walk.end.hash) = (after, hash);
+            }
+            _ if before == Before::Broken => continue,
+            _ => {}
+        }
+        walk.end.file = file;
+        let bad = walk.file(File::open(path(folder, file))?, each)?;
+        before = if bad.is_some() { Before::Broken } else { Before::Sound };
+        faults.extend(bad.map(|(line, reason)| walk.fault(file, line, reason)));
     }
-    let fault = walk.missing(changed).map(|(file, reason)| Fault {
-        file,
-        line: 0,
-        message: walk.end.number + 1,
-        reason,
-    });
-    Ok((walk.end, later_file(folder, walk.end).or(fault)))
-}
-
-/// A file behind a gap in the numbers.
-fn later_file(folder: &Path, end: End) -> Option<Fault> {
-    let numbers = std::fs::read_dir(folder).ok()?.flatten().filter_map(|entry| {
-        entry.file_name().to_str()?.strip_prefix("trail-")?.strip_suffix(".log")?.parse::<u32>().ok()
-    });
-    numbers.filter(|number| *number > end.file).min()?;
-    Some(Fault {
-        file: name(end.file + 1),
-        line: 1,
-        message: end.number + 1,
-        reason: "a file of the trail is missing",
-    })
+    if before != Before::Broken {
+        faults.extend(walk.missing(changed));
+    }
+    Ok(Walked { end: walk.end, faults })
 }
 
 struct Walk<'w> {
@@ -222,8 +257,8 @@ impl Walk<'_> {
             return Err("the line was changed, or one before it removed, added or moved");
         }
         match Payload::parse(payload).ok_or("a line that no gateway writes")? {
-            Payload::File { file, after } => {
-                if (file, after, number) != (self.end.file, self.end.number, 1) {
+            Payload::File(First { file, after, hash, .. }) => {
+                if (file, after, hash, number) != (self.end.file, self.end.number, self.end.hash, 1) {
                     return Err("a file that does not belong here");
                 }
             }
@@ -252,15 +287,20 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What the end of the trail lacks, and in which file.
-    fn missing(&self, head_changed: bool) -> Option<(String, &'static str)> {
-        let last = || name(self.end.file.max(1));
+    fn fault(&self, file: u32, line: u64, reason: &'static str) -> Fault {
+        Fault { file: name(file), line, message: self.end.number + 1, reason }
+    }
+
+    /// What the end of the trail lacks.
+    fn missing(&self, head_changed: bool) -> Option<Fault> {
+        let (last, in_head) =
+            (self.end.file.max(1), |reason| Fault { file: HEAD.into(), ..self.fault(1, 0, reason) });
         match self.head {
-            _ if head_changed => Some((HEAD.into(), "the signed end of the trail was changed")),
+            _ if head_changed => Some(in_head("the signed end of the trail was changed")),
             Some(_) if !self.met_head => {
-                Some((last(), "the trail ends before its signed end: something was cut off"))
+                Some(self.fault(last, 0, "the trail ends before its signed end: something was cut off"))
             }
-            None if self.anchors => Some((HEAD.into(), "the signed end of the trail is missing")),
+            None if self.anchors => Some(in_head("the signed end of the trail is missing")),
             _ => None,
         }
     }

@@ -3,14 +3,19 @@
 
 use super::Pipeline;
 use super::trouble::Trouble;
-use crate::audit::{AuditError, Message, Subject};
+use crate::audit::{AuditError, Message, Server, ServerRefusal, Subject};
+use crate::config::Pacs;
+use crate::dimse::uid;
 use crate::journal::{DeliveryRow, Recipient};
-use crate::pulled::record::{self, Kind, Record};
+use crate::notify::NotifyError;
+use crate::pulled::record::{self, Kind, Record, Refusal};
+use crate::query::{self, QueryError};
 use crate::submit::SubmitError;
 use ::seal::ids::DeliveryId;
+use compressor::Uid;
+use notifier::NoticeError;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
-use tls::TlsError;
 
 /// What was told of a delivery or of one of its recipients since the start of the program.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -199,38 +204,72 @@ impl Pipeline {
 
     /// A record that may be an attack.
     pub(super) fn alert_of_record(&self, record: &Record, doctor: Option<&str>) {
-        let host = &self.config.pulled.server.host;
-        let alert = match record.kind {
+        let doctor = doctor.unwrap_or("unknown");
+        let refusal = match record.kind {
+            // After a doctor's key was replaced, the receipts of the old one lie in the mailbox still.
+            Kind::Refused(Refusal::Stranger) => return,
             Kind::Refused(_) => {
-                Message::receipt_refused(doctor.unwrap_or("unknown"), "a receipt is not genuine")
+                return self.audit.alert(Message::receipt_refused(doctor, "a receipt is not genuine"));
             }
             Kind::Fetched | Kind::ExactWanted => {
-                Message::receipt_refused(doctor.unwrap_or("unknown"), "a receipt names another cover")
+                return self.audit.alert(Message::receipt_refused(doctor, "a receipt names another cover"));
             }
-            Kind::Trouble(record::Trouble::Certificate) => {
-                Message::server_refused(host, "the certificate of the mailbox server is refused")
-            }
-            Kind::Trouble(record::Trouble::Tls | record::Trouble::ClientCertificate) => {
-                Message::server_refused(host, "the mailbox server does not speak TLS as required")
-            }
-            Kind::Trouble(record::Trouble::Login) => {
-                Message::server_refused(host, "the mailbox server refuses the login")
-            }
+            Kind::Trouble(record::Trouble::Certificate) => ServerRefusal::Certificate,
+            Kind::Trouble(record::Trouble::Tls | record::Trouble::ClientCertificate) => ServerRefusal::Tls,
+            Kind::Trouble(record::Trouble::Login) => ServerRefusal::Login,
             _ => return,
         };
-        self.audit.alert(alert);
+        self.alert_of(Server::Mailbox, &self.config.pulled.server.host, Some(refusal));
     }
 
     /// A mail server that is not to be trusted, or that does not let us in.
     pub(crate) fn alert_of_server(&self, error: &SubmitError) {
-        let alert = match error {
-            SubmitError::Tls(TlsError::Certificate { .. }) => "the certificate of the mail server is refused",
-            SubmitError::Tls(TlsError::Handshake { .. } | TlsError::ClientCertificate { .. }) => {
-                "the mail server does not speak TLS as required"
-            }
-            SubmitError::Login { .. } => "the mail server refuses the login",
-            _ => return,
+        let refusal = match error {
+            SubmitError::Tls(error) => ServerRefusal::of(error),
+            SubmitError::Login { .. } => Some(ServerRefusal::Login),
+            _ => None,
         };
-        self.audit.alert(Message::server_refused(&self.config.submit.host, alert));
+        self.alert_of(Server::Mail, &self.config.submit.host, refusal);
+    }
+
+    /// The same of the server that takes notices.
+    pub(super) fn alert_of_notice(&self, error: &NotifyError) {
+        let refusal = match error {
+            NotifyError::Notice(NoticeError::Tls(error)) => ServerRefusal::of(error),
+            NotifyError::Notice(NoticeError::Login { .. }) => Some(ServerRefusal::Login),
+            _ => None,
+        };
+        let server = self.config.notify.server.as_ref().unwrap_or(&self.config.submit);
+        self.alert_of(Server::Notice, &server.host, refusal);
+    }
+
+    fn alert_of(&self, server: Server, host: &str, refusal: Option<ServerRefusal>) {
+        if let Some(refusal) = refusal {
+            self.audit.alert(Message::server_refused(server, host, refusal));
+        }
+    }
+
+    /// Before the answer of a PACS counts. One that is not to be trusted is an alert too.
+    pub(super) async fn audit_query(
+        &self,
+        pacs: &Pacs,
+        study: &Uid,
+        series: &Uid,
+        failure: Option<&QueryError>,
+    ) -> Result<(), Trouble> {
+        let host = pacs.host_and_port().map_or("", |(host, _)| host);
+        if let Some(QueryError::Tls(error)) = failure {
+            self.alert_of(Server::Pacs, host, ServerRefusal::of(error));
+        }
+        let message = Message::query(
+            &pacs.own_ae_title,
+            &pacs.ae_title,
+            host,
+            uid::STUDY_ROOT_FIND,
+            query::keys(study, series),
+            uid::IMPLICIT_LITTLE,
+            failure,
+        );
+        Ok(self.audit.record(message).await?)
     }
 }

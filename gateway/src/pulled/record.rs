@@ -76,6 +76,8 @@ pub enum Refusal {
     Malformed = 2,
     /// Message-ID and signed content name different deliveries or recipients.
     Mismatch = 3,
+    /// It names a recipient who is none of this folder.
+    Stranger = 4,
 }
 
 /// What is wrong with the mailbox.
@@ -242,7 +244,8 @@ impl Kind {
             Certificate, ClientCertificate, Configuration, Login, NoFolder, None as Nothing, Protocol,
             Sandbox, Tls, Unreachable,
         };
-        let refusals = [Refusal::Signature, Refusal::Malformed, Refusal::Mismatch].map(Self::Refused);
+        let refusals =
+            [Refusal::Signature, Refusal::Malformed, Refusal::Mismatch, Refusal::Stranger].map(Self::Refused);
         let troubles = [
             Nothing,
             Unreachable,

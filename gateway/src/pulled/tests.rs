@@ -91,6 +91,7 @@ fn every_kind_is_read_as_written() {
         Kind::Refused(Refusal::Signature),
         Kind::Refused(Refusal::Malformed),
         Kind::Refused(Refusal::Mismatch),
+        Kind::Refused(Refusal::Stranger),
     ];
     let recipient = Digest([3; 32]);
     let troubles = [
@@ -303,7 +304,7 @@ async fn receipts_that_prove_nothing_are_refused() {
         (&own_id, other.receipt(DELIVERY), Refusal::Signature),
         (&own_id, doctor.receipt(another), Refusal::Mismatch),
         (&own_id, vec![7; 10_000], Refusal::Malformed),
-        (&receipt_id(DELIVERY, &other), other.receipt(DELIVERY), Refusal::Mismatch),
+        (&receipt_id(DELIVERY, &other), other.receipt(DELIVERY), Refusal::Stranger),
     ];
     for (id, body, refusal) in cases {
         server.put("A", id, &body);

@@ -95,7 +95,7 @@ impl Watched {
                     Err(error) => Err(error),
                 }
             }
-            Part::Receipt { .. } => Ok(Some(record(Kind::Refused(Refusal::Mismatch)))),
+            Part::Receipt { .. } => Ok(Some(record(Kind::Refused(Refusal::Stranger)))),
             Part::Piece(_) | Part::Enrol | Part::Enrolled | Part::Renew => Ok(None),
         }
     }
