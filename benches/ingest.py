@@ -62,7 +62,7 @@ def storescp(folder):
     return server, port
 
 
-def gateway(folder):
+def gateway(folder, encryption):
     """The gateway with keys of its own; its mail servers are never reached, since nothing is delivered."""
     folder.mkdir()
     subprocess.run(
@@ -71,11 +71,14 @@ def gateway(folder):
         check=True, stderr=subprocess.DEVNULL,
     )
     (folder / "key.pem").chmod(0o600)
+    (folder / "spool.key").write_bytes(os.urandom(32))
+    (folder / "spool.key").chmod(0o600)
     (folder / "password").write_text("none")
     (folder / "password").chmod(0o600)
     server = f'host = "localhost"\nport = {free_port()}\nuser = "bench@bench.example"\npassword_file = "{folder}/password"\n'
     (folder / "gateway.toml").write_text(
         f'site = "bench.example"\nstate = "{folder}/state"\n'
+        f'[spool]\nencryption = "{encryption}"\nkey_file = "{folder}/spool.key"\n'
         f'[dicom]\nlisten = "127.0.0.1:0"\nport_file = "{folder}/port"\nsettle_ms = 3600000\nsilence_ms = 3600000\n'
         f'[seal]\nkey = "{folder}/key.pem"\ncertificate = "{folder}/cert.pem"\nplain_keys = true\n'
         f"[submit]\n{server}[notify]\n[pulled]\n{server}poll_ms = 3600000\n"
@@ -120,13 +123,14 @@ def main():
     with tempfile.TemporaryDirectory(prefix="scanpost-ingest-") as name:
         folder = pathlib.Path(name)
         generate(folder / "study", arguments.images)
-        peers = {"ours": gateway(folder / "ours"), "storescp": storescp(folder / "theirs")}
+        peers = {"ours": gateway(folder / "ours", "on"), "ours plain": gateway(folder / "plain", "off"), "storescp": storescp(folder / "theirs")}
         seconds = {peer: [] for peer in peers}
         try:
             wait_for(peers["storescp"][1])
             for run in range(arguments.runs + 1):
                 rewrite_uids(folder / "study", folder / "run", run)
-                order = list(peers) if run % 2 else list(reversed(peers))
+                turn = run % len(peers)
+                order = [*list(peers)[turn:], *list(peers)[:turn]]
                 for peer in order:
                     took = send(folder / "run", peers[peer][1], arguments.senders)
                     if run:  # the first run warms up
@@ -143,8 +147,9 @@ def report(arguments, seconds):
     rates = {peer: [arguments.images / one for one in runs] for peer, runs in seconds.items()}
     medians = {peer: statistics.median(runs) for peer, runs in rates.items()}
     for peer, runs in rates.items():
-        print(f"{peer:>9}: median {medians[peer]:6.0f} images/s   runs {' '.join(f'{rate:.0f}' for rate in runs)}")
+        print(f"{peer:>10}: median {medians[peer]:6.0f} images/s   runs {' '.join(f'{rate:.0f}' for rate in runs)}")
     ratio = medians["ours"] / medians["storescp"]
+    print(f"encrypted : plain spool = {medians['ours'] / medians['ours plain']:.2f}")
     print(f"ours : storescp = {ratio:.2f}  ({arguments.images} CT images of 512 KiB, {arguments.senders} sender(s), "
           "storescu and storescp with TCP_NODELAY=1 -pdu 131072, storescp +B without fsync)")
     if arguments.json:

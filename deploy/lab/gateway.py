@@ -1,13 +1,14 @@
 """The gateway as a child process: its configuration, its start and end, and what `deliveries` says."""
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import mail_store
+from lab import mail_store, openssl
 from lab.keys import SITE, Keys
 from lab.mail_store import MailStore
 from lab.orthanc import AE_TITLE as PACS_AE_TITLE
@@ -37,6 +38,8 @@ class Settings:
     dicom_tls_lines: list[str] = field(default_factory=list)  # all keys of [dicom.tls]
     site_key_lines: list[str] = field(default_factory=list)  # how the site's key is kept, as keys of [seal]
     pacs_tls_lines: list[str] = field(default_factory=list)  # all keys of [pacs.orthanc.tls]
+    doctor_lines: dict[str, list[str]] = field(default_factory=dict)  # more keys of [doctors.NAME]
+    encryption: str = "on"
 
 
 class Gateway:
@@ -47,6 +50,7 @@ class Gateway:
         self.settings = settings or Settings()
         self.config = folder / "gateway.toml"
         self.port_file = folder / "dicom.port"
+        self.spool_key = folder / "spool.key"
         self.child: Child | None = None
         self.port = 0
         # Tables that few scenarios need, as TOML.
@@ -55,6 +59,7 @@ class Gateway:
     def start(self) -> "Gateway":
         """Returns when the DICOM port is open. After the first start the port stays the same."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_spool_key()
         self.config.write_text(self._configuration())
         self.port_file.unlink(missing_ok=True)
         self.child = Child([program("scanpost-gateway"), "serve", "--config", self.config], self.log)
@@ -102,6 +107,10 @@ class Gateway:
     def peak_memory_bytes(self) -> int:
         return peak_memory_bytes(self.child.pid)
 
+    def _make_spool_key(self) -> None:
+        if not self.spool_key.exists():
+            openssl.write_secret(self.spool_key, os.urandom(32))
+
     def _read_port(self) -> int:
         text = self.port_file.read_text().strip() if self.port_file.exists() else ""
         self.port = int(text or 0)
@@ -112,6 +121,9 @@ class Gateway:
         lines = [
             f"site = {_quoted(SITE)}",
             f"state = {_quoted(self.folder / 'state')}",
+            "[spool]",
+            f"encryption = {_quoted(settings.encryption)}",
+            f"key_file = {_quoted(self.spool_key)}",
             "[dicom]",
             f"listen = {_quoted(f'127.0.0.1:{self.port}')}",
             f"port_file = {_quoted(self.port_file)}",
@@ -156,7 +168,8 @@ class Gateway:
         return [f"[doctors.{doctor}]", f"mailbox = {_quoted(mailbox)}",
                 f"folder = {_quoted(mail_store.folder_seen_by_gateway(doctor))}",
                 f"certificate = {_quoted(self.keys.certificate(doctor))}",
-                f"phone = {_quoted(mail_store.address('phone'))}", f"language = {_quoted(self.settings.language)}"]
+                f"phone = {_quoted(mail_store.address('phone'))}", f"language = {_quoted(self.settings.language)}",
+                *self.settings.doctor_lines.get(doctor, [])]
 
 
 def _quoted(value: object) -> str:

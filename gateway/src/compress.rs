@@ -1,11 +1,11 @@
 //! Compress: the received data sets of a delivery become one bundle file in the spool.
 
 use crate::journal::DeliveryInstance;
-use crate::spool::{Spool, sync_folder};
+use crate::spool::{self, FileKey, Spool, SpoolWriter, sync_folder};
 use compressor::bundle::{Options, PackError, Series, Source, Summary, pack};
 use seal::ids::DeliveryId;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::Path;
 
 /// Modalities that a log line names (PS3.3 C.7.3.1.1.1); what else stands in (0008,0060) is free text of a sort.
@@ -14,7 +14,7 @@ const LOGGED: [&str; 20] = [
     "SC", "SEG", "SR", "US", "XA",
 ];
 
-/// Packs the instances into the delivery's bundle: temp file, fsync, rename, fsync of the folder.
+/// Packs the instances into the delivery's bundle, encrypted under the key of its case if there is one: temp file, fsync, rename, fsync of the folder.
 ///
 /// # Errors
 /// [`PackError`]; a bundle that was begun is thrown away.
@@ -22,16 +22,18 @@ pub fn compress(
     spool: &Spool,
     delivery: DeliveryId,
     instances: &[DeliveryInstance],
+    case_key: Option<&FileKey>,
     options: &Options,
 ) -> Result<Summary, PackError> {
     let bundle = spool.bundle(delivery);
     let unfinished = bundle.with_extension("unfinished");
     let receive = spool.receive();
-    let sources: Vec<Source<'_>> = instances.iter().map(|instance| source(&receive, instance)).collect();
-    let mut out = BufWriter::new(File::create(&unfinished)?);
+    let sources = instances.iter().map(|instance| source(&receive, instance, case_key));
+    let sources: Vec<Source<'_>> = sources.collect::<io::Result<_>>()?;
+    let mut out = SpoolWriter::new(BufWriter::new(File::create(&unfinished)?), case_key)?;
     let (manifest, summary) = pack(&sources, &mut out, options, &mut |_| ())?;
-    out.flush()?;
-    out.get_ref().sync_all()?;
+    let file = out.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
     fs::rename(&unfinished, &bundle)?;
     bundle.parent().map_or(Ok(()), sync_folder)?;
     manifest.series.iter().for_each(|series| log(delivery, series));
@@ -51,10 +53,15 @@ fn log(delivery: DeliveryId, series: &Series) {
     }
 }
 
-fn source<'a>(receive: &'a Path, instance: &'a DeliveryInstance) -> Source<'a> {
+fn source<'a>(
+    receive: &'a Path,
+    instance: &'a DeliveryInstance,
+    case_key: Option<&FileKey>,
+) -> io::Result<Source<'a>> {
     let path = receive.join(&instance.file);
-    Source {
-        open: Box::new(move || -> io::Result<_> { Ok(Box::new(BufReader::new(File::open(&path)?))) }),
+    let key = spool::file_key(instance.file_key.as_ref(), case_key)?;
+    Ok(Source {
+        open: Box::new(move || -> io::Result<_> { Ok(spool::open(&path, key.as_ref())?) }),
         bytes: instance.bytes,
         prefix_bytes: 0,
         transfer_syntax: instance.transfer_syntax.clone(),
@@ -62,5 +69,5 @@ fn source<'a>(receive: &'a Path, instance: &'a DeliveryInstance) -> Source<'a> {
         announced: Some((instance.sop_class.clone(), instance.sop_instance.clone())),
         conflict: instance.conflict,
         name: None,
-    }
+    })
 }

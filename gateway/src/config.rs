@@ -32,6 +32,9 @@ pub struct Config {
     pub site: String,
     /// Folder for spool and journal; created with mode 0700.
     pub state: PathBuf,
+    /// Encryption of what lies in that folder.
+    #[serde(default)]
+    pub spool: SpoolKeys,
     /// The DICOM listener.
     pub dicom: Dicom,
     /// PACS systems by name: who may be asked whether a series is complete.
@@ -55,6 +58,27 @@ pub struct Config {
     pub doctors: BTreeMap<String, Doctor>,
     /// Destinations by the AE title that stands for them.
     pub destinations: BTreeMap<String, Destination>,
+}
+
+/// `[spool]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpoolKeys {
+    /// Whether received images and bundles are encrypted on the disk.
+    pub encryption: Encryption,
+    /// File with the master key, 32 random bytes, mode 0600; not needed where the service manager hands over the credential `spool.key`.
+    pub key_file: Option<PathBuf>,
+}
+
+/// `[spool] encryption`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encryption {
+    /// Encrypted.
+    #[default]
+    On,
+    /// Plain; said at every start.
+    Off,
 }
 
 /// `[dicom]`

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod intake;
+mod keys;
 mod report;
 mod residual;
 mod subject;
@@ -11,9 +12,12 @@ pub use intake::{NewInstance, Recorded};
 pub use report::DeliveryReport;
 pub use residual::Asked;
 
+use crate::spool::FileKey;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -39,6 +43,24 @@ pub enum JournalError {
     /// The disk reported a read or write as failed.
     #[error("journal: the disk failed (operator: check it, then restart)")]
     DiskFailure,
+    /// The spool was encrypted under another master key.
+    #[error(
+        "the spool is encrypted under another key (operator: put the key back that [spool] had; if it is lost, so are the studies \
+         under way: move the state folder away and have the PACS send them again)"
+    )]
+    WrongKey,
+    /// The spool is encrypted, and nobody says where its master key is.
+    #[error(
+        "studies in the spool are encrypted (operator: name their key in [spool] key_file; with encryption = \"off\" it serves them \
+         until they are over)"
+    )]
+    NoKey,
+    /// The key of the case is gone, and with it the data.
+    #[error("the data of this case are deleted (technician: send the study again)")]
+    KeyDestroyed,
+    /// Somebody reads the journal, so that its log cannot be emptied now.
+    #[error("journal: busy, try again")]
+    Busy,
     /// The journal's writer has stopped.
     #[error("journal: closed")]
     Closed,
@@ -57,7 +79,11 @@ impl JournalError {
 #[derive(Clone)]
 pub struct Journal {
     pool: SqlitePool,
+    /// Master key of the spool; none where it is plain.
+    master: Option<FileKey>,
     intake: mpsc::Sender<intake::Request>,
+    /// The write-ahead log may hold keys that were destroyed.
+    log_holds_keys: Arc<AtomicBool>,
 }
 
 impl Journal {
@@ -66,9 +92,20 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn open(path: &Path) -> Result<Self, JournalError> {
+        Self::open_with(path, None).await
+    }
+
+    /// [`Journal::open`] with the master key of an encrypted spool.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn open_with(path: &Path, master: Option<FileKey>) -> Result<Self, JournalError> {
         let pool = connect(options(path).create_if_missing(true)).await?;
         sqlx::migrate!("migrations/sqlite").run(&pool).await?;
-        Ok(Self { intake: intake::start(pool.clone()), pool })
+        let intake = intake::start(pool.clone(), master.clone());
+        let journal = Self { pool, master, intake, log_holds_keys: Arc::new(AtomicBool::new(true)) };
+        journal.check_master().await?;
+        Ok(journal)
     }
 
     /// Opens an existing journal for reading beside a running gateway.
@@ -78,7 +115,7 @@ impl Journal {
     pub async fn open_read_only(path: &Path) -> Result<Self, JournalError> {
         let pool = connect(options(path).read_only(true)).await?;
         let (intake, _) = mpsc::channel(1);
-        Ok(Self { pool, intake })
+        Ok(Self { pool, master: None, intake, log_holds_keys: Arc::default() })
     }
 }
 

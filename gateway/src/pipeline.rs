@@ -2,6 +2,7 @@
 //! journal says it stands, until it waits for its receipts or is a dead letter.
 
 mod audited;
+mod keys;
 mod receipts;
 mod residual;
 mod trouble;
@@ -180,10 +181,12 @@ impl Pipeline {
         let _one_at_a_time = self.heavy.acquire().await;
         self.journal.began(delivery.id, "compress", now_ms()).await?;
         let instances = self.journal.instances(delivery.id).await?;
+        let case_key = self.journal.case_key(delivery.case).await?;
         let (spool, id, options) = (self.spool.clone(), delivery.id, self.config.compress.options());
-        let summary =
-            tokio::task::spawn_blocking(move || compress::compress(&spool, id, &instances, &options))
-                .await??;
+        let summary = tokio::task::spawn_blocking(move || {
+            compress::compress(&spool, id, &instances, case_key.as_ref(), &options)
+        })
+        .await??;
         let residual_until_ms = self.config.compress.residual_until_ms(&summary, now_ms());
         self.journal.compressed(delivery.id, &summary, residual_until_ms, now_ms()).await?;
         tracing::info!(stage = "compress", delivery = %delivery.id, source_bytes = summary.source_bytes,
@@ -200,9 +203,10 @@ impl Pipeline {
         let previous = self.journal.previous_cover(delivery.case, delivery.sequence).await?;
         let instances = self.journal.instances(delivery.residual_of.unwrap_or(delivery.id)).await?;
         let recipients = self.recipient_certificates(delivery.id).await?;
+        let case_key = self.journal.case_key(delivery.case).await?;
         let (sealer, spool, row) = (self.sealer.clone(), self.spool.clone(), delivery.clone());
         let sealed = tokio::task::spawn_blocking(move || {
-            seal::seal(&sealer, &spool, &row, &instances, &recipients, previous)
+            seal::seal(&sealer, &spool, &row, &instances, &recipients, case_key.as_ref(), previous)
         })
         .await?
         .map_err(|error| self.not_sealed(delivery, error))?;

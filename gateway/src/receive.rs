@@ -19,8 +19,10 @@ pub use ae_title::{AeTitle, InvalidAeTitle};
 pub(crate) use negotiate::own_user_variables;
 pub use serve::{Doors, serve};
 
+use crate::spool::FileKey;
 use compressor::Uid;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 
 /// An instance whose data set is durable in the receive folder. Not yet in the journal.
@@ -29,9 +31,11 @@ pub struct ReceivedInstance {
     /// Name of the file in the receive folder: 32 hex digits, nothing of the peer. Data set only: no preamble, no
     /// meta group.
     pub file: String,
-    /// Length of the file, in bytes.
+    /// Key of the file; none if it is plain.
+    pub key: Option<FileKey>,
+    /// Length of the data set, in bytes.
     pub bytes: u64,
-    /// SHA-256 of the file.
+    /// SHA-256 of the data set.
     pub sha256: [u8; 32],
     /// SOP class that the C-STORE request named; not compared with the data set.
     pub sop_class: Uid,
@@ -77,6 +81,14 @@ pub trait Intake: Send + Sync + 'static {
     /// Whether an object may come now on this association: room on the disk, intake not stopped. Asked before each object,
     /// which is under way from then on until it is committed or the association ends.
     fn ready(&self, association: u64) -> bool;
+
+    /// A new key under which the next object is written; none where objects are kept plain.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    fn new_key(&self) -> io::Result<Option<FileKey>> {
+        Ok(None)
+    }
 
     /// Makes the journal row of an instance durable. After an error the file is removed.
     fn commit(&self, instance: ReceivedInstance) -> impl Future<Output = Result<(), IntakeRefusal>> + Send;

@@ -2,7 +2,7 @@
 
 use crate::clock::now_ms;
 use crate::journal::{DeliveryInstance, DeliveryRow};
-use crate::spool::Spool;
+use crate::spool::{self, FileKey, Spool};
 use compressor::bundle::{BundleFile, ResidualPart, read_manifest};
 use seal::cover::{Completeness, ContentKeyText, Cover, FORMAT};
 use seal::ids::Digest;
@@ -27,7 +27,7 @@ pub struct Sealer {
 
 /// Seals the bundle of a delivery for its recipients: all of it, all but a residual that is kept back, or that residual alone. What
 /// an interrupted run left is thrown away and sealed with new salts; what a finished run left, before the journal heard of it, is
-/// taken as it is.
+/// taken as it is. `case_key` opens a bundle that lies encrypted.
 ///
 /// # Errors
 /// [`SealError`].
@@ -37,13 +37,15 @@ pub fn seal(
     delivery: &DeliveryRow,
     instances: &[DeliveryInstance],
     recipients: &[Certificate],
+    case_key: Option<&FileKey>,
     previous: Option<Digest>,
 ) -> Result<SealedPieces, SealError> {
     let folder = spool.sealed(delivery.id);
     if let Some(sealed) = SealedPieces::reopen(&folder, delivery.id)? {
         return Ok(sealed);
     }
-    let mut bundle = BundleFile::open(&spool.bundle(delivery.residual_of.unwrap_or(delivery.id)))?;
+    let bundle = spool.bundle(delivery.residual_of.unwrap_or(delivery.id));
+    let mut bundle = BundleFile::read_from(spool::open_bundle(&bundle, case_key)?)?;
     let cover = Cover {
         format: FORMAT,
         case: delivery.case,

@@ -2,13 +2,13 @@
 
 use crate::assemble::Collector;
 use crate::audit::{self, Audit, AuditError, Message};
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config, ConfigError, Encryption};
 use crate::journal::{Journal, JournalError};
 use crate::notify::Notifier;
 use crate::pipeline::{HEAVY_MAX, Pipeline};
 use crate::receive::Doors;
 use crate::seal::{POLICY_LOSSLESS, Sealer};
-use crate::spool::{Spool, sync_folder};
+use crate::spool::{FileKey, MasterKeyError, Spool, sync_folder};
 use crate::submit::Submitter;
 use crate::{pulled, receive};
 use ::seal::native::{Certificate, SealError, SiteKey, check_recipients};
@@ -17,7 +17,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tls::Listener;
 use tokio::net::TcpListener;
@@ -36,6 +36,9 @@ pub enum ServeError {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The key of the spool.
+    #[error(transparent)]
+    SpoolKey(#[from] MasterKeyError),
     /// A key or certificate.
     #[error(transparent)]
     Key(#[from] SealError),
@@ -62,18 +65,26 @@ pub enum ServeError {
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let config = Arc::new(config);
     warn_of_exceptions(&config);
+    let encrypted = config.spool.encryption == Encryption::On;
+    let master = spool_key(&config)?;
     let spool = Spool::open(&config.state).map_err(at(&config.state))?;
     let _lock = spool.lock().map_err(at(&config.state.join("lock")))?;
     let key = Arc::new(config.seal.site_key()?);
     let audit =
         Audit::open(&config.state, key.clone(), &config.site).map_err(at(&audit::folder(&config.state)))?;
     audit.record(Message::application(true)).await?;
-    let journal = Journal::open(&spool.journal()).await?;
+    let journal = Journal::open_with(&spool.journal(), master).await?;
     let swept = spool.sweep(&journal).await?;
     let unfinished = journal.unfinished().await?;
     let (begun_sender, begun) = mpsc::unbounded_channel();
-    let collector =
-        Arc::new(Collector::new(config.clone(), journal.clone(), spool.clone(), audit.clone(), begun_sender));
+    let collector = Arc::new(Collector::new(
+        config.clone(),
+        journal.clone(),
+        spool.clone(),
+        audit.clone(),
+        encrypted,
+        begun_sender,
+    ));
     let certificates = certificates(&config)?;
     check_covers(&config, &key, &certificates)?;
     let pipeline = Arc::new(Pipeline {
@@ -97,6 +108,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(check_mail_server(pipeline.clone()));
     tokio::spawn(pipeline.clone().drop_residuals());
+    tokio::spawn(pipeline.clone().destroy_keys());
     if let Some(server) = config.audit.syslog.clone() {
         tokio::spawn(audit::forward(audit::folder(&config.state), server, audit.clone()));
     }
@@ -132,6 +144,22 @@ fn warn_of_exceptions(config: &Config) {
         config.audit.syslog.iter().filter(|syslog| syslog.tls.tls12).map(|_| "audit.syslog.tls".to_owned());
     for table in servers.chain(pacs).chain(dicom).chain(syslog) {
         tracing::warn!(table, act = "operator", "tls12 = true: TLS 1.2 is allowed, 1.3 would be safer");
+    }
+}
+
+/// The master key of the spool. None where the operator chose to keep it plain, which is said each time, and named none for what was
+/// encrypted before.
+fn spool_key(config: &Config) -> Result<Option<FileKey>, MasterKeyError> {
+    let off = config.spool.encryption == Encryption::Off;
+    if off {
+        tracing::warn!(
+            "[spool] encryption is off: received images lie in plain on the disk (operator: name a key_file, or encrypt the disk)"
+        );
+    }
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    match FileKey::master(config.spool.key_file.as_deref(), credentials.as_deref()) {
+        Err(MasterKeyError::Missing) if off => Ok(None),
+        found => found.map(Some),
     }
 }
 

@@ -1,10 +1,17 @@
-//! Folders of the spool, one for each stage that keeps files, and what is swept away at start.
+//! Folders of the spool, one for each stage that keeps files, how they are read and written, and what is swept away at start.
+
+mod cipher;
+mod keys;
+
+pub(crate) use cipher::{Decrypting, Encrypting};
+pub use keys::{FileKey, MasterKeyError, WrappedKey};
 
 use crate::journal::{Journal, JournalError};
+use compressor::bundle::ReadSeek;
 use seal::ids::DeliveryId;
 use std::collections::HashSet;
 use std::fs;
-use std::io;
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -105,6 +112,91 @@ impl Spool {
     /// Gives the bundle of a delivery back.
     pub fn release_bundle(&self, delivery: DeliveryId) {
         let _ = fs::remove_file(self.bundle(delivery));
+    }
+}
+
+/// A file of the spool being written: encrypted under a key, or plain without one.
+pub(crate) enum SpoolWriter<W: Write> {
+    /// As it comes.
+    Plain(W),
+    /// See [`cipher`].
+    Encrypted(Box<Encrypting<W>>),
+}
+
+impl<W: Write> SpoolWriter<W> {
+    pub(crate) fn new(out: W, key: Option<&FileKey>) -> io::Result<Self> {
+        Ok(match key {
+            Some(key) => Self::Encrypted(Box::new(Encrypting::new(out, key, keys::random()?)?)),
+            None => Self::Plain(out),
+        })
+    }
+
+    /// Writes what is left and gives the file back, nothing of it synced.
+    pub(crate) fn finish(self) -> io::Result<W> {
+        match self {
+            Self::Plain(out) => Ok(out),
+            Self::Encrypted(encrypting) => encrypting.finish(),
+        }
+    }
+}
+
+impl<W: Write> Write for SpoolWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(out) => out.write(bytes),
+            Self::Encrypted(encrypting) => encrypting.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(out) => out.flush(),
+            Self::Encrypted(encrypting) => encrypting.flush(),
+        }
+    }
+}
+
+/// Opens a file of the spool under its key, or one that was written without.
+///
+/// # Errors
+/// Any I/O error; `InvalidData` for a file that is damaged, cut, or of another key.
+pub(crate) fn open(path: &Path, key: Option<&FileKey>) -> io::Result<Box<dyn ReadSeek + Send>> {
+    let file = fs::File::open(path)?;
+    Ok(match key {
+        Some(key) => Box::new(Decrypting::new(file, key)?),
+        None => Box::new(BufReader::new(file)),
+    })
+}
+
+/// The key of a received file, from how the journal has it.
+///
+/// # Errors
+/// `InvalidData` if it does not lie under the key of its case.
+pub(crate) fn file_key(
+    wrapped: Option<&WrappedKey>,
+    case_key: Option<&FileKey>,
+) -> io::Result<Option<FileKey>> {
+    let Some(wrapped) = wrapped else { return Ok(None) };
+    let key = case_key.and_then(|case_key| case_key.unwrap(wrapped));
+    let damaged =
+        || io::Error::new(io::ErrorKind::InvalidData, "the journal has another key for a file than its case");
+    key.map(Some).ok_or_else(damaged)
+}
+
+/// Opens a bundle, which tells by its first bytes whether it was encrypted: the key of its case may be younger.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_bundle(path: &Path, case_key: Option<&FileKey>) -> io::Result<Box<dyn ReadSeek + Send>> {
+    let (mut file, mut start) = (fs::File::open(path)?, [0; 8]);
+    file.read_exact(&mut start)?;
+    file.rewind()?;
+    match case_key {
+        _ if !cipher::is_encrypted(&start) => Ok(Box::new(BufReader::new(file))),
+        Some(key) => Ok(Box::new(Decrypting::new(file, key)?)),
+        None => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "a bundle is encrypted, and its case has no key"))
+        }
     }
 }
 

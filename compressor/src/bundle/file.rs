@@ -1,7 +1,7 @@
 //! A bundle file opened for reading: any segment, in any order (SPEC 5).
 
-use super::SegmentSource;
 use super::writer::{ENTRY_BYTES, Entry, FOOT_BYTES, HEAD_BYTES, MAGIC, MAGIC_END};
+use super::{ReadSeek, SegmentSource};
 use crate::limits::{SEGMENT_BYTES_MAX, SEGMENTS_MAX};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// A bundle file opened for reading (SPEC 5).
 pub struct BundleFile {
-    file: File,
+    file: Box<dyn ReadSeek + Send>,
     entries: Vec<Entry>,
     lengths: Vec<u32>,
 }
@@ -21,8 +21,16 @@ impl BundleFile {
     /// # Errors
     /// I/O errors; `InvalidData` for anything that is not a bundle.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
-        let file_bytes = file.metadata()?.len();
+        Self::read_from(Box::new(File::open(path)?))
+    }
+
+    /// [`BundleFile::open`] for a bundle that lies elsewhere, or is encrypted where it lies.
+    ///
+    /// # Errors
+    /// As [`BundleFile::open`].
+    pub fn read_from(mut file: Box<dyn ReadSeek + Send>) -> io::Result<Self> {
+        let file_bytes = file.seek(SeekFrom::End(0))?;
+        file.rewind()?;
         if file_bytes < HEAD_BYTES + FOOT_BYTES {
             return Err(invalid("too short for a bundle"));
         }
@@ -55,7 +63,7 @@ impl SegmentSource for BundleFile {
 }
 
 /// Offset of the table and number of its entries, which must fill the file up to the foot.
-fn read_foot(file: &mut File, file_bytes: u64) -> io::Result<(u64, u32)> {
+fn read_foot(file: &mut (impl Read + Seek), file_bytes: u64) -> io::Result<(u64, u32)> {
     file.seek(SeekFrom::Start(file_bytes - FOOT_BYTES))?;
     let table = u64::from_le_bytes(read(file)?);
     let count = u32::from_le_bytes(read(file)?);
@@ -67,7 +75,7 @@ fn read_foot(file: &mut File, file_bytes: u64) -> io::Result<(u64, u32)> {
     Ok((table, count))
 }
 
-fn read_table(file: &mut File, table: u64, count: u32) -> io::Result<Vec<Entry>> {
+fn read_table(file: &mut (impl Read + Seek), table: u64, count: u32) -> io::Result<Vec<Entry>> {
     file.seek(SeekFrom::Start(table))?;
     let mut source = BufReader::new(file);
     (0..count).map(|_| read_entry(&mut source, table)).collect()

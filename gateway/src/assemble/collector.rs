@@ -6,13 +6,12 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::journal::{Journal, NewInstance, Recorded};
 use crate::receive::{AeTitle, Intake, IntakeRefusal, ReceivedInstance};
-use crate::spool::Spool;
+use crate::spool::{self, FileKey, Spool};
 use compressor::Uid;
 use compressor::dataset::{Banner, Encoding, Outline, outline};
 use seal::ids::DeliveryId;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
-use std::io::BufReader;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +30,7 @@ pub struct Collector {
     audit: Audit,
     begun: mpsc::UnboundedSender<DeliveryId>,
     storage_failed: AtomicBool,
+    encrypted: bool,
 }
 
 /// A delivery that still collects.
@@ -97,12 +97,13 @@ const ANNOUNCED_MAX: usize = 1024;
 const ANNOUNCED_FOR: Duration = Duration::from_secs(600);
 
 impl Collector {
-    /// `begun` is told of each new delivery.
+    /// `encrypted`: what is received is written encrypted. `begun` is told of each new delivery.
     pub fn new(
         config: Arc<Config>,
         journal: Journal,
         spool: Spool,
         audit: Audit,
+        encrypted: bool,
         begun: mpsc::UnboundedSender<DeliveryId>,
     ) -> Self {
         let (growing, associations, announced) = (Mutex::default(), Mutex::default(), Mutex::default());
@@ -116,6 +117,7 @@ impl Collector {
             audit,
             begun,
             storage_failed: AtomicBool::new(false),
+            encrypted,
         }
     }
 
@@ -202,6 +204,7 @@ impl Collector {
         let parts = self.outline(received).await;
         NewInstance {
             file: received.file.clone(),
+            file_key: received.key.clone(),
             destination: received.called.as_str().to_owned(),
             calling: received.calling.as_str().to_owned(),
             study: parts.study,
@@ -258,7 +261,8 @@ impl Collector {
     async fn outline(&self, received: &ReceivedInstance) -> Outline {
         let path = self.spool.receive().join(&received.file);
         let (bytes, encoding) = (received.bytes, Encoding::of_transfer_syntax(&received.transfer_syntax));
-        let scanned = tokio::task::spawn_blocking(move || scan(&path, bytes, encoding)).await;
+        let key = received.key.clone();
+        let scanned = tokio::task::spawn_blocking(move || scan(&path, key.as_ref(), bytes, encoding)).await;
         scanned.ok().flatten().unwrap_or_else(|| {
             tracing::warn!(
                 stage = "assemble",
@@ -276,8 +280,8 @@ fn named_in_trail(banner: Banner) -> Banner {
     Banner { name, patient_id, accession, ..Banner::default() }
 }
 
-fn scan(path: &Path, bytes: u64, encoding: Encoding) -> Option<Outline> {
-    outline(&mut BufReader::new(File::open(path).ok()?), bytes, encoding).ok()
+fn scan(path: &Path, key: Option<&FileKey>, bytes: u64, encoding: Encoding) -> Option<Outline> {
+    outline(&mut spool::open(path, key).ok()?, bytes, encoding).ok()
 }
 
 impl Intake for Collector {
@@ -293,6 +297,10 @@ impl Intake for Collector {
 
     fn peer_refused(&self, peer: SocketAddr, reason: &'static str) {
         self.audit.alert(Message::peer_refused(peer, reason));
+    }
+
+    fn new_key(&self) -> io::Result<Option<FileKey>> {
+        if self.encrypted { FileKey::random().map(Some) } else { Ok(None) }
     }
 
     fn storage_failed(&self) {

@@ -1,6 +1,7 @@
 //! A delivery's row: its state, its instances, its recipients, and the steps from one state to the next.
 
-use super::{Journal, JournalError, bytes16, bytes32};
+use super::{Journal, JournalError, bytes16, bytes32, keys};
+use crate::spool::WrappedKey;
 use compressor::Uid;
 use compressor::bundle::Summary;
 use seal::cover::Completeness;
@@ -97,6 +98,8 @@ pub struct DeliveryRow {
 pub struct DeliveryInstance {
     /// Name in the spool folder `receive`.
     pub file: String,
+    /// Key of that file under that of its case; none if it is plain.
+    pub file_key: Option<WrappedKey>,
     /// Series Instance UID.
     pub series: Option<Uid>,
     /// SOP Class UID.
@@ -523,6 +526,7 @@ fn read(row: &SqliteRow) -> Result<DeliveryRow, JournalError> {
 fn read_instance(row: &SqliteRow) -> Result<DeliveryInstance, JournalError> {
     Ok(DeliveryInstance {
         file: row.get("file"),
+        file_key: keys::wrapped(row, "file_key")?,
         series: Uid::parse(row.get("series_uid")).ok(),
         sop_class: uid(row, "sop_class_uid")?,
         sop_instance: uid(row, "sop_instance_uid")?,

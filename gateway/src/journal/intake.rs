@@ -1,7 +1,9 @@
 //! Rows of received instances, committed in groups: one fsync serves every sender that waits at that moment.
 
+use super::keys::{key_of_open_case, wrap};
 use super::subject::subject_row;
 use super::{Journal, JournalError, bytes16, random_id};
+use crate::spool::FileKey;
 use compressor::Uid;
 use compressor::dataset::Banner;
 use seal::ids::{CaseId, DeliveryId};
@@ -15,13 +17,15 @@ const WAITING_MAX: usize = 256;
 const GROUP_MAX: usize = 64;
 
 /// How long a case stays open at least, in milliseconds: a day, as DESIGN 4 has duplicates merged only in an open case.
-const CASE_OPEN_MS: i64 = 24 * 60 * 60 * 1000;
+pub(super) const CASE_OPEN_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// An instance whose bytes are durable in the spool.
 #[derive(Clone, Debug)]
 pub struct NewInstance {
     /// Name in the spool folder `receive`.
     pub file: String,
+    /// Key of that file; none if it is plain.
+    pub file_key: Option<FileKey>,
     /// AE title it was sent to.
     pub destination: String,
     /// AE title that sent it.
@@ -90,12 +94,12 @@ impl Journal {
 }
 
 /// Starts the writer; it ends when every [`Journal`] is gone.
-pub(super) fn start(pool: SqlitePool) -> mpsc::Sender<Request> {
+pub(super) fn start(pool: SqlitePool, master: Option<FileKey>) -> mpsc::Sender<Request> {
     let (sender, mut waiting) = mpsc::channel(WAITING_MAX);
     tokio::spawn(async move {
         let mut group = Vec::with_capacity(GROUP_MAX);
         while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
-            commit(&pool, &mut group).await;
+            commit(&pool, master.as_ref(), &mut group).await;
         }
     });
     sender
@@ -103,8 +107,8 @@ pub(super) fn start(pool: SqlitePool) -> mpsc::Sender<Request> {
 
 /// A group whose commit fails is tried again one by one, so that one bad row does not fail its neighbours; but not after a
 /// failed fsync, which must not be tried again (DESIGN 7).
-async fn commit(pool: &SqlitePool, group: &mut Vec<Request>) {
-    match record_all(pool, group).await {
+async fn commit(pool: &SqlitePool, master: Option<&FileKey>, group: &mut Vec<Request>) {
+    match record_all(pool, master, group).await {
         Ok(recorded) => {
             for (request, recorded) in group.drain(..).zip(recorded) {
                 let _ = request.answer.send(Ok(recorded));
@@ -123,17 +127,21 @@ async fn commit(pool: &SqlitePool, group: &mut Vec<Request>) {
         Err(_) => {
             for request in group.drain(..) {
                 let mut single = vec![request];
-                Box::pin(commit(pool, &mut single)).await;
+                Box::pin(commit(pool, master, &mut single)).await;
             }
         }
     }
 }
 
-async fn record_all(pool: &SqlitePool, group: &[Request]) -> Result<Vec<Recorded>, JournalError> {
+async fn record_all(
+    pool: &SqlitePool,
+    master: Option<&FileKey>,
+    group: &[Request],
+) -> Result<Vec<Recorded>, JournalError> {
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let mut recorded = Vec::with_capacity(group.len());
     for request in group {
-        recorded.push(record(&mut transaction, &request.instance).await?);
+        recorded.push(record(&mut transaction, master, &request.instance).await?);
     }
     transaction.commit().await?;
     Ok(recorded)
@@ -141,6 +149,7 @@ async fn record_all(pool: &SqlitePool, group: &[Request]) -> Result<Vec<Recorded
 
 async fn record(
     transaction: &mut Transaction<'static, Sqlite>,
+    master: Option<&FileKey>,
     instance: &NewInstance,
 ) -> Result<Recorded, JournalError> {
     let case = open_case(transaction, instance).await?;
@@ -152,12 +161,25 @@ async fn record(
     }
     let (delivery, is_first) = collecting_delivery(transaction, case, instance).await?;
     let subject = subject_row(transaction, delivery, instance).await?;
+    let file_key = wrapped_file_key(transaction, master, case, instance).await?;
     let replaced = same.as_ref().map(|twin| twin.file.clone());
     match same {
-        Some(twin) => take_over(transaction, twin.id, delivery, subject, instance).await?,
-        None => insert(transaction, case, delivery, subject, instance, conflict).await?,
+        Some(twin) => take_over(transaction, twin.id, delivery, subject, instance, file_key).await?,
+        None => insert(transaction, case, delivery, subject, instance, file_key, conflict).await?,
     }
     Ok(Recorded::New { delivery, conflict, is_first, replaced })
+}
+
+/// The key of the instance's file under that of its case, which gets one if it has none yet.
+async fn wrapped_file_key(
+    transaction: &mut Transaction<'static, Sqlite>,
+    master: Option<&FileKey>,
+    case: CaseId,
+    instance: &NewInstance,
+) -> Result<Option<Vec<u8>>, JournalError> {
+    let (Some(master), Some(key)) = (master, &instance.file_key) else { return Ok(None) };
+    let case_key = key_of_open_case(transaction, master, case).await?;
+    wrap(&case_key, key).map(|wrapped| Some(wrapped.to_vec()))
 }
 
 /// An instance of the case with the same SOP Instance UID.
@@ -197,15 +219,17 @@ async fn take_over(
     delivery: DeliveryId,
     subject: i64,
     instance: &NewInstance,
+    file_key: Option<Vec<u8>>,
 ) -> Result<(), JournalError> {
     sqlx::query(
-        "UPDATE instance SET delivery_id = $2, file = $3, received_at_ms = $4, subject_id = $5 WHERE id = $1",
+        "UPDATE instance SET delivery_id = $2, file = $3, received_at_ms = $4, subject_id = $5, file_key = $6 WHERE id = $1",
     )
     .bind(id)
     .bind(delivery.0.as_slice())
     .bind(&instance.file)
     .bind(instance.received_at_ms)
     .bind(subject)
+    .bind(file_key)
     .execute(&mut **transaction)
     .await?;
     Ok(())
@@ -217,12 +241,13 @@ async fn insert(
     delivery: DeliveryId,
     subject: i64,
     instance: &NewInstance,
+    file_key: Option<Vec<u8>>,
     conflict: bool,
 ) -> Result<(), JournalError> {
     sqlx::query(
         "INSERT INTO instance (case_id, delivery_id, file, series_uid, sop_class_uid, sop_instance_uid, transfer_syntax,
-                               bytes, sha256, conflict, received_at_ms, subject_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                               bytes, sha256, conflict, received_at_ms, subject_id, file_key)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(case.0.as_slice())
     .bind(delivery.0.as_slice())
@@ -236,6 +261,7 @@ async fn insert(
     .bind(conflict)
     .bind(instance.received_at_ms)
     .bind(subject)
+    .bind(file_key)
     .execute(&mut **transaction)
     .await?;
     Ok(())

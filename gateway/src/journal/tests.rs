@@ -5,10 +5,12 @@ use super::*;
 use compressor::dataset::{Banner, PersonName};
 use compressor::{Phi, Purpose, Uid};
 use seal::cover::Completeness;
+use seal::ids::CaseId;
 
 fn instance(number: u8) -> NewInstance {
     NewInstance {
         file: format!("{number:032x}"),
+        file_key: None,
         destination: "ONCALL".into(),
         calling: "PACS".into(),
         study: Some(Uid::parse("1.2.3").unwrap()),
@@ -312,4 +314,91 @@ async fn a_supplement_goes_on_collecting_beside_a_residual() {
         panic!()
     };
     assert_eq!((delivery, is_first), (supplement, false));
+}
+
+/// Every byte that the journal has on the disk.
+fn on_disk(folder: &std::path::Path) -> Vec<u8> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+    files.collect::<Vec<_>>().concat()
+}
+
+fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// The delivery of the one instance, which has this key.
+async fn keyed(journal: &Journal, number: u8, key: &FileKey) -> DeliveryRow {
+    let instance = NewInstance { file_key: Some(key.clone()), ..instance(number) };
+    let Recorded::New { delivery, .. } = journal.record_instance(instance).await.unwrap() else { panic!() };
+    journal.delivery(delivery).await.unwrap()
+}
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+#[tokio::test]
+async fn destroying_the_key_of_a_case_leaves_nothing_readable() {
+    let (folder, master) = (tempfile::tempdir().unwrap(), FileKey::random().unwrap());
+    let path = folder.path().join("journal.sqlite");
+    let journal = Journal::open_with(&path, Some(master.clone())).await.unwrap();
+    let file_key = FileKey::random().unwrap();
+    let row = keyed(&journal, 1, &file_key).await;
+    let case_key = journal.case_key(row.case).await.unwrap().unwrap();
+    let wrapped = journal.instances(row.id).await.unwrap()[0].file_key.unwrap();
+    assert!(case_key.unwrap(&wrapped) == Some(file_key) && master.unwrap(&wrapped).is_none());
+    let wrapped_case_key = master.wrap(&case_key).unwrap();
+    assert!(holds(&on_disk(folder.path()), &wrapped_case_key), "the search must be able to find it");
+
+    journal.reached(row.id, State::Pulled, 2000).await.unwrap();
+    assert_eq!(journal.destroy_keys_over(2 * DAY_MS).await.unwrap(), [row.case]);
+    assert!(!holds(&on_disk(folder.path()), &wrapped_case_key), "neither journal nor log holds the key");
+    assert!(matches!(journal.case_key(row.case).await, Err(JournalError::KeyDestroyed)));
+    // What is left is the file's key under one that is gone.
+    assert!(journal.instances(row.id).await.unwrap()[0].file_key == Some(wrapped));
+    assert_eq!(journal.destroy_keys_over(2 * DAY_MS).await.unwrap(), []);
+    // The next press is a new case with a key of its own.
+    let next = keyed(&journal, 2, &FileKey::random().unwrap()).await;
+    assert_ne!(next.case, row.case);
+    assert!(journal.case_key(next.case).await.unwrap().is_some_and(|key| key != case_key));
+}
+
+#[tokio::test]
+async fn the_key_of_a_case_lives_as_long_as_anything_needs_it() {
+    let (folder, master) = (tempfile::tempdir().unwrap(), FileKey::random().unwrap());
+    let journal = Journal::open_with(&folder.path().join("journal.sqlite"), Some(master)).await.unwrap();
+    let row = keyed(&journal, 1, &FileKey::random().unwrap()).await;
+    let none: [CaseId; 0] = [];
+    assert_eq!(journal.destroy_keys_over(9 * DAY_MS).await.unwrap(), none, "it is under way");
+    journal.reached(row.id, State::Pulled, 2000).await.unwrap();
+    assert_eq!(journal.destroy_keys_over(DAY_MS).await.unwrap(), none, "the case is open");
+    let supplement = keyed(&journal, 2, &FileKey::random().unwrap()).await;
+    assert_eq!((supplement.case, supplement.sequence), (row.case, 2));
+    let summary = compressor::bundle::Summary::default();
+    journal.compressed(supplement.id, &summary, Some(9 * DAY_MS), 3000).await.unwrap();
+    journal.reached(supplement.id, State::Pulled, 3000).await.unwrap();
+    assert_eq!(journal.destroy_keys_over(8 * DAY_MS).await.unwrap(), none, "its residual may be asked for");
+    journal.residual_gone(supplement.id, 9 * DAY_MS).await.unwrap();
+    assert_eq!(journal.destroy_keys_over(9 * DAY_MS).await.unwrap(), [row.case]);
+    let failed = keyed(&journal, 3, &FileKey::random().unwrap()).await;
+    journal.troubled(failed.id, "refused", true, 3000).await.unwrap();
+    assert_eq!(journal.destroy_keys_over(20 * DAY_MS).await.unwrap(), none, "its files are all that is left");
+}
+
+#[tokio::test]
+async fn a_spool_of_another_key_is_refused_at_the_start_and_a_plain_one_needs_none() {
+    let (folder, master) = (tempfile::tempdir().unwrap(), FileKey::random().unwrap());
+    let path = folder.path().join("journal.sqlite");
+    drop(Journal::open(&path).await.unwrap());
+    let journal = Journal::open_with(&path, Some(master.clone())).await.unwrap();
+    let row = keyed(&journal, 1, &FileKey::random().unwrap()).await;
+    for (other, words) in [(None, "name their key"), (Some(FileKey::random().unwrap()), "put the key back")] {
+        let error = Journal::open_with(&path, other).await.err().unwrap();
+        assert!(matches!(error, JournalError::WrongKey | JournalError::NoKey), "{error}");
+        assert!(error.to_string().contains(words) && error.to_string().contains("operator"), "{error}");
+    }
+    journal.reached(row.id, State::Pulled, 2000).await.unwrap();
+    journal.destroy_keys_over(2 * DAY_MS).await.unwrap();
+    assert!(Journal::open(&path).await.is_ok(), "nothing is left that a key would be for");
+    let (plain, _folder) = self::journal().await;
+    let Recorded::New { delivery, .. } = plain.record_instance(instance(1)).await.unwrap() else { panic!() };
+    assert!(plain.instances(delivery).await.unwrap()[0].file_key.is_none());
 }

@@ -65,7 +65,10 @@ impl Trouble {
 
 impl From<JournalError> for Trouble {
     fn from(error: JournalError) -> Self {
-        Self::temporary(error.to_string())
+        match error {
+            JournalError::KeyDestroyed => Self::permanent(error.to_string()),
+            _ => Self::temporary(error.to_string()),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::disk::Disk;
 use super::limits::{OBJECT_BYTES_MAX, WRITE_BUFFER_BYTES};
+use crate::spool::{FileKey, SpoolWriter};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
@@ -30,8 +31,8 @@ pub(super) enum StoreError {
     /// Longer than [`OBJECT_BYTES_MAX`].
     #[error("the data set is too long")]
     TooLong,
-    /// The system gives no random bytes for a name.
-    #[error("no random numbers for a file name")]
+    /// The system gives no random bytes for a name or a key.
+    #[error("no random numbers for a file name or key")]
     NoRandom,
 }
 
@@ -39,6 +40,7 @@ pub(super) enum StoreError {
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) file: String,
+    pub(super) key: Option<FileKey>,
     pub(super) bytes: u64,
     pub(super) sha256: [u8; 32],
 }
@@ -49,25 +51,29 @@ pub(super) struct Unfinished<D: Disk> {
     name: String,
     /// What the file is called at the moment.
     present: Option<String>,
-    writer: Option<BufWriter<D::File>>,
+    key: Option<FileKey>,
+    writer: Option<SpoolWriter<BufWriter<D::File>>>,
     hasher: Sha256,
     bytes: u64,
 }
 
 impl<D: Disk> Unfinished<D> {
-    /// Makes a file with a fresh name.
-    pub(super) fn create(disk: Arc<D>) -> Result<Self, StoreError> {
+    /// Makes a file with a fresh name, encrypted if there is a key for it.
+    pub(super) fn create(
+        disk: Arc<D>,
+        new_key: impl FnOnce() -> io::Result<Option<FileKey>>,
+    ) -> Result<Self, StoreError> {
+        let key = new_key().map_err(|_| StoreError::NoRandom)?;
         let name = format!("{:032x}", u128::from_le_bytes(random()?));
         let present = format!("{name}{UNFINISHED}");
         let file = disk.create(&present).map_err(StoreError::Write)?;
-        Ok(Self {
-            disk,
-            name,
-            present: Some(present),
-            writer: Some(BufWriter::with_capacity(WRITE_BUFFER_BYTES, file)),
-            hasher: Sha256::new(),
-            bytes: 0,
-        })
+        let mut unfinished =
+            Self { disk, name, present: Some(present), key, writer: None, hasher: Sha256::new(), bytes: 0 };
+        let buffered = BufWriter::with_capacity(WRITE_BUFFER_BYTES, file);
+        // From here on a failure removes the file.
+        unfinished.writer =
+            Some(SpoolWriter::new(buffered, unfinished.key.as_ref()).map_err(StoreError::Write)?);
+        Ok(unfinished)
     }
 
     /// Appends a fragment.
@@ -84,7 +90,8 @@ impl<D: Disk> Unfinished<D> {
     /// Makes the data set durable under its final name: file, rename, folder (DESIGN 7).
     pub(super) fn finish(mut self) -> Result<Stored, StoreError> {
         let writer = self.writer.take().ok_or_else(|| StoreError::Write(io::ErrorKind::NotFound.into()))?;
-        let file = writer.into_inner().map_err(|error| StoreError::Write(error.into_error()))?;
+        let buffered = writer.finish().map_err(StoreError::Write)?;
+        let file = buffered.into_inner().map_err(|error| StoreError::Write(error.into_error()))?;
         self.disk.sync(&file).map_err(StoreError::Sync)?;
         if let Some(present) = &mut self.present {
             self.disk.rename(present, &self.name).map_err(StoreError::Write)?;
@@ -94,6 +101,7 @@ impl<D: Disk> Unfinished<D> {
         self.present = None;
         Ok(Stored {
             file: self.name.clone(),
+            key: self.key.take(),
             bytes: self.bytes,
             sha256: std::mem::take(&mut self.hasher).finalize().into(),
         })
@@ -102,9 +110,11 @@ impl<D: Disk> Unfinished<D> {
 
 impl<D: Disk> Drop for Unfinished<D> {
     fn drop(&mut self) {
-        if let Some(writer) = self.writer.take() {
-            // What is still in the buffer would be written only to be deleted.
-            let _ = writer.into_parts();
+        // What is still in the buffer would be written only to be deleted.
+        match self.writer.take() {
+            Some(SpoolWriter::Plain(buffered)) => drop(buffered.into_parts()),
+            Some(SpoolWriter::Encrypted(encrypting)) => drop(encrypting.abandon().into_parts()),
+            None => {}
         }
         if let Some(present) = self.present.take() {
             let _ = self.disk.remove(&present);

@@ -54,7 +54,7 @@ impl Disk for Recorder {
 fn steps_failing_at(fails_at: &'static str) -> (Vec<&'static str>, Option<StoreError>) {
     let disk = Arc::new(Recorder { fails_at, ..Recorder::default() });
     let run = || {
-        let mut unfinished = Unfinished::create(Arc::clone(&disk))?;
+        let mut unfinished = Unfinished::create(Arc::clone(&disk), || Ok(None))?;
         unfinished.write(&[7; WRITE_BUFFER_BYTES])?;
         unfinished.finish()
     };
@@ -89,7 +89,7 @@ fn only_a_failed_sync_is_told_apart() {
 
 #[test]
 fn length_and_digest_are_those_of_the_bytes() {
-    let mut unfinished = Unfinished::create(Arc::new(Recorder::default())).unwrap();
+    let mut unfinished = Unfinished::create(Arc::new(Recorder::default()), || Ok(None)).unwrap();
     unfinished.write(b"a").unwrap();
     unfinished.write(b"").unwrap();
     unfinished.write(b"bc").unwrap();
@@ -104,4 +104,54 @@ fn only_own_unfinished_files_are_leftovers() {
     assert!(is_unfinished("0123456789abcdef0123456789abcdef.part"));
     assert!(!is_unfinished("0123456789abcdef0123456789abcdef"));
     assert!(!is_unfinished("notes.part"));
+}
+
+/// A disk that keeps what is written.
+#[derive(Default)]
+struct Keeper(Arc<Mutex<Vec<u8>>>);
+
+struct KeptFile(Arc<Mutex<Vec<u8>>>);
+
+impl Write for KeptFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Disk for Keeper {
+    type File = KeptFile;
+    fn create(&self, _: &str) -> io::Result<KeptFile> {
+        Ok(KeptFile(Arc::clone(&self.0)))
+    }
+    fn sync(&self, _: &KeptFile) -> io::Result<()> {
+        Ok(())
+    }
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+    fn sync_folder(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn remove(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn under_a_key_the_disk_gets_nothing_plain_and_the_key_opens_it() {
+    let disk = Arc::new(Keeper::default());
+    let mut unfinished = Unfinished::create(Arc::clone(&disk), || FileKey::random().map(Some)).unwrap();
+    let plain = b"YAMADA^TARO ".repeat(20_000);
+    plain.chunks(1000).for_each(|fragment| unfinished.write(fragment).unwrap());
+    let stored = unfinished.finish().unwrap();
+    assert_eq!((stored.bytes, stored.sha256), (plain.len() as u64, Sha256::digest(&plain).into()));
+    let file = disk.0.lock().unwrap().clone();
+    assert!(!file.windows(6).any(|window| window == b"YAMADA") && file.len() > plain.len());
+    let mut opened = Vec::new();
+    let key = stored.key.unwrap();
+    crate::spool::Decrypting::new(io::Cursor::new(file), &key).unwrap().read_to_end(&mut opened).unwrap();
+    assert!(opened == plain);
 }

@@ -122,8 +122,8 @@ impl<'a, I: Intake, D: Disk> Exchange<'a, I, D> {
         if !self.service.intake.ready(self.info.id) {
             return Err(NO_ROOM);
         }
-        let unfinished =
-            Unfinished::create(Arc::clone(&self.service.disk)).map_err(|error| self.failed(&error))?;
+        let unfinished = Unfinished::create(Arc::clone(&self.service.disk), || self.service.intake.new_key())
+            .map_err(|error| self.failed(&error))?;
         Ok(Box::new(Object {
             unfinished,
             sop_class,
@@ -162,9 +162,10 @@ impl<'a, I: Intake, D: Disk> Exchange<'a, I, D> {
             Ok(stored) => stored,
             Err(error) => return self.failed(&error),
         };
-        let Stored { file, bytes, sha256 } = stored;
+        let Stored { file, key, bytes, sha256 } = stored;
         let instance = ReceivedInstance {
             file: file.clone(),
+            key,
             bytes,
             sha256,
             sop_class: object.sop_class,

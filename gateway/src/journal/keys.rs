@@ -1,0 +1,112 @@
+//! Keys of the spool as the journal keeps them: that of a case under the master key, that of a received file under its case's.
+
+use super::intake::CASE_OPEN_MS;
+use super::{Journal, JournalError, bytes16};
+use crate::spool::{FileKey, WrappedKey};
+use seal::ids::CaseId;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
+use std::sync::atomic::Ordering;
+
+impl Journal {
+    /// Whether the master key is the one that every key of a case lies under.
+    ///
+    /// # Errors
+    /// `WrongKey`, `NoKey`; others of [`JournalError`].
+    pub(super) async fn check_master(&self) -> Result<(), JournalError> {
+        let rows = sqlx::query("SELECT spool_key FROM study_case WHERE spool_key IS NOT NULL");
+        for row in rows.fetch_all(&self.pool).await? {
+            self.unwrapped(&row)?;
+        }
+        Ok(())
+    }
+
+    /// The key of a case; none if the spool was plain when it began.
+    ///
+    /// # Errors
+    /// [`JournalError`]; `KeyDestroyed` once it was destroyed.
+    pub async fn case_key(&self, case: CaseId) -> Result<Option<FileKey>, JournalError> {
+        let row = sqlx::query("SELECT spool_key, spool_key_destroyed_at_ms FROM study_case WHERE id = $1")
+            .bind(case.0.as_slice())
+            .fetch_one(&self.pool)
+            .await?;
+        if row.get::<Option<i64>, _>("spool_key_destroyed_at_ms").is_some() {
+            return Err(JournalError::KeyDestroyed);
+        }
+        self.unwrapped(&row)
+    }
+
+    fn unwrapped(&self, row: &SqliteRow) -> Result<Option<FileKey>, JournalError> {
+        let Some(wrapped) = wrapped(row, "spool_key")? else { return Ok(None) };
+        let master = self.master.as_ref().ok_or(JournalError::NoKey)?;
+        master.unwrap(&wrapped).map(Some).ok_or(JournalError::WrongKey)
+    }
+
+    /// Destroys the keys of all cases that are over, which is the deletion of all that lay of them in the spool (DESIGN 4), and closes
+    /// these cases. A case is over a day after it was opened, when the doctors have every delivery of it and no residual is kept. One
+    /// with a delivery that failed is not: its files are all that is left.
+    ///
+    /// When this returns, neither journal nor write-ahead log holds the keys, nor those destroyed before.
+    ///
+    /// # Errors
+    /// [`JournalError`]; after `Busy` the keys are in the log still, and the next call empties it.
+    pub async fn destroy_keys_over(&self, now_ms: i64) -> Result<Vec<CaseId>, JournalError> {
+        let rows = sqlx::query(
+            "UPDATE study_case SET spool_key = NULL, spool_key_destroyed_at_ms = $1, closed_at_ms = coalesce(closed_at_ms, $1)
+             WHERE spool_key IS NOT NULL AND opened_at_ms < $1 - $2
+             AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = study_case.id
+               AND ((d.state <> 'pulled' AND (d.state <> 'failed' OR d.residual_of IS NULL)) OR (d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL)))
+             RETURNING id",
+        )
+        .bind(now_ms)
+        .bind(CASE_OPEN_MS)
+        .fetch_all(&self.pool)
+        .await?;
+        let cases = rows.iter().map(|row| Ok(CaseId(bytes16(row.get("id"), "study_case.id")?)));
+        let cases: Vec<_> = cases.collect::<Result<_, JournalError>>()?;
+        if !cases.is_empty() || self.log_holds_keys.load(Ordering::Acquire) {
+            self.log_holds_keys.store(true, Ordering::Release);
+            self.empty_log().await?;
+            self.log_holds_keys.store(false, Ordering::Release);
+        }
+        Ok(cases)
+    }
+
+    /// `secure_delete` overwrote the keys in their pages; earlier versions of the pages are in the log until it is emptied.
+    async fn empty_log(&self) -> Result<(), JournalError> {
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await?;
+        if row.get::<i64, _>(0) == 0 { Ok(()) } else { Err(JournalError::Busy) }
+    }
+}
+
+/// The key of a case while it takes an instance; a case that has none gets one.
+pub(super) async fn key_of_open_case(
+    transaction: &mut Transaction<'static, Sqlite>,
+    master: &FileKey,
+    case: CaseId,
+) -> Result<FileKey, JournalError> {
+    let row = sqlx::query("SELECT spool_key FROM study_case WHERE id = $1")
+        .bind(case.0.as_slice())
+        .fetch_one(&mut **transaction)
+        .await?;
+    if let Some(wrapped) = wrapped(&row, "spool_key")? {
+        return master.unwrap(&wrapped).ok_or(JournalError::WrongKey);
+    }
+    let key = FileKey::random().map_err(|_| JournalError::Unknown("random"))?;
+    sqlx::query("UPDATE study_case SET spool_key = $2 WHERE id = $1")
+        .bind(case.0.as_slice())
+        .bind(wrap(master, &key)?.as_slice())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(key)
+}
+
+pub(super) fn wrap(under: &FileKey, key: &FileKey) -> Result<WrappedKey, JournalError> {
+    under.wrap(key).map_err(|_| JournalError::Unknown("key"))
+}
+
+/// A wrapped key as a row holds it.
+pub(super) fn wrapped(row: &SqliteRow, column: &'static str) -> Result<Option<WrappedKey>, JournalError> {
+    let bytes = row.get::<Option<Vec<u8>>, _>(column);
+    bytes.map(|bytes| bytes.try_into().map_err(|_| JournalError::Unknown(column))).transpose()
+}
