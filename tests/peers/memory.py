@@ -1,0 +1,43 @@
+"""What a running process has in memory: what its core dump would hold."""
+
+import re
+from pathlib import Path
+
+
+def processes_below(master: int) -> list[int]:
+    """The process and all that descend from it."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (folder / "stat").read_text()
+        except OSError:
+            continue
+        parents[int(folder.name)] = int(status.rsplit(")", 1)[1].split()[1])
+    found = [master]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found
+
+
+def image(pid: int) -> bytes:
+    """All that the process may write to, byte for byte; nothing if it ended meanwhile."""
+    parts = []
+    try:
+        maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+        with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+            for line in maps:
+                area = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)
+                if area and "[vvar]" not in line:
+                    start, end = (int(part, 16) for part in area.groups())
+                    parts.append(_read(memory, start, end))
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+    return b"\0\n".join(parts)
+
+
+def _read(memory, start: int, end: int) -> bytes:
+    try:
+        memory.seek(start)
+        return memory.read(end - start)
+    except OSError:  # A page that is set aside and was never used.
+        return b""
