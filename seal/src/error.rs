@@ -34,9 +34,18 @@ pub enum Refusal {
     /// Not addressed to this certificate.
     #[error("the cover is not addressed to this recipient")]
     NotForUs,
+    /// The site's statement inside names other recipients: a recipient took it out and sealed it anew (surreptitious forwarding).
+    #[error("the site did not seal this cover for this recipient: somebody else passed it on")]
+    PassedOn,
+    /// There is no signature at all.
+    #[error("{0} is not signed")]
+    Unsigned(&'static str),
     /// Signed by nobody we pinned.
     #[error("the cover is not signed by a site that this reader knows")]
     UnknownSite,
+    /// The signer that it names is pinned, and did not sign it.
+    #[error("{0} bears the name of a signer who is known here, and not their signature")]
+    WrongSignature(&'static str),
     /// The certificate of the site was not valid when it signed.
     #[error("the certificate of the site was not valid when the cover was signed")]
     SiteNotValid,
@@ -66,6 +75,12 @@ pub enum Refusal {
     /// A piece that the cover names is not there.
     #[error("piece {0} is missing")]
     MissingPiece(u32),
+    /// The header is right and the rest is not what the site signed. Its key is not tried: whoever has the content key could make it fit.
+    #[error(
+        "piece {0} is not the one that the site signed: it was changed or damaged on the way, or made by somebody who has the \
+         content key"
+    )]
+    UnsignedPiece(u32),
     /// The file is another piece of the same delivery.
     #[error("piece {found} came in the place of piece {expected}")]
     WrongPiece {

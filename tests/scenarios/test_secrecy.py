@@ -1,8 +1,11 @@
 """What leaves the hospital: sealed mail, a plain notice, and no patient data outside the seal."""
 
 import base64
+import hashlib
 import json
 import re
+import ssl
+import time
 from email import message_from_bytes, policy
 from pathlib import Path
 
@@ -105,6 +108,37 @@ def test_a_missing_piece_writes_nothing_and_says_what_is_missing(delivered: Benc
 def test_the_journal_and_the_spool_are_closed_to_others(delivered: Bench):
     state = delivered.gateway.folder / "state"
     assert state.stat().st_mode & 0o077 == 0
+
+
+def test_a_receipt_for_another_cover_is_ignored(delivered: Bench, tmp_path: Path):
+    """Signed by the right doctor, under the right name, for a cover that was never sent."""
+    delivery = delivered.gateway.deliveries()[0]
+    certificate = delivered.keys.certificate("doctor")
+    recipient = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.read_text())).hexdigest()
+    receipt = signed_receipt(delivered, {
+        "format": 1, "delivery": delivery["id"], "cover": "00" * 32, "recipient": recipient, "kind": "fetched", "at": 0, "instances": 24,
+    }, tmp_path)
+    mail = f"Message-ID: <{delivery['id']}.fetched.{recipient[:16]}@hospital.example>\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    with Mailbox(delivered.store, "doctor") as mailbox:
+        mailbox.append(mail.encode() + base64.encodebytes(receipt).replace(b"\n", b"\r\n"))
+    deadline = time.monotonic() + 30
+    while "a receipt names another cover and is ignored" not in delivered.log.read_text():
+        assert time.monotonic() < deadline, delivered.log.read_text()
+        time.sleep(0.1)
+    assert delivered.gateway.deliveries()[0]["state"] == "notified"
+
+
+def signed_receipt(bench: Bench, receipt: dict, folder: Path) -> bytes:
+    """By openssl, whose signing time is the moment: `at` must be the same second (SPEC 7)."""
+    content, signed = folder / "receipt.json", folder / "receipt.der"
+    while True:
+        receipt["at"] = int(time.time())
+        content.write_text(json.dumps(receipt, separators=(",", ":")))
+        openssl.openssl("cms", "-sign", "-binary", "-nodetach", "-nosmimecap", "-nocerts", "-md", "sha256", "-outform", "DER",
+                        "-signer", bench.keys.certificate("doctor"), "-inkey", bench.keys.key("doctor"), "-in", content, "-out", signed)
+        shown = openssl.openssl("cms", "-cmsout", "-print", "-noout", "-inform", "DER", "-in", signed).decode()
+        if time.strftime("%b %e %H:%M:%S %Y", time.gmtime(receipt["at"])) in shown:
+            return signed.read_bytes()
 
 
 def patient_secrets(data_set: pydicom.Dataset) -> list[bytes]:

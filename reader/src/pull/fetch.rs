@@ -8,6 +8,7 @@ use seal::cover::{Cover, PieceEntry};
 use seal::ids::Digest;
 use seal::mail::Part;
 use seal::mailbox::{Found, MailboxError};
+use seal::native::Refusal;
 use sha2::{Digest as _, Sha256};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -48,7 +49,7 @@ pub(crate) async fn pieces(
     let done = two_lanes(session, queue, progress).await?;
     let bytes = done.iter().map(|piece| piece.bytes).sum();
     let files = match done.iter().filter(|piece| !piece.genuine).map(|piece| piece.number).min() {
-        Some(number) => Err(PullError::Refused(format!("piece {number} was changed or damaged on the way"))),
+        Some(number) => Err(PullError::Refused(Refusal::UnsignedPiece(number).to_string())),
         None if !missing.is_empty() => {
             Err(PullError::Incomplete { missing, pieces: cover.pieces.len() as u32 })
         }

@@ -21,7 +21,7 @@ fn a_changed_piece_is_named_and_other_deliveries_are_pulled() {
     let mut mails = delivery.mails();
     mails[1] = delivery.mail(Part::Piece(2), &piece);
     clinic.put(&mails);
-    assert_refused(&clinic, &clinic.pull(), "piece 2 was changed or damaged on the way");
+    assert_refused(&clinic, &clinic.pull(), "piece 2 is not the one that the site signed");
     let slices = study::slices(2, 2);
     let other = Plan { case: 0xBB, ..SECOND };
     clinic.put(&clinic.seal(other, &slices).mails());

@@ -114,14 +114,17 @@ impl Attested {
 /// Reads a SignedData and compares the content with its message digest. Certificates inside are passed over: signers are pinned.
 ///
 /// # Errors
-/// `Malformed` and `Damaged`, of `what`.
+/// `Malformed`, `Unsigned` and `Damaged`, of `what`.
 pub fn parse<'a>(der: &'a [u8], what: &'static str) -> Result<Signed<'a>, Refusal> {
     let malformed = |_: der::Error| Refusal::Malformed(what);
     let outer = ContentInfo::from_der(der).map_err(malformed)?;
     if outer.content_type != SIGNED_DATA {
-        return Err(Refusal::Malformed(what));
+        return Err(Refusal::Unsigned(what));
     }
     let data: SignedData<'a> = outer.content.decode_as().map_err(malformed)?;
+    if data.signer_infos.value().is_empty() {
+        return Err(Refusal::Unsigned(what));
+    }
     let info = sole_signer(&data).ok_or(Refusal::Malformed(what))?;
     let content = data.encapsulated.content.as_bytes();
     let (signed, digest) = signed(info, content).ok_or(Refusal::Malformed(what))?;

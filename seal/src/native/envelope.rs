@@ -62,7 +62,7 @@ pub fn open_cover(der: &[u8], doctor: &DoctorKey, sites: &[Certificate]) -> Resu
         return Err(Refusal::Malformed(COVER).into());
     }
     if !cover.recipients.contains(&doctor.certificate().digest()) {
-        return Err(Refusal::NotForUs.into());
+        return Err(Refusal::PassedOn.into());
     }
     Ok(VerifiedCover { cover, digest: Digest::of(der), signer, recipient: doctor.certificate().digest() })
 }
@@ -154,7 +154,8 @@ fn find_signer<'a>(signed: &Signed<'_>, sites: &'a [Certificate]) -> Result<&'a 
     if named.peek().is_none() {
         return Err(Refusal::UnknownSite);
     }
-    let site = named.find(|site| verifies(&signed.verification, site)).ok_or(DAMAGED)?;
+    let site =
+        named.find(|site| verifies(&signed.verification, site)).ok_or(Refusal::WrongSignature(COVER))?;
     if site.is_valid_at(signed.signed_at) { Ok(site) } else { Err(Refusal::SiteNotValid) }
 }
 

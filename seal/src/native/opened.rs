@@ -39,7 +39,7 @@ struct OpenPiece {
 /// Checks one piece file against the cover: header, length, digest. `number` counts from 1.
 ///
 /// # Errors
-/// [`SealError::Io`]; refusals `MissingPiece`, `WrongDelivery`, `WrongPiece`, `Malformed` and `Damaged`.
+/// [`SealError::Io`]; refusals `MissingPiece`, `WrongDelivery`, `WrongPiece`, `Malformed` and `UnsignedPiece`.
 pub fn check_piece(cover: &VerifiedCover, number: u32, path: &Path) -> Result<(), SealError> {
     let entry = entry(&cover.cover, number)?;
     let mut file = open(path, number)?;
@@ -53,7 +53,7 @@ pub fn check_piece(cover: &VerifiedCover, number: u32, path: &Path) -> Result<()
         return Err(Refusal::WrongPiece { expected: number, found: header.number }.into());
     }
     if file.metadata()?.len() != u64::from(entry.bytes()) || Some(digest(&mut file)?) != entry.digest() {
-        return Err(Refusal::Damaged(PIECE).into());
+        return Err(Refusal::UnsignedPiece(number).into());
     }
     Ok(())
 }
@@ -62,7 +62,7 @@ impl OpenedPieces {
     /// `pieces`: one file for each piece, in order. Checks header, length and digest of each, then index and manifest against the cover.
     ///
     /// # Errors
-    /// [`SealError`]; `Damaged` names piece, index or manifest.
+    /// [`SealError`]; `Damaged` names index or manifest.
     pub fn open(cover: &VerifiedCover, pieces: &[PathBuf]) -> Result<Self, SealError> {
         let cover_pieces = &cover.cover.pieces;
         for (number, _) in (1..).zip(cover_pieces) {

@@ -61,7 +61,11 @@ pub fn verify_receipt(signed: &SignedReceipt, recipient: &Recipient) -> Result<(
     }
     let verification =
         Verification { message: message(&signed.receipt)?, signature: signed.signature.clone() };
-    if verifies(&verification, recipient.identity()) { Ok(()) } else { Err(Refusal::Damaged(RECEIPT).into()) }
+    if verifies(&verification, recipient.identity()) {
+        Ok(())
+    } else {
+        Err(Refusal::WrongSignature(RECEIPT).into())
+    }
 }
 
 fn open(der: &[u8], recipients: &[Recipient]) -> Result<(Receipt, Verification), SealError> {
@@ -76,7 +80,7 @@ fn open(der: &[u8], recipients: &[Recipient]) -> Result<(Receipt, Verification),
     let mut signers =
         named.into_iter().filter(|signer| verifies(&signed.verification, signer.identity())).peekable();
     if signers.peek().is_none() {
-        return Err(Refusal::Damaged(RECEIPT).into());
+        return Err(Refusal::WrongSignature(RECEIPT).into());
     }
     let receipt = Receipt::parse(signed.content)?;
     if signers.any(|signer| receipt.recipient == signer.certificate().digest()) {

@@ -72,6 +72,20 @@ impl Openssl {
         self.read("made.p7m")
     }
 
+    /// A cover that nobody signed.
+    pub(crate) fn unsigned(&self, json: &[u8], doctor: &Party) -> Vec<u8> {
+        self.write("content", json);
+        self.run("cms -data_create -binary -in content -outform DER -out signed.der");
+        self.encrypt(doctor)
+    }
+
+    /// A cover as EnvelopedData, AES-256-CBC without authentication.
+    pub(crate) fn cbc(&self, json: &[u8], site: &Party, doctor: &Party) -> Vec<u8> {
+        self.cover(json, site, doctor);
+        self.run("cms -encrypt -binary -outform DER -aes-256-cbc -in signed.der -out cbc.p7m -recip doctor.pem -keyopt ecdh_kdf_md:sha256");
+        self.read("cbc.p7m")
+    }
+
     /// Signs with openssl and leaves out the certificate.
     pub(crate) fn receipt(&self, json: &[u8], signer: &Party) -> Vec<u8> {
         self.party("signer", signer);
@@ -209,10 +223,8 @@ fn a_receipt_made_by_openssl_opens() {
 #[test]
 fn enveloped_data_without_authentication_is_refused() {
     let (site, doctor) = (Party::new("site"), Party::new("doctor"));
-    let openssl = Openssl::new();
-    openssl.cover(&cover_json(|_| {}, &doctor), &site, &doctor);
-    openssl.run("cms -encrypt -binary -outform DER -aes-256-cbc -in signed.der -out cbc.p7m -recip doctor.pem -keyopt ecdh_kdf_md:sha256");
-    let refused = open_cover(&openssl.read("cbc.p7m"), &doctor.doctor(), &[site.certificate()]).unwrap_err();
+    let cbc = Openssl::new().cbc(&cover_json(|_| {}, &doctor), &site, &doctor);
+    let refused = open_cover(&cbc, &doctor.doctor(), &[site.certificate()]).unwrap_err();
     assert!(matches!(refused, SealError::Refused(Refusal::Unauthenticated)), "{refused}");
 }
 

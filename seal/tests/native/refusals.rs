@@ -137,7 +137,7 @@ fn every_cut_is_refused() {
     paths[2] = sealed.folder.path().join("cut");
     for bytes in [&piece[..piece.len() - 1], &piece[..64], &[&piece[..], &[0]].concat()] {
         std::fs::write(&paths[2], bytes).unwrap();
-        assert_eq!(refusal(OpenedPieces::open(&verified, &paths)), Refusal::Damaged("a piece"));
+        assert_eq!(refusal(OpenedPieces::open(&verified, &paths)), Refusal::UnsignedPiece(3));
     }
     std::fs::write(&paths[2], &piece[..63]).unwrap();
     assert_eq!(refusal(OpenedPieces::open(&verified, &paths)), Refusal::Malformed("a piece"));
@@ -166,7 +166,7 @@ fn swapped_missing_surplus_and_foreign_pieces_are_told_apart() {
     // The same delivery sealed again elsewhere: right header, other key.
     let again = TempDir::new().unwrap();
     seal_into(again.path(), &mut segments, &site, &[&doctor], 720).unwrap();
-    assert_eq!(open(&[&paths[0], &again.path().join("piece-00002"), &paths[2]]), Refusal::Damaged("a piece"));
+    assert_eq!(open(&[&paths[0], &again.path().join("piece-00002"), &paths[2]]), Refusal::UnsignedPiece(2));
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn wrong_doctors_and_unknown_sites_are_refused() {
     assert_eq!(open(&Party::new("doctor"), &[site.certificate()]), Refusal::Damaged("the cover"));
     assert_eq!(open(&doctor, &[]), Refusal::UnknownSite);
     assert_eq!(open(&doctor, &[Party::new("another site").certificate()]), Refusal::UnknownSite);
-    assert_eq!(open(&doctor, &[Party::new("site").certificate()]), Refusal::Damaged("the cover"));
+    assert_eq!(open(&doctor, &[Party::new("site").certificate()]), Refusal::WrongSignature("the cover"));
     for (from, to) in [(2020, 2026), (2027, 2100)] {
         let renewed = site.renewed("site", from, to).certificate();
         assert_eq!(open(&doctor, &[renewed]), Refusal::SiteNotValid);
@@ -210,7 +210,7 @@ fn a_genuine_cover_forwarded_to_somebody_else_is_not_for_them() {
     let (site, doctor, other) = (Party::new("site"), Party::new("doctor"), Party::new("other"));
     let (sealed, _) = three_pieces(&site, &[&doctor]);
     let forwarded = Openssl::new().forward(&sealed.cover(), &doctor, &other);
-    assert_eq!(refusal(open_cover(&forwarded, &other.doctor(), &[site.certificate()])), Refusal::NotForUs);
+    assert_eq!(refusal(open_cover(&forwarded, &other.doctor(), &[site.certificate()])), Refusal::PassedOn);
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn receipts_of_others_are_refused() {
     assert_eq!(refusal(open_receipt(&der, &[])), Refusal::UnknownRecipient);
     assert_eq!(refusal(open_receipt(&der, &[other.recipient()])), Refusal::UnknownRecipient);
     let impostor = Party::new("doctor").recipient();
-    assert_eq!(refusal(open_receipt(&der, &[impostor])), Refusal::Damaged("the receipt"));
+    assert_eq!(refusal(open_receipt(&der, &[impostor])), Refusal::WrongSignature("the receipt"));
     assert!(matches!(sign_receipt(&receipt(&other), &doctor.doctor()), Err(SealError::Key { .. })));
     // Signed by one recipient in the name of another.
     let json = serde_json::to_vec(&receipt(&doctor)).unwrap();

@@ -252,10 +252,13 @@ fn forgeries_are_refused_each_in_its_own_words() {
         ("swapped pieces", swapped(&posted, &cover)),
         ("a piece of an earlier delivery", replayed(&posted, &cover)),
         ("another site's signature", another_site(&posted)),
+        ("another's signature in the name of the site", in_the_name_of_the_site(&posted)),
         ("another doctor's key", another_doctor(&posted)),
         ("forged with the content key", forged_with_content_key(&posted, &cover)),
         ("a cover signed by a doctor of the group", signed_by_a_member(&posted)),
         ("forwarded to somebody else", forwarded(&posted)),
+        ("signed by nobody", unsigned(&posted)),
+        ("encrypted without authentication", unauthenticated(&posted)),
     ]
     .map(|(what, refusal)| (what, refusal.to_string()));
     for (what, words) in &words {
@@ -267,10 +270,15 @@ fn forgeries_are_refused_each_in_its_own_words() {
             "piece 3 came in the place of piece 2",
             "piece 2 belongs to another delivery",
             "the cover is not signed by a site that this reader knows",
+            "the cover bears the name of a signer who is known here, and not their signature",
             "the cover is not addressed to this recipient",
-            "a piece was changed or damaged on the way",
+            "piece 3 is not the one that the site signed: it was changed or damaged on the way, or made by somebody who has \
+             the content key",
+            // A doctor is no more a site than any stranger.
             "the cover is not signed by a site that this reader knows",
-            "the cover is not addressed to this recipient",
+            "the site did not seal this cover for this recipient: somebody else passed it on",
+            "the cover is not signed",
+            "the cover is encrypted without authentication and is refused",
         ]
     );
 }
@@ -301,6 +309,23 @@ fn another_site(posted: &Posted) -> Refusal {
     let folder = TempDir::new().unwrap();
     Posted::seal(DELIVERY, &Party::new("another site"), &posted.doctor, folder.path());
     refusal(posted.open_cover(&std::fs::read(folder.path().join("cover.p7m")).unwrap()))
+}
+
+/// Its certificate has the issuer and serial number of the site's own.
+fn in_the_name_of_the_site(posted: &Posted) -> Refusal {
+    let folder = TempDir::new().unwrap();
+    Posted::seal(DELIVERY, &Party::new("site"), &posted.doctor, folder.path());
+    refusal(posted.open_cover(&std::fs::read(folder.path().join("cover.p7m")).unwrap()))
+}
+
+fn unsigned(posted: &Posted) -> Refusal {
+    let json = serde_json::to_vec(&posted.verified().cover).unwrap();
+    refusal(posted.open_cover(&Openssl::new().unsigned(&json, &posted.doctor)))
+}
+
+fn unauthenticated(posted: &Posted) -> Refusal {
+    let json = serde_json::to_vec(&posted.verified().cover).unwrap();
+    refusal(posted.open_cover(&Openssl::new().cbc(&json, &posted.site, &posted.doctor)))
 }
 
 fn another_doctor(posted: &Posted) -> Refusal {
