@@ -12,8 +12,8 @@
 use compressor::dataset::ImageLayout;
 use compressor::limits::SMALL_SERIES_BYTES;
 use compressor::pixels::{
-    Bound, CodedSlab, Lessons, Model, Slab, decode_coarse, decode_slab, encode_slab, encode_without_model,
-    pack_chunk, references, whole_frame,
+    Bound, CodedSlab, Lessons, Model, Slab, Weighing, decode_coarse, decode_slab, encode_slab,
+    encode_without_model, looks_like_graphics, pack_chunk, references, whole_frame,
 };
 use rustix::time::{ClockId, clock_gettime};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ struct Series {
     layout: ImageLayout,
     raw: Vec<u8>,
     bound: Bound,
-    /// Small, and smaller without a model, as a bundle would have it.
+    /// Smaller without a model, as a bundle would have it.
     alone: bool,
 }
 
@@ -104,13 +104,16 @@ impl Series {
     }
 
     fn is_smaller_alone(&self) -> bool {
-        if self.bound.near > 0 || self.raw.len() as u64 > SMALL_SERIES_BYTES {
+        let graphics =
+            |raw: &&[u8]| looks_like_graphics(&Slab::of(&self.layout, raw.len()).expect("slab"), raw);
+        let small = self.raw.len() as u64 <= SMALL_SERIES_BYTES;
+        if self.bound.near > 0 || !(small || self.slabs().iter().all(graphics)) {
             return false;
         }
         let model = self.learn();
-        let with: usize = self.slabs().iter().map(|raw| self.encode(raw, &model, &[]).bytes()).sum();
-        let without = |raw: &&[u8]| encode_without_model(&self.layout, raw).expect("encode").bytes();
-        self.slabs().iter().map(without).sum::<usize>() < with + self.model_bytes(&model)
+        let mut weighing = Weighing::of(&model);
+        self.slabs().iter().for_each(|raw| weighing.add(&self.layout, raw).expect("encode"));
+        !weighing.pays(self.raw.len() as u64).expect("model")
     }
 
     fn model_bytes(&self, model: &Model) -> usize {

@@ -14,7 +14,8 @@ pub const SLAB_BYTES_MAX: usize = 2 << 20;
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;
 /// A model of pixels once unpacked: at most 12 steps of 48 classes of 67 weights and 361 contexts of 33 bytes.
 pub const MODEL_BYTES_MAX: usize = 96 << 10;
-/// Samples of a series without loss that is tried without a model as well: one of 4 kB weighs as much as an eighth of them.
+/// Raw bytes of a series without loss that is tried without a model as well, whatever it looks like: one of 4 kB weighs as much as a
+/// sixteenth of them.
 pub const SMALL_SERIES_BYTES: u64 = 64 << 10;
 /// A manifest once unpacked: about 300 bytes an instance, 10,000 instances with room.
 pub const MANIFEST_BYTES_MAX: usize = 64 << 20;

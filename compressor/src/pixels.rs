@@ -10,9 +10,11 @@ mod residual;
 mod slab;
 #[cfg(test)]
 mod tests;
+mod weighing;
 
 #[cfg(feature = "native")]
 pub(crate) use areas::fills_areas;
+pub use graphics::looks_like_graphics;
 pub use lattice::{Lessons, Model};
 pub use packed::{pack_chunk, unpack_chunk};
 #[cfg(feature = "native")]
@@ -20,6 +22,7 @@ pub(crate) use planes::codes;
 pub use residual::{add_residual, encode_residual};
 pub use slab::{Slab, frame_bytes, references, slab_lengths, whole_frame};
 use slab::{coarse_level, coarse_shape};
+pub use weighing::Weighing;
 
 use crate::dataset::ImageLayout;
 use std::io;

@@ -7,9 +7,7 @@ use crate::dataset::ImageLayout;
 use crate::encapsulated::NotDecoded;
 use crate::limits::SMALL_SERIES_BYTES;
 use crate::near::Survey;
-use crate::pixels::{
-    Bound, Lessons, Model, Slab, encode_slab, encode_without_model, pack_chunk, slab_lengths, whole_frame,
-};
+use crate::pixels::{Bound, Lessons, Model, Slab, Weighing, looks_like_graphics, slab_lengths, whole_frame};
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// Slabs to learn from, evenly spread over the series.
@@ -24,7 +22,11 @@ pub(super) fn look(
     survey: &mut Survey,
 ) -> Result<Option<NotDecoded>, PackError> {
     let reader = Reader { sources, decoding, last: None };
-    Ok(each(reader, series, false, |slab, raw, _| survey.add(slab, raw))?.unseen)
+    let seen = each(reader, series, false, |place, raw, _| {
+        survey.add(&place.slab, raw);
+        Ok(())
+    })?;
+    Ok(seen.unseen)
 }
 
 /// What the pixels of a series need to be coded.
@@ -44,27 +46,26 @@ pub(super) fn learn(
     bound: &Bound,
 ) -> Result<Learnt, PackError> {
     let mut learning = Lessons::within(bound);
+    let mut all_graphics = true;
     let reader = Reader { sources, decoding, last: None };
-    let seen = each(reader, series, true, |slab, raw, references| learning.add(slab, raw, references))?;
+    let seen = each(reader, series, true, |place, raw, references| {
+        all_graphics &= looks_like_graphics(&place.slab, raw);
+        learning.add(&place.slab, raw, references);
+        Ok(())
+    })?;
     if seen.bytes == 0 {
         return Ok(Learnt::NoPixels);
     }
     let model = learning.learn(seen.bytes);
-    let pays = bound.near > 0 || seen.bytes > SMALL_SERIES_BYTES || pays(&model, sources, series)?;
-    Ok(if pays { Learnt::Model(Box::new(model)) } else { Learnt::NoModel })
-}
-
-/// Whether the slabs of a series with their model take no more than without one, both without loss. Compressed pixels pass as they came
-/// where nothing is lost, so all slabs are native.
-fn pays(model: &Model, sources: &[Source<'_>], series: &PlannedSeries) -> Result<bool, PackError> {
-    let (mut with, mut without) = (pack_chunk(&model.write())?.len(), 0);
-    for place in series.instances.iter().flat_map(slabs_of) {
-        let index = place.planned.source;
-        let raw = read_native(sources.get(index).ok_or(PackError::SourceChanged { index })?, &place)?;
-        with += encode_slab(&place.layout, &raw, model, &Bound::LOSSLESS, &[])?.bytes();
-        without += encode_without_model(&place.layout, &raw)?.bytes();
+    if bound.near == 0 && (all_graphics || seen.bytes <= SMALL_SERIES_BYTES) {
+        let mut weighing = Weighing::of(&model);
+        let reader = Reader { sources, decoding, last: None };
+        each(reader, series, false, |place, raw, _| Ok(weighing.add(&place.layout, raw)?))?;
+        if !weighing.pays(seen.bytes)? {
+            return Ok(Learnt::NoModel);
+        }
     }
-    Ok(with <= without)
+    Ok(Learnt::Model(Box::new(model)))
 }
 
 /// What there was to see.
@@ -80,7 +81,7 @@ fn each<'s>(
     mut reader: Reader<'s>,
     series: &'s PlannedSeries,
     with_references: bool,
-    mut lesson: impl FnMut(&Slab, &[u8], &[&[u8]]),
+    mut lesson: impl FnMut(&Place<'_>, &[u8], &[&[u8]]) -> Result<(), PackError>,
 ) -> Result<Seen, PackError> {
     let slabs = || series.instances.iter().flat_map(slabs_of);
     let (count, bytes) = slabs().fold((0, 0), |(count, bytes), slab| (count + 1, bytes + slab.bytes as u64));
@@ -103,7 +104,7 @@ fn each<'s>(
             };
             match reader.read_all(&slab, &references) {
                 Ok((raw, references)) => {
-                    lesson(&slab.slab, &raw, &references.iter().map(Vec::as_slice).collect::<Vec<_>>());
+                    lesson(&slab, &raw, &references.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
                     learnt = true;
                 }
                 Err(FramesError::NotDecoded(reason)) => unseen = unseen.or(Some(reason)),

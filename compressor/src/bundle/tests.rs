@@ -195,6 +195,20 @@ fn small_series_go_without_a_model() {
 }
 
 #[test]
+fn graphics_go_without_a_model_and_photographs_do_not() {
+    let layout = image(320, 300, 1, 1, 8);
+    let of = |pixel: fn(usize) -> usize| (0..320 * 300).map(|place| pixel(place) as u8).collect::<Vec<_>>();
+    let has_model = |pixels: &[u8]| {
+        let (manifest, ..) = assert_round_trip(&[explicit(1, &layout, pixels), explicit(2, &layout, pixels)]);
+        manifest.segments.iter().any(|segment| segment.kind == SegmentKind::Model)
+    };
+    assert!(!has_model(&of(|place| place % 320 / 20 * (place / 320 / 15) % 11 * 20)));
+    assert!(has_model(&of(|place| place % 320 / 4
+        + place / 320 / 3
+        + place.wrapping_mul(2_654_435_761) % 7)));
+}
+
+#[test]
 fn bytes_do_not_depend_on_threads() {
     let layout = image(300, 300, 1, 1, 16);
     let given: Vec<_> = (0..60).map(|n| explicit(n, &layout, &pixels(180_000, n as usize))).collect();

@@ -20,15 +20,17 @@ const FLAG_COLOURS: u8 = 1;
 const FLAG_WHOLE: u8 = 2;
 /// Wider images would need more memory than a decoder may take (SPEC 10.6).
 const COLUMNS_MAX: usize = 1 << 14;
-/// One pixel of this many, at least, is as the one before, where graphics are worth a trial,
+/// One pixel of this many, at least, is as the one before, where graphics of 8 bits are worth a trial,
 const REPEATED_SHARE: usize = 4;
-/// and samples of 16 bits have at most so many values.
+/// and of this many, where samples have 16: the noise in the air of MR repeats a third of them.
+const REPEATED_SHARE_WIDE: usize = 2;
+/// Samples of 16 bits of graphics have at most so many values.
 const VALUES_MAX: usize = 256;
 /// A slab of so few pixels is its own coarse picture: cut in two, 128 × 128 of CT take 5 % more.
 const WHOLE_PIXELS_MAX: usize = 1 << 14;
 
-/// Whether a slab looks like graphics.
-pub(super) fn looks_like_graphics(slab: &Slab, raw: &[u8]) -> bool {
+/// Whether a slab looks like graphics, so that the graphics coder is worth a trial.
+pub fn looks_like_graphics(slab: &Slab, raw: &[u8]) -> bool {
     if !takes(slab) || slab.sample_bytes > 1 && !has_few_values(slab, raw) {
         return false;
     }
@@ -36,7 +38,8 @@ pub(super) fn looks_like_graphics(slab: &Slab, raw: &[u8]) -> bool {
     let rest = raw.get(pixel_bytes..).unwrap_or_default();
     let pixels = raw.chunks_exact(pixel_bytes).zip(rest.chunks_exact(pixel_bytes));
     let repeats = pixels.filter(|(before, pixel)| before == pixel).count();
-    repeats * REPEATED_SHARE * pixel_bytes >= raw.len()
+    let share = if slab.sample_bytes > 1 { REPEATED_SHARE_WIDE } else { REPEATED_SHARE };
+    repeats * share * pixel_bytes >= raw.len()
 }
 
 /// Whether the coder can take a slab.
@@ -59,10 +62,17 @@ pub(super) fn encode(slab: &Slab, raw: &[u8]) -> [Vec<u8>; 2] {
 fn encode_as(slab: &Slab, raw: &[u8], whole: bool) -> [Vec<u8>; 2] {
     let mut planes = planes::split(slab, raw);
     let colours = Colours::of(&planes);
+    let mut least = Vec::new();
     match &colours {
         Some(colours) => planes = vec![colours.numbers(&planes)],
-        None => second_first(&mut planes),
+        None => {
+            if slab.sample_bytes > 1 {
+                least = take_least(&mut planes);
+            }
+            second_first(&mut planes);
+        }
     }
+    let head: Vec<u8> = least.iter().flat_map(|least| least.to_le_bytes()).collect();
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     let flags = flag(colours.is_some(), FLAG_COLOURS) | flag(whole, FLAG_WHOLE);
     let mut coding = Coding::new(slab, flags);
@@ -70,7 +80,7 @@ fn encode_as(slab: &Slab, raw: &[u8], whole: bool) -> [Vec<u8>; 2] {
     coding.colours(colours.unwrap_or_default(), &mut coder);
     let mut picture = coding.sampled(&planes);
     coding.coarse(&mut picture, &mut coder);
-    let coarse = [vec![flags], coder.finish()].concat();
+    let coarse = [vec![flags], head, coder.finish()].concat();
     if coding.level() == 0 {
         return [coarse, Vec::new()];
     }
@@ -109,11 +119,17 @@ pub(super) fn decode_coarse(slab: &Slab, coarse: &[u8]) -> Result<(Slab, Vec<u8>
 
 /// Reads the coarse part.
 fn open(slab: &Slab, coarse: &[u8]) -> Result<(Coding, Colours, Components), DamagedSlab> {
-    let (&flags, stream) = coarse.split_first().filter(|_| takes(slab)).ok_or(DamagedSlab)?;
+    let (&flags, mut stream) = coarse.split_first().filter(|_| takes(slab)).ok_or(DamagedSlab)?;
     if flags & !(FLAG_COLOURS | FLAG_WHOLE) != 0 {
         return Err(DamagedSlab);
     }
     let mut coding = Coding::new(slab, flags);
+    if coding.is_from_least() {
+        let (least, rest) = stream.split_at_checked(2 * slab.components).ok_or(DamagedSlab)?;
+        let (least, _) = least.as_chunks();
+        coding.least = least.iter().map(|least| u16::from_le_bytes(*least)).collect();
+        stream = rest;
+    }
     let mut coder = RangeDecoder::new(stream)?;
     let colours = coding.colours(Colours::default(), &mut coder);
     let small = coding.small();
@@ -128,6 +144,8 @@ struct Coding {
     slab: Slab,
     flags: u8,
     max: i32,
+    /// Of each component its least sample, which the others are more than; empty where they are coded as they are.
+    least: Vec<u16>,
     walk: Walk,
 }
 
@@ -135,7 +153,12 @@ impl Coding {
     fn new(slab: &Slab, flags: u8) -> Self {
         let samples = slab.bytes() / slab.sample_bytes;
         let max = (1 << (8 * slab.sample_bytes)) - 1;
-        Self { slab: *slab, flags, max, walk: Walk::new(samples) }
+        Self { slab: *slab, flags, max, least: Vec::new(), walk: Walk::new(samples) }
+    }
+
+    /// Samples are what they are more than the least of their component.
+    fn is_from_least(&self) -> bool {
+        self.slab.sample_bytes > 1 && self.flags & FLAG_COLOURS == 0
     }
 
     /// Codes the table of colours, if there is one.
@@ -162,6 +185,9 @@ impl Coding {
             }
             _ => {
                 second_first(&mut planes);
+                for (plane, least) in planes.iter_mut().zip(&self.least) {
+                    plane.iter_mut().for_each(|sample| *sample = sample.wrapping_add(*least));
+                }
                 planes
             }
         }
@@ -215,6 +241,16 @@ impl Coding {
             self.walk.image(&mut picture, coder);
         }
     }
+}
+
+/// Takes the least sample of each component off all of it.
+fn take_least(components: &mut Components) -> Vec<u16> {
+    let take = |component: &mut Vec<u16>| {
+        let least = component.iter().copied().min().unwrap_or_default();
+        component.iter_mut().for_each(|sample| *sample -= least);
+        least
+    };
+    components.iter_mut().map(take).collect()
 }
 
 /// Of three components, the second is coded first: green says most of the others. Its own inverse.

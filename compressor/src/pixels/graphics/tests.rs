@@ -105,8 +105,31 @@ fn graphics_take_the_coder_and_noise_does_not() {
     assert!(decode_coarse(&layout, &coded.coarse, None, raw.len()).is_ok());
     let wild: Vec<u8> = (0..raw.len()).map(|place| noise(place) as u8).collect();
     assert!(!looks_like_graphics(&slab(&layout, &wild), &wild));
+    let air = ImageLayout::new(256, 256, 1, 16);
+    let of_air: Vec<u8> = (0..256 * 256).flat_map(|place| [(noise(place) % 64 / 7 % 3) as u8, 0]).collect();
+    assert!(!looks_like_graphics(&slab(&air, &of_air), &of_air));
     let bounded = encode_slab(&layout, &raw, &model, &Bound { near: 2, exact: Vec::new() }, &[]).unwrap();
     assert_ne!(bounded.coarse[0], GRAPHICS);
+}
+
+#[test]
+fn samples_cost_the_same_wherever_they_begin() {
+    let unsigned = ImageLayout::new(90, 80, 1, 16);
+    let signed = ImageLayout { signed: true, ..unsigned };
+    let coded = |layout: &ImageLayout, least: i32| {
+        let sample = |place: i32| {
+            ((least + place % 90 * 3 + (noise(place as usize) % 512) as i32) as u16).to_le_bytes()
+        };
+        let raw: Vec<u8> = (0..90 * 80).flat_map(sample).collect();
+        let slab = slab(layout, &raw);
+        let [coarse, fine] = encode(&slab, &raw);
+        assert_eq!(decode(&slab, &coarse, &fine), Ok(raw));
+        coarse.len() + fine.len()
+    };
+    let bytes = coded(&unsigned, 0);
+    assert_eq!(coded(&unsigned, 20_000), bytes);
+    assert_eq!(coded(&signed, 0), bytes);
+    assert_eq!(coded(&signed, -1000), bytes);
 }
 
 #[test]
