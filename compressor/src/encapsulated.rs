@@ -1,7 +1,7 @@
 //! Encapsulated pixel data (PS3.5 A.4): which is decoded, where its frames lie, and the process that decodes them.
 //!
 //! Codestreams are foreign bytes, and some decoders are C++ or C turned into Rust. So a process of its own decodes each frame
-//! ([`child`]), without memory, time or files beyond its need; this side ([`FrameDecoder`]) takes the frame or a reason.
+//! ([`child`]), without files, sockets or signals, and without memory or time beyond its need; this side ([`FrameDecoder`]) takes the frame or a reason.
 
 #[cfg(feature = "codecs")]
 pub mod child;
@@ -13,6 +13,8 @@ mod decoder;
 mod fragments;
 #[cfg(feature = "native")]
 mod request;
+#[cfg(feature = "codecs")]
+mod sandbox;
 mod syntax;
 #[cfg(all(test, feature = "codecs"))]
 mod tests;

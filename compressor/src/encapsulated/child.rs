@@ -2,6 +2,7 @@
 
 use super::codestream::Head;
 use super::request::{self, DECODED, HEAD_BYTES};
+use super::sandbox;
 use super::{NotDecoded, Syntax};
 use crate::dataset::ImageLayout;
 use crate::limits::{CODESTREAM_BYTES_MAX, FRAME_DECODED_BYTES_MAX};
@@ -23,11 +24,12 @@ const FILES: u64 = 3;
 /// Answers one request. What decoders print or panic with goes nowhere: it may repeat foreign bytes.
 ///
 /// # Errors
-/// A limit that could not be set, or a pipe that broke.
+/// A limit that could not be set, a kernel without seccomp, or a pipe that broke.
 pub fn run() -> io::Result<()> {
     limit()?;
     let mut request = Vec::new();
     io::stdin().take((HEAD_BYTES + CODESTREAM_BYTES_MAX) as u64).read_to_end(&mut request)?;
+    sandbox::enter()?;
     let frame = answer(&request);
     let mut stdout = io::stdout().lock();
     match frame {
