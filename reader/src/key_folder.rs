@@ -214,7 +214,7 @@ impl KeyFolder {
     fn next_key(&self, now: OffsetDateTime) -> Result<(KeyPair, String), ConfigError> {
         let key = generated()?;
         let identity_key = KeyPair::from_pem(&self.files.read(&self.pair(IDENTITY).0)?).map_err(not_made)?;
-        let leaf = params("Scanpost encryption", now, ENCRYPTION_DAYS, vec![KeyUsagePurpose::KeyAgreement]);
+        let leaf = params("Scanpost key", now, ENCRYPTION_DAYS, vec![KeyUsagePurpose::KeyAgreement]);
         let certificate =
             leaf.signed_by(&key, &Issuer::new(identity(now), identity_key)).map_err(not_made)?;
         Ok((key, certificate.pem()))
@@ -295,7 +295,7 @@ fn not_made(error: rcgen::Error) -> ConfigError {
 
 fn identity(now: OffsetDateTime) -> CertificateParams {
     let usage = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign];
-    let mut params = params("Scanpost identity", now, IDENTITY_DAYS, usage);
+    let mut params = params("Scanpost id", now, IDENTITY_DAYS, usage);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params
 }
