@@ -35,6 +35,7 @@ class Settings:
     piece_bytes_max: int | None = None
     language: str = "ja"
     server_lines: list[str] = field(default_factory=list)  # more keys of [submit] and [pulled], as TOML
+    submit_lines: list[str] = field(default_factory=list)  # more of [submit] alone
     dicom_tls_lines: list[str] = field(default_factory=list)  # all keys of [dicom.tls]
     site_key_lines: list[str] = field(default_factory=list)  # how the site's key is kept, as keys of [seal]
     pacs_tls_lines: list[str] = field(default_factory=list)  # all keys of [pacs.orthanc.tls]
@@ -141,6 +142,7 @@ class Gateway:
             *([f"piece_bytes_max = {settings.piece_bytes_max}"] if settings.piece_bytes_max else []),
             "[submit]",
             *self._server(store.smtps_port),
+            *settings.submit_lines,
             "[notify]",
             f"cover_seen_ms = {settings.cover_seen_ms}",
             "[pulled]",

@@ -1,8 +1,10 @@
 //! The gateway's configuration: one TOML file, every key documented here and in `docs/config.md`.
 
 mod doctors;
+mod mail_identity;
 
 pub use doctors::Doctor;
+pub use mail_identity::{Check, Dkim};
 
 use compressor::bundle::{Near, Options, Summary};
 use compressor::encapsulated::FrameDecoder;
@@ -54,6 +56,9 @@ pub struct Config {
     /// The audit trail.
     #[serde(default)]
     pub audit: Audit,
+    /// What `scanpost-gateway check` asks.
+    #[serde(default)]
+    pub check: Check,
     /// Doctors by name.
     pub doctors: BTreeMap<String, Doctor>,
     /// Destinations by the AE title that stands for them.
@@ -251,6 +256,9 @@ pub struct Server {
     pub tls12: bool,
     /// Sender address of mails (submission only); the login name where absent.
     pub from: Option<String>,
+    /// Keys that sign what is mailed (submission and notices): one, or Ed25519 and RSA together.
+    #[serde(default)]
+    pub dkim: Vec<Dkim>,
 }
 
 /// `[notify]`
@@ -306,9 +314,19 @@ impl From<PulledKeys> for Pulled {
             tls12,
             poll_ms,
         } = keys;
-        let from = None;
-        let server =
-            Server { host, port, user, password_file, ca, crl, client_certificate, client_key, tls12, from };
+        let server = Server {
+            host,
+            port,
+            user,
+            password_file,
+            ca,
+            crl,
+            client_certificate,
+            client_key,
+            tls12,
+            from: None,
+            dkim: Vec::new(),
+        };
         Self { server, poll_ms }
     }
 }
@@ -438,6 +456,9 @@ impl Config {
             if pacs.host_and_port().is_none() {
                 return wrong(format!("pacs.{name}.address"), "write host:port");
             }
+        }
+        for (table, server) in self.servers() {
+            server.check_dkim(table)?;
         }
         self.destinations
             .iter()

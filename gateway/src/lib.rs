@@ -16,6 +16,7 @@ pub mod compress;
 
 pub mod seal;
 
+pub mod dkim;
 pub mod submit;
 
 pub mod notify;
@@ -23,6 +24,7 @@ pub mod notify;
 pub mod pulled;
 
 pub mod audit;
+pub mod check;
 
 pub mod journal;
 pub mod spool;

@@ -9,6 +9,7 @@ use gateway::journal::{DeliveryReport, Journal};
 use gateway::spool::Spool;
 use seal::native::Certificate;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -48,6 +49,18 @@ enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
+    /// Check what the gateway depends on, and print the DNS records to publish. Exit code 2: something must be mended.
+    Check {
+        /// Configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// DNS resolver, `address:port`, instead of that of `[check]`.
+        #[arg(long)]
+        resolver: Option<SocketAddr>,
+    },
     /// Read mailboxes for receipts; started by `serve`, which talks to it over standard input and output.
     #[command(hide = true)]
     Inbound {
@@ -86,6 +99,9 @@ enum AuditCommand {
 /// Exit code of a trail that is not as it was written.
 const EXIT_DAMAGED: u8 = 3;
 
+/// `check` found something that must be mended.
+const EXIT_MEND: u8 = 2;
+
 fn main() -> ExitCode {
     match run() {
         Ok(code) => code,
@@ -99,6 +115,9 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Audit { command } => return show_audit(command),
+        Command::Check { config, json, resolver } => {
+            return on_runtime(check(&load(&config)?, resolver, json));
+        }
         Command::Serve { config } => on_runtime(gateway::serve::serve(load(&config)?)).context("serve")?,
         Command::Deliveries { config, json } => on_runtime(deliveries(&load(&config)?, json))?,
         // Not on a runtime of several threads: it confines the only one it has.
@@ -108,6 +127,16 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::DecodeFrame => encapsulated::child::run().context("decode-frame")?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn check(config: &Config, resolver: Option<SocketAddr>, json: bool) -> anyhow::Result<ExitCode> {
+    let report = gateway::check::check(config, resolver).await;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(if report.must_be_mended() { ExitCode::from(EXIT_MEND) } else { ExitCode::SUCCESS })
 }
 
 fn on_runtime<T, E: Into<anyhow::Error>>(work: impl Future<Output = Result<T, E>>) -> anyhow::Result<T> {

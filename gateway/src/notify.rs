@@ -3,6 +3,7 @@
 
 use crate::clock::now_ms;
 use crate::config::{Config, ConfigError, Server};
+use crate::dkim;
 use crate::journal::{DeliveryRow, Journal, JournalError, Recipient};
 use notifier::{Channel, MailChannel, MailServer, Notice, NoticeError, NoticeId, Urgency};
 use seal::ids::DeliveryId;
@@ -108,6 +109,12 @@ async fn pending(delivery: DeliveryId, journal: &Journal) -> Result<Vec<Recipien
     Ok(recipients)
 }
 
+fn signing(server: &Server) -> Result<Option<notifier::Sign>, ConfigError> {
+    let signers = dkim::read(&server.dkim)?;
+    let sign = move |mail: &[u8], at: i64| dkim::fields_of(&signers, mail, at).ok();
+    Ok((!server.dkim.is_empty()).then_some(Box::new(sign) as notifier::Sign))
+}
+
 fn channel(server: &Server, site: &str) -> Result<MailChannel, ConfigError> {
     let password = server.password()?;
     let mail_server = MailServer {
@@ -116,10 +123,11 @@ fn channel(server: &Server, site: &str) -> Result<MailChannel, ConfigError> {
         user: &server.user,
         password: &password,
         trust: Trust::read(&server.tls())?,
-        from: server.from.as_deref().unwrap_or(&server.user),
+        sign: signing(server)?,
+        from: server.sender(),
         site,
     };
-    MailChannel::new(&mail_server).map_err(|_| ConfigError::Value {
+    MailChannel::new(mail_server).map_err(|_| ConfigError::Value {
         key: "notify.server".into(),
         reason: "the sender is not a mail address",
     })

@@ -24,6 +24,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use seal::ids::DeliveryId;
 use seal::mail::{Address, Message, MessageId, Part, Site};
 use seal::native::SealedPieces;
+use server::SignError;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::future::Future;
@@ -125,7 +126,7 @@ impl Run<'_> {
         if pending.is_empty() {
             return Ok(());
         }
-        let message = self.message(part, bytes)?;
+        let message = self.signed(part, bytes)?;
         let to: Vec<&Address> = pending.iter().map(|(_, recipient)| &recipient.mailbox).collect();
         let mail = Mail { from: self.target.from, to: &to, message: &message, part };
         let outcomes = self.target.server.deliver(&mail, || self.open(part)).await?;
@@ -148,6 +149,15 @@ impl Run<'_> {
         let missing = |recipient: &Recipient| !self.accepted.contains(&(part, recipient.name.clone()));
         let all = self.target.recipients.iter().enumerate();
         all.filter(|(index, recipient)| !refused.contains_key(index) && missing(recipient)).collect()
+    }
+
+    fn signed(&self, part: Part, bytes: u64) -> Result<Message, SubmitError> {
+        let message = self.message(part, bytes)?;
+        let signed = self.target.server.sign(message, self.target.date, || self.open(part));
+        signed.map_err(|error| match error {
+            SignError::Body(source) => SubmitError::Sealed { part, source },
+            SignError::Key(error) => SubmitError::Sign(error),
+        })
     }
 
     fn message(&self, part: Part, bytes: u64) -> Result<Message, SubmitError> {

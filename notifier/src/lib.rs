@@ -6,7 +6,7 @@ mod mail;
 mod text;
 
 pub use error::NoticeError;
-pub use mail::{MailChannel, MailServer};
+pub use mail::{MailChannel, MailServer, Sign};
 
 use std::fmt;
 use std::future::Future;

@@ -2,6 +2,7 @@
 
 use crate::{Accepted, Channel, Language, Notice, NoticeError, Urgency};
 use lettre::Address;
+use lettre::address::Envelope;
 use lettre::message::header::{
     ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0,
 };
@@ -20,6 +21,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Codes that refuse a login (RFC 4954 6).
 const LOGIN_REFUSED: [u16; 3] = [530, 534, 535];
 
+/// Signs a mail, given whole with its time in seconds since 1970-01-01 UTC: header fields to put before it, or none if it fails.
+pub type Sign = Box<dyn Fn(&[u8], i64) -> Option<String> + Send + Sync>;
+
 /// The server that takes notices.
 pub struct MailServer<'a> {
     /// Host name as in its certificate.
@@ -32,6 +36,8 @@ pub struct MailServer<'a> {
     pub password: &'a str,
     /// Whom to trust, and who we are.
     pub trust: Trust,
+    /// Signs each mail; none is signed where absent.
+    pub sign: Option<Sign>,
     /// Sender address.
     pub from: &'a str,
     /// The site: greets the server and stands in Message-IDs.
@@ -43,6 +49,7 @@ pub struct MailChannel {
     host: String,
     port: u16,
     trust: Trust,
+    sign: Option<Sign>,
     credentials: Credentials,
     from: Mailbox,
     site: String,
@@ -53,19 +60,31 @@ impl MailChannel {
     ///
     /// # Errors
     /// [`NoticeError::Configuration`].
-    pub fn new(server: &MailServer<'_>) -> Result<Self, NoticeError> {
+    pub fn new(server: MailServer<'_>) -> Result<Self, NoticeError> {
         let from: Address = server.from.parse().map_err(|_| unusable("the sender is not a mail address"))?;
         Ok(Self {
             host: server.host.to_owned(),
             port: server.port,
-            trust: server.trust.clone(),
+            trust: server.trust,
+            sign: server.sign,
             credentials: Credentials::new(server.user.to_owned(), server.password.to_owned()),
             from: Mailbox::new(None, from),
             site: server.site.to_owned(),
         })
     }
 
-    async fn hand_over(&self, stream: tls::Stream, message: &Message) -> Result<Accepted, NoticeError> {
+    fn signed(&self, mail: Vec<u8>, at: i64) -> Result<Vec<u8>, NoticeError> {
+        let Some(sign) = &self.sign else { return Ok(mail) };
+        let fields = sign(&mail, at).ok_or_else(|| unusable("the mail cannot be signed"))?;
+        Ok([fields.into_bytes(), mail].concat())
+    }
+
+    async fn hand_over(
+        &self,
+        stream: tls::Stream,
+        envelope: &Envelope,
+        mail: &[u8],
+    ) -> Result<Accepted, NoticeError> {
         let name = ClientId::Domain(self.site.clone());
         let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &name).await;
         // A server that wants another client certificate says so where its greeting is awaited (RFC 8446 4.4.2.4).
@@ -73,8 +92,7 @@ impl MailChannel {
             TlsError::behind(&error, &self.host, self.port).map_or_else(|| refused(&error), NoticeError::Tls)
         })?;
         smtp.auth(&[Mechanism::Plain], &self.credentials).await.map_err(|error| refused(&error))?;
-        let mail = message.formatted();
-        smtp.send(message.envelope(), &mail).await.map_err(|error| refused(&error))?;
+        smtp.send(envelope, mail).await.map_err(|error| refused(&error))?;
         let _ = smtp.command(Quit).await;
         Ok(Accepted)
     }
@@ -108,7 +126,9 @@ impl Channel for MailChannel {
         let message = self.message(notice, to, language)?;
         let stream = self.trust.connect(&self.host, self.port, TIMEOUT).await?;
         let late = || NoticeError::Unreachable { reason: "it does not answer in time".to_owned() };
-        tokio::time::timeout(TIMEOUT, self.hand_over(stream, &message)).await.map_err(|_| late())?
+        let mail = self.signed(message.formatted(), notice.at.unix_timestamp())?;
+        let handed_over = self.hand_over(stream, message.envelope(), &mail);
+        tokio::time::timeout(TIMEOUT, handed_over).await.map_err(|_| late())?
     }
 }
 
@@ -145,12 +165,13 @@ mod tests {
     use tls::ClientFiles;
 
     fn channel() -> MailChannel {
-        MailChannel::new(&MailServer {
+        MailChannel::new(MailServer {
             host: "mail.example",
             port: 465,
             user: "scanpost",
             password: "secret",
             trust: Trust::read(&ClientFiles::default()).unwrap(),
+            sign: None,
             from: "scanpost@hospital.example",
             site: "hospital.example",
         })

@@ -48,6 +48,18 @@ impl Message {
         Ok(Self { id, head, body_bytes })
     }
 
+    /// The same message with header fields before its own: whole lines with CRLF, such as a `DKIM-Signature` (RFC 6376 3.5).
+    #[must_use]
+    pub fn with_fields(mut self, fields: &str) -> Self {
+        self.head.insert_str(0, fields);
+        self
+    }
+
+    /// The header fields with the empty line that ends them.
+    pub fn head(&self) -> &str {
+        &self.head
+    }
+
     /// Its Message-ID.
     pub fn id(&self) -> &MessageId {
         &self.id
@@ -62,7 +74,12 @@ impl Message {
     /// error comes instead of the last block if it gives fewer or more, so a cut file is never sent as if it were whole.
     pub fn lines<R: Read>(&self, body: R) -> impl Iterator<Item = io::Result<Vec<u8>>> + use<R> {
         let head = self.head.clone().into_bytes();
-        std::iter::once(Ok(head)).chain(encode::Lines::new(body, self.body_bytes))
+        std::iter::once(Ok(head)).chain(self.body_lines(body))
+    }
+
+    /// [`lines`](Self::lines) without the header.
+    pub fn body_lines<R: Read>(&self, body: R) -> impl Iterator<Item = io::Result<Vec<u8>>> + use<R> {
+        encode::Lines::new(body, self.body_bytes)
     }
 }
 

@@ -17,6 +17,7 @@ from lab.keys import Keys
 from lab.mail_store import address
 from lab.programs import TOP, program
 from lab.reader import Reader
+from peers import senders
 from peers.authority import RSA_1024, Authority, Issued
 from peers.mail_servers import MailServer
 
@@ -233,6 +234,18 @@ def test_a_good_server_gets_the_login(lab: Lab):
     assert login in lab.smtp.understood() and PASSWORD.encode() in lab.imap.understood()
     assert all(connection.encrypted_bytes() > 2 * ALERT_BYTES for connection in lab.smtp.connections + lab.imap.connections)
     assert PASSWORD.encode() not in lab.smtp.wire() + lab.imap.wire()
+
+
+@pytest.mark.parametrize("lab", ["unknown-ca", "expired", "tls-1.2", "plain", "wants-a-client-certificate"], indirect=True)
+def test_a_bad_server_for_notices_gets_no_byte_either(lab: Lab, bench: harness.Bench, ct_study: list[Path]):
+    notify = ["[notify.server]", 'host = "localhost"', f"port = {lab.smtp.port}", f'user = "{address("gateway")}"',
+              f'password_file = "{lab.store.password_file("gateway")}"', f'ca = "{lab.store.ca}"']
+    bench.gateway.extra_configuration = "\n".join(notify) + "\n"
+    bench.start(cover_seen_ms=200)
+    senders.pynetdicom(bench.port, "DR_DEMO", ct_study)
+    (delivery,) = bench.gateway.wait_for("the refusal", lambda deliveries: deliveries and deliveries[0]["trouble"])
+    assert delivery["state"] == "submitted" and re.search(lab.case.words, delivery["trouble"]), delivery
+    assert_nothing_said(lab.smtp, lab.case, address("gateway"))
 
 
 def test_no_way_from_plain_text_to_tls_exists():

@@ -14,7 +14,7 @@ pub use client::{FixedTrust, Trust};
 pub use error::{TlsError, bounded};
 pub use files::{ClientFiles, ServerFiles};
 pub use server::{AcceptError, Accepted, Listener};
-pub use stream::Stream;
+pub use stream::{Seen, Stream};
 
 use rustls::SupportedProtocolVersion;
 use rustls::crypto::CryptoProvider;

@@ -13,10 +13,25 @@ use tokio_rustls::client::TlsStream;
 /// Bytes in and out of the TLS connection.
 pub struct Stream(pub(crate) TlsStream<TcpStream>);
 
+/// What a server showed in its handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The connection had to fall back to TLS 1.2.
+    pub tls12: bool,
+    /// DER of its certificate, then of those above it.
+    pub chain: Vec<Vec<u8>>,
+}
+
 impl Stream {
     /// Whether the connection had to fall back to TLS 1.2.
     pub(crate) fn is_tls12(&self) -> bool {
         self.0.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_2)
+    }
+
+    /// What the server showed.
+    pub fn seen(&self) -> Seen {
+        let chain = self.0.get_ref().1.peer_certificates().unwrap_or_default();
+        Seen { tls12: self.is_tls12(), chain: chain.iter().map(|certificate| certificate.to_vec()).collect() }
     }
 
     /// Ends the connection when the peer has not acknowledged what was sent for so long (RFC 5482).

@@ -1,6 +1,7 @@
 //! Why something was not submitted, by who must act.
 
 use super::RecordError;
+use crate::dkim::CannotSign;
 use seal::mail::Part;
 use std::fmt;
 use std::io;
@@ -178,6 +179,9 @@ pub enum SubmitError {
         /// Why.
         source: io::Error,
     },
+    /// The DKIM key.
+    #[error(transparent)]
+    Sign(#[from] CannotSign),
     /// The clock gave a date that mail cannot carry.
     #[error("the date of the delivery cannot be written in a mail")]
     Date,
@@ -203,7 +207,7 @@ impl SubmitError {
             | Self::Address { .. }
             | Self::NobodyLeft
             | Self::DoctorUnknown { .. } => Culprit::Operator,
-            Self::Sealed { .. } | Self::Date | Self::Record(_) => Culprit::Us,
+            Self::Sealed { .. } | Self::Sign(_) | Self::Date | Self::Record(_) => Culprit::Us,
         }
     }
 

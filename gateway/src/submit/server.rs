@@ -3,8 +3,10 @@
 use super::connection::{Connection, Dial, Mail, Outcomes, Timeouts};
 use super::{Reply, SubmitError};
 use crate::config::{ConfigError, Server};
-use seal::mail::Site;
+use crate::dkim::{self, BodyHash, CannotSign, Signer};
+use seal::mail::{Message, Site};
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,6 +30,7 @@ pub struct MailServer {
     user: String,
     password: String,
     timeouts: Timeouts,
+    signers: Vec<Signer>,
     idle: Mutex<Vec<Connection>>,
     login_refused: Mutex<Option<(Instant, Reply)>>,
 }
@@ -46,6 +49,7 @@ impl MailServer {
             user: server.user.clone(),
             password: server.password()?,
             timeouts,
+            signers: dkim::read(&server.dkim)?,
             idle: Mutex::default(),
             login_refused: Mutex::default(),
         })
@@ -58,6 +62,30 @@ impl MailServer {
     pub async fn check(&self) -> Result<(), SubmitError> {
         self.open().await?.quit().await;
         Ok(())
+    }
+
+    /// Signs a message, if there are keys to sign with. Its body is read to its end for that.
+    pub(super) fn sign(
+        &self,
+        message: Message,
+        at: i64,
+        body: impl FnOnce() -> io::Result<File>,
+    ) -> Result<Message, SignError> {
+        if self.signers.is_empty() {
+            return Ok(message);
+        }
+        let mut hash = BodyHash::default();
+        for block in message.body_lines(body()?) {
+            hash.update(&block?);
+        }
+        let fields = dkim::fields(&self.signers, message.head(), &hash.finish(), at)?;
+        Ok(message.with_fields(&fields))
+    }
+
+    /// Octets that the signatures of a message have.
+    pub(super) fn signature_bytes(&self, message: &Message, at: i64) -> u64 {
+        let digest = BodyHash::default().finish();
+        dkim::fields(&self.signers, message.head(), &digest, at).map_or(0, |fields| fields.len() as u64)
     }
 
     pub(super) async fn deliver<R: Read + Send>(
@@ -111,6 +139,15 @@ impl MailServer {
             idle.push(connection);
         }
     }
+}
+
+/// Why a message could not be signed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SignError {
+    #[error(transparent)]
+    Body(#[from] io::Error),
+    #[error(transparent)]
+    Key(#[from] CannotSign),
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -28,7 +28,7 @@ impl Submitter {
         let wrong = |key: &str, reason| ConfigError::Value { key: key.to_owned(), reason };
         let site =
             Site::parse(&config.site).ok_or_else(|| wrong("site", "write a domain name in lower case"))?;
-        let from = config.submit.from.as_deref().unwrap_or(&config.submit.user);
+        let from = config.submit.sender();
         let from = Address::parse(from)
             .ok_or_else(|| wrong("submit.from", "write the address that the mails come from, in ASCII"))?;
         for (name, doctor) in &config.doctors {
@@ -49,7 +49,9 @@ impl Submitter {
     /// Octets of all messages of a delivery, sent once.
     pub fn mail_bytes(&self, pieces: &SealedPieces) -> u64 {
         let message = |id, bytes| {
-            Message::new(id, &self.from, now_ms() / 1000, bytes).map_or(0, |mail| mail.encoded_bytes())
+            let at = now_ms() / 1000;
+            Message::new(id, &self.from, at, bytes)
+                .map_or(0, |mail| mail.encoded_bytes() + self.server.signature_bytes(&mail, at))
         };
         let delivery = pieces.delivery();
         let numbered = (1_u32..).zip(pieces.piece_bytes());

@@ -1,0 +1,36 @@
+//! Dates and public key of an X.509 certificate.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use std::path::Path;
+use time::OffsetDateTime;
+use x509_cert::der::{Decode, Encode};
+
+/// What is looked at.
+pub(super) struct Certificate {
+    pub(super) not_after: OffsetDateTime,
+    /// SHA-256 of the SubjectPublicKeyInfo (RFC 6698 2.1.1, selector 1, matching 1).
+    pub(super) key_digest: Vec<u8>,
+}
+
+impl Certificate {
+    pub(super) fn of_der(der: &[u8]) -> Option<Self> {
+        let certificate = x509_cert::Certificate::from_der(der).ok()?.tbs_certificate;
+        let not_after = certificate.validity.not_after.to_unix_duration().as_secs();
+        let key = certificate.subject_public_key_info.to_der().ok()?;
+        Some(Self {
+            not_after: OffsetDateTime::from_unix_timestamp(i64::try_from(not_after).ok()?).ok()?,
+            key_digest: digest(&SHA256, &key).as_ref().to_vec(),
+        })
+    }
+
+    pub(super) fn of_file(path: &Path) -> Option<Self> {
+        Self::of_der(&CertificateDer::from_pem_file(path).ok()?)
+    }
+
+    /// Whole days left; negative when it has expired.
+    pub(super) fn days_left(&self) -> i64 {
+        (self.not_after - OffsetDateTime::now_utc()).whole_days()
+    }
+}

@@ -1,0 +1,292 @@
+//! Who may send mail in our name, by the DNS: SPF (RFC 7208), DKIM (RFC 6376), DMARC (RFC 7489), MTA-STS (RFC 8461), TLSA (RFC 6698, 7672).
+//! What should stand there is printed, and what stands there is judged.
+
+use super::dns::{DnsError, Resolver, Tlsa};
+use super::servers::Seen;
+use super::{Check, Publish, Report};
+use crate::config::{Config, Server};
+use crate::dkim;
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+const SPF: &str = "spf";
+const DKIM: &str = "dkim";
+const DMARC: &str = "dmarc";
+const MTA_STS: &str = "mta-sts";
+const TLSA: &str = "tlsa";
+/// Usage DANE-EE, the public key, SHA-256 (RFC 7672 3.1.1).
+const TLSA_KIND: [u8; 3] = [3, 1, 1];
+/// How long senders may keep the MTA-STS policy, in seconds: a week, RFC 8461 3.2 wants weeks.
+const MTA_STS_MAX_AGE: u32 = 604_800;
+
+pub(super) async fn check(config: &Config, resolver: Option<SocketAddr>, seen: &Seen, report: &mut Report) {
+    let sending = senders(config);
+    let Some(submit) = sending.first().copied() else { return };
+    let domain = submit.sender_domain().to_ascii_lowercase();
+    let (mut signers, mut unusable) = (Vec::new(), Vec::new());
+    for server in &sending {
+        match dkim::read(&server.dkim) {
+            Ok(keys) => signers.extend(keys),
+            Err(error) => {
+                unusable.push(Check::fail(DKIM, &server.host, error, "correct the key: nothing is mailed"))
+            }
+        }
+    }
+    let exchangers = match resolver {
+        Some(server) => Resolver(server).exchangers(&domain).await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let mut hosts: Vec<&str> = sending.iter().map(|server| server.host.as_str()).collect();
+    hosts.dedup();
+    let mut publish = vec![Publish { name: domain.clone(), kind: "TXT", value: spf_record(&hosts) }];
+    publish.extend(signers.iter().map(|signer| Publish {
+        name: signer.record_name(),
+        kind: "TXT",
+        value: signer.record(),
+    }));
+    publish.push(Publish {
+        name: format!("_dmarc.{domain}"),
+        kind: "TXT",
+        value: dmarc_record(submit, &domain),
+    });
+    publish.extend(mta_sts(&domain, &exchangers, submit));
+    publish.extend(seen.iter().filter_map(|((host, port), key)| {
+        let value = format!("3 1 1 {}", hex(key.as_ref().ok()?));
+        Some(Publish { name: format!("_{port}._tcp.{host}"), kind: "TLSA", value })
+    }));
+    report.publish.extend(publish);
+    let Some(resolver) = resolver.map(Resolver) else {
+        let none = "no resolver: name one in [check] resolver or by --resolver";
+        let areas = [SPF, DKIM, DMARC, MTA_STS, TLSA];
+        report.checks.extend(areas.map(|area| Check::not_checked(area, &domain, none)));
+        return;
+    };
+    report
+        .checks
+        .push(judged(SPF, &domain, resolver.texts(&domain).await, |texts| spf(&domain, &hosts, &texts)));
+    if signers.is_empty() && unusable.is_empty() {
+        let mend = "make a key (docs/mail-identity.md) and set [[submit.dkim]]";
+        report.checks.push(Check::fail(DKIM, &domain, "mails are not signed", mend));
+    }
+    report.checks.extend(unusable);
+    for signer in &signers {
+        let name = signer.record_name();
+        let texts = resolver.texts(&name).await;
+        report.checks.push(judged(DKIM, &name, texts, |texts| dkim(&name, &signer.record(), &texts)));
+    }
+    let name = format!("_dmarc.{domain}");
+    report.checks.push(judged(DMARC, &name, resolver.texts(&name).await, |texts| dmarc(&name, &texts)));
+    let name = format!("_mta-sts.{domain}");
+    report
+        .checks
+        .push(judged(MTA_STS, &name, resolver.texts(&name).await, |texts| mta_sts_record(&name, &texts)));
+    let url = policy_url(&domain);
+    report.checks.push(Check::not_checked(
+        MTA_STS,
+        url,
+        "this program fetches nothing by HTTP: compare it by hand",
+    ));
+    for ((host, port), key) in seen {
+        let name = format!("_{port}._tcp.{host}");
+        report.checks.push(match key {
+            Err(why) => Check::not_checked(TLSA, &name, why),
+            Ok(key) => judged(TLSA, &name, resolver.tlsa(&name).await, |found| tlsa(&name, key, &found)),
+        });
+    }
+}
+
+/// The servers that mail leaves by.
+fn senders(config: &Config) -> Vec<&Server> {
+    let mut servers = vec![&config.submit];
+    servers.extend(config.notify.server.as_ref());
+    servers
+}
+
+fn judged<T>(
+    area: &'static str,
+    name: &str,
+    found: Result<T, DnsError>,
+    judge: impl FnOnce(T) -> Check,
+) -> Check {
+    match found {
+        Ok(found) => judge(found),
+        Err(error) => Check::not_checked(area, name, error),
+    }
+}
+
+fn spf_record(hosts: &[&str]) -> String {
+    let mechanisms: Vec<String> = hosts.iter().map(|host| format!("a:{host}")).collect();
+    format!("v=spf1 {} -all", mechanisms.join(" "))
+}
+
+fn spf(domain: &str, hosts: &[&str], texts: &[String]) -> Check {
+    let wanted = format!("publish: {}", spf_record(hosts));
+    let records: Vec<&String> =
+        texts.iter().filter(|text| *text == "v=spf1" || text.starts_with("v=spf1 ")).collect();
+    let record = match records.as_slice() {
+        [] => return Check::fail(SPF, domain, "no SPF record", wanted),
+        [record] => record.as_str(),
+        // RFC 7208 4.5.
+        _ => return Check::fail(SPF, domain, "several SPF records: receivers take none", "keep one of them"),
+    };
+    let terms: Vec<String> = record.split_ascii_whitespace().skip(1).map(str::to_ascii_lowercase).collect();
+    let names = |host: &&str| {
+        let host = host.to_ascii_lowercase();
+        terms.iter().any(|term| {
+            let term = term.strip_prefix('+').unwrap_or(term);
+            term == format!("a:{host}") || (term == "a" && host == domain)
+        })
+    };
+    let indirect = |term: &&String| {
+        ["include:", "ip4:", "ip6:", "mx", "exists:", "redirect="]
+            .iter()
+            .any(|kind| term.trim_start_matches('+').starts_with(kind))
+    };
+    if terms.last().map(String::as_str) != Some("-all")
+        && !terms.iter().any(|term| term.starts_with("redirect="))
+    {
+        return Check::fail(
+            SPF,
+            domain,
+            format!("{record}: does not end with -all, so others may send in our name"),
+            wanted,
+        );
+    }
+    match hosts.iter().find(|&host| !names(host)) {
+        None => Check::pass(SPF, domain, record),
+        Some(host) if terms.iter().any(|term| indirect(&term)) => Check::not_checked(
+            SPF,
+            domain,
+            format!("{record}: whether that covers {host} is not followed up"),
+        ),
+        Some(host) => Check::fail(SPF, domain, format!("{record}: does not allow {host}"), wanted),
+    }
+}
+
+fn dkim(name: &str, wanted: &str, texts: &[String]) -> Check {
+    let mend = format!("publish: {wanted}");
+    let key = |text: &str| tag(text, "p");
+    let found = match texts {
+        [] => return Check::fail(DKIM, name, "no key", mend),
+        [found] => found,
+        _ => return Check::fail(DKIM, name, "several records: receivers may take any", mend),
+    };
+    match (key(found), key(wanted)) {
+        (Some(found), _) if found.is_empty() => {
+            Check::fail(DKIM, name, "the key is revoked (empty p=)", mend)
+        }
+        (Some(there), Some(ours)) if there == ours => {
+            // RFC 6376 3.6.1: a domain that tests is treated as if it did not sign.
+            if tag(found, "t").is_some_and(|flags| flags.split(':').any(|flag| flag == "y")) {
+                return Check::fail(
+                    DKIM,
+                    name,
+                    "the record says that the domain only tests (t=y)",
+                    "take t=y out",
+                );
+            }
+            Check::pass(DKIM, name, "the public key is ours")
+        }
+        _ => Check::fail(DKIM, name, "another key than ours", mend),
+    }
+}
+
+fn dmarc_record(submit: &Server, domain: &str) -> String {
+    let strict = submit.dkim.iter().all(|dkim| dkim.domain.eq_ignore_ascii_case(domain));
+    format!("v=DMARC1; p=reject; adkim={}; aspf=s", if strict { "s" } else { "r" })
+}
+
+fn dmarc(name: &str, texts: &[String]) -> Check {
+    let wanted = "publish a record with p=reject";
+    let records: Vec<&String> = texts.iter().filter(|text| text.starts_with("v=DMARC1")).collect();
+    let record = match records.as_slice() {
+        [] => return Check::fail(DMARC, name, "no DMARC record", wanted),
+        [record] => record.as_str(),
+        // RFC 7489 6.6.3.
+        _ => {
+            return Check::fail(
+                DMARC,
+                name,
+                "several DMARC records: receivers take none",
+                "keep one of them",
+            );
+        }
+    };
+    match tag(record, "p").as_deref() {
+        Some("reject") if tag(record, "pct").is_none_or(|share| share == "100") => {
+            Check::pass(DMARC, name, record)
+        }
+        _ => Check::fail(DMARC, name, format!("{record}: forged mails are not rejected"), wanted),
+    }
+}
+
+fn policy_url(domain: &str) -> String {
+    format!("https://mta-sts.{domain}/.well-known/mta-sts.txt")
+}
+
+/// Record and policy for mail to our domain. Without MX records the submission server stands for them.
+fn mta_sts(domain: &str, exchangers: &[String], submit: &Server) -> [Publish; 2] {
+    let mut policy = "version: STSv1\nmode: enforce\n".to_owned();
+    let own = [submit.host.clone()];
+    for host in if exchangers.is_empty() { own.as_slice() } else { exchangers } {
+        let _ = writeln!(policy, "mx: {host}");
+    }
+    let _ = writeln!(policy, "max_age: {MTA_STS_MAX_AGE}");
+    // RFC 8461 3.1: any letters and digits that change with the policy.
+    let id = hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, policy.as_bytes()).as_ref());
+    let id: String = id.chars().take(16).collect();
+    [
+        Publish { name: format!("_mta-sts.{domain}"), kind: "TXT", value: format!("v=STSv1; id={id}") },
+        Publish { name: policy_url(domain), kind: "file", value: policy },
+    ]
+}
+
+fn mta_sts_record(name: &str, texts: &[String]) -> Check {
+    let records: Vec<&String> = texts.iter().filter(|text| text.starts_with("v=STSv1")).collect();
+    match records.as_slice() {
+        [] => Check::fail(MTA_STS, name, "no MTA-STS record", "publish record and policy"),
+        [record] => match tag(record, "id") {
+            Some(id)
+                if (1..=32).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) =>
+            {
+                Check::pass(MTA_STS, name, record)
+            }
+            _ => Check::fail(MTA_STS, name, format!("{record}: no usable id"), "publish record and policy"),
+        },
+        // RFC 8461 3.1.
+        _ => Check::fail(MTA_STS, name, "several MTA-STS records: senders take none", "keep one of them"),
+    }
+}
+
+fn tlsa(name: &str, key: &[u8], (found, is_signed): &(Vec<Tlsa>, bool)) -> Check {
+    let mend = format!("publish: 3 1 1 {}", hex(key));
+    if found.is_empty() {
+        return Check::fail(TLSA, name, "no TLSA record", mend);
+    }
+    if !found.iter().any(|record| record.kind == TLSA_KIND && record.data == key) {
+        return Check::fail(TLSA, name, "none of the records is that of the server's key", mend);
+    }
+    if !is_signed {
+        return Check::fail(
+            TLSA,
+            name,
+            "right, but not signed by DNSSEC as far as the resolver says: senders pass it over",
+            "sign the zone, and ask a resolver that validates",
+        );
+    }
+    Check::pass(TLSA, name, "that of the server's key, signed by DNSSEC")
+}
+
+/// Value of a tag in `a=b; c=d` (RFC 6376 3.2), without white space.
+fn tag(record: &str, name: &str) -> Option<String> {
+    let mut tags = record.split(';').filter_map(|tag| tag.split_once('='));
+    let value = tags.find(|(found, _)| found.trim() == name)?.1;
+    Some(value.chars().filter(|character| !character.is_whitespace()).collect())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,70 @@
+//! TLS of every server that is configured: who answers, in which version, with which certificate. Nobody is logged in.
+
+use super::Check;
+use super::certificate::Certificate;
+use super::files::lasting;
+use crate::config::Config;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tls::{ClientFiles, TlsError, Trust};
+
+const AREA: &str = "tls";
+/// A server that does not answer for so long is down.
+const WAIT: Duration = Duration::from_secs(10);
+/// A server's certificate with fewer days left was not renewed by whatever should do so: automatic ones are renewed with 30 left.
+const RENEW_DAYS: i64 = 14;
+
+/// A server by host and port, and the SHA-256 of its public key or why it is not known.
+pub(super) type Seen = BTreeMap<(String, u16), Result<Vec<u8>, String>>;
+
+pub(super) async fn check(config: &Config) -> (Vec<Check>, Seen) {
+    let (mut checks, mut seen) = (Vec::new(), Seen::new());
+    for (table, server) in config.servers() {
+        let subject = format!("{table} {}:{}", server.host, server.port);
+        let (check, key) = one(subject, &server.host, server.port, &server.tls()).await;
+        checks.push(check);
+        seen.insert((server.host.clone(), server.port), key);
+    }
+    for (name, pacs) in &config.pacs {
+        let Some((files, (host, port))) = pacs.tls.as_ref().zip(pacs.host_and_port()) else { continue };
+        checks.push(one(format!("pacs.{name}.tls {host}:{port}"), host, port, files).await.0);
+    }
+    if let Some(syslog) = &config.audit.syslog {
+        let subject = format!("audit.syslog {}:{}", syslog.host, syslog.port);
+        checks.push(one(subject, &syslog.host, syslog.port, &syslog.tls).await.0);
+    }
+    if let Some(tls) = &config.dicom.tls {
+        let subject = format!("dicom.tls {}", tls.listen);
+        checks.push(match tls::Listener::read(&tls.files) {
+            Ok(_) => Check::pass(AREA, subject, "certificate, key and client_ca go together"),
+            Err(error) => Check::fail(AREA, subject, error, "correct the files of [dicom.tls]"),
+        });
+    }
+    (checks, seen)
+}
+
+async fn one(
+    subject: String,
+    host: &str,
+    port: u16,
+    files: &ClientFiles,
+) -> (Check, Result<Vec<u8>, String>) {
+    let shown = async { Ok::<_, TlsError>(Trust::read(files)?.connect(host, port, WAIT).await?.seen()) };
+    let seen = match shown.await {
+        Ok(seen) => seen,
+        Err(error) => {
+            let why = error.to_string();
+            return (Check::fail(AREA, subject, error, "see the words in brackets, docs/tls.md"), Err(why));
+        }
+    };
+    let version = if seen.tls12 { "TLS 1.2 by tls12 = true, " } else { "TLS 1.3, " };
+    match seen.chain.first().and_then(|der| Certificate::of_der(der)) {
+        None => (
+            Check::not_checked(AREA, subject, "its certificate cannot be read"),
+            Err("its certificate cannot be read".to_owned()),
+        ),
+        Some(certificate) => {
+            (lasting(AREA, subject, &certificate, RENEW_DAYS, version), Ok(certificate.key_digest))
+        }
+    }
+}
