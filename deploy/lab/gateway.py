@@ -37,6 +37,7 @@ class Settings:
     server_lines: list[str] = field(default_factory=list)  # more keys of [submit] and [pulled], as TOML
     submit_lines: list[str] = field(default_factory=list)  # more of [submit] alone
     dicom_tls_lines: list[str] = field(default_factory=list)  # all keys of [dicom.tls]
+    without_certificate: tuple[str, ...] = ()  # doctors who are to enrol
     site_key_lines: list[str] = field(default_factory=list)  # how the site's key is kept, as keys of [seal]
     pacs_tls_lines: list[str] = field(default_factory=list)  # all keys of [pacs.orthanc.tls]
     doctor_lines: dict[str, list[str]] = field(default_factory=dict)  # more keys of [doctors.NAME]
@@ -169,7 +170,7 @@ class Gateway:
         mailbox = self.settings.mailboxes.get(doctor, mail_store.address(doctor))
         return [f"[doctors.{doctor}]", f"mailbox = {_quoted(mailbox)}",
                 f"folder = {_quoted(mail_store.folder_seen_by_gateway(doctor))}",
-                f"certificate = {_quoted(self.keys.certificate(doctor))}",
+                *([] if doctor in self.settings.without_certificate else [f"certificate = {_quoted(self.keys.certificate(doctor))}"]),
                 f"phone = {_quoted(mail_store.address('phone'))}", f"language = {_quoted(self.settings.language)}",
                 *self.settings.doctor_lines.get(doctor, [])]
 

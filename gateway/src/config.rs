@@ -6,6 +6,7 @@ mod mail_identity;
 pub use doctors::Doctor;
 pub use mail_identity::{Check, Dkim};
 
+use crate::directory::Directory;
 use compressor::bundle::{Near, Options, Summary};
 use compressor::encapsulated::FrameDecoder;
 use compressor::near::{Policy, PolicyError};
@@ -59,6 +60,9 @@ pub struct Config {
     /// What `scanpost-gateway check` asks.
     #[serde(default)]
     pub check: Check,
+    /// Whose certificates are taken from files.
+    #[serde(default)]
+    pub directory: Directory,
     /// Doctors by name.
     pub doctors: BTreeMap<String, Doctor>,
     /// Destinations by the AE title that stands for them.

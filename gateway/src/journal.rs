@@ -1,14 +1,20 @@
 //! The journal: where every instance and delivery stands, in SQLite through sqlx, durable at each commit.
 
+mod acts;
 mod delivery;
+mod directory;
 mod intake;
+mod invitation;
 mod keys;
 mod report;
 mod residual;
 mod subject;
 
+pub use acts::{Act, Actor, NotedAct};
 pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, State};
+pub use directory::{Device, Origin, Standing};
 pub use intake::{NewInstance, Recorded};
+pub use invitation::{Invitation, TRIES_MAX, Taken};
 pub use report::DeliveryReport;
 pub use residual::Asked;
 
@@ -100,12 +106,24 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn open_with(path: &Path, master: Option<FileKey>) -> Result<Self, JournalError> {
+        let journal = Self::open_unchecked(path, master).await?;
+        journal.check_master().await?;
+        Ok(journal)
+    }
+
+    /// [`Journal::open`] for the directory of doctors alone, which needs no key of the spool, beside a running gateway.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn open_directory(path: &Path) -> Result<Self, JournalError> {
+        Self::open_unchecked(path, None).await
+    }
+
+    async fn open_unchecked(path: &Path, master: Option<FileKey>) -> Result<Self, JournalError> {
         let pool = connect(options(path).create_if_missing(true)).await?;
         sqlx::migrate!("migrations/sqlite").run(&pool).await?;
         let intake = intake::start(pool.clone(), master.clone());
-        let journal = Self { pool, master, intake, log_holds_keys: Arc::new(AtomicBool::new(true)) };
-        journal.check_master().await?;
-        Ok(journal)
+        Ok(Self { pool, master, intake, log_holds_keys: Arc::new(AtomicBool::new(true)) })
     }
 
     /// Opens an existing journal for reading beside a running gateway.

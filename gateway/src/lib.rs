@@ -7,6 +7,7 @@ pub mod serve;
 pub mod pipeline;
 
 pub mod dimse;
+pub mod directory;
 pub mod receive;
 
 pub mod assemble;

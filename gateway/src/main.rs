@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use compressor::encapsulated;
 use gateway::audit;
 use gateway::config::Config;
+use gateway::directory;
 use gateway::journal::{DeliveryReport, Journal};
 use gateway::spool::Spool;
 use seal::native::Certificate;
@@ -40,6 +41,14 @@ enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// The directory of doctors: by which keys each is reached. Beside a running gateway or without one.
+    Doctor {
+        /// Configuration file.
+        #[arg(long, global = true)]
+        config: Option<PathBuf>,
+        #[command(subcommand)]
+        action: directory::command::Action,
     },
     /// Decode the frame on standard input; started by `serve` for each compressed frame.
     #[command(name = encapsulated::COMMAND, hide = true)]
@@ -120,6 +129,10 @@ fn run() -> anyhow::Result<ExitCode> {
         }
         Command::Serve { config } => on_runtime(gateway::serve::serve(load(&config)?)).context("serve")?,
         Command::Deliveries { config, json } => on_runtime(deliveries(&load(&config)?, json))?,
+        Command::Doctor { config, action } => {
+            let config = load(&config.context("--config FILE is missing")?)?;
+            println!("{}", on_runtime(directory::command::run(&config, action))?);
+        }
         // Not on a runtime of several threads: it confines the only one it has.
         Command::Inbound { probe, without } => {
             inbound(probe.as_deref(), without.as_deref()).context("inbound")?;

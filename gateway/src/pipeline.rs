@@ -11,14 +11,16 @@ use crate::assemble::{Collector, Decision, Listing, Silence, decide};
 use crate::audit::Audit;
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::directory::Authorities;
 use crate::journal::{DeliveryInstance, DeliveryRow, Journal, State};
 use crate::notify::{Notifier, NotifyError};
 use crate::seal::Sealer;
 use crate::spool::Spool;
 use crate::submit::{Submitter, retry};
-use crate::{compress, query, seal};
+use crate::{compress, directory, query, seal};
 use ::seal::ids::DeliveryId;
-use ::seal::native::{Certificate, SealError, SealedPieces};
+use ::seal::limits::RECIPIENTS_MAX;
+use ::seal::native::{Certificate, Recipient, SealError, SealedPieces};
 pub use audited::Told;
 use compressor::Uid;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,8 +54,6 @@ pub struct Pipeline {
     pub submitter: Submitter,
     /// Sends notices.
     pub notifier: Notifier,
-    /// Certificate of each doctor, by name.
-    pub certificates: BTreeMap<String, Certificate>,
     /// Held by whoever ends a delivery, deletes a residual or begins one: what one of them has found out must stay true until it has acted.
     pub endings: AsyncMutex<()>,
     /// See [`HEAVY_MAX`].
@@ -222,11 +222,33 @@ impl Pipeline {
         if has_bundle.is_ok_and(|there| !there) { Trouble::bundle_gone() } else { error.into() }
     }
 
+    /// Every valid certificate of every doctor. A doctor without one does not hold up the others: the journal and the log say so.
     async fn recipient_certificates(&self, id: DeliveryId) -> Result<Vec<Certificate>, Trouble> {
-        let certificate = |doctor: &str| {
-            self.certificates.get(doctor).cloned().ok_or_else(|| Trouble::doctor_not_configured(doctor))
-        };
-        self.journal.recipients(id).await?.iter().map(|recipient| certificate(&recipient.doctor)).collect()
+        directory::audit(&self.journal, &self.audit).await?;
+        let (devices, authorities) =
+            (self.journal.devices().await?, Authorities::read(&self.config.directory)?);
+        let (mut usable, mut without) = (Vec::new(), Vec::new());
+        for recipient in self.journal.recipients(id).await?.into_iter().filter(|row| row.refused.is_none()) {
+            let doctor = recipient.doctor;
+            if !self.config.doctors.contains_key(&doctor) {
+                return Err(Trouble::doctor_not_configured(&doctor));
+            }
+            match directory::sealed_for(&devices, &doctor, authorities.as_ref(), now_ms() / 1000) {
+                Ok(recipients) => usable.extend(recipients),
+                Err(no_key) => without.push((no_key.words(&doctor), doctor)),
+            }
+        }
+        if let (true, Some((words, _))) = (usable.is_empty(), without.first()) {
+            return Err(Trouble::nobody_to_seal_for(words));
+        }
+        if usable.len() > RECIPIENTS_MAX {
+            return Err(Trouble::too_many_certificates(usable.len()));
+        }
+        for (words, doctor) in without {
+            tracing::error!(stage = "seal", delivery = %id, "left out: {words}");
+            self.journal.refused(id, &doctor, &words).await?;
+        }
+        Ok(usable.iter().map(Recipient::certificate).cloned().collect())
     }
 
     async fn submit(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {

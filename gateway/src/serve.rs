@@ -2,23 +2,24 @@
 
 use crate::assemble::Collector;
 use crate::audit::{self, Audit, AuditError, Message};
-use crate::config::{self, Config, ConfigError, Encryption};
-use crate::journal::{Journal, JournalError};
+use crate::config::{Config, ConfigError, Encryption};
+use crate::directory::DirectoryError;
+use crate::journal::{Device, Journal, JournalError, Standing};
 use crate::notify::Notifier;
 use crate::pipeline::{HEAVY_MAX, Pipeline};
 use crate::receive::Doors;
 use crate::seal::{POLICY_LOSSLESS, Sealer};
 use crate::spool::{FileKey, MasterKeyError, Spool, sync_folder};
 use crate::submit::Submitter;
-use crate::{pulled, receive};
+use crate::{directory, pulled, receive};
 use ::seal::native::{Certificate, SealError, SiteKey, check_recipients};
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tls::Listener;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +27,9 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
 
 /// Records of the inbound process that may wait.
 const RECORDS_WAITING_MAX: usize = 64;
+
+/// Pause between two looks for a change of the directory.
+const DIRECTORY_POLL: Duration = Duration::from_secs(1);
 
 /// Why the gateway could not start or had to stop: the operator must act.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +43,9 @@ pub enum ServeError {
     /// The key of the spool.
     #[error(transparent)]
     SpoolKey(#[from] MasterKeyError),
+    /// The directory of doctors.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// A key or certificate.
     #[error(transparent)]
     Key(#[from] SealError),
@@ -74,6 +81,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         Audit::open(&config.state, key.clone(), &config.site).map_err(at(&audit::folder(&config.state)))?;
     audit.record(Message::application(true)).await?;
     let journal = Journal::open_with(&spool.journal(), master).await?;
+    directory::take_configured(&config, &journal).await?;
     let swept = spool.sweep(&journal).await?;
     let unfinished = journal.unfinished().await?;
     let (begun_sender, begun) = mpsc::unbounded_channel();
@@ -85,30 +93,32 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         encrypted,
         begun_sender,
     ));
-    let certificates = certificates(&config)?;
-    check_covers(&config, &key, &certificates)?;
+    check_covers(&config, &key, &journal.devices().await?)?;
     let pipeline = Arc::new(Pipeline {
         sealer: Arc::new(sealer(&config, key)?),
         submitter: Submitter::new(&config)?,
         notifier: Notifier::new(&config)?,
-        certificates,
         collector: collector.clone(),
         audit: audit.clone(),
         audited: Mutex::default(),
         endings: AsyncMutex::default(),
-        journal,
+        journal: journal.clone(),
         spool: spool.clone(),
         config: config.clone(),
         heavy: Semaphore::new(HEAVY_MAX),
     });
-    let inbound = pulled::inbound_request(&config)?;
+    let (requests_sender, requests) = watch::channel(inbound_request(&config, &journal).await?);
     let doors = doors(&config).await?;
     tracing::info!(stage = "receive", swept, unfinished = unfinished.len(), "listening for DICOM");
     let (records_sender, records) = mpsc::channel(RECORDS_WAITING_MAX);
+    let (enrolments_sender, enrolments) = mpsc::channel(RECORDS_WAITING_MAX);
+    let sinks = pulled::Sinks { records: records_sender, enrolments: enrolments_sender };
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(check_mail_server(pipeline.clone()));
     tokio::spawn(pipeline.clone().drop_residuals());
     tokio::spawn(pipeline.clone().destroy_keys());
+    tokio::spawn(directory::warn(journal.clone()));
+    tokio::spawn(directory::audit_all(journal.clone(), audit.clone()));
     if let Some(server) = config.audit.syslog.clone() {
         tokio::spawn(audit::forward(audit::folder(&config.state), server, audit.clone()));
     }
@@ -117,7 +127,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let ended = tokio::select! {
         told = told_to_stop() => told.map_err(at(Path::new("signals"))),
         _ = tokio::spawn(pipeline.clone().run(unfinished, begun)) => Err(ServeError::Ended("the pipeline")),
-        _ = tokio::spawn(pulled::watch(inbound, records_sender)) => Err(ServeError::Ended("the watch over receipts")),
+        _ = tokio::spawn(pulled::watch(requests, sinks)) => Err(ServeError::Ended("the watch over receipts")),
+        _ = tokio::spawn(directory::take_records(journal.clone(), enrolments)) => Err(ServeError::Ended("the intake of enrolments")),
+        _ = tokio::spawn(follow_directory(config.clone(), journal, requests_sender)) => Err(ServeError::Ended("the watch over the directory")),
         _ = tokio::spawn(pipeline.take_records(records)) => Err(ServeError::Ended("the intake of receipts")),
         _ = &mut received => return Err(ServeError::Ended("the DICOM listener")),
     };
@@ -171,6 +183,27 @@ async fn check_mail_server(pipeline: Arc<Pipeline>) {
     }
 }
 
+async fn inbound_request(config: &Config, journal: &Journal) -> Result<pulled::Request, ServeError> {
+    Ok(pulled::inbound_request(config, &journal.devices().await?)?)
+}
+
+/// Tells the inbound process when the directory changed. Never ends.
+async fn follow_directory(config: Arc<Config>, journal: Journal, requests: watch::Sender<pulled::Request>) {
+    loop {
+        tokio::time::sleep(DIRECTORY_POLL).await;
+        match inbound_request(&config, &journal).await {
+            Ok(request) => {
+                requests.send_if_modified(|current| {
+                    let changed = *current != request;
+                    *current = request;
+                    changed
+                });
+            }
+            Err(error) => tracing::warn!(stage = "pulled", %error, "the directory cannot be read now"),
+        }
+    }
+}
+
 async fn doors(config: &Config) -> Result<Doors, ServeError> {
     let dicom = &config.dicom;
     let tls = match &dicom.tls {
@@ -207,24 +240,20 @@ fn sealer(config: &Config, key: Arc<SiteKey>) -> Result<Sealer, ServeError> {
     })
 }
 
-fn certificates(config: &Config) -> Result<BTreeMap<String, Certificate>, ServeError> {
-    let certificate =
-        |doctor: &config::Doctor| -> Result<_, ServeError> { Ok(doctor.recipient()?.certificate().clone()) };
-    config.doctors.iter().map(|(name, doctor)| Ok((name.clone(), certificate(doctor)?))).collect()
-}
-
 /// The longest cover for each destination, at start and not at the first study.
-fn check_covers(
-    config: &Config,
-    key: &SiteKey,
-    certificates: &BTreeMap<String, Certificate>,
-) -> Result<(), ConfigError> {
+fn check_covers(config: &Config, key: &SiteKey, devices: &[Device]) -> Result<(), ConfigError> {
     for (ae_title, destination) in &config.destinations {
-        let recipients: Vec<_> =
-            destination.doctors.iter().filter_map(|doctor| certificates.get(doctor).cloned()).collect();
+        let is_theirs = |device: &&Device| {
+            device.standing == Standing::Active && destination.doctors.contains(&device.doctor)
+        };
+        let recipients: Vec<Certificate> =
+            devices.iter().filter(is_theirs).map(|device| device.recipient.certificate().clone()).collect();
+        if recipients.is_empty() {
+            continue;
+        }
         check_recipients(key, &config.site, POLICY_LOSSLESS, &recipients).map_err(|_| ConfigError::Value {
             key: format!("destinations.{ae_title}"),
-            reason: "the certificates of its doctors do not fit into one cover: name fewer, or give them P-256 keys",
+            reason: "the certificates of its doctors do not fit into one cover: name fewer, revoke devices that are gone, or give them P-256 keys",
         })?;
     }
     Ok(())

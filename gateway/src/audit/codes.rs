@@ -35,6 +35,7 @@ impl Code {
     pub(super) const LOGOUT: Self = dcm("110123", "Logout");
     pub(super) const NODE_AUTHENTICATION: Self = dcm("110126", "Node Authentication");
     pub(super) const RESTRICTED_FUNCTION: Self = dcm("110132", "Use of Restricted Function");
+    pub(super) const USER_SECURITY_CHANGED: Self = dcm("110137", "User Security Attributes Changed");
     /// What else is suspicious: a private one.
     pub(super) const RECEIPT_REFUSED: Self =
         Self { code: "RECEIPT", system: "99SCANPOST", meaning: "Receipt refused" };

@@ -2,6 +2,7 @@
 
 use super::codes::Code;
 use super::message::{Address, Message, Object, Outcome, Participant};
+use crate::journal::{Act, NotedAct};
 use crate::query::QueryError;
 use compressor::Uid;
 use compressor::dataset::Banner;
@@ -145,7 +146,7 @@ impl Message {
         }
     }
 
-    /// Export: sealed, and taken by the mail server for a doctor, or refused for good (A.5.3.5).
+    /// Export: sealed, and taken by the mail server for a doctor, or never sent (A.5.3.5).
     pub fn exported(doctor: &str, mailbox: &str, subject: &Subject, refused: bool) -> Self {
         let media = Participant {
             media: Some(Code::EMAIL),
@@ -160,7 +161,11 @@ impl Message {
         if !refused {
             return event;
         }
-        Self { outcome: Outcome::SeriousFailure, reason: Some("refused by the mail server".into()), ..event }
+        Self {
+            outcome: Outcome::SeriousFailure,
+            reason: Some("not sent: the mail server refuses it, or the doctor has no valid key".into()),
+            ..event
+        }
     }
 
     /// Begin Transferring DICOM Instances: a sealed study is about to go to the mail server.
@@ -232,6 +237,16 @@ impl Message {
     pub fn receipt_refused(doctor: &str, alert: &'static str) -> Self {
         let participants = vec![gateway(Code::APPLICATION, true)];
         alert_of(Code::RECEIPT_REFUSED, participants, doctor.to_owned(), alert)
+    }
+
+    /// Security Alert, User Security Attributes Changed: what was done to the directory of doctors, by whom, to which key (A.5.3.11).
+    pub fn directory(act: &NotedAct) -> Self {
+        let person = node(&act.by, Code::SOURCE, true, None);
+        let id = format!("{}: {}", act.doctor, act.device);
+        let participants = vec![person, gateway(Code::APPLICATION, false)];
+        let event = alert_of(Code::USER_SECURITY_CHANGED, participants, id, act.act.words());
+        let is_attack = act.act == Act::CodeDead;
+        Self { outcome: if is_attack { Outcome::SeriousFailure } else { Outcome::Success }, ..event }
     }
 
     /// Security Alert: alerts of these words beyond what is kept.

@@ -38,7 +38,9 @@ pub(super) fn check(config: &Config) -> Vec<Check> {
         checks.extend(certificate.map(|path| fresh(&format!("{table}.client_certificate"), path)));
     }
     for (name, doctor) in &config.doctors {
-        checks.push(fresh(&format!("doctors.{name}.certificate"), &doctor.certificate));
+        checks.extend(
+            doctor.certificate.iter().map(|path| fresh(&format!("doctors.{name}.certificate"), path)),
+        );
         checks.extend(doctor.identity.iter().map(|path| fresh(&format!("doctors.{name}.identity"), path)));
     }
     checks

@@ -13,8 +13,9 @@ pub struct Doctor {
     pub mailbox: String,
     /// Folder of that mailbox as the gateway's own login sees it (RFC 4314 rights l, r, t, e).
     pub folder: String,
-    /// The doctor's certificate, PEM: P-256, or RSA of at least 3072 bits.
-    pub certificate: PathBuf,
+    /// A certificate of the doctor's, PEM: P-256, or RSA of at least 3072 bits. Further ones, and those of doctors without it, are in the
+    /// directory.
+    pub certificate: Option<PathBuf>,
     /// The certificate that receipts are signed under, PEM, P-256; `certificate` itself where absent. An RSA certificate needs it.
     pub identity: Option<PathBuf>,
     /// Address of the phone that gets the notice.
@@ -25,14 +26,14 @@ pub struct Doctor {
 }
 
 impl Doctor {
-    /// Reads both certificates.
+    /// Reads both certificates, if one is named.
     ///
     /// # Errors
     /// [`ConfigError::Read`], [`ConfigError::Certificate`].
-    pub fn recipient(&self) -> Result<Recipient, ConfigError> {
-        let certificate = certificate_at(&self.certificate)?;
+    pub fn recipient(&self) -> Result<Option<Recipient>, ConfigError> {
+        let Some(path) = &self.certificate else { return Ok(None) };
         let identity = self.identity.as_deref().map(certificate_at).transpose()?;
-        Recipient::new(certificate, identity).map_err(refused(&self.certificate))
+        Recipient::new(certificate_at(path)?, identity).map(Some).map_err(refused(path))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::clock::now_ms;
 use crate::journal::State;
 use crate::pulled::record::{Kind, Record};
 use crate::submit::retry;
-use ::seal::ids::{DeliveryId, Digest};
+use ::seal::ids::DeliveryId;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -25,7 +25,8 @@ impl Pipeline {
     }
 
     async fn take(self: &Arc<Self>, record: &Record) -> Result<(), Trouble> {
-        let doctor = self.doctor_with(record.recipient);
+        let doctor = self.journal.doctor_of(record.recipient).await?;
+        let doctor = doctor.as_deref();
         if matches!(record.kind, Kind::Refused(_) | Kind::Trouble(_)) {
             self.alert_of_record(record, doctor);
         }
@@ -48,11 +49,6 @@ impl Pipeline {
             Kind::Refused(_) | Kind::Trouble(_) | Kind::Confined(_) => {}
         }
         Ok(())
-    }
-
-    fn doctor_with(&self, certificate: Digest) -> Option<&str> {
-        let mut doctors = self.certificates.iter();
-        doctors.find(|(_, theirs)| theirs.digest() == certificate).map(|(doctor, _)| doctor.as_str())
     }
 
     /// Ends a delivery once every doctor who could be reached has pulled it, also one whose notice is still refused, and

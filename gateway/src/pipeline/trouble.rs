@@ -2,10 +2,12 @@
 
 use crate::audit::AuditError;
 use crate::config::ConfigError;
+use crate::directory::DirectoryError;
 use crate::journal::JournalError;
 use crate::notify::NotifyError;
 use crate::submit::{Culprit, SubmitError};
 use ::seal::ids::DeliveryId;
+use ::seal::limits::RECIPIENTS_MAX;
 use ::seal::native::SealError;
 use compressor::bundle::PackError;
 
@@ -29,6 +31,16 @@ impl Trouble {
         Self::permanent(
             "the bundle is gone from the spool (operator: check the disk; technician: send again)",
         )
+    }
+
+    pub(super) fn nobody_to_seal_for(words: &str) -> Self {
+        Self::temporary(format!("seal: {words}"))
+    }
+
+    pub(super) fn too_many_certificates(count: usize) -> Self {
+        Self::temporary(format!(
+            "seal: {count} certificates, at most {RECIPIENTS_MAX} fit into a cover (operator: a smaller group, or doctor revoke for devices that are gone)"
+        ))
     }
 
     pub(super) fn sealed_pieces_gone() -> Self {
@@ -60,6 +72,16 @@ impl Trouble {
 
     fn permanent(text: impl Into<String>) -> Self {
         Self { text: text.into(), permanent: true }
+    }
+}
+
+impl From<DirectoryError> for Trouble {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::Journal(error) => error.into(),
+            DirectoryError::Audit(error) => error.into(),
+            other => Self::temporary(other.to_string()),
+        }
     }
 }
 

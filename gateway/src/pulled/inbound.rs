@@ -9,6 +9,7 @@ mod sandbox;
 pub use probe::{Probed, probe};
 pub use sandbox::{Confinement, Layers};
 
+use super::enrolment::Enrolment;
 use super::record::{Kind, Record, Trouble};
 use super::request::{REQUEST_BYTES_MAX, Request};
 use crate::submit::retry;
@@ -119,6 +120,11 @@ struct Records<W>(W);
 impl<W: AsyncWrite + Unpin> Records<W> {
     async fn write(&mut self, record: &Record) -> Result<(), InboundError> {
         self.0.write_all(&record.to_bytes()).await?;
+        Ok(self.0.flush().await?)
+    }
+
+    async fn enrolment(&mut self, enrolment: &Enrolment) -> Result<(), InboundError> {
+        self.0.write_all(&enrolment.to_bytes()).await?;
         Ok(self.0.flush().await?)
     }
 

@@ -1,6 +1,8 @@
 //! What the inbound process is told, as one line of JSON on its standard input.
 
 use crate::config::{self, Config, ConfigError};
+use crate::directory::receipts_of;
+use crate::journal::Device;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use seal::native::{Certificate, Recipient, SealError};
@@ -77,14 +79,15 @@ impl fmt::Debug for Request {
     }
 }
 
-/// Reads password and certificates that the configuration names.
+/// Reads the password that the configuration names; the certificates are those of the directory.
 ///
 /// # Errors
 /// [`ConfigError`].
-pub fn inbound_request(config: &Config) -> Result<Request, ConfigError> {
+pub fn inbound_request(config: &Config, devices: &[Device]) -> Result<Request, ConfigError> {
     let server = &config.pulled.server;
-    let folder = |doctor: &config::Doctor| {
-        Ok(Folder { folder: doctor.folder.clone(), recipients: vec![Pinned::of(&doctor.recipient()?)] })
+    let folder = |(name, doctor): (&String, &config::Doctor)| Folder {
+        folder: doctor.folder.clone(),
+        recipients: receipts_of(devices, name).map(|device| Pinned::of(&device.recipient)).collect(),
     };
     Ok(Request {
         site: config.site.clone(),
@@ -97,6 +100,6 @@ pub fn inbound_request(config: &Config) -> Result<Request, ConfigError> {
         tls: server.tls().absolute()?,
         poll_ms: config.pulled.poll_ms,
         troubled: false,
-        folders: config.doctors.values().map(folder).collect::<Result<_, ConfigError>>()?,
+        folders: config.doctors.iter().map(folder).collect(),
     })
 }

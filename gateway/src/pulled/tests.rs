@@ -9,7 +9,8 @@ use super::*;
 use crate::submit::tests::delivery::party;
 use imap::{FakeImap, PASSWORD};
 use proptest::prelude::*;
-use seal::ids::{DeliveryId, Digest};
+use seal::ids::{DeliveryId, Digest, InvitationId};
+use seal::limits::ENROLMENT_BYTES_MAX;
 use seal::mail::{MessageId, Site};
 use seal::native::{Certificate, DoctorKey, Recipient, open_signed_receipt, sign_receipt};
 use seal::receipt::{self, Receipt, ReceiptKind};
@@ -17,7 +18,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 use tls::ClientFiles;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 const DELIVERY: DeliveryId = DeliveryId([0xDE; 16]);
@@ -380,6 +381,15 @@ fn program(folder: &std::path::Path, script: &str) -> std::path::PathBuf {
     path
 }
 
+/// A request that stays.
+fn requests(request: Request) -> watch::Receiver<Request> {
+    watch::channel(request).1
+}
+
+fn sinks(records: mpsc::Sender<Record>) -> Sinks {
+    Sinks { records, enrolments: mpsc::channel(1).0 }
+}
+
 fn any_request(doctor: &Doctor) -> Request {
     let (host, user, password) = ("localhost".into(), "gateway".into(), PASSWORD.into());
     let folders = vec![Folder { folder: "A".into(), recipients: vec![doctor.pinned()] }];
@@ -410,7 +420,11 @@ async fn keeper_starts_the_process_again_and_clears_its_environment() {
         record.display()
     );
     let (sender, mut records) = mpsc::channel(1);
-    tokio::spawn(watch_program(program(folder.path(), &script), any_request(&doctor), sender));
+    tokio::spawn(watch_program(
+        program(folder.path(), &script),
+        requests(any_request(&doctor)),
+        sinks(sender),
+    ));
     for _ in 0..2 {
         assert_eq!(timeout(LONG, records.recv()).await.unwrap(), Some(genuine.clone()));
     }
@@ -444,8 +458,11 @@ async fn a_process_that_lies_or_floods_is_ended_or_slowed_and_never_believed() {
         "exec sleep 1000".to_owned(),
     ] {
         let (sender, mut records) = mpsc::channel(1);
-        let keeper =
-            tokio::spawn(watch_program(program(folder.path(), &script), any_request(&doctor), sender));
+        let keeper = tokio::spawn(watch_program(
+            program(folder.path(), &script),
+            requests(any_request(&doctor)),
+            sinks(sender),
+        ));
         assert!(timeout(Duration::from_millis(700), records.recv()).await.is_err(), "{script}");
         drop(records);
         timeout(LONG, keeper).await.unwrap().unwrap();
@@ -455,7 +472,11 @@ async fn a_process_that_lies_or_floods_is_ended_or_slowed_and_never_believed() {
     std::fs::write(&flood, Record::new(Kind::CoverSeen, DELIVERY, doctor.digest()).to_bytes()).unwrap();
     let script = format!("read line; while cat {0} {0} {0} {0} {0} {0} {0} {0}; do :; done", flood.display());
     let (sender, mut records) = mpsc::channel(1);
-    let keeper = tokio::spawn(watch_program(program(folder.path(), &script), any_request(&doctor), sender));
+    let keeper = tokio::spawn(watch_program(
+        program(folder.path(), &script),
+        requests(any_request(&doctor)),
+        sinks(sender),
+    ));
     let (began, mut count) = (std::time::Instant::now(), 0);
     while began.elapsed() < Duration::from_millis(1900) {
         count += usize::from(timeout(Duration::from_millis(100), records.recv()).await.is_ok());
@@ -471,12 +492,61 @@ async fn malformed_record_ends_the_process_and_is_not_passed_on() {
     let pids = folder.path().join("pids");
     let script = format!("echo $$ >> {}; head -c 1024 /dev/zero; exec sleep 1000", pids.display());
     let (sender, mut records) = mpsc::channel(1);
-    let keeper =
-        tokio::spawn(watch_program(program(folder.path(), &script), any_request(&Doctor::new()), sender));
+    let keeper = tokio::spawn(watch_program(
+        program(folder.path(), &script),
+        requests(any_request(&Doctor::new())),
+        sinks(sender),
+    ));
     assert!(timeout(Duration::from_millis(1500), records.recv()).await.is_err());
     let pids = std::fs::read_to_string(&pids).unwrap();
     let first = pids.lines().next().unwrap();
     assert!(!std::path::Path::new(&format!("/proc/{first}")).exists(), "the process was ended");
     drop(records);
     timeout(LONG, keeper).await.unwrap().unwrap();
+}
+
+fn enrolment(bytes: usize) -> Enrolment {
+    let message = (0..bytes).map(|at| (at * 7) as u8).collect();
+    Enrolment { kind: EnrolmentKind::Renewal, id: InvitationId([7; 16]), message }
+}
+
+#[test]
+fn enrolments_are_read_as_written_and_what_is_too_long_is_cut() {
+    for bytes in [0, 1, ENROLMENT_BYTES_MAX] {
+        assert_eq!(Enrolment::parse(&enrolment(bytes).to_bytes()), Some(enrolment(bytes)));
+    }
+    let cut = Enrolment::parse(&enrolment(ENROLMENT_BYTES_MAX + 1).to_bytes());
+    assert_eq!(
+        cut,
+        Some(Enrolment {
+            message: enrolment(ENROLMENT_BYTES_MAX + 1).message[..984].to_vec(),
+            ..enrolment(0)
+        })
+    );
+    let mut padded = enrolment(3).to_bytes();
+    padded[1023] = 1;
+    assert_eq!(Enrolment::parse(&padded), None);
+    let mut long = enrolment(3).to_bytes();
+    long[6..8].copy_from_slice(&985_u16.to_be_bytes());
+    assert_eq!(Enrolment::parse(&long), None);
+}
+
+/// A directory that changed reaches the process, and what it hands over of enrolments comes through.
+#[tokio::test]
+async fn a_changed_request_starts_the_process_anew_at_once() {
+    let (folder, doctor) = (tempfile::tempdir().unwrap(), Doctor::new());
+    let (record, seen) = (folder.path().join("record"), folder.path().join("seen"));
+    std::fs::write(&record, enrolment(5).to_bytes()).unwrap();
+    let script =
+        format!("read line; echo \"$line\" >> {}; cat {}; exec sleep 1000", seen.display(), record.display());
+    let (change, requests) = watch::channel(any_request(&doctor));
+    let ((records, _records), (enrolments, mut handed)) = (mpsc::channel(1), mpsc::channel(1));
+    tokio::spawn(watch_program(program(folder.path(), &script), requests, Sinks { records, enrolments }));
+    assert_eq!(timeout(LONG, handed.recv()).await.unwrap(), Some(enrolment(5)));
+    change.send_modify(|request| request.site = "another".into());
+    let began = std::time::Instant::now();
+    assert_eq!(timeout(LONG, handed.recv()).await.unwrap(), Some(enrolment(5)));
+    assert!(began.elapsed() < Duration::from_secs(5));
+    let seen = std::fs::read_to_string(&seen).unwrap();
+    assert!(seen.lines().count() == 2 && seen.lines().last().unwrap().contains("\"another\""), "{seen}");
 }

@@ -3,6 +3,7 @@
 
 mod paced;
 
+use super::enrolment::Enrolment;
 use super::record::{Kind, RECORD_BYTES, Record, Trouble};
 use super::request::{Pinned, Request};
 use crate::submit::retry;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc::Sender;
+use tokio::sync::watch::Receiver;
 
 /// A process that ran for so long was healthy: the next start is not held back.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
@@ -32,10 +34,19 @@ const RECORDS_PER_SECOND: u32 = 500;
 /// Records told in the log in a minute.
 const LOG_LINES_PER_MINUTE: u32 = 30;
 
-/// Runs this program's `inbound` for as long as somebody takes its records.
-pub async fn watch(request: Request, records: Sender<Record>) {
+/// Where what the process hands over goes.
+#[derive(Clone)]
+pub struct Sinks {
+    /// Covers, receipts, trouble.
+    pub records: Sender<Record>,
+    /// Enrolments.
+    pub enrolments: Sender<Enrolment>,
+}
+
+/// Runs this program's `inbound` for as long as somebody takes its records. When the request changes, the process is started anew.
+pub async fn watch(requests: Receiver<Request>, sinks: Sinks) {
     match std::env::current_exe() {
-        Ok(program) => watch_program(program, request, records).await,
+        Ok(program) => watch_program(program, requests, sinks).await,
         Err(error) => {
             tracing::error!(stage = "pulled", %error, "this program cannot find itself: receipts are not read")
         }
@@ -43,8 +54,8 @@ pub async fn watch(request: Request, records: Sender<Record>) {
 }
 
 /// [`watch`] with another program.
-pub async fn watch_program(program: PathBuf, request: Request, records: Sender<Record>) {
-    let mut keeper = match Keeper::new(request, records) {
+pub async fn watch_program(program: PathBuf, requests: Receiver<Request>, sinks: Sinks) {
+    let mut keeper = match Keeper::new(requests, sinks) {
         Ok(keeper) => keeper,
         Err(error) => {
             tracing::error!(stage = "pulled", %error, "a doctor's certificate cannot be used: receipts are not read");
@@ -52,10 +63,18 @@ pub async fn watch_program(program: PathBuf, request: Request, records: Sender<R
         }
     };
     let mut failures = 0_u32;
-    while !keeper.records.is_closed() {
+    while !keeper.sinks.records.is_closed() {
         let began = Instant::now();
         match keeper.run(&program).await {
-            Ok(()) => tracing::warn!(stage = "pulled", "the inbound process ended and is started again"),
+            Ok(Ended::Changed) => match keeper.take_up() {
+                Ok(()) => continue,
+                Err(error) => {
+                    tracing::error!(stage = "pulled", %error, "a doctor's certificate cannot be used: what changed is not taken up");
+                }
+            },
+            Ok(Ended::Closed) => {
+                tracing::warn!(stage = "pulled", "the inbound process ended and is started again")
+            }
             Err(error) => {
                 tracing::warn!(stage = "pulled", %error, "the inbound process failed and is started again")
             }
@@ -64,33 +83,51 @@ pub async fn watch_program(program: PathBuf, request: Request, records: Sender<R
         // One process needs no draw: nothing else starts at the same time.
         tokio::select! {
             () = tokio::time::sleep(retry::delay(failures, u64::MAX)) => {}
-            () = keeper.records.closed() => {}
+            () = keeper.sinks.records.closed() => {}
         }
     }
 }
 
+/// Why a life of the process ended without an error.
+enum Ended {
+    /// It closed its output, certificates were renewed, or nobody takes its records.
+    Closed,
+    /// The request is another one now.
+    Changed,
+}
+
 struct Keeper {
+    requests: Receiver<Request>,
     request: Request,
     recipients: Vec<Recipient>,
-    records: Sender<Record>,
+    sinks: Sinks,
     taken: Paced,
     told: Paced,
 }
 
 impl Keeper {
-    fn new(request: Request, records: Sender<Record>) -> Result<Self, SealError> {
-        let pinned = request.folders.iter().flat_map(|folder| &folder.recipients);
+    fn new(mut requests: Receiver<Request>, sinks: Sinks) -> Result<Self, SealError> {
+        let request = requests.borrow_and_update().clone();
         Ok(Self {
-            recipients: pinned.map(Pinned::recipient).collect::<Result<_, _>>()?,
+            recipients: recipients(&request)?,
+            requests,
             request,
-            records,
+            sinks,
             taken: Paced::new(RECORDS_PER_SECOND, Duration::from_secs(1)),
             told: Paced::new(LOG_LINES_PER_MINUTE, Duration::from_secs(60)),
         })
     }
 
+    /// Goes on with the request as it is now.
+    fn take_up(&mut self) -> Result<(), SealError> {
+        let troubled = self.request.troubled;
+        self.request = Request { troubled, ..self.requests.borrow_and_update().clone() };
+        self.recipients = recipients(&self.request)?;
+        Ok(())
+    }
+
     /// One life of the process.
-    async fn run(&mut self, program: &Path) -> io::Result<()> {
+    async fn run(&mut self, program: &Path) -> io::Result<Ended> {
         // Here, because the process may not look names up.
         let server = (self.request.host.as_str(), self.request.port);
         let addresses = tokio::time::timeout(LOOK_UP_WAIT, tokio::net::lookup_host(server)).await??;
@@ -101,21 +138,23 @@ impl Keeper {
         let mut line = serde_json::to_vec(&self.request)?;
         line.push(b'\n');
         let mut stdin = stdin;
-        let (records, files) = (self.records.clone(), self.request.tls.clone());
-        let read = tokio::select! {
+        let (records, files) = (self.sinks.records.clone(), self.request.tls.clone());
+        let mut requests = self.requests.clone();
+        let ended = tokio::select! {
             // A process that does not take its request must not stop this one either.
             read = async {
                 stdin.write_all(&line).await?;
                 stdin.flush().await?;
                 self.forward(stdout).await
-            } => read,
-            () = files.changed(FILES_PAUSE) => Ok(()),
-            () = records.closed() => Ok(()),
+            } => read.map(|()| Ended::Closed),
+            Ok(()) = requests.changed() => Ok(Ended::Changed),
+            () = files.changed(FILES_PAUSE) => Ok(Ended::Closed),
+            () = records.closed() => Ok(Ended::Closed),
         };
         // Its standard input stays open until here: the process ends when that closes, also when this one is killed.
         drop(stdin);
         child.kill().await?;
-        read
+        ended
     }
 
     /// Ends without error when the process closes its output between two records.
@@ -126,12 +165,21 @@ impl Keeper {
                 return Ok(());
             }
             stdout.read_exact(&mut bytes[1..]).await?;
-            let record = Record::parse(&bytes).ok_or(invalid("a record is malformed"))?;
-            if !record.is_proved(&self.recipients) {
-                return Err(invalid("a record claims a receipt that nobody signed"));
-            }
-            self.note(&record);
-            if self.records.send(record).await.is_err() {
+            let is_taken = match Enrolment::begins(&bytes) {
+                true => {
+                    let record = Enrolment::parse(&bytes).ok_or(invalid("a record is malformed"))?;
+                    self.sinks.enrolments.send(record).await.is_ok()
+                }
+                false => {
+                    let record = Record::parse(&bytes).ok_or(invalid("a record is malformed"))?;
+                    if !record.is_proved(&self.recipients) {
+                        return Err(invalid("a record claims a receipt that nobody signed"));
+                    }
+                    self.note(&record);
+                    self.sinks.records.send(record).await.is_ok()
+                }
+            };
+            if !is_taken {
                 return Ok(());
             }
             if !self.taken.allows(Instant::now()) {
@@ -156,6 +204,10 @@ impl Keeper {
             );
         }
     }
+}
+
+fn recipients(request: &Request) -> Result<Vec<Recipient>, SealError> {
+    request.folders.iter().flat_map(|folder| &folder.recipients).map(Pinned::recipient).collect()
 }
 
 fn spawn(program: &Path) -> io::Result<Child> {

@@ -1,5 +1,6 @@
 //! The gateway's own submitter: mail server, sender and doctors from the configuration, the record in the journal.
 
+use super::connection::Mail;
 use super::{
     MailServer, Recipient, RecordError, Submission, SubmissionRecord, SubmitError, Target, Timeouts, submit,
 };
@@ -8,7 +9,7 @@ use crate::config::{Config, ConfigError};
 use crate::journal::{Journal, JournalError, PART_COVER};
 use seal::ids::DeliveryId;
 use seal::mail::{Address, Message, MessageId, Part, Site};
-use seal::native::SealedPieces;
+use seal::native::{SealedPieces, SignedConfirmation};
 use std::collections::HashSet;
 
 /// Submits deliveries to the server of `[submit]`.
@@ -58,6 +59,24 @@ impl Submitter {
         let parts =
             numbered.map(|(number, bytes)| message(MessageId::piece(delivery, number, &self.site), *bytes));
         parts.sum::<u64>() + message(MessageId::cover(delivery, &self.site), pieces.cover_bytes())
+    }
+
+    /// Mails the answer to an enrolment.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn answer(
+        &self,
+        confirmation: &SignedConfirmation,
+        mailbox: &Address,
+    ) -> Result<(), SubmitError> {
+        let id = MessageId::enrolment(confirmation.invitation(), Part::Enrolled, &self.site);
+        let bytes = confirmation.bytes();
+        let message = Message::new(id, &self.from, now_ms() / 1000, bytes.len() as u64)
+            .map_err(|_| SubmitError::Date)?;
+        let mail = Mail { from: &self.from, to: &[mailbox], message: &message, part: Part::Enrolled };
+        let outcomes = self.server.deliver(&mail, || Ok(bytes)).await?;
+        outcomes.into_iter().collect()
     }
 
     /// Submits what the journal does not yet hold as accepted, to every doctor of the delivery whom the server takes mail for. A

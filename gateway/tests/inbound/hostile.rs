@@ -2,14 +2,14 @@
 
 use crate::server::{Attack, DELIVERY, Doctor, SITE, Server, mail};
 use gateway::pulled::record::{Kind, Record, Refusal, Trouble};
-use gateway::pulled::{Folder, Pinned, Request, watch_program};
+use gateway::pulled::{Folder, Pinned, Request, Sinks, watch_program};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tls::ClientFiles;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_scanpost-gateway");
@@ -135,7 +135,9 @@ fn request(server: &Server, doctor: &Doctor) -> Request {
 async fn records(attack: Attack, doctor: &Doctor) -> (Vec<Record>, usize) {
     let server = Server::start(attack.clone(), doctor).await;
     let (sender, mut receiver) = mpsc::channel(4);
-    let keeper = tokio::spawn(watch_program(PathBuf::from(BINARY), request(&server, doctor), sender));
+    let requests = watch::channel(request(&server, doctor)).1;
+    let sinks = Sinks { records: sender, enrolments: mpsc::channel(4).0 };
+    let keeper = tokio::spawn(watch_program(PathBuf::from(BINARY), requests, sinks));
     let mut all = Vec::new();
     loop {
         let next = timeout(LONG, receiver.recv()).await;

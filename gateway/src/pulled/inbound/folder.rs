@@ -1,9 +1,11 @@
 //! One doctor's folder: what is new in it, and whether it counts.
 
+use super::super::enrolment::{Enrolment, EnrolmentKind};
 use super::super::record::{Kind, Record, Refusal, Trouble};
 use super::super::request::{Folder, Pinned};
 use super::{InboundError, Records};
-use seal::ids::Digest;
+use seal::ids::{Digest, InvitationId};
+use seal::limits::ENROLMENT_BYTES_MAX;
 use seal::mail::{Part, RecipientTag};
 use seal::mailbox::{Found, ImapUid, Mailbox, MailboxError};
 use seal::native::{Recipient, SealError, open_signed_receipt};
@@ -58,6 +60,11 @@ impl Watched {
         for message in &found {
             match self.judge(message, mailbox).await {
                 Ok(Some(record)) => records.write(&record).await?,
+                Ok(None) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+            match enrolment(message, mailbox).await {
+                Ok(Some(enrolment)) => records.enrolment(&enrolment).await?,
                 Ok(None) => {}
                 Err(error) => return Ok(Err(error)),
             }
@@ -143,6 +150,19 @@ impl Watched {
         }
         Ok(Ok(()))
     }
+}
+
+/// A message about an enrolment, unread; one that is too large or no base64 counts as an empty one.
+async fn enrolment(message: &Found, mailbox: &mut Mailbox) -> Result<Option<Enrolment>, MailboxError> {
+    let Some(kind) = EnrolmentKind::of(message.id.part()) else { return Ok(None) };
+    let mut bytes = Vec::new();
+    match mailbox.fetch_body(message, &mut bytes, ENROLMENT_BYTES_MAX as u64).await {
+        Ok(_) => {}
+        Err(MailboxError::TooLarge { .. } | MailboxError::NotBase64) => bytes.clear(),
+        Err(MailboxError::Gone) => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    Ok(Some(Enrolment { kind, id: InvitationId(message.id.delivery().0), message: bytes }))
 }
 
 fn refusal(error: &SealError) -> Refusal {

@@ -1,0 +1,81 @@
+//! How long the certificates of the directory still last, said aloud before they end.
+
+use crate::clock::now_ms;
+use crate::journal::{Device, Journal, Standing};
+use std::time::Duration;
+
+const DAY_SECONDS: i64 = 86_400;
+/// From here on it is said once a day.
+const WARN_DAYS: i64 = 30;
+/// From here on it is said as an error.
+const URGENT_DAYS: i64 = 7;
+/// Pause between two looks.
+const LOOK: Duration = Duration::from_secs(86_400);
+
+/// How long a certificate still lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Longer than anybody must think of.
+    Far,
+    /// Within 30 days: so many whole days are left.
+    Soon(i64),
+    /// Within 7 days.
+    Urgent(i64),
+    /// It has ended.
+    Expired,
+}
+
+/// How long certificate and identity of a device last together; `now` in seconds since 1970-01-01 UTC.
+pub fn expiry(device: &Device, now: i64) -> Expiry {
+    let left = device.ends_at() - now;
+    match left / DAY_SECONDS {
+        _ if left < 0 => Expiry::Expired,
+        days if days < URGENT_DAYS => Expiry::Urgent(days),
+        days if days < WARN_DAYS => Expiry::Soon(days),
+        _ => Expiry::Far,
+    }
+}
+
+/// Says at start and every day which active certificates end soon. Never ends.
+pub(crate) async fn warn(journal: Journal) {
+    loop {
+        match journal.devices().await {
+            Ok(devices) => devices.iter().for_each(|device| say(device, now_ms() / 1000)),
+            Err(error) => tracing::warn!(%error, "the directory of doctors cannot be read"),
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn say(device: &Device, now: i64) {
+    let Device { doctor, device: name, .. } = device;
+    if device.standing != Standing::Active {
+        return;
+    }
+    match expiry(device, now) {
+        Expiry::Far => {}
+        Expiry::Soon(days) => {
+            tracing::warn!(
+                doctor,
+                device = name,
+                days,
+                "a doctor's certificate ends soon (operator: arrange a new one)"
+            );
+        }
+        Expiry::Urgent(days) => {
+            tracing::error!(
+                doctor,
+                device = name,
+                days,
+                "a doctor's certificate ends within a week (operator: get a new one now)"
+            );
+        }
+        Expiry::Expired => {
+            tracing::error!(
+                doctor,
+                device = name,
+                "a doctor's certificate has expired and nothing is sealed for it (operator: get a new one)"
+            );
+        }
+    }
+}
