@@ -10,7 +10,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use compressor::dataset::ImageLayout;
-use compressor::limits::SMALL_SERIES_BYTES;
 use compressor::pixels::{
     Bound, CodedSlab, Lessons, Model, Slab, Weighing, decode_coarse, decode_slab, encode_slab,
     encode_without_model, looks_like_graphics, pack_chunk, references, whole_frame,
@@ -106,8 +105,8 @@ impl Series {
     fn is_smaller_alone(&self) -> bool {
         let graphics =
             |raw: &&[u8]| looks_like_graphics(&Slab::of(&self.layout, raw.len()).expect("slab"), raw);
-        let small = self.raw.len() as u64 <= SMALL_SERIES_BYTES;
-        if self.bound.near > 0 || !(small || self.slabs().iter().all(graphics)) {
+        let all_graphics = self.slabs().iter().all(graphics);
+        if !Weighing::is_worth_it(&self.bound, self.raw.len() as u64, all_graphics) {
             return false;
         }
         let model = self.learn();

@@ -13,8 +13,6 @@ mod decoder;
 mod fragments;
 #[cfg(feature = "native")]
 mod request;
-#[cfg(feature = "codecs")]
-mod sandbox;
 mod syntax;
 #[cfg(all(test, feature = "codecs"))]
 mod tests;

@@ -4,6 +4,8 @@
 //! instance of a study into one ordered list of segments and takes them out again (`docs/spec-bundle.md`).
 
 pub mod bundle;
+#[cfg(feature = "codecs")]
+pub mod confinement;
 pub mod dataset;
 pub mod derive;
 pub mod encapsulated;

@@ -15,7 +15,6 @@ use seal::native::SiteKey;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tls::{ClientFiles, ServerFiles, TlsError};
 
@@ -24,8 +23,6 @@ const RESIDUAL_HOURS: u32 = 24;
 /// 30 days: what waits in the spool is a patient's study in the clear.
 const RESIDUAL_HOURS_MAX: u32 = 30 * 24;
 const HOUR_MS: i64 = 60 * 60 * 1000;
-/// Permission bits that let anyone but the owner at a secret file.
-const MODE_OTHERS: u32 = 0o077;
 
 /// The whole file. Unknown keys are refused, so that a misspelt one is noticed.
 #[derive(Clone, Debug, Deserialize)]
@@ -541,7 +538,7 @@ impl Server {
 pub fn read_secret(path: &Path) -> Result<String, ConfigError> {
     let metadata =
         std::fs::metadata(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
-    if metadata.permissions().mode() & MODE_OTHERS != 0 {
+    if keyfile::open_to_others(&metadata).is_some() {
         return Err(ConfigError::Exposed { path: path.to_owned() });
     }
     read(path)

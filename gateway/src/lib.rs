@@ -31,6 +31,7 @@ pub mod journal;
 pub mod spool;
 
 mod clock;
+mod hex;
 
 /// Patient data fits neither into a log line nor into a notice. What does not compile here does so with the value exposed, as the last one shows.
 ///

@@ -11,6 +11,7 @@ pub use error::{Fault, KeyFileError};
 pub use secret::{Passphrase, Protection};
 
 use std::cell::OnceCell;
+use std::fs::Metadata;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -72,11 +73,16 @@ impl KeyFiles {
     }
 }
 
+/// The mode of a file that others than its owner may read, write or enter; none where it is the owner's alone.
+pub fn open_to_others(metadata: &Metadata) -> Option<u32> {
+    let mode = metadata.permissions().mode() & 0o7777;
+    (mode & MODE_OTHERS != 0).then_some(mode)
+}
+
 /// A file that nobody but its owner may read.
 fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
     let unreadable = |error| KeyFileError::Read { path: path.to_owned(), error };
-    let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o7777;
-    if mode & MODE_OTHERS != 0 {
+    if let Some(mode) = open_to_others(&std::fs::metadata(path).map_err(unreadable)?) {
         return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
     }
     read_text(path)

@@ -7,12 +7,9 @@ use seal::mailbox::MailboxConfig;
 use seal::native::{Certificate, DoctorKey, Recipient, SealError};
 use serde::Deserialize;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tls::ClientFiles;
 
-/// Permission bits that let anyone but the owner at a secret file.
-const MODE_OTHERS: u32 = 0o077;
 /// A config, key, certificate or password file: real ones are below 10 kB.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Implicit TLS (RFC 8314 3.2).
@@ -337,8 +334,7 @@ pub(crate) fn site_certificate(path: &Path) -> Result<Certificate, ConfigError> 
 
 fn read_secret(path: &Path) -> Result<String, ConfigError> {
     let metadata = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & MODE_OTHERS != 0 {
+    if let Some(mode) = keyfile::open_to_others(&metadata) {
         return Err(ConfigError::Exposed { path: path.to_owned(), mode });
     }
     read_text(path)
@@ -369,6 +365,7 @@ fn folders_default() -> Vec<String> {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     const SAMPLE: &str = r#"
         output = "scans"

@@ -1,6 +1,7 @@
 """Other people's senders: DCMTK storescu and pynetdicom."""
 
 import os
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable
@@ -22,6 +23,18 @@ def storescu(port: int, called: str, files: list[Path], *options: str, calling: 
     command = ["storescu", "-aet", calling, "-aec", called, *options, "127.0.0.1", str(port), *map(str, files)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=SEND_SECONDS_MAX, env={**os.environ, "TCP_NODELAY": "1"})
     assert result.returncode == 0, f"storescu: {result.stdout[-2000:]}{result.stderr[-2000:]}"
+
+
+def nonsense(port: int, content: bytes) -> None:
+    """Bytes that are no association, until the other side hangs up."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as peer:
+        peer.sendall(content)
+        peer.shutdown(socket.SHUT_WR)
+        try:
+            while peer.recv(4096):
+                pass
+        except ConnectionError:
+            pass
 
 
 def pynetdicom(

@@ -340,14 +340,7 @@ def _fail(run: Run, late: list[Path], crashed: list[Path]) -> None:
 def _send_nonsense(bench: Bench, studies: list[Path]) -> None:
     """A data set without an association, and a file in the place of one: the log may not repeat what is in them."""
     for content in (studies[0].read_bytes(), studies[1].read_bytes()[140:]):
-        with socket.create_connection(("127.0.0.1", bench.port), timeout=10) as peer:
-            peer.sendall(content)
-            peer.shutdown(socket.SHUT_WR)
-            try:
-                while peer.recv(4096):
-                    pass
-            except ConnectionError:
-                pass
+        senders.nonsense(bench.port, content)
 
 
 def _each_channel_shows_who_is_put_into_it(run: Run, patient: canaries.Patient, search: canaries.Search, folder: Path) -> None:

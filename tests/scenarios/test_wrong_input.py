@@ -1,6 +1,5 @@
 """Broken, foreign and hostile peers on the DICOM port: a clear answer, nothing lost, the service stays."""
 
-import socket
 from pathlib import Path
 
 import pydicom
@@ -30,14 +29,7 @@ def test_an_unknown_called_ae_title_is_rejected_with_the_reason(bench: Bench):
 def test_what_is_not_dicom_is_dropped_and_the_next_sender_served(bench: Bench, ct_study: list[Path]):
     bench.start()
     for noise in (b"GET / HTTP/1.1\r\nHost: here\r\n\r\n", bytes(1000), b"\x01\x00\xff\xff\xff\xff" + bytes(100), b"\x16\x03\x01" + bytes(64)):
-        with socket.create_connection(("127.0.0.1", bench.port), timeout=10) as peer:
-            peer.sendall(noise)
-            peer.shutdown(socket.SHUT_WR)
-            try:
-                while peer.recv(4096):
-                    pass
-            except ConnectionError:
-                pass
+        senders.nonsense(bench.port, noise)
     senders.pynetdicom(bench.port, "DR_DEMO", ct_study)
     bench.deliver_and_pull()
     harness.assert_equal_bytes(ct_study, bench.reader.files())

@@ -6,12 +6,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// Permission bits that let anyone but the owner at a private key.
-const MODE_OTHERS: u32 = 0o077;
 
 /// How one server is trusted, and who we are to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +101,7 @@ pub(crate) struct Identity {
 impl Identity {
     pub(crate) fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let metadata = std::fs::metadata(key).map_err(|error| file(key, error))?;
-        if metadata.permissions().mode() & MODE_OTHERS != 0 {
+        if keyfile::open_to_others(&metadata).is_some() {
             return Err(TlsError::Exposed { path: key.to_owned() });
         }
         let private = PrivateKeyDer::from_pem_file(key).map_err(|error| file(key, error))?;

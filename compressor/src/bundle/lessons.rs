@@ -5,7 +5,6 @@ use super::plan::{PlannedInstance, PlannedSeries};
 use super::{PackError, Source};
 use crate::dataset::ImageLayout;
 use crate::encapsulated::NotDecoded;
-use crate::limits::SMALL_SERIES_BYTES;
 use crate::near::Survey;
 use crate::pixels::{Bound, Lessons, Model, Slab, Weighing, looks_like_graphics, slab_lengths, whole_frame};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -57,7 +56,7 @@ pub(super) fn learn(
         return Ok(Learnt::NoPixels);
     }
     let model = learning.learn(seen.bytes);
-    if bound.near == 0 && (all_graphics || seen.bytes <= SMALL_SERIES_BYTES) {
+    if Weighing::is_worth_it(bound, seen.bytes, all_graphics) {
         let mut weighing = Weighing::of(&model);
         let reader = Reader { sources, decoding, last: None };
         each(reader, series, false, |place, raw, _| Ok(weighing.add(&place.layout, raw)?))?;

@@ -2,8 +2,8 @@
 
 use super::codestream::Head;
 use super::request::{self, DECODED, HEAD_BYTES};
-use super::sandbox;
 use super::{NotDecoded, Syntax};
+use crate::confinement;
 use crate::dataset::ImageLayout;
 use crate::limits::{CODESTREAM_BYTES_MAX, FRAME_DECODED_BYTES_MAX};
 use crate::pixels;
@@ -29,7 +29,7 @@ pub fn run() -> io::Result<()> {
     limit()?;
     let mut request = Vec::new();
     io::stdin().take((HEAD_BYTES + CODESTREAM_BYTES_MAX) as u64).read_to_end(&mut request)?;
-    sandbox::enter()?;
+    confinement::enter()?;
     let frame = answer(&request);
     let mut stdout = io::stdout().lock();
     match frame {

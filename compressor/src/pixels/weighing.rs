@@ -2,6 +2,7 @@
 
 use super::{Bound, Model, encode_slab, encode_without_model, pack_chunk};
 use crate::dataset::ImageLayout;
+use crate::limits::SMALL_SERIES_BYTES;
 use std::io;
 
 /// Slabs of a series, coded without loss with its model and without one.
@@ -13,6 +14,11 @@ pub struct Weighing<'m> {
 }
 
 impl<'m> Weighing<'m> {
+    /// Whether a series may be better off without a model: nothing is lost, and it is small or looks like graphics throughout.
+    pub fn is_worth_it(bound: &Bound, series_bytes: u64, all_graphics: bool) -> bool {
+        bound.near == 0 && (all_graphics || series_bytes <= SMALL_SERIES_BYTES)
+    }
+
     /// Of the model of a series.
     pub fn of(model: &'m Model) -> Self {
         Self { model, with: 0, without: 0, raw_bytes: 0 }

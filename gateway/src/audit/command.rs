@@ -1,7 +1,7 @@
 //! `scanpost-gateway audit list|verify`.
 
-use super::line::hex;
 use super::walk::{Verdict, Walked, walk};
+use crate::hex::hex;
 use compressor::dataset::on_screen;
 use compressor::{Phi, Purpose};
 use seal::native::Certificate;

@@ -2,6 +2,7 @@
 //! the line before and the payload.
 
 use super::message::{Message, Outcome};
+use crate::hex::{hex, unhex};
 use compressor::{Phi, Purpose};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -117,22 +118,4 @@ impl<'l> Payload<'l> {
         };
         words.next().is_none().then_some(parsed)
     }
-}
-
-/// Lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Reads lower-case hex.
-pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let pairs = text.as_bytes().chunks(2);
-    pairs
-        .map(|pair| if let [high, low] = pair { Some(digit(*high)? << 4 | digit(*low)?) } else { None })
-        .collect()
 }

@@ -1,8 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use super::forward::batch;
-use super::line::{self, BEGINNING, HASH_CHARACTERS, chain, hex};
+use super::line::{self, BEGINNING, HASH_CHARACTERS, chain};
 use super::*;
+use crate::hex::hex;
 use compressor::dataset::{Banner, CharacterSet, PersonName};
 use compressor::{Phi, Purpose, Uid};
 use proptest::prelude::*;

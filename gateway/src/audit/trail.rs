@@ -1,8 +1,9 @@
 //! The trail on the disk: lines are appended in groups, one fsync for each, and every second the chain is signed.
 
-use super::line::{self, First, Hash, chain, hex, statement};
+use super::line::{self, First, Hash, chain, statement};
 use super::message::Message;
 use super::walk::{self, End, Fault, HEAD, Head, STATEMENT, Walked};
+use crate::hex::hex;
 use crate::spool::sync_folder;
 use compressor::Purpose;
 use seal::native::SiteKey;

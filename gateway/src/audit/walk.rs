@@ -1,6 +1,7 @@
 //! Reads a trail and finds the lines that are not as they were written: the first of each stretch that the gateway wrote in one piece.
 
-use super::line::{BEGINNING, First, HASH_CHARACTERS, Hash, Payload, chain, hex, statement, unhex};
+use super::line::{BEGINNING, First, HASH_CHARACTERS, Hash, Payload, chain, statement};
+use crate::hex::{hex, unhex};
 use seal::native::Certificate;
 use serde::Serialize;
 use std::fs::File;

@@ -3,15 +3,12 @@
 use super::Check;
 use super::certificate::Certificate;
 use crate::config::Config;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 const SECRETS: &str = "secrets";
 const CERTIFICATES: &str = "certificates";
 /// A certificate of ours is to be renewed so many days before it expires: an order at an authority and a visit of its bearer take weeks.
 const RENEW_DAYS: i64 = 30;
-/// Permission bits that let anyone but the owner at a file.
-const MODE_OTHERS: u32 = 0o077;
 
 pub(super) fn check(config: &Config) -> Vec<Check> {
     let mut checks =
@@ -50,16 +47,13 @@ fn private(key: &str, path: &Path, wanted: &str) -> Check {
     let subject = format!("{key} {}", path.display());
     match std::fs::metadata(path) {
         Err(error) => Check::fail(SECRETS, subject, error.kind(), format!("make it, chmod {wanted}")),
-        Ok(metadata) if metadata.permissions().mode() & MODE_OTHERS != 0 => {
-            let mode = metadata.permissions().mode() & 0o7777;
-            Check::fail(
-                SECRETS,
-                subject,
-                format!("mode {mode:04o}, open to others"),
-                format!("chmod {wanted} it"),
-            )
-        }
-        Ok(_) => Check::pass(SECRETS, subject, "ours alone"),
+        Ok(metadata) => match keyfile::open_to_others(&metadata) {
+            Some(mode) => {
+                let found = format!("mode {mode:04o}, open to others");
+                Check::fail(SECRETS, subject, found, format!("chmod {wanted} it"))
+            }
+            None => Check::pass(SECRETS, subject, "ours alone"),
+        },
     }
 }
 

@@ -6,6 +6,7 @@ use super::servers::Seen;
 use super::{Check, Publish, Report};
 use crate::config::{Config, Server};
 use crate::dkim;
+use crate::hex::hex;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
@@ -282,11 +283,4 @@ fn tag(record: &str, name: &str) -> Option<String> {
     let mut tags = record.split(';').filter_map(|tag| tag.split_once('='));
     let value = tags.find(|(found, _)| found.trim() == name)?.1;
     Some(value.chars().filter(|character| !character.is_whitespace()).collect())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -4,7 +4,6 @@
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -14,8 +13,6 @@ const KEY_BYTES: usize = 32;
 const WRAPPED_BYTES: usize = KEY_BYTES + 8;
 /// Name of the master key among the credentials that systemd hands to the service.
 const CREDENTIAL: &str = "spool.key";
-/// Permission bits that let anyone but the owner at the key.
-const MODE_OTHERS: u32 = 0o077;
 
 /// Key of one file, or of a case.
 #[derive(Clone, PartialEq, Eq)]
@@ -92,7 +89,7 @@ impl FileKey {
         };
         let read = |error| MasterKeyError::Read { path: path.clone(), error };
         let file = File::open(&path).map_err(read)?;
-        if is_file && file.metadata().map_err(read)?.permissions().mode() & MODE_OTHERS != 0 {
+        if is_file && keyfile::open_to_others(&file.metadata().map_err(read)?).is_some() {
             return Err(MasterKeyError::Exposed { path });
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_BYTES + 1));
@@ -132,6 +129,7 @@ pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn the_master_key_comes_from_the_credential_or_a_closed_file() {

@@ -49,16 +49,16 @@ impl Submitter {
 
     /// Octets of all messages of a delivery, sent once.
     pub fn mail_bytes(&self, pieces: &SealedPieces) -> u64 {
-        let message = |id, bytes| {
-            let at = now_ms() / 1000;
-            Message::new(id, &self.from, at, bytes)
-                .map_or(0, |mail| mail.encoded_bytes() + self.server.signature_bytes(&mail, at))
-        };
+        let at = now_ms() / 1000;
+        let message = |id, bytes| Message::new(id, &self.from, at, bytes);
         let delivery = pieces.delivery();
+        let cover = message(MessageId::cover(delivery, &self.site), pieces.cover_bytes());
+        // Signatures are as long whatever they sign.
+        let signatures = cover.as_ref().map_or(0, |cover| self.server.signature_bytes(cover, at));
         let numbered = (1_u32..).zip(pieces.piece_bytes());
         let parts =
             numbered.map(|(number, bytes)| message(MessageId::piece(delivery, number, &self.site), *bytes));
-        parts.sum::<u64>() + message(MessageId::cover(delivery, &self.site), pieces.cover_bytes())
+        parts.chain([cover]).flatten().map(|mail| mail.encoded_bytes() + signatures).sum()
     }
 
     /// Mails the answer to an enrolment.

@@ -1,13 +1,12 @@
 //! An IMAP server over TLS that is hostile once, and serves one genuine receipt from then on: on the same connection as a message that came
 //! since, or on the next one.
 
+#[path = "../support/identity.rs"]
+mod identity;
+
 use base64::Engine;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, date_time_ymd,
-};
-use rustls::ServerConfig;
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use identity::identity;
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, date_time_ymd};
 use seal::ids::{DeliveryId, Digest};
 use seal::mail::{MessageId, Site};
 use seal::native::{Certificate, DoctorKey, Recipient, sign_receipt};
@@ -168,26 +167,4 @@ fn honest(command: &str, uid: u32, id: &str, body: &str) -> String {
         }
         _ => String::new(),
     }
-}
-
-fn identity() -> (String, ServerConfig) {
-    let ca_key = KeyPair::generate().unwrap();
-    let mut ca = CertificateParams::default();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    ca.distinguished_name.push(DnType::CommonName, "test root");
-    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
-    let issuer = Issuer::from_params(&ca, &ca_key);
-    let key = KeyPair::generate().unwrap();
-    let leaf =
-        CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-    let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], private)
-        .unwrap();
-    (ca_pem, config)
 }

@@ -3,22 +3,17 @@
 //! Both hold for the calling thread and those it starts, so they are taken on while the process has one thread; it cannot start
 //! another afterwards.
 
+use compressor::confinement::{self, equal, masked};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, LandlockStatus, NetPort, Ruleset, RulesetAttr, RulesetCreatedAttr,
     Scope,
 };
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-};
+use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::io;
 
 /// The newest rules that are asked for; the kernel takes those that it knows.
 const RULES: ABI = ABI::V10;
-/// Answer of the kernel to a system call that is not on the list. Not the end of the process: a C library that tries something newer and falls
-/// back goes on.
-const REFUSED: SeccompAction = SeccompAction::Errno(libc::EPERM as u32);
 /// Protocol numbers of TCP for `socket(2)`: chosen by the kernel, or named. Others (MPTCP, SCTP) would pass Landlock's rule for TCP.
 const TCP: [u64; 2] = [0, libc::IPPROTO_TCP as u64];
 /// The bits of the second argument of `socket(2)` that are the type; the others are flags.
@@ -84,7 +79,8 @@ pub(super) fn enter(port: u16, layers: Layers) -> io::Result<Confinement> {
         (confinement.files, confinement.network) = landlock(port).map_err(io::Error::other)?;
     }
     if layers.seccomp {
-        let filter = filter().map_err(io::Error::other)?;
+        let filter =
+            conditional().and_then(|rules| confinement::filter(TALKING, rules)).map_err(io::Error::other)?;
         // A kernel without seccomp is told by the answer.
         confinement.system_calls = seccompiler::apply_filter(&filter).is_ok();
     }
@@ -104,22 +100,11 @@ fn landlock(port: u16) -> Result<(bool, bool), landlock::RulesetError> {
     Ok((effective_abi >= ABI::V1, effective_abi >= ABI::V4))
 }
 
-fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALWAYS.iter().map(|call| (*call, Vec::new())).collect();
-    for (call, rule) in conditional()? {
-        rules.entry(call).or_default().push(rule);
-    }
-    let target = std::env::consts::ARCH.try_into()?;
-    SeccompFilter::new(rules, REFUSED, SeccompAction::Allow, target)?.try_into()
-}
-
-/// System calls that reading and writing what is open takes, whatever their arguments.
-const ALWAYS: &[i64] = &[
+/// System calls that talking over what is open takes beside computing, whatever their arguments.
+const TALKING: &[i64] = &[
     // Pipes and the connection.
     libc::SYS_read,
     libc::SYS_readv,
-    libc::SYS_write,
-    libc::SYS_writev,
     libc::SYS_recvfrom,
     libc::SYS_close,
     libc::SYS_shutdown,
@@ -135,29 +120,10 @@ const ALWAYS: &[i64] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_poll,
     libc::SYS_ppoll,
-    libc::SYS_futex,
     libc::SYS_nanosleep,
     libc::SYS_clock_nanosleep,
-    libc::SYS_clock_gettime,
     libc::SYS_gettimeofday,
-    libc::SYS_sched_yield,
     libc::SYS_restart_syscall,
-    // Memory.
-    libc::SYS_brk,
-    libc::SYS_munmap,
-    libc::SYS_mremap,
-    libc::SYS_madvise,
-    // Randomness.
-    libc::SYS_getrandom,
-    // Signals to itself and its end.
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_sigaltstack,
-    libc::SYS_getpid,
-    libc::SYS_gettid,
-    libc::SYS_exit,
-    libc::SYS_exit_group,
 ];
 
 /// System calls with conditions on their arguments; several rules of one call are alternatives.
@@ -187,19 +153,5 @@ fn conditional() -> Result<Vec<(i64, SeccompRule)>, seccompiler::BackendError> {
     for command in [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL] {
         allow(libc::SYS_fcntl, vec![equal(1, command as u64)?])?;
     }
-    // Memory that can be written and executed is how foreign code gets in.
-    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        allow(call, vec![masked(2, libc::PROT_EXEC as u64, 0)?])?;
-    }
-    // `abort` of this process.
-    allow(libc::SYS_tgkill, vec![equal(0, u64::from(std::process::id()))?])?;
     Ok(rules)
-}
-
-fn equal(argument: u8, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
-    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
-}
-
-fn masked(argument: u8, mask: u64, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
-    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), value)
 }

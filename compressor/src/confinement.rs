@@ -1,7 +1,8 @@
-//! seccomp: what the decoding process takes away from itself once its request is read.
+//! seccomp: what a process that reads foreign bytes takes away from itself.
 
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -10,9 +11,9 @@ use std::io;
 /// falls back goes on.
 const REFUSED: SeccompAction = SeccompAction::Errno(libc::EPERM as u32);
 
-/// System calls that decoding memory to memory takes, whatever their arguments.
-const ALWAYS: &[i64] = &[
-    // The pipe that the frame goes to.
+/// System calls that computing takes, and writing what is open, whatever their arguments.
+const COMPUTING: &[i64] = &[
+    // What is open already.
     libc::SYS_write,
     libc::SYS_writev,
     // Memory.
@@ -20,7 +21,7 @@ const ALWAYS: &[i64] = &[
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_madvise,
-    // Locks and time, of a single thread.
+    // Locks, time, randomness.
     libc::SYS_futex,
     libc::SYS_clock_gettime,
     libc::SYS_sched_yield,
@@ -41,25 +42,46 @@ const ALWAYS: &[i64] = &[
 ///
 /// # Errors
 /// The kernel has no seccomp, or the architecture is not known: then nothing may be decoded.
-pub(super) fn enter() -> io::Result<()> {
-    let filter = filter().map_err(io::Error::other)?;
+pub(crate) fn enter() -> io::Result<()> {
+    let filter = filter(&[], Vec::new()).map_err(io::Error::other)?;
     seccompiler::apply_filter(&filter).map_err(io::Error::other)
 }
 
-fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
-    let condition = |argument, operator, value| {
-        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)
-            .and_then(|condition| SeccompRule::new(vec![condition]))
-    };
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALWAYS.iter().map(|call| (*call, Vec::new())).collect();
-    // Memory that can be executed is how foreign code gets in.
+/// Lets the system calls of computing through, `calls`, and those that meet one of the `rules` given for them; the answer to any other is `EPERM`.
+///
+/// # Errors
+/// The architecture is not known.
+pub fn filter(calls: &[i64], rules: Vec<(i64, SeccompRule)>) -> Result<BpfProgram, BackendError> {
+    let mut allowed: BTreeMap<i64, Vec<SeccompRule>> =
+        COMPUTING.iter().chain(calls).map(|call| (*call, Vec::new())).collect();
+    // Memory that can be written and executed is how foreign code gets in.
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        rules.insert(call, vec![condition(2, SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64), 0)?]);
+        allowed.insert(call, vec![SeccompRule::new(vec![masked(2, libc::PROT_EXEC as u64, 0)?])?]);
     }
     // `abort` of this process.
-    rules.insert(libc::SYS_tgkill, vec![condition(0, SeccompCmpOp::Eq, std::process::id().into())?]);
+    let own = SeccompRule::new(vec![equal(0, std::process::id().into())?])?;
+    allowed.insert(libc::SYS_tgkill, vec![own]);
+    for (call, rule) in rules {
+        allowed.entry(call).or_default().push(rule);
+    }
     let target = std::env::consts::ARCH.try_into()?;
-    SeccompFilter::new(rules, REFUSED, SeccompAction::Allow, target)?.try_into()
+    SeccompFilter::new(allowed, REFUSED, SeccompAction::Allow, target)?.try_into()
+}
+
+/// An argument, counted from 0, has this value in its lower 32 bits.
+///
+/// # Errors
+/// There is no such argument.
+pub fn equal(argument: u8, value: u64) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
+}
+
+/// [`equal`], of the bits in `mask` alone.
+///
+/// # Errors
+/// As for [`equal`].
+pub fn masked(argument: u8, mask: u64, value: u64) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(mask), value)
 }
 
 #[cfg(test)]
