@@ -11,6 +11,8 @@ pub enum Purpose {
     Show,
     /// Into the hospital's own audit trail (PS3.15 A.5), which never goes where logs go.
     Audit,
+    /// Into the hospital's own journal, encrypted where the spool is.
+    Keep,
     /// To find out what part of the body an image shows.
     Near,
     /// To see whether two are the same.

@@ -4,6 +4,7 @@ mod collector;
 
 pub use collector::Collector;
 
+use crate::journal::Choice;
 use seal::cover::Completeness;
 
 /// Milliseconds of silence that matter.
@@ -79,6 +80,86 @@ pub fn decide(facts: Facts, silence: Silence) -> Decision {
     }
 }
 
+/// What else is known of a delivery that a person asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct PressFacts {
+    /// Milliseconds since the press.
+    pub pressed_ms: u64,
+    /// What the PACS lists and is not here was fetched since it was asked.
+    pub fetched: bool,
+    /// Milliseconds for which the PACS lists instances that it does not give.
+    pub missing_ms: u64,
+    /// What a person said about them.
+    pub choice: Option<Choice>,
+}
+
+/// What to do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PressDecision {
+    /// Look again after this many milliseconds, or when something comes.
+    Wait {
+        /// Milliseconds, at least 1.
+        for_ms: u64,
+    },
+    /// Ask the PACS, again if it was asked.
+    Ask,
+    /// Fetch what it lists and is not here.
+    Fetch,
+    /// Instances are missing; wait for a person's word this many milliseconds, then ask again.
+    Offer {
+        /// Milliseconds, at least 1.
+        for_ms: u64,
+    },
+    /// There is no image to deliver: the PACS has none, or does not answer.
+    Nothing,
+    /// Nothing more is waited for.
+    Deliver(Completeness),
+}
+
+/// Pause before a PACS that did not answer, or did not give what it lists, is asked again, in milliseconds: images that are just being made
+/// are there after some seconds.
+const ASK_AGAIN_MS: u64 = 10_000;
+
+/// Decides about a delivery that a person asked for: all of the study is meant. What the PACS lists and does not give is a person's choice;
+/// after `choice_ms` without one it goes as it is, since somebody waits for it.
+pub fn decide_press(facts: Facts, press: PressFacts, silence: Silence, choice_ms: u64) -> PressDecision {
+    let Facts { quiet_ms, association_open, instances, listing } = facts;
+    let under_way = association_open && quiet_ms < silence.silence_ms;
+    match listing {
+        _ if instances > 0 && under_way => {
+            PressDecision::Wait { for_ms: until(silence.silence_ms, quiet_ms) }
+        }
+        Listing::NotAsked => PressDecision::Ask,
+        Listing::Lists { missing } if missing > 0 && !press.fetched => PressDecision::Fetch,
+        Listing::Lists { missing } if missing > 0 => {
+            let listed = instances.saturating_add(missing);
+            let goes = match press.choice {
+                Some(Choice::Wait) => false,
+                Some(Choice::Partial) => true,
+                None => press.missing_ms >= choice_ms,
+            };
+            if goes && instances > 0 {
+                return PressDecision::Deliver(Completeness::Partial { instances, listed });
+            }
+            let left = choice_ms.saturating_sub(press.missing_ms).max(1);
+            let for_ms = if press.choice.is_none() { left.min(ASK_AGAIN_MS) } else { ASK_AGAIN_MS };
+            PressDecision::Offer { for_ms }
+        }
+        _ if instances == 0 => PressDecision::Nothing,
+        Listing::Lists { .. } => PressDecision::Deliver(Completeness::Proved { instances }),
+        Listing::NobodyToAsk if quiet_ms >= silence.silence_ms => {
+            PressDecision::Deliver(Completeness::NotProved { instances })
+        }
+        Listing::NobodyToAsk => PressDecision::Wait { for_ms: until(silence.silence_ms, quiet_ms) },
+        Listing::NoAnswer if press.pressed_ms >= silence.silence_ms => {
+            PressDecision::Deliver(Completeness::NotProved { instances })
+        }
+        Listing::NoAnswer => {
+            PressDecision::Offer { for_ms: until(silence.silence_ms, press.pressed_ms).min(ASK_AGAIN_MS) }
+        }
+    }
+}
+
 fn next_look(association_open: bool, silence: Silence) -> u64 {
     if association_open { silence.silence_ms } else { silence.settle_ms.min(silence.silence_ms) }
 }
@@ -135,6 +216,47 @@ mod tests {
         let open = |quiet_ms| Facts { association_open: true, ..facts(quiet_ms, Listing::NobodyToAsk) };
         assert_eq!(decide(open(5_000), SILENCE), Decision::Wait { for_ms: 25_000 });
         assert!(matches!(decide(open(30_000), SILENCE), Decision::Deliver(_)));
+    }
+
+    fn press(facts: Facts, choice: Option<Choice>) -> PressDecision {
+        let press = PressFacts { pressed_ms: 60_000, fetched: true, missing_ms: 60_000, choice };
+        decide_press(facts, press, SILENCE, 300_000)
+    }
+
+    #[test]
+    fn a_pressed_study_is_asked_for_fetched_and_then_goes() {
+        assert_eq!(press(facts(90_000, Listing::NotAsked), None), PressDecision::Ask);
+        let first = PressFacts { pressed_ms: 0, fetched: false, missing_ms: 0, choice: None };
+        let missing = facts(90_000, Listing::Lists { missing: 1 });
+        assert_eq!(decide_press(missing, first, SILENCE, 300_000), PressDecision::Fetch);
+        let all = facts(0, Listing::Lists { missing: 0 });
+        let proved = PressDecision::Deliver(Completeness::Proved { instances: 149 });
+        assert_eq!(decide_press(all, first, SILENCE, 300_000), proved);
+    }
+
+    #[test]
+    fn what_the_pacs_does_not_give_is_a_persons_choice() {
+        let missing = facts(90_000, Listing::Lists { missing: 1 });
+        let partial = PressDecision::Deliver(Completeness::Partial { instances: 149, listed: 150 });
+        assert_eq!(press(missing, None), PressDecision::Offer { for_ms: ASK_AGAIN_MS });
+        assert_eq!(press(missing, Some(Choice::Wait)), PressDecision::Offer { for_ms: ASK_AGAIN_MS });
+        assert_eq!(press(missing, Some(Choice::Partial)), partial);
+        let late = |choice| {
+            let press = PressFacts { pressed_ms: 400_000, fetched: true, missing_ms: 300_000, choice };
+            decide_press(missing, press, SILENCE, 300_000)
+        };
+        assert_eq!(late(None), partial);
+        assert_eq!(late(Some(Choice::Wait)), PressDecision::Offer { for_ms: ASK_AGAIN_MS });
+    }
+
+    #[test]
+    fn nothing_is_never_delivered() {
+        for listing in [Listing::NoAnswer, Listing::NobodyToAsk, Listing::Lists { missing: 0 }] {
+            let none = Facts { instances: 0, ..facts(90_000, listing) };
+            assert_eq!(press(none, Some(Choice::Partial)), PressDecision::Nothing);
+        }
+        let none = Facts { instances: 0, ..facts(90_000, Listing::Lists { missing: 9 }) };
+        assert!(matches!(press(none, Some(Choice::Partial)), PressDecision::Offer { .. }));
     }
 
     proptest! {

@@ -7,6 +7,7 @@ pub use doctors::Doctor;
 pub use mail_identity::{Check, Dkim};
 
 use crate::directory::Directory;
+use crate::journal::DeliveryRow;
 use compressor::bundle::{Near, Options, Summary};
 use compressor::encapsulated::FrameDecoder;
 use compressor::near::{Policy, PolicyError};
@@ -97,6 +98,15 @@ pub struct Dicom {
     pub tls: Option<DicomTls>,
     /// Where the port really taken is written as text, for a port of 0.
     pub port_file: Option<PathBuf>,
+    /// AE title whose studies wait for a press; fetched ones are received under it too.
+    pub hold: Option<String>,
+    /// How long a study waits for a press, in hours; then it is deleted.
+    #[serde(default = "hold_hours_default")]
+    pub hold_hours: u32,
+    /// How long instances that the PACS lists and does not give are waited for when nobody says what to do, in milliseconds; then the delivery
+    /// goes as partial.
+    #[serde(default = "choice_ms_default")]
+    pub choice_ms: u64,
     /// Silence after the last association of a study before the PACS is asked, in milliseconds.
     #[serde(default = "settle_ms_default")]
     pub settle_ms: u64,
@@ -421,6 +431,11 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Whether a delivery goes before others, and its notice says so: as the person asked who pressed, or as its destination has it.
+    pub fn is_urgent(&self, delivery: &DeliveryRow) -> bool {
+        delivery.urgent || self.destinations.get(&delivery.destination).is_some_and(|to| to.urgent)
+    }
+
     /// Reads and checks a configuration file.
     ///
     /// # Errors
@@ -445,6 +460,20 @@ impl Config {
                 "dicom.listen".into(),
                 "write an address and port, or a [dicom.tls] table with one",
             );
+        }
+        if let Some(hold) = &self.dicom.hold {
+            if !is_ae_title(hold) {
+                return wrong(
+                    "dicom.hold".into(),
+                    "an AE title has 1 to 16 characters, no backslash (PS3.5 6.2)",
+                );
+            }
+            if self.destinations.contains_key(hold) {
+                return wrong(
+                    "dicom.hold".into(),
+                    "stands for doctors in [destinations]: it can only be one of both",
+                );
+            }
         }
         self.compress.check()?;
         for (name, pacs) in &self.pacs {
@@ -613,6 +642,16 @@ fn is_ae_title(title: &str) -> bool {
 /// RFC 5425 4.1.
 fn syslog_port_default() -> u16 {
     6514
+}
+
+/// Three days: a weekend.
+fn hold_hours_default() -> u32 {
+    72
+}
+
+/// Five minutes: a doctor waits, and what is there may be enough.
+fn choice_ms_default() -> u64 {
+    5 * 60 * 1000
 }
 
 fn settle_ms_default() -> u64 {

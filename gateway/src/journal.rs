@@ -1,22 +1,30 @@
 //! The journal: where every instance and delivery stands, in SQLite through sqlx, durable at each commit.
 
 mod acts;
+mod changes;
 mod delivery;
 mod directory;
 mod intake;
 mod invitation;
 mod keys;
+mod press;
 mod report;
 mod residual;
+mod studies;
 mod subject;
+mod withdrawal;
 
 pub use acts::{Act, Actor, NotedAct};
+pub use changes::changes;
 pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, State};
 pub use directory::{Device, Origin, Standing};
 pub use intake::{NewInstance, Recorded};
 pub use invitation::{Invitation, TRIES_MAX, Taken};
+pub use press::{Choice, Press, PressAnswer, Pressed, PressedStudy};
 pub use report::DeliveryReport;
 pub use residual::Asked;
+pub use studies::{Study, StudyFilter};
+pub use withdrawal::{Withdrawal, WithdrawnMail};
 
 use crate::spool::FileKey;
 use sqlx::SqlitePool;
@@ -167,5 +175,7 @@ fn bytes32(bytes: Vec<u8>, column: &'static str) -> Result<[u8; 32], JournalErro
     bytes.try_into().map_err(|_| JournalError::Unknown(column))
 }
 
+#[cfg(test)]
+mod press_tests;
 #[cfg(test)]
 mod tests;

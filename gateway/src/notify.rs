@@ -80,12 +80,10 @@ impl Notifier {
     ) -> Result<(), NotifyError> {
         let doctor = recipient.doctor.clone();
         let doctor = config.doctors.get(&doctor).ok_or(NotifyError::DoctorUnknown { doctor })?;
-        let urgent =
-            config.destinations.get(&delivery.destination).is_some_and(|destination| destination.urgent);
         let notice = Notice {
             id: NoticeId(recipient.notice),
             at: OffsetDateTime::now_utc(),
-            urgency: if urgent { Urgency::Urgent } else { Urgency::Routine },
+            urgency: if config.is_urgent(delivery) { Urgency::Urgent } else { Urgency::Routine },
         };
         self.channel.send(&notice, &doctor.phone, doctor.language).await?;
         Ok(())

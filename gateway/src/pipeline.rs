@@ -3,9 +3,11 @@
 
 mod audited;
 mod keys;
+mod press;
 mod receipts;
 mod residual;
 mod trouble;
+mod turns;
 
 use crate::assemble::{Collector, Decision, Listing, Silence, decide};
 use crate::audit::Audit;
@@ -18,19 +20,21 @@ use crate::seal::Sealer;
 use crate::spool::Spool;
 use crate::submit::{Submitter, retry};
 use crate::{compress, directory, query, seal};
+use ::seal::cover::Completeness;
 use ::seal::ids::DeliveryId;
 use ::seal::limits::RECIPIENTS_MAX;
 use ::seal::native::{Certificate, Recipient, SealError, SealedPieces};
 pub use audited::Told;
 use compressor::Uid;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+pub use press::WishError;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio::task::AbortHandle;
 use trouble::Trouble;
+pub use turns::Turns;
 
-/// Deliveries compressed or sealed at once: each holds about 100 MiB, and takes all cores it is given.
-pub const HEAVY_MAX: usize = 1;
 /// Pause before an earlier delivery of the case is looked at again.
 const EARLIER_POLL: Duration = Duration::from_millis(200);
 
@@ -56,8 +60,17 @@ pub struct Pipeline {
     pub notifier: Notifier,
     /// Held by whoever ends a delivery, deletes a residual or begins one: what one of them has found out must stay true until it has acted.
     pub endings: AsyncMutex<()>,
-    /// See [`HEAVY_MAX`].
-    pub heavy: Semaphore,
+    /// Who compresses or seals.
+    pub turns: Turns,
+    /// Deliveries under way.
+    pub driven: Mutex<HashMap<DeliveryId, Driven>>,
+}
+
+/// A delivery under way.
+pub struct Driven {
+    task: AbortHandle,
+    /// It was to be started while it was under way: what it waits for may be there.
+    again: bool,
 }
 
 impl Pipeline {
@@ -68,30 +81,63 @@ impl Pipeline {
         mut begun: mpsc::UnboundedReceiver<DeliveryId>,
     ) {
         for delivery in unfinished {
-            tokio::spawn(self.clone().drive(delivery));
+            self.start(delivery);
         }
         while let Some(delivery) = begun.recv().await {
-            tokio::spawn(self.clone().drive(delivery));
+            self.start(delivery);
         }
+    }
+
+    /// Drives a delivery that is not driven yet.
+    fn start(self: &Arc<Self>, delivery: DeliveryId) {
+        let mut driven = self.driven();
+        match driven.get_mut(&delivery) {
+            Some(driven) => driven.again = true,
+            None => {
+                let task = tokio::spawn(self.clone().drive(delivery)).abort_handle();
+                driven.insert(delivery, Driven { task, again: false });
+            }
+        }
+    }
+
+    /// What is under way of a delivery ends at its next pause.
+    fn stop(&self, delivery: DeliveryId) {
+        if let Some(driven) = self.driven().remove(&delivery) {
+            driven.task.abort();
+        }
+    }
+
+    fn driven(&self) -> MutexGuard<'_, HashMap<DeliveryId, Driven>> {
+        self.driven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Drives one delivery. A temporary failure is tried again, ever more slowly; a permanent one makes it a dead letter.
     async fn drive(self: Arc<Self>, id: DeliveryId) {
         loop {
             let trouble = match self.step(id).await {
-                Ok(true) => continue,
-                Ok(false) => break,
+                Ok(false) if self.is_over(id) => break,
+                Ok(_) => continue,
                 Err(trouble) => trouble,
             };
             trouble.log(id);
             let noted = self.journal.troubled(id, &trouble.text, trouble.permanent, now_ms()).await;
-            if trouble.permanent && noted.is_ok() {
+            if trouble.permanent && noted.is_ok() && self.is_over(id) {
                 break;
             }
             tokio::time::sleep(self.pause(id).await).await;
         }
         self.collector.forget(id);
         self.audit_forget(id);
+    }
+
+    /// Nothing is left to do, unless somebody started it again meanwhile.
+    fn is_over(&self, id: DeliveryId) -> bool {
+        let mut driven = self.driven();
+        let again = driven.get_mut(&id).is_some_and(|driven| std::mem::take(&mut driven.again));
+        if !again {
+            driven.remove(&id);
+        }
+        !again
     }
 
     /// How long to wait after a failure; one that lasts is said aloud.
@@ -118,16 +164,23 @@ impl Pipeline {
                 self.finish_if_pulled(id).await?;
                 return Ok(false);
             }
-            State::Pulled | State::Failed => return Ok(false),
+            State::Held | State::Pulled | State::Failed | State::Cancelled | State::Recalled => {
+                return Ok(false);
+            }
         }
         Ok(true)
     }
 
+    fn silence(&self) -> Silence {
+        Silence { settle_ms: self.config.dicom.settle_ms, silence_ms: self.config.dicom.silence_ms }
+    }
+
     async fn assemble(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
-        let silence =
-            Silence { settle_ms: self.config.dicom.settle_ms, silence_ms: self.config.dicom.silence_ms };
+        if let Some(pressed) = &delivery.pressed {
+            return self.assemble_pressed(delivery, pressed).await;
+        }
         let instances = self.journal.instances(delivery.id).await?;
-        match decide(self.collector.facts(delivery.id, number(instances.len())), silence) {
+        match decide(self.collector.facts(delivery.id, number(instances.len())), self.silence()) {
             Decision::Wait { for_ms } => {
                 self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
             }
@@ -136,11 +189,21 @@ impl Pipeline {
                 self.collector.answered(delivery.id, number(instances.len()), listing);
             }
             Decision::Deliver(completeness) => {
-                if self.journal.assembled(delivery.id, instances.len(), completeness, now_ms()).await? {
-                    self.collector.forget(delivery.id);
-                    tracing::info!(stage = "assemble", delivery = %delivery.id, instances = instances.len(), ?completeness, "assembled");
-                }
+                self.assembled(delivery, instances.len(), completeness).await?
             }
+        }
+        Ok(())
+    }
+
+    async fn assembled(
+        &self,
+        delivery: &DeliveryRow,
+        instances: usize,
+        completeness: Completeness,
+    ) -> Result<(), Trouble> {
+        if self.journal.assembled(delivery.id, instances, completeness, now_ms()).await? {
+            self.collector.forget(delivery.id);
+            tracing::info!(stage = "assemble", delivery = %delivery.id, instances, ?completeness, "assembled");
         }
         Ok(())
     }
@@ -178,7 +241,7 @@ impl Pipeline {
 
     async fn compress(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
         self.audit_received(delivery).await?;
-        let _one_at_a_time = self.heavy.acquire().await;
+        let _turn = self.turns.take(self.config.is_urgent(delivery)).await;
         self.journal.began(delivery.id, "compress", now_ms()).await?;
         let instances = self.journal.instances(delivery.id).await?;
         let case_key = self.journal.case_key(delivery.case).await?;
@@ -198,7 +261,7 @@ impl Pipeline {
         while self.journal.waits_for_earlier(delivery.case, delivery.sequence).await? {
             tokio::time::sleep(EARLIER_POLL).await;
         }
-        let _one_at_a_time = self.heavy.acquire().await;
+        let _turn = self.turns.take(self.config.is_urgent(delivery)).await;
         self.journal.began(delivery.id, "seal", now_ms()).await?;
         let previous = self.journal.previous_cover(delivery.case, delivery.sequence).await?;
         let instances = self.journal.instances(delivery.residual_of.unwrap_or(delivery.id)).await?;

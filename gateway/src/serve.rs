@@ -2,16 +2,17 @@
 
 use crate::assemble::Collector;
 use crate::audit::{self, Audit, AuditError, Message};
+use crate::clock::now_ms;
 use crate::config::{Config, ConfigError, Encryption};
 use crate::directory::DirectoryError;
 use crate::journal::{Device, Journal, JournalError, Standing};
 use crate::notify::Notifier;
-use crate::pipeline::{HEAVY_MAX, Pipeline};
+use crate::pipeline::{Pipeline, Turns};
 use crate::receive::Doors;
 use crate::seal::{POLICY_LOSSLESS, Sealer};
 use crate::spool::{FileKey, MasterKeyError, Spool, sync_folder};
 use crate::submit::Submitter;
-use crate::{directory, pulled, receive};
+use crate::{directory, journal, pulled, receive};
 use ::seal::native::{Certificate, SealError, SiteKey, check_recipients};
 use std::fs;
 use std::io::{self, Write};
@@ -23,13 +24,13 @@ use std::time::Duration;
 use tls::Listener;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 
 /// Records of the inbound process that may wait.
 const RECORDS_WAITING_MAX: usize = 64;
 
-/// Pause between two looks for a change of the directory.
-const DIRECTORY_POLL: Duration = Duration::from_secs(1);
+/// Pause between two looks at what the inbound process is to be told: the journal changes with each image that comes.
+const REQUEST_PAUSE: Duration = Duration::from_millis(300);
 
 /// Why the gateway could not start or had to stop: the operator must act.
 #[derive(Debug, thiserror::Error)]
@@ -105,9 +106,11 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         journal: journal.clone(),
         spool: spool.clone(),
         config: config.clone(),
-        heavy: Semaphore::new(HEAVY_MAX),
+        turns: Turns::default(),
+        driven: Mutex::default(),
     });
     let (requests_sender, requests) = watch::channel(inbound_request(&config, &journal).await?);
+    let changes = journal::changes(&spool.journal()).await?;
     let doors = doors(&config).await?;
     tracing::info!(stage = "receive", swept, unfinished = unfinished.len(), "listening for DICOM");
     let (records_sender, records) = mpsc::channel(RECORDS_WAITING_MAX);
@@ -116,6 +119,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(check_mail_server(pipeline.clone()));
     tokio::spawn(pipeline.clone().drop_residuals());
+    tokio::spawn(pipeline.clone().drop_held());
     tokio::spawn(pipeline.clone().destroy_keys());
     tokio::spawn(directory::warn(journal.clone()));
     tokio::spawn(directory::audit_all(journal.clone(), audit.clone()));
@@ -129,7 +133,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         _ = tokio::spawn(pipeline.clone().run(unfinished, begun)) => Err(ServeError::Ended("the pipeline")),
         _ = tokio::spawn(pulled::watch(requests, sinks)) => Err(ServeError::Ended("the watch over receipts")),
         _ = tokio::spawn(directory::take_records(journal.clone(), enrolments)) => Err(ServeError::Ended("the intake of enrolments")),
-        _ = tokio::spawn(follow_directory(config.clone(), journal, requests_sender)) => Err(ServeError::Ended("the watch over the directory")),
+        _ = tokio::spawn(follow_journal(config.clone(), journal, changes, requests_sender)) => Err(ServeError::Ended("the watch over the directory")),
         _ = tokio::spawn(pipeline.take_records(records)) => Err(ServeError::Ended("the intake of receipts")),
         _ = &mut received => return Err(ServeError::Ended("the DICOM listener")),
     };
@@ -184,13 +188,18 @@ async fn check_mail_server(pipeline: Arc<Pipeline>) {
 }
 
 async fn inbound_request(config: &Config, journal: &Journal) -> Result<pulled::Request, ServeError> {
-    Ok(pulled::inbound_request(config, &journal.devices().await?)?)
+    let withdrawn = journal.mails_to_remove(now_ms()).await?;
+    Ok(pulled::inbound_request(config, &journal.devices().await?, &withdrawn)?)
 }
 
-/// Tells the inbound process when the directory changed. Never ends.
-async fn follow_directory(config: Arc<Config>, journal: Journal, requests: watch::Sender<pulled::Request>) {
-    loop {
-        tokio::time::sleep(DIRECTORY_POLL).await;
+/// Tells the inbound process when the directory changed or a delivery was withdrawn. Ends when the journal is no longer looked at.
+async fn follow_journal(
+    config: Arc<Config>,
+    journal: Journal,
+    mut changes: watch::Receiver<()>,
+    requests: watch::Sender<pulled::Request>,
+) {
+    while changes.changed().await.is_ok() {
         match inbound_request(&config, &journal).await {
             Ok(request) => {
                 requests.send_if_modified(|current| {
@@ -201,6 +210,7 @@ async fn follow_directory(config: Arc<Config>, journal: Journal, requests: watch
             }
             Err(error) => tracing::warn!(stage = "pulled", %error, "the directory cannot be read now"),
         }
+        tokio::time::sleep(REQUEST_PAUSE).await;
     }
 }
 

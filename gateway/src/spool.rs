@@ -11,9 +11,10 @@ use compressor::bundle::ReadSeek;
 use seal::ids::DeliveryId;
 use std::collections::HashSet;
 use std::fs;
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, BufReader, Cursor, Read, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// Room that must be free before another object is taken: journal and deliveries under way go on writing.
 const FREE_BYTES_MIN: u64 = 256 << 20;
@@ -102,11 +103,16 @@ impl Spool {
     }
 
     /// Gives back what a delivery took but for its bundle, once the doctors have it; the journal keeps its row.
-    pub fn release(&self, delivery: DeliveryId, files: impl Iterator<Item = String>) {
+    pub fn release(&self, delivery: DeliveryId, files: &[String]) {
+        self.remove_received(files);
+        let _ = fs::remove_dir_all(self.sealed(delivery));
+    }
+
+    /// Removes received files that nobody needs any more.
+    pub fn remove_received(&self, files: &[String]) {
         for file in files {
             let _ = fs::remove_file(self.receive().join(file));
         }
-        let _ = fs::remove_dir_all(self.sealed(delivery));
     }
 
     /// Gives the bundle of a delivery back.
@@ -166,6 +172,29 @@ pub(crate) fn open(path: &Path, key: Option<&FileKey>) -> io::Result<Box<dyn Rea
         Some(key) => Box::new(Decrypting::new(file, key)?),
         None => Box::new(BufReader::new(file)),
     })
+}
+
+/// A small text under a key, in the format of a spool file; as it is without one.
+///
+/// # Errors
+/// The system gives no random bytes.
+pub(crate) fn seal_text(text: &[u8], key: Option<&FileKey>) -> io::Result<Vec<u8>> {
+    let mut writer = SpoolWriter::new(Vec::new(), key)?;
+    writer.write_all(text)?;
+    writer.finish()
+}
+
+/// Opens what [`seal_text`] made: a text tells by its first bytes whether it was encrypted.
+///
+/// # Errors
+/// `InvalidData` for a text that is damaged or of another key.
+pub(crate) fn open_text(sealed: &[u8], key: Option<&FileKey>) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut text = Zeroizing::new(Vec::with_capacity(sealed.len()));
+    match key.filter(|_| cipher::is_encrypted(sealed)) {
+        Some(key) => Decrypting::new(Cursor::new(sealed), key)?.read_to_end(&mut text)?,
+        None => Cursor::new(sealed).read_to_end(&mut text)?,
+    };
+    Ok(text)
 }
 
 /// The key of a received file, from how the journal has it.

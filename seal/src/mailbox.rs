@@ -16,7 +16,7 @@ use crate::ids::DeliveryId;
 use crate::limits::FETCH_BYTES_MAX;
 use crate::mail::{Base64Decoder, MessageId, Part};
 use async_imap::imap_proto::{
-    AttributeValue, MailboxDatum, MessageSection, Response, ResponseCode, SectionPath,
+    AttributeValue, Capability, MailboxDatum, MessageSection, Response, ResponseCode, SectionPath,
 };
 use session::{Link, Reply};
 use std::collections::BTreeSet;
@@ -253,6 +253,59 @@ impl Mailbox {
             Reply::TryCreate => Err(MailboxError::NoFolder { folder: folder.to_owned() }),
             Reply::No | Reply::Unavailable => Err(MailboxError::Refused { during: "APPEND" }),
         }
+    }
+
+    /// Deletes these messages, all of one folder, for good, and no other (RFC 4315). False where this login has no right to (RFC 4314: t, e), or
+    /// the server cannot; then some may be marked as deleted and all are still there.
+    ///
+    /// # Errors
+    /// [`MailboxError`].
+    pub async fn remove(&mut self, found: &[Found]) -> Result<bool, MailboxError> {
+        let Some(first) = found.first() else { return Ok(true) };
+        self.opened = None;
+        let mut state = FolderState { uid_validity: 0, uid_next: 0 };
+        let command = format!("SELECT {}", quoted(&first.folder)?);
+        let reply = self.link.command("SELECT", &command, REPLY_BYTES_MAX, |response| {
+            note_state(response, &mut state);
+        });
+        if reply.await? != Reply::Ok {
+            return Ok(false);
+        }
+        if state.uid_validity != first.uid_validity {
+            return Err(MailboxError::Gone);
+        }
+        if !self.can_expunge_some().await? {
+            return Ok(false);
+        }
+        for chunk in found.chunks(HEADERS_PER_COMMAND) {
+            let uids: Vec<String> = chunk.iter().map(|found| found.uid.0.to_string()).collect();
+            let uids = uids.join(",");
+            let mark = format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)");
+            let marked = self.link.command("STORE", &mark, REPLY_BYTES_MAX, |_| {}).await?;
+            let expunge = format!("UID EXPUNGE {uids}");
+            if marked != Reply::Ok
+                || self.link.command("EXPUNGE", &expunge, REPLY_BYTES_MAX, |_| {}).await? != Reply::Ok
+            {
+                return Ok(false);
+            }
+        }
+        // A server may answer OK to a login without the rights, and do nothing.
+        let left = self.search(ImapUid(1), first.id.delivery().to_string().as_str()).await?;
+        Ok(!found.iter().any(|found| left.contains(&found.uid.0)))
+    }
+
+    /// UIDPLUS, or a protocol that includes it.
+    async fn can_expunge_some(&mut self) -> Result<bool, MailboxError> {
+        let mut can = false;
+        let reply = self.link.command("CAPABILITY", "CAPABILITY", REPLY_BYTES_MAX, |response| {
+            if let Response::Capabilities(capabilities) = response {
+                can |= capabilities.iter().any(|capability| {
+                    matches!(capability, Capability::Atom(name) if name == "UIDPLUS" || name == "IMAP4rev2")
+                });
+            }
+        });
+        reply.await?.accepted("CAPABILITY")?;
+        Ok(can)
     }
 
     /// Says goodbye; errors do not matter any more.

@@ -69,6 +69,24 @@ impl Banner {
         .filter(|(_, text)| !text.is_empty())
     }
 
+    /// The text of this name in [`Banner::texts`]; none for a name that no text has.
+    pub fn text_mut(&mut self, name: &str) -> Option<&mut Phi<String>> {
+        Some(match name {
+            "name_alphabetic" => &mut self.name.alphabetic,
+            "name_ideographic" => &mut self.name.ideographic,
+            "name_phonetic" => &mut self.name.phonetic,
+            "patient_id" => &mut self.patient_id,
+            "birth_date" => &mut self.birth_date,
+            "sex" => &mut self.sex,
+            "accession" => &mut self.accession,
+            "study_date" => &mut self.study_date,
+            "study_time" => &mut self.study_time,
+            "study_description" => &mut self.study_description,
+            "series_description" => &mut self.series_description,
+            _ => return None,
+        })
+    }
+
     /// Whether two banners may be of one patient: name, id and birth date are equal, where both have them.
     pub fn is_same_patient(&self, other: &Self) -> bool {
         let pairs = [

@@ -39,13 +39,18 @@ struct Growing {
     associations: HashSet<u64>,
     /// What the PACS said when the delivery had so many instances.
     listing: (Listing, u32),
+    /// What it lists was fetched since.
+    fetched: bool,
+    /// Since when it lists what it does not give.
+    missing_since: Option<Instant>,
     changed: Arc<Notify>,
 }
 
 impl Growing {
     fn new() -> Self {
         let listing = (Listing::NotAsked, 0);
-        Self { active: Instant::now(), associations: HashSet::new(), listing, changed: Arc::default() }
+        let (associations, changed) = (HashSet::new(), Arc::default());
+        Self { active: Instant::now(), associations, listing, fetched: false, missing_since: None, changed }
     }
 
     fn touch(&mut self) {
@@ -121,6 +126,11 @@ impl Collector {
         }
     }
 
+    /// A delivery that had been held is to go.
+    pub fn begin(&self, delivery: DeliveryId) {
+        let _ = self.begun.send(delivery);
+    }
+
     /// What is known of a delivery that collects. One that was collecting before a restart counts as active now.
     pub fn facts(&self, delivery: DeliveryId, instances: u32) -> Facts {
         let mut growing = self.growing();
@@ -141,7 +151,38 @@ impl Collector {
     /// Notes what the PACS said about a delivery of so many instances; with another number it must be asked again.
     pub fn answered(&self, delivery: DeliveryId, instances: u32, listing: Listing) {
         if let Some(entry) = self.growing().get_mut(&delivery) {
-            entry.listing = (listing, instances);
+            (entry.listing, entry.fetched) = ((listing, instances), false);
+            let missing = matches!(listing, Listing::Lists { missing } if missing > 0);
+            entry.missing_since = entry.missing_since.or_else(|| Some(Instant::now())).filter(|_| missing);
+        }
+    }
+
+    /// The PACS is to be asked again, whatever it said.
+    pub fn ask_again(&self, delivery: DeliveryId) {
+        if let Some(entry) = self.growing().get_mut(&delivery) {
+            entry.listing = (Listing::NotAsked, 0);
+        }
+    }
+
+    /// What the PACS lists was fetched, as far as it gives it.
+    pub fn fetched(&self, delivery: DeliveryId) {
+        if let Some(entry) = self.growing().get_mut(&delivery) {
+            entry.fetched = true;
+        }
+    }
+
+    /// Whether that was done, and the milliseconds for which something is missing.
+    pub fn missing(&self, delivery: DeliveryId) -> (bool, u64) {
+        let growing = self.growing();
+        let Some(entry) = growing.get(&delivery) else { return (false, 0) };
+        let since = entry.missing_since.map_or(Duration::ZERO, |since| since.elapsed());
+        (entry.fetched, u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Something was said about the delivery: it is to be looked at again.
+    pub fn wake(&self, delivery: DeliveryId) {
+        if let Some(entry) = self.growing().get(&delivery) {
+            entry.changed.notify_one();
         }
     }
 
@@ -176,13 +217,13 @@ impl Collector {
         self.associations().get(&association).is_some_and(|association| association.busy)
     }
 
-    fn grew(&self, delivery: DeliveryId, association: u64, is_first: bool) {
+    fn grew(&self, delivery: DeliveryId, association: u64, begins: bool) {
         let mut growing = self.growing();
         let entry = growing.entry(delivery).or_insert_with(Growing::new);
         entry.associations.insert(association);
         entry.touch();
         drop(growing);
-        if is_first {
+        if begins {
             let _ = self.begun.send(delivery);
         }
     }
@@ -209,7 +250,9 @@ impl Collector {
             calling: received.calling.as_str().to_owned(),
             study: parts.study,
             series: parts.series,
-            banner: named_in_trail(parts.banner),
+            banner: named_in_trail(&parts.banner),
+            modality: parts.modality,
+            card: parts.banner,
             sop_class: received.sop_class.clone(),
             sop_instance: received.sop_instance.clone(),
             transfer_syntax: received.transfer_syntax.clone(),
@@ -275,8 +318,8 @@ impl Collector {
 }
 
 /// What the audit trail names of a patient: the rest differs from series to series and is nobody's business there.
-fn named_in_trail(banner: Banner) -> Banner {
-    let Banner { name, patient_id, accession, .. } = banner;
+fn named_in_trail(banner: &Banner) -> Banner {
+    let Banner { name, patient_id, accession, .. } = banner.clone();
     Banner { name, patient_id, accession, ..Banner::default() }
 }
 
@@ -287,6 +330,7 @@ fn scan(path: &Path, key: Option<&FileKey>, bytes: u64, encoding: Encoding) -> O
 impl Intake for Collector {
     fn knows(&self, called: &AeTitle) -> bool {
         self.config.destinations.contains_key(called.as_str())
+            || self.config.dicom.hold.as_deref() == Some(called.as_str())
     }
 
     fn ready(&self, association: u64) -> bool {
@@ -321,7 +365,7 @@ impl Intake for Collector {
         let recorded = self.journal.record_instance(instance.clone()).await;
         self.associations().entry(received.association).or_default().busy = false;
         match recorded {
-            Ok(Recorded::New { delivery, conflict, is_first, replaced }) => {
+            Ok(Recorded::New { delivery, conflict, begins, replaced }) => {
                 self.announced_of(&instance, delivery);
                 if let Some(file) = replaced {
                     self.remove_file(&file);
@@ -330,7 +374,7 @@ impl Intake for Collector {
                     tracing::warn!(stage = "assemble", %delivery,
                         "a SOP Instance UID came again with other bytes: both are kept and marked (PACS: check this study)");
                 }
-                self.grew(delivery, received.association, is_first);
+                self.grew(delivery, received.association, begins);
                 Ok(())
             }
             Ok(Recorded::Duplicate { delivery }) => {

@@ -28,6 +28,13 @@ impl Code {
     pub(super) const EXACT_ASKED: Self =
         Self { code: "EXACT", system: "99SCANPOST", meaning: "Exact files asked for" };
 
+    /// As [`Self::NOTICE`].
+    pub(super) const PRESSED: Self =
+        Self { code: "PRESSED", system: "99SCANPOST", meaning: "Delivery asked for" };
+    /// As [`Self::NOTICE`].
+    pub(super) const WITHDRAWN: Self =
+        Self { code: "WITHDRAWN", system: "99SCANPOST", meaning: "Delivery withdrawn" };
+
     // CID 401, event types.
     pub(super) const APPLICATION_START: Self = dcm("110120", "Application Start");
     pub(super) const APPLICATION_STOP: Self = dcm("110121", "Application Stop");

@@ -193,6 +193,19 @@ impl Message {
         message(Code::EXACT_ASKED, 'R', participants, subject.objects(true, false))
     }
 
+    /// A person asked for a study to be delivered to these doctors.
+    pub fn pressed(by: &str, doctors: &[String], subject: &Subject) -> Self {
+        let to = doctors.iter().map(|doctor| node(doctor, Code::DESTINATION, false, None));
+        let participants = std::iter::once(node(by, Code::SOURCE, true, None)).chain(to).collect();
+        message(Code::PRESSED, 'E', participants, subject.objects(false, false))
+    }
+
+    /// A person withdrew a study, or the time ended that one waits for a press.
+    pub fn withdrawn(by: &str, subject: &Subject) -> Self {
+        let participants = vec![node(by, Code::SOURCE, true, None), gateway(Code::APPLICATION, false)];
+        message(Code::WITHDRAWN, 'D', participants, subject.objects(false, false))
+    }
+
     /// DICOM Study Deleted: the spool gave it back (A.5.3.8).
     pub fn deleted(subject: &Subject) -> Self {
         message(

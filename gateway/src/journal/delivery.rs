@@ -1,5 +1,6 @@
 //! A delivery's row: its state, its instances, its recipients, and the steps from one state to the next.
 
+use super::press::{self, Choice, Pressed};
 use super::{Journal, JournalError, bytes16, bytes32, keys};
 use crate::spool::WrappedKey;
 use compressor::Uid;
@@ -14,7 +15,9 @@ use std::collections::BTreeSet;
 /// The last stage that a delivery has behind it (DESIGN 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
-    /// Instances are arriving.
+    /// Instances are arriving, and nobody has asked yet that they be delivered.
+    Held,
+    /// It is to be delivered; instances are arriving.
     Received,
     /// What belongs to it is fixed.
     Assembled,
@@ -30,12 +33,17 @@ pub enum State {
     Pulled,
     /// It cannot go on by itself: a dead letter that a person must look at.
     Failed,
+    /// Withdrawn before anything of it was mailed.
+    Cancelled,
+    /// Withdrawn after that: what was mailed is deleted where the mailbox gives the right to.
+    Recalled,
 }
 
 impl State {
     /// The word in journal, log and page.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Held => "held",
             Self::Received => "received",
             Self::Assembled => "assembled",
             Self::Compressed => "compressed",
@@ -44,11 +52,14 @@ impl State {
             Self::Notified => "notified",
             Self::Pulled => "pulled",
             Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Recalled => "recalled",
         }
     }
 
     fn parse(word: &str) -> Result<Self, JournalError> {
         [
+            Self::Held,
             Self::Received,
             Self::Assembled,
             Self::Compressed,
@@ -57,6 +68,8 @@ impl State {
             Self::Notified,
             Self::Pulled,
             Self::Failed,
+            Self::Cancelled,
+            Self::Recalled,
         ]
         .into_iter()
         .find(|state| state.word() == word)
@@ -91,6 +104,14 @@ pub struct DeliveryRow {
     pub attempts: u32,
     /// When the first of these failures was.
     pub failing_since_ms: Option<i64>,
+    /// It goes before others, and its notice says so.
+    pub urgent: bool,
+    /// Who asked for it, where somebody did: the whole study is meant, not what was sent.
+    pub pressed: Option<Pressed>,
+    /// Instances that the PACS listed last, while some of them are missing.
+    pub listed: Option<u32>,
+    /// What a person said about missing instances.
+    pub choice: Option<Choice>,
 }
 
 /// An instance of a delivery.
@@ -144,7 +165,7 @@ pub const PART_COVER: u32 = 0;
 
 const DELIVERY: &str =
     "SELECT d.id, d.case_id, d.sequence, d.state, d.calling, d.completeness, d.attempts, d.failing_since_ms,
-    d.residual_of, d.residual_until_ms,
+    d.residual_of, d.residual_until_ms, d.urgent, d.pressed_at_ms, d.pressed_by, d.pacs, d.listed, d.choice,
     c.destination, c.study_uid FROM delivery d JOIN study_case c ON c.id = d.case_id";
 
 impl Journal {
@@ -157,12 +178,12 @@ impl Journal {
         read(&sqlx::query(sql).bind(id.0.as_slice()).fetch_one(&self.pool).await?)
     }
 
-    /// Deliveries that are neither pulled nor failed.
+    /// Deliveries that are under way.
     ///
     /// # Errors
     /// [`JournalError`].
     pub async fn unfinished(&self) -> Result<Vec<DeliveryId>, JournalError> {
-        let rows = sqlx::query("SELECT id FROM delivery WHERE state NOT IN ('pulled', 'failed')")
+        let rows = sqlx::query("SELECT id FROM delivery WHERE state NOT IN ('held', 'pulled', 'failed', 'cancelled', 'recalled')")
             .fetch_all(&self.pool);
         rows.await?.into_iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
     }
@@ -197,7 +218,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn files(&self) -> Result<Vec<String>, JournalError> {
         let rows = sqlx::query(
-            "SELECT file FROM instance i JOIN delivery d ON d.id = i.delivery_id WHERE d.state <> 'pulled'",
+            "SELECT file FROM instance i JOIN delivery d ON d.id = i.delivery_id WHERE d.state NOT IN ('pulled', 'cancelled', 'recalled')",
         );
         Ok(rows.fetch_all(&self.pool).await?.iter().map(|row| row.get("file")).collect())
     }
@@ -365,7 +386,8 @@ impl Journal {
     ) -> Result<(), JournalError> {
         sqlx::query(
             "UPDATE delivery SET trouble = $2, attempts = attempts + 1, failing_since_ms = coalesce(failing_since_ms, $4),
-             state = CASE WHEN $3 THEN 'failed' ELSE state END WHERE id = $1",
+             state = CASE WHEN $3 THEN 'failed' ELSE state END
+             WHERE id = $1 AND state NOT IN ('pulled', 'cancelled', 'recalled')",
         )
         .bind(id.0.as_slice())
         .bind(trouble)
@@ -520,6 +542,10 @@ fn read(row: &SqliteRow) -> Result<DeliveryRow, JournalError> {
         residual_until_ms: row.get("residual_until_ms"),
         attempts: row.get("attempts"),
         failing_since_ms: row.get("failing_since_ms"),
+        urgent: row.get("urgent"),
+        pressed: press::read(row)?,
+        listed: row.get("listed"),
+        choice: row.get::<Option<&str>, _>("choice").map(Choice::parse).transpose()?,
     })
 }
 

@@ -1,8 +1,9 @@
 //! Rows of received instances, committed in groups: one fsync serves every sender that waits at that moment.
 
 use super::keys::{key_of_open_case, wrap};
+use super::studies::add_card;
 use super::subject::subject_row;
-use super::{Journal, JournalError, bytes16, random_id};
+use super::{Journal, JournalError, State, bytes16, press, random_id};
 use crate::spool::FileKey;
 use compressor::Uid;
 use compressor::dataset::Banner;
@@ -48,7 +49,11 @@ pub struct NewInstance {
     pub sha256: [u8; 32],
     /// Number of the association: keeps instances without a study apart from those of other associations.
     pub association: u64,
-    /// Doctors of the destination at this moment.
+    /// Modality, where the data set names one.
+    pub modality: Option<String>,
+    /// What a list of studies shows of this one.
+    pub card: Banner,
+    /// Doctors of the destination at this moment; nobody where it waits for a press.
     pub doctors: Vec<String>,
     /// Milliseconds since 1970-01-01 UTC.
     pub received_at_ms: i64,
@@ -63,8 +68,8 @@ pub enum Recorded {
         delivery: DeliveryId,
         /// Another instance of the case has the same SOP Instance UID and other bytes.
         conflict: bool,
-        /// The delivery began with it.
-        is_first: bool,
+        /// A delivery began with it that waits for no press.
+        begins: bool,
         /// File of the same bytes in a delivery that failed: it may go.
         replaced: Option<String>,
     },
@@ -159,7 +164,7 @@ async fn record(
     if let Some(Twin { delivery, failed: false, .. }) = same {
         return Ok(Recorded::Duplicate { delivery });
     }
-    let (delivery, is_first) = collecting_delivery(transaction, case, instance).await?;
+    let (delivery, begins) = collecting_delivery(transaction, case, instance).await?;
     let subject = subject_row(transaction, delivery, instance).await?;
     let file_key = wrapped_file_key(transaction, master, case, instance).await?;
     let replaced = same.as_ref().map(|twin| twin.file.clone());
@@ -167,7 +172,8 @@ async fn record(
         Some(twin) => take_over(transaction, twin.id, delivery, subject, instance, file_key).await?,
         None => insert(transaction, case, delivery, subject, instance, file_key, conflict).await?,
     }
-    Ok(Recorded::New { delivery, conflict, is_first, replaced })
+    add_card(transaction, master, case, instance).await?;
+    Ok(Recorded::New { delivery, conflict, begins, replaced })
 }
 
 /// The key of the instance's file under that of its case, which gets one if it has none yet.
@@ -246,8 +252,8 @@ async fn insert(
 ) -> Result<(), JournalError> {
     sqlx::query(
         "INSERT INTO instance (case_id, delivery_id, file, series_uid, sop_class_uid, sop_instance_uid, transfer_syntax,
-                               bytes, sha256, conflict, received_at_ms, subject_id, file_key)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                               bytes, sha256, conflict, received_at_ms, subject_id, file_key, modality)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(case.0.as_slice())
     .bind(delivery.0.as_slice())
@@ -262,6 +268,7 @@ async fn insert(
     .bind(instance.received_at_ms)
     .bind(subject)
     .bind(file_key)
+    .bind(instance.modality.as_deref())
     .execute(&mut **transaction)
     .await?;
     Ok(())
@@ -278,7 +285,7 @@ async fn open_case(
     sqlx::query(
         "UPDATE study_case SET closed_at_ms = $3 WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL
          AND opened_at_ms < $3 - $4 AND NOT EXISTS (SELECT 1 FROM delivery d
-           WHERE d.case_id = study_case.id AND d.residual_of IS NULL AND d.state NOT IN ('pulled', 'failed'))",
+           WHERE d.case_id = study_case.id AND d.residual_of IS NULL AND d.state NOT IN ('pulled', 'failed', 'cancelled', 'recalled'))",
     )
     .bind(&instance.destination)
     .bind(&study)
@@ -324,46 +331,52 @@ async fn collecting_delivery(
 ) -> Result<(DeliveryId, bool), JournalError> {
     let last = sqlx::query(
         "SELECT id, sequence, state FROM delivery WHERE case_id = $1
-         ORDER BY state = 'received' DESC, sequence DESC LIMIT 1",
+         ORDER BY state IN ('held', 'received') DESC, sequence DESC LIMIT 1",
     )
     .bind(case.0.as_slice())
     .fetch_optional(&mut **transaction)
     .await?;
     let sequence = match last {
-        Some(row) if row.get::<&str, _>("state") == "received" => {
+        Some(row) if matches!(row.get("state"), "held" | "received") => {
             return Ok((DeliveryId(bytes16(row.get("id"), "delivery.id")?), false));
         }
         Some(row) => row.get::<i64, _>("sequence") + 1,
         None => 1,
     };
-    Ok((begin_delivery(transaction, case, sequence, instance).await?, true))
+    begin_delivery(transaction, case, sequence, instance).await
 }
 
+/// Whether it waits for no press is the second of the pair. What comes late of a study that was pressed follows to the same doctors.
 async fn begin_delivery(
     transaction: &mut Transaction<'static, Sqlite>,
     case: CaseId,
     sequence: i64,
     instance: &NewInstance,
-) -> Result<DeliveryId, JournalError> {
+) -> Result<(DeliveryId, bool), JournalError> {
     let delivery = DeliveryId(random_id()?);
-    sqlx::query(
-        "INSERT INTO delivery (id, case_id, sequence, state, calling) VALUES ($1, $2, $3, 'received', $4)",
-    )
-    .bind(delivery.0.as_slice())
-    .bind(case.0.as_slice())
-    .bind(sequence)
-    .bind(&instance.calling)
-    .execute(&mut **transaction)
-    .await?;
+    let pressed = press::last_of(transaction, case).await?;
+    let held = instance.doctors.is_empty() && pressed.is_none();
+    let state = if held { State::Held } else { State::Received };
+    sqlx::query("INSERT INTO delivery (id, case_id, sequence, state, calling) VALUES ($1, $2, $3, $4, $5)")
+        .bind(delivery.0.as_slice())
+        .bind(case.0.as_slice())
+        .bind(sequence)
+        .bind(state.word())
+        .bind(&instance.calling)
+        .execute(&mut **transaction)
+        .await?;
     sqlx::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'receive', $2)")
         .bind(delivery.0.as_slice())
         .bind(instance.received_at_ms)
         .execute(&mut **transaction)
         .await?;
+    if let Some(pressed) = pressed {
+        press::follow(transaction, pressed, delivery).await?;
+    }
     for doctor in &instance.doctors {
         add_recipient(transaction, delivery, doctor).await?;
     }
-    Ok(delivery)
+    Ok((delivery, !held))
 }
 
 /// A doctor of a new delivery, with a random id for the notice.

@@ -51,11 +51,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]; after `Busy` the keys are in the log still, and the next call empties it.
     pub async fn destroy_keys_over(&self, now_ms: i64) -> Result<Vec<CaseId>, JournalError> {
+        self.forget_cards(now_ms).await?;
         let rows = sqlx::query(
             "UPDATE study_case SET spool_key = NULL, spool_key_destroyed_at_ms = $1, closed_at_ms = coalesce(closed_at_ms, $1)
              WHERE spool_key IS NOT NULL AND opened_at_ms < $1 - $2
              AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = study_case.id
-               AND ((d.state <> 'pulled' AND (d.state <> 'failed' OR d.residual_of IS NULL)) OR (d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL)))
+               AND ((d.state NOT IN ('pulled', 'cancelled', 'recalled') AND (d.state <> 'failed' OR d.residual_of IS NULL)) OR (d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL)))
              RETURNING id",
         )
         .bind(now_ms)
@@ -70,6 +71,20 @@ impl Journal {
             self.log_holds_keys.store(false, Ordering::Release);
         }
         Ok(cases)
+    }
+
+    /// Deletes what the list of studies shows of cases that are over.
+    async fn forget_cards(&self, now_ms: i64) -> Result<(), JournalError> {
+        sqlx::query(
+            "DELETE FROM study_card WHERE case_id IN (SELECT c.id FROM study_case c WHERE c.opened_at_ms < $1 - $2
+               AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = c.id AND d.residual_of IS NULL
+                 AND d.state NOT IN ('pulled', 'cancelled', 'recalled')))",
+        )
+        .bind(now_ms)
+        .bind(CASE_OPEN_MS)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// `secure_delete` overwrote the keys in their pages; earlier versions of the pages are in the log until it is emptied.

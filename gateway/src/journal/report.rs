@@ -74,13 +74,14 @@ pub struct DoctorReport {
     pub refused: Option<String>,
 }
 
-const REPORT: &str = "SELECT d.*, c.destination,
+/// Rows of deliveries for [`Journal::report_row`]; a condition and an order may follow.
+pub(super) const REPORT: &str = "SELECT d.*, c.destination, c.study_uid, c.opened_at_ms,
     (SELECT count(*) FROM instance i WHERE i.delivery_id = d.id) AS instances,
     (SELECT count(*) FROM instance i WHERE i.delivery_id = d.id AND conflict) AS conflicts,
     (SELECT coalesce(sum(bytes), 0) FROM instance i WHERE i.delivery_id = d.id) AS received_bytes,
     (SELECT max(received_at_ms) FROM instance i WHERE i.delivery_id = d.id) AS last_received_ms,
     (SELECT count(*) FROM accepted_part p WHERE p.delivery_id = d.id) AS accepted_parts
-    FROM delivery d JOIN study_case c ON c.id = d.case_id ORDER BY c.opened_at_ms, d.sequence";
+    FROM delivery d JOIN study_case c ON c.id = d.case_id";
 
 impl Journal {
     /// All deliveries, oldest case first.
@@ -89,13 +90,14 @@ impl Journal {
     /// [`JournalError`].
     pub async fn report(&self) -> Result<Vec<DeliveryReport>, JournalError> {
         let mut reports = Vec::new();
-        for row in sqlx::query(REPORT).fetch_all(&self.pool).await? {
+        let sql = sqlx::AssertSqlSafe(format!("{REPORT} ORDER BY c.opened_at_ms, d.sequence"));
+        for row in sqlx::query(sql).fetch_all(&self.pool).await? {
             reports.push(self.report_row(&row).await?);
         }
         Ok(reports)
     }
 
-    async fn report_row(&self, row: &SqliteRow) -> Result<DeliveryReport, JournalError> {
+    pub(super) async fn report_row(&self, row: &SqliteRow) -> Result<DeliveryReport, JournalError> {
         let id = DeliveryId(bytes16(row.get("id"), "delivery.id")?);
         let base: Option<Vec<u8>> = row.get("residual_of");
         let residual_of = base.map(|id| bytes16(id, "residual_of").map(DeliveryId)).transpose()?;

@@ -29,8 +29,8 @@ const PULL_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Of delivery `d` at the time $1: its residual may be deleted. The bundle is needed until every delivery that carries the residual is
 /// sealed.
-const OVER: &str = "d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL AND d.state IN ('pulled', 'failed')
-    AND (d.residual_until_ms <= $1 OR d.state = 'failed'
+const OVER: &str = "d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL AND d.state IN ('pulled', 'failed', 'cancelled', 'recalled')
+    AND (d.residual_until_ms <= $1 OR d.state IN ('failed', 'cancelled', 'recalled')
       OR EXISTS (SELECT 1 FROM delivery r WHERE r.residual_of = d.id AND r.state = 'pulled'))
     AND NOT EXISTS (SELECT 1 FROM delivery r WHERE r.residual_of = d.id AND r.state IN ('received', 'assembled', 'compressed'))";
 
@@ -152,15 +152,17 @@ async fn answer(
     base: DeliveryId,
     now_ms: i64,
 ) -> Result<Asked, JournalError> {
-    let sent = sqlx::query("SELECT id FROM delivery WHERE residual_of = $1 AND state <> 'failed'")
-        .bind(base.0.as_slice())
-        .fetch_optional(&mut **transaction)
-        .await?;
+    let sent = sqlx::query(
+        "SELECT id FROM delivery WHERE residual_of = $1 AND state NOT IN ('failed', 'cancelled', 'recalled')",
+    )
+    .bind(base.0.as_slice())
+    .fetch_optional(&mut **transaction)
+    .await?;
     if let Some(row) = sent {
         return Ok(Asked::Sent(id(&row)?));
     }
     let kept = sqlx::query(
-        "SELECT residual_until_ms, residual_gone_at_ms IS NOT NULL OR state = 'failed' AS gone FROM delivery WHERE id = $1",
+        "SELECT residual_until_ms, residual_gone_at_ms IS NOT NULL OR state IN ('failed', 'cancelled', 'recalled') AS gone FROM delivery WHERE id = $1",
     )
     .bind(base.0.as_slice())
     .fetch_one(&mut **transaction)

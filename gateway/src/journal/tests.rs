@@ -7,7 +7,7 @@ use compressor::{Phi, Purpose, Uid};
 use seal::cover::Completeness;
 use seal::ids::CaseId;
 
-fn instance(number: u8) -> NewInstance {
+pub(super) fn instance(number: u8) -> NewInstance {
     NewInstance {
         file: format!("{number:032x}"),
         file_key: None,
@@ -16,6 +16,8 @@ fn instance(number: u8) -> NewInstance {
         study: Some(Uid::parse("1.2.3").unwrap()),
         series: Some(Uid::parse("1.2.3.4").unwrap()),
         banner: Banner::default(),
+        modality: Some("MR".into()),
+        card: Banner::default(),
         sop_class: Uid::parse("1.2.840.10008.5.1.4.1.1.4").unwrap(),
         sop_instance: Uid::parse(&format!("1.2.3.4.{number}")).unwrap(),
         transfer_syntax: Uid::parse("1.2.840.10008.1.2.1").unwrap(),
@@ -35,7 +37,7 @@ async fn journal() -> (Journal, tempfile::TempDir) {
 #[tokio::test]
 async fn identical_bytes_are_recorded_once_and_other_bytes_are_kept_apart() {
     let (journal, _folder) = journal().await;
-    let Recorded::New { delivery, conflict: false, is_first: true, replaced: None } =
+    let Recorded::New { delivery, conflict: false, begins: true, replaced: None } =
         journal.record_instance(instance(1)).await.unwrap()
     else {
         panic!("first instance must be new");
@@ -44,7 +46,7 @@ async fn identical_bytes_are_recorded_once_and_other_bytes_are_kept_apart() {
     let other = NewInstance { sha256: [9; 32], ..instance(1) };
     assert_eq!(
         journal.record_instance(other).await.unwrap(),
-        Recorded::New { delivery, conflict: true, is_first: false, replaced: None }
+        Recorded::New { delivery, conflict: true, begins: false, replaced: None }
     );
     assert_eq!(journal.instances(delivery).await.unwrap().len(), 2);
 }
@@ -106,7 +108,7 @@ async fn sent_again_after_a_failure_the_same_instances_make_a_new_delivery() {
     };
     journal.troubled(first, "mail server refuses the recipient", true, 5000).await.unwrap();
     let again = NewInstance { file: "again".into(), ..instance(1) };
-    let Recorded::New { delivery: second, conflict: false, is_first: true, replaced } =
+    let Recorded::New { delivery: second, conflict: false, begins: true, replaced } =
         journal.record_instance(again).await.unwrap()
     else {
         panic!("a second press after a failure must be new")
@@ -215,7 +217,10 @@ async fn a_residual_is_kept_while_it_may_be_needed() {
     assert!(journal.residual_gone(base, 9_000).await.unwrap());
     assert!(journal.residuals_kept().await.unwrap().is_empty());
     assert_eq!(journal.residuals_over(99_999).await.unwrap(), []);
-    journal.troubled(residual, "lost", true, 9_000).await.unwrap();
+    sqlx::query("UPDATE delivery SET state = 'failed' WHERE residual_of IS NOT NULL")
+        .execute(&journal.pool)
+        .await
+        .unwrap();
     assert_eq!(journal.exact_asked(base, "sato", 6, 9_001).await.unwrap(), Asked::Gone);
 }
 
@@ -310,14 +315,14 @@ async fn a_supplement_goes_on_collecting_beside_a_residual() {
     };
     let Asked::Begun(residual) = journal.exact_asked(base, "sato", 5, 3000).await.unwrap() else { panic!() };
     assert_eq!(journal.delivery(residual).await.unwrap().sequence, 3);
-    let Recorded::New { delivery, is_first, .. } = journal.record_instance(instance(3)).await.unwrap() else {
+    let Recorded::New { delivery, begins, .. } = journal.record_instance(instance(3)).await.unwrap() else {
         panic!()
     };
-    assert_eq!((delivery, is_first), (supplement, false));
+    assert_eq!((delivery, begins), (supplement, false));
 }
 
 /// Every byte that the journal has on the disk.
-fn on_disk(folder: &std::path::Path) -> Vec<u8> {
+pub(super) fn on_disk(folder: &std::path::Path) -> Vec<u8> {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
     files.collect::<Vec<_>>().concat()
 }

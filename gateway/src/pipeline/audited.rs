@@ -6,7 +6,7 @@ use super::trouble::Trouble;
 use crate::audit::{AuditError, Message, Server, ServerRefusal, Subject};
 use crate::config::Pacs;
 use crate::dimse::uid;
-use crate::journal::{DeliveryRow, Recipient};
+use crate::journal::{DeliveryRow, Pressed, Recipient};
 use crate::notify::NotifyError;
 use crate::pulled::record::{self, Kind, Record, Refusal};
 use crate::query::{self, QueryError};
@@ -22,6 +22,8 @@ use std::sync::PoisonError;
 pub enum Told {
     /// What came in; of no doctor in particular.
     Received,
+    /// Who asked for it; of no doctor in particular.
+    Pressed,
     /// That a first piece is about to go; of no doctor in particular.
     Begun,
     /// That the mail server took the study for the doctor.
@@ -71,6 +73,29 @@ impl Pipeline {
             self.audit.record(message(subject)).await?;
         }
         Ok(())
+    }
+
+    /// Before anything is done for a person who asked for it.
+    pub(super) async fn audit_pressed(
+        &self,
+        delivery: &DeliveryRow,
+        pressed: &Pressed,
+    ) -> Result<(), Trouble> {
+        if self.is_audited(delivery.id, "", Told::Pressed) {
+            return Ok(());
+        }
+        let recipients = self.journal.recipients(delivery.id).await?;
+        let doctors: Vec<_> = recipients.into_iter().map(|recipient| recipient.doctor).collect();
+        let subjects = self.subjects(delivery).await?;
+        self.record_each(&subjects, |subject| Message::pressed(&pressed.by, &doctors, subject)).await?;
+        self.set_audited(delivery.id, String::new(), Told::Pressed);
+        Ok(())
+    }
+
+    /// Before a delivery is withdrawn.
+    pub(super) async fn audit_withdrawn(&self, delivery: &DeliveryRow, by: &str) -> Result<(), Trouble> {
+        let subjects = self.subjects(delivery).await?;
+        Ok(self.record_each(&subjects, |subject| Message::withdrawn(by, subject)).await?)
     }
 
     /// Before the first thing is done with what came in.

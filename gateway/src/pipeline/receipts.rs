@@ -46,6 +46,10 @@ impl Pipeline {
                 self.alert_of_record(record, Some(doctor));
                 tracing::warn!(stage = "pulled", delivery = %record.delivery, "a receipt names another cover and is ignored");
             }
+            Kind::Removed(mails) => {
+                self.journal.mails_removed(record.delivery, doctor, mails.into(), now_ms()).await?;
+            }
+            Kind::NotRemoved => self.journal.mails_stay(record.delivery, doctor).await?,
             Kind::Refused(_) | Kind::Trouble(_) | Kind::Confined(_) => {}
         }
         Ok(())
@@ -81,8 +85,9 @@ impl Pipeline {
             self.audit_deleted(&delivery).await?;
         }
         self.journal.reached(id, State::Pulled, now_ms()).await?;
-        let files = self.journal.instances(id).await?.into_iter().map(|instance| instance.file);
-        self.spool.release(id, files);
+        let files: Vec<_> =
+            self.journal.instances(id).await?.into_iter().map(|instance| instance.file).collect();
+        self.spool.release(id, &files);
         if delivery.residual_until_ms.is_none() {
             self.spool.release_bundle(id);
         }

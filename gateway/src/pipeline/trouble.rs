@@ -33,6 +33,12 @@ impl Trouble {
         )
     }
 
+    pub(super) fn nothing_to_deliver() -> Self {
+        Self::temporary(
+            "assemble: no image of this study is here, and the PACS gives none (operator: see the log for its answer; technician: does it have the study?)",
+        )
+    }
+
     pub(super) fn nobody_to_seal_for(words: &str) -> Self {
         Self::temporary(format!("seal: {words}"))
     }

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | 0…3 | `SCPR` |
 //! | 4 | format, 2 |
-//! | 5 | kind: 1 cover seen, 2 fetched, 3 refused, 4 trouble, 5 exact wanted, 6 confined |
-//! | 6, 7 | code of 3, 4 and 6, else 0 |
+//! | 5 | kind: 1 cover seen, 2 fetched, 3 refused, 4 trouble, 5 exact wanted, 6 confined, 7 removed, 8 not removed |
+//! | 6, 7 | code of 3, 4 and 6, number of mails for 7, else 0 |
 //! | 8…23 | delivery, 0 for 4 and 6 |
 //! | 24…55 | SHA-256 of the recipient's certificate; 0 for 6 and for trouble that concerns all |
 //! | 56…87 | SHA-256 of the cover, for 2 and 5 |
@@ -65,6 +65,10 @@ pub enum Kind {
     Trouble(Trouble),
     /// What the process could take away from itself, sent first.
     Confined(Confinement),
+    /// So many mails of a withdrawn delivery were deleted from the folder, and none is left.
+    Removed(u16),
+    /// The folder gives no right to delete the mails of a withdrawn delivery.
+    NotRemoved,
 }
 
 /// Why a receipt was refused.
@@ -159,7 +163,12 @@ impl Record {
         let kind = match self.kind {
             Kind::Fetched => ReceiptKind::Fetched,
             Kind::ExactWanted => ReceiptKind::ExactWanted,
-            Kind::CoverSeen | Kind::Refused(_) | Kind::Trouble(_) | Kind::Confined(_) => return true,
+            Kind::CoverSeen
+            | Kind::Refused(_)
+            | Kind::Trouble(_)
+            | Kind::Confined(_)
+            | Kind::Removed(_)
+            | Kind::NotRemoved => return true,
         };
         let Self { delivery, recipient, cover, at, instances, ref signature, .. } = *self;
         let receipt = Receipt { format: receipt::FORMAT, delivery, cover, recipient, kind, at, instances };
@@ -220,7 +229,7 @@ impl Record {
         match self.kind {
             Kind::Fetched => self.signature.len() <= SIGNATURE_BYTES_MAX,
             Kind::ExactWanted => self.instances == 0 && self.signature.len() <= SIGNATURE_BYTES_MAX,
-            Kind::CoverSeen | Kind::Refused(_) => *self == bare,
+            Kind::CoverSeen | Kind::Refused(_) | Kind::Removed(_) | Kind::NotRemoved => *self == bare,
             Kind::Trouble(_) => *self == bare && no_delivery,
             Kind::Confined(_) => *self == bare && no_delivery && self.recipient == Digest([0; 32]),
         }
@@ -236,6 +245,8 @@ impl Kind {
             Self::Trouble(trouble) => (4, trouble as u16),
             Self::ExactWanted => (5, 0),
             Self::Confined(confinement) => (6, confinement.bits()),
+            Self::Removed(mails) => (7, mails),
+            Self::NotRemoved => (8, 0),
         }
     }
 
@@ -260,8 +271,9 @@ impl Kind {
         ]
         .map(Self::Trouble);
         let confined = Confinement::all().map(Self::Confined);
-        let receipts = [Self::CoverSeen, Self::Fetched, Self::ExactWanted].into_iter();
-        let mut kinds = receipts.chain(refusals).chain(troubles).chain(confined);
+        let others =
+            [Self::CoverSeen, Self::Fetched, Self::ExactWanted, Self::NotRemoved, Self::Removed(code)];
+        let mut kinds = others.into_iter().chain(refusals).chain(troubles).chain(confined);
         kinds.find(|known| known.numbers() == (kind, code))
     }
 }

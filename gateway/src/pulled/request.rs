@@ -5,6 +5,7 @@ use crate::directory::receipts_of;
 use crate::journal::Device;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use seal::ids::DeliveryId;
 use seal::native::{Certificate, Recipient, SealError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -48,6 +49,9 @@ pub struct Folder {
     pub folder: String,
     /// Whose receipts count in it: one for each certificate that covers were sealed for.
     pub recipients: Vec<Pinned>,
+    /// Deliveries that were withdrawn: their pieces and covers are deleted.
+    #[serde(default)]
+    pub withdrawn: Vec<DeliveryId>,
 }
 
 /// A recipient as two certificates, base64 of their DER.
@@ -83,11 +87,20 @@ impl fmt::Debug for Request {
 ///
 /// # Errors
 /// [`ConfigError`].
-pub fn inbound_request(config: &Config, devices: &[Device]) -> Result<Request, ConfigError> {
+pub fn inbound_request(
+    config: &Config,
+    devices: &[Device],
+    withdrawn: &[(DeliveryId, String)],
+) -> Result<Request, ConfigError> {
     let server = &config.pulled.server;
     let folder = |(name, doctor): (&String, &config::Doctor)| Folder {
         folder: doctor.folder.clone(),
         recipients: receipts_of(devices, name).map(|device| Pinned::of(&device.recipient)).collect(),
+        withdrawn: withdrawn
+            .iter()
+            .filter(|(_, doctor)| doctor == name)
+            .map(|(delivery, _)| *delivery)
+            .collect(),
     };
     Ok(Request {
         site: config.site.clone(),

@@ -250,6 +250,7 @@ fn request(server: &FakeImap, folders: &[(&str, &Doctor)]) -> Request {
     let folder = |(folder, doctor): &(&str, &Doctor)| Folder {
         folder: (*folder).into(),
         recipients: vec![doctor.pinned()],
+        withdrawn: Vec::new(),
     };
     Request {
         site: "hospital.example".into(),
@@ -392,7 +393,8 @@ fn sinks(records: mpsc::Sender<Record>) -> Sinks {
 
 fn any_request(doctor: &Doctor) -> Request {
     let (host, user, password) = ("localhost".into(), "gateway".into(), PASSWORD.into());
-    let folders = vec![Folder { folder: "A".into(), recipients: vec![doctor.pinned()] }];
+    let folders =
+        vec![Folder { folder: "A".into(), recipients: vec![doctor.pinned()], withdrawn: Vec::new() }];
     let (tls, addresses, troubled) = (ClientFiles::default(), Vec::new(), false);
     Request {
         site: "x".into(),

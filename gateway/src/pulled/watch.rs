@@ -192,7 +192,7 @@ impl Keeper {
         if let Kind::Trouble(trouble) = record.kind {
             self.request.troubled = trouble != Trouble::None;
         }
-        if matches!(record.kind, Kind::CoverSeen | Kind::Fetched | Kind::ExactWanted) {
+        if matches!(record.kind, Kind::CoverSeen | Kind::Fetched | Kind::ExactWanted | Kind::Removed(0)) {
             return;
         }
         if self.told.allows(Instant::now()) {
@@ -251,6 +251,14 @@ fn log(record: &Record) {
             network = held.network,
             system_calls = held.system_calls,
             "this kernel does not confine the inbound process fully (operator: Linux 6.7 or newer with Landlock and seccomp does)"
+        ),
+        Kind::Removed(mails) => {
+            tracing::info!(stage = "pulled", delivery = %record.delivery, mails, "a withdrawn delivery was deleted from a mailbox");
+        }
+        Kind::NotRemoved => tracing::warn!(
+            stage = "pulled",
+            delivery = %record.delivery,
+            "a withdrawn delivery cannot be deleted from a mailbox (operator: grant t and e, RFC 4314)"
         ),
         Kind::CoverSeen | Kind::Fetched | Kind::ExactWanted => {}
     }

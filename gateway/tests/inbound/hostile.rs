@@ -126,7 +126,11 @@ fn request(server: &Server, doctor: &Doctor) -> Request {
         tls: ClientFiles { ca: Some(server.ca()), ..ClientFiles::default() },
         poll_ms: 50,
         troubled: false,
-        folders: vec![Folder { folder: "A".into(), recipients: vec![Pinned::of(&doctor.recipient())] }],
+        folders: vec![Folder {
+            folder: "A".into(),
+            recipients: vec![Pinned::of(&doctor.recipient())],
+            withdrawn: Vec::new(),
+        }],
     }
 }
 

@@ -4,7 +4,7 @@ use super::super::enrolment::{Enrolment, EnrolmentKind};
 use super::super::record::{Kind, Record, Refusal, Trouble};
 use super::super::request::{Folder, Pinned};
 use super::{InboundError, Records};
-use seal::ids::{Digest, InvitationId};
+use seal::ids::{DeliveryId, Digest, InvitationId};
 use seal::limits::ENROLMENT_BYTES_MAX;
 use seal::mail::{Part, RecipientTag};
 use seal::mailbox::{Found, ImapUid, Mailbox, MailboxError};
@@ -26,6 +26,12 @@ pub(super) struct Watched {
     uid_validity: u32,
     /// Messages below were looked at.
     next: ImapUid,
+    /// UID that the next message gets, as the server said last.
+    uid_next: u32,
+    /// Deliveries whose pieces and covers are deleted.
+    withdrawn: Vec<DeliveryId>,
+    /// Nothing of them was left when the next message was to get this UID.
+    cleared: Option<u32>,
     missing: bool,
 }
 
@@ -42,6 +48,9 @@ impl Watched {
             needle: format!("@{site}>"),
             uid_validity: 0,
             next: ImapUid(1),
+            uid_next: 0,
+            withdrawn: folder.withdrawn.clone(),
+            cleared: None,
             missing: false,
         })
     }
@@ -57,6 +66,9 @@ impl Watched {
             Err(MailboxError::NoFolder { .. }) => return self.set_missing(true, records).await,
             Err(error) => return Ok(Err(error)),
         };
+        if let Err(error) = self.clear(mailbox, records).await? {
+            return Ok(Err(error));
+        }
         for message in &found {
             match self.judge(message, mailbox).await {
                 Ok(Some(record)) => records.write(&record).await?,
@@ -75,6 +87,7 @@ impl Watched {
 
     async fn news(&mut self, mailbox: &mut Mailbox) -> Result<Vec<Found>, MailboxError> {
         let state = mailbox.open_folder(&self.folder).await?;
+        self.uid_next = state.uid_next;
         if state.uid_validity != self.uid_validity {
             (self.uid_validity, self.next) = (state.uid_validity, ImapUid(1));
         }
@@ -86,6 +99,36 @@ impl Watched {
             self.next = self.next.max(ImapUid(state.uid_next));
         }
         Ok(found)
+    }
+
+    /// Deletes what lies here of withdrawn deliveries, also what came after they were withdrawn. Receipts stay: they are the doctor's word.
+    async fn clear<W: AsyncWrite + Unpin>(
+        &mut self,
+        mailbox: &mut Mailbox,
+        records: &mut Records<W>,
+    ) -> Looked {
+        if self.withdrawn.is_empty() || self.cleared == Some(self.uid_next) {
+            return Ok(Ok(()));
+        }
+        let found = match mailbox.find(&self.folder, ImapUid(1), &self.needle).await {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        for delivery in &self.withdrawn {
+            let is_theirs = |message: &&Found| {
+                message.id.delivery() == *delivery
+                    && matches!(message.id.part(), Part::Cover | Part::Piece(_))
+            };
+            let theirs: Vec<_> = found.iter().filter(is_theirs).cloned().collect();
+            let kind = match mailbox.remove(&theirs).await {
+                Ok(true) => Kind::Removed(u16::try_from(theirs.len()).unwrap_or(u16::MAX)),
+                Ok(false) => Kind::NotRemoved,
+                Err(error) => return Ok(Err(error)),
+            };
+            records.write(&Record::new(kind, *delivery, self.doctor)).await?;
+        }
+        self.cleared = Some(self.uid_next);
+        Ok(Ok(()))
     }
 
     async fn judge(&self, message: &Found, mailbox: &mut Mailbox) -> Result<Option<Record>, MailboxError> {

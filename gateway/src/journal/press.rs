@@ -1,0 +1,307 @@
+//! The press: a person asks that a study be delivered (DESIGN 6). It is one transaction, so that two presses at once make one delivery.
+
+use super::intake::add_recipient;
+use super::{Journal, JournalError, State, bytes16, random_id};
+use compressor::Uid;
+use seal::ids::{CaseId, DeliveryId};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Press {
+    /// Of which study.
+    pub study: PressedStudy,
+    /// For whom: names in the configuration, one at least.
+    pub doctors: Vec<String>,
+    /// It goes before others, and the notice says so.
+    pub urgent: bool,
+    /// Who asks: a login name.
+    pub by: String,
+    /// When, milliseconds since 1970-01-01 UTC.
+    pub at_ms: i64,
+}
+
+/// Which study is meant.
+#[derive(Clone, Debug)]
+pub enum PressedStudy {
+    /// One that lies here.
+    Case(CaseId),
+    /// One that a PACS has; what of it lies here is taken too.
+    AtPacs {
+        /// AE title of this gateway that its instances are received under.
+        hold: String,
+        /// Name of the PACS in the configuration.
+        pacs: String,
+        /// AE title of that PACS.
+        calling: String,
+        /// Study Instance UID.
+        study: Uid,
+    },
+}
+
+/// Who asked for a delivery, and where the study is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pressed {
+    /// Login name.
+    pub by: String,
+    /// Milliseconds since 1970-01-01 UTC.
+    pub at_ms: i64,
+    /// Name of the PACS in the configuration; by the sender's AE title where absent.
+    pub pacs: Option<String>,
+}
+
+/// What became of a press.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PressAnswer {
+    /// This delivery was begun.
+    Begun(DeliveryId),
+    /// The study is on its way already, or was delivered in this case.
+    Already {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// Who pressed, and when; none where the PACS sent it to a doctor's AE title.
+        pressed: Option<Pressed>,
+        /// For whom.
+        doctors: Vec<String>,
+    },
+    /// No such study lies here.
+    NotHere,
+}
+
+/// What a person says about instances that the PACS lists and does not give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Wait for them, however long.
+    Wait,
+    /// Deliver what is there, and say so.
+    Partial,
+}
+
+impl Choice {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Partial => "partial",
+        }
+    }
+
+    pub(super) fn parse(word: &str) -> Result<Self, JournalError> {
+        let known = [Self::Wait, Self::Partial].into_iter().find(|choice| choice.word() == word);
+        known.ok_or(JournalError::Unknown("delivery.choice"))
+    }
+}
+
+impl Journal {
+    /// Begins the delivery of a study, unless it is begun.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn press(&self, press: &Press) -> Result<PressAnswer, JournalError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let answer = match &press.study {
+            PressedStudy::Case(case) => press_case(&mut transaction, *case, press, None).await?,
+            PressedStudy::AtPacs { hold, pacs, calling, study } => {
+                let case = case_at(&mut transaction, hold, study, press.at_ms).await?;
+                match press_case(&mut transaction, case, press, Some(pacs)).await? {
+                    PressAnswer::NotHere => begin(&mut transaction, case, calling, pacs, press).await?,
+                    answer => answer,
+                }
+            }
+        };
+        transaction.commit().await?;
+        Ok(answer)
+    }
+
+    /// What the PACS lists while some of it is missing; none once nothing is.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn listed(&self, id: DeliveryId, listed: Option<u32>) -> Result<(), JournalError> {
+        sqlx::query("UPDATE delivery SET listed = $2 WHERE id = $1 AND state = 'received'")
+            .bind(id.0.as_slice())
+            .bind(listed)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// What a person says about missing instances. False where the delivery no longer waits for an answer.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn choose(&self, id: DeliveryId, choice: Choice, by: &str) -> Result<bool, JournalError> {
+        let chosen = sqlx::query(
+            "UPDATE delivery SET choice = $2, choice_by = $3 WHERE id = $1 AND state = 'received' AND listed IS NOT NULL",
+        )
+        .bind(id.0.as_slice())
+        .bind(choice.word())
+        .bind(by)
+        .execute(&self.pool)
+        .await?;
+        Ok(chosen.rows_affected() > 0)
+    }
+}
+
+/// A study that the PACS may have sent by itself lies in the open case of the same AE title.
+async fn case_at(
+    transaction: &mut Transaction<'static, Sqlite>,
+    hold: &str,
+    study: &Uid,
+    at_ms: i64,
+) -> Result<CaseId, JournalError> {
+    let open = sqlx::query(
+        "SELECT id FROM study_case WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL",
+    )
+    .bind(hold)
+    .bind(study.as_str())
+    .fetch_optional(&mut **transaction)
+    .await?;
+    if let Some(row) = open {
+        return Ok(CaseId(bytes16(row.get("id"), "study_case.id")?));
+    }
+    let case = CaseId(random_id()?);
+    sqlx::query("INSERT INTO study_case (id, destination, study_uid, opened_at_ms) VALUES ($1, $2, $3, $4)")
+        .bind(case.0.as_slice())
+        .bind(hold)
+        .bind(study.as_str())
+        .bind(at_ms)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(case)
+}
+
+async fn press_case(
+    transaction: &mut Transaction<'static, Sqlite>,
+    case: CaseId,
+    press: &Press,
+    pacs: Option<&str>,
+) -> Result<PressAnswer, JournalError> {
+    let last = sqlx::query(
+        "SELECT id, state, pressed_at_ms, pressed_by, pacs FROM delivery WHERE case_id = $1 AND residual_of IS NULL
+         AND state NOT IN ('failed', 'cancelled', 'recalled')
+         ORDER BY state = 'held' DESC, sequence DESC LIMIT 1",
+    )
+    .bind(case.0.as_slice())
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some(last) = last else { return Ok(PressAnswer::NotHere) };
+    let delivery = DeliveryId(bytes16(last.get("id"), "delivery.id")?);
+    if last.get::<&str, _>("state") != State::Held.word() {
+        let doctors = doctors_of(transaction, delivery).await?;
+        return Ok(PressAnswer::Already { delivery, pressed: read(&last)?, doctors });
+    }
+    sqlx::query("UPDATE delivery SET state = 'received' WHERE id = $1")
+        .bind(delivery.0.as_slice())
+        .execute(&mut **transaction)
+        .await?;
+    ask(transaction, delivery, press, pacs).await?;
+    Ok(PressAnswer::Begun(delivery))
+}
+
+/// A delivery without an instance yet.
+async fn begin(
+    transaction: &mut Transaction<'static, Sqlite>,
+    case: CaseId,
+    calling: &str,
+    pacs: &str,
+    press: &Press,
+) -> Result<PressAnswer, JournalError> {
+    let delivery = DeliveryId(random_id()?);
+    sqlx::query(
+        "INSERT INTO delivery (id, case_id, sequence, state, calling)
+         VALUES ($1, $2, (SELECT coalesce(max(sequence), 0) + 1 FROM delivery WHERE case_id = $2), 'received', $3)",
+    )
+    .bind(delivery.0.as_slice())
+    .bind(case.0.as_slice())
+    .bind(calling)
+    .execute(&mut **transaction)
+    .await?;
+    ask(transaction, delivery, press, Some(pacs)).await?;
+    Ok(PressAnswer::Begun(delivery))
+}
+
+/// Notes who asked, and for whom. The clock of the delivery starts here, whenever its instances came.
+async fn ask(
+    transaction: &mut Transaction<'static, Sqlite>,
+    delivery: DeliveryId,
+    press: &Press,
+    pacs: Option<&str>,
+) -> Result<(), JournalError> {
+    sqlx::query(
+        "UPDATE delivery SET urgent = $2, pressed_at_ms = $3, pressed_by = $4, pacs = $5 WHERE id = $1",
+    )
+    .bind(delivery.0.as_slice())
+    .bind(press.urgent)
+    .bind(press.at_ms)
+    .bind(&press.by)
+    .bind(pacs)
+    .execute(&mut **transaction)
+    .await?;
+    sqlx::query(
+        "INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'receive', $2)
+         ON CONFLICT DO UPDATE SET began_at_ms = excluded.began_at_ms",
+    )
+    .bind(delivery.0.as_slice())
+    .bind(press.at_ms)
+    .execute(&mut **transaction)
+    .await?;
+    for doctor in &press.doctors {
+        add_recipient(transaction, delivery, doctor).await?;
+    }
+    Ok(())
+}
+
+/// The delivery of a case that was asked for last, if one was.
+pub(super) async fn last_of(
+    transaction: &mut Transaction<'static, Sqlite>,
+    case: CaseId,
+) -> Result<Option<DeliveryId>, JournalError> {
+    let row = sqlx::query(
+        "SELECT id FROM delivery WHERE case_id = $1 AND pressed_at_ms IS NOT NULL AND residual_of IS NULL
+         AND state NOT IN ('cancelled', 'recalled') ORDER BY sequence DESC LIMIT 1",
+    )
+    .bind(case.0.as_slice())
+    .fetch_optional(&mut **transaction)
+    .await?;
+    row.map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).transpose()
+}
+
+/// A supplement goes where the delivery went that it adds to.
+pub(super) async fn follow(
+    transaction: &mut Transaction<'static, Sqlite>,
+    pressed: DeliveryId,
+    supplement: DeliveryId,
+) -> Result<(), JournalError> {
+    sqlx::query(
+        "UPDATE delivery SET (urgent, pressed_at_ms, pressed_by, pacs) =
+           (SELECT urgent, pressed_at_ms, pressed_by, pacs FROM delivery p WHERE p.id = $2) WHERE id = $1",
+    )
+    .bind(supplement.0.as_slice())
+    .bind(pressed.0.as_slice())
+    .execute(&mut **transaction)
+    .await?;
+    for doctor in doctors_of(transaction, pressed).await? {
+        add_recipient(transaction, supplement, &doctor).await?;
+    }
+    Ok(())
+}
+
+async fn doctors_of(
+    transaction: &mut Transaction<'static, Sqlite>,
+    delivery: DeliveryId,
+) -> Result<Vec<String>, JournalError> {
+    let rows = sqlx::query("SELECT doctor FROM recipient WHERE delivery_id = $1 ORDER BY doctor")
+        .bind(delivery.0.as_slice())
+        .fetch_all(&mut **transaction)
+        .await?;
+    Ok(rows.iter().map(|row| row.get("doctor")).collect())
+}
+
+/// Who asked, from a row of `delivery`.
+pub(super) fn read(row: &SqliteRow) -> Result<Option<Pressed>, JournalError> {
+    let Some(at_ms) = row.get("pressed_at_ms") else { return Ok(None) };
+    let by =
+        row.get::<Option<String>, _>("pressed_by").ok_or(JournalError::Unknown("delivery.pressed_by"))?;
+    Ok(Some(Pressed { by, at_ms, pacs: row.get("pacs") }))
+}

@@ -1,0 +1,212 @@
+//! Press, choice and withdrawal on a real journal.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use super::tests::{instance, on_disk};
+use super::*;
+use compressor::dataset::Banner;
+use compressor::{Phi, Purpose, Uid};
+use seal::cover::Completeness;
+use seal::ids::{CaseId, DeliveryId, Digest};
+
+const HOLD: &str = "SCANPOST";
+const NAME: &str = "Yamada^Tarou";
+
+fn held(number: u8) -> NewInstance {
+    let mut card = Banner::default();
+    *card.text_mut("name_alphabetic").unwrap() = Phi::new(NAME.to_owned());
+    let key = FileKey::random().unwrap();
+    NewInstance {
+        destination: HOLD.into(),
+        doctors: Vec::new(),
+        card,
+        file_key: Some(key),
+        ..instance(number)
+    }
+}
+
+async fn journal() -> (Journal, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let master = FileKey::from_bytes([5; 32]);
+    (Journal::open_with(&folder.path().join("journal.sqlite"), Some(master)).await.unwrap(), folder)
+}
+
+async fn record(journal: &Journal, instance: NewInstance) -> (DeliveryRow, bool) {
+    let Recorded::New { delivery, begins, .. } = journal.record_instance(instance).await.unwrap() else {
+        panic!("must be new")
+    };
+    (journal.delivery(delivery).await.unwrap(), begins)
+}
+
+fn press(study: PressedStudy, doctor: &str) -> Press {
+    Press { study, doctors: vec![doctor.into()], urgent: true, by: "sato".into(), at_ms: 5000 }
+}
+
+async fn pressed(journal: &Journal, case: CaseId) -> DeliveryId {
+    match journal.press(&press(PressedStudy::Case(case), "tanaka")).await.unwrap() {
+        PressAnswer::Begun(delivery) => delivery,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_study_without_a_doctor_waits_for_one_press_and_a_second_one_is_told_of_it() {
+    let (journal, folder) = journal().await;
+    let (row, begins) = record(&journal, held(1)).await;
+    assert_eq!((row.state, begins), (State::Held, false));
+    assert_eq!(journal.unfinished().await.unwrap(), []);
+    assert_eq!(journal.files().await.unwrap().len(), 1, "its files are kept");
+    let study = &journal.studies(&StudyFilter { limit: 9, ..StudyFilter::default() }).await.unwrap()[0];
+    assert_eq!(study.card.as_ref().unwrap().name.alphabetic.expose_for(Purpose::Show), NAME);
+    assert_eq!((study.modalities.as_slice(), study.series), (["MR".to_owned()].as_slice(), 1));
+    let plain = on_disk(folder.path());
+    assert!(!plain.windows(NAME.len()).any(|window| window == NAME.as_bytes()), "the list lies encrypted");
+
+    assert_eq!(pressed(&journal, row.case).await, row.id);
+    let again = journal.press(&press(PressedStudy::Case(row.case), "suzuki")).await.unwrap();
+    let PressAnswer::Already { delivery, pressed: Some(pressed), doctors } = again else { panic!() };
+    assert_eq!((delivery, pressed.by.as_str(), doctors), (row.id, "sato", vec!["tanaka".to_owned()]));
+    let row = journal.delivery(row.id).await.unwrap();
+    assert!(row.state == State::Received && row.urgent);
+    assert_eq!(journal.unfinished().await.unwrap(), [row.id]);
+}
+
+#[tokio::test]
+async fn two_presses_at_once_make_one_delivery() {
+    let (journal, _folder) = journal().await;
+    let study = PressedStudy::AtPacs {
+        hold: HOLD.into(),
+        pacs: "main".into(),
+        calling: "PACS".into(),
+        study: Uid::parse("1.2.3").unwrap(),
+    };
+    let presses = ["tanaka", "suzuki"].map(|doctor| press(study.clone(), doctor));
+    let answers = futures::future::join_all(presses.iter().map(|press| journal.press(press))).await;
+    let begun: Vec<_> = answers.iter().filter(|one| matches!(one, Ok(PressAnswer::Begun(_)))).collect();
+    let already: Vec<_> =
+        answers.iter().filter(|one| matches!(one, Ok(PressAnswer::Already { .. }))).collect();
+    assert_eq!((begun.len(), already.len()), (1, 1), "{answers:?}");
+    // What the PACS gives then is of that delivery.
+    let (row, begins) = record(&journal, held(1)).await;
+    assert!(!begins && row.pressed.is_some() && row.state == State::Received);
+}
+
+#[tokio::test]
+async fn what_comes_late_follows_to_the_same_doctors() {
+    let (journal, _folder) = journal().await;
+    let (first, _) = record(&journal, held(1)).await;
+    pressed(&journal, first.case).await;
+    assert!(journal.assembled(first.id, 1, Completeness::Proved { instances: 1 }, 6000).await.unwrap());
+    let (late, begins) = record(&journal, held(2)).await;
+    assert!(begins && late.case == first.case && late.sequence == 2 && late.urgent);
+    assert_eq!(journal.recipients(late.id).await.unwrap()[0].doctor, "tanaka");
+}
+
+#[tokio::test]
+async fn a_choice_counts_only_while_one_is_waited_for() {
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    pressed(&journal, row.case).await;
+    assert!(!journal.choose(row.id, Choice::Partial, "sato").await.unwrap());
+    journal.listed(row.id, Some(2)).await.unwrap();
+    assert!(journal.choose(row.id, Choice::Partial, "sato").await.unwrap());
+    let row = journal.delivery(row.id).await.unwrap();
+    assert_eq!((row.listed, row.choice), (Some(2), Some(Choice::Partial)));
+}
+
+#[tokio::test]
+async fn a_cancelled_study_waits_for_another_press_under_another_key() {
+    let (journal, folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    pressed(&journal, row.case).await;
+    let old_key = journal.case_key(row.case).await.unwrap().unwrap();
+    let file_key = old_key.unwrap(&journal.instances(row.id).await.unwrap()[0].file_key.unwrap()).unwrap();
+    let withdrawal = journal.withdraw(row.case, Some(HOLD), "sato", 6000).await.unwrap().unwrap();
+    assert_eq!(withdrawal.ended, [(row.id, State::Cancelled)]);
+    assert!(withdrawal.files.is_empty());
+    assert!(matches!(journal.case_key(row.case).await, Err(JournalError::KeyDestroyed)));
+    let case = withdrawal.held.unwrap();
+    let study = journal.study_of(case).await.unwrap().unwrap();
+    assert_eq!(study.delivery.state, "held");
+    assert!(study.card.unwrap().name.alphabetic.expose_for(Purpose::Show) == NAME);
+    let new_key = journal.case_key(case).await.unwrap().unwrap();
+    let moved = journal.instances(study.delivery.id).await.unwrap().remove(0);
+    assert!(new_key != old_key && new_key.unwrap(&moved.file_key.unwrap()) == Some(file_key));
+    assert_eq!(journal.subjects(study.delivery.id).await.unwrap().len(), 1);
+    assert_eq!(journal.withdraw(row.case, Some(HOLD), "sato", 6000).await.unwrap().map(|_| ()), None);
+    assert!(journal.destroy_keys_over(6000).await.is_ok(), "the log is emptied");
+    drop(folder);
+    let next = pressed(&journal, case).await;
+    assert_ne!(next, row.id);
+}
+
+#[tokio::test]
+async fn a_recalled_study_is_looked_for_in_each_mailbox_until_none_is_left() {
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    pressed(&journal, row.case).await;
+    assert!(journal.assembled(row.id, 1, Completeness::Proved { instances: 1 }, 6000).await.unwrap());
+    journal.sealed(row.id, 1, 1000, Digest([3; 32]), 6000).await.unwrap();
+    journal.accepted(row.id, 1, "tanaka", 6000).await.unwrap();
+    let withdrawal = journal.withdraw(row.case, None, "sato", 7000).await.unwrap().unwrap();
+    assert_eq!(withdrawal.ended, [(row.id, State::Recalled)]);
+    assert_eq!((withdrawal.held, withdrawal.files), (None, vec![held(1).file]));
+    let hours = |hours: i64| 7000 + hours * 3_600_000;
+    let mail = [(row.id, "tanaka".to_owned())];
+    assert_eq!(journal.mails_to_remove(hours(9)).await.unwrap(), mail, "nobody has looked yet");
+    journal.mails_removed(row.id, "tanaka", 2, 8000).await.unwrap();
+    assert_eq!(journal.mails_to_remove(8000).await.unwrap(), mail, "one may be on its way");
+    assert_eq!(journal.mails_to_remove(hours(2)).await.unwrap(), []);
+    let known = &journal.withdrawn_mails(row.id).await.unwrap()[0];
+    assert_eq!((known.removed, known.looked_at_ms, known.refused), (2, Some(8000), false));
+    journal.troubled(row.id, "too late", true, 9000).await.unwrap();
+    assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Recalled, "a state never goes back");
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_taken_up_where_it_stood_and_a_notice_goes_again() {
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    pressed(&journal, row.case).await;
+    assert!(journal.assembled(row.id, 1, Completeness::Proved { instances: 1 }, 6000).await.unwrap());
+    journal.troubled(row.id, "refused", true, 6000).await.unwrap();
+    assert!(journal.retry(row.id).await.unwrap() && !journal.retry(row.id).await.unwrap());
+    assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Assembled);
+    assert!(!journal.notify_again(row.id).await.unwrap());
+    journal.reached(row.id, State::Notified, 7000).await.unwrap();
+    journal.notified(row.id, "tanaka", 7000).await.unwrap();
+    let notice = journal.recipients(row.id).await.unwrap()[0].notice;
+    assert!(journal.notify_again(row.id).await.unwrap());
+    let recipient = &journal.recipients(row.id).await.unwrap()[0];
+    assert!(!recipient.notified && recipient.notice != notice);
+    assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Submitted);
+}
+
+#[tokio::test]
+async fn a_journal_of_the_version_before_keeps_its_deliveries() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    let pool = connect(options(&path).create_if_missing(true)).await.unwrap();
+    let mut before = sqlx::migrate!("migrations/sqlite");
+    before.migrations = before.migrations.iter().filter(|one| one.version < 12).cloned().collect();
+    before.run(&pool).await.unwrap();
+    for statement in [
+        "INSERT INTO study_case VALUES (zeroblob(16), 'ONCALL', '1.2.3', 1, NULL, NULL, NULL)",
+        "INSERT INTO delivery (id, case_id, sequence, state, calling, remark) VALUES (x'01010101010101010101010101010101', zeroblob(16), 1, 'notified', 'PACS', 'words')",
+        "INSERT INTO delivery (id, case_id, sequence, state, calling, residual_of) VALUES (x'02020202020202020202020202020202', zeroblob(16), 2, 'sealed', 'PACS', x'01010101010101010101010101010101')",
+        "INSERT INTO recipient (delivery_id, doctor, notice_id) VALUES (x'01010101010101010101010101010101', 'tanaka', zeroblob(16))",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    pool.close().await;
+    let journal = Journal::open(&path).await.unwrap();
+    let base = journal.delivery(DeliveryId([1; 16])).await.unwrap();
+    let residual = journal.delivery(DeliveryId([2; 16])).await.unwrap();
+    assert_eq!((base.state, residual.residual_of), (State::Notified, Some(base.id)));
+    assert_eq!(journal.recipients(base.id).await.unwrap().len(), 1);
+    let broken = sqlx::query("PRAGMA foreign_key_check").fetch_all(&journal.pool).await.unwrap();
+    assert!(broken.is_empty());
+    let wrong = sqlx::query(
+        "INSERT INTO recipient (delivery_id, doctor, notice_id) VALUES (x'03030303030303030303030303030303', 'x', zeroblob(16))",
+    );
+    assert!(wrong.execute(&journal.pool).await.is_err(), "rows still point to the new table");
+}

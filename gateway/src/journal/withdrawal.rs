@@ -1,0 +1,422 @@
+//! Withdrawal: a case that is not to be delivered after all. Its deliveries end, its key is destroyed, what was mailed of it is noted to be
+//! deleted, and what still lies here of the study waits for another press, as a case of its own.
+
+use super::keys::{key_of_open_case, wrap, wrapped};
+use super::{Journal, JournalError, State, bytes16, random_id};
+use crate::spool::{self, FileKey};
+use seal::ids::{CaseId, DeliveryId};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
+use std::sync::atomic::Ordering;
+
+/// How long the mailboxes are looked into for mails of a withdrawn delivery, in milliseconds: one that the mail server took in the last
+/// moment may be on its way.
+const LOOKED_FOR_MS: i64 = 60 * 60 * 1000;
+
+/// What a withdrawal did.
+#[derive(Clone, Debug, Default)]
+pub struct Withdrawal {
+    /// Deliveries that ended, with the state that each has now.
+    pub ended: Vec<(DeliveryId, State)>,
+    /// The study waits here for another press.
+    pub held: Option<CaseId>,
+    /// Received files that nobody needs any more.
+    pub files: Vec<String>,
+}
+
+/// What is known of a withdrawn delivery's mails in one mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithdrawnMail {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// Whose mailbox.
+    pub doctor: String,
+    /// Mails deleted.
+    pub removed: u32,
+    /// None was left then, milliseconds since 1970-01-01 UTC.
+    pub looked_at_ms: Option<i64>,
+    /// The mailbox gives no right to delete.
+    pub refused: bool,
+}
+
+impl Journal {
+    /// Withdraws a case. `hold`: the AE title under which the study waits for another press; where absent, what lies of it is given up.
+    /// None where there is nothing to withdraw.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn withdraw(
+        &self,
+        case: CaseId,
+        hold: Option<&str>,
+        by: &str,
+        now_ms: i64,
+    ) -> Result<Option<Withdrawal>, JournalError> {
+        let case_key = match self.case_key(case).await {
+            Err(JournalError::KeyDestroyed) => None,
+            key => key?,
+        };
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let (mut withdrawal, mut instances) = (Withdrawal::default(), Vec::new());
+        for row in deliveries(&mut transaction, case).await? {
+            let id = DeliveryId(bytes16(row.get("id"), "delivery.id")?);
+            let state = if row.get("mailed") { State::Recalled } else { State::Cancelled };
+            if row.get::<&str, _>("state") != State::Pulled.word() {
+                instances.extend(instances_of(&mut transaction, id).await?);
+            }
+            end(&mut transaction, id, state, by, now_ms).await?;
+            withdrawal.ended.push((id, state));
+        }
+        if withdrawal.ended.is_empty() {
+            return Ok(None);
+        }
+        let old = Old { case, key: case_key, now_ms };
+        close(&mut transaction, case, now_ms).await?;
+        match hold {
+            Some(hold) if !instances.is_empty() => {
+                withdrawal.held = self.hold_again(&mut transaction, &old, hold, &instances).await?;
+            }
+            _ => {}
+        }
+        if withdrawal.held.is_none() {
+            withdrawal.files = instances.iter().map(|row| row.get("file")).collect();
+        }
+        transaction.commit().await?;
+        self.log_holds_keys.store(true, Ordering::Release);
+        Ok(Some(withdrawal))
+    }
+
+    /// Moves what lies here of a withdrawn case into a new one, under a key of its own. None where the PACS has sent the study again
+    /// already, so that it waits there.
+    async fn hold_again(
+        &self,
+        transaction: &mut Transaction<'static, Sqlite>,
+        old: &Old,
+        hold: &str,
+        instances: &[SqliteRow],
+    ) -> Result<Option<CaseId>, JournalError> {
+        let Some(case) = new_case(transaction, old, hold).await? else { return Ok(None) };
+        let delivery = held_delivery(transaction, old, case).await?;
+        let key = self.new_key(transaction, old, case).await?;
+        for row in instances {
+            let file_key = match (wrapped(row, "file_key")?, &old.key, &key) {
+                (Some(file_key), Some(old), Some(new)) => {
+                    Some(wrap(new, &old.unwrap(&file_key).ok_or(JournalError::WrongKey)?)?.to_vec())
+                }
+                _ => None,
+            };
+            sqlx::query(
+                "UPDATE instance SET case_id = $2, delivery_id = $3, file_key = $4, subject_id = NULL WHERE id = $1",
+            )
+            .bind(row.get::<i64, _>("id"))
+            .bind(case.0.as_slice())
+            .bind(delivery.0.as_slice())
+            .bind(file_key)
+            .execute(&mut **transaction)
+            .await?;
+            move_subject(transaction, row, delivery).await?;
+        }
+        move_card(transaction, old, case, key.as_ref()).await?;
+        Ok(Some(case))
+    }
+
+    async fn new_key(
+        &self,
+        transaction: &mut Transaction<'static, Sqlite>,
+        old: &Old,
+        case: CaseId,
+    ) -> Result<Option<FileKey>, JournalError> {
+        let (Some(master), Some(_)) = (&self.master, &old.key) else { return Ok(None) };
+        key_of_open_case(transaction, master, case).await.map(Some)
+    }
+
+    /// Mails of withdrawn deliveries that are still to be looked for: (delivery, doctor).
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn mails_to_remove(&self, now_ms: i64) -> Result<Vec<(DeliveryId, String)>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT w.delivery_id, w.doctor FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
+             WHERE w.refused = 0 AND (w.looked_at_ms IS NULL OR d.withdrawn_at_ms > $1 - $2) ORDER BY w.delivery_id, w.doctor",
+        )
+        .bind(now_ms)
+        .bind(LOOKED_FOR_MS);
+        let read = |row: &SqliteRow| {
+            Ok((DeliveryId(bytes16(row.get("delivery_id"), "delivery_id")?), row.get("doctor")))
+        };
+        rows.fetch_all(&self.pool).await?.iter().map(read).collect()
+    }
+
+    /// A look into a doctor's mailbox has deleted so many mails of a withdrawn delivery, and left none.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn mails_removed(
+        &self,
+        id: DeliveryId,
+        doctor: &str,
+        removed: u32,
+        now_ms: i64,
+    ) -> Result<(), JournalError> {
+        sqlx::query(
+            "UPDATE withdrawn_mail SET removed = removed + $3, looked_at_ms = $4, refused = 0 WHERE delivery_id = $1 AND doctor = $2",
+        )
+        .bind(id.0.as_slice())
+        .bind(doctor)
+        .bind(removed)
+        .bind(now_ms)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// A doctor's mailbox gives no right to delete.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn mails_stay(&self, id: DeliveryId, doctor: &str) -> Result<(), JournalError> {
+        sqlx::query("UPDATE withdrawn_mail SET refused = 1 WHERE delivery_id = $1 AND doctor = $2")
+            .bind(id.0.as_slice())
+            .bind(doctor)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// What became of the mails of a withdrawn delivery, by doctor.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn withdrawn_mails(&self, delivery: DeliveryId) -> Result<Vec<WithdrawnMail>, JournalError> {
+        let rows = sqlx::query("SELECT * FROM withdrawn_mail WHERE delivery_id = $1 ORDER BY doctor")
+            .bind(delivery.0.as_slice());
+        let read = |row: &SqliteRow| WithdrawnMail {
+            delivery,
+            doctor: row.get("doctor"),
+            removed: row.get("removed"),
+            looked_at_ms: row.get("looked_at_ms"),
+            refused: row.get("refused"),
+        };
+        Ok(rows.fetch_all(&self.pool).await?.iter().map(read).collect())
+    }
+
+    /// Cases of which nothing came for so long that nobody will press: their deliveries are held, and the last instance is older than
+    /// `before_ms`.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn held_since(&self, before_ms: i64) -> Result<Vec<CaseId>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT d.case_id FROM delivery d WHERE d.state = 'held'
+             AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = d.id AND i.received_at_ms >= $1)",
+        )
+        .bind(before_ms);
+        let read = |row: &SqliteRow| Ok(CaseId(bytes16(row.get("case_id"), "delivery.case_id")?));
+        rows.fetch_all(&self.pool).await?.iter().map(read).collect()
+    }
+
+    /// Takes a dead letter up again, at the last stage that it has behind it. False where it is none.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn retry(&self, id: DeliveryId) -> Result<bool, JournalError> {
+        let taken_up = sqlx::query(
+            "UPDATE delivery SET attempts = 0, failing_since_ms = NULL, trouble = NULL,
+               state = CASE WHEN cover_digest IS NOT NULL THEN 'sealed' WHEN summary IS NOT NULL THEN 'compressed'
+                            WHEN completeness IS NOT NULL THEN 'assembled' ELSE 'received' END
+             WHERE id = $1 AND state = 'failed' AND residual_of IS NULL",
+        )
+        .bind(id.0.as_slice())
+        .execute(&self.pool)
+        .await?;
+        Ok(taken_up.rows_affected() > 0)
+    }
+
+    /// The doctors who have not pulled a delivery get another notice, with an id of its own. False where nobody is to be told.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn notify_again(&self, id: DeliveryId) -> Result<bool, JournalError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let rows = sqlx::query(
+            "SELECT r.doctor FROM recipient r JOIN delivery d ON d.id = r.delivery_id
+             WHERE r.delivery_id = $1 AND d.state = 'notified' AND r.pulled_at_ms IS NULL AND r.refused IS NULL",
+        )
+        .bind(id.0.as_slice())
+        .fetch_all(&mut *transaction)
+        .await?;
+        for row in &rows {
+            sqlx::query("UPDATE recipient SET notified_at_ms = NULL, notice_id = $3 WHERE delivery_id = $1 AND doctor = $2")
+                .bind(id.0.as_slice())
+                .bind(row.get::<&str, _>("doctor"))
+                .bind(random_id()?.as_slice())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        if !rows.is_empty() {
+            sqlx::query("UPDATE delivery SET state = 'submitted' WHERE id = $1")
+                .bind(id.0.as_slice())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(!rows.is_empty())
+    }
+}
+
+/// The case that is withdrawn.
+struct Old {
+    case: CaseId,
+    key: Option<FileKey>,
+    now_ms: i64,
+}
+
+async fn deliveries(
+    transaction: &mut Transaction<'static, Sqlite>,
+    case: CaseId,
+) -> Result<Vec<SqliteRow>, JournalError> {
+    let rows = sqlx::query(
+        "SELECT id, state, EXISTS (SELECT 1 FROM accepted_part p WHERE p.delivery_id = d.id) AS mailed
+         FROM delivery d WHERE case_id = $1 AND state NOT IN ('cancelled', 'recalled') ORDER BY sequence",
+    )
+    .bind(case.0.as_slice());
+    Ok(rows.fetch_all(&mut **transaction).await?)
+}
+
+async fn instances_of(
+    transaction: &mut Transaction<'static, Sqlite>,
+    delivery: DeliveryId,
+) -> Result<Vec<SqliteRow>, JournalError> {
+    let rows = sqlx::query("SELECT id, file, file_key, subject_id FROM instance WHERE delivery_id = $1")
+        .bind(delivery.0.as_slice());
+    Ok(rows.fetch_all(&mut **transaction).await?)
+}
+
+/// A part that the server took may not have been noted: once sealed, the mailboxes are looked into.
+async fn end(
+    transaction: &mut Transaction<'static, Sqlite>,
+    id: DeliveryId,
+    state: State,
+    by: &str,
+    now_ms: i64,
+) -> Result<(), JournalError> {
+    sqlx::query(
+        "INSERT INTO withdrawn_mail (delivery_id, doctor) SELECT r.delivery_id, r.doctor
+         FROM recipient r JOIN delivery d ON d.id = r.delivery_id WHERE d.id = $1 AND d.cover_digest IS NOT NULL",
+    )
+    .bind(id.0.as_slice())
+    .execute(&mut **transaction)
+    .await?;
+    sqlx::query(
+        "UPDATE delivery SET state = $2, withdrawn_at_ms = $3, withdrawn_by = $4, trouble = NULL, listed = NULL WHERE id = $1",
+    )
+    .bind(id.0.as_slice())
+    .bind(state.word())
+    .bind(now_ms)
+    .bind(by)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Closes the case for ever: a press is a new one, and nothing opens what lay of this one in the spool.
+async fn close(
+    transaction: &mut Transaction<'static, Sqlite>,
+    case: CaseId,
+    now_ms: i64,
+) -> Result<(), JournalError> {
+    sqlx::query(
+        "UPDATE study_case SET closed_at_ms = coalesce(closed_at_ms, $2), spool_key = NULL, spool_key_destroyed_at_ms = $2 WHERE id = $1",
+    )
+    .bind(case.0.as_slice())
+    .bind(now_ms)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+async fn new_case(
+    transaction: &mut Transaction<'static, Sqlite>,
+    old: &Old,
+    hold: &str,
+) -> Result<Option<CaseId>, JournalError> {
+    let case = CaseId(random_id()?);
+    let made = sqlx::query(
+        "INSERT INTO study_case (id, destination, study_uid, opened_at_ms) SELECT $1, $2, study_uid, $3 FROM study_case WHERE id = $4
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(case.0.as_slice())
+    .bind(hold)
+    .bind(old.now_ms)
+    .bind(old.case.0.as_slice())
+    .execute(&mut **transaction)
+    .await?;
+    Ok((made.rows_affected() > 0).then_some(case))
+}
+
+async fn held_delivery(
+    transaction: &mut Transaction<'static, Sqlite>,
+    old: &Old,
+    case: CaseId,
+) -> Result<DeliveryId, JournalError> {
+    let delivery = DeliveryId(random_id()?);
+    sqlx::query(
+        "INSERT INTO delivery (id, case_id, sequence, state, calling)
+         SELECT $1, $2, 1, 'held', calling FROM delivery WHERE case_id = $3 ORDER BY sequence LIMIT 1",
+    )
+    .bind(delivery.0.as_slice())
+    .bind(case.0.as_slice())
+    .bind(old.case.0.as_slice())
+    .execute(&mut **transaction)
+    .await?;
+    sqlx::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'receive', $2)")
+        .bind(delivery.0.as_slice())
+        .bind(old.now_ms)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(delivery)
+}
+
+/// Whose study it is stays with the delivery that ended, too: a receipt may come.
+async fn move_subject(
+    transaction: &mut Transaction<'static, Sqlite>,
+    instance: &SqliteRow,
+    delivery: DeliveryId,
+) -> Result<(), JournalError> {
+    let Some(subject) = instance.get::<Option<i64>, _>("subject_id") else { return Ok(()) };
+    let row = sqlx::query(
+        "INSERT INTO subject (delivery_id, calling, patient) SELECT $2, calling, patient FROM subject WHERE id = $1
+         ON CONFLICT DO UPDATE SET calling = excluded.calling RETURNING id",
+    )
+    .bind(subject)
+    .bind(delivery.0.as_slice())
+    .fetch_optional(&mut **transaction)
+    .await?;
+    sqlx::query("UPDATE instance SET subject_id = $2 WHERE id = $1")
+        .bind(instance.get::<i64, _>("id"))
+        .bind(row.map(|row| row.get::<i64, _>("id")))
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+async fn move_card(
+    transaction: &mut Transaction<'static, Sqlite>,
+    old: &Old,
+    case: CaseId,
+    key: Option<&FileKey>,
+) -> Result<(), JournalError> {
+    let row = sqlx::query("DELETE FROM study_card WHERE case_id = $1 RETURNING card")
+        .bind(old.case.0.as_slice())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let Some(row) = row else { return Ok(()) };
+    let unusable = |_| JournalError::Unknown("study_card.card");
+    let card = spool::open_text(row.get("card"), old.key.as_ref()).map_err(unusable)?;
+    sqlx::query("INSERT INTO study_card (case_id, card) VALUES ($1, $2)")
+        .bind(case.0.as_slice())
+        .bind(spool::seal_text(&card, key).map_err(unusable)?)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! What a person asks for: to deliver a study, what to do about missing images, to withdraw it, to try again, to notify again.
+
+use super::trouble::Trouble;
+use super::{Pipeline, number};
+use crate::assemble::{Facts, Listing, PressDecision, PressFacts, decide_press};
+use crate::clock::now_ms;
+use crate::journal::{
+    Choice, DeliveryRow, JournalError, Press, PressAnswer, Pressed, PressedStudy, Withdrawal,
+};
+use ::seal::ids::{CaseId, DeliveryId};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Pause between two looks for studies that nobody asked for in time.
+const LOOK: Duration = Duration::from_secs(60);
+const HOUR_MS: i64 = 60 * 60 * 1000;
+/// Who withdraws them.
+const NOBODY: &str = "hold_hours";
+
+/// Why a person's wish is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum WishError {
+    /// The journal or the audit trail.
+    #[error("{0}")]
+    Trouble(String),
+    /// A doctor whom the configuration does not know.
+    #[error("doctor {0} is not in the configuration")]
+    NoSuchDoctor(String),
+    /// A PACS that the configuration does not know.
+    #[error("PACS {0} is not in the configuration")]
+    NoSuchPacs(String),
+    /// Nobody to deliver to.
+    #[error("name at least one doctor")]
+    Nobody,
+    /// Studies of a PACS are received under an AE title of their own.
+    #[error(
+        "[dicom] hold is missing in the configuration (operator: name the AE title that studies wait under)"
+    )]
+    NoHold,
+}
+
+impl From<JournalError> for WishError {
+    fn from(error: JournalError) -> Self {
+        Self::Trouble(error.to_string())
+    }
+}
+
+impl From<Trouble> for WishError {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble.text)
+    }
+}
+
+impl Pipeline {
+    /// A study at a PACS, as [`Pipeline::press`] takes it.
+    ///
+    /// # Errors
+    /// [`WishError::NoSuchPacs`], [`WishError::NoHold`].
+    pub fn study_at(&self, pacs: &str, study: compressor::Uid) -> Result<PressedStudy, WishError> {
+        let known = self.config.pacs.get(pacs).ok_or_else(|| WishError::NoSuchPacs(pacs.to_owned()))?;
+        let hold = self.config.dicom.hold.clone().ok_or(WishError::NoHold)?;
+        Ok(PressedStudy::AtPacs { hold, pacs: pacs.to_owned(), calling: known.ae_title.clone(), study })
+    }
+
+    /// Takes the order to deliver a study. When this returns, it survives a power cut. A second press for the same study is answered with what
+    /// the first one began.
+    ///
+    /// # Errors
+    /// [`WishError`]; then nothing was begun.
+    pub async fn press(&self, press: &Press) -> Result<PressAnswer, WishError> {
+        if press.doctors.is_empty() {
+            return Err(WishError::Nobody);
+        }
+        if let Some(unknown) = press.doctors.iter().find(|doctor| !self.config.doctors.contains_key(*doctor))
+        {
+            return Err(WishError::NoSuchDoctor(unknown.clone()));
+        }
+        let answer = self.journal.press(press).await?;
+        if let PressAnswer::Begun(delivery) = answer {
+            tracing::info!(stage = "assemble", %delivery, urgent = press.urgent, "a person asked for this delivery");
+            self.collector.begin(delivery);
+        }
+        Ok(answer)
+    }
+
+    /// Says what is to be done about instances that the PACS lists and does not give. False where no word is waited for any more.
+    ///
+    /// # Errors
+    /// [`WishError`].
+    pub async fn choose(&self, delivery: DeliveryId, choice: Choice, by: &str) -> Result<bool, WishError> {
+        let chosen = self.journal.choose(delivery, choice, by).await?;
+        self.collector.wake(delivery);
+        Ok(chosen)
+    }
+
+    /// Withdraws a case: whatever is under way of it ends, its key and what was made of it are destroyed, and its mails are deleted from the
+    /// mailboxes by the inbound process. The study waits for another press where `[dicom] hold` is set. None where there is nothing to
+    /// withdraw.
+    ///
+    /// # Errors
+    /// [`WishError`].
+    pub async fn withdraw(&self, case: CaseId, by: &str) -> Result<Option<Withdrawal>, WishError> {
+        Ok(self.withdraw_to(case, self.config.dicom.hold.as_deref(), by).await?)
+    }
+
+    async fn withdraw_to(
+        &self,
+        case: CaseId,
+        hold: Option<&str>,
+        by: &str,
+    ) -> Result<Option<Withdrawal>, Trouble> {
+        let _one_at_a_time = self.endings.lock().await;
+        if let Some(study) = self.journal.study_of(case).await? {
+            let delivery = self.journal.delivery(study.delivery.id).await?;
+            self.audit_withdrawn(&delivery, by).await?;
+            if hold.is_none() {
+                self.audit_deleted(&delivery).await?;
+            }
+        }
+        let Some(withdrawal) = self.journal.withdraw(case, hold, by, now_ms()).await? else {
+            return Ok(None);
+        };
+        for (delivery, state) in &withdrawal.ended {
+            self.stop(*delivery);
+            self.collector.forget(*delivery);
+            self.audit_forget(*delivery);
+            self.spool.release(*delivery, &[]);
+            self.spool.release_bundle(*delivery);
+            tracing::info!(delivery = %delivery, state = state.word(), "withdrawn");
+        }
+        self.spool.remove_received(&withdrawal.files);
+        Ok(Some(withdrawal))
+    }
+
+    /// Takes a dead letter up again. False where it is none.
+    ///
+    /// # Errors
+    /// [`WishError`].
+    pub async fn retry(&self, delivery: DeliveryId) -> Result<bool, WishError> {
+        let taken_up = self.journal.retry(delivery).await?;
+        if taken_up {
+            self.collector.begin(delivery);
+        }
+        Ok(taken_up)
+    }
+
+    /// Notifies the doctors again who have not pulled the delivery. False where nobody is to be told.
+    ///
+    /// # Errors
+    /// [`WishError`].
+    pub async fn notify_again(&self, delivery: DeliveryId) -> Result<bool, WishError> {
+        let again = self.journal.notify_again(delivery).await?;
+        if again {
+            self.audit_forget(delivery);
+            self.collector.begin(delivery);
+        }
+        Ok(again)
+    }
+
+    /// Deletes studies that nobody asked for in time, for ever.
+    pub async fn drop_held(self: Arc<Self>) {
+        loop {
+            if let Err(trouble) = self.drop_held_once().await {
+                tracing::warn!(
+                    stage = "receive",
+                    trouble = trouble.text,
+                    "studies that wait for a press will be looked at again"
+                );
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn drop_held_once(&self) -> Result<(), Trouble> {
+        let before_ms = now_ms() - i64::from(self.config.dicom.hold_hours) * HOUR_MS;
+        for case in self.journal.held_since(before_ms).await? {
+            self.withdraw_to(case, None, NOBODY).await?;
+            tracing::info!(stage = "receive", %case, "a study that nobody asked for in time is deleted");
+        }
+        Ok(())
+    }
+
+    pub(super) async fn assemble_pressed(
+        &self,
+        delivery: &DeliveryRow,
+        pressed: &Pressed,
+    ) -> Result<(), Trouble> {
+        self.audit_pressed(delivery, pressed).await?;
+        let instances = self.journal.instances(delivery.id).await?;
+        let facts = self.collector.facts(delivery.id, number(instances.len()));
+        let (fetched, missing_ms) = self.collector.missing(delivery.id);
+        let pressed_ms = u64::try_from(now_ms() - pressed.at_ms).unwrap_or(0);
+        let press = PressFacts { pressed_ms, fetched, missing_ms, choice: delivery.choice };
+        match decide_press(facts, press, self.silence(), self.config.dicom.choice_ms) {
+            PressDecision::Wait { for_ms } => {
+                self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
+            }
+            PressDecision::Ask => {
+                let listing = self.ask_study(delivery, pressed, &instances).await?;
+                self.collector.answered(delivery.id, number(instances.len()), listing);
+            }
+            PressDecision::Fetch => {
+                self.fetch(delivery, pressed).await?;
+                self.collector.fetched(delivery.id);
+            }
+            PressDecision::Offer { for_ms } => {
+                self.offer(delivery, facts).await?;
+                self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
+                self.collector.ask_again(delivery.id);
+            }
+            PressDecision::Nothing => {
+                self.collector.ask_again(delivery.id);
+                return Err(Trouble::nothing_to_deliver());
+            }
+            PressDecision::Deliver(completeness) => {
+                self.journal.listed(delivery.id, None).await?;
+                self.assembled(delivery, instances.len(), completeness).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that instances are missing, once for each number of them, and waits for a word.
+    async fn offer(&self, delivery: &DeliveryRow, facts: Facts) -> Result<(), Trouble> {
+        let Listing::Lists { missing } = facts.listing else { return Ok(()) };
+        let listed = facts.instances.saturating_add(missing);
+        if delivery.listed != Some(listed) {
+            self.journal.listed(delivery.id, Some(listed)).await?;
+            tracing::warn!(stage = "assemble", delivery = %delivery.id, instances = facts.instances, listed,
+                "the PACS lists more than it gives (technician: wait, send what is there, or cancel)");
+        }
+        Ok(())
+    }
+
+    /// Asks the PACS what the whole study holds.
+    async fn ask_study(
+        &self,
+        delivery: &DeliveryRow,
+        pressed: &Pressed,
+        instances: &[crate::journal::DeliveryInstance],
+    ) -> Result<Listing, Trouble> {
+        let _ = pressed;
+        self.ask(delivery, instances).await
+    }
+
+    async fn fetch(&self, _delivery: &DeliveryRow, _pressed: &Pressed) -> Result<(), Trouble> {
+        Ok(())
+    }
+}
