@@ -15,6 +15,7 @@ mod line;
 mod manifest;
 #[cfg(feature = "native")]
 mod marking;
+mod note;
 #[cfg(feature = "native")]
 mod pack;
 #[cfg(feature = "native")]
@@ -31,6 +32,7 @@ pub use cut::{Joined, ResidualPart};
 #[cfg(feature = "native")]
 pub use file::BundleFile;
 pub use manifest::{is_safe_name, read_manifest};
+pub use note::Note;
 #[cfg(feature = "native")]
 pub use pack::pack;
 pub use unpack::{CreateInstance, Unpacked, Unpacking, Wanted, unpack};
@@ -57,6 +59,9 @@ pub struct Manifest {
     pub series: Vec<Series>,
     /// Every segment but the manifest itself, in priority order; entry 0 is segment number 1.
     pub segments: Vec<Segment>,
+    /// What the sender has to say to the doctor.
+    #[serde(skip)]
+    pub note: Option<Note>,
 }
 
 /// One series, or the instances of a series with one transfer syntax.
@@ -254,13 +259,15 @@ pub struct Options {
     pub residual: bool,
     /// Decodes compressed pixels of series that may lose; without it they are carried as they came.
     pub decoder: Option<FrameDecoder>,
+    /// What the sender has to say to the doctor.
+    pub note: Option<Note>,
 }
 
 #[cfg(feature = "native")]
 impl Options {
     /// Everything as it came.
     pub fn lossless(threads: usize) -> Self {
-        Self { threads, near: Near::Fixed(0), residual: false, decoder: None }
+        Self { threads, near: Near::Fixed(0), residual: false, decoder: None, note: None }
     }
 }
 

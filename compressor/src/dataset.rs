@@ -12,7 +12,7 @@ mod tests;
 mod values;
 mod walk;
 
-pub use banner::{Banner, PersonName, on_screen};
+pub use banner::{Banner, BannerTexts, PersonName, on_screen};
 pub use charset::{CharacterSet, Delimiters};
 pub(crate) use file::meta_group;
 pub use file::{FilePart, locate};

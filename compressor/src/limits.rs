@@ -21,6 +21,8 @@ pub const SMALL_SERIES_BYTES: u64 = 64 << 10;
 pub const MANIFEST_BYTES_MAX: usize = 64 << 20;
 /// One text of a banner, as UTF-8: what a scan reads of it, where each byte became a replacement character of three.
 pub const BANNER_TEXT_BYTES_MAX: usize = 4 << 10;
+/// The sender's note, as UTF-8: about 1,300 kanji, more than anybody reads at night.
+pub const NOTE_BYTES_MAX: usize = 4 << 10;
 /// Instances of one bundle.
 pub const INSTANCES_MAX: usize = 100_000;
 /// Bytes that a scan inflates of a deflated data set: it wants the groups up to 0028 alone, which are at its start.

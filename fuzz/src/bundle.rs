@@ -90,7 +90,10 @@ fn open(segments: &mut dyn SegmentSource) {
 
 /// Without loss, and with a bound and what gives the exact pixels back.
 pub(crate) fn options() -> [Options; 2] {
-    [Options::lossless(1), Options { threads: 1, near: Near::Fixed(2), residual: true, decoder: None }]
+    [
+        Options::lossless(1),
+        Options { threads: 1, near: Near::Fixed(2), residual: true, decoder: None, note: None },
+    ]
 }
 
 /// A bundle of two series: three images, of which one has its neighbours as references, and something that is no image.

@@ -601,7 +601,7 @@ impl Compress {
             NearKey::Stored(near) => Near::Fixed(near),
         };
         let (residual, decoder) = (self.residual != Residual::Never, FrameDecoder::of_this_program());
-        Options { threads: self.threads, near, residual, decoder: Some(decoder) }
+        Options { threads: self.threads, near, residual, decoder: Some(decoder), note: None }
     }
 
     /// Until when the residual of a study of these sizes is kept back, in milliseconds since 1970-01-01 UTC; none where it has none, or

@@ -26,6 +26,7 @@ use ::seal::limits::RECIPIENTS_MAX;
 use ::seal::native::{Certificate, Recipient, SealError, SealedPieces};
 pub use audited::Told;
 use compressor::Uid;
+use compressor::bundle::Options;
 pub use press::WishError;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -245,7 +246,9 @@ impl Pipeline {
         self.journal.began(delivery.id, "compress", now_ms()).await?;
         let instances = self.journal.instances(delivery.id).await?;
         let case_key = self.journal.case_key(delivery.case).await?;
-        let (spool, id, options) = (self.spool.clone(), delivery.id, self.config.compress.options());
+        let (spool, id) = (self.spool.clone(), delivery.id);
+        let note = self.journal.note(id, delivery.case).await?;
+        let options = Options { note, ..self.config.compress.options() };
         let summary = tokio::task::spawn_blocking(move || {
             compress::compress(&spool, id, &instances, case_key.as_ref(), &options)
         })

@@ -243,6 +243,7 @@ impl Run<'_> {
         let record = self.record(opened, &manifest, exact);
         let folder = self.output.place(record.case, record.sequence);
         self.put(&record, folder, &manifest, &mut pieces, wanted, outcome)?;
+        outcome.note = manifest.note;
         outcome.banners = manifest.series.into_iter().map(|series| series.banner).collect();
         Ok(record)
     }

@@ -1,9 +1,10 @@
 //! The manifest on its way in and out, and every check that its numbers agree (SPEC 4).
 
 use super::{
-    Compressed, FORMAT, Instance, Manifest, Segment, SegmentKind, SegmentSource, Series, Summary, UnpackError,
+    Compressed, FORMAT, Instance, Manifest, Note, Segment, SegmentKind, SegmentSource, Series, Summary,
+    UnpackError,
 };
-use crate::dataset::ImageLayout;
+use crate::dataset::{BannerTexts, ImageLayout};
 use crate::limits::{
     CHUNK_BYTES_MAX, INSTANCES_MAX, MANIFEST_BYTES_MAX, MODEL_BYTES_MAX, NAME_BYTES_MAX, RATIO_FREE_BYTES,
     RATIO_MAX, SEGMENT_BYTES_MAX, SEGMENTS_MAX,
@@ -63,9 +64,10 @@ pub fn read_manifest(segments: &mut dyn SegmentSource) -> Result<Manifest, Unpac
         format: u32,
     }
     #[derive(serde::Deserialize)]
-    struct Banners {
+    struct Aside {
         #[serde(default)]
-        banners: Vec<banners::Told>,
+        banners: Vec<BannerTexts>,
+        note: Option<Note>,
     }
     let text = zeroize::Zeroizing::new(decode(&segments.segment(0)?)?);
     let damaged = |_| UnpackError::damaged("manifest is not what its format says");
@@ -74,9 +76,10 @@ pub fn read_manifest(segments: &mut dyn SegmentSource) -> Result<Manifest, Unpac
         return Err(UnpackError::UnknownFormat { format });
     }
     let mut manifest: Manifest = serde_json::from_slice(&text).map_err(damaged)?;
-    let Banners { banners } = serde_json::from_slice(&text).map_err(damaged)?;
+    let Aside { banners, note } = serde_json::from_slice(&text).map_err(damaged)?;
     check(&manifest)?;
     banners::give(banners, &mut manifest.series)?;
+    manifest.note = note;
     Ok(manifest)
 }
 

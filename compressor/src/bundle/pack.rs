@@ -58,7 +58,7 @@ pub fn pack<W: Write>(
         }
     }
     let series = series.into_iter().map(|(series, _)| series).collect();
-    let (manifest, bundle_bytes) = writer.finish(series)?;
+    let (manifest, bundle_bytes) = writer.finish(series, options.note.clone())?;
     manifest::check_ratio(&manifest)
         .map_err(|limit| PackError::TooLarge { what: "bytes unpacked", limit })?;
     let summary = Summary { bundle_bytes, ..manifest.summary() };

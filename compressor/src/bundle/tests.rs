@@ -372,3 +372,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_senders_note_lies_in_the_manifest_and_in_nothing_that_is_printed() {
+    const WORDS: &str = "患者は山田さん: stroke?\u{202e}";
+    let given = [(Data::new(Encoding::ExplicitLittle).identity(1).bytes, EXPLICIT)];
+    let note = Note::new(crate::Phi::new(WORDS.to_owned()));
+    let options = Options { note, ..Options::lossless(1) };
+    let mut file = Vec::new();
+    pack(&sources(&given), &mut file, &options, &mut |_| ()).unwrap();
+    let (manifest, _) = segments(&file);
+    assert_eq!(manifest.note.as_ref().unwrap().expose_for(crate::Purpose::Show), WORDS);
+    assert!(!format!("{manifest:?} {}", serde_json::to_string(&manifest).unwrap()).contains("stroke"));
+    let (_, _, without) = packed(&sources(&given), 1).unwrap();
+    assert!(segments(&without).0.note.is_none());
+}

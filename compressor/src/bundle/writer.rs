@@ -1,7 +1,7 @@
 //! The frame of a bundle file (SPEC 5): segments as they come, then the manifest and the table.
 
 use super::line::Coded;
-use super::{Compressed, FORMAT, Manifest, PackError, Segment, SegmentKind, Series, manifest};
+use super::{Compressed, FORMAT, Manifest, Note, PackError, Segment, SegmentKind, Series, manifest};
 use crate::limits::{SEGMENT_BYTES_MAX, SEGMENTS_MAX};
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
@@ -75,7 +75,11 @@ impl<'w, W: Write> Writer<'w, W> {
     }
 
     /// Writes manifest, table and foot. Gives the manifest and the bytes of all segments.
-    pub(super) fn finish(mut self, series: Vec<Series>) -> Result<(Manifest, u64), PackError> {
+    pub(super) fn finish(
+        mut self,
+        series: Vec<Series>,
+        note: Option<Note>,
+    ) -> Result<(Manifest, u64), PackError> {
         // Where all slabs of a series fell back to no loss, nothing is missing; a byte for each then lies in the file for no one.
         self.written.retain(|w| w.segment.kind != SegmentKind::Residual || has_residual(&series, &w.segment));
         // The priority order of a series (SPEC 2.1). What few ask for comes behind everything, so that a bundle can be cut before it.
@@ -85,7 +89,7 @@ impl<'w, W: Write> Writer<'w, W> {
         });
         let (segments, mut entries): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.written).into_iter().map(|w| (w.segment, w.entry)).unzip();
-        let manifest = Manifest { format: FORMAT, series, segments };
+        let manifest = Manifest { format: FORMAT, series, segments, note };
         let first = self.append(&manifest::encode(&manifest)?)?;
         entries.insert(0, first);
         let segment_bytes = entries.iter().map(|entry| u64::from(entry.length)).sum();

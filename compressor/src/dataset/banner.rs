@@ -5,7 +5,9 @@ mod screen;
 pub use screen::on_screen;
 
 use super::charset::{CharacterSet, Delimiters};
+use crate::limits::BANNER_TEXT_BYTES_MAX;
 use crate::phi::{Phi, Purpose};
+use serde::Deserialize;
 
 /// Patient, study and series as the data sets of one series name them. A text is empty where there is none.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -69,24 +71,6 @@ impl Banner {
         .filter(|(_, text)| !text.is_empty())
     }
 
-    /// The text of this name in [`Banner::texts`]; none for a name that no text has.
-    pub fn text_mut(&mut self, name: &str) -> Option<&mut Phi<String>> {
-        Some(match name {
-            "name_alphabetic" => &mut self.name.alphabetic,
-            "name_ideographic" => &mut self.name.ideographic,
-            "name_phonetic" => &mut self.name.phonetic,
-            "patient_id" => &mut self.patient_id,
-            "birth_date" => &mut self.birth_date,
-            "sex" => &mut self.sex,
-            "accession" => &mut self.accession,
-            "study_date" => &mut self.study_date,
-            "study_time" => &mut self.study_time,
-            "study_description" => &mut self.study_description,
-            "series_description" => &mut self.series_description,
-            _ => return None,
-        })
-    }
-
     /// Whether two banners may be of one patient: name, id and birth date are equal, where both have them.
     pub fn is_same_patient(&self, other: &Self) -> bool {
         let pairs = [
@@ -98,6 +82,57 @@ impl Banner {
             .map(|(one, another)| (one.expose_for(Purpose::Compare), another.expose_for(Purpose::Compare)))
             .iter()
             .all(|(one, another)| one.is_empty() || another.is_empty() || one == another)
+    }
+}
+
+/// Texts of a banner on their way in; names as in [`Banner::texts`]. One that is longer than a scan gives is refused.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct BannerTexts {
+    name_alphabetic: Text,
+    name_ideographic: Text,
+    name_phonetic: Text,
+    patient_id: Text,
+    birth_date: Text,
+    sex: Text,
+    accession: Text,
+    study_date: Text,
+    study_time: Text,
+    study_description: Text,
+    series_description: Text,
+}
+
+/// A text not longer than a scan gives.
+#[derive(Default, Deserialize)]
+#[serde(try_from = "String")]
+struct Text(Phi<String>);
+
+impl TryFrom<String> for Text {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let text = (text.len(), Phi::new(text));
+        if text.0 <= BANNER_TEXT_BYTES_MAX { Ok(Self(text.1)) } else { Err("text of a banner too long") }
+    }
+}
+
+impl From<BannerTexts> for Banner {
+    fn from(told: BannerTexts) -> Self {
+        Self {
+            name: PersonName {
+                alphabetic: told.name_alphabetic.0,
+                ideographic: told.name_ideographic.0,
+                phonetic: told.name_phonetic.0,
+            },
+            patient_id: told.patient_id.0,
+            birth_date: told.birth_date.0,
+            sex: told.sex.0,
+            accession: told.accession.0,
+            study_date: told.study_date.0,
+            study_time: told.study_time.0,
+            study_description: told.study_description.0,
+            series_description: told.series_description.0,
+        }
     }
 }
 

@@ -305,10 +305,12 @@ impl Journal {
         now_ms: i64,
     ) -> Result<(), JournalError> {
         let summary = serde_json::to_string(summary).unwrap_or_default();
-        let update = sqlx::query("UPDATE delivery SET summary = $2, residual_until_ms = $3 WHERE id = $1")
-            .bind(id.0.to_vec())
-            .bind(summary)
-            .bind(residual_until_ms);
+        let update = sqlx::query(
+            "UPDATE delivery SET summary = $2, residual_until_ms = $3, note = NULL WHERE id = $1",
+        )
+        .bind(id.0.to_vec())
+        .bind(summary)
+        .bind(residual_until_ms);
         self.step(id, State::Compressed, now_ms, update).await
     }
 

@@ -1,9 +1,13 @@
 //! The press: a person asks that a study be delivered (DESIGN 6). It is one transaction, so that two presses at once make one delivery.
 
 use super::intake::add_recipient;
+use super::keys::key_of_open_case;
 use super::{Journal, JournalError, State, bytes16, random_id};
-use compressor::Uid;
+use crate::spool;
+use compressor::bundle::Note;
+use compressor::{Phi, Purpose, Uid};
 use seal::ids::{CaseId, DeliveryId};
+use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
@@ -16,6 +20,8 @@ pub struct Press {
     pub doctors: Vec<String>,
     /// It goes before others, and the notice says so.
     pub urgent: bool,
+    /// What the sender has to say to the doctors.
+    pub note: Option<Note>,
     /// Who asks: a login name.
     pub by: String,
     /// When, milliseconds since 1970-01-01 UTC.
@@ -41,7 +47,7 @@ pub enum PressedStudy {
 }
 
 /// Who asked for a delivery, and where the study is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pressed {
     /// Login name.
     pub by: String,
@@ -100,17 +106,117 @@ impl Journal {
     pub async fn press(&self, press: &Press) -> Result<PressAnswer, JournalError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let answer = match &press.study {
-            PressedStudy::Case(case) => press_case(&mut transaction, *case, press, None).await?,
+            PressedStudy::Case(case) => self.press_case(&mut transaction, *case, press, None).await?,
             PressedStudy::AtPacs { hold, pacs, calling, study } => {
                 let case = case_at(&mut transaction, hold, study, press.at_ms).await?;
-                match press_case(&mut transaction, case, press, Some(pacs)).await? {
-                    PressAnswer::NotHere => begin(&mut transaction, case, calling, pacs, press).await?,
+                match self.press_case(&mut transaction, case, press, Some(pacs)).await? {
+                    PressAnswer::NotHere => {
+                        let delivery = begin(&mut transaction, case, calling).await?;
+                        self.ask(&mut transaction, case, delivery, press, Some(pacs)).await?;
+                        PressAnswer::Begun(delivery)
+                    }
                     answer => answer,
                 }
             }
         };
         transaction.commit().await?;
         Ok(answer)
+    }
+
+    async fn press_case(
+        &self,
+        transaction: &mut Transaction<'static, Sqlite>,
+        case: CaseId,
+        press: &Press,
+        pacs: Option<&str>,
+    ) -> Result<PressAnswer, JournalError> {
+        let last = sqlx::query(
+            "SELECT id, state, pressed_at_ms, pressed_by, pacs FROM delivery WHERE case_id = $1 AND residual_of IS NULL
+             AND state NOT IN ('failed', 'cancelled', 'recalled')
+             ORDER BY state = 'held' DESC, sequence DESC LIMIT 1",
+        )
+        .bind(case.0.as_slice())
+        .fetch_optional(&mut **transaction)
+        .await?;
+        let Some(last) = last else { return Ok(PressAnswer::NotHere) };
+        let delivery = DeliveryId(bytes16(last.get("id"), "delivery.id")?);
+        if last.get::<&str, _>("state") != State::Held.word() {
+            let doctors = doctors_of(transaction, delivery).await?;
+            return Ok(PressAnswer::Already { delivery, pressed: read(&last)?, doctors });
+        }
+        sqlx::query("UPDATE delivery SET state = 'received' WHERE id = $1")
+            .bind(delivery.0.as_slice())
+            .execute(&mut **transaction)
+            .await?;
+        self.ask(transaction, case, delivery, press, pacs).await?;
+        Ok(PressAnswer::Begun(delivery))
+    }
+
+    /// Notes who asked, and for whom. The clock of the delivery starts here, whenever its instances came.
+    async fn ask(
+        &self,
+        transaction: &mut Transaction<'static, Sqlite>,
+        case: CaseId,
+        delivery: DeliveryId,
+        press: &Press,
+        pacs: Option<&str>,
+    ) -> Result<(), JournalError> {
+        let note = match &press.note {
+            Some(note) => Some(self.sealed_note(transaction, case, note).await?),
+            None => None,
+        };
+        sqlx::query(
+            "UPDATE delivery SET urgent = $2, pressed_at_ms = $3, pressed_by = $4, pacs = $5, note = $6 WHERE id = $1",
+        )
+        .bind(delivery.0.as_slice())
+        .bind(press.urgent)
+        .bind(press.at_ms)
+        .bind(&press.by)
+        .bind(pacs)
+        .bind(note)
+        .execute(&mut **transaction)
+        .await?;
+        sqlx::query(
+            "INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'receive', $2)
+             ON CONFLICT DO UPDATE SET began_at_ms = excluded.began_at_ms",
+        )
+        .bind(delivery.0.as_slice())
+        .bind(press.at_ms)
+        .execute(&mut **transaction)
+        .await?;
+        for doctor in &press.doctors {
+            add_recipient(transaction, delivery, doctor).await?;
+        }
+        Ok(())
+    }
+
+    async fn sealed_note(
+        &self,
+        transaction: &mut Transaction<'static, Sqlite>,
+        case: CaseId,
+        note: &Note,
+    ) -> Result<Vec<u8>, JournalError> {
+        let key = match &self.master {
+            Some(master) => Some(key_of_open_case(transaction, master, case).await?),
+            None => None,
+        };
+        let sealed = spool::seal_text(note.expose_for(Purpose::Keep).as_bytes(), key.as_ref());
+        sealed.map_err(|_| JournalError::Unknown("random"))
+    }
+
+    /// What the sender has to say, until it lies in the bundle.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn note(&self, delivery: DeliveryId, case: CaseId) -> Result<Option<Note>, JournalError> {
+        let row = sqlx::query("SELECT note FROM delivery WHERE id = $1").bind(delivery.0.as_slice());
+        let Some(sealed) = row.fetch_one(&self.pool).await?.get::<Option<Vec<u8>>, _>("note") else {
+            return Ok(None);
+        };
+        let unknown = || JournalError::Unknown("delivery.note");
+        let text = spool::open_text(&sealed, self.case_key(case).await?.as_ref()).map_err(|_| unknown())?;
+        let words = std::str::from_utf8(&text).map_err(|_| unknown())?;
+        Ok(Note::new(Phi::new(words.to_owned())))
     }
 
     /// What the PACS lists while some of it is missing; none once nothing is.
@@ -171,42 +277,12 @@ async fn case_at(
     Ok(case)
 }
 
-async fn press_case(
-    transaction: &mut Transaction<'static, Sqlite>,
-    case: CaseId,
-    press: &Press,
-    pacs: Option<&str>,
-) -> Result<PressAnswer, JournalError> {
-    let last = sqlx::query(
-        "SELECT id, state, pressed_at_ms, pressed_by, pacs FROM delivery WHERE case_id = $1 AND residual_of IS NULL
-         AND state NOT IN ('failed', 'cancelled', 'recalled')
-         ORDER BY state = 'held' DESC, sequence DESC LIMIT 1",
-    )
-    .bind(case.0.as_slice())
-    .fetch_optional(&mut **transaction)
-    .await?;
-    let Some(last) = last else { return Ok(PressAnswer::NotHere) };
-    let delivery = DeliveryId(bytes16(last.get("id"), "delivery.id")?);
-    if last.get::<&str, _>("state") != State::Held.word() {
-        let doctors = doctors_of(transaction, delivery).await?;
-        return Ok(PressAnswer::Already { delivery, pressed: read(&last)?, doctors });
-    }
-    sqlx::query("UPDATE delivery SET state = 'received' WHERE id = $1")
-        .bind(delivery.0.as_slice())
-        .execute(&mut **transaction)
-        .await?;
-    ask(transaction, delivery, press, pacs).await?;
-    Ok(PressAnswer::Begun(delivery))
-}
-
 /// A delivery without an instance yet.
 async fn begin(
     transaction: &mut Transaction<'static, Sqlite>,
     case: CaseId,
     calling: &str,
-    pacs: &str,
-    press: &Press,
-) -> Result<PressAnswer, JournalError> {
+) -> Result<DeliveryId, JournalError> {
     let delivery = DeliveryId(random_id()?);
     sqlx::query(
         "INSERT INTO delivery (id, case_id, sequence, state, calling)
@@ -217,39 +293,7 @@ async fn begin(
     .bind(calling)
     .execute(&mut **transaction)
     .await?;
-    ask(transaction, delivery, press, Some(pacs)).await?;
-    Ok(PressAnswer::Begun(delivery))
-}
-
-/// Notes who asked, and for whom. The clock of the delivery starts here, whenever its instances came.
-async fn ask(
-    transaction: &mut Transaction<'static, Sqlite>,
-    delivery: DeliveryId,
-    press: &Press,
-    pacs: Option<&str>,
-) -> Result<(), JournalError> {
-    sqlx::query(
-        "UPDATE delivery SET urgent = $2, pressed_at_ms = $3, pressed_by = $4, pacs = $5 WHERE id = $1",
-    )
-    .bind(delivery.0.as_slice())
-    .bind(press.urgent)
-    .bind(press.at_ms)
-    .bind(&press.by)
-    .bind(pacs)
-    .execute(&mut **transaction)
-    .await?;
-    sqlx::query(
-        "INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'receive', $2)
-         ON CONFLICT DO UPDATE SET began_at_ms = excluded.began_at_ms",
-    )
-    .bind(delivery.0.as_slice())
-    .bind(press.at_ms)
-    .execute(&mut **transaction)
-    .await?;
-    for doctor in &press.doctors {
-        add_recipient(transaction, delivery, doctor).await?;
-    }
-    Ok(())
+    Ok(delivery)
 }
 
 /// The delivery of a case that was asked for last, if one was.

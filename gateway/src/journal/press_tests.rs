@@ -3,6 +3,7 @@
 
 use super::tests::{instance, on_disk};
 use super::*;
+use compressor::bundle::{Note, Summary};
 use compressor::dataset::Banner;
 use compressor::{Phi, Purpose, Uid};
 use seal::cover::Completeness;
@@ -10,10 +11,11 @@ use seal::ids::{CaseId, DeliveryId, Digest};
 
 const HOLD: &str = "SCANPOST";
 const NAME: &str = "Yamada^Tarou";
+const WORDS: &str = "Yamada-san: stroke? Please call 2034.";
 
 fn held(number: u8) -> NewInstance {
     let mut card = Banner::default();
-    *card.text_mut("name_alphabetic").unwrap() = Phi::new(NAME.to_owned());
+    card.name.alphabetic = Phi::new(NAME.to_owned());
     let key = FileKey::random().unwrap();
     NewInstance {
         destination: HOLD.into(),
@@ -38,7 +40,8 @@ async fn record(journal: &Journal, instance: NewInstance) -> (DeliveryRow, bool)
 }
 
 fn press(study: PressedStudy, doctor: &str) -> Press {
-    Press { study, doctors: vec![doctor.into()], urgent: true, by: "sato".into(), at_ms: 5000 }
+    let note = Note::new(Phi::new(WORDS.to_owned()));
+    Press { study, doctors: vec![doctor.into()], urgent: true, note, by: "sato".into(), at_ms: 5000 }
 }
 
 async fn pressed(journal: &Journal, case: CaseId) -> DeliveryId {
@@ -68,6 +71,21 @@ async fn a_study_without_a_doctor_waits_for_one_press_and_a_second_one_is_told_o
     let row = journal.delivery(row.id).await.unwrap();
     assert!(row.state == State::Received && row.urgent);
     assert_eq!(journal.unfinished().await.unwrap(), [row.id]);
+}
+
+#[tokio::test]
+async fn a_note_lies_encrypted_until_it_is_in_the_bundle() {
+    let (journal, folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    pressed(&journal, row.case).await;
+    let note = journal.note(row.id, row.case).await.unwrap().unwrap();
+    assert_eq!(note.expose_for(Purpose::Show), WORDS);
+    let plain = on_disk(folder.path());
+    assert!(!plain.windows(WORDS.len()).any(|window| window == WORDS.as_bytes()));
+    journal.compressed(row.id, &Summary::default(), None, 6000).await.unwrap();
+    assert_eq!(journal.note(row.id, row.case).await.unwrap(), None);
+    assert_eq!(Note::new(Phi::new("  \n".into())), None);
+    assert_eq!(Note::new(Phi::new("x".repeat(4097))), None);
 }
 
 #[tokio::test]
@@ -156,8 +174,8 @@ async fn a_recalled_study_is_looked_for_in_each_mailbox_until_none_is_left() {
     journal.mails_removed(row.id, "tanaka", 2, 8000).await.unwrap();
     assert_eq!(journal.mails_to_remove(8000).await.unwrap(), mail, "one may be on its way");
     assert_eq!(journal.mails_to_remove(hours(2)).await.unwrap(), []);
-    let known = &journal.withdrawn_mails(row.id).await.unwrap()[0];
-    assert_eq!((known.removed, known.looked_at_ms, known.refused), (2, Some(8000), false));
+    let known = journal.report().await.unwrap()[0].doctors[0].withdrawn.clone().unwrap();
+    assert_eq!((known.removed, known.looked_at_ms, known.stays), (2, Some(8000), false));
     journal.troubled(row.id, "too late", true, 9000).await.unwrap();
     assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Recalled, "a state never goes back");
 }

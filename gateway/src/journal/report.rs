@@ -1,5 +1,7 @@
 //! What page, command line and demo show of a delivery: no patient data, no UIDs.
 
+use super::press::{self, Pressed};
+use super::withdrawal::{self, WithdrawnMail};
 use super::{Journal, JournalError, bytes16};
 use seal::ids::{CaseId, DeliveryId};
 use serde::Serialize;
@@ -53,6 +55,16 @@ pub struct DeliveryReport {
     pub doctors: Vec<DoctorReport>,
     /// Failures in a row.
     pub attempts: u32,
+    /// It goes before others, as the person asked who pressed.
+    pub urgent: bool,
+    /// Who asked for it at the page or by another system, and when.
+    pub pressed: Option<Pressed>,
+    /// Instances that the PACS listed last, while some of them are missing and a person's word is waited for.
+    pub listed: Option<u32>,
+    /// Who withdrew it.
+    pub withdrawn_by: Option<String>,
+    /// When, milliseconds since 1970-01-01 UTC.
+    pub withdrawn_at_ms: Option<i64>,
     /// What is wrong with the stage under way and who must act.
     pub trouble: Option<String>,
     /// What else the operator should know of this delivery, and who must act.
@@ -72,6 +84,8 @@ pub struct DoctorReport {
     pub exact_asked_at: Option<i64>,
     /// Why the mail server will never take mail for this doctor.
     pub refused: Option<String>,
+    /// What became of the mails of a delivery that was withdrawn; null for others, and where none was made.
+    pub withdrawn: Option<WithdrawnMail>,
 }
 
 /// Rows of deliveries for [`Journal::report_row`]; a condition and an order may follow.
@@ -125,6 +139,11 @@ impl Journal {
             click_to_notified: last(&doctors, |doctor| doctor.notified_at_ms).and_then(since_click),
             click_to_pulled: last(&doctors, |doctor| doctor.pulled_at_ms).and_then(since_click),
             doctors,
+            urgent: row.get("urgent"),
+            pressed: press::read(row)?,
+            listed: row.get("listed"),
+            withdrawn_by: row.get("withdrawn_by"),
+            withdrawn_at_ms: row.get("withdrawn_at_ms"),
             attempts: row.get("attempts"),
             trouble: row.get("trouble"),
             remark: row.get("remark"),
@@ -138,9 +157,10 @@ impl Journal {
         base: DeliveryId,
     ) -> Result<Vec<DoctorReport>, JournalError> {
         let rows = sqlx::query(
-            "SELECT r.doctor, r.notified_at_ms, r.pulled_at_ms, r.refused,
+            "SELECT r.doctor, r.notified_at_ms, r.pulled_at_ms, r.refused, w.removed, w.looked_at_ms, w.stays,
              (SELECT exact_asked_at FROM recipient b WHERE b.delivery_id = $2 AND b.doctor = r.doctor) AS exact_asked_at
-             FROM recipient r WHERE r.delivery_id = $1 ORDER BY r.doctor",
+             FROM recipient r LEFT JOIN withdrawn_mail w ON w.delivery_id = r.delivery_id AND w.doctor = r.doctor
+             WHERE r.delivery_id = $1 ORDER BY r.doctor",
         )
         .bind(id.0.as_slice())
         .bind(base.0.as_slice());
@@ -150,6 +170,7 @@ impl Journal {
             pulled_at_ms: row.get("pulled_at_ms"),
             exact_asked_at: row.get("exact_asked_at"),
             refused: row.get("refused"),
+            withdrawn: withdrawal::read_mail(row),
         };
         Ok(rows.fetch_all(&self.pool).await?.iter().map(report).collect())
     }

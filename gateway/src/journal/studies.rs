@@ -2,11 +2,10 @@
 
 use super::intake::NewInstance;
 use super::keys::key_of_open_case;
-use super::press::{self, Pressed};
 use super::report::{DeliveryReport, REPORT};
 use super::{Journal, JournalError, bytes16};
 use crate::spool::{self, FileKey};
-use compressor::dataset::Banner;
+use compressor::dataset::{Banner, BannerTexts};
 use compressor::{Phi, Purpose, Uid};
 use seal::ids::CaseId;
 use sqlx::sqlite::SqliteRow;
@@ -39,12 +38,6 @@ pub struct Study {
     pub opened_at_ms: i64,
     /// When the last instance came, milliseconds since 1970-01-01 UTC.
     pub last_received_ms: Option<i64>,
-    /// It goes before others.
-    pub urgent: bool,
-    /// Who asked for it.
-    pub pressed: Option<Pressed>,
-    /// Instances that the PACS lists, while some are missing and a choice is waited for.
-    pub listed: Option<u32>,
     /// How far it has come.
     pub delivery: DeliveryReport,
 }
@@ -100,9 +93,6 @@ impl Journal {
             series: u32::try_from(series.len()).unwrap_or(u32::MAX),
             opened_at_ms: row.get("opened_at_ms"),
             last_received_ms: row.get("last_received_ms"),
-            urgent: row.get("urgent"),
-            pressed: press::read(row)?,
-            listed: row.get("listed"),
             delivery: self.report_row(row).await?,
         })
     }
@@ -147,10 +137,6 @@ pub(super) async fn add_card(
 fn read_card(sealed: &[u8], key: Option<&FileKey>) -> Result<Banner, JournalError> {
     let unknown = || JournalError::Unknown("study_card.card");
     let text = spool::open_text(sealed, key).map_err(|_| unknown())?;
-    let texts: BTreeMap<String, String> = serde_json::from_slice(&text).map_err(|_| unknown())?;
-    let mut card = Banner::default();
-    for (name, text) in texts {
-        *card.text_mut(&name).ok_or_else(unknown)? = Phi::new(text);
-    }
-    Ok(card)
+    let texts: BannerTexts = serde_json::from_slice(&text).map_err(|_| unknown())?;
+    Ok(texts.into())
 }

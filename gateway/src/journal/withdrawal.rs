@@ -5,6 +5,7 @@ use super::keys::{key_of_open_case, wrap, wrapped};
 use super::{Journal, JournalError, State, bytes16, random_id};
 use crate::spool::{self, FileKey};
 use seal::ids::{CaseId, DeliveryId};
+use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use std::sync::atomic::Ordering;
@@ -25,18 +26,14 @@ pub struct Withdrawal {
 }
 
 /// What is known of a withdrawn delivery's mails in one mailbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WithdrawnMail {
-    /// The delivery.
-    pub delivery: DeliveryId,
-    /// Whose mailbox.
-    pub doctor: String,
     /// Mails deleted.
     pub removed: u32,
     /// None was left then, milliseconds since 1970-01-01 UTC.
     pub looked_at_ms: Option<i64>,
     /// The mailbox gives no right to delete.
-    pub refused: bool,
+    pub stays: bool,
 }
 
 impl Journal {
@@ -137,7 +134,7 @@ impl Journal {
     pub async fn mails_to_remove(&self, now_ms: i64) -> Result<Vec<(DeliveryId, String)>, JournalError> {
         let rows = sqlx::query(
             "SELECT w.delivery_id, w.doctor FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
-             WHERE w.refused = 0 AND (w.looked_at_ms IS NULL OR d.withdrawn_at_ms > $1 - $2) ORDER BY w.delivery_id, w.doctor",
+             WHERE w.stays = 0 AND (w.looked_at_ms IS NULL OR d.withdrawn_at_ms > $1 - $2) ORDER BY w.delivery_id, w.doctor",
         )
         .bind(now_ms)
         .bind(LOOKED_FOR_MS);
@@ -159,7 +156,7 @@ impl Journal {
         now_ms: i64,
     ) -> Result<(), JournalError> {
         sqlx::query(
-            "UPDATE withdrawn_mail SET removed = removed + $3, looked_at_ms = $4, refused = 0 WHERE delivery_id = $1 AND doctor = $2",
+            "UPDATE withdrawn_mail SET removed = removed + $3, looked_at_ms = $4, stays = 0 WHERE delivery_id = $1 AND doctor = $2",
         )
         .bind(id.0.as_slice())
         .bind(doctor)
@@ -175,29 +172,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn mails_stay(&self, id: DeliveryId, doctor: &str) -> Result<(), JournalError> {
-        sqlx::query("UPDATE withdrawn_mail SET refused = 1 WHERE delivery_id = $1 AND doctor = $2")
+        sqlx::query("UPDATE withdrawn_mail SET stays = 1 WHERE delivery_id = $1 AND doctor = $2")
             .bind(id.0.as_slice())
             .bind(doctor)
             .execute(&self.pool)
             .await?;
         Ok(())
-    }
-
-    /// What became of the mails of a withdrawn delivery, by doctor.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn withdrawn_mails(&self, delivery: DeliveryId) -> Result<Vec<WithdrawnMail>, JournalError> {
-        let rows = sqlx::query("SELECT * FROM withdrawn_mail WHERE delivery_id = $1 ORDER BY doctor")
-            .bind(delivery.0.as_slice());
-        let read = |row: &SqliteRow| WithdrawnMail {
-            delivery,
-            doctor: row.get("doctor"),
-            removed: row.get("removed"),
-            looked_at_ms: row.get("looked_at_ms"),
-            refused: row.get("refused"),
-        };
-        Ok(rows.fetch_all(&self.pool).await?.iter().map(read).collect())
     }
 
     /// Cases of which nothing came for so long that nobody will press: their deliveries are held, and the last instance is older than
@@ -271,6 +251,12 @@ struct Old {
     now_ms: i64,
 }
 
+/// From a row joined with `withdrawn_mail`.
+pub(super) fn read_mail(row: &SqliteRow) -> Option<WithdrawnMail> {
+    let removed = row.get::<Option<u32>, _>("removed")?;
+    Some(WithdrawnMail { removed, looked_at_ms: row.get("looked_at_ms"), stays: row.get("stays") })
+}
+
 async fn deliveries(
     transaction: &mut Transaction<'static, Sqlite>,
     case: CaseId,
@@ -308,7 +294,8 @@ async fn end(
     .execute(&mut **transaction)
     .await?;
     sqlx::query(
-        "UPDATE delivery SET state = $2, withdrawn_at_ms = $3, withdrawn_by = $4, trouble = NULL, listed = NULL WHERE id = $1",
+        "UPDATE delivery SET state = $2, withdrawn_at_ms = $3, withdrawn_by = $4, trouble = NULL, listed = NULL, note = NULL
+         WHERE id = $1",
     )
     .bind(id.0.as_slice())
     .bind(state.word())

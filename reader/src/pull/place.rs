@@ -5,13 +5,16 @@ use super::durable;
 use super::error::PullError;
 use super::output::{Output, RECORD_FILE, Record, to_json};
 use super::progress::Progress;
-use compressor::bundle::{Manifest, SegmentSource, Unpacked, Unpacking, Wanted, unpack};
+use compressor::Purpose;
+use compressor::bundle::{Manifest, Note, SegmentSource, Unpacked, Unpacking, Wanted, unpack};
 use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+/// What the hospital has to say, beside the folders of the series; UTF-8.
+const NOTE_FILE: &str = "note.txt";
 /// Bytes gathered before a write: a head MR slice of 256 × 256 fits.
 const WRITE_BYTES: usize = 1 << 17;
 
@@ -37,7 +40,7 @@ pub(crate) fn place(
         let _ = fs::remove_dir_all(&folder);
     }
     let unpacked = written?;
-    finish(&folder, output, record, place)
+    finish(&folder, output, record, manifest.note.as_ref(), place)
         .map_err(PullError::output("cannot put the delivery into its place"))?;
     fs::remove_dir_all(incoming).map_err(PullError::output("cannot remove the pieces"))?;
     Ok(unpacked)
@@ -69,9 +72,18 @@ fn write_instances(
     Ok(unpacked)
 }
 
-fn finish(folder: &Path, output: &Output, record: &Record, place: &Path) -> io::Result<()> {
+fn finish(
+    folder: &Path,
+    output: &Output,
+    record: &Record,
+    note: Option<&Note>,
+    place: &Path,
+) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         durable::sync_folder(&entry?.path())?;
+    }
+    if let Some(note) = note {
+        durable::write_file(&folder.join(NOTE_FILE), note.expose_for(Purpose::Show).as_bytes())?;
     }
     durable::write_file(&folder.join(RECORD_FILE), &to_json(record)?)?;
     durable::create_folder(&output.case(record.case))?;
@@ -143,6 +155,9 @@ pub(crate) fn notes(manifest: &Manifest, wanted: Wanted, unpacked: Unpacked) -> 
     let mut notes = Vec::new();
     if opaque > 0 {
         notes.push(format!("{opaque} without SOP class or instance UID, written as .bin"));
+    }
+    if manifest.note.is_some() {
+        notes.push("the hospital has something to say: note.txt".into());
     }
     if conflicts > 0 {
         notes.push(format!(

@@ -4,6 +4,7 @@ use super::error::{Exit, PullError};
 use super::exact::Exact;
 use super::output::Record;
 use compressor::Purpose;
+use compressor::bundle::Note;
 use compressor::dataset::{Banner, on_screen};
 use seal::ids::{CaseId, DeliveryId};
 use serde::Serialize;
@@ -70,6 +71,9 @@ pub struct Outcome {
     /// Whose images each series shows, of a delivery that this run put into its place. Goes into [`banners`] alone.
     #[serde(skip)]
     pub banners: Vec<Banner>,
+    /// What the hospital has to say, of a delivery that this run put into its place. As [`Self::banners`].
+    #[serde(skip)]
+    pub note: Option<Note>,
     /// Exit code that tells what went wrong.
     #[serde(skip)]
     pub exit: Exit,
@@ -91,6 +95,7 @@ impl Outcome {
             reason: None,
             notes: Vec::new(),
             banners: Vec::new(),
+            note: None,
             exit: Exit::Done,
         }
     }
@@ -160,6 +165,8 @@ impl Outcome {
     }
 }
 
+/// Characters of a note: all that one of kanji has.
+const NOTE_CHARACTERS_MAX: usize = 1400;
 /// Characters of a text on a line; a group of a name and a description have 64 (PS3.5 6.2).
 const SHOWN_CHARACTERS_MAX: usize = 64;
 
@@ -169,11 +176,17 @@ pub struct Told<'o> {
     #[serde(flatten)]
     outcome: &'o Outcome,
     banners: Vec<BTreeMap<&'static str, &'o str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'o str>,
 }
 
 /// Outcomes with names and ids of patients.
 pub fn told<'o>(outcomes: &'o [Outcome]) -> Vec<Told<'o>> {
-    let of = |outcome: &'o Outcome| Told { outcome, banners: outcome.banners.iter().map(texts).collect() };
+    let of = |outcome: &'o Outcome| Told {
+        outcome,
+        banners: outcome.banners.iter().map(texts).collect(),
+        note: outcome.note.as_ref().map(|note| note.expose_for(Purpose::Show)),
+    };
     outcomes.iter().map(of).collect()
 }
 
@@ -191,6 +204,10 @@ pub fn banner_lines(outcomes: &[Outcome]) -> Vec<String> {
             if !lines.iter().skip(first).any(|other| *other == line) {
                 lines.push(line);
             }
+        }
+        if let Some(note) = &outcome.note {
+            let words = on_screen(note.expose_for(Purpose::Show), NOTE_CHARACTERS_MAX);
+            lines.push(format!("delivery {}: the hospital says: {words}", outcome.delivery));
         }
     }
     lines

@@ -22,6 +22,7 @@ pub(crate) fn run(arguments: &EncodeArguments) -> anyhow::Result<()> {
         near: near(arguments)?,
         residual: arguments.residual,
         decoder: Some(FrameDecoder::of_this_program()),
+        note: None,
     };
     let start = Instant::now();
     let files = inputs::find(&arguments.inputs)?;

@@ -10,13 +10,15 @@ use std::io::{self, Write};
 /// Enough for repeated names, and quick.
 const LEVEL: i32 = 12;
 
-/// The manifest with the banners that [`Manifest`] itself gives to no serializer.
+/// The manifest with banners and note, which [`Manifest`] itself gives to no serializer.
 #[derive(serde::Serialize)]
 struct Whole<'m> {
     #[serde(flatten)]
     manifest: &'m Manifest,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     banners: Vec<BTreeMap<&'static str, &'m str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'m str>,
 }
 
 /// Codes the manifest, without holding its text.
@@ -24,7 +26,8 @@ pub(in crate::bundle) fn encode(manifest: &Manifest) -> Result<Vec<u8>, PackErro
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
     encoder.window_log(WINDOW_LOG)?;
     let mut counted = Counted { inner: encoder, bytes: 0 };
-    let whole = Whole { manifest, banners: banners(manifest) };
+    let note = manifest.note.as_ref().map(|note| note.expose_for(Purpose::Seal));
+    let whole = Whole { manifest, banners: banners(manifest), note };
     serde_json::to_writer(io::BufWriter::new(&mut counted), &whole).map_err(io::Error::from)?;
     if counted.bytes > MANIFEST_BYTES_MAX {
         return Err(PackError::TooLarge { what: "bytes of manifest", limit: MANIFEST_BYTES_MAX as u64 });

@@ -13,7 +13,7 @@ type Out = (Option<Uid>, Vec<u8>);
 
 fn bounded(sources: &[Source<'_>], residual: bool) -> (Manifest, Segments) {
     let mut file = Vec::new();
-    let options = Options { threads: 2, near: Near::Fixed(NEAR), residual, decoder: None };
+    let options = Options { threads: 2, near: Near::Fixed(NEAR), residual, decoder: None, note: None };
     pack(sources, &mut file, &options, &mut |_| {}).unwrap();
     segments(&file)
 }
