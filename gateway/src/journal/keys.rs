@@ -36,7 +36,7 @@ impl Journal {
         self.unwrapped(&row)
     }
 
-    fn unwrapped(&self, row: &SqliteRow) -> Result<Option<FileKey>, JournalError> {
+    pub(super) fn unwrapped(&self, row: &SqliteRow) -> Result<Option<FileKey>, JournalError> {
         let Some(wrapped) = wrapped(row, "spool_key")? else { return Ok(None) };
         let master = self.master.as_ref().ok_or(JournalError::NoKey)?;
         master.unwrap(&wrapped).map(Some).ok_or(JournalError::WrongKey)

@@ -228,3 +228,68 @@ async fn a_journal_of_the_version_before_keeps_its_deliveries() {
     );
     assert!(wrong.execute(&journal.pool).await.is_err(), "rows still point to the new table");
 }
+
+/// The kept numbers are those that counting gives, whatever moved.
+async fn assert_counts(journal: &Journal) {
+    let wrong = sqlx::query(
+        "SELECT 1 FROM delivery d LEFT JOIN delivery_count n ON n.delivery_id = d.id
+         WHERE coalesce(n.instances, 0) <> (SELECT count(*) FROM instance i WHERE i.delivery_id = d.id)
+            OR coalesce(n.conflicts, 0) <> (SELECT coalesce(sum(conflict), 0) FROM instance i WHERE i.delivery_id = d.id)
+            OR coalesce(n.bytes, 0) <> (SELECT coalesce(sum(bytes), 0) FROM instance i WHERE i.delivery_id = d.id)",
+    );
+    assert!(wrong.fetch_all(&journal.pool).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_numbers_of_a_list_are_those_that_counting_gives() {
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    record(&journal, held(2)).await;
+    record(&journal, NewInstance { sha256: [9; 32], modality: Some("CT".into()), series: None, ..held(2) })
+        .await;
+    assert_counts(&journal).await;
+    let study = journal.study_of(row.case).await.unwrap().unwrap();
+    assert_eq!((study.delivery.instances, study.delivery.conflicts, study.series), (3, 1, 2));
+    assert_eq!(study.modalities, ["CT", "MR"]);
+    pressed(&journal, row.case).await;
+    journal.troubled(row.id, "lost", true, 5000).await.unwrap();
+    let (again, _) = record(&journal, NewInstance { file: "again".into(), ..held(1) }).await;
+    assert_ne!(again.id, row.id);
+    assert_counts(&journal).await;
+    journal.withdraw(row.case, Some(HOLD), "sato", 6000).await.unwrap();
+    assert_counts(&journal).await;
+    let of_ct = StudyFilter { modality: Some("CT".into()), limit: 9, ..StudyFilter::default() };
+    assert_eq!(
+        journal.studies(&of_ct).await.unwrap().len(),
+        2,
+        "the one that was withdrawn and the one that waits"
+    );
+}
+
+/// Figures for docs/page.md: `cargo nextest run --run-ignored only a_list_of_two_thousand`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn a_list_of_two_thousand_studies() {
+    let (journal, _folder) = journal().await;
+    for study in 0..2000_u32 {
+        let instances = (0..3).map(|number| NewInstance {
+            file: format!("{study}-{number}"),
+            study: Some(Uid::parse(&format!("1.2.{study}")).unwrap()),
+            ..held(number)
+        });
+        let recorded = instances.map(|instance| journal.record_instance(instance));
+        assert!(futures::future::join_all(recorded).await.iter().all(Result::is_ok));
+    }
+    let mut milliseconds: Vec<u128> = Vec::new();
+    for _ in 0..20 {
+        let began = std::time::Instant::now();
+        let studies = journal.studies(&StudyFilter { limit: 5000, ..StudyFilter::default() }).await.unwrap();
+        assert_eq!(studies.len(), 2000);
+        milliseconds.push(began.elapsed().as_millis());
+    }
+    milliseconds.sort_unstable();
+    println!(
+        "2000 studies listed in {} ms (median of 20), {} ms at most",
+        milliseconds[10], milliseconds[19]
+    );
+}

@@ -3,11 +3,12 @@
 use super::press::{self, Pressed};
 use super::withdrawal::{self, WithdrawnMail};
 use super::{Journal, JournalError, bytes16};
+use crate::hex::hex;
 use seal::ids::{CaseId, DeliveryId};
 use serde::Serialize;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// One delivery as reported by `scanpost-gateway deliveries --json`.
 #[derive(Clone, Debug, Serialize)]
@@ -88,14 +89,14 @@ pub struct DoctorReport {
     pub withdrawn: Option<WithdrawnMail>,
 }
 
-/// Rows of deliveries for [`Journal::report_row`]; a condition and an order may follow.
+/// Rows of deliveries for [`Journal::reports`]; a condition and an order may follow.
 pub(super) const REPORT: &str = "SELECT d.*, c.destination, c.study_uid, c.opened_at_ms,
-    (SELECT count(*) FROM instance i WHERE i.delivery_id = d.id) AS instances,
-    (SELECT count(*) FROM instance i WHERE i.delivery_id = d.id AND conflict) AS conflicts,
-    (SELECT coalesce(sum(bytes), 0) FROM instance i WHERE i.delivery_id = d.id) AS received_bytes,
-    (SELECT max(received_at_ms) FROM instance i WHERE i.delivery_id = d.id) AS last_received_ms,
-    (SELECT count(*) FROM accepted_part p WHERE p.delivery_id = d.id) AS accepted_parts
-    FROM delivery d JOIN study_case c ON c.id = d.case_id";
+    coalesce(n.instances, 0) AS instances, coalesce(n.conflicts, 0) AS conflicts, coalesce(n.bytes, 0) AS received_bytes,
+    n.last_received_ms, (SELECT count(*) FROM accepted_part p WHERE p.delivery_id = d.id) AS accepted_parts
+    FROM delivery d JOIN study_case c ON c.id = d.case_id LEFT JOIN delivery_count n ON n.delivery_id = d.id";
+
+/// What many deliveries have, by the delivery's id.
+type Of<T> = HashMap<Vec<u8>, Vec<T>>;
 
 impl Journal {
     /// All deliveries, oldest case first.
@@ -103,103 +104,135 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn report(&self) -> Result<Vec<DeliveryReport>, JournalError> {
-        let mut reports = Vec::new();
         let sql = sqlx::AssertSqlSafe(format!("{REPORT} ORDER BY c.opened_at_ms, d.sequence"));
-        for row in sqlx::query(sql).fetch_all(&self.pool).await? {
-            reports.push(self.report_row(&row).await?);
+        self.reports(&sqlx::query(sql).fetch_all(&self.pool).await?).await
+    }
+
+    /// Of rows of [`REPORT`], in their order.
+    pub(super) async fn reports(&self, rows: &[SqliteRow]) -> Result<Vec<DeliveryReport>, JournalError> {
+        let ids = ids(rows, "id");
+        let (mut doctors, mut stages) = (self.doctor_reports(&ids).await?, self.stages(&ids).await?);
+        let mut of = |row: &SqliteRow| {
+            let id: Vec<u8> = row.get("id");
+            report(row, doctors.remove(&id).unwrap_or_default(), &stages.remove(&id).unwrap_or_default())
+        };
+        rows.iter().map(&mut of).collect()
+    }
+
+    /// A residual was asked for in the delivery that it is of.
+    async fn doctor_reports(&self, ids: &str) -> Result<Of<DoctorReport>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT r.delivery_id, r.doctor, r.notified_at_ms, r.pulled_at_ms, r.refused, w.removed, w.looked_at_ms, w.stays,
+             (SELECT b.exact_asked_at FROM recipient b WHERE b.delivery_id = coalesce(d.residual_of, d.id) AND b.doctor = r.doctor) AS exact_asked_at
+             FROM json_each($1) AS ids JOIN recipient r ON r.delivery_id = unhex(ids.value) JOIN delivery d ON d.id = r.delivery_id
+             LEFT JOIN withdrawn_mail w ON w.delivery_id = r.delivery_id AND w.doctor = r.doctor ORDER BY r.doctor",
+        )
+        .bind(ids);
+        let mut reports = Of::new();
+        for row in rows.fetch_all(&self.pool).await? {
+            reports.entry(row.get("delivery_id")).or_default().push(DoctorReport {
+                doctor: row.get("doctor"),
+                notified_at_ms: row.get("notified_at_ms"),
+                pulled_at_ms: row.get("pulled_at_ms"),
+                exact_asked_at: row.get("exact_asked_at"),
+                refused: row.get("refused"),
+                withdrawn: withdrawal::read_mail(&row),
+            });
         }
         Ok(reports)
     }
 
-    pub(super) async fn report_row(&self, row: &SqliteRow) -> Result<DeliveryReport, JournalError> {
-        let id = DeliveryId(bytes16(row.get("id"), "delivery.id")?);
-        let base: Option<Vec<u8>> = row.get("residual_of");
-        let residual_of = base.map(|id| bytes16(id, "residual_of").map(DeliveryId)).transpose()?;
-        let doctors = self.doctor_reports(id, residual_of.unwrap_or(id)).await?;
-        let (first_ms, seconds) = self.stage_seconds(id, row.get("last_received_ms")).await?;
-        let since_click = |at_ms: i64| first_ms.map(|first| seconds_between(first, at_ms));
-        Ok(DeliveryReport {
-            id,
-            case: CaseId(bytes16(row.get("case_id"), "delivery.case_id")?),
-            sequence: row.get("sequence"),
-            residual_of,
-            residual_until_ms: row.get("residual_until_ms"),
-            residual_gone_at_ms: row.get("residual_gone_at_ms"),
-            state: row.get("state"),
-            destination: row.get("destination"),
-            completeness: json(row.get("completeness"), "completeness")?,
-            instances: unsigned(row, "instances"),
-            conflicts: unsigned(row, "conflicts"),
-            received_bytes: unsigned(row, "received_bytes"),
-            summary: json(row.get("summary"), "summary")?,
-            pieces: row.get("pieces"),
-            accepted_parts: row.get("accepted_parts"),
-            mail_bytes: row.get::<Option<i64>, _>("mail_bytes").and_then(|bytes| u64::try_from(bytes).ok()),
-            seconds,
-            click_to_notified: last(&doctors, |doctor| doctor.notified_at_ms).and_then(since_click),
-            click_to_pulled: last(&doctors, |doctor| doctor.pulled_at_ms).and_then(since_click),
-            doctors,
-            urgent: row.get("urgent"),
-            pressed: press::read(row)?,
-            listed: row.get("listed"),
-            withdrawn_by: row.get("withdrawn_by"),
-            withdrawn_at_ms: row.get("withdrawn_at_ms"),
-            attempts: row.get("attempts"),
-            trouble: row.get("trouble"),
-            remark: row.get("remark"),
-        })
-    }
-
-    /// `base`: the delivery that exact files were asked of.
-    async fn doctor_reports(
-        &self,
-        id: DeliveryId,
-        base: DeliveryId,
-    ) -> Result<Vec<DoctorReport>, JournalError> {
+    async fn stages(&self, ids: &str) -> Result<Of<StageTime>, JournalError> {
         let rows = sqlx::query(
-            "SELECT r.doctor, r.notified_at_ms, r.pulled_at_ms, r.refused, w.removed, w.looked_at_ms, w.stays,
-             (SELECT exact_asked_at FROM recipient b WHERE b.delivery_id = $2 AND b.doctor = r.doctor) AS exact_asked_at
-             FROM recipient r LEFT JOIN withdrawn_mail w ON w.delivery_id = r.delivery_id AND w.doctor = r.doctor
-             WHERE r.delivery_id = $1 ORDER BY r.doctor",
+            "SELECT s.* FROM json_each($1) AS ids JOIN stage_time s ON s.delivery_id = unhex(ids.value)",
         )
-        .bind(id.0.as_slice())
-        .bind(base.0.as_slice());
-        let report = |row: &SqliteRow| DoctorReport {
-            doctor: row.get("doctor"),
-            notified_at_ms: row.get("notified_at_ms"),
-            pulled_at_ms: row.get("pulled_at_ms"),
-            exact_asked_at: row.get("exact_asked_at"),
-            refused: row.get("refused"),
-            withdrawn: withdrawal::read_mail(row),
-        };
-        Ok(rows.fetch_all(&self.pool).await?.iter().map(report).collect())
-    }
-
-    /// Seconds of each stage; *receive* ends with the last instance, and *assemble* begins there.
-    async fn stage_seconds(
-        &self,
-        id: DeliveryId,
-        last_received_ms: Option<i64>,
-    ) -> Result<(Option<i64>, BTreeMap<String, f64>), JournalError> {
-        let rows = sqlx::query("SELECT * FROM stage_time WHERE delivery_id = $1").bind(id.0.as_slice());
-        let mut first_ms = None;
-        let mut seconds = BTreeMap::new();
+        .bind(ids);
+        let mut stages = Of::new();
         for row in rows.fetch_all(&self.pool).await? {
-            let (stage, began_ms): (String, i64) = (row.get("stage"), row.get("began_at_ms"));
-            let done_ms: Option<i64> = row.get("done_at_ms");
-            if stage == "receive" {
-                first_ms = Some(began_ms);
-                let received_ms = last_received_ms.unwrap_or(began_ms);
-                seconds.insert(stage, seconds_between(began_ms, received_ms));
-                if let Some(done_ms) = done_ms {
-                    seconds.insert("assemble".to_owned(), seconds_between(received_ms, done_ms));
-                }
-            } else if let Some(done_ms) = done_ms {
-                seconds.insert(stage, seconds_between(began_ms, done_ms));
-            }
+            stages.entry(row.get("delivery_id")).or_default().push(StageTime {
+                stage: row.get("stage"),
+                began_ms: row.get("began_at_ms"),
+                done_ms: row.get("done_at_ms"),
+            });
         }
-        Ok((first_ms, seconds))
+        Ok(stages)
     }
+}
+
+/// When a stage began and was done, milliseconds since 1970-01-01 UTC.
+struct StageTime {
+    stage: String,
+    began_ms: i64,
+    done_ms: Option<i64>,
+}
+
+/// The ids of rows as a JSON array of hexadecimal texts: one statement asks for what all of them have.
+pub(super) fn ids(rows: &[SqliteRow], column: &str) -> String {
+    let ids: Vec<String> = rows.iter().map(|row| hex(row.get(column))).collect();
+    serde_json::to_string(&ids).unwrap_or_default()
+}
+
+fn report(
+    row: &SqliteRow,
+    doctors: Vec<DoctorReport>,
+    stages: &[StageTime],
+) -> Result<DeliveryReport, JournalError> {
+    let base: Option<Vec<u8>> = row.get("residual_of");
+    let (first_ms, seconds) = stage_seconds(stages, row.get("last_received_ms"));
+    let since_click = |at_ms: i64| first_ms.map(|first| seconds_between(first, at_ms));
+    Ok(DeliveryReport {
+        id: DeliveryId(bytes16(row.get("id"), "delivery.id")?),
+        case: CaseId(bytes16(row.get("case_id"), "delivery.case_id")?),
+        sequence: row.get("sequence"),
+        residual_of: base.map(|id| bytes16(id, "residual_of").map(DeliveryId)).transpose()?,
+        residual_until_ms: row.get("residual_until_ms"),
+        residual_gone_at_ms: row.get("residual_gone_at_ms"),
+        state: row.get("state"),
+        destination: row.get("destination"),
+        completeness: json(row.get("completeness"), "completeness")?,
+        instances: unsigned(row, "instances"),
+        conflicts: unsigned(row, "conflicts"),
+        received_bytes: unsigned(row, "received_bytes"),
+        summary: json(row.get("summary"), "summary")?,
+        pieces: row.get("pieces"),
+        accepted_parts: row.get("accepted_parts"),
+        mail_bytes: row.get::<Option<i64>, _>("mail_bytes").and_then(|bytes| u64::try_from(bytes).ok()),
+        seconds,
+        click_to_notified: last(&doctors, |doctor| doctor.notified_at_ms).and_then(since_click),
+        click_to_pulled: last(&doctors, |doctor| doctor.pulled_at_ms).and_then(since_click),
+        doctors,
+        urgent: row.get("urgent"),
+        pressed: press::read(row)?,
+        listed: row.get("listed"),
+        withdrawn_by: row.get("withdrawn_by"),
+        withdrawn_at_ms: row.get("withdrawn_at_ms"),
+        attempts: row.get("attempts"),
+        trouble: row.get("trouble"),
+        remark: row.get("remark"),
+    })
+}
+
+/// Seconds of each stage; *receive* ends with the last instance, and *assemble* begins there. First in the pair: when the clock started.
+fn stage_seconds(
+    stages: &[StageTime],
+    last_received_ms: Option<i64>,
+) -> (Option<i64>, BTreeMap<String, f64>) {
+    let mut first_ms = None;
+    let mut seconds = BTreeMap::new();
+    for StageTime { stage, began_ms, done_ms } in stages {
+        if stage == "receive" {
+            first_ms = Some(*began_ms);
+            // What was pressed may have lain here before.
+            let received_ms = last_received_ms.unwrap_or(*began_ms).max(*began_ms);
+            seconds.insert(stage.clone(), seconds_between(*began_ms, received_ms));
+            if let Some(done_ms) = done_ms {
+                seconds.insert("assemble".to_owned(), seconds_between(received_ms, *done_ms));
+            }
+        } else if let Some(done_ms) = done_ms {
+            seconds.insert(stage.clone(), seconds_between(*began_ms, *done_ms));
+        }
+    }
+    (first_ms, seconds)
 }
 
 fn last(doctors: &[DoctorReport], at_ms: impl Fn(&DoctorReport) -> Option<i64>) -> Option<i64> {

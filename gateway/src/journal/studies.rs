@@ -2,7 +2,7 @@
 
 use super::intake::NewInstance;
 use super::keys::key_of_open_case;
-use super::report::{DeliveryReport, REPORT};
+use super::report::{self, DeliveryReport, REPORT};
 use super::{Journal, JournalError, bytes16};
 use crate::spool::{self, FileKey};
 use compressor::dataset::{Banner, BannerTexts};
@@ -10,7 +10,7 @@ use compressor::{Phi, Purpose, Uid};
 use seal::ids::CaseId;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Which studies a list shows.
 #[derive(Clone, Debug, Default)]
@@ -52,15 +52,11 @@ impl Journal {
             "{REPORT} WHERE d.residual_of IS NULL AND d.sequence = (SELECT max(sequence) FROM delivery l
                WHERE l.case_id = d.case_id AND l.residual_of IS NULL)
              AND ($1 IS NULL OR c.opened_at_ms < $1)
-             AND ($2 IS NULL OR EXISTS (SELECT 1 FROM instance i WHERE i.case_id = c.id AND i.modality = $2))
+             AND ($2 IS NULL OR EXISTS (SELECT 1 FROM case_series s WHERE s.case_id = c.id AND s.modality = $2))
              ORDER BY c.opened_at_ms DESC, c.id LIMIT $3"
         ));
         let rows = sqlx::query(sql).bind(filter.before_ms).bind(&filter.modality).bind(filter.limit);
-        let mut studies = Vec::new();
-        for row in rows.fetch_all(&self.pool).await? {
-            studies.push(self.study(&row).await?);
-        }
-        Ok(studies)
+        self.studies_of(&rows.fetch_all(&self.pool).await?).await
     }
 
     /// One study.
@@ -71,40 +67,56 @@ impl Journal {
         let sql = sqlx::AssertSqlSafe(format!(
             "{REPORT} WHERE d.residual_of IS NULL AND d.case_id = $1 ORDER BY d.sequence DESC LIMIT 1"
         ));
-        match sqlx::query(sql).bind(case.0.as_slice()).fetch_optional(&self.pool).await? {
-            Some(row) => self.study(&row).await.map(Some),
-            None => Ok(None),
-        }
+        let rows = sqlx::query(sql).bind(case.0.as_slice()).fetch_all(&self.pool).await?;
+        Ok(self.studies_of(&rows).await?.pop())
     }
 
-    async fn study(&self, row: &SqliteRow) -> Result<Study, JournalError> {
-        let case = CaseId(bytes16(row.get("case_id"), "delivery.case_id")?);
-        let series = sqlx::query("SELECT DISTINCT series_uid, modality FROM instance WHERE case_id = $1")
-            .bind(case.0.as_slice())
-            .fetch_all(&self.pool)
-            .await?;
-        let mut modalities: Vec<String> = series.iter().filter_map(|row| row.get("modality")).collect();
-        modalities.sort_unstable();
-        modalities.dedup();
-        Ok(Study {
-            study: Uid::parse(row.get("study_uid")).ok(),
-            card: self.card(case).await?,
-            modalities,
-            series: u32::try_from(series.len()).unwrap_or(u32::MAX),
-            opened_at_ms: row.get("opened_at_ms"),
-            last_received_ms: row.get("last_received_ms"),
-            delivery: self.report_row(row).await?,
-        })
-    }
-
-    async fn card(&self, case: CaseId) -> Result<Option<Banner>, JournalError> {
-        let row = sqlx::query("SELECT card FROM study_card WHERE case_id = $1").bind(case.0.as_slice());
-        let Some(row) = row.fetch_optional(&self.pool).await? else { return Ok(None) };
-        let key = match self.case_key(case).await {
-            Err(JournalError::KeyDestroyed) => return Ok(None),
-            key => key?,
+    async fn studies_of(&self, rows: &[SqliteRow]) -> Result<Vec<Study>, JournalError> {
+        let cases = report::ids(rows, "case_id");
+        let (mut series, mut cards) = (self.series(&cases).await?, self.cards(&cases).await?);
+        let deliveries = self.reports(rows).await?;
+        let of = |(row, delivery): (&SqliteRow, DeliveryReport)| {
+            let modalities = series.remove(&delivery.case).unwrap_or_default();
+            Study {
+                study: Uid::parse(row.get("study_uid")).ok(),
+                card: cards.remove(&delivery.case),
+                series: u32::try_from(modalities.len()).unwrap_or(u32::MAX),
+                modalities: modalities.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect(),
+                opened_at_ms: row.get("opened_at_ms"),
+                last_received_ms: row.get("last_received_ms"),
+                delivery,
+            }
         };
-        read_card(row.get("card"), key.as_ref()).map(Some)
+        Ok(rows.iter().zip(deliveries).map(of).collect())
+    }
+
+    /// The modality of each series, where it has one.
+    async fn series(&self, cases: &str) -> Result<HashMap<CaseId, Vec<Option<String>>>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT s.case_id, s.modality FROM json_each($1) AS ids JOIN case_series s ON s.case_id = unhex(ids.value)",
+        )
+        .bind(cases);
+        let mut series: HashMap<_, Vec<_>> = HashMap::new();
+        for row in rows.fetch_all(&self.pool).await? {
+            let case = CaseId(bytes16(row.get("case_id"), "case_series.case_id")?);
+            series.entry(case).or_default().push(row.get("modality"));
+        }
+        Ok(series)
+    }
+
+    /// What the list shows of each case that is not over.
+    async fn cards(&self, cases: &str) -> Result<HashMap<CaseId, Banner>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT k.case_id, k.card, c.spool_key FROM json_each($1) AS ids JOIN study_card k ON k.case_id = unhex(ids.value)
+             JOIN study_case c ON c.id = k.case_id WHERE c.spool_key_destroyed_at_ms IS NULL",
+        )
+        .bind(cases);
+        let mut cards = HashMap::new();
+        for row in rows.fetch_all(&self.pool).await? {
+            let case = CaseId(bytes16(row.get("case_id"), "study_card.case_id")?);
+            cards.insert(case, read_card(row.get("card"), self.unwrapped(&row)?.as_ref())?);
+        }
+        Ok(cards)
     }
 }
 
