@@ -14,7 +14,7 @@ mod trail;
 mod walk;
 
 pub use command::{list, verify};
-pub use events::{Server, ServerRefusal, Subject};
+pub use events::{RetrievalNodes, Server, ServerRefusal, Subject};
 pub use forward::forward;
 pub use message::{Message, Outcome};
 pub use trail::Durable;
@@ -37,7 +37,7 @@ const ANCHOR_AFTER: Duration = Duration::from_secs(1);
 const GROUP_MAX: usize = 64;
 
 /// The trail cannot be written: what it would tell of must not happen.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "audit: the trail cannot be written (operator: check the disk that holds the state folder, then restart)"
 )]

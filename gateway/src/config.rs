@@ -2,9 +2,11 @@
 
 mod doctors;
 mod mail_identity;
+mod pacs;
 
 pub use doctors::Doctor;
 pub use mail_identity::{Check, Dkim};
+pub use pacs::Pacs;
 
 use crate::directory::Directory;
 use crate::journal::DeliveryRow;
@@ -151,29 +153,6 @@ impl From<DicomTlsKeys> for DicomTls {
     fn from(keys: DicomTlsKeys) -> Self {
         let DicomTlsKeys { listen, port_file, certificate, key, client_ca, crl, tls12 } = keys;
         Self { listen, port_file, files: ServerFiles { certificate, key, client_ca, crl, tls12 } }
-    }
-}
-
-/// `[pacs.NAME]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pacs {
-    /// Its AE title, as it calls and is called.
-    pub ae_title: String,
-    /// Host name or address, and port.
-    pub address: String,
-    /// Our AE title when we call it.
-    #[serde(default = "own_ae_title_default")]
-    pub own_ae_title: String,
-    /// Set where it must speak TLS (PS3.15 B.12).
-    pub tls: Option<ClientFiles>,
-}
-
-impl Pacs {
-    /// Its host name or address, as in its certificate, and its port.
-    pub fn host_and_port(&self) -> Option<(&str, u16)> {
-        let (host, port) = self.address.rsplit_once(':')?;
-        Some((host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?))
     }
 }
 
@@ -477,15 +456,7 @@ impl Config {
         }
         self.compress.check()?;
         for (name, pacs) in &self.pacs {
-            if !is_ae_title(&pacs.ae_title) || !is_ae_title(&pacs.own_ae_title) {
-                return wrong(
-                    format!("pacs.{name}"),
-                    "an AE title has 1 to 16 characters, no backslash (PS3.5 6.2)",
-                );
-            }
-            if pacs.host_and_port().is_none() {
-                return wrong(format!("pacs.{name}.address"), "write host:port");
-            }
+            pacs.check(name)?;
         }
         for (table, server) in self.servers() {
             server.check_dkim(table)?;
@@ -511,7 +482,7 @@ impl Config {
 
     /// The PACS that calls itself by this AE title, if one is configured: it can be asked.
     pub fn pacs_called(&self, ae_title: &str) -> Option<&Pacs> {
-        self.pacs.values().find(|pacs| pacs.ae_title == ae_title)
+        self.pacs.values().find(|pacs| pacs.is_called(ae_title))
     }
 
     /// Every server that we log in to, by its table.
@@ -668,10 +639,6 @@ fn associations_max_default() -> usize {
 
 fn idle_ms_default() -> u64 {
     30_000
-}
-
-fn own_ae_title_default() -> String {
-    "SCANPOST".to_owned()
 }
 
 fn piece_bytes_max_default() -> usize {

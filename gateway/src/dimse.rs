@@ -15,10 +15,14 @@ pub mod field {
     pub const C_STORE_RQ: u16 = 0x0001;
     /// C-STORE response.
     pub const C_STORE_RSP: u16 = 0x8001;
+    /// C-GET request.
+    pub const C_GET_RQ: u16 = 0x0010;
     /// C-FIND request.
     pub const C_FIND_RQ: u16 = 0x0020;
     /// C-FIND response.
     pub const C_FIND_RSP: u16 = 0x8020;
+    /// C-MOVE request.
+    pub const C_MOVE_RQ: u16 = 0x0021;
     /// C-ECHO request.
     pub const C_ECHO_RQ: u16 = 0x0030;
     /// C-ECHO response.
@@ -49,6 +53,14 @@ pub mod status {
     pub const OUT_OF_RESOURCES: u16 = 0xA700;
     /// Data set does not match the SOP class (PS3.4 B.2.3, range A9xx; identifier for queries).
     pub const DATA_SET_MISMATCH: u16 = 0xA900;
+    /// Unable to calculate number of matches (PS3.4 C.4.3.1.4).
+    pub const NO_NUMBER_OF_MATCHES: u16 = 0xA701;
+    /// Unable to perform sub-operations (PS3.4 C.4.3.1.4).
+    pub const NO_SUBOPERATIONS: u16 = 0xA702;
+    /// Move destination unknown (PS3.4 C.4.2.1.5).
+    pub const MOVE_DESTINATION_UNKNOWN: u16 = 0xA801;
+    /// Sub-operations complete, one or more failed or with a warning (PS3.4 C.4.3.1.4).
+    pub const SUBOPERATIONS_FAILED: u16 = 0xB000;
     /// Cannot understand, for queries unable to process (PS3.4 B.2.3 and C.4.1.1.4, range Cxxx).
     pub const CANNOT_UNDERSTAND: u16 = 0xC000;
     /// Matching was ended by a C-CANCEL (PS3.4 C.4.1.1.4).
@@ -67,6 +79,16 @@ pub mod uid {
     pub const VERIFICATION: &str = "1.2.840.10008.1.1";
     /// Study Root Query/Retrieve Information Model, FIND (PS3.4 C.6.2).
     pub const STUDY_ROOT_FIND: &str = "1.2.840.10008.5.1.4.1.2.2.1";
+    /// Patient Root Query/Retrieve Information Model, FIND (PS3.4 C.6.1).
+    pub const PATIENT_ROOT_FIND: &str = "1.2.840.10008.5.1.4.1.2.1.1";
+    /// Study Root Query/Retrieve Information Model, MOVE (PS3.4 C.6.2).
+    pub const STUDY_ROOT_MOVE: &str = "1.2.840.10008.5.1.4.1.2.2.2";
+    /// Study Root Query/Retrieve Information Model, GET (PS3.4 C.6.2).
+    pub const STUDY_ROOT_GET: &str = "1.2.840.10008.5.1.4.1.2.2.3";
+    /// Explicit VR Little Endian (PS3.5 A.2).
+    pub const EXPLICIT_LITTLE: &str = "1.2.840.10008.1.2.1";
+    /// Explicit VR Big Endian (PS3.5 A.3, retired).
+    pub const EXPLICIT_BIG: &str = "1.2.840.10008.1.2.2";
     /// Implicit VR Little Endian, the default transfer syntax (PS3.5 10.1).
     pub const IMPLICIT_LITTLE: &str = "1.2.840.10008.1.2";
     /// Root of every UID the standard itself defines.

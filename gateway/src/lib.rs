@@ -12,6 +12,7 @@ pub mod receive;
 
 pub mod assemble;
 pub mod query;
+pub mod retrieve;
 
 pub mod compress;
 

@@ -1,31 +1,29 @@
-//! Asks a PACS which instances a series has (C-FIND SCU, Study Root, IMAGE level; PS3.4 C.4.1, C.6.2).
+//! Asks a PACS which studies it has, and which instances a study or a series (C-FIND SCU; PS3.4 C.4.1, C.6).
 //!
 //! What the PACS answers is read by the bounded readers of [`crate::dimse`].
 
 mod answers;
-mod association;
+pub(crate) mod association;
+mod character_set;
 mod error;
-mod identifier;
+mod find;
+pub(crate) mod identifier;
+mod studies;
 
+pub use character_set::CharacterSet;
 pub use error::{Lasting, QueryError};
-pub use identifier::keys;
+pub use identifier::{keys, series_keys};
+pub use studies::{Found, FoundStudy, StudyKeys};
 
 use crate::config::Pacs;
-use crate::dimse::command::find_request;
-use crate::dimse::fragments::{Messages, Pdv};
 use crate::dimse::uid;
-use answers::Answers;
-use association::Association;
+use crate::receive::limits::{ANSWERS_MAX, RESPONSES_MAX, SERIES_MAX};
 use compressor::Uid;
-use dicom_ul::pdu::{PDataValue, PDataValueType, Pdu};
-use std::collections::BTreeSet;
+use find::{End, Finder};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::timeout;
-
-/// Message ID of the one request of an association.
-const MESSAGE_ID: u16 = 1;
-/// How long a PACS has to take part in ending an association whose result is already known.
-const RELEASE_WAIT: Duration = Duration::from_secs(2);
 
 /// How long a query may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +41,106 @@ impl Default for Timeouts {
     }
 }
 
+/// How much may be answered, and how long it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Studies that are taken; then the PACS is asked to stop.
+    pub answers_max: usize,
+    /// Times.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { answers_max: ANSWERS_MAX, timeouts: Timeouts::default() }
+    }
+}
+
+/// A Query/Retrieve information model (PS3.4 C.6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Root {
+    /// Studies at the top.
+    #[default]
+    Study,
+    /// Patients at the top, their studies below.
+    Patient,
+}
+
+impl Root {
+    fn find_class(self) -> &'static str {
+        match self {
+            Self::Study => uid::STUDY_ROOT_FIND,
+            Self::Patient => uid::PATIENT_ROOT_FIND,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Study => "C-FIND in Study Root",
+            Self::Patient => "C-FIND in Patient Root",
+        }
+    }
+}
+
+/// A series as the PACS lists it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Series {
+    /// Modality, if told.
+    pub modality: Option<String>,
+    /// SOP Instance UIDs, with their SOP class where told.
+    pub instances: BTreeMap<Uid, Option<Uid>>,
+}
+
+/// The studies that match. Dropped before it returns, the association is aborted in order.
+///
+/// # Errors
+/// [`QueryError`]; then nothing is known.
+pub async fn studies(pacs: &Pacs, keys: &StudyKeys, root: Root, limits: Limits) -> Result<Found, QueryError> {
+    let asked = async {
+        let mut finder = Finder::connect(pacs, root, limits.timeouts.wait).await?;
+        let (found, unheeded) = studies::find(&mut finder, pacs, keys, root, limits).await?;
+        if unheeded {
+            finder.abort().await
+        } else {
+            finder.release().await
+        };
+        Ok(found)
+    };
+    timeout(limits.timeouts.total, asked).await.map_err(|_| QueryError::Silent)?
+}
+
+/// What the PACS holds of a study: each series with its instances.
+///
+/// # Errors
+/// [`QueryError`]; then nothing is known about the study.
+pub async fn instances_of_study(
+    pacs: &Pacs,
+    study: &Uid,
+    timeouts: Timeouts,
+) -> Result<BTreeMap<Uid, Series>, QueryError> {
+    let asked = async {
+        let mut finder = Finder::connect(pacs, Root::Study, timeouts.wait).await?;
+        let mut listed: BTreeMap<Uid, Series> = BTreeMap::new();
+        let keys = series_keys(study);
+        let end = finder.find(&keys, SERIES_MAX, |answer| {
+            let (series, modality) = identifier::series(answer, study)?;
+            listed.entry(series).or_default().modality = modality;
+            Ok(())
+        });
+        whole(end.await?)?;
+        let mut left = RESPONSES_MAX;
+        for (uid, series) in &mut listed {
+            let taken = instances(&mut finder, study, uid, left).await?;
+            left -= taken.len();
+            series.instances = taken;
+        }
+        finder.release().await;
+        Ok(listed)
+    };
+    timeout(timeouts.total, asked).await.map_err(|_| QueryError::Silent)?
+}
+
 /// The SOP Instance UIDs that the PACS holds of one series.
 ///
 /// # Errors
@@ -54,58 +152,32 @@ pub async fn instances_of_series(
     timeouts: Timeouts,
 ) -> Result<BTreeSet<Uid>, QueryError> {
     let asked = async {
-        let mut association = Association::request(pacs, timeouts.wait).await?;
-        let found = converse(&mut association, study, series).await;
-        Ok::<_, QueryError>((association, found))
+        let mut finder = Finder::connect(pacs, Root::Study, timeouts.wait).await?;
+        let listed = instances(&mut finder, study, series, RESPONSES_MAX).await?;
+        finder.release().await;
+        Ok(listed.into_keys().collect())
     };
-    let (association, found) = timeout(timeouts.total, asked).await.map_err(|_| QueryError::Silent)??;
-    let ended = async {
-        match &found {
-            Ok(_) => association.release().await,
-            Err(_) => association.abort().await,
-        }
-    };
-    // The answer is complete or void already; a PACS that does not end the association in order changes neither.
-    let _ = timeout(RELEASE_WAIT, ended).await;
-    found
+    timeout(timeouts.total, asked).await.map_err(|_| QueryError::Silent)?
 }
 
-async fn converse(
-    association: &mut Association,
+async fn instances(
+    finder: &mut Finder,
     study: &Uid,
     series: &Uid,
-) -> Result<BTreeSet<Uid>, QueryError> {
-    let context = association.context();
-    let request = find_request(uid::STUDY_ROOT_FIND, MESSAGE_ID);
-    association.send(&fragment(context, PDataValueType::Command, request)).await?;
-    association.send(&fragment(context, PDataValueType::Data, identifier::keys(study, series))).await?;
-    let (mut messages, mut answers) = (Messages::default(), Answers::new(study, series, context, MESSAGE_ID));
-    loop {
-        for value in &data(association.receive().await?)? {
-            if answers.take(messages.take(borrowed(value))?)? {
-                return Ok(answers.into_instances());
-            }
-        }
-    }
+    answers_max: usize,
+) -> Result<BTreeMap<Uid, Option<Uid>>, QueryError> {
+    let mut listed = BTreeMap::new();
+    let keys = keys(study, series);
+    let end = finder.find(&keys, answers_max, |answer| {
+        let (instance, class) = identifier::instance(answer, study, series)?;
+        listed.insert(instance, class);
+        Ok(())
+    });
+    whole(end.await?)?;
+    Ok(listed)
 }
 
-fn fragment(presentation_context_id: u8, value_type: PDataValueType, data: Vec<u8>) -> Pdu {
-    Pdu::PData { data: vec![PDataValue { presentation_context_id, value_type, is_last: true, data }] }
-}
-
-fn data(pdu: Pdu) -> Result<Vec<PDataValue>, QueryError> {
-    match pdu {
-        Pdu::PData { data } => Ok(data),
-        Pdu::AbortRQ { .. } => Err(QueryError::Aborted),
-        _ => Err(QueryError::Malformed("a PDU that may not come now")),
-    }
-}
-
-fn borrowed(value: &PDataValue) -> Pdv<'_> {
-    Pdv {
-        context: value.presentation_context_id,
-        command: value.value_type == PDataValueType::Command,
-        last: value.is_last,
-        bytes: &value.data,
-    }
+/// Half a list proves nothing.
+fn whole(end: End) -> Result<(), QueryError> {
+    if end == End::All { Ok(()) } else { Err(QueryError::TooMany) }
 }

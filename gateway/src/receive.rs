@@ -13,11 +13,17 @@ mod negotiate;
 mod serve;
 mod sop_class;
 mod store;
+mod storing;
 mod wire;
 
 pub use ae_title::{AeTitle, InvalidAeTitle};
-pub(crate) use negotiate::own_user_variables;
+pub(crate) use association::exchange::Exchange;
+pub(crate) use disk::Folder;
+pub(crate) use fault::Fault;
+pub(crate) use negotiate::{Context, own_user_variables};
 pub use serve::{Doors, serve};
+pub(crate) use sop_class::is_storage;
+pub(crate) use storing::Storing;
 
 use crate::spool::FileKey;
 use compressor::Uid;
@@ -62,6 +68,15 @@ pub struct AssociationInfo {
     pub called: AeTitle,
 }
 
+impl AssociationInfo {
+    /// With a fresh number.
+    pub(crate) fn new(calling: AeTitle, called: AeTitle) -> Self {
+        // A number cannot be had only where the kernel has no random bytes; then no file could be named either.
+        let id = store::random().map_or(0, |bytes| u64::from_le_bytes(bytes) >> 1);
+        Self { id, calling, called }
+    }
+}
+
 /// Why an instance is not taken. The text holds no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IntakeRefusal {
@@ -71,6 +86,9 @@ pub enum IntakeRefusal {
     /// The data set cannot be used: status C000. Sending it again will not help.
     #[error("the gateway cannot use this object")]
     CannotUnderstand,
+    /// A PACS sent what it was not asked for: status 0124. It goes to nobody.
+    #[error("the object was not asked for")]
+    NotAskedFor,
 }
 
 /// What stands behind the receive stage: the destinations, the journal, the room on the disk.

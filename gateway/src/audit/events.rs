@@ -58,6 +58,39 @@ impl ServerRefusal {
     }
 }
 
+/// Who takes part in a retrieval.
+#[derive(Clone, Copy)]
+pub struct RetrievalNodes<'a> {
+    /// AE title of the PACS that is asked.
+    pub pacs: &'a str,
+    /// Its host.
+    pub host: &'a str,
+    /// AE title under which it comes in.
+    pub called: &'a str,
+    /// The person who asked for it, where one did.
+    pub by: Option<&'a str>,
+}
+
+impl RetrievalNodes<'_> {
+    fn participants(&self) -> Vec<Participant> {
+        let host = Address::Host(self.host.to_owned());
+        let source = node(self.pacs, Code::SOURCE, false, Some(host));
+        let destination = node(self.called, Code::DESTINATION, self.by.is_none(), None);
+        let person = self.by.map(|by| node(by, Code::APPLICATION, true, None));
+        [source, destination].into_iter().chain(person).collect()
+    }
+}
+
+fn study_alone(study: &Uid) -> Object {
+    Object::Study {
+        uid: study.as_str().to_owned(),
+        accession: None,
+        classes: BTreeMap::new(),
+        encrypted: false,
+        deleted: false,
+    }
+}
+
 /// `ParticipantObjectID` of a study without a UID: the schema asks for one.
 const NO_UID: &str = "(none)";
 
@@ -143,6 +176,20 @@ impl Message {
             Some(error) => {
                 Self { outcome: Outcome::SeriousFailure, reason: Some(error.to_string()), ..event }
             }
+        }
+    }
+
+    /// Begin Transferring DICOM Instances: a PACS is about to be asked for a study; whose it is is told by what comes (A.5.3.3).
+    pub fn begin_retrieving(nodes: RetrievalNodes<'_>, study: &Uid) -> Self {
+        message(Code::BEGIN_TRANSFERRING, 'E', nodes.participants(), vec![study_alone(study)])
+    }
+
+    /// DICOM Instances Transferred: a PACS gave what it was asked for, or did not (A.5.3.7).
+    pub fn retrieved(nodes: RetrievalNodes<'_>, study: &Uid, failure: Option<String>) -> Self {
+        let event = message(Code::INSTANCES_TRANSFERRED, 'C', nodes.participants(), vec![study_alone(study)]);
+        match failure {
+            None => event,
+            Some(reason) => Self { outcome: Outcome::MinorFailure, reason: Some(reason), ..event },
         }
     }
 

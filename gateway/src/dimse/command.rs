@@ -9,11 +9,16 @@ const AFFECTED_SOP_CLASS_UID: u32 = 0x0000_0002;
 const COMMAND_FIELD: u32 = 0x0000_0100;
 const MESSAGE_ID: u32 = 0x0000_0110;
 const MESSAGE_ID_RESPONDED_TO: u32 = 0x0000_0120;
+const MOVE_DESTINATION: u32 = 0x0000_0600;
 const PRIORITY: u32 = 0x0000_0700;
 const COMMAND_DATA_SET_TYPE: u32 = 0x0000_0800;
 const STATUS: u32 = 0x0000_0900;
 const ERROR_COMMENT: u32 = 0x0000_0902;
 const AFFECTED_SOP_INSTANCE_UID: u32 = 0x0000_1000;
+const REMAINING_SUBOPERATIONS: u32 = 0x0000_1020;
+const COMPLETED_SUBOPERATIONS: u32 = 0x0000_1021;
+const FAILED_SUBOPERATIONS: u32 = 0x0000_1022;
+const WARNING_SUBOPERATIONS: u32 = 0x0000_1023;
 
 /// Command Data Set Type for "no data set"; anything else means there is one (PS3.7 E.1).
 const NO_DATA_SET: u16 = 0x0101;
@@ -41,6 +46,21 @@ pub struct Command {
     pub status: Option<u16>,
     /// A data set follows.
     pub data_set: bool,
+    /// What a response to C-GET or C-MOVE claims.
+    pub suboperations: Suboperations,
+}
+
+/// Numbers of sub-operations as a peer tells them (PS3.7 9.3.3.2, 9.3.4.2). Claims: nobody believes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Suboperations {
+    /// Still to come (0000,1020).
+    pub remaining: Option<u16>,
+    /// Done (0000,1021).
+    pub completed: Option<u16>,
+    /// Failed (0000,1022).
+    pub failed: Option<u16>,
+    /// Done with a warning (0000,1023).
+    pub warning: Option<u16>,
 }
 
 /// A command set that cannot be followed. Holds no value of the peer.
@@ -76,6 +96,7 @@ impl Command {
             status: seen.status,
             data_set: seen.data_set_type.ok_or(InvalidCommand::Missing(COMMAND_DATA_SET_TYPE))?
                 != NO_DATA_SET,
+            suboperations: seen.suboperations,
         })
     }
 
@@ -98,14 +119,26 @@ impl Command {
     }
 }
 
-/// The command set of a C-FIND request with an identifier (PS3.7 9.3.2.1).
-pub fn find_request(sop_class: &str, message_id: u16) -> Vec<u8> {
+/// The command set of a request with an identifier: C-FIND, C-GET, or C-MOVE, which alone has a destination (PS3.7 9.3.2 to 9.3.4).
+pub fn request(field: u16, sop_class: &str, message_id: u16, move_destination: Option<&str>) -> Vec<u8> {
     let mut body = Vec::new();
     push(&mut body, AFFECTED_SOP_CLASS_UID, sop_class.as_bytes(), 0);
-    push_u16(&mut body, COMMAND_FIELD, field::C_FIND_RQ);
+    push_u16(&mut body, COMMAND_FIELD, field);
     push_u16(&mut body, MESSAGE_ID, message_id);
+    if let Some(ae_title) = move_destination {
+        push(&mut body, MOVE_DESTINATION, ae_title.as_bytes(), b' ');
+    }
     push_u16(&mut body, PRIORITY, PRIORITY_MEDIUM);
     push_u16(&mut body, COMMAND_DATA_SET_TYPE, DATA_SET);
+    with_group_length(&body)
+}
+
+/// The command set that asks for the end of an operation (PS3.7 9.3.2.3).
+pub fn cancel_request(message_id: u16) -> Vec<u8> {
+    let mut body = Vec::new();
+    push_u16(&mut body, COMMAND_FIELD, field::C_CANCEL_RQ);
+    push_u16(&mut body, MESSAGE_ID_RESPONDED_TO, message_id);
+    push_u16(&mut body, COMMAND_DATA_SET_TYPE, NO_DATA_SET);
     with_group_length(&body)
 }
 
@@ -118,6 +151,7 @@ struct Seen {
     sop_instance: Option<Uid>,
     status: Option<u16>,
     data_set_type: Option<u16>,
+    suboperations: Suboperations,
 }
 
 impl Seen {
@@ -130,6 +164,10 @@ impl Seen {
             STATUS => self.status = element.u16(),
             AFFECTED_SOP_CLASS_UID => self.sop_class = uid(element.value),
             AFFECTED_SOP_INSTANCE_UID => self.sop_instance = uid(element.value),
+            REMAINING_SUBOPERATIONS => self.suboperations.remaining = element.u16(),
+            COMPLETED_SUBOPERATIONS => self.suboperations.completed = element.u16(),
+            FAILED_SUBOPERATIONS => self.suboperations.failed = element.u16(),
+            WARNING_SUBOPERATIONS => self.suboperations.warning = element.u16(),
             tag if tag >> 16 != 0 => return Err(InvalidCommand::ForeignGroup(tag)),
             _ => {}
         }

@@ -3,6 +3,10 @@
 use super::{Command, InvalidCommand};
 use crate::receive::limits::{COMMAND_BYTES_MAX, EMPTY_FRAGMENTS_MAX};
 
+/// PDU type of P-DATA-TF (PS3.8 9.3.5).
+pub const P_DATA_TF: u8 = 0x04;
+/// Bytes of a PDU's type, reserved byte and length (PS3.8 9.3.1).
+const P_DATA_HEADER_BYTES: usize = 6;
 /// Bytes of a value's length field, context id and control header (PS3.8 9.3.5.1).
 pub const PDV_HEADER_BYTES: usize = 6;
 /// What the length field counts besides the fragment: context id and control header.
@@ -46,6 +50,22 @@ fn split_pdv(bytes: &[u8]) -> Option<(Pdv<'_>, &[u8])> {
     let length = usize::try_from(u32::from_be_bytes([l0, l1, l2, l3])).ok()?.checked_sub(LENGTH_OVERHEAD)?;
     let (bytes, rest) = rest.split_at_checked(length)?;
     Some((Pdv { context, command: control & COMMAND_BIT != 0, last: control & LAST_BIT != 0, bytes }, rest))
+}
+
+/// A command set or a data set as P-DATA-TF PDUs (PS3.8 9.3.5), none longer after its header than `pdu_bytes_max`, which must be more
+/// than [`PDV_HEADER_BYTES`].
+pub fn p_data(context: u8, command: bool, bytes: &[u8], pdu_bytes_max: usize) -> Vec<u8> {
+    let fragment_bytes_max = pdu_bytes_max.saturating_sub(PDV_HEADER_BYTES).max(1);
+    let mut pdus = Vec::with_capacity(bytes.len() + P_DATA_HEADER_BYTES + PDV_HEADER_BYTES);
+    let mut fragments = bytes.chunks(fragment_bytes_max).peekable();
+    while let Some(fragment) = fragments.next() {
+        let length = u32::try_from(PDV_HEADER_BYTES + fragment.len()).unwrap_or(u32::MAX);
+        pdus.extend_from_slice(&[P_DATA_TF, 0]);
+        pdus.extend_from_slice(&length.to_be_bytes());
+        push_pdv_header(&mut pdus, context, command, fragments.peek().is_none(), fragment.len());
+        pdus.extend_from_slice(fragment);
+    }
+    pdus
 }
 
 /// Appends the header of a value whose fragment of `length` bytes follows.

@@ -1,7 +1,7 @@
 //! Orders in which fragments may and may not come.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-use super::super::{command, uid};
+use super::super::{command, field, uid};
 use super::*;
 
 fn of_command(bytes: &[u8], last: bool) -> Pdv<'_> {
@@ -14,7 +14,7 @@ fn of_data(bytes: &[u8], last: bool) -> Pdv<'_> {
 
 #[test]
 fn a_command_cut_anywhere_is_put_together() {
-    let request = command::find_request(uid::STUDY_ROOT_FIND, 1);
+    let request = command::request(field::C_FIND_RQ, uid::STUDY_ROOT_FIND, 1, None);
     for cut in 0..=request.len() {
         let mut messages = Messages::default();
         assert_eq!(messages.take(of_command(&request[..cut], false)), Ok(Event::Waiting));
@@ -28,7 +28,7 @@ fn a_command_cut_anywhere_is_put_together() {
 
 #[test]
 fn wrong_order_and_interleaving_are_refused() {
-    let request = command::find_request(uid::STUDY_ROOT_FIND, 1);
+    let request = command::request(field::C_FIND_RQ, uid::STUDY_ROOT_FIND, 1, None);
     let mut messages = Messages::default();
     assert_eq!(messages.take(of_data(b"x", true)), Err(Disorder::WrongKind));
     messages.take(of_command(&request, true)).unwrap();

@@ -1,5 +1,6 @@
 //! Why a PACS gave no usable answer, whether trying again can help, and who must act.
 
+use crate::audit::AuditError;
 use crate::dimse::fragments::Disorder;
 use crate::dimse::status;
 use std::io;
@@ -34,9 +35,9 @@ pub enum QueryError {
     /// It rejected the association.
     #[error("the PACS rejected the association (PACS: register our AE title and address)")]
     Refused(Lasting),
-    /// It does not offer Study Root queries.
-    #[error("the PACS offers no Study Root query (PACS: allow C-FIND to our AE title)")]
-    NotOffered,
+    /// It does not offer what is wanted.
+    #[error("the PACS offers no {0} (PACS: allow it to our AE title)")]
+    NotOffered(&'static str),
     /// It aborted the association.
     #[error("the PACS aborted the association (PACS: see its log)")]
     Aborted,
@@ -49,9 +50,22 @@ pub enum QueryError {
     /// What it sent cannot be used.
     #[error("the PACS sent {0} (PACS: ask its maker)")]
     Malformed(&'static str),
-    /// More answers than [`crate::receive::limits::RESPONSES_MAX`].
-    #[error("the PACS sent more answers than a series can have (PACS: ask its maker)")]
+    /// More answers than [`crate::receive::limits::RESPONSES_MAX`] instances or [`crate::receive::limits::SERIES_MAX`] series.
+    #[error("the PACS sent more answers than a study can have (PACS: ask its maker)")]
     TooMany,
+    /// A key has characters that `character_set` does not have.
+    #[error(
+        "what is looked for cannot be written in the character set of this PACS (operator: see character_set in [pacs])"
+    )]
+    NotWritable,
+    /// A key that no query can hold: control characters, a backslash, too long, a modality that is no code.
+    #[error(
+        "what is looked for cannot be a key of a query (you: write it without backslash and control characters, shorter)"
+    )]
+    Keys,
+    /// The audit trail cannot be written: nothing is asked then.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The AE titles in the configuration cannot be sent.
     #[error("an AE title in [pacs] cannot be sent (operator: correct the configuration)")]
     Configuration,
@@ -61,12 +75,19 @@ impl QueryError {
     /// Whether trying again can help.
     pub fn lasting(&self) -> Lasting {
         match self {
-            Self::Unreachable(_) | Self::HungUp | Self::Silent | Self::Aborted => Lasting::Temporary,
+            Self::Unreachable(_) | Self::HungUp | Self::Silent | Self::Aborted | Self::Audit(_) => {
+                Lasting::Temporary
+            }
             Self::Refused(lasting) => *lasting,
             Self::Tls(error) if error.is_temporary() => Lasting::Temporary,
             Self::Tls(_) => Lasting::Permanent,
             Self::Failed { status } => lasting_of(*status),
-            Self::NotOffered | Self::Malformed(_) | Self::TooMany | Self::Configuration => Lasting::Permanent,
+            Self::NotOffered(_)
+            | Self::Malformed(_)
+            | Self::TooMany
+            | Self::NotWritable
+            | Self::Keys
+            | Self::Configuration => Lasting::Permanent,
         }
     }
 }

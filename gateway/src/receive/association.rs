@@ -1,12 +1,12 @@
 //! One association from its request to its end, on a thread of its own (PS3.8 9.2, acceptor side).
 
-mod exchange;
+pub(super) mod exchange;
 
 use super::disk::Disk;
 use super::fault::Fault;
 use super::limits::ASSOCIATE_WAIT;
 use super::negotiate::{Agreement, Rejection, congestion, negotiate};
-use super::store::random;
+use super::storing::Storing;
 use super::wire::{Incoming, Wire};
 use super::{AssociationInfo, Intake};
 use dicom_ul::pdu::{AssociationRQ, Pdu};
@@ -128,13 +128,17 @@ fn converse<I: Intake, D: Disk>(
     agreement: Agreement,
     peer: SocketAddr,
 ) {
-    // A number cannot be had only where the kernel has no random bytes; then no file could be named either.
-    let id = random().map_or(0, |bytes| u64::from_le_bytes(bytes) >> 1);
-    let info = AssociationInfo { id, calling: agreement.calling, called: agreement.called };
-    let mut exchange = Exchange::new(service, &info, agreement.contexts);
+    let info = AssociationInfo::new(agreement.calling, agreement.called);
+    let storing = Storing::new(
+        Arc::clone(&service.intake),
+        Arc::clone(&service.disk),
+        info.clone(),
+        service.runtime.clone(),
+    );
+    let mut exchange = Exchange::new(storing, agreement.contexts);
     let end = until_released(service, wire, &mut exchange);
     let stored = exchange.end();
-    service.intake.association_ended(id);
+    service.intake.association_ended(info.id);
     if let Err(fault) = &end {
         tell(wire, fault);
     }
@@ -145,7 +149,7 @@ fn converse<I: Intake, D: Disk>(
 fn until_released<I: Intake, D: Disk>(
     service: &Service<I, D>,
     wire: &mut Wire,
-    exchange: &mut Exchange<'_, I, D>,
+    exchange: &mut Exchange<I, D>,
 ) -> Result<(), Fault> {
     loop {
         let answers = match wire.receive(service.idle) {

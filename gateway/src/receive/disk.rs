@@ -9,7 +9,7 @@ use std::path::PathBuf;
 const FILE_MODE: u32 = 0o600;
 
 /// A folder of files that can be made durable.
-pub(super) trait Disk: Send + Sync + 'static {
+pub(crate) trait Disk: Send + Sync + 'static {
     /// An open file.
     type File: Write;
     /// Makes a new file.
@@ -25,14 +25,14 @@ pub(super) trait Disk: Send + Sync + 'static {
 }
 
 /// A real folder.
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     handle: File,
 }
 
 impl Folder {
     /// Opens a folder and removes what a crash left half written in it: files whose name `is_leftover`.
-    pub(super) fn open(path: PathBuf, is_leftover: impl Fn(&str) -> bool) -> io::Result<Self> {
+    pub(crate) fn open(path: PathBuf, is_leftover: impl Fn(&str) -> bool) -> io::Result<Self> {
         for entry in fs::read_dir(&path)? {
             let entry = entry?;
             if entry.file_name().to_str().is_some_and(&is_leftover) {

@@ -28,7 +28,7 @@ impl WhoMustAct {
 
 /// Why an association broke. Holds no value of the peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The first bytes are no A-ASSOCIATE-RQ.
     #[error("the peer does not speak DICOM")]
     NotDicom,

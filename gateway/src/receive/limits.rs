@@ -36,5 +36,15 @@ pub const TURNED_AWAY_MAX: usize = 16;
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Answers of one query, a study series of 100,000 instances being beyond anything real.
 pub const RESPONSES_MAX: usize = 100_000;
+/// Studies taken of one search, unless the caller wants fewer: more than a person reads.
+pub const ANSWERS_MAX: usize = 500;
+/// Series of one study; real ones have up to some hundreds.
+pub const SERIES_MAX: usize = 5_000;
 /// Longest identifier of one answer, in bytes: four short keys and what a PACS adds.
 pub const IDENTIFIER_BYTES_MAX: usize = 64 << 10;
+/// Longest list of failed instances behind a retrieval's last answer, in bytes: 65,535 UIDs, which is as far as its counters go.
+pub const FAILED_LIST_BYTES_MAX: usize = 65_535 * 65;
+/// Objects that a PACS may send though nobody asked for them, before a retrieval is given up: one may be a mistake of its index.
+pub const NOT_ASKED_FOR_MAX: u64 = 16;
+/// How long a PACS has to heed our C-CANCEL.
+pub const CANCEL_WAIT: Duration = Duration::from_secs(2);

@@ -22,11 +22,11 @@ const PROTOCOL_VERSION_1: u16 = 0x0001;
 
 /// An accepted presentation context.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Context {
+pub(crate) struct Context {
     /// A storage class, else Verification.
-    pub(super) storage: bool,
+    pub(crate) storage: bool,
     /// The transfer syntax its data sets come in.
-    pub(super) transfer_syntax: Uid,
+    pub(crate) transfer_syntax: Uid,
 }
 
 /// What was agreed on.

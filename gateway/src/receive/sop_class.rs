@@ -11,7 +11,7 @@ const MEDIA_STORAGE_DIRECTORY: &str = "1.2.840.10008.1.3.10";
 /// Whether objects of this class may be stored: a storage class of PS3.4 B.5, retired ones too, or a private class.
 ///
 /// A standard UID this dictionary does not know yet is refused: it cannot be told from a service.
-pub(super) fn is_storage(class: &Uid) -> bool {
+pub(crate) fn is_storage(class: &Uid) -> bool {
     let class = class.as_str();
     if !class.starts_with(uid::STANDARD_ROOT) {
         return true;

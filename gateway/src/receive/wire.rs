@@ -7,7 +7,7 @@ use super::limits::{
     ASSOCIATE_BYTES_MAX, ASSOCIATE_WAIT, CLOSE_BYTES_MAX, CLOSE_WAIT, OTHER_PDU_BYTES_MAX, PDU_BYTES_MAX,
     PEER_PDU_BYTES_MIN, STOP_NOTICED,
 };
-use crate::dimse::fragments::{PDV_HEADER_BYTES, push_pdv_header};
+use crate::dimse::fragments::{P_DATA_TF, p_data};
 use dicom_ul::pdu::{PDU_HEADER_SIZE, Pdu, read_pdu, write_pdu};
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -18,8 +18,6 @@ use tls::AcceptError;
 
 /// PDU type of A-ASSOCIATE-RQ (PS3.8 9.3.2).
 const ASSOCIATE_RQ: u8 = 0x01;
-/// PDU type of P-DATA-TF (PS3.8 9.3.5).
-const P_DATA_TF: u8 = 0x04;
 /// PDU types of the standard: 01 to 07 (PS3.8 9.3.1).
 const PDU_TYPES: std::ops::RangeInclusive<u8> = 0x01..=0x07;
 /// Bytes of a PDU header: type, reserved, length (PS3.8 9.3.1).
@@ -104,15 +102,7 @@ impl Wire {
 
     /// Sends a command set that no data set follows, in as many PDUs as the peer's limit asks for.
     pub(super) fn send_command(&mut self, context: u8, command: &[u8], wait: Duration) -> Result<(), Fault> {
-        let mut bytes = Vec::with_capacity(command.len() + HEADER_BYTES + PDV_HEADER_BYTES);
-        let mut pieces = command.chunks(self.peer_pdu_bytes_max - PDV_HEADER_BYTES).peekable();
-        while let Some(piece) = pieces.next() {
-            let length = u32::try_from(PDV_HEADER_BYTES + piece.len()).map_err(|_| Fault::Unbuildable)?;
-            bytes.extend_from_slice(&[P_DATA_TF, 0]);
-            bytes.extend_from_slice(&length.to_be_bytes());
-            push_pdv_header(&mut bytes, context, true, pieces.peek().is_none(), piece.len());
-            bytes.extend_from_slice(piece);
-        }
+        let bytes = p_data(context, true, command, self.peer_pdu_bytes_max);
         self.write(&bytes, wait)
     }
 

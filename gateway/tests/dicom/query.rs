@@ -1,5 +1,6 @@
 //! Queries against Orthanc, DCMTK's dcmqrscp, and archives that answer nonsense.
 
+use super::archive::{Archive, free_address, pacs};
 use super::dcmtk;
 use super::files::{SERIES, STUDY, slice};
 use super::peer::{COMMAND, LAST, p_data};
@@ -16,86 +17,10 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const SLICES: u32 = 25;
-
-/// An archive of somebody else, stopped when dropped.
-struct Archive {
-    process: Child,
-    address: SocketAddr,
-    _temp: TempDir,
-}
-
-impl Drop for Archive {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Archive {
-    fn start(command: &mut Command, address: SocketAddr, temp: TempDir) -> Self {
-        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let process = process
-            .unwrap_or_else(|error| panic!("{:?} is needed for this test: {error}", command.get_program()));
-        let archive = Self { process, address, _temp: temp };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < deadline, "the archive does not listen");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        archive
-    }
-
-    /// Orthanc with this much of a configuration besides its folders and ports.
-    fn orthanc() -> Self {
-        let (temp, address) = (TempDir::new().unwrap(), free_address());
-        let config = serde_json::json!({
-            "Name": "test", "DicomAet": "ORTHANC", "DicomPort": address.port(), "HttpServerEnabled": false,
-            "DicomServerEnabled": true, "DicomCheckCalledAet": true, "DicomAlwaysAllowStore": true,
-            "DicomAlwaysAllowFind": true, "StorageDirectory": temp.path(), "IndexDirectory": temp.path(),
-        });
-        let path = temp.path().join("orthanc.json");
-        std::fs::write(&path, config.to_string()).unwrap();
-        Self::start(Command::new("Orthanc").arg(path), address, temp)
-    }
-
-    /// DCMTK's archive, with one storage area `ARCHIVE` open to everybody.
-    fn dcmqrscp() -> Self {
-        let (temp, address) = (TempDir::new().unwrap(), free_address());
-        let area = temp.path().join("area");
-        std::fs::create_dir(&area).unwrap();
-        let config = format!(
-            "NetworkTCPPort = {}\nMaxPDUSize = 16384\nMaxAssociations = 16\nHostTable BEGIN\nHostTable END\n\
-             VendorTable BEGIN\nVendorTable END\nAETable BEGIN\nARCHIVE {} RW (200, 1024mb) ANY\nAETable END\n",
-            address.port(),
-            area.display()
-        );
-        let path = temp.path().join("dcmqrscp.cfg");
-        std::fs::write(&path, config).unwrap();
-        Self::start(Command::new("dcmqrscp").arg("-c").arg(path), address, temp)
-    }
-
-    fn pacs(&self, ae_title: &str) -> Pacs {
-        pacs(self.address, ae_title)
-    }
-}
-
-fn pacs(address: SocketAddr, ae_title: &str) -> Pacs {
-    Pacs {
-        ae_title: ae_title.to_owned(),
-        address: address.to_string(),
-        own_ae_title: "SCANPOST".to_owned(),
-        tls: None,
-    }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 fn uid(text: &str) -> Uid {
     Uid::parse(text).unwrap()
@@ -140,7 +65,7 @@ async fn an_archive_without_queries_and_one_that_is_down_are_told_apart() {
     let service = super::service::Service::start().await;
     assert_eq!(
         ask(&pacs(service.address, super::service::CALLED), SERIES).await,
-        Err(QueryError::NotOffered)
+        Err(QueryError::NotOffered("C-FIND in Study Root"))
     );
     let down = ask(&pacs(free_address(), "ANY"), SERIES).await.unwrap_err();
     assert_eq!(down, QueryError::Unreachable(std::io::ErrorKind::ConnectionRefused));

@@ -1,28 +1,23 @@
 //! Messages of one association: each request gets its answer, each stored object its file and journal row (PS3.7 9).
 
+use super::super::Intake;
 use super::super::disk::Disk;
 use super::super::fault::Fault;
 use super::super::negotiate::Context;
-use super::super::store::{StoreError, Stored, Unfinished};
-use super::super::{AssociationInfo, Intake, IntakeRefusal, ReceivedInstance};
-use super::Service;
+use super::super::storing::{Object, SUCCESS, Storing, Verdict};
 use crate::dimse::fragments::{Event, Messages, Pdvs};
 use crate::dimse::{Command, field, status};
-use compressor::Uid;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A command set to send, and its context.
-pub(super) type Answer = (u8, Vec<u8>);
+pub(crate) type Answer = (u8, Vec<u8>);
 
 /// The messages of one association.
-pub(super) struct Exchange<'a, I, D: Disk> {
-    service: &'a Service<I, D>,
-    info: &'a AssociationInfo,
+pub(crate) struct Exchange<I, D: Disk> {
+    storing: Storing<I, D>,
     contexts: BTreeMap<u8, Context>,
     messages: Messages,
     pending: Option<Pending<D>>,
-    stored: u64,
 }
 
 /// A request whose data set is coming.
@@ -42,53 +37,38 @@ enum Course<D: Disk> {
     Ignore,
 }
 
-/// A status, and a constant text that explains it to the operator of the peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Verdict(u16, &'static str);
-
-const SUCCESS: Verdict = Verdict(status::SUCCESS, "");
-const NO_STORAGE: Verdict =
-    Verdict(status::OUT_OF_RESOURCES, "the object could not be written, see the gateway's log");
-
-const NO_ROOM: Verdict = Verdict(status::OUT_OF_RESOURCES, "the gateway takes nothing at the moment");
-
-struct Object<D: Disk> {
-    unfinished: Unfinished<D>,
-    sop_class: Uid,
-    sop_instance: Uid,
-    transfer_syntax: Uid,
-}
-
-impl<'a, I: Intake, D: Disk> Exchange<'a, I, D> {
-    pub(super) fn new(
-        service: &'a Service<I, D>,
-        info: &'a AssociationInfo,
-        contexts: BTreeMap<u8, Context>,
-    ) -> Self {
-        Self { service, info, contexts, messages: Messages::default(), pending: None, stored: 0 }
+impl<I: Intake, D: Disk> Exchange<I, D> {
+    pub(crate) fn new(storing: Storing<I, D>, contexts: BTreeMap<u8, Context>) -> Self {
+        Self { storing, contexts, messages: Messages::default(), pending: None }
     }
 
     /// No message is under way.
-    pub(super) fn at_rest(&self) -> bool {
+    pub(crate) fn at_rest(&self) -> bool {
         self.messages.at_rest()
     }
 
     /// Ends the exchange, an unfinished object is removed. Returns how many were stored.
-    pub(super) fn end(self) -> u64 {
-        self.stored
+    pub(crate) fn end(self) -> u64 {
+        self.storing.stored()
     }
 
     /// Takes the body of a P-DATA-TF and returns what is to be answered.
-    pub(super) fn take(&mut self, body: &[u8]) -> Result<Vec<Answer>, Fault> {
+    pub(crate) fn take(&mut self, body: &[u8]) -> Result<Vec<Answer>, Fault> {
         let mut answers = Vec::new();
         for pdv in Pdvs(body) {
-            match self.messages.take(pdv?)? {
-                Event::Waiting => {}
-                Event::Command(context, command) => answers.extend(self.begin(context, command)?),
-                Event::DataSet(fragment, last) => answers.extend(self.go_on(fragment, last)),
-            }
+            let event = self.messages.take(pdv?)?;
+            answers.extend(self.event(event)?);
         }
         Ok(answers)
+    }
+
+    /// Takes what a fragment completed.
+    pub(crate) fn event(&mut self, event: Event<'_>) -> Result<Option<Answer>, Fault> {
+        match event {
+            Event::Waiting => Ok(None),
+            Event::Command(context, command) => self.begin(context, command),
+            Event::DataSet(fragment, last) => Ok(self.go_on(fragment, last)),
+        }
     }
 
     fn begin(&mut self, context: u8, request: Command) -> Result<Option<Answer>, Fault> {
@@ -119,26 +99,16 @@ impl<'a, I: Intake, D: Disk> Exchange<'a, I, D> {
         if !request.data_set {
             return Err(Verdict(status::CANNOT_UNDERSTAND, "a C-STORE without data set"));
         }
-        if !self.service.intake.ready(self.info.id) {
-            return Err(NO_ROOM);
-        }
-        let unfinished = Unfinished::create(Arc::clone(&self.service.disk), || self.service.intake.new_key())
-            .map_err(|error| self.failed(&error))?;
-        Ok(Box::new(Object {
-            unfinished,
-            sop_class,
-            sop_instance,
-            transfer_syntax: context.transfer_syntax.clone(),
-        }))
+        self.storing.begin(sop_class, sop_instance, context.transfer_syntax.clone()).map(Box::new)
     }
 
     fn go_on(&mut self, fragment: &[u8], last: bool) -> Option<Answer> {
         let mut pending = self.pending.take()?;
         if let Course::Store(object) = &mut pending.course
-            && let Err(error) = object.unfinished.write(fragment)
+            && let Err(verdict) = self.storing.write(object, fragment)
         {
             // The rest of the data set is skipped, so that the association stays usable (PS3.4 B.2.3, A7xx).
-            pending.course = Course::Answer(self.failed(&error));
+            pending.course = Course::Answer(verdict);
         }
         if last {
             return self.answer(pending);
@@ -149,68 +119,10 @@ impl<'a, I: Intake, D: Disk> Exchange<'a, I, D> {
 
     fn answer(&mut self, pending: Pending<D>) -> Option<Answer> {
         let Verdict(status, comment) = match pending.course {
-            Course::Store(object) => self.keep(*object),
+            Course::Store(object) => self.storing.keep(*object),
             Course::Answer(verdict) => verdict,
             Course::Ignore => return None,
         };
         Some((pending.context, pending.request.response(status, comment)))
-    }
-
-    /// Durable first, then the journal, then the answer (DESIGN 7).
-    fn keep(&mut self, object: Object<D>) -> Verdict {
-        let stored = match object.unfinished.finish() {
-            Ok(stored) => stored,
-            Err(error) => return self.failed(&error),
-        };
-        let Stored { file, key, bytes, sha256 } = stored;
-        let instance = ReceivedInstance {
-            file: file.clone(),
-            key,
-            bytes,
-            sha256,
-            sop_class: object.sop_class,
-            sop_instance: object.sop_instance,
-            transfer_syntax: object.transfer_syntax,
-            calling: self.info.calling.clone(),
-            called: self.info.called.clone(),
-            association: self.info.id,
-        };
-        match self.service.runtime.block_on(self.service.intake.commit(instance)) {
-            Ok(()) => {
-                self.stored += 1;
-                SUCCESS
-            }
-            Err(refusal) => self.refused(&file, refusal),
-        }
-    }
-
-    fn refused(&self, file: &str, refusal: IntakeRefusal) -> Verdict {
-        let association = self.info.id;
-        tracing::warn!(stage = "receive", association, act = "operator", "an object was refused: {refusal}");
-        // Without a journal row nothing refers to it; a file that cannot be removed now is found at the next start.
-        let _ = self.service.disk.remove(file);
-        match refusal {
-            IntakeRefusal::OutOfResources => NO_ROOM,
-            IntakeRefusal::CannotUnderstand => {
-                Verdict(status::CANNOT_UNDERSTAND, "the gateway cannot use this object")
-            }
-        }
-    }
-
-    fn failed(&self, error: &StoreError) -> Verdict {
-        let association = self.info.id;
-        match error {
-            StoreError::Sync(_) => {
-                tracing::error!(stage = "receive", association, act = "operator", "intake stops: {error}");
-                self.service.intake.storage_failed();
-            }
-            _ => tracing::error!(
-                stage = "receive",
-                association,
-                act = "operator",
-                "an object was refused: {error}"
-            ),
-        }
-        NO_STORAGE
     }
 }
