@@ -85,8 +85,6 @@ pub fn decide(facts: Facts, silence: Silence) -> Decision {
 pub struct PressFacts {
     /// Milliseconds since the press.
     pub pressed_ms: u64,
-    /// What the PACS lists and is not here was fetched since it was asked.
-    pub fetched: bool,
     /// Milliseconds for which the PACS lists instances that it does not give.
     pub missing_ms: u64,
     /// What a person said about them.
@@ -101,10 +99,8 @@ pub enum PressDecision {
         /// Milliseconds, at least 1.
         for_ms: u64,
     },
-    /// Ask the PACS, again if it was asked.
+    /// Ask the PACS, again if it was asked, and fetch what it lists and is not here.
     Ask,
-    /// Fetch what it lists and is not here.
-    Fetch,
     /// Instances are missing; wait for a person's word this many milliseconds, then ask again.
     Offer {
         /// Milliseconds, at least 1.
@@ -130,7 +126,6 @@ pub fn decide_press(facts: Facts, press: PressFacts, silence: Silence, choice_ms
             PressDecision::Wait { for_ms: until(silence.silence_ms, quiet_ms) }
         }
         Listing::NotAsked => PressDecision::Ask,
-        Listing::Lists { missing } if missing > 0 && !press.fetched => PressDecision::Fetch,
         Listing::Lists { missing } if missing > 0 => {
             let listed = instances.saturating_add(missing);
             let goes = match press.choice {
@@ -219,16 +214,14 @@ mod tests {
     }
 
     fn press(facts: Facts, choice: Option<Choice>) -> PressDecision {
-        let press = PressFacts { pressed_ms: 60_000, fetched: true, missing_ms: 60_000, choice };
+        let press = PressFacts { pressed_ms: 60_000, missing_ms: 60_000, choice };
         decide_press(facts, press, SILENCE, 300_000)
     }
 
     #[test]
-    fn a_pressed_study_is_asked_for_fetched_and_then_goes() {
+    fn a_pressed_study_is_asked_for_and_goes_once_all_of_it_is_here() {
         assert_eq!(press(facts(90_000, Listing::NotAsked), None), PressDecision::Ask);
-        let first = PressFacts { pressed_ms: 0, fetched: false, missing_ms: 0, choice: None };
-        let missing = facts(90_000, Listing::Lists { missing: 1 });
-        assert_eq!(decide_press(missing, first, SILENCE, 300_000), PressDecision::Fetch);
+        let first = PressFacts { pressed_ms: 0, missing_ms: 0, choice: None };
         let all = facts(0, Listing::Lists { missing: 0 });
         let proved = PressDecision::Deliver(Completeness::Proved { instances: 149 });
         assert_eq!(decide_press(all, first, SILENCE, 300_000), proved);
@@ -242,7 +235,7 @@ mod tests {
         assert_eq!(press(missing, Some(Choice::Wait)), PressDecision::Offer { for_ms: ASK_AGAIN_MS });
         assert_eq!(press(missing, Some(Choice::Partial)), partial);
         let late = |choice| {
-            let press = PressFacts { pressed_ms: 400_000, fetched: true, missing_ms: 300_000, choice };
+            let press = PressFacts { pressed_ms: 400_000, missing_ms: 300_000, choice };
             decide_press(missing, press, SILENCE, 300_000)
         };
         assert_eq!(late(None), partial);

@@ -2,6 +2,7 @@
 //! journal says it stands, until it waits for its receipts or is a dead letter.
 
 mod audited;
+mod gather;
 mod keys;
 mod press;
 mod receipts;
@@ -178,7 +179,7 @@ impl Pipeline {
 
     async fn assemble(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
         if let Some(pressed) = &delivery.pressed {
-            return self.assemble_pressed(delivery, pressed).await;
+            return self.gather(delivery, pressed).await;
         }
         let instances = self.journal.instances(delivery.id).await?;
         match decide(self.collector.facts(delivery.id, number(instances.len())), self.silence()) {
@@ -223,7 +224,7 @@ impl Pipeline {
         for (series, sent) in sent {
             let held = self.journal.held(delivery.case, series).await?;
             let listed = query::instances_of_series(pacs, study, series, query::Timeouts::default()).await;
-            self.audit_query(pacs, study, series, listed.as_ref().err()).await?;
+            self.audit_query(pacs, query::keys(study, series), listed.as_ref().err()).await?;
             match listed {
                 Ok(listed) if !sent.is_subset(&listed) => {
                     tracing::warn!(stage = "assemble", delivery = %delivery.id,

@@ -39,8 +39,6 @@ struct Growing {
     associations: HashSet<u64>,
     /// What the PACS said when the delivery had so many instances.
     listing: (Listing, u32),
-    /// What it lists was fetched since.
-    fetched: bool,
     /// Since when it lists what it does not give.
     missing_since: Option<Instant>,
     changed: Arc<Notify>,
@@ -50,7 +48,7 @@ impl Growing {
     fn new() -> Self {
         let listing = (Listing::NotAsked, 0);
         let (associations, changed) = (HashSet::new(), Arc::default());
-        Self { active: Instant::now(), associations, listing, fetched: false, missing_since: None, changed }
+        Self { active: Instant::now(), associations, listing, missing_since: None, changed }
     }
 
     fn touch(&mut self) {
@@ -151,7 +149,7 @@ impl Collector {
     /// Notes what the PACS said about a delivery of so many instances; with another number it must be asked again.
     pub fn answered(&self, delivery: DeliveryId, instances: u32, listing: Listing) {
         if let Some(entry) = self.growing().get_mut(&delivery) {
-            (entry.listing, entry.fetched) = ((listing, instances), false);
+            entry.listing = (listing, instances);
             let missing = matches!(listing, Listing::Lists { missing } if missing > 0);
             entry.missing_since = entry.missing_since.or_else(|| Some(Instant::now())).filter(|_| missing);
         }
@@ -164,19 +162,10 @@ impl Collector {
         }
     }
 
-    /// What the PACS lists was fetched, as far as it gives it.
-    pub fn fetched(&self, delivery: DeliveryId) {
-        if let Some(entry) = self.growing().get_mut(&delivery) {
-            entry.fetched = true;
-        }
-    }
-
-    /// Whether that was done, and the milliseconds for which something is missing.
-    pub fn missing(&self, delivery: DeliveryId) -> (bool, u64) {
-        let growing = self.growing();
-        let Some(entry) = growing.get(&delivery) else { return (false, 0) };
-        let since = entry.missing_since.map_or(Duration::ZERO, |since| since.elapsed());
-        (entry.fetched, u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    /// Milliseconds for which the PACS lists what it does not give.
+    pub fn missing_ms(&self, delivery: DeliveryId) -> u64 {
+        let since = self.growing().get(&delivery).and_then(|entry| entry.missing_since);
+        since.map_or(0, |since| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Something was said about the delivery: it is to be looked at again.

@@ -212,6 +212,19 @@ impl Journal {
         rows.fetch_all(&self.pool).await?.iter().map(|row| uid(row, "sop_instance_uid")).collect()
     }
 
+    /// SOP Instance UIDs that a case has, over all its deliveries that did not fail.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn held_of_case(&self, case: CaseId) -> Result<BTreeSet<Uid>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT sop_instance_uid FROM instance i JOIN delivery d ON d.id = i.delivery_id
+             WHERE i.case_id = $1 AND d.state <> 'failed'",
+        )
+        .bind(case.0.as_slice());
+        rows.fetch_all(&self.pool).await?.iter().map(|row| uid(row, "sop_instance_uid")).collect()
+    }
+
     /// Names of all spool files that a delivery still needs.
     ///
     /// # Errors

@@ -9,10 +9,9 @@ use crate::dimse::uid;
 use crate::journal::{DeliveryRow, Pressed, Recipient};
 use crate::notify::NotifyError;
 use crate::pulled::record::{self, Kind, Record, Refusal};
-use crate::query::{self, QueryError};
+use crate::query::QueryError;
 use crate::submit::SubmitError;
 use ::seal::ids::DeliveryId;
-use compressor::Uid;
 use notifier::NoticeError;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -278,8 +277,7 @@ impl Pipeline {
     pub(super) async fn audit_query(
         &self,
         pacs: &Pacs,
-        study: &Uid,
-        series: &Uid,
+        keys: Vec<u8>,
         failure: Option<&QueryError>,
     ) -> Result<(), Trouble> {
         let host = pacs.host_and_port().map_or("", |(host, _)| host);
@@ -291,7 +289,7 @@ impl Pipeline {
             &pacs.ae_title,
             host,
             uid::STUDY_ROOT_FIND,
-            query::keys(study, series),
+            keys,
             uid::IMPLICIT_LITTLE,
             failure,
         );

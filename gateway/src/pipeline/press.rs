@@ -1,12 +1,9 @@
 //! What a person asks for: to deliver a study, what to do about missing images, to withdraw it, to try again, to notify again.
 
+use super::Pipeline;
 use super::trouble::Trouble;
-use super::{Pipeline, number};
-use crate::assemble::{Facts, Listing, PressDecision, PressFacts, decide_press};
 use crate::clock::now_ms;
-use crate::journal::{
-    Choice, DeliveryRow, JournalError, Press, PressAnswer, Pressed, PressedStudy, Withdrawal,
-};
+use crate::journal::{Choice, JournalError, Press, PressAnswer, PressedStudy, Withdrawal};
 use ::seal::ids::{CaseId, DeliveryId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -177,73 +174,6 @@ impl Pipeline {
             self.withdraw_to(case, None, NOBODY).await?;
             tracing::info!(stage = "receive", %case, "a study that nobody asked for in time is deleted");
         }
-        Ok(())
-    }
-
-    pub(super) async fn assemble_pressed(
-        &self,
-        delivery: &DeliveryRow,
-        pressed: &Pressed,
-    ) -> Result<(), Trouble> {
-        self.audit_pressed(delivery, pressed).await?;
-        let instances = self.journal.instances(delivery.id).await?;
-        let facts = self.collector.facts(delivery.id, number(instances.len()));
-        let (fetched, missing_ms) = self.collector.missing(delivery.id);
-        let pressed_ms = u64::try_from(now_ms() - pressed.at_ms).unwrap_or(0);
-        let press = PressFacts { pressed_ms, fetched, missing_ms, choice: delivery.choice };
-        match decide_press(facts, press, self.silence(), self.config.dicom.choice_ms) {
-            PressDecision::Wait { for_ms } => {
-                self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
-            }
-            PressDecision::Ask => {
-                let listing = self.ask_study(delivery, pressed, &instances).await?;
-                self.collector.answered(delivery.id, number(instances.len()), listing);
-            }
-            PressDecision::Fetch => {
-                self.fetch(delivery, pressed).await?;
-                self.collector.fetched(delivery.id);
-            }
-            PressDecision::Offer { for_ms } => {
-                self.offer(delivery, facts).await?;
-                self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
-                self.collector.ask_again(delivery.id);
-            }
-            PressDecision::Nothing => {
-                self.collector.ask_again(delivery.id);
-                return Err(Trouble::nothing_to_deliver());
-            }
-            PressDecision::Deliver(completeness) => {
-                self.journal.listed(delivery.id, None).await?;
-                self.assembled(delivery, instances.len(), completeness).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Says that instances are missing, once for each number of them, and waits for a word.
-    async fn offer(&self, delivery: &DeliveryRow, facts: Facts) -> Result<(), Trouble> {
-        let Listing::Lists { missing } = facts.listing else { return Ok(()) };
-        let listed = facts.instances.saturating_add(missing);
-        if delivery.listed != Some(listed) {
-            self.journal.listed(delivery.id, Some(listed)).await?;
-            tracing::warn!(stage = "assemble", delivery = %delivery.id, instances = facts.instances, listed,
-                "the PACS lists more than it gives (technician: wait, send what is there, or cancel)");
-        }
-        Ok(())
-    }
-
-    /// Asks the PACS what the whole study holds.
-    async fn ask_study(
-        &self,
-        delivery: &DeliveryRow,
-        pressed: &Pressed,
-        instances: &[crate::journal::DeliveryInstance],
-    ) -> Result<Listing, Trouble> {
-        let _ = pressed;
-        self.ask(delivery, instances).await
-    }
-
-    async fn fetch(&self, _delivery: &DeliveryRow, _pressed: &Pressed) -> Result<(), Trouble> {
         Ok(())
     }
 }

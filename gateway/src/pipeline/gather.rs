@@ -1,0 +1,176 @@
+//! Assemble, for a delivery that a person asked for: the PACS says what the whole study is, what is missing is fetched, and UIDs are compared.
+
+use super::trouble::Trouble;
+use super::{Pipeline, number};
+use crate::assemble::{Listing, PressDecision, PressFacts, decide_press};
+use crate::clock::now_ms;
+use crate::config::Pacs;
+use crate::journal::{Choice, DeliveryInstance, DeliveryRow, Pressed};
+use crate::query::{self, Series};
+use crate::receive::AeTitle;
+use crate::retrieve::{self, Missing, Order};
+use compressor::Uid;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Pause between two looks whether a person said that what is here is enough.
+const CHOICE_LOOK: Duration = Duration::from_millis(500);
+
+impl Pipeline {
+    pub(super) async fn gather(&self, delivery: &DeliveryRow, pressed: &Pressed) -> Result<(), Trouble> {
+        self.audit_pressed(delivery, pressed).await?;
+        let instances = self.journal.instances(delivery.id).await?;
+        let facts = self.collector.facts(delivery.id, number(instances.len()));
+        let press = PressFacts {
+            pressed_ms: u64::try_from(now_ms() - pressed.at_ms).unwrap_or(0),
+            missing_ms: self.collector.missing_ms(delivery.id),
+            choice: delivery.choice,
+        };
+        match decide_press(facts, press, self.silence(), self.config.dicom.choice_ms) {
+            PressDecision::Wait { for_ms } => {
+                self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
+            }
+            PressDecision::Ask => self.ask_and_fetch(delivery, pressed, &instances).await?,
+            PressDecision::Offer { for_ms } => {
+                self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
+                if self.journal.delivery(delivery.id).await?.choice == delivery.choice {
+                    self.collector.ask_again(delivery.id);
+                }
+            }
+            PressDecision::Nothing => {
+                self.collector.ask_again(delivery.id);
+                return Err(Trouble::nothing_to_deliver());
+            }
+            PressDecision::Deliver(completeness) => {
+                self.assembled(delivery, instances.len(), completeness).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What comes by the fetch changes the number of instances, so that the PACS is asked once more before the delivery goes.
+    async fn ask_and_fetch(
+        &self,
+        delivery: &DeliveryRow,
+        pressed: &Pressed,
+        instances: &[DeliveryInstance],
+    ) -> Result<(), Trouble> {
+        let here = number(instances.len());
+        let Some((pacs, study)) = self.pacs_of(delivery, pressed) else {
+            self.collector.answered(delivery.id, here, Listing::NobodyToAsk);
+            return Ok(());
+        };
+        let listed = self.listed(delivery, pacs, study).await?;
+        let held = self.journal.held_of_case(delivery.case).await?;
+        let missing = listed.as_ref().map(|listed| Missing::between(listed, &held));
+        let listing = match &missing {
+            None => unanswered(delivery, here),
+            Some(_) if !listed.as_ref().is_some_and(|listed| lists_all(listed, instances)) => {
+                tracing::warn!(stage = "assemble", delivery = %delivery.id,
+                    "the PACS does not list what is here: its answer proves nothing");
+                Listing::NoAnswer
+            }
+            Some(missing) => Listing::Lists { missing: number(missing.instances()) },
+        };
+        self.collector.answered(delivery.id, here, listing);
+        self.note_listed(delivery, here, listing).await?;
+        match missing {
+            Some(missing) if !missing.is_nothing() => {
+                self.fetch_unless_enough(delivery, pressed, pacs, study, &missing).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The PACS that the press named, or the one that sent the study.
+    fn pacs_of<'a>(&'a self, delivery: &'a DeliveryRow, pressed: &Pressed) -> Option<(&'a Pacs, &'a Uid)> {
+        let named = pressed.pacs.as_ref().map(|name| self.config.pacs.get(name));
+        let pacs = named.unwrap_or_else(|| self.config.pacs_called(&delivery.calling));
+        pacs.zip(delivery.study.as_ref())
+    }
+
+    /// None where it did not answer.
+    async fn listed(
+        &self,
+        delivery: &DeliveryRow,
+        pacs: &Pacs,
+        study: &Uid,
+    ) -> Result<Option<BTreeMap<Uid, Series>>, Trouble> {
+        let listed = query::instances_of_study(pacs, study, query::Timeouts::default()).await;
+        self.audit_query(pacs, query::series_keys(study), listed.as_ref().err()).await?;
+        match listed {
+            Ok(listed) => Ok(Some(listed)),
+            Err(error) => {
+                tracing::warn!(stage = "assemble", delivery = %delivery.id, %error, "the PACS did not say what the study holds");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Says that instances are missing, once for each number of them.
+    async fn note_listed(&self, delivery: &DeliveryRow, here: u32, listing: Listing) -> Result<(), Trouble> {
+        let listed = match listing {
+            Listing::Lists { missing } if missing > 0 => Some(here.saturating_add(missing)),
+            Listing::Lists { .. } => None,
+            _ => return Ok(()),
+        };
+        if delivery.listed != listed {
+            self.journal.listed(delivery.id, listed).await?;
+            if let Some(listed) = listed {
+                tracing::info!(stage = "assemble", delivery = %delivery.id, instances = here, listed, "the PACS lists more than is here");
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches what is missing, until a person says that what is here is enough. A PACS that gives nothing is no trouble of the delivery: what
+    /// is missing is a person's choice.
+    async fn fetch_unless_enough(
+        &self,
+        delivery: &DeliveryRow,
+        pressed: &Pressed,
+        pacs: &Pacs,
+        study: &Uid,
+        missing: &Missing,
+    ) -> Result<(), Trouble> {
+        let Ok(called) = AeTitle::parse(&delivery.destination) else { return Ok(()) };
+        let order = Order { pacs, study, missing, called: &called, by: Some(&pressed.by) };
+        let (progress, _) = watch::channel(retrieve::Progress::default());
+        let folder = self.spool.receive();
+        let fetched = tokio::select! {
+            fetched = retrieve::fetch(order, self.collector.clone(), &folder, &self.audit, progress) => fetched,
+            enough = self.enough(delivery) => return enough,
+        };
+        match fetched {
+            Ok(fetched) => {
+                tracing::info!(stage = "assemble", delivery = %delivery.id, stored = fetched.stored,
+                failed = fetched.failed, "the PACS was asked for what is missing")
+            }
+            Err(error) => tracing::warn!(stage = "assemble", delivery = %delivery.id, %error,
+                "the PACS does not give what it lists"),
+        }
+        Ok(())
+    }
+
+    /// Returns once a person has said that what is here is enough.
+    async fn enough(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        while self.journal.delivery(delivery.id).await?.choice != Some(Choice::Partial) {
+            tokio::time::sleep(CHOICE_LOOK).await;
+        }
+        Ok(())
+    }
+}
+
+/// A PACS that dies half-way has said how many there are.
+fn unanswered(delivery: &DeliveryRow, here: u32) -> Listing {
+    match delivery.listed.and_then(|listed| listed.checked_sub(here)) {
+        Some(missing) if missing > 0 => Listing::Lists { missing },
+        _ => Listing::NoAnswer,
+    }
+}
+
+fn lists_all(listed: &BTreeMap<Uid, Series>, instances: &[DeliveryInstance]) -> bool {
+    let listed: BTreeSet<&Uid> = listed.values().flat_map(|series| series.instances.keys()).collect();
+    instances.iter().all(|instance| listed.contains(&instance.sop_instance))
+}
