@@ -126,7 +126,8 @@ impl Pipeline {
             if trouble.permanent && noted.is_ok() && self.is_over(id) {
                 break;
             }
-            tokio::time::sleep(self.pause(id).await).await;
+            // Of one that collects, what it lacks may come earlier.
+            self.collector.changed(id, self.pause(id).await).await;
         }
         self.collector.forget(id);
         self.audit_forget(id);

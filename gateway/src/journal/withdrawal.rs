@@ -76,6 +76,7 @@ impl Journal {
             _ => {}
         }
         if withdrawal.held.is_none() {
+            forget_card(&mut transaction, case).await?;
             withdrawal.files = instances.iter().map(|row| row.get("file")).collect();
         }
         transaction.commit().await?;
@@ -382,6 +383,17 @@ async fn move_subject(
     sqlx::query("UPDATE instance SET subject_id = $2 WHERE id = $1")
         .bind(instance.get::<i64, _>("id"))
         .bind(row.map(|row| row.get::<i64, _>("id")))
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+async fn forget_card(
+    transaction: &mut Transaction<'static, Sqlite>,
+    case: CaseId,
+) -> Result<(), JournalError> {
+    sqlx::query("DELETE FROM study_card WHERE case_id = $1")
+        .bind(case.0.as_slice())
         .execute(&mut **transaction)
         .await?;
     Ok(())

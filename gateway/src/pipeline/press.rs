@@ -3,7 +3,7 @@
 use super::Pipeline;
 use super::trouble::Trouble;
 use crate::clock::now_ms;
-use crate::journal::{Choice, JournalError, Press, PressAnswer, PressedStudy, Withdrawal};
+use crate::journal::{Choice, JournalError, Press, PressAnswer, PressedStudy, State, Withdrawal};
 use ::seal::ids::{CaseId, DeliveryId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,13 +107,12 @@ impl Pipeline {
         by: &str,
     ) -> Result<Option<Withdrawal>, Trouble> {
         let _one_at_a_time = self.endings.lock().await;
-        if let Some(study) = self.journal.study_of(case).await? {
-            let delivery = self.journal.delivery(study.delivery.id).await?;
-            self.audit_withdrawn(&delivery, by).await?;
-            if hold.is_none() {
-                self.audit_deleted(&delivery).await?;
-            }
+        let Some(study) = self.journal.study_of(case).await? else { return Ok(None) };
+        let delivery = self.journal.delivery(study.delivery.id).await?;
+        if matches!(delivery.state, State::Cancelled | State::Recalled) {
+            return Ok(None);
         }
+        self.audit_withdrawn(&delivery, by).await?;
         let Some(withdrawal) = self.journal.withdraw(case, hold, by, now_ms()).await? else {
             return Ok(None);
         };
@@ -125,7 +124,10 @@ impl Pipeline {
             self.spool.release_bundle(*delivery);
             tracing::info!(delivery = %delivery, state = state.word(), "withdrawn");
         }
-        self.spool.remove_received(&withdrawal.files);
+        if !withdrawal.files.is_empty() {
+            self.audit_deleted(&delivery).await?;
+            self.spool.remove_received(&withdrawal.files);
+        }
         Ok(Some(withdrawal))
     }
 

@@ -27,7 +27,7 @@ impl Pipeline {
         match self.journal.exact_asked(base, doctor, asked_at, now_ms()).await? {
             Asked::Begun(delivery) => {
                 tracing::info!(stage = "pulled", delivery = %base, doctor, residual = %delivery, "exact files are asked for");
-                tokio::spawn(self.clone().drive(delivery));
+                self.start(delivery);
             }
             Asked::Sent(delivery) => {
                 tracing::info!(stage = "pulled", delivery = %base, doctor, residual = %delivery,

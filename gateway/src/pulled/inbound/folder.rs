@@ -89,7 +89,7 @@ impl Watched {
         let state = mailbox.open_folder(&self.folder).await?;
         self.uid_next = state.uid_next;
         if state.uid_validity != self.uid_validity {
-            (self.uid_validity, self.next) = (state.uid_validity, ImapUid(1));
+            (self.uid_validity, self.next, self.cleared) = (state.uid_validity, ImapUid(1), None);
         }
         if state.uid_next != 0 && state.uid_next <= self.next.0 {
             return Ok(Vec::new());
