@@ -42,6 +42,8 @@ class Settings:
     pacs_tls_lines: list[str] = field(default_factory=list)  # all keys of [pacs.orthanc.tls]
     doctor_lines: dict[str, list[str]] = field(default_factory=dict)  # more keys of [doctors.NAME]
     encryption: str = "on"
+    hold: str | None = None  # AE title whose studies wait for a press
+    page_lines: list[str] = field(default_factory=list)  # all keys of [page]
 
 
 class Gateway:
@@ -131,7 +133,9 @@ class Gateway:
             f"port_file = {_quoted(self.port_file)}",
             f"settle_ms = {settings.settle_ms}",
             f"silence_ms = {settings.silence_ms}",
+            *([f"hold = {_quoted(settings.hold)}"] if settings.hold else []),
             *(["[dicom.tls]", *settings.dicom_tls_lines] if settings.dicom_tls_lines else []),
+            *(["[page]", *settings.page_lines] if settings.page_lines else []),
             "[compress]",
             f"near = {settings.near}",
             f"residual = {_quoted(settings.residual)}",

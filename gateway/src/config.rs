@@ -3,10 +3,12 @@
 mod doctors;
 mod mail_identity;
 mod pacs;
+mod page;
 
 pub use doctors::Doctor;
 pub use mail_identity::{Check, Dkim};
 pub use pacs::Pacs;
+pub use page::{Page, SecondFactor};
 
 use crate::directory::Directory;
 use crate::journal::DeliveryRow;
@@ -60,6 +62,8 @@ pub struct Config {
     /// What `scanpost-gateway check` asks.
     #[serde(default)]
     pub check: Check,
+    /// The technician's page; none where absent.
+    pub page: Option<Page>,
     /// Whose certificates are taken from files.
     #[serde(default)]
     pub directory: Directory,
@@ -152,7 +156,7 @@ struct DicomTlsKeys {
 impl From<DicomTlsKeys> for DicomTls {
     fn from(keys: DicomTlsKeys) -> Self {
         let DicomTlsKeys { listen, port_file, certificate, key, client_ca, crl, tls12 } = keys;
-        Self { listen, port_file, files: ServerFiles { certificate, key, client_ca, crl, tls12 } }
+        Self { listen, port_file, files: ServerFiles { certificate, key, client_ca: Some(client_ca), crl, tls12 } }
     }
 }
 
@@ -455,6 +459,7 @@ impl Config {
             }
         }
         self.compress.check()?;
+        self.page.as_ref().map_or(Ok(()), Page::check)?;
         for (name, pacs) in &self.pacs {
             pacs.check(name)?;
         }

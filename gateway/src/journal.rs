@@ -1,5 +1,6 @@
 //! The journal: where every instance and delivery stands, in SQLite through sqlx, durable at each commit.
 
+mod account;
 mod acts;
 mod changes;
 mod delivery;
@@ -10,10 +11,13 @@ mod keys;
 mod press;
 mod report;
 mod residual;
+mod session;
 mod studies;
 mod subject;
+mod waiting;
 mod withdrawal;
 
+pub use account::{Account, AccountAct, NewAccount, NotedAccountAct, Role};
 pub use acts::{Act, Actor, NotedAct};
 pub use changes::changes;
 pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, State};
@@ -23,8 +27,10 @@ pub use invitation::{Invitation, TRIES_MAX, Taken};
 pub use press::{Choice, Press, PressAnswer, Pressed, PressedStudy};
 pub use report::DeliveryReport;
 pub use residual::Asked;
-pub use studies::{Study, StudyFilter};
+pub use waiting::{Wait, WaitingPress};
 pub use withdrawal::{Withdrawal, WithdrawnMail};
+pub use session::Session;
+pub use studies::{Study, StudyFilter};
 
 use crate::spool::FileKey;
 use sqlx::SqlitePool;

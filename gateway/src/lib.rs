@@ -25,6 +25,8 @@ pub mod notify;
 
 pub mod pulled;
 
+pub mod page;
+
 pub mod audit;
 pub mod check;
 

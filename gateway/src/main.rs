@@ -7,6 +7,7 @@ use gateway::audit;
 use gateway::config::Config;
 use gateway::directory;
 use gateway::journal::{DeliveryReport, Journal};
+use gateway::page;
 use gateway::spool::Spool;
 use seal::native::Certificate;
 use std::io::Write;
@@ -49,6 +50,14 @@ enum Command {
         config: Option<PathBuf>,
         #[command(subcommand)]
         action: directory::command::Action,
+    },
+    /// Who may use the technician's page. Beside a running gateway or without one.
+    Account {
+        /// Configuration file.
+        #[arg(long, global = true)]
+        config: Option<PathBuf>,
+        #[command(subcommand)]
+        action: page::command::Action,
     },
     /// Decode the frame on standard input; started by `serve` for each compressed frame.
     #[command(name = encapsulated::COMMAND, hide = true)]
@@ -132,6 +141,10 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Doctor { config, action } => {
             let config = load(&config.context("--config FILE is missing")?)?;
             println!("{}", on_runtime(directory::command::run(&config, action))?);
+        }
+        Command::Account { config, action } => {
+            let config = load(&config.context("--config FILE is missing")?)?;
+            println!("{}", on_runtime(page::command::run(&config, action))?);
         }
         // Not on a runtime of several threads: it confines the only one it has.
         Command::Inbound { probe, without } => {

@@ -7,6 +7,7 @@ use crate::config::{Config, ConfigError, Encryption};
 use crate::directory::DirectoryError;
 use crate::journal::{Device, Journal, JournalError, Standing};
 use crate::notify::Notifier;
+use crate::page::Page;
 use crate::pipeline::{Pipeline, Turns};
 use crate::receive::Doors;
 use crate::seal::{POLICY_LOSSLESS, Sealer};
@@ -112,6 +113,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let (requests_sender, requests) = watch::channel(inbound_request(&config, &journal).await?);
     let changes = journal::changes(&spool.journal()).await?;
     let doors = doors(&config).await?;
+    let page = page(&config, &pipeline, changes.clone()).await?;
     tracing::info!(stage = "receive", swept, unfinished = unfinished.len(), "listening for DICOM");
     let (records_sender, records) = mpsc::channel(RECORDS_WAITING_MAX);
     let (enrolments_sender, enrolments) = mpsc::channel(RECORDS_WAITING_MAX);
@@ -135,6 +137,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         _ = tokio::spawn(directory::take_records(journal.clone(), enrolments)) => Err(ServeError::Ended("the intake of enrolments")),
         _ = tokio::spawn(follow_journal(config.clone(), journal, changes, requests_sender)) => Err(ServeError::Ended("the watch over the directory")),
         _ = tokio::spawn(pipeline.take_records(records)) => Err(ServeError::Ended("the intake of receipts")),
+        _ = tokio::spawn(page) => Err(ServeError::Ended("the technician's page")),
         _ = &mut received => return Err(ServeError::Ended("the DICOM listener")),
     };
     let _ = stop.send(true);
@@ -230,11 +233,40 @@ async fn doors(config: &Config) -> Result<Doors, ServeError> {
     Ok(Doors { plain, tls })
 }
 
+/// Serves the page once it is run; where none is configured it never ends.
+async fn page(
+    config: &Arc<Config>,
+    pipeline: &Arc<Pipeline>,
+    changes: watch::Receiver<()>,
+) -> Result<impl Future<Output = ()> + Send + 'static, ServeError> {
+    let mut served = None;
+    if let Some(settings) = &config.page {
+        let tls = settings.tls().map(|files| Listener::read(&files).map(Arc::new)).transpose();
+        let tls = tls.map_err(ConfigError::Tls)?;
+        let listener = bind(settings.listen, settings.port_file.as_deref()).await?;
+        tracing::info!(tls = tls.is_some(), "the technician's page is open");
+        let page = Page::new(settings.clone(), pipeline.clone());
+        served = Some(page.serve(listener, tls, changes));
+    }
+    Ok(async move {
+        match served {
+            Some(served) => served.await,
+            None => std::future::pending().await,
+        }
+    })
+}
+
 async fn listen(address: SocketAddr, port_file: Option<&Path>) -> Result<TcpListener, ServeError> {
+    let listener = bind(address, port_file).await?;
+    let local = listener.local_addr().map_err(at(Path::new("the DICOM port")))?;
+    tracing::info!(stage = "receive", address = %local, "a DICOM port is open");
+    Ok(listener)
+}
+
+async fn bind(address: SocketAddr, port_file: Option<&Path>) -> Result<TcpListener, ServeError> {
     let named = |error| ServeError::Io { what: format!("listening on {address}"), error };
     let listener = TcpListener::bind(address).await.map_err(named)?;
     let local = listener.local_addr().map_err(named)?;
-    tracing::info!(stage = "receive", address = %local, "a DICOM port is open");
     if let Some(path) = port_file {
         fs::write(path, local.port().to_string()).map_err(at(path))?;
     }

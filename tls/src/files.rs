@@ -33,8 +33,10 @@ pub struct ServerFiles {
     pub certificate: PathBuf,
     /// Its private key, PEM, mode 0600.
     pub key: PathBuf,
-    /// PEM with the only roots that a client's certificate may come from; every client must have one.
-    pub client_ca: PathBuf,
+    /// PEM with the only roots that a client's certificate may come from; every client must have one. Where absent, clients show none:
+    /// browsers, whose people sign in.
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
     /// PEM with the revocation lists of every authority in the clients' chains.
     pub crl: Option<PathBuf>,
     /// Whether TLS 1.2 is taken too, with AEAD suites.
@@ -88,7 +90,7 @@ impl ClientFiles {
 impl ServerFiles {
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         let Self { certificate, key, client_ca, crl, tls12: _ } = self;
-        [certificate, key, client_ca].into_iter().chain(crl).map(PathBuf::as_path)
+        [certificate, key].into_iter().chain(client_ca).chain(crl).map(PathBuf::as_path)
     }
 }
 

@@ -13,7 +13,7 @@ mod stream;
 pub use client::{FixedTrust, Trust};
 pub use error::{TlsError, bounded};
 pub use files::{ClientFiles, ServerFiles};
-pub use server::{AcceptError, Accepted, Listener};
+pub use server::{AcceptError, Accepted, Listener, Served};
 pub use stream::{Seen, Stream};
 
 use rustls::SupportedProtocolVersion;

@@ -1,4 +1,4 @@
-//! As a server: every client shows a certificate of an authority that the operator chose.
+//! As a server: every client shows a certificate of an authority that the operator chose, but for browsers, whose people sign in.
 
 use crate::files::{Identity, crls, file, roots};
 use crate::living::Living;
@@ -8,6 +8,8 @@ use rustls::{Error, ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
 /// Makes TLS of accepted connections. Files that change are read again for the next connection; as long as they cannot be used, those
 /// read before are.
@@ -21,6 +23,9 @@ pub struct Listener {
 
 /// A connection whose client is known.
 pub type Accepted<S> = StreamOwned<ServerConnection, S>;
+
+/// The same on tokio.
+pub type Served = tokio_rustls::server::TlsStream<TcpStream>;
 
 /// Why a connection is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +61,14 @@ impl Listener {
         Ok(stream)
     }
 
+    /// [`Listener::accept`] on tokio. The caller sets the deadline.
+    ///
+    /// # Errors
+    /// [`AcceptError`].
+    pub async fn serve(&self, stream: TcpStream) -> Result<Served, AcceptError> {
+        TlsAcceptor::from(self.config()).accept(stream).await.map_err(refused)
+    }
+
     /// The operator is told once of files that cannot be used, such as a certificate that was renewed without its key.
     fn config(&self) -> Arc<ServerConfig> {
         match self.living.now(self.files.paths(), || config(&self.files)) {
@@ -77,17 +90,23 @@ impl Listener {
 }
 
 fn config(files: &ServerFiles) -> Result<ServerConfig, TlsError> {
-    let trusted = Arc::new(roots(Some(&files.client_ca))?);
-    let verifier = WebPkiClientVerifier::builder_with_provider(trusted, provider())
-        .with_crls(crls(files.crl.as_deref())?)
-        .enforce_revocation_expiration()
-        .build()
-        .map_err(|error| file(&files.client_ca, error))?;
     let identity = Identity::read(&files.certificate, &files.key)?;
-    let config = ServerConfig::builder_with_provider(provider())
+    let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(versions(files.tls12))
-        .map_err(|error| file(&files.certificate, error))?
-        .with_client_cert_verifier(verifier)
+        .map_err(|error| file(&files.certificate, error))?;
+    let builder = match &files.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(client_ca) => {
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots(Some(client_ca))?), provider())
+                    .with_crls(crls(files.crl.as_deref())?)
+                    .enforce_revocation_expiration()
+                    .build()
+                    .map_err(|error| file(client_ca, error))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let config = builder
         .with_single_cert(identity.chain, identity.key)
         .map_err(|error| file(&files.certificate, format!("does not go with the key: {error}")))?;
     Ok(config)

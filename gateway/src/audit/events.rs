@@ -2,7 +2,7 @@
 
 use super::codes::Code;
 use super::message::{Address, Message, Object, Outcome, Participant};
-use crate::journal::{Act, NotedAct};
+use crate::journal::{Act, NotedAccountAct, NotedAct};
 use crate::query::QueryError;
 use compressor::Uid;
 use compressor::dataset::Banner;
@@ -307,6 +307,14 @@ impl Message {
         let event = alert_of(Code::USER_SECURITY_CHANGED, participants, id, act.act.words());
         let is_attack = act.act == Act::CodeDead;
         Self { outcome: if is_attack { Outcome::SeriousFailure } else { Outcome::Success }, ..event }
+    }
+
+    /// Security Alert, User Security Attributes Changed: what was done to accounts, tokens or the roster, and by whom (A.5.3.11).
+    pub fn account(act: &NotedAccountAct) -> Self {
+        let person = node(&act.by, Code::SOURCE, true, None);
+        let participants = vec![person, gateway(Code::APPLICATION, false)];
+        let event = alert_of(Code::USER_SECURITY_CHANGED, participants, act.account.clone(), &act.words);
+        Self { outcome: Outcome::Success, ..event }
     }
 
     /// Security Alert: alerts of these words beyond what is kept.

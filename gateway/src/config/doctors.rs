@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Doctor {
+    /// How the technician's page names the doctor; the name of the table where absent.
+    pub name: Option<String>,
     /// Mailbox address that pieces and cover go to.
     pub mailbox: String,
     /// Folder of that mailbox as the gateway's own login sees it (RFC 4314 rights l, r, t, e).

@@ -286,7 +286,7 @@ fn refused(error: SealError) -> DirectoryError {
 }
 
 /// Who sits at the terminal, as far as the system says.
-pub(super) fn administrator() -> String {
+pub(crate) fn administrator() -> String {
     let names = ["SUDO_USER", "LOGNAME", "USER"];
     names.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "unknown".to_owned())
 }

@@ -28,14 +28,14 @@ fn a_certificate_that_is_renewed_halfway_keeps_the_door_open() {
     let files = ServerFiles {
         certificate: path("cert"),
         key: path("key"),
-        client_ca: path("ca"),
+        client_ca: Some(path("ca")),
         crl: None,
         tls12: false,
     };
     let (certificate, key) = pair();
     write(&files.certificate, &certificate);
     write(&files.key, &key);
-    write(&files.client_ca, &certificate);
+    write(files.client_ca.as_deref().unwrap(), &certificate);
     let listener = Listener::read(&files).unwrap();
     let before = listener.config();
     let (renewed, renewed_key) = pair();
@@ -50,7 +50,7 @@ fn a_certificate_that_is_renewed_halfway_keeps_the_door_open() {
     assert!(Arc::ptr_eq(&after, &listener.config()), "unchanged files are not read again");
     // A mode is no change of the file, and yet it must be seen once it is mended.
     fs::set_permissions(&files.key, fs::Permissions::from_mode(0o644)).unwrap();
-    write(&files.client_ca, &renewed);
+    write(files.client_ca.as_deref().unwrap(), &renewed);
     fs::set_permissions(&files.key, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(Arc::ptr_eq(&after, &listener.config()));
     fs::set_permissions(&files.key, fs::Permissions::from_mode(0o600)).unwrap();

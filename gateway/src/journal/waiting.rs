@@ -1,0 +1,124 @@
+//! Presses that can still be taken back.
+
+use super::{Journal, JournalError, bytes16};
+use compressor::Uid;
+use seal::ids::CaseId;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+/// A press that does not count yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingPress {
+    /// Its number.
+    pub id: i64,
+    /// Which study.
+    pub study: Wait,
+    /// For whom: names in the configuration.
+    pub doctors: Vec<String>,
+    /// It is to go before others.
+    pub urgent: bool,
+    /// Login name of who pressed.
+    pub by: String,
+    /// When, milliseconds since 1970-01-01 UTC.
+    pub at_ms: i64,
+    /// When it counts.
+    pub due_at_ms: i64,
+}
+
+/// The study of a press.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// One that lies here.
+    Case(CaseId),
+    /// One that a PACS has.
+    AtPacs {
+        /// Name of the PACS in the configuration.
+        pacs: String,
+        /// Study Instance UID.
+        study: Uid,
+    },
+}
+
+impl Journal {
+    /// Keeps a press until it counts; its number is given here. None where one for the same study waits already.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn wait_press(&self, press: &WaitingPress) -> Result<Option<i64>, JournalError> {
+        let (case, pacs, study) = match &press.study {
+            Wait::Case(case) => (Some(case.0.as_slice()), None, None),
+            Wait::AtPacs { pacs, study } => (None, Some(pacs), Some(study.as_str())),
+        };
+        let id = sqlx::query_scalar(
+            "INSERT INTO press_wait (case_id, pacs, study_uid, doctors, urgent, pressed_by, at_ms, due_at_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id",
+        )
+        .bind(case)
+        .bind(pacs)
+        .bind(study)
+        .bind(serde_json::to_string(&press.doctors).unwrap_or_default())
+        .bind(press.urgent)
+        .bind(&press.by)
+        .bind(press.at_ms)
+        .bind(press.due_at_ms);
+        Ok(id.fetch_optional(&self.pool).await?)
+    }
+
+    /// All that wait, the first one first.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn waiting_presses(&self) -> Result<Vec<WaitingPress>, JournalError> {
+        let rows = sqlx::query("SELECT * FROM press_wait ORDER BY due_at_ms, id").fetch_all(&self.pool).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Takes one back, or it has been done. False where it does not wait any more.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn end_waiting_press(&self, id: i64) -> Result<bool, JournalError> {
+        let ended = sqlx::query("DELETE FROM press_wait WHERE id = $1").bind(id).execute(&self.pool).await?;
+        Ok(ended.rows_affected() == 1)
+    }
+
+    /// Takes the press of a case back. False where none waits any more.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn undo_press(&self, study: &Wait, now_ms: i64) -> Result<bool, JournalError> {
+        let ended = match study {
+            Wait::Case(case) => sqlx::query("DELETE FROM press_wait WHERE case_id = $1 AND due_at_ms > $2")
+                .bind(case.0.as_slice())
+                .bind(now_ms),
+            Wait::AtPacs { pacs, study } => {
+                sqlx::query("DELETE FROM press_wait WHERE pacs = $1 AND study_uid = $3 AND due_at_ms > $2")
+                    .bind(pacs)
+                    .bind(now_ms)
+                    .bind(study.as_str())
+            }
+        };
+        Ok(ended.execute(&self.pool).await?.rows_affected() == 1)
+    }
+}
+
+fn read(row: &SqliteRow) -> Result<WaitingPress, JournalError> {
+    let unknown = |_| JournalError::Unknown("press_wait");
+    let study = match (row.get::<Option<Vec<u8>>, _>("case_id"), row.get::<Option<String>, _>("pacs")) {
+        (Some(case), _) => Wait::Case(CaseId(bytes16(case, "press_wait.case_id")?)),
+        (None, Some(pacs)) => Wait::AtPacs {
+            pacs,
+            study: Uid::parse(row.get("study_uid")).map_err(|_| JournalError::Unknown("press_wait.study_uid"))?,
+        },
+        (None, None) => return Err(JournalError::Unknown("press_wait")),
+    };
+    Ok(WaitingPress {
+        id: row.get("id"),
+        study,
+        doctors: serde_json::from_str(row.get("doctors")).map_err(unknown)?,
+        urgent: row.get("urgent"),
+        by: row.get("pressed_by"),
+        at_ms: row.get("at_ms"),
+        due_at_ms: row.get("due_at_ms"),
+    })
+}

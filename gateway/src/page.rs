@@ -1,0 +1,219 @@
+//! The technician's page, on the hospital's network: studies as they come, one button to send one, and what became of it. Made here, shown
+//! by any browser; nothing is loaded from elsewhere.
+
+mod accounts;
+mod assets;
+mod board;
+pub mod command;
+mod headers;
+mod layout;
+mod limits;
+mod live;
+mod password;
+mod press;
+mod row;
+mod server;
+mod session;
+mod sign_in;
+mod site;
+mod stage;
+mod studies;
+mod throttle;
+mod totp;
+mod words;
+
+use crate::audit::{Audit, AuditError, Message};
+use crate::config::{self, Config, SecondFactor};
+use crate::journal::{Journal, JournalError, Role};
+use crate::pipeline::Pipeline;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Redirect, Response};
+use board::Board;
+use compressor::dataset::on_screen;
+use jiff::tz::TimeZone;
+use limits::{BODY_BYTES_MAX, REQUEST_WAIT};
+use session::Visitor;
+use site::Site;
+use std::sync::Arc;
+use std::time::Duration;
+use tls::Listener;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use words::Language;
+
+/// Pause between two looks for what was done to accounts.
+const ACTS_PAUSE: Duration = Duration::from_secs(1);
+
+/// What every request may use.
+pub struct Page {
+    config: Arc<Config>,
+    settings: config::Page,
+    journal: Journal,
+    pipeline: Arc<Pipeline>,
+    audit: Audit,
+    zone: TimeZone,
+    addresses: throttle::Addresses,
+    board: watch::Sender<Board>,
+}
+
+type Shared = Arc<Page>;
+
+impl Page {
+    /// The page of a running gateway.
+    pub fn new(settings: config::Page, pipeline: Arc<Pipeline>) -> Self {
+        Self {
+            config: pipeline.config.clone(),
+            zone: settings.zone(),
+            settings,
+            journal: pipeline.journal.clone(),
+            audit: pipeline.audit.clone(),
+            pipeline,
+            addresses: throttle::Addresses::default(),
+            board: watch::channel(Board::default()).0,
+        }
+    }
+
+    /// Serves until dropped. `changes` is marked after each change of the journal.
+    pub async fn serve(self, listener: TcpListener, tls: Option<Arc<Listener>>, changes: watch::Receiver<()>) {
+        let page = Arc::new(self);
+        let router = router(page.clone());
+        tokio::join!(
+            server::serve(listener, tls, router),
+            board::keep(page.clone(), changes, page.board.clone()),
+            press::hand_over(page.clone()),
+            tell_acts(page.clone()),
+        );
+    }
+
+    fn needs_second_factor(&self, role: Role) -> bool {
+        self.settings.second_factor == SecondFactor::Everyone || role != Role::Technician
+    }
+
+    fn site(&self, now_ms: i64) -> Site {
+        Site::new(&self.config, self.zone.clone(), now_ms)
+    }
+
+    /// Doctors on duty now, by their names in the configuration.
+    async fn on_duty(&self, _now_ms: i64) -> Result<Vec<String>, Refused> {
+        Ok(Vec::new())
+    }
+}
+
+fn router(page: Shared) -> Router {
+    let plain = page.settings.plain;
+    let router = Router::new()
+        .merge(assets::routes())
+        .merge(sign_in::routes())
+        .merge(accounts::routes())
+        .merge(studies::routes())
+        .merge(press::routes())
+        .fallback(missing)
+        .layer(middleware::from_fn_with_state(page.clone(), within_time))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(headers::add));
+    let router = if plain { router } else { router.layer(middleware::from_fn(headers::add_hsts)) };
+    router.with_state(page)
+}
+
+/// A request that takes long is ended; what a refusal says is said here, in the visitor's language.
+async fn within_time(State(page): State<Shared>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let language = match Visitor::from_request_parts(&mut parts, &page).await {
+        Ok(visitor) => visitor.language,
+        Err(_) => Language::En,
+    };
+    let request = Request::from_parts(parts, body);
+    let Ok(answer) = tokio::time::timeout(REQUEST_WAIT, next.run(request)).await else {
+        return StatusCode::REQUEST_TIMEOUT.into_response();
+    };
+    match answer.extensions().get::<Said>() {
+        Some(said) => (answer.status(), layout::refusal(language, said.text(language))).into_response(),
+        None => answer,
+    }
+}
+
+async fn missing() -> Refused {
+    Refused::Missing
+}
+
+/// Hands what was done to accounts and roster over to the audit trail. Never ends.
+async fn tell_acts(page: Shared) {
+    loop {
+        if let Err(error) = tell(&page).await {
+            tracing::warn!("what was done to accounts is not in the audit trail yet: {error}");
+        }
+        tokio::time::sleep(ACTS_PAUSE).await;
+    }
+}
+
+async fn tell(page: &Shared) -> Result<(), String> {
+    for act in page.journal.account_acts().await.map_err(|error| error.to_string())? {
+        page.audit.record(Message::account(&act)).await.map_err(|error| error.to_string())?;
+        page.journal.account_act_told(act.number).await.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// Why a request is not answered as asked.
+#[derive(Clone, Copy, Debug)]
+enum Refused {
+    /// Nobody has signed in.
+    SignIn,
+    /// The person's role is not enough.
+    Role,
+    /// There is no such page or thing.
+    Missing,
+    /// The form is not one of ours, or too old.
+    Foreign,
+    /// Not a form.
+    Form,
+    /// We cannot.
+    Ours,
+}
+
+/// Which words an answer is to carry: they are put in where the language is known.
+#[derive(Clone)]
+struct Said(fn(Language) -> &'static str);
+
+impl Said {
+    fn text(&self, language: Language) -> &'static str {
+        (self.0)(language)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let (status, said): (_, fn(Language) -> &'static str) = match self {
+            Self::SignIn => return Redirect::to("/sign-in").into_response(),
+            Self::Role => (StatusCode::FORBIDDEN, |language| language.words().refused_role),
+            Self::Missing => (StatusCode::NOT_FOUND, |language| language.words().page_missing),
+            Self::Foreign => (StatusCode::FORBIDDEN, |language| language.words().refused_form),
+            Self::Form => (StatusCode::BAD_REQUEST, |language| language.words().refused_form),
+            Self::Ours => (StatusCode::SERVICE_UNAVAILABLE, |language| language.words().trouble),
+        };
+        let mut answer = status.into_response();
+        answer.extensions_mut().insert(Said(said));
+        answer
+    }
+}
+
+impl From<JournalError> for Refused {
+    fn from(error: JournalError) -> Self {
+        tracing::error!(%error, "the page cannot use the journal");
+        Self::Ours
+    }
+}
+
+impl From<AuditError> for Refused {
+    fn from(_: AuditError) -> Self {
+        Self::Ours
+    }
+}
+
+/// A foreign text for the screen.
+fn clean(text: &str) -> String {
+    on_screen(text, limits::SHOWN_CHARS_MAX)
+}

@@ -1,0 +1,77 @@
+//! The list as everybody sees it: made once after each change, in both languages, for all screens.
+
+use super::limits::{LIVE_PAUSE, ROWS_MAX};
+use super::site::Site;
+use super::words::Language;
+use super::{Refused, Shared, row, stage};
+use crate::clock::now_ms;
+use crate::journal::{Study, StudyFilter, Wait, WaitingPress};
+use seal::ids::CaseId;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Looks without a change: times that turn with the day.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// One row in both languages.
+pub(super) struct Row {
+    pub(super) case: CaseId,
+    /// Over both texts: a row that is equal need not be sent again.
+    pub(super) digest: [u8; 8],
+    pub(super) can_be_sent: bool,
+    ja: String,
+    en: String,
+}
+
+impl Row {
+    pub(super) fn html(&self, language: Language) -> &str {
+        match language {
+            Language::Ja => &self.ja,
+            Language::En => &self.en,
+        }
+    }
+}
+
+/// Rows, the newest first.
+pub(super) type Board = Arc<Vec<Row>>;
+
+/// Makes the board after each change, for ever.
+pub(super) async fn keep(page: Shared, mut changes: watch::Receiver<()>, board: watch::Sender<Board>) {
+    loop {
+        changes.mark_unchanged();
+        match newest(&page).await {
+            Ok(rows) => drop(board.send_replace(Arc::new(rows))),
+            Err(_) => tokio::time::sleep(LOOK).await,
+        }
+        tokio::time::sleep(LIVE_PAUSE).await;
+        let _ = tokio::time::timeout(LOOK, changes.changed()).await;
+    }
+}
+
+async fn newest(page: &Shared) -> Result<Vec<Row>, Refused> {
+    let filter = StudyFilter { limit: ROWS_MAX, ..StudyFilter::default() };
+    let studies = page.journal.studies(&filter).await?;
+    rows(page, &studies).await
+}
+
+/// The rows of these studies.
+pub(super) async fn rows(page: &Shared, studies: &[Study]) -> Result<Vec<Row>, Refused> {
+    let waiting = page.journal.waiting_presses().await?;
+    let site = page.site(now_ms());
+    Ok(studies.iter().map(|study| row_of(study, &waiting, &site)).collect())
+}
+
+fn row_of(study: &Study, waiting: &[WaitingPress], site: &Site) -> Row {
+    let case = study.delivery.case;
+    let press = waiting.iter().find(|press| press.study == Wait::Case(case));
+    let html = |language: Language| {
+        let words = language.words();
+        row::row(study, &stage::of(study, press, site, words), site, words).into_string()
+    };
+    let (ja, en) = (html(Language::Ja), html(Language::En));
+    let digest = Sha256::new().chain_update(&ja).chain_update(&en).finalize();
+    let digest = digest.first_chunk().copied().unwrap_or_default();
+    Row { case, digest, can_be_sent: study.delivery.state == "held" && press.is_none(), ja, en }
+}

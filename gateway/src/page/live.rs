@@ -1,0 +1,90 @@
+//! The live line of a screen: rows that changed, and their order, by server-sent events.
+
+use super::board::Board;
+use super::session::{Person, session};
+use super::studies::{Search, found};
+use super::words::Language;
+use super::{Refused, Shared};
+use crate::clock::now_ms;
+use axum::extract::{Query, State};
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use futures::Stream;
+use seal::ids::CaseId;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A sign of life, so that a dead line is noticed.
+const ALIVE: Duration = Duration::from_secs(15);
+/// Pause between two looks for the results of a search, which are made for one screen alone.
+const SEARCH_PAUSE: Duration = Duration::from_secs(2);
+
+struct Line {
+    page: Shared,
+    person: Person,
+    search: Search,
+    board: watch::Receiver<Board>,
+    sent: HashMap<CaseId, [u8; 8]>,
+    order: Vec<CaseId>,
+    is_first: bool,
+}
+
+pub(super) async fn live(
+    State(page): State<Shared>,
+    person: Person,
+    Query(search): Query<Search>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refused> {
+    let board = page.board.subscribe();
+    let line =
+        Line { page, person, search, board, sent: HashMap::new(), order: Vec::new(), is_first: true };
+    let events = futures::stream::unfold(line, |mut line| async move {
+        let event = next(&mut line).await?;
+        Some((Ok(event), line))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)))
+}
+
+/// The next event; none where the session has ended.
+async fn next(line: &mut Line) -> Option<Event> {
+    loop {
+        if !line.is_first {
+            // A screen looks for the end of its session even where nothing changes.
+            let _ = tokio::time::timeout(ALIVE, line.board.changed()).await;
+        }
+        line.is_first = false;
+        if session(&line.page, &line.person.secret, now_ms()).await.ok()?.is_none() {
+            return Some(Event::default().event("end").data(""));
+        }
+        let rows = if line.search.is_empty() {
+            line.board.borrow_and_update().clone()
+        } else {
+            line.board.mark_unchanged();
+            let rows = Arc::new(found(&line.page, &line.search).await.ok()?);
+            tokio::time::sleep(SEARCH_PAUSE).await;
+            rows
+        };
+        if let Some(data) = changed(line, &rows) {
+            return Some(Event::default().event("rows").data(data));
+        }
+    }
+}
+
+fn changed(line: &mut Line, rows: &Board) -> Option<String> {
+    let order: Vec<CaseId> = rows.iter().map(|row| row.case).collect();
+    let language: Language = line.person.language;
+    let mut fresh = Map::new();
+    for row in rows.iter().filter(|row| line.sent.get(&row.case) != Some(&row.digest)) {
+        fresh.insert(row.case.to_string(), Value::from(row.html(language)));
+    }
+    if fresh.is_empty() && order == line.order {
+        return None;
+    }
+    line.sent = rows.iter().map(|row| (row.case, row.digest)).collect();
+    line.order = order;
+    let order: Vec<String> = line.order.iter().map(CaseId::to_string).collect();
+    Some(json!({"order": order, "rows": fresh}).to_string())
+}

@@ -1,0 +1,191 @@
+//! The button and what can be wished for afterwards. A press waits here, not in the browser, as long as it can be taken back.
+
+use super::limits::UNDO_MS;
+use super::row::Wish;
+use super::session::{Person, Posted};
+use super::words::{Words, fill};
+use super::{Refused, Shared, clean};
+use crate::clock::now_ms;
+use crate::journal::{Choice, Press, PressAnswer, PressedStudy, Wait, WaitingPress};
+use crate::pipeline::WishError;
+use axum::extract::{Path, State};
+use axum::http::header::{ACCEPT, HeaderMap};
+use axum::response::{IntoResponse, Json, Redirect, Response};
+use axum::routing::post;
+use axum::Router;
+use compressor::Uid;
+use seal::ids::CaseId;
+use serde_json::json;
+use std::time::Duration;
+
+/// Pause between two looks for presses that count now.
+const LOOK: Duration = Duration::from_millis(100);
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new().route("/press", post(press)).route("/studies/{case}/{wish}", post(wish))
+}
+
+/// What is said to who pressed; not done where it is bad.
+struct Answer {
+    text: String,
+    is_bad: bool,
+}
+
+fn good(text: String) -> Answer {
+    Answer { text, is_bad: false }
+}
+
+fn bad(text: String) -> Answer {
+    Answer { text, is_bad: true }
+}
+
+impl Answer {
+    /// Our script shows it where it is; without the script the list shows what became of it.
+    fn to(self, headers: &HeaderMap) -> Response {
+        let is_script =
+            headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
+        if is_script {
+            return Json(json!({"said": self.text, "bad": self.is_bad})).into_response();
+        }
+        Redirect::to("/").into_response()
+    }
+}
+
+async fn press(State(page): State<Shared>, headers: HeaderMap, posted: Posted) -> Result<Response, Refused> {
+    let Posted { person, fields } = posted;
+    if !person.role.may_send() {
+        return Err(Refused::Role);
+    }
+    let words = person.language.words();
+    let Some(study) = study_of(fields.one("study")) else { return Ok(bad(words.choose_study.into()).to(&headers)) };
+    let doctors: Vec<String> = fields.all("doctor").map(str::to_owned).collect();
+    if doctors.is_empty() || doctors.iter().any(|doctor| !page.config.doctors.contains_key(doctor)) {
+        return Ok(bad(words.choose_doctor.into()).to(&headers));
+    }
+    let at_ms = now_ms();
+    let waiting = WaitingPress {
+        id: 0,
+        study,
+        doctors,
+        urgent: fields.has("urgent"),
+        by: person.name.clone(),
+        at_ms,
+        due_at_ms: at_ms + UNDO_MS,
+    };
+    Ok(keep(&page, &waiting, words).await?.to(&headers))
+}
+
+/// A case by its id, or `PACS/UID`.
+fn study_of(text: &str) -> Option<Wait> {
+    if let Some(case) = CaseId::parse(text) {
+        return Some(Wait::Case(case));
+    }
+    let (pacs, uid) = text.rsplit_once('/')?;
+    Some(Wait::AtPacs { pacs: pacs.to_owned(), study: Uid::parse(uid).ok()? })
+}
+
+async fn keep(page: &Shared, press: &WaitingPress, words: &Words) -> Result<Answer, Refused> {
+    let site = page.site(press.at_ms);
+    let names = |doctors: &[String]| {
+        doctors.iter().map(|doctor| site.doctor(doctor, words)).collect::<Vec<_>>().join(words.comma)
+    };
+    if let Wait::Case(case) = press.study {
+        let Some(study) = page.journal.study_of(case).await? else { return Ok(bad(words.not_here.into())) };
+        if study.delivery.state != "held" {
+            let to: Vec<_> = study.delivery.doctors.into_iter().map(|doctor| doctor.doctor).collect();
+            let (by, at) = study.pressed.map_or((String::new(), String::new()), |pressed| {
+                (clean(&pressed.by), site.time(pressed.at_ms))
+            });
+            return Ok(bad(fill(words.already, &[&by, &at, &names(&to)])));
+        }
+    }
+    if page.journal.wait_press(press).await?.is_some() {
+        return Ok(good(fill(words.will_send, &[&names(&press.doctors), "5"])));
+    }
+    let waiting = page.journal.waiting_presses().await?;
+    let first = waiting.into_iter().find(|waiting| waiting.study == press.study);
+    Ok(first.map_or_else(
+        || bad(words.not_here.into()),
+        |first| bad(fill(words.already, &[&clean(&first.by), &site.time(first.at_ms), &names(&first.doctors)])),
+    ))
+}
+
+async fn wish(
+    State(page): State<Shared>,
+    Path((case, wish)): Path<(String, String)>,
+    headers: HeaderMap,
+    posted: Posted,
+) -> Result<Response, Refused> {
+    let person = posted.person;
+    if !person.role.may_send() {
+        return Err(Refused::Role);
+    }
+    let case = CaseId::parse(&case).ok_or(Refused::Missing)?;
+    let wish = Wish::ALL.into_iter().find(|known| known.word() == wish).ok_or(Refused::Missing)?;
+    Ok(grant(&page, &person, case, wish).await?.to(&headers))
+}
+
+async fn grant(page: &Shared, person: &Person, case: CaseId, wish: Wish) -> Result<Answer, Refused> {
+    let words = person.language.words();
+    if wish == Wish::Undo {
+        let undone = page.journal.undo_press(&Wait::Case(case), now_ms()).await?;
+        return Ok(if undone { good(words.undone.into()) } else { bad(words.too_late.into()) });
+    }
+    let study = page.journal.study_of(case).await?.ok_or(Refused::Missing)?;
+    let (delivery, by) = (study.delivery.id, person.name.as_str());
+    let (done, said) = match wish {
+        Wish::Wait => (page.pipeline.choose(delivery, Choice::Wait, by).await?, words.will_wait),
+        Wish::Partial => (page.pipeline.choose(delivery, Choice::Partial, by).await?, words.will_send_partial),
+        Wish::Cancel | Wish::Recall => {
+            let withdrawn = page.pipeline.withdraw(case, by).await?.is_some();
+            (withdrawn, if wish == Wish::Cancel { words.cancelled } else { words.recalled })
+        }
+        Wish::Retry => (page.pipeline.retry(delivery).await?, words.retried),
+        Wish::Again => (page.pipeline.notify_again(delivery).await?, words.notified_again),
+        Wish::Undo => (false, words.too_late),
+    };
+    Ok(if done { good(said.into()) } else { bad(words.too_late.into()) })
+}
+
+impl From<WishError> for Refused {
+    fn from(error: WishError) -> Self {
+        tracing::error!(%error, "a wish of the page cannot be granted");
+        Self::Ours
+    }
+}
+
+/// Hands each press over when it counts, for ever. One that waited while the gateway was down counts at its next start.
+pub(super) async fn hand_over(page: Shared) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Ok(waiting) = page.journal.waiting_presses().await else { continue };
+        for press in waiting.into_iter().filter(|press| press.due_at_ms <= now_ms()) {
+            hand_over_one(&page, press).await;
+        }
+    }
+}
+
+/// First the delivery, then the end of the waiting: after a crash between both, the second press is answered with the first.
+async fn hand_over_one(page: &Shared, waiting: WaitingPress) {
+    let WaitingPress { id, study, doctors, urgent, by, at_ms, .. } = waiting;
+    let study = match study {
+        Wait::Case(case) => Ok(PressedStudy::Case(case)),
+        Wait::AtPacs { pacs, study } => page.pipeline.study_at(&pacs, study),
+    };
+    let pressed = match study {
+        Ok(study) => page.pipeline.press(&Press { study, doctors, urgent, by, at_ms }).await,
+        Err(error) => Err(error),
+    };
+    match pressed {
+        Ok(PressAnswer::Begun(_) | PressAnswer::Already { .. }) => {}
+        Ok(PressAnswer::NotHere) => tracing::warn!("a pressed study is gone (technician: send it again)"),
+        // The next look tries again.
+        Err(error @ WishError::Trouble(_)) => {
+            return tracing::error!(%error, "a press is not done yet");
+        }
+        Err(error) => tracing::error!(%error, act = "operator", "a press cannot be done"),
+    }
+    if let Err(error) = page.journal.end_waiting_press(id).await {
+        tracing::error!(%error, "a press that is done cannot be noted as done yet");
+    }
+}

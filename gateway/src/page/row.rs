@@ -1,0 +1,189 @@
+//! One study in the list.
+
+use super::clean;
+use super::site::Site;
+use super::stage::{STEPS, Stage};
+use super::words::Words;
+use crate::journal::Study;
+use compressor::Purpose;
+use compressor::dataset::Banner;
+use maud::{Markup, html};
+
+/// What a row's buttons ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Undo,
+    Wait,
+    Partial,
+    Cancel,
+    Recall,
+    Retry,
+    Again,
+}
+
+impl Wish {
+    pub(super) const ALL: [Self; 7] =
+        [Self::Undo, Self::Wait, Self::Partial, Self::Cancel, Self::Recall, Self::Retry, Self::Again];
+
+    /// In paths.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Undo => "undo",
+            Self::Wait => "wait",
+            Self::Partial => "partial",
+            Self::Cancel => "cancel",
+            Self::Recall => "recall",
+            Self::Retry => "retry",
+            Self::Again => "notify",
+        }
+    }
+
+    fn label(self, words: &Words) -> &'static str {
+        match self {
+            Self::Undo => words.act_undo,
+            Self::Wait => words.act_wait,
+            Self::Partial => words.act_partial,
+            Self::Cancel => words.act_cancel,
+            Self::Recall => words.act_recall,
+            Self::Retry => words.act_retry,
+            Self::Again => words.act_again,
+        }
+    }
+}
+
+/// What can be wished for in a state.
+pub(super) fn wishes(state: &str, stage: &Stage) -> Vec<Wish> {
+    if stage.due_at_ms.is_some() {
+        return vec![Wish::Undo];
+    }
+    match state {
+        "received" if stage.missing.is_some() => vec![Wish::Wait, Wish::Partial, Wish::Cancel],
+        "received" | "assembled" | "compressed" | "sealed" => vec![Wish::Cancel],
+        "submitted" => vec![Wish::Recall],
+        "notified" => vec![Wish::Again, Wish::Recall],
+        "pulled" => vec![Wish::Recall],
+        "failed" => vec![Wish::Retry, Wish::Cancel],
+        _ => Vec::new(),
+    }
+}
+
+/// How a name is shown and found.
+pub(super) struct Shown {
+    /// As it is read first: ideographs where there are some.
+    pub(super) name: String,
+    /// The other ways to write it.
+    pub(super) others: Vec<String>,
+    pub(super) id: String,
+}
+
+impl Shown {
+    pub(super) fn of(card: Option<&Banner>, words: &Words) -> Self {
+        let Some(card) = card else {
+            return Self { name: words.no_card.to_owned(), others: Vec::new(), id: String::new() };
+        };
+        let groups = [&card.name.ideographic, &card.name.alphabetic, &card.name.phonetic];
+        let mut groups: Vec<_> = groups
+            .into_iter()
+            .map(|group| clean(&group.expose_for(Purpose::Show).replace('^', " ")).trim().to_owned())
+            .filter(|group| !group.is_empty())
+            .collect();
+        let name = if groups.is_empty() { words.no_name.to_owned() } else { groups.remove(0) };
+        Self { name, others: groups, id: clean(card.patient_id.expose_for(Purpose::Show)) }
+    }
+}
+
+/// The row of a study that lies here.
+pub(super) fn row(study: &Study, stage: &Stage, site: &Site, words: &Words) -> Markup {
+    let case = study.delivery.case.to_string();
+    let shown = Shown::of(study.card.as_ref(), words);
+    let (class, sign) = stage.tone.signs();
+    let state = study.delivery.state.as_str();
+    let wishes = wishes(state, stage);
+    let can_be_sent = state == "held" && stage.due_at_ms.is_none();
+    html! {
+        li #{"s-" (case)} .study .(class) .sendable[can_be_sent] data-name=(shown.name) data-id=(shown.id) {
+            div .pick {
+                @if can_be_sent {
+                    input #{"r-" (case)} type="radio" name="study" value=(case) aria-describedby={"w-" (case)};
+                } @else { span .sign aria-hidden="true" { (sign) } }
+            }
+            @if can_be_sent { label .patient for={"r-" (case)} { (patient(&shown, study.card.as_ref(), words)) } }
+            @else { div .patient { (patient(&shown, study.card.as_ref(), words)) } }
+            div .what { (what(study, site, words)) }
+            div .way {
+                ol .steps aria-hidden="true" {
+                    @for step in 0..STEPS { li .done[step < stage.done] .now[step == stage.done] {} }
+                }
+                p .words id={"w-" (case)} {
+                    span .sign aria-hidden="true" { (sign) }
+                    span { (stage.words) }
+                    @if let Some(due) = stage.due_at_ms { " " span .due data-due=(due) {} }
+                    @if study.urgent { " " span .tag { (words.urgent) } }
+                }
+                @for line in &stage.details { p .detail { (line) } }
+                @if let Some(trouble) = &study.delivery.trouble { p .detail .trouble lang="en" { (clean(trouble)) } }
+                @if let Some(remark) = &study.delivery.remark { p .detail lang="en" { (clean(remark)) } }
+            }
+            div .wishes { (buttons(&case, &wishes, &shown.name, words)) }
+        }
+    }
+}
+
+fn patient(shown: &Shown, card: Option<&Banner>, words: &Words) -> Markup {
+    let text = |field: &dyn Fn(&Banner) -> String| card.map(field).unwrap_or_default();
+    let birth = text(&|card| date(card.birth_date.expose_for(Purpose::Show)));
+    let sex = text(&|card| match card.sex.expose_for(Purpose::Show).as_str() {
+        "M" => words.sex_m.to_owned(),
+        "F" => words.sex_f.to_owned(),
+        other => clean(other),
+    });
+    html! {
+        span .name { bdi { (shown.name) } }
+        @for other in &shown.others { " " span .other { bdi { (other) } } }
+        @if !shown.id.is_empty() { " " span .id { "ID " bdi { (shown.id) } } }
+        @if !birth.is_empty() || !sex.is_empty() { " " span .born { (birth) " " (sex) } }
+    }
+}
+
+fn what(study: &Study, site: &Site, words: &Words) -> Markup {
+    let text = |field: &dyn Fn(&Banner) -> &str| study.card.as_ref().map(|card| clean(field(card))).unwrap_or_default();
+    let description = text(&|card| card.study_description.expose_for(Purpose::Show));
+    let series = text(&|card| card.series_description.expose_for(Purpose::Show));
+    let day = study.card.as_ref().map(|card| date(card.study_date.expose_for(Purpose::Show))).unwrap_or_default();
+    let instances = study.delivery.instances;
+    html! {
+        p .lead { @for modality in &study.modalities { span .modality { (clean(modality)) } " " } bdi { (if description.is_empty() { series } else { description }) } }
+        p .detail { (day) " " (super::words::fill(words.counts, &[&instances.to_string(), &study.series.to_string()])) }
+        p .detail { (super::words::fill(words.came, &[&site.time(study.last_received_ms.unwrap_or(study.opened_at_ms))])) }
+    }
+}
+
+/// Undo and the choice stand open; what takes something back is one step away.
+fn buttons(case: &str, wishes: &[Wish], name: &str, words: &Words) -> Markup {
+    let is_open = |wish: &&Wish| matches!(wish, Wish::Undo | Wish::Wait | Wish::Partial | Wish::Retry | Wish::Again);
+    let (open, hidden): (Vec<&Wish>, Vec<&Wish>) = wishes.iter().partition(is_open);
+    let button = |wish: Wish| {
+        let label = wish.label(words);
+        html! {
+            button form="acts" formaction={"/studies/" (case) "/" (wish.word())} data-wish=(wish.word()) aria-label=(format!("{label}: {name}")) { (label) }
+        }
+    };
+    html! {
+        @for wish in open { (button(*wish)) }
+        @if !hidden.is_empty() {
+            details {
+                summary aria-label=(format!("{}: {name}", words.more)) { "⋯" }
+                @for wish in hidden { (button(*wish)) }
+            }
+        }
+    }
+}
+
+/// 20260314 (PS3.5 6.2, VR DA) as 2026-03-14; anything else as it is.
+pub(super) fn date(text: &str) -> String {
+    let is_date = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
+    match (is_date, text.get(..4), text.get(4..6), text.get(6..)) {
+        (true, Some(year), Some(month), Some(day)) => format!("{year}-{month}-{day}"),
+        _ => clean(text),
+    }
+}

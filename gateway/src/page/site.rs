@@ -1,0 +1,41 @@
+//! What the site's configuration says of names and times.
+
+use super::clean;
+use super::words::{Words, fill};
+use crate::config::Config;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use std::collections::BTreeMap;
+
+/// Doctors by their names, and the time zone.
+pub(super) struct Site {
+    doctors: BTreeMap<String, String>,
+    zone: TimeZone,
+    now_ms: i64,
+}
+
+impl Site {
+    pub(super) fn new(config: &Config, zone: TimeZone, now_ms: i64) -> Self {
+        let shown =
+            |(key, doctor): (&String, &crate::config::Doctor)| (key.clone(), doctor.name.clone().unwrap_or_else(|| key.clone()));
+        Self { doctors: config.doctors.iter().map(shown).collect(), zone, now_ms }
+    }
+
+    /// Doctors by the names in the configuration, with those that are shown.
+    pub(super) fn doctors(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.doctors.iter().map(|(key, name)| (key.as_str(), name.as_str()))
+    }
+
+    /// "Dr Tanaka".
+    pub(super) fn doctor(&self, key: &str, words: &Words) -> String {
+        fill(words.dr, &[&clean(self.doctors.get(key).map_or(key, String::as_str))])
+    }
+
+    /// 02:14, with the date where it is not today.
+    pub(super) fn time(&self, at_ms: i64) -> String {
+        let at = |ms| Timestamp::from_millisecond(ms).unwrap_or_default().to_zoned(self.zone.clone());
+        let (then, now) = (at(at_ms), at(self.now_ms));
+        let format = if then.date() == now.date() { "%H:%M" } else { "%m-%d %H:%M" };
+        then.strftime(format).to_string()
+    }
+}

@@ -1,0 +1,176 @@
+//! How far a study has come, in words, a tone and six steps: pure, so that every state can be looked at in a test.
+
+use super::site::Site;
+use super::words::{Words, fill};
+use crate::journal::{Study, WaitingPress};
+use serde_json::Value;
+
+/// Steps after the press: received, compressed, sealed, submitted, notified, opened.
+pub(super) const STEPS: usize = 6;
+
+/// Colour of a row's state; each has a sign of its own too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// Waits for a press.
+    Still,
+    /// Under way.
+    Going,
+    /// The doctor has it.
+    Good,
+    /// A person must act.
+    Ask,
+    /// It did not work.
+    Bad,
+    /// Withdrawn.
+    Over,
+}
+
+impl Tone {
+    /// Class name and sign.
+    pub(super) fn signs(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Still => ("still", "○"),
+            Self::Going => ("going", "▶"),
+            Self::Good => ("good", "✓"),
+            Self::Ask => ("ask", "?"),
+            Self::Bad => ("bad", "!"),
+            Self::Over => ("over", "–"),
+        }
+    }
+}
+
+/// What a row shows of a study's way.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stage {
+    /// Steps behind it.
+    pub(super) done: usize,
+    pub(super) tone: Tone,
+    /// One line.
+    pub(super) words: String,
+    /// More lines.
+    pub(super) details: Vec<String>,
+    /// When a press that waits will count, milliseconds since 1970-01-01 UTC.
+    pub(super) due_at_ms: Option<i64>,
+    /// Instances here and listed, where a choice is waited for.
+    pub(super) missing: Option<(u64, u32)>,
+}
+
+/// The state of a study; `waiting`: a press of it that can still be taken back.
+pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, words: &Words) -> Stage {
+    let delivery = &study.delivery;
+    let state = delivery.state.as_str();
+    let names = delivery.doctors.iter().map(|doctor| site.doctor(&doctor.doctor, words)).collect::<Vec<_>>();
+    let to = names.join(words.comma);
+    let mut stage =
+        Stage { done: 0, tone: Tone::Going, words: String::new(), details: Vec::new(), due_at_ms: None, missing: None };
+    match (state, waiting) {
+        ("held", Some(press)) => {
+            let to: Vec<_> = press.doctors.iter().map(|doctor| site.doctor(doctor, words)).collect();
+            stage.words = fill(words.st_waiting, &[&to.join(words.comma)]);
+            stage.due_at_ms = Some(press.due_at_ms);
+        }
+        ("held", None) => (stage.tone, stage.words) = (Tone::Still, words.st_held.to_owned()),
+        ("received", _) => receiving(&mut stage, study, words),
+        ("assembled", _) => (stage.done, stage.words) = (1, words.st_compressing.to_owned()),
+        ("compressed", _) => (stage.done, stage.words) = (2, words.st_sealing.to_owned()),
+        ("sealed", _) => (stage.done, stage.words) = (3, submitting(study, words)),
+        ("submitted", _) => (stage.done, stage.words) = (4, fill(words.st_notifying, &[&to])),
+        ("notified" | "pulled", _) => notified(&mut stage, study, site, words),
+        ("failed", _) => (stage.tone, stage.words) = (Tone::Bad, words.st_failed.to_owned()),
+        ("cancelled", _) => (stage.tone, stage.words) = (Tone::Over, words.st_cancelled.to_owned()),
+        ("recalled", _) => (stage.tone, stage.words) = (Tone::Over, words.st_recalled.to_owned()),
+        _ => state.clone_into(&mut stage.words),
+    }
+    if state == "failed" {
+        stage.done = steps_before(study);
+    }
+    if let Some(line) = completeness(study, words).filter(|_| state != "held") {
+        stage.details.push(line);
+    }
+    if let Some(line) = compression(study, words) {
+        stage.details.push(line);
+    }
+    if let Some(pressed) = &study.pressed {
+        let at = site.time(pressed.at_ms);
+        stage.details.push(fill(words.st_pressed, &[&at, &super::clean(&pressed.by), &to]));
+    }
+    stage
+}
+
+fn receiving(stage: &mut Stage, study: &Study, words: &Words) {
+    let here = study.delivery.instances;
+    match study.listed {
+        Some(listed) => {
+            stage.tone = Tone::Ask;
+            stage.missing = Some((here, listed));
+            stage.words = fill(words.st_missing, &[&here.to_string(), &listed.to_string()]);
+        }
+        None => stage.words = fill(words.st_receiving, &[&here.to_string()]),
+    }
+}
+
+fn submitting(study: &Study, words: &Words) -> String {
+    let delivery = &study.delivery;
+    let recipients = u32::try_from(delivery.doctors.len()).unwrap_or(1);
+    // The cover of each doctor comes last.
+    let all = delivery.pieces.map_or(0, |pieces| (pieces + 1).saturating_mul(recipients));
+    fill(words.st_submitting, &[&delivery.accepted_parts.to_string(), &all.to_string()])
+}
+
+/// "Dr X opened it at 02:14" for who has, and for who has not since when they know of it.
+fn notified(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
+    let doctors = &study.delivery.doctors;
+    let opened: Vec<_> = doctors.iter().filter(|doctor| doctor.pulled_at_ms.is_some()).collect();
+    stage.done = if opened.is_empty() { STEPS - 1 } else { STEPS };
+    stage.tone = if opened.is_empty() { Tone::Going } else { Tone::Good };
+    let lines = doctors.iter().map(|doctor| {
+        let name = site.doctor(&doctor.doctor, words);
+        match (doctor.pulled_at_ms, doctor.notified_at_ms, &doctor.refused) {
+            (Some(at_ms), ..) => (0, fill(words.st_opened, &[&name, &site.time(at_ms)])),
+            (None, _, Some(_)) => (2, fill(words.st_refused, &[&name])),
+            (None, Some(at_ms), None) => (1, fill(words.st_notified, &[&name, &site.time(at_ms)])),
+            (None, None, None) => (1, fill(words.st_notifying, &[&name])),
+        }
+    });
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort_by_key(|(order, _)| *order);
+    let mut lines = lines.into_iter().map(|(_, line)| line);
+    stage.words = lines.next().unwrap_or_default();
+    stage.details.extend(lines);
+}
+
+fn steps_before(study: &Study) -> usize {
+    let delivery = &study.delivery;
+    match (delivery.pieces, &delivery.summary, &delivery.completeness) {
+        (Some(_), ..) => 3,
+        (_, Some(_), _) => 2,
+        (.., Some(_)) => 1,
+        _ => 0,
+    }
+}
+
+fn completeness(study: &Study, words: &Words) -> Option<String> {
+    let value = study.delivery.completeness.as_ref()?;
+    let number = |name| value.get(name).and_then(Value::as_u64).unwrap_or(0).to_string();
+    Some(match value.get("is").and_then(Value::as_str)? {
+        "proved" => fill(words.st_complete, &[&number("instances")]),
+        "partial" => fill(words.st_partial, &[&number("instances"), &number("listed")]),
+        _ => fill(words.st_not_proved, &[&number("instances")]),
+    })
+}
+
+fn compression(study: &Study, words: &Words) -> Option<String> {
+    let summary = study.delivery.summary.as_ref()?;
+    let number = |name| summary.get(name).and_then(Value::as_f64);
+    let (source, bundle) = (number("source_bytes")?, number("bundle_bytes")?);
+    let residual = number("residual_bytes").unwrap_or(0.0);
+    if bundle - residual <= 0.0 {
+        return None;
+    }
+    let ratio = format!("{:.1}", source / (bundle - residual));
+    Some(match number("max_error") {
+        Some(error) if error > 0.0 => fill(words.st_bounded, &[&ratio, &format!("{error:.0}")]),
+        _ => fill(words.st_lossless, &[&ratio]),
+    })
+}
+

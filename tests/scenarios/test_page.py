@@ -1,0 +1,294 @@
+"""The technician's page in a real browser: one press and what becomes of it, by mouse and by keyboard, in both languages."""
+
+import json
+import re
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from lab import page
+from lab.page import Account
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
+
+from harness import Bench
+
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+CHROMIUM = "/usr/bin/chromium"
+WAIT_MS = 30_000
+# Japanese in all three groups (PS3.5 H.3), and what a hostile sender could write.
+NAME = "Yamada^Tarou=山田^太郎=やまだ^たろう"
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+def launch(playwright: Playwright) -> Browser:
+    # Without a sandbox of its own, since the tests may run as root; the pages are ours.
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+
+
+@dataclass
+class Desk:
+    """A technician's place: the gateway, an account, and where screenshots go."""
+
+    bench: Bench
+    account: Account
+    browser: Browser
+    shots: Path
+
+    def open(self, language: str = "ja", **context: object) -> Page:
+        screen = self.browser.new_context(ignore_https_errors=True, locale={"ja": "ja-JP", "en": "en-GB"}[language],
+                                          viewport={"width": 1500, "height": 950}, **context).new_page()
+        screen.set_default_timeout(WAIT_MS)
+        refused: list[str] = []
+        screen.on("console", lambda message: refused.append(message.text) if message.type == "error" else None)
+        screen.on("pageerror", lambda error: refused.append(str(error)))
+        screen.refused = refused
+        screen.goto(self.url)
+        screen.fill("[name=name]", self.account.name)
+        screen.fill("[name=password]", self.account.password)
+        screen.fill("[name=code]", self.account.code())
+        screen.press("[name=code]", "Enter")
+        expect(screen.locator("#studies")).to_be_attached()
+        return screen
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{(self.bench.folder / 'page.port').read_text()}"
+
+    def shot(self, screen: Page, name: str) -> None:
+        screen.screenshot(path=self.shots / f"{name}.png", full_page=True)
+
+    def sees_no_fault(self, screen: Page, name: str) -> None:
+        """WCAG 2.2 AA by axe, and nothing that the content security policy or the script complained of."""
+        self.shot(screen, name)
+        found = Axe().run(screen, options=WCAG).response["violations"]
+        words = [f"{violation['id']}: {[node['target'] for node in violation['nodes']]}: {violation['help']}" for violation in found]
+        assert not words, f"{name}: {words}"
+        assert not screen.refused, screen.refused
+
+
+@pytest.fixture
+def desk(bench: Bench, chromium: Browser, tmp_path: Path) -> Desk:
+    page.make_certificate(bench.keys)
+    lines = page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"')
+    bench.start(page_lines=lines, hold=page.HOLD, doctor_lines={"doctor": ['name = "田中"']})
+    account = page.add_account(bench.gateway.config, "sato", "technician", "--no-totp")
+    shots = tmp_path / "screenshots"
+    shots.mkdir()
+    return Desk(bench, account, chromium, shots)
+
+
+def write_study(folder: Path, files: list[Path], name: str = NAME, number: int = 1, count: int | None = None) -> list[Path]:
+    """The files as a study of its own, of another patient."""
+    folder.mkdir(parents=True, exist_ok=True)
+    study, series, written = pydicom.uid.generate_uid(), pydicom.uid.generate_uid(), []
+    for path in files[:count]:
+        dataset = pydicom.dcmread(path)
+        dataset.SpecificCharacterSet = "ISO_IR 192"
+        dataset.PatientName, dataset.PatientID = name, f"P-{number:05d}"
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID = study, series, pydicom.uid.generate_uid()
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        written.append(folder / path.name)
+        dataset.save_as(written[-1])
+    return written
+
+
+def store(bench: Bench, files: list[Path], called: str = page.HOLD) -> None:
+    """C-STORE by DCMTK, as a modality sends."""
+    subprocess.run(["storescu", "-aec", called, "127.0.0.1", str(bench.port), *map(str, files)], check=True, capture_output=True, timeout=120)
+
+
+def row(screen: Page, words: str) -> Locator:
+    return screen.locator(".study", has_text=words)
+
+
+def until_pulled(desk: Desk) -> None:
+    desk.bench.gateway.wait_for("the notice", lambda all: any(one["state"] == "notified" for one in all))
+    desk.bench.pull()
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_one_press_by_the_keyboard_until_it_is_opened(desk: Desk, mr_study: list[Path], tmp_path: Path, language: str) -> None:
+    words = {"ja": ("転送待ち", "が{}に開封", "田中医師"), "en": ("Waits for transfer", "Opened by Dr 田中 at {}", "Dr 田中")}[language]
+    screen = desk.open(language)
+    desk.sees_no_fault(screen, "empty")
+    store(desk.bench, write_study(tmp_path / "study", mr_study))
+    expect(row(screen, "山田 太郎")).to_contain_text(words[0], timeout=3_000)
+    for group in ("Yamada Tarou", "やまだ たろう", "P-00001"):
+        expect(row(screen, "山田 太郎")).to_contain_text(group)
+    # Down to the study, space takes it, Enter sends it: no mouse.
+    screen.keyboard.press("/")
+    expect(screen.locator("#q")).to_be_focused()
+    screen.keyboard.press("Escape")
+    screen.keyboard.press("Space")
+    expect(screen.locator("#transfer")).to_contain_text("山田 太郎")
+    expect(screen.locator("#transfer")).to_contain_text(words[2])
+    desk.sees_no_fault(screen, "chosen")
+    pressed = time.monotonic()
+    screen.keyboard.press("Enter")
+    expect(screen.locator("[data-wish=undo]")).to_be_visible(timeout=1_500)
+    desk.sees_no_fault(screen, "undo")
+    assert [one["state"] for one in desk.bench.gateway.deliveries()] == ["held"], "nothing goes as long as it can be taken back"
+    until_pulled(desk)
+    assert time.monotonic() - pressed >= 5
+    expect(row(screen, "山田 太郎")).to_have_class(re.compile("good"), timeout=5_000)
+    expect(row(screen, "山田 太郎")).to_contain_text(re.compile(words[1].format(r"\d\d:\d\d")))
+    desk.sees_no_fault(screen, f"opened-{language}")
+
+
+def test_undo_keeps_everything_here(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    store(desk.bench, write_study(tmp_path / "study", mr_study))
+    screen = desk.open("en")
+    row(screen, "山田 太郎").locator("input[name=study]").check()
+    screen.click("#transfer")
+    screen.click("[data-wish=undo]")
+    expect(row(screen, "山田 太郎")).to_contain_text("Waits for transfer")
+    expect(screen.locator("#said")).to_contain_text("Nothing was sent")
+    time.sleep(6)
+    assert [one["state"] for one in desk.bench.gateway.deliveries()] == ["held"]
+
+
+def test_the_press_outlives_browser_and_gateway(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    store(desk.bench, write_study(tmp_path / "study", mr_study))
+    screen = desk.open("en")
+    row(screen, "山田 太郎").locator("input[name=study]").check()
+    screen.click("#transfer")
+    expect(screen.locator("[data-wish=undo]")).to_be_visible()
+    screen.context.close()
+    desk.bench.gateway.kill()
+    desk.bench.gateway.start()
+    desk.bench.gateway.wait_for_state("notified", "pulled", seconds=60)
+
+
+def test_two_technicians_and_a_second_press(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    store(desk.bench, write_study(tmp_path / "study", mr_study))
+    first, second = desk.open("en"), desk.open("en")
+    for screen in (first, second):
+        row(screen, "山田 太郎").locator("input[name=study]").check()
+    # The second screen's press is on its way before its list can change.
+    second.evaluate("() => { window.stop(); }")
+    form = second.evaluate("() => new URLSearchParams(new FormData(document.getElementById('send'))).toString()")
+    first.click("#transfer")
+    expect(first.locator("[data-wish=undo]")).to_be_visible()
+    said = second.evaluate("""async (body) => (await fetch('/press', {method: 'POST', body: new URLSearchParams(body),
+        headers: {Accept: 'application/json'}})).json()""", form)
+    assert said["bad"] and "Already pressed by sato" in said["said"]
+    desk.bench.gateway.wait_for_state("notified", "pulled")
+    said = second.evaluate("""async (body) => (await fetch('/press', {method: 'POST', body: new URLSearchParams(body),
+        headers: {Accept: 'application/json'}})).json()""", form)
+    assert said["bad"] and "Already pressed by sato" in said["said"]
+    assert len(desk.bench.gateway.deliveries()) == 1
+
+
+def test_recall(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    import harness
+    store(desk.bench, write_study(tmp_path / "study", mr_study))
+    screen = desk.open("en")
+    row(screen, "山田 太郎").locator("input[name=study]").check()
+    screen.click("#transfer")
+    desk.bench.gateway.wait_for_state("notified")
+    sent = row(screen, "not opened yet")
+    expect(sent).to_be_visible()
+    sent.locator("summary").click()
+    sent.locator("[data-wish=recall]").click()
+    recalled = time.monotonic()
+    while harness.messages(desk.bench.store, "doctor"):
+        assert time.monotonic() - recalled < 3, "mails lie in the mailbox 3 s after the recall"
+        time.sleep(0.1)
+    expect(row(screen, "Recalled")).to_be_visible()
+    expect(row(screen, "Waits for transfer")).to_contain_text("山田 太郎")
+    desk.sees_no_fault(screen, "recalled")
+
+
+def test_hostile_names_are_shown_harmlessly(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    names = ["<img src=x onerror=alert(1)>", "\"><script>alert(1)</script>", "A\u202eB\u2066C", "'\" onfocus=alert(1) x='", "Ａ" * 21_000,
+             "\x1b]0;x\x07bell", "</li></ul><form action=//evil.example>", "javascript:alert(1)", "&lt;b&gt;^&amp;"]
+    screen = desk.open("en")
+    dialogs: list[str] = []
+    screen.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    requests: list[str] = []
+    screen.on("request", lambda request: requests.append(request.url))
+    with pydicom.config.disable_value_validation():
+        for number, name in enumerate(names, 1):
+            store(desk.bench, write_study(tmp_path / str(number), mr_study, name, number, count=1))
+    expect(screen.locator(".study")).to_have_count(len(names), timeout=10_000)
+    screen.reload()
+    expect(screen.locator(".study")).to_have_count(len(names))
+    for index in range(len(names)):
+        screen.locator(".study input[name=study]").nth(index).check()
+        assert len(screen.locator("#whom").inner_text()) < 300
+    assert not screen.locator(".study img, .study script, .study form").count()
+    shown = screen.locator("#studies").inner_text()
+    assert "<script>alert(1)</script>" in shown and "</li></ul>" in shown, shown
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f]", shown)
+    assert max(len(name) for name in screen.locator(".name").all_inner_texts()) <= 121
+    assert not dialogs and all(url.startswith(desk.url) for url in requests), (dialogs, requests)
+    desk.sees_no_fault(screen, "hostile")
+    log = desk.bench.log.read_text()
+    assert "onerror" not in log and "evil" not in log
+
+
+def test_focus_and_place_stay_while_studies_come(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    for number in range(1, 13):
+        store(desk.bench, write_study(tmp_path / str(number), mr_study, f"Old^{number}", number, count=1))
+    screen = desk.open("en")
+    radio = row(screen, "P-00003").locator("input[name=study]")
+    radio.check()
+    radio.focus()
+    before = row(screen, "P-00003").bounding_box()["y"]
+    assert screen.evaluate("window.scrollY") > 0, "the list is longer than the screen"
+    for number in range(20, 24):
+        store(desk.bench, write_study(tmp_path / str(number), mr_study, f"New^{number}", number, count=1))
+    expect(row(screen, "P-00023")).to_be_attached(timeout=3_000)
+    expect(radio).to_be_focused()
+    expect(radio).to_be_checked()
+    assert abs(row(screen, "P-00003").bounding_box()["y"] - before) < 2
+    # The newest is on top.
+    ids = screen.locator(".study .id").all_inner_texts()
+    assert ids[:4] == ["ID P-00023", "ID P-00022", "ID P-00021", "ID P-00020"], ids
+
+
+def test_search(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    people = {1: "Yamada^Tarou=山田^太郎=やまだ^たろう", 2: "Suzuki^Hanako=鈴木^花子=すずき^はなこ"}
+    for number, name in people.items():
+        store(desk.bench, write_study(tmp_path / str(number), mr_study, name, number, count=1))
+    screen = desk.open("ja")
+    expect(screen.locator(".study")).to_have_count(2)
+    for words, number in (("鈴木", 2), ("yamada TAROU", 1), ("はなこ", 2), ("P-00001", 1)):
+        screen.fill("#q", words)
+        screen.press("#q", "Enter")
+        expect(screen.locator(".study")).to_have_count(1)
+        expect(screen.locator(".study")).to_contain_text(f"P-{number:05d}")
+    screen.fill("#q", "nobody")
+    screen.press("#q", "Enter")
+    expect(screen.locator("#none")).to_be_visible()
+    desk.sees_no_fault(screen, "search")
+    screen.goto(desk.url + "/?modality=MR")
+    expect(screen.locator(".study")).to_have_count(2)
+    screen.goto(desk.url + "/?modality=CT")
+    expect(screen.locator(".study")).to_have_count(0)
+
+
+def test_at_night_and_on_a_small_screen(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    store(desk.bench, write_study(tmp_path / "study", mr_study))
+    night = desk.open("ja", color_scheme="dark")
+    expect(night.locator(".study")).to_have_count(1)
+    desk.sees_no_fault(night, "night")
+    night.set_viewport_size({"width": 420, "height": 900})
+    desk.sees_no_fault(night, "small")
+    assert night.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing to scroll sideways"
+    night.goto(desk.url + "/account")
+    desk.sees_no_fault(night, "account")
+    night.context.clear_cookies()
+    night.goto(desk.url + "/sign-in")
+    desk.sees_no_fault(night, "sign-in")
