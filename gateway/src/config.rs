@@ -156,7 +156,11 @@ struct DicomTlsKeys {
 impl From<DicomTlsKeys> for DicomTls {
     fn from(keys: DicomTlsKeys) -> Self {
         let DicomTlsKeys { listen, port_file, certificate, key, client_ca, crl, tls12 } = keys;
-        Self { listen, port_file, files: ServerFiles { certificate, key, client_ca: Some(client_ca), crl, tls12 } }
+        Self {
+            listen,
+            port_file,
+            files: ServerFiles { certificate, key, client_ca: Some(client_ca), crl, tls12 },
+        }
     }
 }
 

@@ -25,12 +25,12 @@ pub use directory::{Device, Origin, Standing};
 pub use intake::{NewInstance, Recorded};
 pub use invitation::{Invitation, TRIES_MAX, Taken};
 pub use press::{Choice, Press, PressAnswer, Pressed, PressedStudy};
-pub use report::DeliveryReport;
+pub use report::{DeliveryReport, DoctorReport};
 pub use residual::Asked;
-pub use waiting::{Wait, WaitingPress};
-pub use withdrawal::{Withdrawal, WithdrawnMail};
 pub use session::Session;
 pub use studies::{Study, StudyFilter};
+pub use waiting::{Wait, WaitingPress};
+pub use withdrawal::{Withdrawal, WithdrawnMail};
 
 use crate::spool::FileKey;
 use sqlx::SqlitePool;

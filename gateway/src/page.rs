@@ -77,7 +77,12 @@ impl Page {
     }
 
     /// Serves until dropped. `changes` is marked after each change of the journal.
-    pub async fn serve(self, listener: TcpListener, tls: Option<Arc<Listener>>, changes: watch::Receiver<()>) {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        tls: Option<Arc<Listener>>,
+        changes: watch::Receiver<()>,
+    ) {
         let page = Arc::new(self);
         let router = router(page.clone());
         tokio::join!(

@@ -6,6 +6,7 @@ CREATE TABLE press_wait (
     study_uid   TEXT,
     doctors     TEXT    NOT NULL, -- JSON: names in the configuration
     urgent      INTEGER NOT NULL CHECK (urgent IN (0, 1)),
+    note        BLOB,             -- encrypted under the master key where the spool is (spool format)
     pressed_by  TEXT    NOT NULL,
     at_ms       INTEGER NOT NULL, -- milliseconds since 1970-01-01 UTC
     due_at_ms   INTEGER NOT NULL, -- then it counts

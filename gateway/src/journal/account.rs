@@ -197,12 +197,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn set_locked(
-        &self,
-        name: &str,
-        locked: bool,
-        actor: Actor<'_>,
-    ) -> Result<bool, JournalError> {
+    pub async fn set_locked(&self, name: &str, locked: bool, actor: Actor<'_>) -> Result<bool, JournalError> {
         let set = sqlx::query("UPDATE account SET locked = $2, failures = 0 WHERE name = $1")
             .bind(name)
             .bind(locked);

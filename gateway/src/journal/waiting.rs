@@ -1,7 +1,9 @@
 //! Presses that can still be taken back.
 
 use super::{Journal, JournalError, bytes16};
-use compressor::Uid;
+use crate::spool::{self, FileKey};
+use compressor::bundle::Note;
+use compressor::{Phi, Purpose, Uid};
 use seal::ids::CaseId;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -17,6 +19,8 @@ pub struct WaitingPress {
     pub doctors: Vec<String>,
     /// It is to go before others.
     pub urgent: bool,
+    /// What is said to the doctors.
+    pub note: Option<Note>,
     /// Login name of who pressed.
     pub by: String,
     /// When, milliseconds since 1970-01-01 UTC.
@@ -49,9 +53,13 @@ impl Journal {
             Wait::Case(case) => (Some(case.0.as_slice()), None, None),
             Wait::AtPacs { pacs, study } => (None, Some(pacs), Some(study.as_str())),
         };
+        let note = press.note.as_ref().map(|note| {
+            spool::seal_text(note.expose_for(Purpose::Keep).as_bytes(), self.master.as_ref())
+                .map_err(|_| JournalError::Unknown("random"))
+        });
         let id = sqlx::query_scalar(
-            "INSERT INTO press_wait (case_id, pacs, study_uid, doctors, urgent, pressed_by, at_ms, due_at_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id",
+            "INSERT INTO press_wait (case_id, pacs, study_uid, doctors, urgent, pressed_by, at_ms, due_at_ms, note)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id",
         )
         .bind(case)
         .bind(pacs)
@@ -60,7 +68,8 @@ impl Journal {
         .bind(press.urgent)
         .bind(&press.by)
         .bind(press.at_ms)
-        .bind(press.due_at_ms);
+        .bind(press.due_at_ms)
+        .bind(note.transpose()?);
         Ok(id.fetch_optional(&self.pool).await?)
     }
 
@@ -69,8 +78,9 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn waiting_presses(&self) -> Result<Vec<WaitingPress>, JournalError> {
-        let rows = sqlx::query("SELECT * FROM press_wait ORDER BY due_at_ms, id").fetch_all(&self.pool).await?;
-        rows.iter().map(read).collect()
+        let rows =
+            sqlx::query("SELECT * FROM press_wait ORDER BY due_at_ms, id").fetch_all(&self.pool).await?;
+        rows.iter().map(|row| read(row, self.master.as_ref())).collect()
     }
 
     /// Takes one back, or it has been done. False where it does not wait any more.
@@ -102,21 +112,27 @@ impl Journal {
     }
 }
 
-fn read(row: &SqliteRow) -> Result<WaitingPress, JournalError> {
+fn read(row: &SqliteRow, master: Option<&FileKey>) -> Result<WaitingPress, JournalError> {
     let unknown = |_| JournalError::Unknown("press_wait");
     let study = match (row.get::<Option<Vec<u8>>, _>("case_id"), row.get::<Option<String>, _>("pacs")) {
         (Some(case), _) => Wait::Case(CaseId(bytes16(case, "press_wait.case_id")?)),
         (None, Some(pacs)) => Wait::AtPacs {
             pacs,
-            study: Uid::parse(row.get("study_uid")).map_err(|_| JournalError::Unknown("press_wait.study_uid"))?,
+            study: Uid::parse(row.get("study_uid"))
+                .map_err(|_| JournalError::Unknown("press_wait.study_uid"))?,
         },
         (None, None) => return Err(JournalError::Unknown("press_wait")),
     };
+    let note = row.get::<Option<Vec<u8>>, _>("note").map(|sealed| {
+        let text = spool::open_text(&sealed, master).map_err(|_| JournalError::Unknown("press_wait.note"))?;
+        Ok::<_, JournalError>(Note::new(Phi::new(String::from_utf8_lossy(&text).into_owned())))
+    });
     Ok(WaitingPress {
         id: row.get("id"),
         study,
         doctors: serde_json::from_str(row.get("doctors")).map_err(unknown)?,
         urgent: row.get("urgent"),
+        note: note.transpose()?.flatten(),
         by: row.get("pressed_by"),
         at_ms: row.get("at_ms"),
         due_at_ms: row.get("due_at_ms"),

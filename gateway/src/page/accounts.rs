@@ -21,7 +21,9 @@ pub(super) fn routes() -> Router<Shared> {
 /// Whether a name can be an account's.
 pub(super) fn is_name(name: &str) -> bool {
     (1..=32).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte))
 }
 
 /// What a new or reset account is handed over with, once.

@@ -22,6 +22,7 @@ pub enum Action {
         /// What the person may do.
         #[arg(long, value_enum)]
         role: Role,
+        /// What the person gets.
         #[command(flatten)]
         handed: HandedOver,
     },
@@ -35,6 +36,7 @@ pub enum Action {
     Reset {
         /// Login name.
         name: String,
+        /// What the person gets.
         #[command(flatten)]
         handed: HandedOver,
     },
@@ -135,7 +137,8 @@ fn shown(config: &Config, name: &str, made: &Handed, as_json: bool) -> String {
     let uri = made.totp.as_ref().map(|secret| totp::uri(&config.site, name, secret));
     if as_json {
         let secret = made.totp.as_ref().map(|secret| totp::base32(secret));
-        return json!({"name": name, "password": made.password, "totp_secret": secret, "totp_uri": uri}).to_string();
+        return json!({"name": name, "password": made.password, "totp_secret": secret, "totp_uri": uri})
+            .to_string();
     }
     let mut text = format!("name:     {name}\npassword: {}\n", made.password);
     if let (Some(uri), Some(secret)) = (uri, &made.totp) {

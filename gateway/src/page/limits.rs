@@ -58,8 +58,6 @@ pub(super) const UNDO_MS: i64 = 5_000;
 pub(super) const ROWS_MAX: u32 = 100;
 /// Pause between two looks of a live line, at least.
 pub(super) const LIVE_PAUSE: Duration = Duration::from_millis(250);
-/// Characters of a note to the doctor.
-pub(super) const NOTE_CHARS_MAX: usize = 500;
 /// Characters of a name, id or description that are shown.
 pub(super) const SHOWN_CHARS_MAX: usize = 120;
 

@@ -39,8 +39,7 @@ pub(super) async fn live(
     Query(search): Query<Search>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refused> {
     let board = page.board.subscribe();
-    let line =
-        Line { page, person, search, board, sent: HashMap::new(), order: Vec::new(), is_first: true };
+    let line = Line { page, person, search, board, sent: HashMap::new(), order: Vec::new(), is_first: true };
     let events = futures::stream::unfold(line, |mut line| async move {
         let event = next(&mut line).await?;
         Some((Ok(event), line))

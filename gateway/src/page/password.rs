@@ -27,7 +27,10 @@ pub(super) fn random() -> String {
     let mut bytes = [0; 20];
     // Without random numbers nothing of TLS works either.
     let _ = rand::fill(&mut bytes);
-    bytes.iter().map(|byte| char::from(ALPHABET.get(usize::from(byte % 32)).copied().unwrap_or(b'x'))).collect()
+    bytes
+        .iter()
+        .map(|byte| char::from(ALPHABET.get(usize::from(byte % 32)).copied().unwrap_or(b'x')))
+        .collect()
 }
 
 /// The PHC string of a password.

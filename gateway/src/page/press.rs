@@ -8,12 +8,13 @@ use super::{Refused, Shared, clean};
 use crate::clock::now_ms;
 use crate::journal::{Choice, Press, PressAnswer, PressedStudy, Wait, WaitingPress};
 use crate::pipeline::WishError;
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT, HeaderMap};
 use axum::response::{IntoResponse, Json, Redirect, Response};
 use axum::routing::post;
-use axum::Router;
-use compressor::Uid;
+use compressor::bundle::Note;
+use compressor::{Phi, Uid};
 use seal::ids::CaseId;
 use serde_json::json;
 use std::time::Duration;
@@ -57,10 +58,17 @@ async fn press(State(page): State<Shared>, headers: HeaderMap, posted: Posted) -
         return Err(Refused::Role);
     }
     let words = person.language.words();
-    let Some(study) = study_of(fields.one("study")) else { return Ok(bad(words.choose_study.into()).to(&headers)) };
+    let Some(study) = study_of(fields.one("study")) else {
+        return Ok(bad(words.choose_study.into()).to(&headers));
+    };
     let doctors: Vec<String> = fields.all("doctor").map(str::to_owned).collect();
     if doctors.is_empty() || doctors.iter().any(|doctor| !page.config.doctors.contains_key(doctor)) {
         return Ok(bad(words.choose_doctor.into()).to(&headers));
+    }
+    let text = fields.one("note");
+    let note = Note::new(Phi::new(text.to_owned()));
+    if note.is_none() && !text.trim().is_empty() {
+        return Ok(bad(words.note_too_long.into()).to(&headers));
     }
     let at_ms = now_ms();
     let waiting = WaitingPress {
@@ -68,6 +76,7 @@ async fn press(State(page): State<Shared>, headers: HeaderMap, posted: Posted) -
         study,
         doctors,
         urgent: fields.has("urgent"),
+        note,
         by: person.name.clone(),
         at_ms,
         due_at_ms: at_ms + UNDO_MS,
@@ -93,7 +102,7 @@ async fn keep(page: &Shared, press: &WaitingPress, words: &Words) -> Result<Answ
         let Some(study) = page.journal.study_of(case).await? else { return Ok(bad(words.not_here.into())) };
         if study.delivery.state != "held" {
             let to: Vec<_> = study.delivery.doctors.into_iter().map(|doctor| doctor.doctor).collect();
-            let (by, at) = study.pressed.map_or((String::new(), String::new()), |pressed| {
+            let (by, at) = study.delivery.pressed.map_or((String::new(), String::new()), |pressed| {
                 (clean(&pressed.by), site.time(pressed.at_ms))
             });
             return Ok(bad(fill(words.already, &[&by, &at, &names(&to)])));
@@ -106,7 +115,9 @@ async fn keep(page: &Shared, press: &WaitingPress, words: &Words) -> Result<Answ
     let first = waiting.into_iter().find(|waiting| waiting.study == press.study);
     Ok(first.map_or_else(
         || bad(words.not_here.into()),
-        |first| bad(fill(words.already, &[&clean(&first.by), &site.time(first.at_ms), &names(&first.doctors)])),
+        |first| {
+            bad(fill(words.already, &[&clean(&first.by), &site.time(first.at_ms), &names(&first.doctors)]))
+        },
     ))
 }
 
@@ -135,7 +146,9 @@ async fn grant(page: &Shared, person: &Person, case: CaseId, wish: Wish) -> Resu
     let (delivery, by) = (study.delivery.id, person.name.as_str());
     let (done, said) = match wish {
         Wish::Wait => (page.pipeline.choose(delivery, Choice::Wait, by).await?, words.will_wait),
-        Wish::Partial => (page.pipeline.choose(delivery, Choice::Partial, by).await?, words.will_send_partial),
+        Wish::Partial => {
+            (page.pipeline.choose(delivery, Choice::Partial, by).await?, words.will_send_partial)
+        }
         Wish::Cancel | Wish::Recall => {
             let withdrawn = page.pipeline.withdraw(case, by).await?.is_some();
             (withdrawn, if wish == Wish::Cancel { words.cancelled } else { words.recalled })
@@ -167,13 +180,13 @@ pub(super) async fn hand_over(page: Shared) {
 
 /// First the delivery, then the end of the waiting: after a crash between both, the second press is answered with the first.
 async fn hand_over_one(page: &Shared, waiting: WaitingPress) {
-    let WaitingPress { id, study, doctors, urgent, by, at_ms, .. } = waiting;
+    let WaitingPress { id, study, doctors, urgent, note, by, at_ms, .. } = waiting;
     let study = match study {
         Wait::Case(case) => Ok(PressedStudy::Case(case)),
         Wait::AtPacs { pacs, study } => page.pipeline.study_at(&pacs, study),
     };
     let pressed = match study {
-        Ok(study) => page.pipeline.press(&Press { study, doctors, urgent, by, at_ms }).await,
+        Ok(study) => page.pipeline.press(&Press { study, doctors, urgent, note, by, at_ms }).await,
         Err(error) => Err(error),
     };
     match pressed {

@@ -118,7 +118,7 @@ pub(super) fn row(study: &Study, stage: &Stage, site: &Site, words: &Words) -> M
                     span .sign aria-hidden="true" { (sign) }
                     span { (stage.words) }
                     @if let Some(due) = stage.due_at_ms { " " span .due data-due=(due) {} }
-                    @if study.urgent { " " span .tag { (words.urgent) } }
+                    @if study.delivery.urgent { " " span .tag { (words.urgent) } }
                 }
                 @for line in &stage.details { p .detail { (line) } }
                 @if let Some(trouble) = &study.delivery.trouble { p .detail .trouble lang="en" { (clean(trouble)) } }
@@ -146,10 +146,13 @@ fn patient(shown: &Shown, card: Option<&Banner>, words: &Words) -> Markup {
 }
 
 fn what(study: &Study, site: &Site, words: &Words) -> Markup {
-    let text = |field: &dyn Fn(&Banner) -> &str| study.card.as_ref().map(|card| clean(field(card))).unwrap_or_default();
+    let text = |field: &dyn Fn(&Banner) -> &str| {
+        study.card.as_ref().map(|card| clean(field(card))).unwrap_or_default()
+    };
     let description = text(&|card| card.study_description.expose_for(Purpose::Show));
     let series = text(&|card| card.series_description.expose_for(Purpose::Show));
-    let day = study.card.as_ref().map(|card| date(card.study_date.expose_for(Purpose::Show))).unwrap_or_default();
+    let day =
+        study.card.as_ref().map(|card| date(card.study_date.expose_for(Purpose::Show))).unwrap_or_default();
     let instances = study.delivery.instances;
     html! {
         p .lead { @for modality in &study.modalities { span .modality { (clean(modality)) } " " } bdi { (if description.is_empty() { series } else { description }) } }
@@ -160,7 +163,8 @@ fn what(study: &Study, site: &Site, words: &Words) -> Markup {
 
 /// Undo and the choice stand open; what takes something back is one step away.
 fn buttons(case: &str, wishes: &[Wish], name: &str, words: &Words) -> Markup {
-    let is_open = |wish: &&Wish| matches!(wish, Wish::Undo | Wish::Wait | Wish::Partial | Wish::Retry | Wish::Again);
+    let is_open =
+        |wish: &&Wish| matches!(wish, Wish::Undo | Wish::Wait | Wish::Partial | Wish::Retry | Wish::Again);
     let (open, hidden): (Vec<&Wish>, Vec<&Wish>) = wishes.iter().partition(is_open);
     let button = |wish: Wish| {
         let label = wish.label(words);

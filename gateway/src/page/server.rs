@@ -79,7 +79,9 @@ fn tower_service_of(
     Error = std::convert::Infallible,
     Future: Send,
 > {
-    TowerToHyperService::new(router.layer(axum::Extension(Peer(peer))).into_service::<hyper::body::Incoming>())
+    TowerToHyperService::new(
+        router.layer(axum::Extension(Peer(peer))).into_service::<hyper::body::Incoming>(),
+    )
 }
 
 #[derive(Default)]
@@ -132,8 +134,10 @@ mod tests {
         assert!(rooms.enter(address(2)).is_some());
         drop(first);
         assert!(rooms.enter(address(1)).is_some());
-        let all: Vec<_> =
-            (0..=255).flat_map(|last| std::iter::from_fn(move || Some(last)).take(4)).map(|last| rooms.enter(address(last))).collect();
+        let all: Vec<_> = (0..=255)
+            .flat_map(|last| std::iter::from_fn(move || Some(last)).take(4))
+            .map(|last| rooms.enter(address(last)))
+            .collect();
         assert_eq!(all.iter().flatten().count(), CONNECTIONS_MAX);
     }
 }

@@ -1,6 +1,7 @@
 //! Signing in and out, one's own password, and the language.
 
 use super::layout::{self, Place, hidden, notice};
+use super::limits::SESSION_MAX_MS;
 use super::session::{
     Fields, LANGUAGE_COOKIE, Person, Posted, PostedByVisitor, Secret, Visitor, session, set_cookie,
 };
@@ -10,11 +11,10 @@ use super::{Refused, Shared, password, totp};
 use crate::audit::{Message, Outcome};
 use crate::clock::now_ms;
 use crate::journal::{Account, Actor};
-use super::limits::SESSION_MAX_MS;
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::SET_COOKIE;
 use axum::http::StatusCode;
+use axum::http::header::SET_COOKIE;
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
@@ -33,10 +33,10 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn form(State(page): State<Shared>, visitor: Visitor) -> Result<Response, Refused> {
-    if let Some(secret) = &visitor.secret {
-        if session(&page, secret, now_ms()).await?.is_some() {
-            return Ok(Redirect::to("/").into_response());
-        }
+    if let Some(secret) = &visitor.secret
+        && session(&page, secret, now_ms()).await?.is_some()
+    {
+        return Ok(Redirect::to("/").into_response());
     }
     Ok(show(&page, visitor.language, StatusCode::OK, None))
 }
@@ -77,7 +77,9 @@ async fn sign_in(State(page): State<Shared>, posted: PostedByVisitor) -> Result<
         // Always under a new id: whoever planted the old one has nothing.
         Checked::Right(account) => {
             let (secret, at_ms) = (Secret::random(), now_ms());
-            page.journal.begin_session(&secret.digest(), &account.name, at_ms, at_ms - SESSION_MAX_MS).await?;
+            page.journal
+                .begin_session(&secret.digest(), &account.name, at_ms, at_ms - SESSION_MAX_MS)
+                .await?;
             let cookie = secret.cookie(page.settings.plain);
             Ok((AppendHeaders([(SET_COOKIE, cookie)]), Redirect::to("/")).into_response())
         }
@@ -110,7 +112,8 @@ async fn check(page: &Shared, peer: SocketAddr, fields: &Fields) -> Result<Check
     let name = account.as_ref().map_or(UNKNOWN, |account| account.name.as_str()).to_owned();
     if let (true, Some(account)) = (is_right, account) {
         let needs_code = account.totp.is_some() || page.needs_second_factor(account.role);
-        let step = account.totp.as_ref().and_then(|secret| totp::step_of(secret, fields.one("code"), at_ms / 1000));
+        let step =
+            account.totp.as_ref().and_then(|secret| totp::step_of(secret, fields.one("code"), at_ms / 1000));
         if (step.is_some() || !needs_code) && page.journal.sign_in_succeeded(&account.name, step).await? {
             page.audit.record(Message::user(&name, peer, true, Outcome::Success)).await?;
             return Ok(Checked::Right(account));

@@ -16,8 +16,9 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn new(config: &Config, zone: TimeZone, now_ms: i64) -> Self {
-        let shown =
-            |(key, doctor): (&String, &crate::config::Doctor)| (key.clone(), doctor.name.clone().unwrap_or_else(|| key.clone()));
+        let shown = |(key, doctor): (&String, &crate::config::Doctor)| {
+            (key.clone(), doctor.name.clone().unwrap_or_else(|| key.clone()))
+        };
         Self { doctors: config.doctors.iter().map(shown).collect(), zone, now_ms }
     }
 

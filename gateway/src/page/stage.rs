@@ -2,7 +2,7 @@
 
 use super::site::Site;
 use super::words::{Words, fill};
-use crate::journal::{Study, WaitingPress};
+use crate::journal::{DoctorReport, Study, WaitingPress};
 use serde_json::Value;
 
 /// Steps after the press: received, compressed, sealed, submitted, notified, opened.
@@ -61,8 +61,14 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
     let state = delivery.state.as_str();
     let names = delivery.doctors.iter().map(|doctor| site.doctor(&doctor.doctor, words)).collect::<Vec<_>>();
     let to = names.join(words.comma);
-    let mut stage =
-        Stage { done: 0, tone: Tone::Going, words: String::new(), details: Vec::new(), due_at_ms: None, missing: None };
+    let mut stage = Stage {
+        done: 0,
+        tone: Tone::Going,
+        words: String::new(),
+        details: Vec::new(),
+        due_at_ms: None,
+        missing: None,
+    };
     match (state, waiting) {
         ("held", Some(press)) => {
             let to: Vec<_> = press.doctors.iter().map(|doctor| site.doctor(doctor, words)).collect();
@@ -81,6 +87,9 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
         ("recalled", _) => (stage.tone, stage.words) = (Tone::Over, words.st_recalled.to_owned()),
         _ => state.clone_into(&mut stage.words),
     }
+    if matches!(state, "recalled" | "cancelled") {
+        stage.details.extend(delivery.doctors.iter().filter_map(|doctor| withdrawn(doctor, site, words)));
+    }
     if state == "failed" {
         stage.done = steps_before(study);
     }
@@ -90,7 +99,7 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
     if let Some(line) = compression(study, words) {
         stage.details.push(line);
     }
-    if let Some(pressed) = &study.pressed {
+    if let Some(pressed) = &study.delivery.pressed {
         let at = site.time(pressed.at_ms);
         stage.details.push(fill(words.st_pressed, &[&at, &super::clean(&pressed.by), &to]));
     }
@@ -99,7 +108,7 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
 
 fn receiving(stage: &mut Stage, study: &Study, words: &Words) {
     let here = study.delivery.instances;
-    match study.listed {
+    match study.delivery.listed {
         Some(listed) => {
             stage.tone = Tone::Ask;
             stage.missing = Some((here, listed));
@@ -139,6 +148,22 @@ fn notified(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
     stage.details.extend(lines);
 }
 
+/// What became of a doctor's mails, and whether they were opened before.
+fn withdrawn(doctor: &DoctorReport, site: &Site, words: &Words) -> Option<String> {
+    let name = site.doctor(&doctor.doctor, words);
+    let mail = doctor.withdrawn.as_ref()?;
+    let mails = match (mail.stays, mail.looked_at_ms) {
+        (true, _) => fill(words.st_mail_stays, &[&name]),
+        (false, Some(_)) => fill(words.st_mail_gone, &[&name, &mail.removed.to_string()]),
+        (false, None) => fill(words.st_mail_looking, &[&name]),
+    };
+    let opened = match doctor.pulled_at_ms {
+        Some(at_ms) => fill(words.st_was_opened, &[&site.time(at_ms)]),
+        None => words.st_was_not_opened.to_owned(),
+    };
+    Some(format!("{mails}{}{opened}", words.comma))
+}
+
 fn steps_before(study: &Study) -> usize {
     let delivery = &study.delivery;
     match (delivery.pieces, &delivery.summary, &delivery.completeness) {
@@ -173,4 +198,3 @@ fn compression(study: &Study, words: &Words) -> Option<String> {
         _ => fill(words.st_lossless, &[&ratio]),
     })
 }
-

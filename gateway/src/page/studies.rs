@@ -13,6 +13,7 @@ use axum::Router;
 use axum::extract::{Query, State};
 use axum::routing::get;
 use compressor::Purpose;
+use compressor::limits::NOTE_BYTES_MAX;
 use maud::{Markup, PreEscaped, html};
 use serde::Deserialize;
 
@@ -57,7 +58,7 @@ impl Search {
 
 /// Small letters, and components of a name parted by a space.
 fn folded(text: &str) -> String {
-    text.replace('^', " ").replace('\u{3000}', " ").to_lowercase()
+    text.replace(['^', '\u{3000}'], " ").to_lowercase()
 }
 
 /// Rows of the studies that are looked for.
@@ -140,6 +141,7 @@ async fn panel(page: &Shared, words: &Words) -> Result<Markup, Refused> {
                 }
             }
             label .tick { input type="checkbox" name="urgent"; (words.urgent) }
+            label .note { (words.note) textarea name="note" rows="2" maxlength=(NOTE_BYTES_MAX / 4) {} }
             button #transfer .main .transfer data-none=(words.choose_study) data-nobody=(words.choose_doctor) data-comma=(words.comma) {
                 span .verb { (words.transfer) " " kbd aria-hidden="true" { "Enter" } }
                 span #whom .whom {}
