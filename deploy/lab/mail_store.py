@@ -184,12 +184,15 @@ class MailStore:
                 raise RuntimeError(f"the mail store does not answer\n{self.log_tail()}")
             time.sleep(0.05)
 
-    def _grant_rights(self) -> None:
+    def set_rights(self, doctor: str, *rights: str) -> None:
+        """What the gateway's login may do in the doctor's folders."""
         configuration = self.dir / "dovecot" / "dovecot.conf"
+        for folder in FOLDERS:
+            _run("doveadm", "-c", configuration, "acl", "set", "-u", address(doctor), folder, f"user={address('gateway')}", *rights)
+
+    def _grant_rights(self) -> None:
         for doctor in DOCTORS:
-            for folder in FOLDERS:
-                _run("doveadm", "-c", configuration, "acl", "set", "-u", address(doctor), folder,
-                     f"user={address('gateway')}", *GATEWAY_RIGHTS)
+            self.set_rights(doctor, *GATEWAY_RIGHTS)
 
     @staticmethod
     def _master_pid(pid_file: Path) -> int | None:

@@ -14,6 +14,7 @@ mod residual;
 mod session;
 mod studies;
 mod subject;
+mod token;
 mod waiting;
 mod withdrawal;
 
@@ -29,6 +30,7 @@ pub use report::{DeliveryReport, DoctorReport};
 pub use residual::Asked;
 pub use session::Session;
 pub use studies::{Study, StudyFilter};
+pub use token::Token;
 pub use waiting::{Wait, WaitingPress};
 pub use withdrawal::{Withdrawal, WithdrawnMail};
 

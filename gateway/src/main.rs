@@ -59,6 +59,14 @@ enum Command {
         #[command(subcommand)]
         action: page::command::Action,
     },
+    /// Systems that use the page's interface for programs. Beside a running gateway or without one.
+    Token {
+        /// Configuration file.
+        #[arg(long, global = true)]
+        config: Option<PathBuf>,
+        #[command(subcommand)]
+        action: page::token::TokenAction,
+    },
     /// Decode the frame on standard input; started by `serve` for each compressed frame.
     #[command(name = encapsulated::COMMAND, hide = true)]
     DecodeFrame,
@@ -145,6 +153,10 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Account { config, action } => {
             let config = load(&config.context("--config FILE is missing")?)?;
             println!("{}", on_runtime(page::command::run(&config, action))?);
+        }
+        Command::Token { config, action } => {
+            let config = load(&config.context("--config FILE is missing")?)?;
+            println!("{}", on_runtime(page::token::run(&config, action))?);
         }
         // Not on a runtime of several threads: it confines the only one it has.
         Command::Inbound { probe, without } => {

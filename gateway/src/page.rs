@@ -2,6 +2,7 @@
 //! by any browser; nothing is loaded from elsewhere.
 
 mod accounts;
+mod api;
 mod assets;
 mod board;
 pub mod command;
@@ -21,6 +22,8 @@ mod studies;
 mod throttle;
 mod totp;
 mod words;
+
+pub use api::command as token;
 
 use crate::audit::{Audit, AuditError, Message};
 use crate::config::{self, Config, SecondFactor};
@@ -115,6 +118,7 @@ fn router(page: Shared) -> Router {
         .merge(accounts::routes())
         .merge(studies::routes())
         .merge(press::routes())
+        .merge(api::routes())
         .fallback(missing)
         .layer(middleware::from_fn_with_state(page.clone(), within_time))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -7,7 +7,7 @@ use crate::spool;
 use compressor::bundle::Note;
 use compressor::{Phi, Purpose, Uid};
 use seal::ids::{CaseId, DeliveryId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
@@ -76,7 +76,8 @@ pub enum PressAnswer {
 }
 
 /// What a person says about instances that the PACS lists and does not give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Choice {
     /// Wait for them, however long.
     Wait,

@@ -108,6 +108,16 @@ impl Journal {
         self.reports(&sqlx::query(sql).fetch_all(&self.pool).await?).await
     }
 
+    /// One delivery; none where there is none of this id.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn report_of(&self, id: DeliveryId) -> Result<Option<DeliveryReport>, JournalError> {
+        let sql = sqlx::AssertSqlSafe(format!("{REPORT} WHERE d.id = $1"));
+        let rows = sqlx::query(sql).bind(id.0.as_slice()).fetch_all(&self.pool).await?;
+        Ok(self.reports(&rows).await?.pop())
+    }
+
     /// Of rows of [`REPORT`], in their order.
     pub(super) async fn reports(&self, rows: &[SqliteRow]) -> Result<Vec<DeliveryReport>, JournalError> {
         let ids = ids(rows, "id");

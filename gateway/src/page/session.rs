@@ -28,6 +28,11 @@ impl Secret {
         Self(URL_SAFE_NO_PAD.encode(bytes))
     }
 
+    /// For a system that keeps it itself.
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
+
     /// What the journal knows it by.
     pub(super) fn digest(&self) -> [u8; 32] {
         Sha256::digest(&self.0).into()

@@ -8,7 +8,7 @@ use super::session::Person;
 use super::words::Words;
 use super::{Refused, Shared, clean};
 use crate::clock::now_ms;
-use crate::journal::{Study, StudyFilter};
+use crate::journal::{JournalError, Study, StudyFilter};
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::routing::get;
@@ -31,18 +31,33 @@ pub(super) fn routes() -> Router<Shared> {
 pub(super) struct Search {
     /// In names, ids, accession numbers and descriptions.
     #[serde(default)]
-    q: String,
+    pub(super) q: String,
     /// Study date, as 2026-03-14.
     #[serde(default)]
-    date: String,
+    pub(super) date: String,
     /// Modality (0008,0060).
     #[serde(default)]
-    modality: String,
+    pub(super) modality: String,
 }
 
 impl Search {
     pub(super) fn is_empty(&self) -> bool {
         self.q.trim().is_empty() && self.date.is_empty() && self.modality.is_empty()
+    }
+
+    /// At most so many, the newest first.
+    pub(super) async fn studies(
+        &self,
+        page: &Shared,
+        before_ms: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Study>, JournalError> {
+        let modality = Some(self.modality.clone()).filter(|modality| !modality.is_empty());
+        let mut studies =
+            page.journal.studies(&StudyFilter { before_ms, modality, limit: SEARCHED_MAX }).await?;
+        studies.retain(|study| self.matches(study));
+        studies.truncate(limit as usize);
+        Ok(studies)
     }
 
     fn matches(&self, study: &Study) -> bool {
@@ -63,12 +78,7 @@ fn folded(text: &str) -> String {
 
 /// Rows of the studies that are looked for.
 pub(super) async fn found(page: &Shared, search: &Search) -> Result<Vec<Row>, Refused> {
-    let modality = Some(search.modality.clone()).filter(|modality| !modality.is_empty());
-    let filter = StudyFilter { modality, limit: SEARCHED_MAX, ..StudyFilter::default() };
-    let mut studies = page.journal.studies(&filter).await?;
-    studies.retain(|study| search.matches(study));
-    studies.truncate(ROWS_MAX as usize);
-    rows(page, &studies).await
+    rows(page, &search.studies(page, None, ROWS_MAX).await?).await
 }
 
 async fn list(

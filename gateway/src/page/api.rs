@@ -1,0 +1,38 @@
+//! The interface for programs: a PACS puts the button on its own screen. JSON over the page's listener, described by `/api/v1/openapi.json`;
+//! each system has a token of its own.
+
+mod caller;
+pub mod command;
+mod deliveries;
+mod problem;
+mod studies;
+
+use super::Shared;
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use problem::Problem;
+
+const DESCRIPTION: &str = include_str!("api/openapi.json");
+
+pub(super) fn routes() -> Router<Shared> {
+    let api = Router::new()
+        .route("/openapi.json", get(description))
+        .route("/doctors", get(studies::doctors))
+        .route("/studies", get(studies::list))
+        .route("/studies/{case}", get(studies::one))
+        .route("/studies/{case}/withdraw", post(deliveries::withdraw))
+        .route("/deliveries", post(deliveries::press))
+        .route("/deliveries/{delivery}", get(deliveries::one))
+        .route("/deliveries/{delivery}/choice", post(deliveries::choose))
+        .route("/deliveries/{delivery}/retry", post(deliveries::retry))
+        .route("/deliveries/{delivery}/notify", post(deliveries::notify))
+        .fallback(async || Problem::MISSING)
+        .method_not_allowed_fallback(async || Problem::METHOD);
+    Router::new().nest("/api/v1", api)
+}
+
+async fn description() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], DESCRIPTION)
+}

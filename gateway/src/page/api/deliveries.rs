@@ -1,0 +1,181 @@
+//! Sending a study, and what can be wished for afterwards.
+
+use super::super::Shared;
+use super::caller::{Body, Caller};
+use super::problem::Problem;
+use crate::clock::now_ms;
+use crate::journal::{Choice, DeliveryReport, Press, PressAnswer, Pressed, PressedStudy, State as Stands};
+use axum::extract::{Json, Path, State};
+use axum::http::StatusCode;
+use compressor::Uid;
+use compressor::bundle::Note;
+use seal::ids::{CaseId, DeliveryId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The order to deliver a study.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Order {
+    study: Which,
+    doctors: BTreeSet<String>,
+    #[serde(default)]
+    urgent: bool,
+    #[serde(default)]
+    note: Option<Note>,
+}
+
+/// A study that lies here, or one that a PACS has.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Which {
+    Here(Here),
+    AtPacs(AtPacs),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Here {
+    case: CaseId,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AtPacs {
+    pacs: String,
+    study_uid: String,
+}
+
+/// What became of an order. The same order again is answered with what the first one began.
+#[derive(Serialize)]
+pub(super) struct Ordered {
+    begun: bool,
+    delivery: DeliveryId,
+    /// Who asked first.
+    pressed: Option<Pressed>,
+    /// For whom the study goes.
+    doctors: Vec<String>,
+}
+
+pub(super) async fn press(
+    State(page): State<Shared>,
+    caller: Caller,
+    Body(order): Body<Order>,
+) -> Result<(StatusCode, Json<Ordered>), Problem> {
+    let by = caller.sends()?.name;
+    let study = match order.study {
+        Which::Here(Here { case }) => PressedStudy::Case(case),
+        Which::AtPacs(AtPacs { pacs, study_uid }) => {
+            let study =
+                Uid::parse(&study_uid).map_err(|_| Problem::malformed("study_uid is no UID (PS3.5 9.1)"))?;
+            page.pipeline.study_at(&pacs, study)?
+        }
+    };
+    let doctors: Vec<String> = order.doctors.into_iter().collect();
+    let press = Press { study, doctors, urgent: order.urgent, note: order.note, by, at_ms: now_ms() };
+    match page.pipeline.press(&press).await? {
+        PressAnswer::Begun(delivery) => {
+            let pressed = Some(Pressed { by: press.by, at_ms: press.at_ms, pacs: None });
+            let ordered = Ordered { begun: true, delivery, pressed, doctors: press.doctors };
+            Ok((StatusCode::CREATED, Json(ordered)))
+        }
+        PressAnswer::Already { delivery, pressed, doctors } => {
+            Ok((StatusCode::OK, Json(Ordered { begun: false, delivery, pressed, doctors })))
+        }
+        PressAnswer::NotHere => Err(Problem::MISSING),
+    }
+}
+
+pub(super) async fn one(
+    State(page): State<Shared>,
+    _caller: Caller,
+    Path(delivery): Path<String>,
+) -> Result<Json<DeliveryReport>, Problem> {
+    Ok(Json(page.journal.report_of(known(&delivery)?).await?.ok_or(Problem::MISSING)?))
+}
+
+/// What is to be done about missing instances.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Chosen {
+    choice: Choice,
+}
+
+pub(super) async fn choose(
+    State(page): State<Shared>,
+    caller: Caller,
+    Path(delivery): Path<String>,
+    Body(Chosen { choice }): Body<Chosen>,
+) -> Result<StatusCode, Problem> {
+    let by = caller.sends()?.name;
+    let delivery = there(&page, &delivery).await?;
+    done(page.pipeline.choose(delivery, choice, &by).await?, "nothing of this delivery is missing now")
+}
+
+pub(super) async fn retry(
+    State(page): State<Shared>,
+    caller: Caller,
+    Path(delivery): Path<String>,
+) -> Result<StatusCode, Problem> {
+    caller.sends()?;
+    let delivery = there(&page, &delivery).await?;
+    done(page.pipeline.retry(delivery).await?, "this delivery has not failed")
+}
+
+pub(super) async fn notify(
+    State(page): State<Shared>,
+    caller: Caller,
+    Path(delivery): Path<String>,
+) -> Result<StatusCode, Problem> {
+    caller.sends()?;
+    let delivery = there(&page, &delivery).await?;
+    done(
+        page.pipeline.notify_again(delivery).await?,
+        "nobody is to be notified again: no notice went, or everybody has it",
+    )
+}
+
+/// What a withdrawal did.
+#[derive(Serialize)]
+pub(super) struct Withdrawn {
+    ended: Vec<Ended>,
+    /// The case in which the study waits for another press.
+    held: Option<CaseId>,
+}
+
+#[derive(Serialize)]
+struct Ended {
+    delivery: DeliveryId,
+    state: &'static str,
+}
+
+pub(super) async fn withdraw(
+    State(page): State<Shared>,
+    caller: Caller,
+    Path(case): Path<String>,
+) -> Result<Json<Withdrawn>, Problem> {
+    let by = caller.sends()?.name;
+    let case = CaseId::parse(&case).ok_or(Problem::MISSING)?;
+    let study = page.journal.study_of(case).await?.ok_or(Problem::MISSING)?;
+    if study.delivery.state == Stands::Held.word() {
+        return Err(Problem::conflict("nobody has asked for this study"));
+    }
+    let withdrawal = page.pipeline.withdraw(case, &by).await?;
+    let withdrawal = withdrawal.ok_or(Problem::conflict("this case was withdrawn before"))?;
+    let ended = |(delivery, state): (DeliveryId, Stands)| Ended { delivery, state: state.word() };
+    Ok(Json(Withdrawn { ended: withdrawal.ended.into_iter().map(ended).collect(), held: withdrawal.held }))
+}
+
+fn known(delivery: &str) -> Result<DeliveryId, Problem> {
+    DeliveryId::parse(delivery).ok_or(Problem::MISSING)
+}
+
+async fn there(page: &Shared, delivery: &str) -> Result<DeliveryId, Problem> {
+    let delivery = known(delivery)?;
+    page.journal.report_of(delivery).await?.ok_or(Problem::MISSING)?;
+    Ok(delivery)
+}
+
+fn done(done: bool, why_not: &'static str) -> Result<StatusCode, Problem> {
+    if done { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::conflict(why_not)) }
+}
