@@ -10,7 +10,7 @@ import time
 from email import message_from_bytes, policy
 from pathlib import Path
 
-from lab import compare, openssl, report
+from lab import compare, openssl, page, report
 from lab.gateway import Settings
 from lab.mailbox import Mailbox
 from lab.programs import program
@@ -65,7 +65,10 @@ def run(site: Site, arguments: argparse.Namespace) -> dict:
     study = choose_study(site, arguments.study)
     say(f"starting mail store, PACS and gateway in {site.dir}")
     # The product's own waits and bound, not those of the tests.
-    site.start(Settings(destinations={DESTINATION: ["doctor"]}, settle_ms=2_000, near='"auto"', silence_ms=30_000, poll_ms=1_000))
+    site.start(Settings(
+        destinations={DESTINATION: ["doctor"]}, settle_ms=2_000, near='"auto"', silence_ms=30_000, poll_ms=1_000, hold=page.HOLD,
+        page_lines=page.lines(site.keys, site.page_port_file, 'second_factor = "administrators"'),
+    ))
     fill_pacs(site, study)
     press_and_watch(site, study)
     notice = read_notice(site)
@@ -168,6 +171,8 @@ def keep_running(site: Site) -> None:
   Everything keeps running until Ctrl-C. It lies in {site.dir}:
     keys/ gateway/ pulled/ log/ and mail/ (passwords: mail/mail-passwords.json)
     DICOM 127.0.0.1:{gateway.port} ({DESTINATION})   SMTPS localhost:{site.store.smtps_port}   IMAPS localhost:{site.store.imaps_port}
+  The technician's page: {site.technician_url}   user {site.technician.name}   password {site.technician.password}
+    (its authority: {site.keys.ca}; the study is found there by the patient's name or id, or sent to {page.HOLD} it waits there)
   Try:
     storescu -aec {DESTINATION} +sd 127.0.0.1 {gateway.port} FOLDER
     {program('scanpost-gateway')} deliveries --config {gateway.config}

@@ -8,7 +8,7 @@ from lab.study.given import Study
 
 
 def as_json(site: Site, study: Study, deliveries: list[dict], comparison: Result, notice: str) -> dict:
-    """Keys that others rely on. The technician's page and the portal are not there yet: null."""
+    """Keys that others rely on. The portal is not there yet: null."""
     first = deliveries[0]
     bundle_bytes = sum(delivery["bundle_bytes"] for delivery in deliveries)
     seconds = {stage: first["seconds"].get(stage) for stage in STAGES}
@@ -35,9 +35,9 @@ def as_json(site: Site, study: Study, deliveries: list[dict], comparison: Result
         "mail_user": address("doctor"),
         "mail_password": site.store.password("doctor"),
         "phone_user": address("phone"),
-        "technician_url": None,
-        "technician_user": None,
-        "technician_password": None,
+        "technician_url": site.technician_url,
+        "technician_user": site.technician.name,
+        "technician_password": site.technician.password,
         "portal_url": None,
     }
 

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+from lab import page
 from lab.gateway import Gateway, Settings
 from lab.keys import Keys
 from lab.mail_store import MailStore
@@ -32,6 +33,8 @@ class Site:
         self.pacs = Orthanc(self.dir / "pacs", self.log / "orthanc.log")
         self.gateway: Gateway | None = None
         self.reader: Reader | None = None
+        self.technician: page.Account | None = None
+        self.page_port_file = self.dir / "gateway" / "page.port"
 
     def _clear_earlier_run(self) -> None:
         """A folder of an earlier run starts afresh; any other folder with something in it is left alone."""
@@ -50,6 +53,7 @@ class Site:
     def start(self, settings: Settings) -> None:
         """Starts what listens first, so that each part finds its peers."""
         self.keys.make()
+        page.make_certificate(self.keys)
         self.store.start()
         self.pacs.start()
         settings.pacs_port = self.pacs.dicom_port
@@ -57,7 +61,13 @@ class Site:
         self.pacs.know_gateway(BUTTON, DESTINATION, self.gateway.port)
         # The gateway calls with its own AE title when it asks.
         self.pacs.know_gateway("gateway", "SCANPOST", self.gateway.port)
+        if settings.page_lines:
+            self.technician = page.add_account(self.gateway.config, "technician", "technician", "--no-totp")
         self.reader = Reader(self.dir / "reader" / "reader.toml", self.dir / "pulled", self.store, self.keys)
+
+    @property
+    def technician_url(self) -> str:
+        return f"https://localhost:{self.page_port_file.read_text().strip()}/"
 
     def stop(self) -> None:
         """Stops all, the last started first."""

@@ -26,6 +26,7 @@ pub mod notify;
 pub mod pulled;
 
 pub mod page;
+pub mod roster;
 
 pub mod audit;
 pub mod check;

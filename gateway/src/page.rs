@@ -10,8 +10,10 @@ mod headers;
 mod layout;
 mod limits;
 mod live;
+mod pacs;
 mod password;
 mod press;
+mod roster;
 mod row;
 mod server;
 mod session;
@@ -29,6 +31,7 @@ use crate::audit::{Audit, AuditError, Message};
 use crate::config::{self, Config, SecondFactor};
 use crate::journal::{Journal, JournalError, Role};
 use crate::pipeline::Pipeline;
+use crate::roster::OnDuty;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
 use axum::http::StatusCode;
@@ -104,9 +107,13 @@ impl Page {
         Site::new(&self.config, self.zone.clone(), now_ms)
     }
 
-    /// Doctors on duty now, by their names in the configuration.
-    async fn on_duty(&self, _now_ms: i64) -> Result<Vec<String>, Refused> {
-        Ok(Vec::new())
+    /// Who is on duty now, the first to be told first.
+    async fn on_duty(&self, now_ms: i64) -> Result<Vec<OnDuty>, Refused> {
+        let now = jiff::Timestamp::from_millisecond(now_ms).map_err(|_| Refused::Ours)?;
+        let mut on_duty = self.journal.roster().await?.0.on_duty(now, &self.zone);
+        // The configuration may have lost a doctor since the roster was written.
+        on_duty.retain(|duty| self.config.doctors.contains_key(&duty.doctor));
+        Ok(on_duty)
     }
 }
 
@@ -119,6 +126,7 @@ fn router(page: Shared) -> Router {
         .merge(studies::routes())
         .merge(press::routes())
         .merge(api::routes())
+        .merge(roster::routes())
         .fallback(missing)
         .layer(middleware::from_fn_with_state(page.clone(), within_time))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

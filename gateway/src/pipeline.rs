@@ -7,6 +7,7 @@ mod keys;
 mod press;
 mod receipts;
 mod residual;
+mod search;
 mod trouble;
 mod turns;
 

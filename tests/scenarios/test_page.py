@@ -11,6 +11,7 @@ import pydicom
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from lab import page
+from lab.orthanc import Orthanc
 from lab.page import Account
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
 
@@ -292,3 +293,102 @@ def test_at_night_and_on_a_small_screen(desk: Desk, mr_study: list[Path], tmp_pa
     night.context.clear_cookies()
     night.goto(desk.url + "/sign-in")
     desk.sees_no_fault(night, "sign-in")
+
+
+def test_a_study_at_the_pacs_is_found_and_sent(desk: Desk, pacs: Orthanc, mr_study: list[Path], tmp_path: Path) -> None:
+    bench = desk.bench
+    bench.gateway.stop()
+    bench.start(pacs_port=pacs.dicom_port)
+    pacs.stop()
+    pacs.tls = {"DefaultEncoding": "Utf8"}  # or Orthanc answers in Latin-1, which has no kanji
+    pacs.start()
+    pacs.know_gateway("gateway", page.HOLD, bench.port)
+    for path in write_study(tmp_path / "study", mr_study):
+        pacs.add_file(path)
+    screen = desk.open("en")
+    for words in ("山田", "P-00001", "tarou"):
+        screen.fill("#q", words)
+        screen.press("#q", "Enter")
+        expect(screen.locator(".pacs .study")).to_have_count(1)
+        expect(screen.locator(".pacs .study")).to_contain_text("山田 太郎")
+    desk.sees_no_fault(screen, "at-pacs")
+    screen.locator(".pacs input[name=study]").check()
+    expect(screen.locator("#transfer")).to_contain_text("山田 太郎")
+    screen.click("#transfer")
+    screen.locator("#said [data-wish=undo]").click()
+    expect(screen.locator("#said")).to_contain_text("Nothing was sent")
+    time.sleep(6)
+    assert not bench.gateway.deliveries()
+    screen.click("#transfer")
+    delivered = bench.gateway.wait_for_state("notified", "pulled")
+    assert delivered[0]["completeness"] == {"is": "proved", "instances": len(mr_study)}
+    screen.goto(desk.url)
+    expect(row(screen, "山田 太郎")).to_contain_text(f"Complete: {len(mr_study)} images")
+
+
+def test_missing_images_are_a_choice(desk: Desk, pacs: Orthanc, mr_study: list[Path], tmp_path: Path) -> None:
+    """The PACS lists one image more than it gives: 23 of 24."""
+    import shutil
+    bench = desk.bench
+    bench.gateway.stop()
+    bench.start(pacs_port=pacs.dicom_port)
+    files = write_study(tmp_path / "study", mr_study)
+    for path in files:
+        pacs.add_file(path)
+    # The pixels of one image are gone from the archive's disk; its index still lists it.
+    pacs.know_gateway("gateway", page.HOLD, bench.port)
+    largest = sorted((path for path in (pacs.folder / "storage").rglob("*") if path.is_file() and path.stat().st_size > 20_000), key=lambda path: path.name)
+    pacs.stop()
+    shutil.move(largest[0], tmp_path / "lost")
+    pacs.start()
+    screen = desk.open("en")
+    screen.fill("#q", "P-00001")
+    screen.press("#q", "Enter")
+    screen.locator(".pacs input[name=study]").check()
+    screen.click("#transfer")
+    screen.goto(desk.url)
+    asked = row(screen, "23 of 24 images")
+    expect(asked).to_be_visible(timeout=60_000)
+    desk.sees_no_fault(screen, "missing")
+    asked.locator("[data-wish=partial]").click()
+    delivered = bench.gateway.wait_for_state("notified", "pulled")
+    assert delivered[0]["completeness"] == {"is": "partial", "instances": 23, "listed": 24}
+    expect(row(screen, "Partial: 23 of 24 images")).to_be_visible()
+
+
+def test_who_is_on_duty_is_chosen_beforehand(desk: Desk) -> None:
+    bench = desk.bench
+    bench.gateway.stop()
+    bench.start(destinations={"DR_DEMO": ["doctor", "doctor2"]}, doctor_lines={"doctor": ['name = "田中"'], "doctor2": ['name = "佐藤"']})
+    technician = desk.account
+    desk.account = page.add_account(bench.gateway.config, "boss", "administrator")
+    boss = desk.open("en")
+    expect(boss.locator("input[name=doctor]:checked")).to_have_count(0)
+    boss.goto(desk.url + "/roster")
+    boss.fill("[name=name]", "stroke")
+    boss.fill("[name=doctors]", "doctor2, doctor")
+    boss.locator("form[action='/roster/group'] button").click()
+    boss.fill("#import", "who,days,from,to\nnobody,daily,00:00,24:00\n")
+    boss.locator("form[action='/roster/import'] button").click()
+    expect(boss.locator(".notice.bad")).to_contain_text("nobody is neither")
+    boss.fill("#import", "who,days,from,to\nstroke,daily,00:00,24:00\n")
+    boss.locator("form[action='/roster/import'] button").click()
+    expect(boss.locator(".now")).to_contain_text("佐藤")
+    desk.sees_no_fault(boss, "roster")
+    boss.goto(desk.url)
+    expect(boss.locator("input[name=doctor]:checked")).to_have_value("doctor2")
+    expect(boss.locator(".panel label").first).to_contain_text("on duty")
+    calendar = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:doctor\nDTSTART:20200101T000000Z\nDTEND:20990101T000000Z\nEND:VEVENT\nEND:VCALENDAR\n"
+    boss.goto(desk.url + "/roster")
+    boss.set_input_files("input[type=file]", {"name": "duty.ics", "mimeType": "text/calendar", "buffer": calendar.encode()})
+    expect(boss.locator("#import")).to_have_value(re.compile("VCALENDAR"))
+    boss.uncheck("[name=replace]")
+    boss.locator("form[action='/roster/import'] button").click()
+    expect(boss.locator(".now li").first).to_contain_text("田中")
+    desk.account = technician
+    sato = desk.open("ja")
+    expect(sato.locator("input[name=doctor]:checked")).to_have_value("doctor")
+    sato.goto(desk.url + "/roster")
+    expect(sato.locator(".now")).to_contain_text("田中")
+    assert not sato.locator("form[action^='/roster']").count()
+    desk.sees_no_fault(sato, "roster-ja")

@@ -23,21 +23,26 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/press", post(press)).route("/studies/{case}/{wish}", post(wish))
+    Router::new()
+        .route("/press", post(press))
+        .route("/undo", post(undo))
+        .route("/studies/{case}/{wish}", post(wish))
 }
 
 /// What is said to who pressed; not done where it is bad.
 struct Answer {
     text: String,
     is_bad: bool,
+    /// What can be taken back, as a form names it.
+    undo: Option<(String, &'static str)>,
 }
 
 fn good(text: String) -> Answer {
-    Answer { text, is_bad: false }
+    Answer { text, is_bad: false, undo: None }
 }
 
 fn bad(text: String) -> Answer {
-    Answer { text, is_bad: true }
+    Answer { text, is_bad: true, undo: None }
 }
 
 impl Answer {
@@ -46,7 +51,8 @@ impl Answer {
         let is_script =
             headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
         if is_script {
-            return Json(json!({"said": self.text, "bad": self.is_bad})).into_response();
+            let undo = self.undo.map(|(study, label)| json!({"study": study, "label": label}));
+            return Json(json!({"said": self.text, "bad": self.is_bad, "undo": undo})).into_response();
         }
         Redirect::to("/").into_response()
     }
@@ -81,7 +87,26 @@ async fn press(State(page): State<Shared>, headers: HeaderMap, posted: Posted) -
         at_ms,
         due_at_ms: at_ms + UNDO_MS,
     };
-    Ok(keep(&page, &waiting, words).await?.to(&headers))
+    let mut answer = keep(&page, &waiting, words).await?;
+    // A study that lies here has its own button in the list.
+    if !answer.is_bad && matches!(waiting.study, Wait::AtPacs { .. }) {
+        answer.undo = Some((fields.one("study").to_owned(), words.act_undo));
+    }
+    Ok(answer.to(&headers))
+}
+
+async fn undo(State(page): State<Shared>, headers: HeaderMap, posted: Posted) -> Result<Response, Refused> {
+    let Posted { person, fields } = posted;
+    if !person.role.may_send() {
+        return Err(Refused::Role);
+    }
+    let study = study_of(fields.one("study")).ok_or(Refused::Form)?;
+    Ok(taken_back(&page, &study, person.language.words()).await?.to(&headers))
+}
+
+async fn taken_back(page: &Shared, study: &Wait, words: &Words) -> Result<Answer, Refused> {
+    let undone = page.journal.undo_press(study, now_ms()).await?;
+    Ok(if undone { good(words.undone.into()) } else { bad(words.too_late.into()) })
 }
 
 /// A case by its id, or `PACS/UID`.
@@ -139,8 +164,7 @@ async fn wish(
 async fn grant(page: &Shared, person: &Person, case: CaseId, wish: Wish) -> Result<Answer, Refused> {
     let words = person.language.words();
     if wish == Wish::Undo {
-        let undone = page.journal.undo_press(&Wait::Case(case), now_ms()).await?;
-        return Ok(if undone { good(words.undone.into()) } else { bad(words.too_late.into()) });
+        return taken_back(page, &Wait::Case(case), words).await;
     }
     let study = page.journal.study_of(case).await?.ok_or(Refused::Missing)?;
     let (delivery, by) = (study.delivery.id, person.name.as_str());

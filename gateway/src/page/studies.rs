@@ -6,7 +6,7 @@ use super::limits::ROWS_MAX;
 use super::live;
 use super::session::Person;
 use super::words::Words;
-use super::{Refused, Shared, clean};
+use super::{Refused, Shared, clean, pacs};
 use crate::clock::now_ms;
 use crate::journal::{JournalError, Study, StudyFilter};
 use axum::Router;
@@ -60,6 +60,16 @@ impl Search {
         Ok(studies)
     }
 
+    /// Words, day and modality, as far as they are given.
+    pub(super) fn parts(&self) -> (Option<&str>, Option<&str>, Option<&str>) {
+        let given = |text: &'_ str| !text.is_empty();
+        (
+            Some(self.q.trim()).filter(|text| given(text)),
+            Some(self.date.as_str()).filter(|text| given(text)),
+            Some(self.modality.as_str()).filter(|text| given(text)),
+        )
+    }
+
     fn matches(&self, study: &Study) -> bool {
         let Some(card) = &study.card else { return false };
         let digits: String = self.date.chars().filter(char::is_ascii_digit).collect();
@@ -102,6 +112,7 @@ async fn list(
             section .list aria-label=(words.studies) {
                 ul #studies { @for row in board.iter() { (PreEscaped(row.html(person.language))) } }
                 p #none .none hidden[!board.is_empty()] { (if search.is_empty() { words.none_yet } else { words.none_found }) }
+                (pacs::found(&page, &search, words).await)
             }
             @if person.role.may_send() { (panel(&page, words).await?) }
         }
@@ -135,18 +146,20 @@ fn search_form(search: &Search, words: &Words) -> Markup {
 async fn panel(page: &Shared, words: &Words) -> Result<Markup, Refused> {
     let site = page.site(now_ms());
     let on_duty = page.on_duty(now_ms()).await?;
+    let order =
+        |key: &str| on_duty.iter().find(|duty| duty.doctor == key).map_or(usize::MAX, |duty| duty.order);
     let mut doctors: Vec<_> = site.doctors().collect();
-    doctors.sort_by_key(|(key, _)| !on_duty.iter().any(|name| name == key));
+    doctors.sort_by_key(|(key, _)| order(key));
     let only = doctors.len() == 1;
     Ok(html! {
         section .panel aria-label=(words.transfer) {
             fieldset {
                 legend { (words.to_whom) }
                 @for (key, name) in &doctors {
-                    @let is_on_duty = on_duty.iter().any(|name| name == key);
+                    @let order = order(key);
                     label .tick {
-                        input type="checkbox" name="doctor" value=(key) checked[is_on_duty || only] data-name=(site.doctor(key, words));
-                        span { bdi { (clean(name)) } @if is_on_duty { " " span .tag .duty { (words.on_duty) } } }
+                        input type="checkbox" name="doctor" value=(key) checked[order == 0 || only] data-name=(site.doctor(key, words));
+                        span { bdi { (clean(name)) } @if order == 0 { " " span .tag .duty { (words.on_duty) } } @else if order < usize::MAX { " " span .tag { (words.stands_behind) } } }
                     }
                 }
             }

@@ -33,12 +33,24 @@
 
   // What was done is shown; what happened by itself is only read out, since the list shows it.
   let fading = 0;
-  const say = (text, bad) => {
+  const say = (text, bad, undo) => {
     clearTimeout(fading);
     said.textContent = "";
     said.classList.toggle("bad", Boolean(bad));
     // A new text node each time, so that the same words are read out again.
-    requestAnimationFrame(() => { said.textContent = text; });
+    requestAnimationFrame(() => {
+      said.textContent = text;
+      if (!undo) return;
+      const button = document.createElement("button");
+      button.textContent = undo.label;
+      button.dataset.wish = "undo";
+      button.addEventListener("click", () => {
+        const fields = new URLSearchParams(new FormData(byId("acts")));
+        fields.set("study", undo.study);
+        post("/undo", fields);
+      });
+      said.append(button);
+    });
     fading = setTimeout(() => { said.textContent = ""; }, 12_000);
   };
   const tell = (text) => { byId("news").textContent = text; };
@@ -49,7 +61,7 @@
     if (!button) return;
     const radio = chosen();
     const row = radio?.closest(".study");
-    for (const other of list.querySelectorAll(".study.chosen")) if (other !== row) other.classList.remove("chosen");
+    for (const other of send.querySelectorAll(".study.chosen")) if (other !== row) other.classList.remove("chosen");
     row?.classList.add("chosen");
     const doctors = [...send.querySelectorAll("input[name=doctor]:checked")].map((box) => box.dataset.name);
     const patient = row ? [row.dataset.name, row.dataset.id && `ID ${row.dataset.id}`].filter(Boolean).join("  ") : "";
@@ -77,8 +89,8 @@
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         return say(page.querySelector(".notice")?.textContent ?? answer.statusText, true);
       }
-      const { said: text, bad } = await answer.json();
-      say(text, bad);
+      const { said: text, bad, undo } = await answer.json();
+      say(text, bad, undo);
     } catch {
       byId("line").hidden = false;
     }
