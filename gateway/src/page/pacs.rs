@@ -80,7 +80,7 @@ fn of_pacs(name: &str, answer: &Result<Found, QueryError>, words: &Words) -> Mar
 }
 
 fn row(pacs: &str, study: &FoundStudy, words: &Words) -> Markup {
-    let shown = Shown::of(Some(&study.banner), words);
+    let shown = Shown::of(Some(&study.banner), words.no_name, words);
     let value = format!("{pacs}/{}", study.study.as_str());
     let show = |text: &Phi<String>| clean(text.expose_for(Purpose::Show));
     let count = |number: Option<u32>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());

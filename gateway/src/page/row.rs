@@ -77,9 +77,10 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn of(card: Option<&Banner>, words: &Words) -> Self {
+    /// `without`: what stands there where nothing is known of the patient.
+    pub(super) fn of(card: Option<&Banner>, without: &str, words: &Words) -> Self {
         let Some(card) = card else {
-            return Self { name: words.no_card.to_owned(), others: Vec::new(), id: String::new() };
+            return Self { name: without.to_owned(), others: Vec::new(), id: String::new() };
         };
         let groups = [&card.name.ideographic, &card.name.alphabetic, &card.name.phonetic];
         let mut groups: Vec<_> = groups
@@ -95,7 +96,13 @@ impl Shown {
 /// The row of a study that lies here.
 pub(super) fn row(study: &Study, stage: &Stage, site: &Site, words: &Words) -> Markup {
     let case = study.delivery.case.to_string();
-    let shown = Shown::of(study.card.as_ref(), words);
+    // A study that is fetched from a PACS is not known before its first image.
+    let without = if study.delivery.instances == 0 && study.delivery.state == "received" {
+        words.no_card_yet
+    } else {
+        words.no_card
+    };
+    let shown = Shown::of(study.card.as_ref(), without, words);
     let (class, sign) = stage.tone.signs();
     let state = study.delivery.state.as_str();
     let wishes = wishes(state, stage);

@@ -94,6 +94,7 @@ pub(super) const WORDS: Words = Words {
     note: "A word to the doctor (sealed with the study)",
     note_too_long: "The note is too long.",
     no_card: "Patient data deleted",
+    no_card_yet: "Asked of the PACS",
     no_name: "No name",
     sex_m: "M",
     sex_f: "F",

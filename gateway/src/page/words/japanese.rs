@@ -94,6 +94,7 @@ pub(super) const WORDS: Words = Words {
     note: "医師へのひとこと（検査と一緒に封印）",
     note_too_long: "メモが長すぎます。",
     no_card: "患者情報は削除済み",
+    no_card_yet: "PACSに要求中",
     no_name: "氏名なし",
     sex_m: "男",
     sex_f: "女",
