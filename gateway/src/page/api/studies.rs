@@ -101,6 +101,9 @@ pub(super) async fn doctors(
     _caller: Caller,
 ) -> Result<Json<Vec<DoctorView>>, Problem> {
     let on_duty = page.on_duty(crate::clock::now_ms()).await?;
-    let view = |name: &String| DoctorView { name: name.clone(), on_duty: on_duty.contains(name) };
+    let view = |name: &String| DoctorView {
+        name: name.clone(),
+        on_duty: on_duty.iter().any(|duty| duty.doctor == *name && duty.order == 0),
+    };
     Ok(Json(page.config.doctors.keys().map(view).collect()))
 }
