@@ -6,10 +6,12 @@ mod api;
 mod assets;
 mod board;
 pub mod command;
+mod figures;
 mod headers;
 mod layout;
 mod limits;
 mod live;
+mod operator;
 mod pacs;
 mod password;
 mod press;
@@ -127,6 +129,7 @@ fn router(page: Shared) -> Router {
         .merge(press::routes())
         .merge(api::routes())
         .merge(roster::routes())
+        .merge(operator::routes())
         .fallback(missing)
         .layer(middleware::from_fn_with_state(page.clone(), within_time))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

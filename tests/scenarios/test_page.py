@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from lab import page
 from lab.orthanc import Orthanc
 from lab.page import Account
+from lab.programs import program
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
 
 from harness import Bench
@@ -362,3 +363,31 @@ def test_who_is_on_duty_is_chosen_beforehand(desk: Desk) -> None:
     expect(sato.locator(".now")).to_contain_text("田中")
     assert not sato.locator("form[action^='/roster']").count()
     desk.sees_no_fault(sato, "roster-ja")
+
+
+def test_the_operator_sees_figures_and_prometheus_reads_them(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    import ssl
+    import urllib.error
+    import urllib.request
+    bench = desk.bench
+    store(bench, write_study(tmp_path / "sent", mr_study), "DR_DEMO")
+    store(bench, write_study(tmp_path / "waits", mr_study, "Suzuki^Hanako", 2))
+    bench.gateway.wait_for("the notice", lambda all: any(one["state"] == "notified" for one in all))
+    desk.account = page.add_account(bench.gateway.config, "boss", "administrator")
+    boss = desk.open("en")
+    boss.goto(desk.url + "/operator")
+    expect(boss.locator(".figure", has_text="Waits for transfer")).to_contain_text("1")
+    expect(boss.locator("tr", has_text="compress")).to_contain_text(re.compile(r"\d+\.\d s"))
+    desk.sees_no_fault(boss, "operator")
+    boss.goto(desk.url + "/accounts")
+    desk.sees_no_fault(boss, "accounts")
+    token = subprocess.run([program("scanpost-gateway"), "token", "add", "prometheus", "--role", "auditor", "--config", bench.gateway.config, "--json"],
+                           capture_output=True, text=True, check=True, timeout=60)
+    trust = ssl.create_default_context(cafile=bench.keys.ca)
+    def metrics(headers: dict[str, str]) -> str:
+        return urllib.request.urlopen(urllib.request.Request(desk.url + "/metrics", headers=headers), context=trust).read().decode()
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        metrics({})
+    text = metrics({"Authorization": f"Bearer {json.loads(token.stdout)['token']}"})
+    assert 'scanpost_deliveries{state="held"} 1' in text and 'scanpost_stage_seconds{stage="compress",quantile="0.95"}' in text
+    assert not re.search("Yamada|Suzuki|P-0000|doctor_|田中", text)

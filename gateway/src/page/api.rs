@@ -4,6 +4,7 @@
 mod caller;
 pub mod command;
 mod deliveries;
+mod metrics;
 mod problem;
 mod studies;
 
@@ -30,7 +31,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/deliveries/{delivery}/notify", post(deliveries::notify))
         .fallback(async || Problem::MISSING)
         .method_not_allowed_fallback(async || Problem::METHOD);
-    Router::new().nest("/api/v1", api)
+    Router::new().nest("/api/v1", api).route("/metrics", get(metrics::metrics))
 }
 
 async fn description() -> impl IntoResponse {

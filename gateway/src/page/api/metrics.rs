@@ -1,0 +1,54 @@
+//! `/metrics`: the operator's figures as Prometheus reads them (text format 0.0.4). No patient data, no name of anybody.
+
+use super::super::figures::{Figures, figures};
+use super::super::{Refused, Shared};
+use super::caller::Caller;
+use super::problem::Problem;
+use crate::clock::now_ms;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use std::fmt::Write;
+
+pub(super) async fn metrics(
+    State(page): State<Shared>,
+    _caller: Caller,
+) -> Result<impl IntoResponse, Problem> {
+    let figures = figures(&page, now_ms()).await.map_err(|_: Refused| Problem::OURS)?;
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text(&figures)))
+}
+
+fn text(figures: &Figures) -> String {
+    let mut text = String::new();
+    let mut head =
+        |name: &str, help: &str| format!("# HELP scanpost_{name} {help}\n# TYPE scanpost_{name} gauge\n");
+    text += &head("deliveries", "Newest deliveries by state.");
+    for (state, count) in &figures.states {
+        let _ = writeln!(text, "scanpost_deliveries{{state=\"{state}\"}} {count}");
+    }
+    text += &head("stage_seconds", "Seconds of each stage, by quantile.");
+    for times in &figures.stages {
+        for (quantile, seconds) in [("0.5", times.p50), ("0.95", times.p95)] {
+            let _ = writeln!(
+                text,
+                "scanpost_stage_seconds{{stage=\"{}\",quantile=\"{quantile}\"}} {seconds}",
+                times.stage
+            );
+        }
+    }
+    let day: u64 = figures.hours.iter().sum();
+    for (name, help, value) in [
+        ("received_bytes_24h", "Bytes received in the last 24 hours.", day),
+        ("unopened", "Deliveries notified over five minutes ago and not opened.", figures.unopened),
+        ("in_trouble", "Deliveries with something that a person must do.", figures.in_trouble),
+        ("disk_free_bytes", "Free bytes of the disk that holds the state folder.", figures.free_bytes),
+    ] {
+        text += &head(name, help);
+        let _ = writeln!(text, "scanpost_{name} {value}");
+    }
+    if let Some((_, first)) = figures.certificates.first() {
+        text += &head("certificate_ends_seconds", "When the first certificate of a doctor ends, Unix time.");
+        let _ = writeln!(text, "scanpost_certificate_ends_seconds {first}");
+    }
+    text
+}

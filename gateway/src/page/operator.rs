@@ -1,0 +1,110 @@
+//! The operator's figures, as tables and plots that need no script.
+
+use super::figures::{Figures, HOURS, StageTimes, figures};
+use super::layout::{self, Place};
+use super::session::Person;
+use super::words::{Words, fill};
+use super::{Refused, Shared, clean};
+use crate::clock::now_ms;
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use maud::{Markup, html};
+
+/// Seconds of a month: a certificate that ends before is marked.
+const SOON_S: i64 = 30 * 24 * 60 * 60;
+/// Certificates that are listed, the first to end.
+const CERTIFICATES_MAX: usize = 20;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new().route("/operator", get(show))
+}
+
+async fn show(State(page): State<Shared>, person: Person) -> Result<Markup, Refused> {
+    if !person.role.may_inspect() {
+        return Err(Refused::Role);
+    }
+    let words = person.language.words();
+    let now_ms = now_ms();
+    let figures = figures(&page, now_ms).await?;
+    let content = html! {
+        div .sheet {
+            h1 { (words.operator) }
+            (numbers(&figures, words))
+            h2 { (words.throughput) }
+            (throughput(&figures, words))
+            h2 { (words.stage_times) }
+            (stages(&figures.stages, words))
+            h2 { (words.certificates) }
+            ul { @for (doctor, ends_at) in figures.certificates.iter().take(CERTIFICATES_MAX) {
+                @let day = jiff::Timestamp::from_second(*ends_at).unwrap_or_default().to_zoned(page.zone.clone()).date();
+                li { (clean(doctor)) ": " (day) @if ends_at - now_ms / 1000 < SOON_S { " " span .tag { (words.soon) } } }
+            } }
+        }
+    };
+    Ok(layout::page(&person, Place::Operator, words.operator, &content))
+}
+
+fn numbers(figures: &Figures, words: &Words) -> Markup {
+    let state = |names: &[&str]| names.iter().filter_map(|name| figures.states.get(*name)).sum::<u64>();
+    let under_way = state(&["received", "assembled", "compressed", "sealed", "submitted"]);
+    let free = fill(words.free_of, &[&gigabytes(figures.free_bytes), &gigabytes(figures.disk_bytes)]);
+    let number = |label: &str, value: &str, is_bad: bool| html! { div .figure .bad[is_bad] { dt { (label) } dd { (value) } } };
+    html! {
+        dl .figures {
+            (number(words.st_held, &state(&["held"]).to_string(), false))
+            (number(words.under_way, &under_way.to_string(), false))
+            (number(words.unopened, &figures.unopened.to_string(), figures.unopened > 0))
+            (number(words.in_trouble, &figures.in_trouble.to_string(), figures.in_trouble > 0))
+            (number(words.st_failed, &state(&["failed"]).to_string(), state(&["failed"]) > 0))
+            (number(words.disk, &free, figures.free_bytes < figures.disk_bytes / 10))
+        }
+    }
+}
+
+fn throughput(figures: &Figures, words: &Words) -> Markup {
+    let most = figures.hours.iter().copied().max().unwrap_or(0).max(1);
+    let label = fill(words.throughput_label, &[&megabytes(figures.hours.iter().sum()), &megabytes(most)]);
+    html! {
+        svg .plot role="img" aria-label=(label) viewBox=(format!("0 0 {} 104", HOURS * 20)) preserveAspectRatio="none" {
+            @for (hour, bytes) in figures.hours.iter().enumerate() {
+                @let height = bytes * 100 / most;
+                rect .bar x=(hour * 20 + 2) y=(102 - height) width="16" height=(height + 2) {}
+            }
+        }
+        p .hint { (label) }
+    }
+}
+
+fn stages(stages: &[StageTimes], words: &Words) -> Markup {
+    let most =
+        stages.iter().filter(|times| times.stage != "pulled").map(|times| times.p95).fold(0.001, f64::max);
+    let width = |seconds: f64| format!("{:.1}", (seconds / most * 100.0).min(100.0));
+    html! {
+        div .wide { table {
+            thead { tr { th { (words.stage) } th .number { (words.number) } th .number { "p50" } th .number { "p95" } th aria-hidden="true" {} } }
+            tbody { @for times in stages {
+                tr {
+                    th scope="row" { (times.stage) }
+                    td .number { (times.count) }
+                    td .number { (format!("{:.1} s", times.p50)) }
+                    td .number { (format!("{:.1} s", times.p95)) }
+                    td .plotted aria-hidden="true" {
+                        svg .line-plot viewBox="0 0 100 10" preserveAspectRatio="none" {
+                            rect .far x="0" y="2" height="6" width=(width(times.p95)) {}
+                            rect .bar x="0" y="2" height="6" width=(width(times.p50)) {}
+                        }
+                    }
+                }
+            } }
+        } }
+    }
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{} GB", bytes / 1_000_000_000)
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes / 1_000_000)
+}
