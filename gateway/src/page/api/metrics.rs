@@ -20,7 +20,7 @@ pub(super) async fn metrics(
 
 fn text(figures: &Figures) -> String {
     let mut text = String::new();
-    let mut head =
+    let head =
         |name: &str, help: &str| format!("# HELP scanpost_{name} {help}\n# TYPE scanpost_{name} gauge\n");
     text += &head("deliveries", "Newest deliveries by state.");
     for (state, count) in &figures.states {
