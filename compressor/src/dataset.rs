@@ -53,7 +53,7 @@ impl Encoding {
 }
 
 /// What a scan learned of one data set. Offsets count from the start of the source.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Outline {
     /// SOP Class UID (0008,0016).
     pub sop_class: Option<Uid>,
@@ -65,6 +65,10 @@ pub struct Outline {
     pub series: Option<Uid>,
     /// Modality (0008,0060), one to 16 characters of the CS repertoire.
     pub modality: Option<String>,
+    /// Study ID (0020,0010).
+    pub study_id: Phi<String>,
+    /// Series Number (0020,0011), where it is an integer.
+    pub series_number: Option<i32>,
     /// Instance Number (0020,0013), where it is an integer.
     pub instance_number: Option<i32>,
     /// How native pixel data is laid out, where all the elements of PS3.3 C.7.6.3 are there.
@@ -75,6 +79,15 @@ pub struct Outline {
     pub banner: Banner,
     /// The bulk value (SPEC 1.2).
     pub bulk: Option<Bulk>,
+}
+
+impl std::fmt::Debug for Outline {
+    /// Without the texts.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut fields = formatter.debug_struct("Outline");
+        fields.field("sop_class", &self.sop_class).field("modality", &self.modality);
+        fields.field("image", &self.image).field("bulk", &self.bulk).finish_non_exhaustive()
+    }
 }
 
 /// What decides how far the pixels of a data set may be off: top-level elements alone.

@@ -25,6 +25,7 @@ class Settings:
 
     destinations: dict[str, list[str]] = field(default_factory=lambda: {"DR_DEMO": ["doctor"]})
     mailboxes: dict[str, str] = field(default_factory=dict)
+    mail_programs: dict[str, list[str]] = field(default_factory=dict)  # doctors with kind = "smime": their other keys, as TOML
     pacs_port: int | None = None
     settle_ms: int = 500
     near: str = "0"  # as TOML: 0 compares byte by byte, "\"auto\"" within the bound that the manifest states
@@ -172,6 +173,9 @@ class Gateway:
 
     def _doctor(self, doctor: str) -> list[str]:
         mailbox = self.settings.mailboxes.get(doctor, mail_store.address(doctor))
+        if doctor in self.settings.mail_programs:
+            return [f"[doctors.{doctor}]", 'kind = "smime"', f"mailbox = {_quoted(mailbox)}", f"language = {_quoted(self.settings.language)}",
+                    *self.settings.mail_programs[doctor]]
         return [f"[doctors.{doctor}]", f"mailbox = {_quoted(mailbox)}",
                 f"folder = {_quoted(mail_store.folder_seen_by_gateway(doctor))}",
                 *([] if doctor in self.settings.without_certificate else [f"certificate = {_quoted(self.keys.certificate(doctor))}"]),

@@ -1,12 +1,11 @@
 //! Compress: the received data sets of a delivery become one bundle file in the spool.
 
 use crate::journal::DeliveryInstance;
-use crate::spool::{self, FileKey, Spool, SpoolWriter, sync_folder};
+use crate::spool::{FileKey, Received, Spool, SpoolWriter, sync_folder};
 use compressor::bundle::{Options, PackError, Series, Source, Summary, pack};
 use seal::ids::DeliveryId;
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
-use std::path::Path;
 
 /// Modalities that a log line names (PS3.3 C.7.3.1.1.1); what else stands in (0008,0060) is free text of a sort.
 const LOGGED: [&str; 20] = [
@@ -27,9 +26,8 @@ pub fn compress(
 ) -> Result<Summary, PackError> {
     let bundle = spool.bundle(delivery);
     let unfinished = bundle.with_extension("unfinished");
-    let receive = spool.receive();
-    let sources = instances.iter().map(|instance| source(&receive, instance, case_key));
-    let sources: Vec<Source<'_>> = sources.collect::<io::Result<_>>()?;
+    let received = Received { spool, case_key };
+    let sources: Vec<Source<'_>> = instances.iter().map(|instance| source(received, instance)).collect();
     let mut out = SpoolWriter::new(BufWriter::new(File::create(&unfinished)?), case_key)?;
     let (manifest, summary) = pack(&sources, &mut out, options, &mut |_| ())?;
     let file = out.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -53,15 +51,9 @@ fn log(delivery: DeliveryId, series: &Series) {
     }
 }
 
-fn source<'a>(
-    receive: &'a Path,
-    instance: &'a DeliveryInstance,
-    case_key: Option<&FileKey>,
-) -> io::Result<Source<'a>> {
-    let path = receive.join(&instance.file);
-    let key = spool::file_key(instance.file_key.as_ref(), case_key)?;
-    Ok(Source {
-        open: Box::new(move || -> io::Result<_> { Ok(spool::open(&path, key.as_ref())?) }),
+fn source<'a>(received: Received<'a>, instance: &'a DeliveryInstance) -> Source<'a> {
+    Source {
+        open: Box::new(move || -> io::Result<_> { Ok(received.open(instance)?) }),
         bytes: instance.bytes,
         prefix_bytes: 0,
         transfer_syntax: instance.transfer_syntax.clone(),
@@ -69,5 +61,5 @@ fn source<'a>(
         announced: Some((instance.sop_class.clone(), instance.sop_instance.clone())),
         conflict: instance.conflict,
         name: None,
-    })
+    }
 }

@@ -4,11 +4,13 @@ mod doctors;
 mod mail_identity;
 mod pacs;
 mod page;
+mod smime;
 
-pub use doctors::Doctor;
+pub use doctors::{Doctor, Kind};
 pub use mail_identity::{Check, Dkim};
 pub use pacs::Pacs;
 pub use page::{Page, SecondFactor};
+pub use smime::Smime;
 
 use crate::directory::Directory;
 use crate::journal::DeliveryRow;
@@ -59,6 +61,9 @@ pub struct Config {
     /// The audit trail.
     #[serde(default)]
     pub audit: Audit,
+    /// Messages for mail programs.
+    #[serde(default)]
+    pub smime: Smime,
     /// What `scanpost-gateway check` asks.
     #[serde(default)]
     pub check: Check,
@@ -470,6 +475,8 @@ impl Config {
         for (table, server) in self.servers() {
             server.check_dkim(table)?;
         }
+        self.smime.check()?;
+        self.doctors.iter().try_for_each(|(name, doctor)| doctor.check(name))?;
         self.destinations
             .iter()
             .try_for_each(|(ae_title, destination)| self.check_destination(ae_title, destination))
@@ -498,6 +505,11 @@ impl Config {
     pub fn servers(&self) -> impl Iterator<Item = (&'static str, &Server)> {
         let notify = self.notify.server.as_ref().map(|server| ("notify.server", server));
         [("submit", &self.submit), ("pulled", &self.pulled.server)].into_iter().chain(notify)
+    }
+
+    /// Whether a doctor has only a mail program.
+    pub fn is_mail_program(&self, doctor: &str) -> bool {
+        self.doctors.get(doctor).is_some_and(|doctor| doctor.kind == Kind::Smime)
     }
 
     /// Doctors of a destination, by name.

@@ -18,7 +18,7 @@ pub use expiry::{Expiry, expiry};
 
 use crate::audit::AuditError;
 use crate::clock::now_ms;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Kind};
 use crate::journal::{Act, Actor, Device, Journal, JournalError, Origin, Standing};
 use seal::native::Recipient;
 
@@ -42,7 +42,11 @@ pub enum NoKey {
 
 impl NoKey {
     /// What is wrong and who must do what.
-    pub fn words(self, doctor: &str) -> String {
+    pub fn words(self, doctor: &str, kind: Kind) -> String {
+        let remedy = match kind {
+            Kind::Reader => format!("scanpost-gateway doctor invite {doctor}, or doctor add {doctor}"),
+            Kind::Smime => format!("scanpost-gateway doctor add {doctor}"),
+        };
         let what = match self {
             Self::None => "has no certificate",
             Self::Revoked => "has only revoked certificates",
@@ -52,9 +56,7 @@ impl NoKey {
                 "has only certificates that no authority of [directory] ca issued, or that it revoked"
             }
         };
-        format!(
-            "doctor {doctor} {what} (operator: scanpost-gateway doctor invite {doctor}, or doctor add {doctor})"
-        )
+        format!("doctor {doctor} {what} (operator: {remedy})")
     }
 }
 
@@ -105,10 +107,12 @@ async fn take(name: &str, recipient: Recipient, journal: &Journal) -> Result<(),
 pub fn sealed_for(
     devices: &[Device],
     doctor: &str,
+    kind: Kind,
     authorities: Option<&Authorities>,
     now: i64,
 ) -> Result<Vec<Recipient>, NoKey> {
-    let theirs: Vec<_> = devices.iter().filter(|device| device.doctor == doctor).collect();
+    let theirs: Vec<_> =
+        devices.iter().filter(|device| device.doctor == doctor && fits(device, kind)).collect();
     let active: Vec<_> = theirs.iter().filter(|device| device.standing == Standing::Active).collect();
     let valid: Vec<_> = active.iter().filter(|device| device.is_valid_at(now)).collect();
     let vouched = |device: &Device| is_vouched(device, authorities, now);
@@ -127,6 +131,15 @@ pub fn sealed_for(
     })
 }
 
+/// Whether a certificate is of use to what opens the doctor's mail: no mail program has the key of a device that enrolled itself, and our reader
+/// signs receipts.
+fn fits(device: &Device, kind: Kind) -> bool {
+    match kind {
+        Kind::Reader => device.recipient.signs_receipts(),
+        Kind::Smime => device.origin != Origin::Enrolment,
+    }
+}
+
 /// Whether the hospital's authorities stand behind a certificate, where that is asked of it.
 pub fn is_vouched(device: &Device, authorities: Option<&Authorities>, now: i64) -> bool {
     let asked = authorities.filter(|_| device.origin != Origin::Enrolment);
@@ -135,7 +148,9 @@ pub fn is_vouched(device: &Device, authorities: Option<&Authorities>, now: i64) 
 
 /// Whose receipts count: of all that was sealed for a doctor, what is not revoked.
 pub fn receipts_of<'a>(devices: &'a [Device], doctor: &'a str) -> impl Iterator<Item = &'a Device> {
-    devices.iter().filter(move |device| device.doctor == doctor && device.standing != Standing::Revoked)
+    devices.iter().filter(move |device| {
+        device.doctor == doctor && device.standing != Standing::Revoked && fits(device, Kind::Reader)
+    })
 }
 
 /// Why the directory cannot be used: the operator must act.

@@ -17,6 +17,7 @@ pub mod retrieve;
 pub mod compress;
 
 pub mod seal;
+pub mod smime;
 
 pub mod dkim;
 pub mod submit;

@@ -8,6 +8,7 @@ use gateway::config::Config;
 use gateway::directory;
 use gateway::journal::{DeliveryReport, Journal};
 use gateway::page;
+use gateway::smime::render;
 use gateway::spool::Spool;
 use seal::native::Certificate;
 use std::io::Write;
@@ -70,6 +71,9 @@ enum Command {
     /// Decode the frame on standard input; started by `serve` for each compressed frame.
     #[command(name = encapsulated::COMMAND, hide = true)]
     DecodeFrame,
+    /// Render the DICOM file on standard input as a JPEG; started by `serve` for each picture of a mail.
+    #[command(name = render::COMMAND, hide = true)]
+    RenderImage,
     /// The audit trail: who moved which study of which patient where.
     Audit {
         #[command(subcommand)]
@@ -163,6 +167,7 @@ fn run() -> anyhow::Result<ExitCode> {
             inbound(probe.as_deref(), without.as_deref()).context("inbound")?;
         }
         Command::DecodeFrame => encapsulated::child::run().context("decode-frame")?,
+        Command::RenderImage => render::run().context("render-image")?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -61,9 +61,13 @@ impl Notifier {
         config: &Config,
         journal: &Journal,
     ) -> Result<(), NotifyError> {
-        self.wait_for_cover(delivery.id, journal).await?;
+        self.wait_for_cover(delivery.id, config, journal).await?;
         let mut failed: Option<NotifyError> = None;
         for recipient in pending(delivery.id, journal).await? {
+            // A mail program shows the message itself; a phone beside it is a choice.
+            if config.doctors.get(&recipient.doctor).is_some_and(|doctor| doctor.phone.is_empty()) {
+                continue;
+            }
             match self.send(&recipient, delivery, config).await {
                 Ok(()) => journal.notified(delivery.id, &recipient.doctor, now_ms()).await?,
                 Err(error) => failed = failed.or(Some(error)),
@@ -89,10 +93,17 @@ impl Notifier {
         Ok(())
     }
 
-    async fn wait_for_cover(&self, delivery: DeliveryId, journal: &Journal) -> Result<(), JournalError> {
+    /// Nobody looks into the mailboxes of mail programs.
+    async fn wait_for_cover(
+        &self,
+        delivery: DeliveryId,
+        config: &Config,
+        journal: &Journal,
+    ) -> Result<(), JournalError> {
         let began = Instant::now();
+        let seen = |recipient: &Recipient| recipient.cover_seen || config.is_mail_program(&recipient.doctor);
         while began.elapsed() < self.cover_seen {
-            if pending(delivery, journal).await?.iter().all(|recipient| recipient.cover_seen) {
+            if pending(delivery, journal).await?.iter().all(seen) {
                 break;
             }
             tokio::time::sleep(COVER_POLL).await;

@@ -1,6 +1,7 @@
 //! The whole run on one page: each delivery is driven from stage to stage by a task of its own, from wherever the
 //! journal says it stands, until it waits for its receipts or is a dead letter.
 
+mod addressees;
 mod audited;
 mod gather;
 mod keys;
@@ -15,17 +16,15 @@ use crate::assemble::{Collector, Decision, Listing, Silence, decide};
 use crate::audit::Audit;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::directory::Authorities;
 use crate::journal::{DeliveryInstance, DeliveryRow, Journal, State};
 use crate::notify::{Notifier, NotifyError};
-use crate::seal::Sealer;
+use crate::seal::{Sealed, Sealer};
 use crate::spool::Spool;
 use crate::submit::{Submitter, retry};
-use crate::{compress, directory, query, seal};
+use crate::{compress, query, seal};
 use ::seal::cover::Completeness;
 use ::seal::ids::DeliveryId;
-use ::seal::limits::RECIPIENTS_MAX;
-use ::seal::native::{Certificate, Recipient, SealError, SealedPieces};
+use ::seal::native::{SealError, SealedPieces};
 pub use audited::Told;
 use compressor::Uid;
 use compressor::bundle::Options;
@@ -271,18 +270,25 @@ impl Pipeline {
         self.journal.began(delivery.id, "seal", now_ms()).await?;
         let previous = self.journal.previous_cover(delivery.case, delivery.sequence).await?;
         let instances = self.journal.instances(delivery.residual_of.unwrap_or(delivery.id)).await?;
-        let recipients = self.recipient_certificates(delivery.id).await?;
+        let (readers, programs) = self.addressees(delivery).await?;
         let case_key = self.journal.case_key(delivery.case).await?;
         let (sealer, spool, row) = (self.sealer.clone(), self.spool.clone(), delivery.clone());
         let sealed = tokio::task::spawn_blocking(move || {
-            seal::seal(&sealer, &spool, &row, &instances, &recipients, case_key.as_ref(), previous)
+            let key = case_key.as_ref();
+            let pieces = match readers.is_empty() {
+                true => None,
+                false => Some(seal::seal(&sealer, &spool, &row, &instances, &readers, key, previous)?),
+            };
+            let messages = seal::seal_messages(&sealer, &spool, &row, instances, &programs, key)?;
+            Ok::<_, SealError>(Sealed { pieces, messages })
         })
         .await?
         .map_err(|error| self.not_sealed(delivery, error))?;
-        let pieces = number(sealed.piece_bytes().len());
+        let pieces = number(sealed.pieces.as_ref().map_or(0, |pieces| pieces.piece_bytes().len()));
         let mail_bytes = self.submitter.mail_bytes(&sealed);
-        self.journal.sealed(delivery.id, pieces, mail_bytes, sealed.cover_digest(), now_ms()).await?;
-        tracing::info!(stage = "seal", delivery = %delivery.id, pieces, mail_bytes, "sealed");
+        let cover = sealed.pieces.as_ref().map(SealedPieces::cover_digest);
+        self.journal.sealed(delivery.id, pieces, mail_bytes, cover, now_ms()).await?;
+        tracing::info!(stage = "seal", delivery = %delivery.id, pieces, messages = sealed.messages.len(), mail_bytes, "sealed");
         Ok(())
     }
 
@@ -291,41 +297,11 @@ impl Pipeline {
         if has_bundle.is_ok_and(|there| !there) { Trouble::bundle_gone() } else { error.into() }
     }
 
-    /// Every valid certificate of every doctor. A doctor without one does not hold up the others: the journal and the log say so.
-    async fn recipient_certificates(&self, id: DeliveryId) -> Result<Vec<Certificate>, Trouble> {
-        directory::audit(&self.journal, &self.audit).await?;
-        let (devices, authorities) =
-            (self.journal.devices().await?, Authorities::read(&self.config.directory)?);
-        let (mut usable, mut without) = (Vec::new(), Vec::new());
-        for recipient in self.journal.recipients(id).await?.into_iter().filter(|row| row.refused.is_none()) {
-            let doctor = recipient.doctor;
-            if !self.config.doctors.contains_key(&doctor) {
-                return Err(Trouble::doctor_not_configured(&doctor));
-            }
-            match directory::sealed_for(&devices, &doctor, authorities.as_ref(), now_ms() / 1000) {
-                Ok(recipients) => usable.extend(recipients),
-                Err(no_key) => without.push((no_key.words(&doctor), doctor)),
-            }
-        }
-        if let (true, Some((words, _))) = (usable.is_empty(), without.first()) {
-            return Err(Trouble::nobody_to_seal_for(words));
-        }
-        if usable.len() > RECIPIENTS_MAX {
-            return Err(Trouble::too_many_certificates(usable.len()));
-        }
-        for (words, doctor) in without {
-            tracing::error!(stage = "seal", delivery = %id, "left out: {words}");
-            self.journal.refused(id, &doctor, &words).await?;
-        }
-        Ok(usable.iter().map(Recipient::certificate).cloned().collect())
-    }
-
     async fn submit(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
         self.journal.began(delivery.id, "submit", now_ms()).await?;
-        let sealed = SealedPieces::reopen(&self.spool.sealed(delivery.id), delivery.id)?
-            .ok_or_else(Trouble::sealed_pieces_gone)?;
+        let sealed = self.sealed(delivery).await?;
         self.audit_begin_export(delivery).await?;
-        let submitted = self.submitter.submit(&sealed, &self.config, &self.journal).await;
+        let submitted = self.submitter.submit(delivery.id, &sealed, &self.config, &self.journal).await;
         self.audit_exported(delivery).await?;
         if let Err(error) = submitted {
             self.alert_of_server(&error);

@@ -1,12 +1,17 @@
 //! Seal: the bundle of a delivery becomes pieces and a cover that only the recipients can open.
 
 use crate::clock::now_ms;
+use crate::config::Doctor;
 use crate::journal::{DeliveryInstance, DeliveryRow};
-use crate::spool::{self, FileKey, Spool};
+use crate::smime::{Content, Letter, Renderer};
+use crate::spool::{self, FileKey, Received, Spool};
 use compressor::bundle::{BundleFile, ResidualPart, read_manifest};
 use seal::cover::{Completeness, ContentKeyText, Cover, FORMAT};
 use seal::ids::Digest;
-use seal::native::{Certificate, SealError, SealedPieces, Sealing, SiteKey, seal_delivery};
+use seal::native::{
+    Addressee, Certificate, SealError, SealedMessage, SealedPieces, Sealing, SiteKey, seal_delivery,
+    seal_message,
+};
 use std::io;
 use std::sync::Arc;
 
@@ -23,6 +28,86 @@ pub struct Sealer {
     pub content_secret: [u8; 32],
     /// Largest piece before base64, in bytes.
     pub piece_bytes_max: usize,
+    /// Largest message for a mail program, with headers and base64, in bytes.
+    pub message_bytes_max: usize,
+    /// Renders its pictures.
+    pub renderer: Renderer,
+}
+
+/// What is durable of a delivery: pieces and cover for readers, a message for each mail program.
+#[derive(Debug)]
+pub struct Sealed {
+    /// None where no recipient has our reader.
+    pub pieces: Option<SealedPieces>,
+    /// By the numbers of their recipients.
+    pub messages: Vec<SealedMessage>,
+}
+
+/// A recipient who has only a mail program.
+pub struct Program {
+    /// Name in the configuration.
+    pub doctor: String,
+    /// Number among the recipients of the delivery, from 1.
+    pub number: u32,
+    /// The certificates that mail is encrypted for.
+    pub certificates: Vec<Certificate>,
+    /// Address, encryption and language.
+    pub table: Doctor,
+}
+
+/// Signs and encrypts the messages for mail programs: what a finished run left is taken as it is. `case_key` opens received files that lie
+/// encrypted.
+///
+/// # Errors
+/// [`SealError`].
+pub fn seal_messages(
+    sealer: &Sealer,
+    spool: &Spool,
+    delivery: &DeliveryRow,
+    instances: Vec<DeliveryInstance>,
+    programs: &[Program],
+    case_key: Option<&FileKey>,
+) -> Result<Vec<SealedMessage>, SealError> {
+    let folder = spool.sealed(delivery.id);
+    let mut messages = Vec::new();
+    let mut missing = Vec::new();
+    for program in programs {
+        match SealedMessage::reopen(&folder, delivery.id, program.number)? {
+            Some(message) => messages.push(message),
+            None => missing.push(program),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(messages);
+    }
+    let received = Received { spool, case_key };
+    let content = Content::of(received, delivery.id, instances, &sealer.renderer, sealer.message_bytes_max)?;
+    tracing::info!(stage = "seal", delivery = %delivery.id, pictures = content.pictures(), files = content.has_files(),
+        "made the content for mail programs");
+    for program in missing {
+        let (doctor, sent_at) = (&program.table, now_ms() / 1000);
+        if doctor.quirk_cbc_recipient {
+            tracing::warn!(stage = "seal", delivery = %delivery.id, doctor = program.doctor,
+                "encrypted without authentication, key images alone (operator: quirk_cbc_recipient asks for it)");
+        }
+        let entity = content.entity(&Letter {
+            delivery: delivery.id,
+            sent_at,
+            site: &sealer.site,
+            mailbox: &doctor.mailbox,
+            language: doctor.language,
+            completeness: delivery.completeness.unwrap_or(Completeness::NotProved { instances: 0 }),
+            encryption: doctor.encryption(),
+        });
+        let to = Addressee {
+            number: program.number,
+            certificates: &program.certificates,
+            encryption: doctor.encryption(),
+        };
+        messages.push(seal_message(&entity, delivery.id, sent_at, &sealer.key, &to, &folder)?);
+    }
+    messages.sort_by_key(SealedMessage::number);
+    Ok(messages)
 }
 
 /// Seals the bundle of a delivery for its recipients: all of it, all but a residual that is kept back, or that residual alone. What

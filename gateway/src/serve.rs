@@ -11,6 +11,7 @@ use crate::page::Page;
 use crate::pipeline::{Pipeline, Turns};
 use crate::receive::Doors;
 use crate::seal::{POLICY_LOSSLESS, Sealer};
+use crate::smime::Renderer;
 use crate::spool::{FileKey, MasterKeyError, Spool, sync_folder};
 use crate::submit::Submitter;
 use crate::{directory, journal, pulled, receive};
@@ -74,6 +75,7 @@ pub enum ServeError {
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let config = Arc::new(config);
     warn_of_exceptions(&config);
+    warn_of_quirks(&config);
     let encrypted = config.spool.encryption == Encryption::On;
     let master = spool_key(&config)?;
     let spool = Spool::open(&config.state).map_err(at(&config.state))?;
@@ -163,6 +165,17 @@ fn warn_of_exceptions(config: &Config) {
         config.audit.syslog.iter().filter(|syslog| syslog.tls.tls12).map(|_| "audit.syslog.tls".to_owned());
     for table in servers.chain(pacs).chain(dicom).chain(syslog) {
         tracing::warn!(table, act = "operator", "tls12 = true: TLS 1.2 is allowed, 1.3 would be safer");
+    }
+}
+
+/// So is encryption that does not show what was changed.
+fn warn_of_quirks(config: &Config) {
+    for (name, _) in config.doctors.iter().filter(|(_, doctor)| doctor.quirk_cbc_recipient) {
+        tracing::warn!(
+            doctor = name,
+            act = "operator",
+            "quirk_cbc_recipient: this doctor's mails are encrypted without authentication and hold key images alone"
+        );
     }
 }
 
@@ -279,6 +292,8 @@ fn sealer(config: &Config, key: Arc<SiteKey>) -> Result<Sealer, ServeError> {
         key,
         content_secret: content_secret(&config.state.join("content.key"))?,
         piece_bytes_max: config.seal.piece_bytes_max,
+        message_bytes_max: config.smime.message_bytes_max,
+        renderer: Renderer::of_this_program(),
     })
 }
 
@@ -286,7 +301,9 @@ fn sealer(config: &Config, key: Arc<SiteKey>) -> Result<Sealer, ServeError> {
 fn check_covers(config: &Config, key: &SiteKey, devices: &[Device]) -> Result<(), ConfigError> {
     for (ae_title, destination) in &config.destinations {
         let is_theirs = |device: &&Device| {
-            device.standing == Standing::Active && destination.doctors.contains(&device.doctor)
+            device.standing == Standing::Active
+                && destination.doctors.contains(&device.doctor)
+                && !config.is_mail_program(&device.doctor)
         };
         let recipients: Vec<Certificate> =
             devices.iter().filter(is_theirs).map(|device| device.recipient.certificate().clone()).collect();

@@ -6,7 +6,7 @@ mod keys;
 pub(crate) use cipher::{Decrypting, Encrypting};
 pub use keys::{FileKey, MasterKeyError, WrappedKey};
 
-use crate::journal::{Journal, JournalError};
+use crate::journal::{DeliveryInstance, Journal, JournalError};
 use compressor::bundle::ReadSeek;
 use seal::ids::DeliveryId;
 use std::collections::HashSet;
@@ -197,14 +197,24 @@ pub(crate) fn open_text(sealed: &[u8], key: Option<&FileKey>) -> io::Result<Zero
     Ok(text)
 }
 
+/// The data sets of a case as they were received, with the key that opens them.
+#[derive(Clone, Copy)]
+pub(crate) struct Received<'a> {
+    pub(crate) spool: &'a Spool,
+    pub(crate) case_key: Option<&'a FileKey>,
+}
+
+impl Received<'_> {
+    /// # Errors
+    /// As [`open`]; `InvalidData` for a file whose key does not lie under that of the case.
+    pub(crate) fn open(&self, instance: &DeliveryInstance) -> io::Result<Box<dyn ReadSeek + Send>> {
+        let key = file_key(instance.file_key.as_ref(), self.case_key)?;
+        open(&self.spool.receive().join(&instance.file), key.as_ref())
+    }
+}
+
 /// The key of a received file, from how the journal has it.
-///
-/// # Errors
-/// `InvalidData` if it does not lie under the key of its case.
-pub(crate) fn file_key(
-    wrapped: Option<&WrappedKey>,
-    case_key: Option<&FileKey>,
-) -> io::Result<Option<FileKey>> {
+fn file_key(wrapped: Option<&WrappedKey>, case_key: Option<&FileKey>) -> io::Result<Option<FileKey>> {
     let Some(wrapped) = wrapped else { return Ok(None) };
     let key = case_key.and_then(|case_key| case_key.unwrap(wrapped));
     let damaged =

@@ -24,7 +24,6 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use seal::ids::DeliveryId;
 use seal::mail::{Address, Message, MessageId, Part, Site};
 use seal::native::SealedPieces;
-use server::SignError;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::future::Future;
@@ -153,11 +152,7 @@ impl Run<'_> {
 
     fn signed(&self, part: Part, bytes: u64) -> Result<Message, SubmitError> {
         let message = self.message(part, bytes)?;
-        let signed = self.target.server.sign(message, self.target.date, || self.open(part));
-        signed.map_err(|error| match error {
-            SignError::Body(source) => SubmitError::Sealed { part, source },
-            SignError::Key(error) => SubmitError::Sign(error),
-        })
+        self.target.server.signed(part, message, self.target.date, || self.open(part))
     }
 
     fn message(&self, part: Part, bytes: u64) -> Result<Message, SubmitError> {

@@ -17,7 +17,7 @@ pub(crate) const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap(
 /// `secp256r1`, P-256 (RFC 5480 2.1.1.1).
 pub(crate) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 /// `rsaEncryption` (RFC 3279 2.3.1).
-const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+pub(crate) const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 /// An uncompressed point: 0x04, then x and y of 32 bytes each (SEC 1 2.3.3).
 pub const POINT_BYTES: usize = 65;
 const POINT_UNCOMPRESSED: u8 = 4;
@@ -143,6 +143,16 @@ impl Recipient {
             return Err(refused("RSA signs no receipts: name a P-256 certificate as identity beside it"));
         }
         Ok(Self { certificate, identity })
+    }
+
+    /// Someone who has only a mail program, which signs no receipts, whatever key it has.
+    pub fn of_mail_program(certificate: Certificate) -> Self {
+        Self { identity: certificate.clone(), certificate }
+    }
+
+    /// Whether its identity can sign receipts.
+    pub fn signs_receipts(&self) -> bool {
+        self.identity.point().is_some()
     }
 
     /// The certificate that covers are sealed for.

@@ -9,8 +9,9 @@
 pub mod envelope;
 pub mod signed;
 
+use crate::mail::Encryption;
 use der::asn1::{AnyRef, ObjectIdentifier};
-use der::{Encode, Sequence};
+use der::{Decode, Encode, Header, Sequence, SliceReader};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
 /// `id-data` (RFC 5652 4).
@@ -34,6 +35,17 @@ struct ContentInfo<'a> {
 
 fn wrap(content_type: ObjectIdentifier, content: &[u8]) -> der::Result<Vec<u8>> {
     ContentInfo { content_type, content: AnyRef::try_from(content)? }.to_der()
+}
+
+/// How a message is encrypted, by its first bytes; none if it is no encrypted message.
+pub(crate) fn outermost(front: &[u8]) -> Option<Encryption> {
+    let mut reader = SliceReader::new(front).ok()?;
+    Header::decode(&mut reader).ok()?;
+    match ObjectIdentifier::decode(&mut reader).ok()? {
+        AUTH_ENVELOPED_DATA => Some(Encryption::Authenticated),
+        ENVELOPED_DATA => Some(Encryption::QuirkCbc),
+        _ => None,
+    }
 }
 
 /// RFC 5754 2: parameters absent, or NULL from older senders.

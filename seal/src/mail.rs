@@ -19,6 +19,20 @@ use std::io::{self, Read};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
+/// Of every mail of ours but those to mail programs.
+const SUBJECT: &str = "Scanpost";
+/// What PS3.12 asks of a subject that goes before a DICOM ZIP file; the same whether one is inside or not.
+const SUBJECT_DICOM_ZIP: &str = "Scanpost DICOM-ZIP";
+
+/// How a message to a mail program is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// AuthEnvelopedData, AES-256-GCM (RFC 5083, 5084).
+    Authenticated,
+    /// EnvelopedData, AES-256-CBC: for programs that cannot open the other. Whoever changes it on the way is not found out (EFAIL).
+    QuirkCbc,
+}
+
 /// One mail, whole but for the body's bytes, which [`Message::lines`] takes from a reader.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -38,12 +52,37 @@ impl Message {
     /// # Errors
     /// [`InvalidDate`].
     pub fn new(id: MessageId, from: &Address, date: i64, body_bytes: u64) -> Result<Self, InvalidDate> {
+        let content_type = id.part().content_type();
+        Self::lay_out(id, from, date, body_bytes, SUBJECT, content_type)
+    }
+
+    /// Lays out the headers of an S/MIME message for a mail program (SPEC 9.1).
+    ///
+    /// # Errors
+    /// [`InvalidDate`].
+    pub fn smime(
+        id: MessageId,
+        from: &Address,
+        date: i64,
+        body_bytes: u64,
+        encryption: Encryption,
+    ) -> Result<Self, InvalidDate> {
+        Self::lay_out(id, from, date, body_bytes, SUBJECT_DICOM_ZIP, encryption.content_type())
+    }
+
+    fn lay_out(
+        id: MessageId,
+        from: &Address,
+        date: i64,
+        body_bytes: u64,
+        subject: &str,
+        content_type: &str,
+    ) -> Result<Self, InvalidDate> {
         let date = OffsetDateTime::from_unix_timestamp(date).map_err(|_| InvalidDate)?;
         let date = date.format(&Rfc2822).map_err(|_| InvalidDate)?;
         let head = format!(
-            "Date: {date}\r\nMessage-ID: {id}\r\nFrom: {from}\r\nTo: undisclosed-recipients:;\r\nSubject: Scanpost\r\n\
-             MIME-Version: 1.0\r\nContent-Type: {}\r\nContent-Transfer-Encoding: base64\r\n\r\n",
-            id.part().content_type()
+            "Date: {date}\r\nMessage-ID: {id}\r\nFrom: {from}\r\nTo: undisclosed-recipients:;\r\nSubject: {subject}\r\n\
+             MIME-Version: 1.0\r\nContent-Type: {content_type}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
         );
         Ok(Self { id, head, body_bytes })
     }
@@ -79,7 +118,21 @@ impl Message {
 
     /// [`lines`](Self::lines) without the header.
     pub fn body_lines<R: Read>(&self, body: R) -> impl Iterator<Item = io::Result<Vec<u8>>> + use<R> {
-        encode::Lines::new(body, self.body_bytes)
+        body_lines(body, self.body_bytes)
+    }
+}
+
+/// Base64 lines of exactly `bytes` from a reader, in blocks of about 64 kB, each line with its CRLF.
+pub fn body_lines<R: Read>(body: R, bytes: u64) -> impl Iterator<Item = io::Result<Vec<u8>>> + use<R> {
+    encode::Lines::new(body, bytes)
+}
+
+impl Encryption {
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Authenticated => "application/pkcs7-mime; smime-type=authEnveloped-data; name=smime.p7m",
+            Self::QuirkCbc => "application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m",
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod enrol;
 mod envelope;
 mod folder;
 mod keys;
+mod message;
 mod opened;
 mod piece_key;
 mod receipts;
@@ -17,6 +18,7 @@ pub use enrol::{
 };
 pub use envelope::{VerifiedCover, check_recipients, open_cover};
 pub use keys::{DoctorKey, SiteKey};
+pub use message::{Addressee, SealedMessage, seal_message};
 pub use opened::{OpenedPieces, check_piece};
 pub use receipts::{SignedReceipt, open_receipt, open_signed_receipt, sign_receipt, verify_receipt};
 pub use sealed::{SealedPieces, Sealing, seal_delivery};

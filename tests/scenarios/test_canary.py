@@ -37,6 +37,7 @@ from harness import Bench
 UNKNOWN = "nobody@scanpost.test"
 LAST = b" the last that is sent while the capture runs"
 WAIT_SECONDS_MAX = 60
+GROUP = ["doctor", "doctor2", "program", "quirk"]
 # Who is put into each channel on purpose, after the search of what came by itself.
 ON_PURPOSE = 39
 
@@ -59,10 +60,11 @@ def search(planted: list[canaries.Patient]) -> canaries.Search:
 
 @pytest.fixture(scope="module")
 def keys(scratch: Path) -> Keys:
-    """`doctor` has a key on P-256, `doctor2` one of RSA and an identity beside it; `doctor3` has no mailbox."""
+    """`doctor` has a key on P-256, `doctor2` one of RSA and an identity beside it; `doctor3` has no mailbox; `program` and `quirk` have
+    only mail programs."""
     keys = Keys(scratch / "canary-keys").make()
     authority = (keys.folder / "ca.key.pem", keys.ca)
-    for name in ("doctor3", "doctor2-identity"):
+    for name in ("doctor3", "doctor2-identity", "program", "quirk"):
         openssl.issue(authority, keys.key(name), keys.certificate(name), name, openssl.RECIPIENT)
     openssl.write_secret(keys.key("doctor2"), openssl.openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072"))
     request = openssl.openssl("req", "-new", "-key", keys.key("doctor2"), "-subj", "/CN=doctor2")
@@ -131,12 +133,17 @@ class Run:
         self.bench.gateway.extra_configuration = self.syslog.settings()
         self.bench.start(
             near="2", residual="on_request", silence_ms=1_500,
-            destinations={"DR_DEMO": ["doctor"], "DR_GROUP": ["doctor", "doctor2"], "DR_LOST": ["doctor3"]}, mailboxes={"doctor3": UNKNOWN},
+            destinations={"DR_DEMO": ["doctor"], "DR_GROUP": GROUP, "DR_LOST": ["doctor3"]},
+            mailboxes={"doctor3": UNKNOWN, "program": mail_store.address("doctor2"), "quirk": mail_store.address("doctor2")},
+            mail_programs={"program": [self._certificate("program")], "quirk": [self._certificate("quirk"), "quirk_cbc_recipient = true"]},
             doctor_lines={"doctor2": [f'identity = "{self.bench.keys.certificate("doctor2-identity")}"']},
             dicom_tls_lines=['listen = "127.0.0.1:0"', f'port_file = "{self.tls_port_file}"',
                              f'certificate = "{server.certificate}"', f'key = "{server.key}"', f'client_ca = "{self.devices.certificate}"'],
         )
         self.find_tls_port()
+
+    def _certificate(self, name: str) -> str:
+        return f'certificate = "{self.bench.keys.certificate(name)}"'
 
     def find_tls_port(self) -> None:
         """Each start of the gateway takes another one."""
@@ -289,6 +296,8 @@ def _send_through_everything(run: Run, studies: list[Path]) -> None:
     pulled = [entry for entry in bench.gateway.deliveries() if entry["state"] == "pulled"]
     assert len(pulled) == total and len(bench.reader.files()) == total, (len(pulled), len(bench.reader.files()), total)
     assert len(run.rsa.files()) == len(over_tls(studies)) + 2
+    mails = [mail for mail in harness.messages(store, "doctor2") if b"Subject: Scanpost DICOM-ZIP" in mail.content]
+    assert len(mails) == len(over_tls(studies)) * 2, "one for each mail program"
     run.said.append(json.dumps(bench.gateway.deliveries(), ensure_ascii=False))
 
 
@@ -296,7 +305,7 @@ def _ask_for_exact_files(run: Run, deliveries: list[dict]) -> int:
     """By both doctors, for cases of both; gives how many deliveries that made."""
     bench = run.bench
     alone = [entry["case"] for entry in deliveries if entry["state"] == "pulled" and len(entry["doctors"]) == 1][:3]
-    group = [entry["case"] for entry in deliveries if len(entry["doctors"]) == 2][:2]
+    group = [entry["case"] for entry in deliveries if len(entry["doctors"]) == len(GROUP)][:2]
     for case in alone:
         run.said.append(bench.pull(arguments=("--ask-exact", case)))
     for case in group:

@@ -17,8 +17,10 @@ const CUT: char = '…';
 const MODALITY_LUT: u32 = 0x0028_3000;
 /// Specific Character Set (PS3.3 C.12.1.1.2).
 const CHARACTER_SET: u32 = 0x0008_0005;
+/// Study ID (PS3.3 C.7.2.1).
+const STUDY_ID: u32 = 0x0020_0010;
 /// Elements whose text depends on it, and those that a banner shows beside them.
-const TEXTS: [u32; 12] = [
+const TEXTS: [u32; 13] = [
     CHARACTER_SET,
     0x0008_0020,
     0x0008_0030,
@@ -31,6 +33,7 @@ const TEXTS: [u32; 12] = [
     0x0010_0040,
     0x0018_0015,
     0x0018_1030,
+    STUDY_ID,
 ];
 /// Longest code string (PS3.5 6.2, VR CS).
 const CODE_CHARACTERS_MAX: usize = 16;
@@ -43,6 +46,7 @@ pub(super) struct Values {
     study: Option<Uid>,
     series: Option<Uid>,
     modality: Option<String>,
+    series_number: Option<i32>,
     instance_number: Option<i32>,
     frames: Option<u32>,
     samples_per_pixel: Option<u16>,
@@ -100,6 +104,7 @@ impl Values {
             0x0008_0060 => self.modality = code(value),
             0x0020_000D => self.study = uid(value),
             0x0020_000E => self.series = uid(value),
+            0x0020_0011 => self.series_number = parsed(value),
             0x0020_0013 => self.instance_number = parsed(value),
             0x0028_0002 => self.samples_per_pixel = number(),
             0x0028_0006 => self.planar = number(),
@@ -144,7 +149,7 @@ impl Values {
     /// The outline of what was read.
     pub(super) fn outline(mut self, bulk: Option<Bulk>, big_endian: bool) -> Outline {
         let image = self.image(big_endian);
-        let (banner, told) = self.read_texts();
+        let (banner, told, study_id) = self.read_texts();
         self.meaning.told = told;
         Outline {
             sop_class: self.sop_class,
@@ -152,6 +157,8 @@ impl Values {
             study: self.study,
             series: self.series,
             modality: self.modality,
+            study_id,
+            series_number: self.series_number,
             instance_number: self.instance_number,
             image,
             meaning: self.meaning,
@@ -160,8 +167,8 @@ impl Values {
         }
     }
 
-    /// The banner, and the words that may name a part of the body.
-    fn read_texts(&self) -> (Banner, Phi<String>) {
+    /// The banner, the words that may name a part of the body, and the Study ID.
+    fn read_texts(&self) -> (Banner, Phi<String>, Phi<String>) {
         let find = |tag| self.texts.iter().find(|(found, _)| *found == tag).map(|(_, text)| text);
         let value = |tag| find(tag).map_or(&[][..], |text| text.bytes.expose_for(Purpose::Seal));
         let set = CharacterSet::of(value(CHARACTER_SET));
@@ -184,7 +191,8 @@ impl Values {
         };
         let parts = [0x0008_1030, 0x0008_103E, 0x0018_0015, 0x0018_1030].map(text);
         let told = parts.iter().map(|text| text.expose_for(Purpose::Near).as_str());
-        (banner, Phi::new(told.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")))
+        let told = Phi::new(told.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" "));
+        (banner, told, text(STUDY_ID))
     }
 
     fn image(&self, big_endian: bool) -> Option<ImageLayout> {
@@ -210,6 +218,7 @@ fn is_wanted(tag: u32) -> bool {
             | 0x0008_0060
             | 0x0020_000D
             | 0x0020_000E
+            | 0x0020_0011
             | 0x0020_0013
             | 0x0028_0002
             | 0x0028_0006

@@ -26,10 +26,7 @@ const FILES: u64 = 3;
 /// # Errors
 /// A limit that could not be set, a kernel without seccomp, or a pipe that broke.
 pub fn run() -> io::Result<()> {
-    limit()?;
-    let mut request = Vec::new();
-    io::stdin().take((HEAD_BYTES + CODESTREAM_BYTES_MAX) as u64).read_to_end(&mut request)?;
-    confinement::enter()?;
+    let request = read_confined((HEAD_BYTES + CODESTREAM_BYTES_MAX) as u64)?;
     let frame = answer(&request);
     let mut stdout = io::stdout().lock();
     match frame {
@@ -37,6 +34,19 @@ pub fn run() -> io::Result<()> {
         Err(reason) => stdout.write_all(&[request::refusal(reason)])?,
     }
     stdout.flush()
+}
+
+/// Reads standard input to its end, at most `bytes_max` bytes, as the last thing that this process can read: taken away for good is what no
+/// decoder needs, files, further processes, memory and time without end, and then every system call but those of computing and of answering.
+///
+/// # Errors
+/// As [`run`].
+pub fn read_confined(bytes_max: u64) -> io::Result<Vec<u8>> {
+    limit()?;
+    let mut request = Vec::new();
+    io::stdin().take(bytes_max).read_to_end(&mut request)?;
+    confinement::enter()?;
+    Ok(request)
 }
 
 /// Takes away what no decoder needs, for good.

@@ -1,9 +1,21 @@
 //! `[doctors.NAME]`: who a doctor is, and by which keys.
 
-use super::{ConfigError, read};
+use super::{ConfigError, read, wrong};
+use seal::mail::Encryption;
 use seal::native::{Certificate, Recipient, SealError};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+
+/// What opens a doctor's mail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Our reader, in a mailbox for Scanpost alone.
+    #[default]
+    Reader,
+    /// Any mail program that knows S/MIME: key images, and DICOM files where they fit. No receipt comes back.
+    Smime,
+}
 
 /// `[doctors.NAME]`
 #[derive(Clone, Debug, Deserialize)]
@@ -11,16 +23,24 @@ use std::path::{Path, PathBuf};
 pub struct Doctor {
     /// How the technician's page names the doctor; the name of the table where absent.
     pub name: Option<String>,
-    /// Mailbox address that pieces and cover go to.
+    /// What opens the mail.
+    #[serde(default)]
+    pub kind: Kind,
+    /// Mailbox address that pieces and cover, or the S/MIME message, go to.
     pub mailbox: String,
-    /// Folder of that mailbox as the gateway's own login sees it (RFC 4314 rights l, r, t, e).
+    /// Folder of that mailbox as the gateway's own login sees it (RFC 4314 rights l, r, t, e); a mail program's mailbox is nobody's business.
+    #[serde(default)]
     pub folder: String,
+    /// The mail program opens no AuthEnvelopedData: it gets AES-256-CBC, with RSA by PKCS #1 v1.5, and key images alone.
+    #[serde(default)]
+    pub quirk_cbc_recipient: bool,
     /// A certificate of the doctor's, PEM: P-256, or RSA of at least 3072 bits. Further ones, and those of doctors without it, are in the
     /// directory.
     pub certificate: Option<PathBuf>,
     /// The certificate that receipts are signed under, PEM, P-256; `certificate` itself where absent. An RSA certificate needs it.
     pub identity: Option<PathBuf>,
-    /// Address of the phone that gets the notice.
+    /// Address of the phone that gets the notice; a mail program can do without one.
+    #[serde(default)]
     pub phone: String,
     /// Language of the notice.
     #[serde(default)]
@@ -28,12 +48,40 @@ pub struct Doctor {
 }
 
 impl Doctor {
+    pub(super) fn check(&self, name: &str) -> Result<(), ConfigError> {
+        let key = |key: &str| format!("doctors.{name}.{key}");
+        match self.kind {
+            Kind::Reader if self.folder.is_empty() => {
+                wrong(key("folder"), "name the folder of the mailbox as the gateway's login sees it")
+            }
+            Kind::Reader if self.phone.is_empty() => {
+                wrong(key("phone"), "name the mail address of the phone that gets the notice")
+            }
+            Kind::Reader if self.quirk_cbc_recipient => wrong(
+                key("quirk_cbc_recipient"),
+                "is for kind = \"smime\" alone: our reader refuses such mail",
+            ),
+            Kind::Smime if !self.folder.is_empty() || self.identity.is_some() => {
+                wrong(key("kind"), "a mail program has neither folder nor identity: leave them out")
+            }
+            Kind::Reader | Kind::Smime => Ok(()),
+        }
+    }
+
+    /// How a message for the mail program is encrypted.
+    pub fn encryption(&self) -> Encryption {
+        if self.quirk_cbc_recipient { Encryption::QuirkCbc } else { Encryption::Authenticated }
+    }
+
     /// Reads both certificates, if one is named.
     ///
     /// # Errors
     /// [`ConfigError::Read`], [`ConfigError::Certificate`].
     pub fn recipient(&self) -> Result<Option<Recipient>, ConfigError> {
         let Some(path) = &self.certificate else { return Ok(None) };
+        if self.kind == Kind::Smime {
+            return Ok(Some(Recipient::of_mail_program(certificate_at(path)?)));
+        }
         let identity = self.identity.as_deref().map(certificate_at).transpose()?;
         Recipient::new(certificate_at(path)?, identity).map(Some).map_err(refused(path))
     }

@@ -2,7 +2,7 @@
 
 use super::{Authorities, DirectoryError, Expiry, enrolment, expiry, is_vouched};
 use crate::clock::now_ms;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Doctor, Kind};
 use crate::journal::{Act, Actor, Device, Invitation, Journal, Origin, Standing};
 use crate::spool::Spool;
 use clap::Subcommand;
@@ -82,15 +82,15 @@ pub async fn run(config: &Config, action: Action) -> Result<String, DirectoryErr
             list(config, &journal.devices().await?, &journal.invitations(now_ms()).await?, json)
         }
         Action::Add { doctor, certificate, identity, device } => {
-            known(config, &doctor)?;
-            add(config, &journal, &doctor, &certificate, identity.as_deref(), &device).await
+            let kind = known(config, &doctor)?.kind;
+            add(config, &journal, (&doctor, kind), &certificate, identity.as_deref(), &device).await
         }
         Action::Invite { doctor, hours } => {
-            known(config, &doctor)?;
+            has_our_reader(config, &doctor)?;
             enrolment::invite(config, &journal, &doctor, hours).await
         }
         Action::Confirm { doctor, fingerprint } => {
-            known(config, &doctor)?;
+            has_our_reader(config, &doctor)?;
             enrolment::confirm(config, &journal, &doctor, fingerprint.as_deref()).await
         }
         Action::Revoke { doctor, device, .. } => revoke(&journal, &doctor, device.as_deref()).await,
@@ -100,7 +100,7 @@ pub async fn run(config: &Config, action: Action) -> Result<String, DirectoryErr
 async fn add(
     config: &Config,
     journal: &Journal,
-    doctor: &str,
+    (doctor, kind): (&str, Kind),
     certificate: &Path,
     identity: Option<&Path>,
     name: &str,
@@ -108,7 +108,17 @@ async fn add(
     if !device_fits(name) {
         return Err(DirectoryError::Refused(format!("--device: 1 to {DEVICE_BYTES_MAX} bytes")));
     }
-    let recipient = Recipient::new(read(certificate)?, identity.map(read).transpose()?).map_err(refused)?;
+    let recipient = match kind {
+        Kind::Reader => {
+            Recipient::new(read(certificate)?, identity.map(read).transpose()?).map_err(refused)?
+        }
+        Kind::Smime if identity.is_some() => {
+            return Err(DirectoryError::Refused(
+                "--identity: a mail program signs no receipts, leave it out".into(),
+            ));
+        }
+        Kind::Smime => Recipient::of_mail_program(read(certificate)?),
+    };
     let (by, at_ms) = (administrator(), now_ms());
     let device = Device::new(doctor, name, recipient, Origin::Administrator, Actor { by: &by, at_ms });
     if expiry(&device, at_ms / 1000) == Expiry::Expired {
@@ -194,8 +204,9 @@ fn list(
         return serde_json::to_string_pretty(&lines)
             .map_err(|error| DirectoryError::Refused(error.to_string()));
     }
-    let without = config.doctors.keys().filter(|name| !devices.iter().any(|device| &device.doctor == *name));
-    let without = without.map(|name| super::NoKey::None.words(name));
+    let without =
+        config.doctors.iter().filter(|(name, _)| !devices.iter().any(|device| &device.doctor == *name));
+    let without = without.map(|(name, doctor)| super::NoKey::None.words(name, doctor.kind));
     let open = invitations.iter().map(|invitation| match &invitation.requested {
         Some(enrolled) => {
             format!("{}: \"{}\" asks to be enrolled (doctor confirm)", invitation.doctor, enrolled.device)
@@ -269,11 +280,16 @@ fn day(at: i64) -> String {
     OffsetDateTime::from_unix_timestamp(at).map_or_else(|_| "for ever".into(), |time| time.date().to_string())
 }
 
-fn known(config: &Config, doctor: &str) -> Result<(), DirectoryError> {
-    if config.doctors.contains_key(doctor) {
-        Ok(())
-    } else {
-        Err(DirectoryError::NoDoctor(doctor.to_owned()))
+fn known<'a>(config: &'a Config, doctor: &str) -> Result<&'a Doctor, DirectoryError> {
+    config.doctors.get(doctor).ok_or_else(|| DirectoryError::NoDoctor(doctor.to_owned()))
+}
+
+fn has_our_reader(config: &Config, doctor: &str) -> Result<(), DirectoryError> {
+    match known(config, doctor)?.kind {
+        Kind::Reader => Ok(()),
+        Kind::Smime => Err(DirectoryError::Refused(format!(
+            "doctor {doctor} has only a mail program, which cannot enrol itself: scanpost-gateway doctor add {doctor}"
+        ))),
     }
 }
 

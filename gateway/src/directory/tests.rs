@@ -64,7 +64,7 @@ fn only_active_and_valid_certificates_are_sealed_for() {
         device("sato", recipient(2020, 2021), Standing::Active),
         device("ito", recipient(2099, 2100), Standing::Active),
     ];
-    let sealed_for = |doctor| sealed_for(&devices, doctor, None, NOW);
+    let sealed_for = |doctor| sealed_for(&devices, doctor, Kind::Reader, None, NOW);
     assert_eq!(sealed_for("tanaka"), Ok(vec![phone, desk]));
     assert_eq!(sealed_for("suzuki"), Err(NoKey::Revoked));
     assert_eq!(sealed_for("sato"), Err(NoKey::Expired));
@@ -72,6 +72,26 @@ fn only_active_and_valid_certificates_are_sealed_for() {
     assert_eq!(sealed_for("kato"), Err(NoKey::None));
     assert_eq!(receipts_of(&devices, "tanaka").count(), 4, "all but the revoked one");
     assert_eq!(receipts_of(&devices, "suzuki").count(), 0);
+}
+
+#[tokio::test]
+async fn a_mail_program_has_any_key_but_that_of_a_device_that_enrolled_itself() {
+    let (_folder, journal) = journal().await;
+    let key = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_3072).unwrap();
+    let rsa = params(2020, 2100).self_signed(&key).unwrap();
+    let rsa = Recipient::of_mail_program(Certificate::from_der(rsa.der()).unwrap());
+    let phone =
+        Device { origin: Origin::Enrolment, ..device("tanaka", recipient(2020, 2100), Standing::Active) };
+    for device in [&device("tanaka", rsa.clone(), Standing::Active), &phone] {
+        assert!(journal.add_device(device, Act::Added).await.unwrap());
+    }
+    let devices = journal.devices().await.unwrap();
+    assert_eq!(devices.len(), 2);
+    let sealed_for = |kind| sealed_for(&devices, "tanaka", kind, None, NOW);
+    assert_eq!(sealed_for(Kind::Smime), Ok(vec![rsa]));
+    assert_eq!(sealed_for(Kind::Reader), Ok(vec![phone.recipient.clone()]));
+    let counted: Vec<_> = receipts_of(&devices, "tanaka").map(|device| &device.recipient).collect();
+    assert_eq!(counted, [&phone.recipient]);
 }
 
 /// An authority, what it issued, and its revocation list.
@@ -132,7 +152,8 @@ fn where_an_authority_is_named_only_what_it_issued_and_did_not_revoke_is_sealed_
         [other.issued(7, Origin::Administrator), device("tanaka", recipient(2020, 2100), Standing::Active)];
     let authorities = Authorities::read(&ours.directory()).unwrap();
     let several = |devices: &[Device], authorities: &Option<Authorities>| {
-        sealed_for(devices, "tanaka", authorities.as_ref(), NOW).map(|recipients| recipients.len())
+        sealed_for(devices, "tanaka", Kind::Reader, authorities.as_ref(), NOW)
+            .map(|recipients| recipients.len())
     };
     let of = |device: &Device, authorities: &Option<Authorities>| {
         several(std::slice::from_ref(device), authorities)
@@ -196,7 +217,7 @@ async fn what_is_revoked_stays_so_whatever_the_configuration_says() {
     assert!(!journal.add_device(&again, Act::Added).await.unwrap());
     let devices = journal.devices().await.unwrap();
     assert_eq!((devices[0].standing, &devices[0].ended), (Standing::Revoked, &Some((500, "root".into()))));
-    assert_eq!(sealed_for(&devices, "tanaka", None, NOW), Err(NoKey::Revoked));
+    assert_eq!(sealed_for(&devices, "tanaka", Kind::Reader, None, NOW), Err(NoKey::Revoked));
     let acts: Vec<_> = journal.acts().await.unwrap().into_iter().map(|act| (act.act, act.by)).collect();
     assert_eq!(acts, [(Act::Added, "configuration".into()), (Act::Revoked, "root".into())]);
 }

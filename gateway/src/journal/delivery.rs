@@ -100,6 +100,8 @@ pub struct DeliveryRow {
     pub residual_of: Option<DeliveryId>,
     /// Its own residual is kept back for who asks, until then at least.
     pub residual_until_ms: Option<i64>,
+    /// See [`Journal::handed_over`].
+    pub handed_over: bool,
     /// Failures in a row of the stage under way.
     pub attempts: u32,
     /// When the first of these failures was.
@@ -146,7 +148,7 @@ pub struct Recipient {
     pub doctor: String,
     /// Random id of the notice.
     pub notice: [u8; 16],
-    /// The mail server accepted the cover, and with it all pieces.
+    /// The mail server accepted the cover, and with it all pieces; or the message for a mail program.
     pub submitted: bool,
     /// The cover was seen in the mailbox.
     pub cover_seen: bool,
@@ -160,12 +162,12 @@ pub struct Recipient {
     pub refused: Option<String>,
 }
 
-/// The number under which the journal keeps the cover; pieces count from 1.
+/// The number under which the journal keeps what completes a delivery: the cover, or the message for a mail program. Pieces count from 1.
 pub const PART_COVER: u32 = 0;
 
 const DELIVERY: &str =
     "SELECT d.id, d.case_id, d.sequence, d.state, d.calling, d.completeness, d.attempts, d.failing_since_ms,
-    d.residual_of, d.residual_until_ms, d.urgent, d.pressed_at_ms, d.pressed_by, d.pacs, d.listed, d.choice,
+    d.residual_of, d.residual_until_ms, d.handed_over_at_ms, d.urgent, d.pressed_at_ms, d.pressed_by, d.pacs, d.listed, d.choice,
     c.destination, c.study_uid FROM delivery d JOIN study_case c ON c.id = d.case_id";
 
 impl Journal {
@@ -183,7 +185,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn unfinished(&self) -> Result<Vec<DeliveryId>, JournalError> {
-        let rows = sqlx::query("SELECT id FROM delivery WHERE state NOT IN ('held', 'pulled', 'failed', 'cancelled', 'recalled')")
+        let rows = sqlx::query("SELECT id FROM delivery WHERE state NOT IN ('held', 'pulled', 'failed', 'cancelled', 'recalled') AND handed_over_at_ms IS NULL")
             .fetch_all(&self.pool);
         rows.await?.into_iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
     }
@@ -231,7 +233,8 @@ impl Journal {
     /// [`JournalError`].
     pub async fn files(&self) -> Result<Vec<String>, JournalError> {
         let rows = sqlx::query(
-            "SELECT file FROM instance i JOIN delivery d ON d.id = i.delivery_id WHERE d.state NOT IN ('pulled', 'cancelled', 'recalled')",
+            "SELECT file FROM instance i JOIN delivery d ON d.id = i.delivery_id
+             WHERE d.state NOT IN ('pulled', 'cancelled', 'recalled') AND d.handed_over_at_ms IS NULL",
         );
         Ok(rows.fetch_all(&self.pool).await?.iter().map(|row| row.get("file")).collect())
     }
@@ -327,7 +330,7 @@ impl Journal {
         self.step(id, State::Compressed, now_ms, update).await
     }
 
-    /// Pieces and cover are durable.
+    /// Pieces and cover, and messages for mail programs, are durable; without readers there is no cover.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -336,7 +339,7 @@ impl Journal {
         id: DeliveryId,
         pieces: u32,
         mail_bytes: u64,
-        cover: Digest,
+        cover: Option<Digest>,
         now_ms: i64,
     ) -> Result<(), JournalError> {
         let update =
@@ -344,7 +347,7 @@ impl Journal {
                 .bind(id.0.to_vec())
                 .bind(pieces)
                 .bind(i64::try_from(mail_bytes).unwrap_or(i64::MAX))
-                .bind(cover.0.to_vec());
+                .bind(cover.map(|cover| cover.0.to_vec()));
         self.step(id, State::Sealed, now_ms, update).await
     }
 
@@ -358,6 +361,20 @@ impl Journal {
         let advanced = advance(&mut transaction, id, state, now_ms).await?;
         transaction.commit().await?;
         Ok(advanced)
+    }
+
+    /// The mail server has the messages of all who are left, and these have only mail programs: nobody will ask for anything, nor for a residual.
+    /// False where it has been withdrawn.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn handed_over(&self, id: DeliveryId, now_ms: i64) -> Result<bool, JournalError> {
+        let updated = sqlx::query(
+            "UPDATE delivery SET handed_over_at_ms = $2, residual_gone_at_ms = CASE WHEN residual_until_ms IS NOT NULL THEN $2 END
+             WHERE id = $1 AND state = 'notified' AND handed_over_at_ms IS NULL",
+        );
+        let updated = updated.bind(id.0.as_slice()).bind(now_ms).execute(&self.pool).await?;
+        Ok(updated.rows_affected() == 1)
     }
 
     async fn step(
@@ -555,6 +572,7 @@ fn read(row: &SqliteRow) -> Result<DeliveryRow, JournalError> {
             .map(|id| bytes16(id, "residual_of").map(DeliveryId))
             .transpose()?,
         residual_until_ms: row.get("residual_until_ms"),
+        handed_over: row.get::<Option<i64>, _>("handed_over_at_ms").is_some(),
         attempts: row.get("attempts"),
         failing_since_ms: row.get("failing_since_ms"),
         urgent: row.get("urgent"),

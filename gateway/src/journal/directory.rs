@@ -245,7 +245,14 @@ fn read(row: &SqliteRow) -> Result<Device, JournalError> {
     let certificate = |column: &'static str| {
         Certificate::from_der(row.get(column)).map_err(|_| JournalError::Unknown(column))
     };
-    let recipient = Recipient::new(certificate("certificate")?, Some(certificate("identity")?));
+    let (own, identity) = (certificate("certificate")?, certificate("identity")?);
+    // One that is its own identity and cannot sign is that of a mail program.
+    let is_mail_program = own == identity && own.point().is_none();
+    let recipient = if is_mail_program {
+        Ok(Recipient::of_mail_program(own))
+    } else {
+        Recipient::new(own, Some(identity))
+    };
     let (ended_at, ended_by): (Option<i64>, Option<String>) = (row.get("ended_at_ms"), row.get("ended_by"));
     Ok(Device {
         doctor: row.get("doctor"),

@@ -43,7 +43,7 @@ impl Journal {
     }
 
     /// Destroys the keys of all cases that are over, which is the deletion of all that lay of them in the spool (DESIGN 4), and closes
-    /// these cases. A case is over a day after it was opened, when the doctors have every delivery of it and no residual is kept. One
+    /// these cases. A case is over a day after it was opened, when the doctors, or the mail server for mail programs, have every delivery of it and no residual is kept. One
     /// with a delivery that failed is not: its files are all that is left.
     ///
     /// When this returns, neither journal nor write-ahead log holds the keys, nor those destroyed before.
@@ -56,7 +56,7 @@ impl Journal {
             "UPDATE study_case SET spool_key = NULL, spool_key_destroyed_at_ms = $1, closed_at_ms = coalesce(closed_at_ms, $1)
              WHERE spool_key IS NOT NULL AND opened_at_ms < $1 - $2
              AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = study_case.id
-               AND ((d.state NOT IN ('pulled', 'cancelled', 'recalled') AND (d.state <> 'failed' OR d.residual_of IS NULL)) OR (d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL)))
+               AND ((d.state NOT IN ('pulled', 'cancelled', 'recalled') AND d.handed_over_at_ms IS NULL AND (d.state <> 'failed' OR d.residual_of IS NULL)) OR (d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL)))
              RETURNING id",
         )
         .bind(now_ms)
@@ -78,7 +78,7 @@ impl Journal {
         sqlx::query(
             "DELETE FROM study_card WHERE case_id IN (SELECT c.id FROM study_case c WHERE c.opened_at_ms < $1 - $2
                AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = c.id AND d.residual_of IS NULL
-                 AND d.state NOT IN ('pulled', 'cancelled', 'recalled')))",
+                 AND d.state NOT IN ('pulled', 'cancelled', 'recalled') AND d.handed_over_at_ms IS NULL))",
         )
         .bind(now_ms)
         .bind(CASE_OPEN_MS)

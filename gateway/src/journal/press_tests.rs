@@ -163,7 +163,7 @@ async fn a_recalled_study_is_looked_for_in_each_mailbox_until_none_is_left() {
     let (row, _) = record(&journal, held(1)).await;
     pressed(&journal, row.case).await;
     assert!(journal.assembled(row.id, 1, Completeness::Proved { instances: 1 }, 6000).await.unwrap());
-    journal.sealed(row.id, 1, 1000, Digest([3; 32]), 6000).await.unwrap();
+    journal.sealed(row.id, 1, 1000, Some(Digest([3; 32])), 6000).await.unwrap();
     journal.accepted(row.id, 1, "tanaka", 6000).await.unwrap();
     let withdrawal = journal.withdraw(row.case, None, "sato", 7000).await.unwrap().unwrap();
     assert_eq!(withdrawal.ended, [(row.id, State::Recalled)]);

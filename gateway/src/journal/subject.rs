@@ -48,7 +48,8 @@ impl Journal {
         sqlx::query(
             "DELETE FROM subject WHERE delivery_id IN (
                SELECT d.id FROM delivery d JOIN study_case c ON c.id = d.case_id WHERE c.opened_at_ms < $1 - $2
-               AND NOT EXISTS (SELECT 1 FROM delivery u WHERE u.case_id = c.id AND u.state NOT IN ('pulled', 'failed', 'cancelled', 'recalled')))",
+               AND NOT EXISTS (SELECT 1 FROM delivery u WHERE u.case_id = c.id AND u.handed_over_at_ms IS NULL
+                 AND u.state NOT IN ('pulled', 'failed', 'cancelled', 'recalled')))",
         )
         .bind(now_ms)
         .bind(SUBJECTS_KEPT_MS)

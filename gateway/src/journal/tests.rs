@@ -162,7 +162,7 @@ async fn kept(journal: &Journal) -> seal::ids::DeliveryId {
     assert!(journal.assembled(delivery, 1, complete, 2000).await.unwrap());
     let summary = compressor::bundle::Summary::default();
     journal.compressed(delivery, &summary, Some(9000), 2000).await.unwrap();
-    journal.sealed(delivery, 1, 1000, seal::ids::Digest([3; 32]), 2000).await.unwrap();
+    journal.sealed(delivery, 1, 1000, Some(seal::ids::Digest([3; 32])), 2000).await.unwrap();
     journal.reached(delivery, State::Notified, 2000).await.unwrap();
     delivery
 }
@@ -209,7 +209,7 @@ async fn a_residual_is_kept_while_it_may_be_needed() {
     assert_eq!(journal.residuals_over(9_000).await.unwrap(), [], "its bundle is needed");
     assert!(!journal.residual_gone(base, 9_000).await.unwrap(), "asked for since it was found to be over");
     assert_eq!(journal.residuals_kept().await.unwrap(), [base]);
-    journal.sealed(residual, 1, 1000, seal::ids::Digest([4; 32]), 8_999).await.unwrap();
+    journal.sealed(residual, 1, 1000, Some(seal::ids::Digest([4; 32])), 8_999).await.unwrap();
     assert_eq!(journal.residuals_over(8_999).await.unwrap(), [], "it may have to be begun again");
     assert_eq!(journal.residuals_over(9_000).await.unwrap(), [base], "nothing needs its bundle any more");
     journal.reached(residual, State::Pulled, 8_999).await.unwrap();
@@ -231,7 +231,7 @@ async fn a_residual_that_nobody_pulls_ends_and_swallows_no_press() {
     let base = kept(&journal).await;
     journal.reached(base, State::Pulled, 3000).await.unwrap();
     let Asked::Begun(residual) = journal.exact_asked(base, "sato", 5, 3000).await.unwrap() else { panic!() };
-    journal.sealed(residual, 1, 1000, seal::ids::Digest([4; 32]), 8000).await.unwrap();
+    journal.sealed(residual, 1, 1000, Some(seal::ids::Digest([4; 32])), 8000).await.unwrap();
     journal.began(residual, "submit", 8000).await.unwrap();
     journal.reached(residual, State::Submitted, 8000).await.unwrap();
     journal.reached(residual, State::Notified, 8000).await.unwrap();
@@ -386,6 +386,23 @@ async fn the_key_of_a_case_lives_as_long_as_anything_needs_it() {
     let failed = keyed(&journal, 3, &FileKey::random().unwrap()).await;
     journal.troubled(failed.id, "refused", true, 3000).await.unwrap();
     assert_eq!(journal.destroy_keys_over(20 * DAY_MS).await.unwrap(), none, "its files are all that is left");
+}
+
+/// Nobody is waited for: the case ends, and a withdrawal has nothing of it to hold again.
+#[tokio::test]
+async fn what_mail_programs_have_is_over() {
+    let (folder, master) = (tempfile::tempdir().unwrap(), FileKey::random().unwrap());
+    let journal = Journal::open_with(&folder.path().join("journal.sqlite"), Some(master)).await.unwrap();
+    let row = keyed(&journal, 1, &FileKey::random().unwrap()).await;
+    assert!(!journal.handed_over(row.id, 2000).await.unwrap(), "it has not come that far");
+    journal.reached(row.id, State::Notified, 2000).await.unwrap();
+    assert_eq!(journal.destroy_keys_over(2 * DAY_MS).await.unwrap(), []);
+    assert!(journal.handed_over(row.id, 3000).await.unwrap());
+    assert!(journal.delivery(row.id).await.unwrap().handed_over);
+    assert_eq!((journal.unfinished().await.unwrap(), journal.files().await.unwrap()), (vec![], vec![]));
+    assert_eq!(journal.destroy_keys_over(2 * DAY_MS).await.unwrap(), [row.case]);
+    let withdrawn = journal.withdraw(row.case, Some("HOLD"), "sato", 4000).await.unwrap().unwrap();
+    assert_eq!((withdrawn.held, withdrawn.files), (None, vec![]));
 }
 
 #[tokio::test]

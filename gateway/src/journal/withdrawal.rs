@@ -58,7 +58,7 @@ impl Journal {
         for row in deliveries(&mut transaction, case).await? {
             let id = DeliveryId(bytes16(row.get("id"), "delivery.id")?);
             let state = if row.get("mailed") { State::Recalled } else { State::Cancelled };
-            if row.get::<&str, _>("state") != State::Pulled.word() {
+            if row.get::<&str, _>("state") != State::Pulled.word() && !row.get::<bool, _>("handed_over") {
                 instances.extend(instances_of(&mut transaction, id).await?);
             }
             end(&mut transaction, id, state, by, now_ms).await?;
@@ -263,7 +263,8 @@ async fn deliveries(
     case: CaseId,
 ) -> Result<Vec<SqliteRow>, JournalError> {
     let rows = sqlx::query(
-        "SELECT id, state, EXISTS (SELECT 1 FROM accepted_part p WHERE p.delivery_id = d.id) AS mailed
+        "SELECT id, state, handed_over_at_ms IS NOT NULL AS handed_over,
+           EXISTS (SELECT 1 FROM accepted_part p WHERE p.delivery_id = d.id) AS mailed
          FROM delivery d WHERE case_id = $1 AND state NOT IN ('cancelled', 'recalled') ORDER BY sequence",
     )
     .bind(case.0.as_slice());
@@ -289,7 +290,7 @@ async fn end(
 ) -> Result<(), JournalError> {
     sqlx::query(
         "INSERT INTO withdrawn_mail (delivery_id, doctor) SELECT r.delivery_id, r.doctor
-         FROM recipient r JOIN delivery d ON d.id = r.delivery_id WHERE d.id = $1 AND d.cover_digest IS NOT NULL",
+         FROM recipient r JOIN delivery d ON d.id = r.delivery_id WHERE d.id = $1 AND d.mail_bytes IS NOT NULL",
     )
     .bind(id.0.as_slice())
     .execute(&mut **transaction)

@@ -3,7 +3,7 @@
 use super::Pipeline;
 use super::trouble::Trouble;
 use crate::clock::now_ms;
-use crate::journal::{Choice, JournalError, Press, PressAnswer, PressedStudy, State, Withdrawal};
+use crate::journal::{Choice, JournalError, Press, PressAnswer, PressedStudy, Recipient, State, Withdrawal};
 use ::seal::ids::{CaseId, DeliveryId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,6 +127,14 @@ impl Pipeline {
         if !withdrawal.files.is_empty() {
             self.audit_deleted(&delivery).await?;
             self.spool.remove_received(&withdrawal.files);
+        }
+        for (delivery, _) in &withdrawal.ended {
+            // Nobody of ours may look into the mailbox of a mail program.
+            for Recipient { doctor, .. } in self.journal.recipients(*delivery).await? {
+                if self.config.is_mail_program(&doctor) {
+                    self.journal.mails_stay(*delivery, &doctor).await?;
+                }
+            }
         }
         Ok(Some(withdrawal))
     }

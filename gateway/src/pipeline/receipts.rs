@@ -3,7 +3,7 @@
 use super::trouble::Trouble;
 use super::{Pipeline, random};
 use crate::clock::now_ms;
-use crate::journal::State;
+use crate::journal::{DeliveryRow, Recipient, State};
 use crate::pulled::record::{Kind, Record};
 use crate::submit::retry;
 use ::seal::ids::DeliveryId;
@@ -75,22 +75,50 @@ impl Pipeline {
                 asked.into_iter().filter(|one| one.exact_asked_at.is_some()).map(|one| one.doctor).collect();
             recipients.retain(|recipient| asked.contains(&recipient.doctor));
         }
-        let all = recipients.iter().all(|recipient| recipient.pulled || recipient.refused.is_some())
-            && recipients.iter().any(|recipient| recipient.pulled);
+        let is_handed_over =
+            |recipient: &Recipient| recipient.submitted && self.config.is_mail_program(&recipient.doctor);
+        let all = recipients
+            .iter()
+            .all(|recipient| recipient.pulled || recipient.refused.is_some() || is_handed_over(recipient));
         let waits = matches!(delivery.state, State::Submitted | State::Notified);
-        if !all || !waits {
+        if !all || !waits || delivery.handed_over {
+            return Ok(false);
+        }
+        if !recipients.iter().any(|recipient| recipient.pulled) {
+            let handed_over = recipients.iter().any(is_handed_over) && delivery.state == State::Notified;
+            if handed_over {
+                self.release_handed_over(&delivery).await?;
+            }
             return Ok(false);
         }
         if delivery.residual_of.is_none() && delivery.residual_until_ms.is_none() {
             self.audit_deleted(&delivery).await?;
         }
         self.journal.reached(id, State::Pulled, now_ms()).await?;
-        let files: Vec<_> =
-            self.journal.instances(id).await?.into_iter().map(|instance| instance.file).collect();
-        self.spool.release(id, &files);
-        if delivery.residual_until_ms.is_none() {
-            self.spool.release_bundle(id);
-        }
+        self.release(&delivery).await?;
         Ok(true)
+    }
+
+    /// Mail programs send no receipts: the delivery stays "notified", and what the mail server took needs no room here any more.
+    async fn release_handed_over(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        self.audit_deleted(delivery).await?;
+        // The row first: what outlives it is swept away at the next start.
+        if self.journal.handed_over(delivery.id, now_ms()).await? {
+            self.release(delivery).await?;
+            self.spool.release_bundle(delivery.id);
+            tracing::info!(stage = "pulled", delivery = %delivery.id, "handed over to mail programs: nobody will say whether it was read");
+        }
+        Ok(())
+    }
+
+    /// Gives the spool back, but for a residual that somebody may ask for.
+    async fn release(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        let instances = self.journal.instances(delivery.id).await?;
+        let files: Vec<_> = instances.into_iter().map(|instance| instance.file).collect();
+        self.spool.release(delivery.id, &files);
+        if delivery.residual_until_ms.is_none() {
+            self.spool.release_bundle(delivery.id);
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What the inbound process is told, as one line of JSON on its standard input.
 
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config, ConfigError, Kind};
 use crate::directory::receipts_of;
 use crate::journal::Device;
 use base64::Engine;
@@ -102,6 +102,7 @@ pub fn inbound_request(
             .map(|(delivery, _)| *delivery)
             .collect(),
     };
+    let readers = config.doctors.iter().filter(|(_, doctor)| doctor.kind == Kind::Reader);
     Ok(Request {
         site: config.site.clone(),
         host: server.host.clone(),
@@ -113,6 +114,6 @@ pub fn inbound_request(
         tls: server.tls().absolute()?,
         poll_ms: config.pulled.poll_ms,
         troubled: false,
-        folders: config.doctors.iter().map(folder).collect(),
+        folders: readers.map(folder).collect(),
     })
 }

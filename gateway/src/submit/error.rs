@@ -241,6 +241,7 @@ fn part_name(part: &Part) -> String {
     match part {
         Part::Piece(number) => format!("piece {number}"),
         Part::Cover => "the cover".to_owned(),
+        Part::Message(_) => "the S/MIME message".to_owned(),
         Part::Receipt { .. } => "the receipt".to_owned(),
         Part::Enrol | Part::Enrolled | Part::Renew => "the answer to an enrolment".to_owned(),
     }

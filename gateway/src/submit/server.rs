@@ -3,8 +3,8 @@
 use super::connection::{Connection, Dial, Mail, Outcomes, Timeouts};
 use super::{Reply, SubmitError};
 use crate::config::{ConfigError, Server};
-use crate::dkim::{self, BodyHash, CannotSign, Signer};
-use seal::mail::{Message, Site};
+use crate::dkim::{self, BodyHash, Signer};
+use seal::mail::{Message, Part, Site};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -65,18 +65,20 @@ impl MailServer {
     }
 
     /// Signs a message, if there are keys to sign with. Its body is read to its end for that.
-    pub(super) fn sign(
+    pub(super) fn signed(
         &self,
+        part: Part,
         message: Message,
         at: i64,
         body: impl FnOnce() -> io::Result<File>,
-    ) -> Result<Message, SignError> {
+    ) -> Result<Message, SubmitError> {
         if self.signers.is_empty() {
             return Ok(message);
         }
+        let sealed = |source| SubmitError::Sealed { part, source };
         let mut hash = BodyHash::default();
-        for block in message.body_lines(body()?) {
-            hash.update(&block?);
+        for block in message.body_lines(body().map_err(sealed)?) {
+            hash.update(&block.map_err(sealed)?);
         }
         let fields = dkim::fields(&self.signers, message.head(), &hash.finish(), at)?;
         Ok(message.with_fields(&fields))
@@ -139,15 +141,6 @@ impl MailServer {
             idle.push(connection);
         }
     }
-}
-
-/// Why a message could not be signed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SignError {
-    #[error(transparent)]
-    Body(#[from] io::Error),
-    #[error(transparent)]
-    Key(#[from] CannotSign),
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,14 +2,15 @@
 
 use super::connection::Mail;
 use super::{
-    MailServer, Recipient, RecordError, Submission, SubmissionRecord, SubmitError, Target, Timeouts, submit,
+    MailServer, Recipient, RecordError, Step, SubmissionRecord, SubmitError, Target, Timeouts, submit,
 };
 use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
 use crate::journal::{Journal, JournalError, PART_COVER};
+use crate::seal::Sealed;
 use seal::ids::DeliveryId;
 use seal::mail::{Address, Message, MessageId, Part, Site};
-use seal::native::{SealedPieces, SignedConfirmation};
+use seal::native::{SealedMessage, SealedPieces, SignedConfirmation};
 use std::collections::HashSet;
 
 /// Submits deliveries to the server of `[submit]`.
@@ -48,8 +49,14 @@ impl Submitter {
     }
 
     /// Octets of all messages of a delivery, sent once.
-    pub fn mail_bytes(&self, pieces: &SealedPieces) -> u64 {
+    pub fn mail_bytes(&self, sealed: &Sealed) -> u64 {
         let at = now_ms() / 1000;
+        let messages = sealed.messages.iter().filter_map(|sealed| self.message(sealed, at).ok());
+        let messages = messages.map(|mail| mail.encoded_bytes() + self.server.signature_bytes(&mail, at));
+        sealed.pieces.as_ref().map_or(0, |pieces| self.pieces_bytes(pieces, at)) + messages.sum::<u64>()
+    }
+
+    fn pieces_bytes(&self, pieces: &SealedPieces, at: i64) -> u64 {
         let message = |id, bytes| Message::new(id, &self.from, at, bytes);
         let delivery = pieces.delivery();
         let cover = message(MessageId::cover(delivery, &self.site), pieces.cover_bytes());
@@ -79,34 +86,96 @@ impl Submitter {
         outcomes.into_iter().collect()
     }
 
-    /// Submits what the journal does not yet hold as accepted, to every doctor of the delivery whom the server takes mail for. A
-    /// doctor whom it refuses for good is marked so in the journal, and the others get theirs.
+    /// Submits what the journal does not yet hold as accepted, to every doctor of the delivery whom the server takes mail for: messages to mail
+    /// programs, then pieces and cover to readers. A doctor whom it refuses for good is marked so in the journal, and the others get theirs.
     ///
     /// # Errors
     /// [`SubmitError`]: temporary while a doctor's share is still missing, permanent if no doctor is left.
     pub async fn submit(
         &self,
-        pieces: &SealedPieces,
+        delivery: DeliveryId,
+        sealed: &Sealed,
         config: &Config,
         journal: &Journal,
-    ) -> Result<Submission, SubmitError> {
-        let delivery = pieces.delivery();
-        let recipients = recipients(delivery, config, journal).await?;
-        if recipients.is_empty() {
+    ) -> Result<(), SubmitError> {
+        let mut all = recipients(delivery, config, journal).await?;
+        // A residual is nothing for a mail program.
+        all.retain(|one| !config.is_mail_program(&one.recipient.name) || one.message(sealed).is_some());
+        if all.is_empty() {
             return Err(SubmitError::NobodyLeft);
         }
-        let (server, site, from) = (&self.server, &self.site, &self.from);
-        let target = Target { server, site, from, date: now_ms() / 1000, recipients: &recipients };
-        let mut submission = submit(pieces, &target, &JournalRecord { journal, delivery }).await?;
-        for (doctor, error) in submission.refused.iter().filter(|(_, error)| error.is_permanent()) {
+        let names: Vec<String> = all.iter().map(|one| one.recipient.name.clone()).collect();
+        let (mut refused, mut stopped) = (Vec::new(), None);
+        for one in all.iter().filter(|one| !one.submitted) {
+            let Some(message) = one.message(sealed) else { continue };
+            let recipient = &one.recipient;
+            match self.send(message, recipient).await {
+                Ok(Ok(())) => journal.accepted(delivery, PART_COVER, &recipient.name, now_ms()).await?,
+                Ok(Err(error)) => refused.push((recipient.name.clone(), error)),
+                // Too large for this server: the others must not wait for that.
+                Err(error) if error.is_permanent() => refused.push((recipient.name.clone(), error)),
+                Err(error) => stopped = stopped.or(Some(error)),
+            }
+        }
+        let readers: Vec<Recipient> = all
+            .into_iter()
+            .map(|one| one.recipient)
+            .filter(|one| !config.is_mail_program(&one.name))
+            .collect();
+        if let Some(pieces) = sealed.pieces.as_ref().filter(|_| !readers.is_empty()) {
+            let (server, site, from) = (&self.server, &self.site, &self.from);
+            let target = Target { server, site, from, date: now_ms() / 1000, recipients: &readers };
+            match submit(pieces, &target, &JournalRecord { journal, delivery }).await {
+                Ok(submission) => refused.extend(submission.refused),
+                Err(error) => stopped = stopped.or(Some(error)),
+            }
+        }
+        for (doctor, error) in refused.iter().filter(|(_, error)| error.is_permanent()) {
             journal.refused(delivery, doctor, &error.to_string()).await?;
         }
-        let nobody_left = submission.submitted.is_empty();
-        let temporary = submission.refused.iter().position(|(_, error)| !error.is_permanent());
-        match temporary.or((nobody_left && !submission.refused.is_empty()).then_some(0)) {
-            Some(index) => Err(submission.refused.swap_remove(index).1),
-            None => Ok(submission),
+        if let Some(error) = stopped {
+            return Err(error);
         }
+        let nobody_left = names.iter().all(|name| refused.iter().any(|(doctor, _)| doctor == name));
+        let temporary = refused.iter().position(|(_, error)| !error.is_permanent());
+        match temporary.or(nobody_left.then_some(0)) {
+            Some(index) => Err(refused.swap_remove(index).1),
+            None => Ok(()),
+        }
+    }
+
+    fn message(&self, sealed: &SealedMessage, at: i64) -> Result<Message, SubmitError> {
+        let id = MessageId::message(sealed.delivery(), sealed.number(), &self.site);
+        Message::smime(id, &self.from, at, sealed.bytes(), sealed.encryption()).map_err(|_| SubmitError::Date)
+    }
+
+    /// Hands one message over. The inner result is what the server said of the recipient.
+    async fn send(
+        &self,
+        sealed: &SealedMessage,
+        to: &Recipient,
+    ) -> Result<Result<(), SubmitError>, SubmitError> {
+        let at = now_ms() / 1000;
+        let part = Part::Message(sealed.number());
+        let message = self.server.signed(part, self.message(sealed, at)?, at, || sealed.open())?;
+        let mail = Mail { from: &self.from, to: &[&to.mailbox], message: &message, part };
+        let outcomes = self.server.deliver(&mail, || sealed.open()).await?;
+        Ok(outcomes.into_iter().next().unwrap_or(Err(SubmitError::Protocol { at: Step::Rcpt })))
+    }
+}
+
+/// A recipient whom the server has not refused for good.
+struct Addressed {
+    /// Among the recipients of the delivery, from 1.
+    number: u32,
+    submitted: bool,
+    recipient: Recipient,
+}
+
+impl Addressed {
+    /// The message for this recipient's mail program.
+    fn message<'a>(&self, sealed: &'a Sealed) -> Option<&'a SealedMessage> {
+        sealed.messages.iter().find(|message| message.number() == self.number)
     }
 }
 
@@ -114,11 +183,12 @@ async fn recipients(
     delivery: DeliveryId,
     config: &Config,
     journal: &Journal,
-) -> Result<Vec<Recipient>, SubmitError> {
+) -> Result<Vec<Addressed>, SubmitError> {
     let mut recipients = Vec::new();
-    for row in journal.recipients(delivery).await? {
+    for (number, row) in (1..).zip(journal.recipients(delivery).await?) {
         if row.refused.is_none() {
-            recipients.push(recipient(row.doctor, config)?);
+            let (submitted, recipient) = (row.submitted, recipient(row.doctor, config)?);
+            recipients.push(Addressed { number, submitted, recipient });
         }
     }
     Ok(recipients)

@@ -2,6 +2,7 @@
 //! [`agreement`] (P-256) or [`transport`] (RSA).
 
 pub mod agreement;
+pub mod cbc;
 pub mod transport;
 
 pub use agreement::{KeyAgreement, WRAPPED_KEY_BYTES};
@@ -75,6 +76,8 @@ pub enum Wrapping {
     },
     /// By RSA-OAEP: the ciphertext, as long as the modulus.
     Transport(Vec<u8>),
+    /// By RSA and PKCS #1 v1.5, for mail programs that know no OAEP. Written inside [`cbc`] alone, never read.
+    Pkcs1(Vec<u8>),
 }
 
 /// Reads the outer frame of a cover and finds what concerns `recipient`.
@@ -94,13 +97,12 @@ pub fn parse(der: &[u8], recipient: &Certificate) -> Result<Envelope, Refusal> {
     Ok(Envelope { key, decryption })
 }
 
-/// Lays out a cover: `sealed` is the ciphertext with its tag.
+/// Lays out a cover, or an S/MIME message: `sealed` is the ciphertext with its tag.
 ///
 /// # Errors
 /// Lengths that DER cannot hold; `sealed` shorter than a tag.
 pub fn build(keys: &[WrappedKey<'_>], nonce: &[u8; NONCE_BYTES], sealed: &[u8]) -> der::Result<Vec<u8>> {
-    let infos: Vec<RecipientInfo> = keys.iter().map(recipient_info).collect::<der::Result<_>>()?;
-    let infos = SetOfVec::try_from(infos)?.to_der()?;
+    let infos = recipient_infos(keys)?;
     let parameters =
         GcmParameters { nonce: OctetStringRef::new(nonce)?, tag_bytes: TAG_BYTES as u8 }.to_der()?;
     let (ciphertext, tag) = sealed.split_last_chunk::<TAG_BYTES>().ok_or(der::ErrorKind::Failed)?;
@@ -203,13 +205,22 @@ fn key_for(bytes: &[u8], recipient: &Certificate) -> Result<Option<KeyRequest>, 
     }
 }
 
+/// DER of the set.
+fn recipient_infos(keys: &[WrappedKey<'_>]) -> der::Result<Vec<u8>> {
+    let infos: Vec<RecipientInfo> = keys.iter().map(recipient_info).collect::<der::Result<_>>()?;
+    SetOfVec::try_from(infos)?.to_der()
+}
+
 fn recipient_info(key: &WrappedKey<'_>) -> der::Result<RecipientInfo> {
     match &key.wrapping {
         Wrapping::Agreement { ephemeral_point, wrapped_key } => {
             agreement::write(key.recipient, ephemeral_point, wrapped_key).map(RecipientInfo::Kari)
         }
         Wrapping::Transport(encrypted_key) => {
-            transport::write(key.recipient, encrypted_key).map(RecipientInfo::Ktri)
+            transport::write(key.recipient, transport::oaep_sha256()?, encrypted_key).map(RecipientInfo::Ktri)
+        }
+        Wrapping::Pkcs1(encrypted_key) => {
+            transport::write(key.recipient, transport::pkcs1(), encrypted_key).map(RecipientInfo::Ktri)
         }
     }
 }

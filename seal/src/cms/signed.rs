@@ -83,13 +83,14 @@ impl Attested {
         self.0.to_der()
     }
 
-    /// Lays out the SignedData around the same content, with the signer's certificate or without any.
+    /// Lays out the SignedData around the same content, or apart from it where that is not given again (RFC 5652 5.2, "external
+    /// signatures"), with the signer's certificate or without any.
     ///
     /// # Errors
     /// Lengths that DER cannot hold.
     pub fn build(
         self,
-        content: &[u8],
+        content: Option<&[u8]>,
         signature: &[u8],
         signer: &Certificate,
         carry_certificate: bool,
@@ -99,7 +100,10 @@ impl Attested {
         let data = SignedData {
             version: CmsVersion::V1,
             digest_algorithms: AnyRef::try_from(algorithms.as_slice())?,
-            encapsulated: Encapsulated { content_type: DATA, content: OctetStringRef::new(content)? },
+            encapsulated: Encapsulated {
+                content_type: DATA,
+                content: content.map(OctetStringRef::new).transpose()?,
+            },
             certificates: carry_certificate
                 .then(|| AnyRef::new(Certificates::TAG, signer.der()).map(Certificates))
                 .transpose()?,
@@ -126,7 +130,7 @@ pub fn parse<'a>(der: &'a [u8], what: &'static str) -> Result<Signed<'a>, Refusa
         return Err(Refusal::Unsigned(what));
     }
     let info = sole_signer(&data).ok_or(Refusal::Malformed(what))?;
-    let content = data.encapsulated.content.as_bytes();
+    let content = data.encapsulated.content.ok_or(Refusal::Malformed(what))?.as_bytes();
     let (signed, digest) = signed(info, content).ok_or(Refusal::Malformed(what))?;
     if digest == Digest::of(content) { Ok(signed) } else { Err(Refusal::Damaged(what)) }
 }
@@ -141,12 +145,12 @@ struct SignedData<'a> {
     signer_infos: AnyRef<'a>,
 }
 
-/// RFC 5652 5.2; the content is always there.
+/// RFC 5652 5.2; the content is always there where we read.
 #[derive(Sequence)]
 struct Encapsulated<'a> {
     content_type: ObjectIdentifier,
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
-    content: OctetStringRef<'a>,
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
+    content: Option<OctetStringRef<'a>>,
 }
 
 /// `[0] IMPLICIT CertificateSet`, not decoded.

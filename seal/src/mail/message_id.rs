@@ -6,6 +6,9 @@ use crate::limits::PIECES_MAX;
 use crate::receipt::ReceiptKind;
 use std::fmt;
 
+/// In the Message-ID of a message for a mail program.
+const MESSAGE: &str = "smime";
+
 /// `<DELIVERY.PART@SITE>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId {
@@ -21,6 +24,8 @@ pub enum Part {
     Piece(u32),
     /// The cover.
     Cover,
+    /// The one message for a mail program, by its recipient's number, from 1.
+    Message(u32),
     /// A receipt.
     Receipt {
         /// What it attests.
@@ -49,6 +54,11 @@ impl MessageId {
     /// Of the cover.
     pub fn cover(delivery: DeliveryId, site: &Site) -> Self {
         Self { delivery, part: Part::Cover, site: site.clone() }
+    }
+
+    /// Of the message for a mail program; `number` from 1.
+    pub fn message(delivery: DeliveryId, number: u32, site: &Site) -> Self {
+        Self { delivery, part: Part::Message(number), site: site.clone() }
     }
 
     /// Of a receipt; `recipient` is the SHA-256 of the recipient's certificate, `site` that of the delivery.
@@ -101,7 +111,9 @@ impl Part {
     pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::Piece(_) | Self::Enrol | Self::Enrolled | Self::Renew => "application/octet-stream",
-            Self::Cover => "application/pkcs7-mime; smime-type=authEnveloped-data; name=smime.p7m",
+            Self::Cover | Self::Message(_) => {
+                "application/pkcs7-mime; smime-type=authEnveloped-data; name=smime.p7m"
+            }
             Self::Receipt { .. } => "application/pkcs7-mime; smime-type=signed-data; name=smime.p7m",
         }
     }
@@ -115,7 +127,8 @@ impl Part {
             _ => {}
         }
         match text.split_once('.') {
-            None => parse_piece(text),
+            None => parse_number(text).map(Self::Piece),
+            Some((MESSAGE, number)) => parse_number(number).map(Self::Message),
             Some((kind, recipient)) => Some(Self::Receipt {
                 kind: ReceiptKind::from_word(kind)?,
                 recipient: RecipientTag::parse(recipient)?,
@@ -132,6 +145,7 @@ impl fmt::Display for Part {
             Self::Enrol => formatter.write_str("enrol"),
             Self::Enrolled => formatter.write_str("enrolled"),
             Self::Renew => formatter.write_str("renew"),
+            Self::Message(number) => write!(formatter, "{MESSAGE}.{number}"),
             Self::Receipt { kind, recipient } => write!(formatter, "{}.{recipient}", kind.word()),
         }
     }
@@ -156,8 +170,8 @@ impl fmt::Display for RecipientTag {
 }
 
 /// Exactly one spelling for each number: no sign, no leading zero.
-fn parse_piece(text: &str) -> Option<Part> {
+fn parse_number(text: &str) -> Option<u32> {
     let number: u32 = text.parse().ok()?;
     let valid = (1..=PIECES_MAX).contains(&number) && number.to_string() == text;
-    valid.then_some(Part::Piece(number))
+    valid.then_some(number)
 }

@@ -48,6 +48,26 @@ fn headers_are_exactly_these() {
 }
 
 #[test]
+fn a_message_for_a_mail_program_has_its_own_id_subject_and_type() {
+    let id = MessageId::message(DELIVERY, 3, &site());
+    let text = "<abababababababababababababababab.smime.3@hospital.example>";
+    assert_eq!((id.to_string().as_str(), MessageId::parse(text)), (text, Some(id.clone())));
+    for other in ["smime", "smime.", "smime.0", "smime.03", "smime.+3", "smime.3.4", "Smime.3"] {
+        assert_eq!(MessageId::parse(&text.replace("smime.3", other)), None, "{other}");
+    }
+    let from = Address::parse("scanpost@hospital.example").unwrap();
+    for (encryption, kind) in
+        [(Encryption::Authenticated, "authEnveloped-data"), (Encryption::QuirkCbc, "enveloped-data")]
+    {
+        let message = Message::smime(id.clone(), &from, 1_795_373_465, 3, encryption).unwrap();
+        let fields = format!(
+            "Subject: Scanpost DICOM-ZIP\r\nMIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type={kind}; name=smime.p7m\r\n"
+        );
+        assert!(message.head().contains(&fields), "{}", message.head());
+    }
+}
+
+#[test]
 fn lines_are_57_bytes_and_never_begin_with_a_dot() {
     for length in [0_usize, 1, 56, 57, 58, 114, 57 * 840 - 1, 57 * 840, 57 * 840 + 1, 200_001] {
         let body: Vec<u8> = (0..length).map(|i| (i * 7) as u8).collect();

@@ -19,7 +19,9 @@ use aws_lc_rs::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, ag
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
+use aws_lc_rs::rsa::{
+    OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PublicEncryptingKey,
+};
 use zeroize::Zeroizing;
 
 /// A time of as many digits as any that a gateway will see; seconds since 1970-01-01 UTC.
@@ -159,7 +161,12 @@ fn find_signer<'a>(signed: &Signed<'_>, sites: &'a [Certificate]) -> Result<&'a 
     if site.is_valid_at(signed.signed_at) { Ok(site) } else { Err(Refusal::SiteNotValid) }
 }
 
-fn encrypt(bytes: &mut Vec<u8>, key: &[u8; KEY_BYTES], nonce: [u8; NONCE_BYTES]) -> Result<(), Unspecified> {
+/// By AES-256-GCM, the tag at the end.
+pub(super) fn encrypt(
+    bytes: &mut Vec<u8>,
+    key: &[u8; KEY_BYTES],
+    nonce: [u8; NONCE_BYTES],
+) -> Result<(), Unspecified> {
     gcm(key)?.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), bytes)
 }
 
@@ -167,11 +174,32 @@ fn gcm(key: &[u8; KEY_BYTES]) -> Result<LessSafeKey, Unspecified> {
     Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key)?))
 }
 
-fn wrap<'a>(key: &[u8; KEY_BYTES], recipient: &'a Certificate) -> Result<WrappedKey<'a>, SealError> {
-    let wrapping = match recipient.public_key() {
+pub(super) fn wrap<'a>(
+    key: &[u8; KEY_BYTES],
+    recipient: &'a Certificate,
+) -> Result<WrappedKey<'a>, SealError> {
+    wrapped(recipient, |public_key| match public_key {
         PublicKey::P256(point) => wrap_by_agreement(key, point),
         PublicKey::Rsa(public_key) => wrap_by_oaep(key, public_key),
-    };
+    })
+}
+
+/// As [`wrap`], but RSA by PKCS #1 v1.5.
+pub(super) fn wrap_for_old_programs<'a>(
+    key: &[u8; KEY_BYTES],
+    recipient: &'a Certificate,
+) -> Result<WrappedKey<'a>, SealError> {
+    wrapped(recipient, |public_key| match public_key {
+        PublicKey::P256(point) => wrap_by_agreement(key, point),
+        PublicKey::Rsa(public_key) => wrap_by_pkcs1(key, public_key),
+    })
+}
+
+fn wrapped(
+    recipient: &Certificate,
+    wrapping: impl FnOnce(&PublicKey) -> Result<Wrapping, Unspecified>,
+) -> Result<WrappedKey<'_>, SealError> {
+    let wrapping = wrapping(recipient.public_key());
     let wrapping = wrapping.map_err(|Unspecified| SealError::key(RECIPIENT, "its key cannot be used"))?;
     Ok(WrappedKey { recipient, wrapping })
 }
@@ -194,4 +222,12 @@ fn wrap_by_oaep(key: &[u8; KEY_BYTES], public_key: &[u8]) -> Result<Wrapping, Un
     let mut encrypted = vec![0; public_key.ciphertext_size()];
     public_key.encrypt(&OAEP_SHA256_MGF1SHA256, key, &mut encrypted, None)?;
     Ok(Wrapping::Transport(encrypted))
+}
+
+fn wrap_by_pkcs1(key: &[u8; KEY_BYTES], public_key: &[u8]) -> Result<Wrapping, Unspecified> {
+    let public_key = PublicEncryptingKey::from_der(public_key).map_err(|_| Unspecified)?;
+    let public_key = Pkcs1PublicEncryptingKey::new(public_key)?;
+    let mut encrypted = vec![0; public_key.ciphertext_size()];
+    public_key.encrypt(key, &mut encrypted)?;
+    Ok(Wrapping::Pkcs1(encrypted))
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// Name of the cover; once it is there, the delivery is whole.
 const COVER_NAME: &str = "cover.p7m";
+/// An S/MIME message for one recipient.
+const MESSAGE_PREFIX: &str = "smime-";
 const PIECE_PREFIX: &str = "piece-";
 /// Ends the name of a file that is still being written.
 const PARTIAL: &str = ".partial";
@@ -19,12 +21,19 @@ pub(super) struct NewFile {
 
 impl NewFile {
     pub(super) fn create(path: PathBuf) -> io::Result<Self> {
-        let mut partial = path.clone().into_os_string();
-        partial.push(PARTIAL);
-        let partial = PathBuf::from(partial);
+        let partial = partial_path(&path);
         // Readable, because the first piece is digested when it is whole.
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&partial)?;
         Ok(Self { file, partial, path })
+    }
+
+    /// As [`create`](Self::create), in the place of one that was not finished.
+    pub(super) fn again(path: PathBuf) -> io::Result<Self> {
+        match fs::remove_file(partial_path(&path)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        Self::create(path)
     }
 
     pub(super) fn file(&mut self) -> &mut File {
@@ -38,8 +47,18 @@ impl NewFile {
     }
 }
 
+fn partial_path(path: &Path) -> PathBuf {
+    let mut partial = path.to_owned().into_os_string();
+    partial.push(PARTIAL);
+    partial.into()
+}
+
 pub(super) fn piece_path(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("{PIECE_PREFIX}{number:05}"))
+}
+
+pub(super) fn message_path(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{MESSAGE_PREFIX}{number:03}.p7m"))
 }
 
 pub(super) fn cover_path(folder: &Path) -> PathBuf {

@@ -195,10 +195,25 @@ impl Signer {
         Ok(signed.map_err(|_| SealError::key(self.what, "cannot sign"))?.as_ref().to_vec())
     }
 
-    /// Signs `content` as SignedData; `signed_at` in seconds since 1970-01-01 UTC.
+    /// Signs `content` as SignedData around it; `signed_at` in seconds since 1970-01-01 UTC.
     pub(super) fn sign(
         &self,
         content: &[u8],
+        signed_at: i64,
+        carry_certificate: bool,
+    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        self.signed(content, Some(content), signed_at, carry_certificate)
+    }
+
+    /// Signs `content` as SignedData that does not hold it, but the certificate.
+    pub(super) fn sign_apart(&self, content: &[u8], signed_at: i64) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        self.signed(content, None, signed_at, true)
+    }
+
+    fn signed(
+        &self,
+        content: &[u8],
+        held: Option<&[u8]>,
         signed_at: i64,
         carry_certificate: bool,
     ) -> Result<Zeroizing<Vec<u8>>, SealError> {
@@ -209,7 +224,7 @@ impl Signer {
             .key
             .sign(&SystemRandom::new(), &message)
             .map_err(|_| SealError::key(self.what, "cannot sign"))?;
-        attested.build(content, signature.as_ref(), &self.certificate, carry_certificate).map_err(cannot)
+        attested.build(held, signature.as_ref(), &self.certificate, carry_certificate).map_err(cannot)
     }
 }
 

@@ -6,6 +6,7 @@
 mod bouncy_castle;
 mod delivery;
 mod enrolment;
+mod message;
 mod openssl;
 mod refusals;
 mod round_trip;

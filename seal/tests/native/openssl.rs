@@ -49,6 +49,10 @@ impl Openssl {
         command.expect("these tests need the program openssl")
     }
 
+    pub(crate) fn succeeds(&self, words: &str) -> bool {
+        self.try_run(words).status.success()
+    }
+
     pub(crate) fn run(&self, words: &str) {
         let output = self.try_run(words);
         assert!(output.status.success(), "openssl {words}\n{}", String::from_utf8_lossy(&output.stderr));

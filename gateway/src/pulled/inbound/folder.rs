@@ -146,7 +146,7 @@ impl Watched {
                 }
             }
             Part::Receipt { .. } => Ok(Some(record(Kind::Refused(Refusal::Stranger)))),
-            Part::Piece(_) | Part::Enrol | Part::Enrolled | Part::Renew => Ok(None),
+            Part::Piece(_) | Part::Message(_) | Part::Enrol | Part::Enrolled | Part::Renew => Ok(None),
         }
     }
 

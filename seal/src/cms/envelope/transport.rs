@@ -1,7 +1,8 @@
-//! RSA key transport: OAEP with SHA-256, MGF1 with SHA-256, no label (RFC 3560, RFC 4055 4.1). PKCS #1 v1.5 is refused.
+//! RSA key transport: OAEP with SHA-256, MGF1 with SHA-256, no label (RFC 3560, RFC 4055 4.1). PKCS #1 v1.5 is refused, and written
+//! only for mail programs that need it.
 
 use super::COVER;
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, RSA_ENCRYPTION};
 use crate::cms::{SHA256, is_sha256};
 use crate::error::Refusal;
 use crate::limits::RSA_BITS_MAX;
@@ -50,22 +51,35 @@ pub(super) fn read(
     Ok(Some(KeyTransport { encrypted_key: encrypted_key.to_vec() }))
 }
 
-pub(super) fn write(recipient: &Certificate, encrypted_key: &[u8]) -> der::Result<KeyTransRecipientInfo> {
+pub(super) fn write(
+    recipient: &Certificate,
+    algorithm: AlgorithmIdentifierOwned,
+    encrypted_key: &[u8],
+) -> der::Result<KeyTransRecipientInfo> {
     Ok(KeyTransRecipientInfo {
         version: CmsVersion::V0,
         rid: RecipientIdentifier::IssuerAndSerialNumber(recipient.identifier().clone()),
-        key_enc_alg: AlgorithmIdentifierOwned {
-            oid: RSAES_OAEP,
-            parameters: Some(Any::encode_from(&OaepParameters {
-                hash: Some(sha256_with_null()),
-                mask: Some(AlgorithmIdentifierOwned {
-                    oid: MGF1,
-                    parameters: Some(Any::encode_from(&sha256_with_null())?),
-                }),
-            })?),
-        },
+        key_enc_alg: algorithm,
         enc_key: OctetString::new(encrypted_key)?,
     })
+}
+
+pub(super) fn oaep_sha256() -> der::Result<AlgorithmIdentifierOwned> {
+    Ok(AlgorithmIdentifierOwned {
+        oid: RSAES_OAEP,
+        parameters: Some(Any::encode_from(&OaepParameters {
+            hash: Some(sha256_with_null()),
+            mask: Some(AlgorithmIdentifierOwned {
+                oid: MGF1,
+                parameters: Some(Any::encode_from(&sha256_with_null())?),
+            }),
+        })?),
+    })
+}
+
+/// RFC 3370 4.2.1.
+pub(super) fn pkcs1() -> AlgorithmIdentifierOwned {
+    AlgorithmIdentifierOwned { oid: RSA_ENCRYPTION, parameters: Some(Any::null()) }
 }
 
 /// RFC 4055 2.1: written with NULL, read with it or without.
