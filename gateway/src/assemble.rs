@@ -133,12 +133,13 @@ pub fn decide_press(facts: Facts, press: PressFacts, silence: Silence, choice_ms
                 Some(Choice::Partial) => true,
                 None => press.missing_ms >= choice_ms,
             };
-            if goes && instances > 0 {
-                return PressDecision::Deliver(Completeness::Partial { instances, listed });
+            match (goes, instances) {
+                (true, 1..) => PressDecision::Deliver(Completeness::Partial { instances, listed }),
+                (false, _) if press.choice.is_none() => {
+                    PressDecision::Offer { for_ms: until(choice_ms, press.missing_ms).min(ASK_AGAIN_MS) }
+                }
+                _ => PressDecision::Offer { for_ms: ASK_AGAIN_MS },
             }
-            let left = choice_ms.saturating_sub(press.missing_ms).max(1);
-            let for_ms = if press.choice.is_none() { left.min(ASK_AGAIN_MS) } else { ASK_AGAIN_MS };
-            PressDecision::Offer { for_ms }
         }
         _ if instances == 0 => PressDecision::Nothing,
         Listing::Lists { .. } => PressDecision::Deliver(Completeness::Proved { instances }),
@@ -146,6 +147,9 @@ pub fn decide_press(facts: Facts, press: PressFacts, silence: Silence, choice_ms
             PressDecision::Deliver(Completeness::NotProved { instances })
         }
         Listing::NobodyToAsk => PressDecision::Wait { for_ms: until(silence.silence_ms, quiet_ms) },
+        Listing::NoAnswer if press.choice == Some(Choice::Wait) => {
+            PressDecision::Offer { for_ms: ASK_AGAIN_MS }
+        }
         Listing::NoAnswer if press.pressed_ms >= silence.silence_ms => {
             PressDecision::Deliver(Completeness::NotProved { instances })
         }
@@ -243,13 +247,29 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_fails_to_come_overrules_nobody_who_waits() {
+        let silent = facts(90_000, Listing::NoAnswer);
+        assert_eq!(press(silent, Some(Choice::Wait)), PressDecision::Offer { for_ms: ASK_AGAIN_MS });
+        let not_proved = PressDecision::Deliver(Completeness::NotProved { instances: 149 });
+        assert_eq!(press(silent, None), not_proved);
+    }
+
+    #[test]
     fn nothing_is_never_delivered() {
         for listing in [Listing::NoAnswer, Listing::NobodyToAsk, Listing::Lists { missing: 0 }] {
             let none = Facts { instances: 0, ..facts(90_000, listing) };
             assert_eq!(press(none, Some(Choice::Partial)), PressDecision::Nothing);
         }
         let none = Facts { instances: 0, ..facts(90_000, Listing::Lists { missing: 9 }) };
-        assert!(matches!(press(none, Some(Choice::Partial)), PressDecision::Offer { .. }));
+        for choice in [None, Some(Choice::Partial), Some(Choice::Wait)] {
+            let long = PressFacts { pressed_ms: 900_000, missing_ms: 900_000, choice };
+            let asked = decide_press(none, long, SILENCE, 300_000);
+            assert_eq!(
+                asked,
+                PressDecision::Offer { for_ms: ASK_AGAIN_MS },
+                "no PACS is asked without a pause"
+            );
+        }
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 mod account;
 mod acts;
+mod again;
 mod changes;
 mod delivery;
 mod directory;

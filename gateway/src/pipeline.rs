@@ -244,7 +244,7 @@ impl Pipeline {
 
     async fn compress(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
         self.audit_received(delivery).await?;
-        let _turn = self.turns.take(self.config.is_urgent(delivery)).await;
+        let turn = self.turns.take(self.config.is_urgent(delivery)).await;
         self.journal.began(delivery.id, "compress", now_ms()).await?;
         let instances = self.journal.instances(delivery.id).await?;
         let case_key = self.journal.case_key(delivery.case).await?;
@@ -252,6 +252,8 @@ impl Pipeline {
         let note = self.journal.note(id, delivery.case).await?;
         let options = Options { note, ..self.config.compress.options() };
         let summary = tokio::task::spawn_blocking(move || {
+            // Also where nobody waits for the end any more: the next turn begins when this work is done.
+            let _turn = turn;
             compress::compress(&spool, id, &instances, case_key.as_ref(), &options)
         })
         .await??;
@@ -266,7 +268,7 @@ impl Pipeline {
         while self.journal.waits_for_earlier(delivery.case, delivery.sequence).await? {
             tokio::time::sleep(EARLIER_POLL).await;
         }
-        let _turn = self.turns.take(self.config.is_urgent(delivery)).await;
+        let turn = self.turns.take(self.config.is_urgent(delivery)).await;
         self.journal.began(delivery.id, "seal", now_ms()).await?;
         let previous = self.journal.previous_cover(delivery.case, delivery.sequence).await?;
         let instances = self.journal.instances(delivery.residual_of.unwrap_or(delivery.id)).await?;
@@ -274,6 +276,7 @@ impl Pipeline {
         let case_key = self.journal.case_key(delivery.case).await?;
         let (sealer, spool, row) = (self.sealer.clone(), self.spool.clone(), delivery.clone());
         let sealed = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let key = case_key.as_ref();
             let pieces = match readers.is_empty() {
                 true => None,

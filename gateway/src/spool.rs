@@ -86,14 +86,15 @@ impl Spool {
     }
 
     /// Removes what no delivery needs: received files whose C-STORE was never answered with success, bundles begun and not
-    /// finished, and everything of deliveries that are over. Received files of a failed delivery are kept, and bundles whose residual
+    /// finished, and everything of deliveries that are over. What a failed delivery has is kept for another try, and bundles whose residual
     /// may be asked for.
     ///
     /// # Errors
     /// [`JournalError`]; what cannot be removed is left for the next start.
     pub async fn sweep(&self, journal: &Journal) -> Result<usize, JournalError> {
         let files: HashSet<String> = journal.files().await?.into_iter().collect();
-        let unfinished: Vec<DeliveryId> = journal.unfinished().await?;
+        let mut unfinished: Vec<DeliveryId> = journal.unfinished().await?;
+        unfinished.extend(journal.dead_letters().await?);
         let kept = journal.residuals_kept().await?;
         let bundles = unfinished.iter().chain(&kept).map(|id| format!("{id}.bundle")).collect();
         let sealed = unfinished.iter().map(ToString::to_string).collect();

@@ -268,7 +268,7 @@ impl Mailbox {
         let reply = self.link.command("SELECT", &command, REPLY_BYTES_MAX, |response| {
             note_state(response, &mut state);
         });
-        if reply.await? != Reply::Ok {
+        if !allowed(reply.await?, "SELECT")? {
             return Ok(false);
         }
         if state.uid_validity != first.uid_validity {
@@ -283,8 +283,11 @@ impl Mailbox {
             let mark = format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)");
             let marked = self.link.command("STORE", &mark, REPLY_BYTES_MAX, |_| {}).await?;
             let expunge = format!("UID EXPUNGE {uids}");
-            if marked != Reply::Ok
-                || self.link.command("EXPUNGE", &expunge, REPLY_BYTES_MAX, |_| {}).await? != Reply::Ok
+            if !allowed(marked, "STORE")?
+                || !allowed(
+                    self.link.command("EXPUNGE", &expunge, REPLY_BYTES_MAX, |_| {}).await?,
+                    "EXPUNGE",
+                )?
             {
                 return Ok(false);
             }
@@ -380,6 +383,15 @@ impl Mailbox {
             _ => self.open_folder(&found.folder).await?,
         };
         if state.uid_validity == found.uid_validity { Ok(()) } else { Err(MailboxError::Gone) }
+    }
+}
+
+/// False for a NO that is meant to last.
+fn allowed(reply: Reply, during: &'static str) -> Result<bool, MailboxError> {
+    match reply {
+        Reply::Ok => Ok(true),
+        Reply::Unavailable => Err(MailboxError::Refused { during }),
+        _ => Ok(false),
     }
 }
 

@@ -32,6 +32,9 @@ impl Code {
     pub(super) const PRESSED: Self =
         Self { code: "PRESSED", system: "99SCANPOST", meaning: "Delivery asked for" };
     /// As [`Self::NOTICE`].
+    pub(super) const WISHED: Self =
+        Self { code: "WISHED", system: "99SCANPOST", meaning: "Word about a delivery" };
+    /// As [`Self::NOTICE`].
     pub(super) const WITHDRAWN: Self =
         Self { code: "WITHDRAWN", system: "99SCANPOST", meaning: "Delivery withdrawn" };
 

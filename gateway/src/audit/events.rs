@@ -247,6 +247,13 @@ impl Message {
         message(Code::PRESSED, 'E', participants, subject.objects(false, false))
     }
 
+    /// A person said what is to be done about a delivery.
+    pub fn wished(by: &str, words: &'static str, subject: &Subject) -> Self {
+        let participants = vec![node(by, Code::SOURCE, true, None), gateway(Code::APPLICATION, false)];
+        let event = message(Code::WISHED, 'E', participants, subject.objects(false, false));
+        Self { reason: Some(words.to_owned()), ..event }
+    }
+
     /// A person withdrew a study, or the time ended that one waits for a press.
     pub fn withdrawn(by: &str, subject: &Subject) -> Self {
         let participants = vec![node(by, Code::SOURCE, true, None), gateway(Code::APPLICATION, false)];

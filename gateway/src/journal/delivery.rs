@@ -385,9 +385,10 @@ impl Journal {
         columns: Query<'_, Sqlite, SqliteArguments>,
     ) -> Result<(), JournalError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        columns.execute(&mut *transaction).await?;
-        advance(&mut transaction, id, state, now_ms).await?;
-        transaction.commit().await?;
+        if advance(&mut transaction, id, state, now_ms).await? {
+            columns.execute(&mut *transaction).await?;
+            transaction.commit().await?;
+        }
         Ok(())
     }
 

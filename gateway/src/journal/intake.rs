@@ -282,18 +282,7 @@ async fn open_case(
     instance: &NewInstance,
 ) -> Result<CaseId, JournalError> {
     let study = study_key(instance);
-    sqlx::query(
-        "UPDATE study_case SET closed_at_ms = $3 WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL
-         AND opened_at_ms < $3 - $4 AND NOT EXISTS (SELECT 1 FROM delivery d
-           WHERE d.case_id = study_case.id AND d.residual_of IS NULL AND d.handed_over_at_ms IS NULL
-             AND d.state NOT IN ('pulled', 'failed', 'cancelled', 'recalled'))",
-    )
-    .bind(&instance.destination)
-    .bind(&study)
-    .bind(instance.received_at_ms)
-    .bind(CASE_OPEN_MS)
-    .execute(&mut **transaction)
-    .await?;
+    close_over(transaction, &instance.destination, &study, instance.received_at_ms, CASE_OPEN_MS).await?;
     let open = sqlx::query(
         "SELECT id FROM study_case WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL",
     )
@@ -313,6 +302,28 @@ async fn open_case(
         .execute(&mut **transaction)
         .await?;
     Ok(case)
+}
+
+/// Closes the open case of a study at a destination, if it is over and was opened so long ago.
+pub(super) async fn close_over(
+    transaction: &mut Transaction<'static, Sqlite>,
+    destination: &str,
+    study: &str,
+    now_ms: i64,
+    open_ms: i64,
+) -> Result<(), JournalError> {
+    sqlx::query(
+        "UPDATE study_case SET closed_at_ms = $3 WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL
+         AND opened_at_ms < $3 - $4 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = study_case.id
+           AND d.residual_of IS NULL AND d.handed_over_at_ms IS NULL AND d.state NOT IN ('pulled', 'failed', 'cancelled', 'recalled'))",
+    )
+    .bind(destination)
+    .bind(study)
+    .bind(now_ms)
+    .bind(open_ms)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
 }
 
 /// What tells studies apart. Instances that name none belong together only if one association brought them.

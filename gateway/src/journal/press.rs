@@ -1,6 +1,6 @@
 //! The press: a person asks that a study be delivered (DESIGN 6). It is one transaction, so that two presses at once make one delivery.
 
-use super::intake::add_recipient;
+use super::intake::{CASE_OPEN_MS, add_recipient, close_over};
 use super::keys::key_of_open_case;
 use super::{Journal, JournalError, State, bytes16, random_id};
 use crate::spool;
@@ -220,6 +220,17 @@ impl Journal {
         Ok(Note::new(Phi::new(words.to_owned())))
     }
 
+    /// When the clock of a delivery started: at the press, or with the first instance of a supplement.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn started_at_ms(&self, delivery: DeliveryId) -> Result<Option<i64>, JournalError> {
+        let row =
+            sqlx::query("SELECT began_at_ms FROM stage_time WHERE delivery_id = $1 AND stage = 'receive'");
+        let row = row.bind(delivery.0.as_slice()).fetch_optional(&self.pool).await?;
+        Ok(row.map(|row| row.get("began_at_ms")))
+    }
+
     /// What the PACS lists while some of it is missing; none once nothing is.
     ///
     /// # Errors
@@ -257,6 +268,7 @@ async fn case_at(
     study: &Uid,
     at_ms: i64,
 ) -> Result<CaseId, JournalError> {
+    close_over(transaction, hold, study.as_str(), at_ms, CASE_OPEN_MS).await?;
     let open = sqlx::query(
         "SELECT id FROM study_case WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL",
     )

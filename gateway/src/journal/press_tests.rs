@@ -150,6 +150,7 @@ async fn a_cancelled_study_waits_for_another_press_under_another_key() {
     let moved = journal.instances(study.delivery.id).await.unwrap().remove(0);
     assert!(new_key != old_key && new_key.unwrap(&moved.file_key.unwrap()) == Some(file_key));
     assert_eq!(journal.subjects(study.delivery.id).await.unwrap().len(), 1);
+    assert_eq!(journal.subjects(row.id).await.unwrap().len(), 1, "a late receipt is of this patient still");
     assert_eq!(journal.withdraw(row.case, Some(HOLD), "sato", 6000).await.unwrap().map(|_| ()), None);
     assert!(journal.destroy_keys_over(6000).await.is_ok(), "the log is emptied");
     drop(folder);
@@ -189,11 +190,11 @@ async fn a_dead_letter_is_taken_up_where_it_stood_and_a_notice_goes_again() {
     journal.troubled(row.id, "refused", true, 6000).await.unwrap();
     assert!(journal.retry(row.id).await.unwrap() && !journal.retry(row.id).await.unwrap());
     assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Assembled);
-    assert!(!journal.notify_again(row.id).await.unwrap());
+    assert!(journal.notify_again(row.id).await.unwrap().is_empty());
     journal.reached(row.id, State::Notified, 7000).await.unwrap();
     journal.notified(row.id, "tanaka", 7000).await.unwrap();
     let notice = journal.recipients(row.id).await.unwrap()[0].notice;
-    assert!(journal.notify_again(row.id).await.unwrap());
+    assert_eq!(journal.notify_again(row.id).await.unwrap(), ["tanaka"]);
     let recipient = &journal.recipients(row.id).await.unwrap()[0];
     assert!(!recipient.notified && recipient.notice != notice);
     assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Submitted);
@@ -292,4 +293,57 @@ async fn a_list_of_two_thousand_studies() {
         "2000 studies listed in {} ms (median of 20), {} ms at most",
         milliseconds[10], milliseconds[19]
     );
+}
+
+#[tokio::test]
+async fn a_study_that_was_withdrawn_waits_as_long_as_one_that_came_and_nobody_deletes_what_was_pressed() {
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    assert_eq!(journal.held_since(9_000_000).await.unwrap(), [row.case]);
+    pressed(&journal, row.case).await;
+    assert!(journal.give_up_held(row.case, 9_000_000, "hold_hours", 9_000_000).await.unwrap().is_none());
+    assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Received);
+    journal.withdraw(row.case, Some(HOLD), "sato", 9_500_000).await.unwrap().unwrap();
+    assert_eq!(journal.held_since(9_000_000).await.unwrap(), [], "its time begins anew");
+    let [case] = journal.held_since(9_600_000).await.unwrap()[..] else { panic!() };
+    let given_up = journal.give_up_held(case, 9_600_000, "hold_hours", 9_700_000).await.unwrap().unwrap();
+    assert_eq!(given_up.files, [held(1).file]);
+    assert!(journal.study_of(case).await.unwrap().unwrap().card.is_none());
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_tried_again_for_all_its_doctors_but_not_when_its_images_went_elsewhere() {
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    pressed(&journal, row.case).await;
+    assert!(journal.assembled(row.id, 1, Completeness::Proved { instances: 1 }, 6000).await.unwrap());
+    journal.compressed(row.id, &Summary::default(), None, 6000).await.unwrap();
+    journal.sealed(row.id, 1, 1000, Some(Digest([3; 32])), 6000).await.unwrap();
+    journal.refused(row.id, "tanaka", "550").await.unwrap();
+    journal.troubled(row.id, "nobody is left", true, 7000).await.unwrap();
+    assert_eq!(journal.dead_letters().await.unwrap(), [row.id], "what was made of it is kept");
+    assert!(journal.retry(row.id).await.unwrap());
+    assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Compressed, "it is sealed anew");
+    assert!(journal.recipients(row.id).await.unwrap()[0].refused.is_none());
+    journal.troubled(row.id, "lost", true, 8000).await.unwrap();
+    record(&journal, NewInstance { file: "again".into(), ..held(1) }).await;
+    assert!(!journal.retry(row.id).await.unwrap(), "its image belongs to the delivery that was sent again");
+}
+
+#[tokio::test]
+async fn a_case_that_is_over_makes_room_for_a_press_from_the_pacs() {
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    pressed(&journal, row.case).await;
+    journal.reached(row.id, State::Pulled, 6000).await.unwrap();
+    let study = PressedStudy::AtPacs {
+        hold: HOLD.into(),
+        pacs: "main".into(),
+        calling: "PACS".into(),
+        study: Uid::parse("1.2.3").unwrap(),
+    };
+    let early = journal.press(&press(study.clone(), "tanaka")).await.unwrap();
+    assert!(matches!(early, PressAnswer::Already { .. }), "the case is open for a day");
+    let late = Press { at_ms: 2 * 24 * 3_600_000, ..press(study, "tanaka") };
+    assert!(matches!(journal.press(&late).await.unwrap(), PressAnswer::Begun(_)));
 }

@@ -30,7 +30,7 @@ const PULL_MS: i64 = 24 * 60 * 60 * 1000;
 /// Of delivery `d` at the time $1: its residual may be deleted. The bundle is needed until every delivery that carries the residual is
 /// sealed.
 const OVER: &str = "d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL AND d.state IN ('pulled', 'failed', 'cancelled', 'recalled')
-    AND (d.residual_until_ms <= $1 OR d.state IN ('failed', 'cancelled', 'recalled')
+    AND (d.residual_until_ms <= $1 OR d.state IN ('cancelled', 'recalled')
       OR EXISTS (SELECT 1 FROM delivery r WHERE r.residual_of = d.id AND r.state = 'pulled'))
     AND NOT EXISTS (SELECT 1 FROM delivery r WHERE r.residual_of = d.id AND r.state IN ('received', 'assembled', 'compressed'))";
 

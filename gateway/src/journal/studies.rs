@@ -114,7 +114,10 @@ impl Journal {
         let mut cards = HashMap::new();
         for row in rows.fetch_all(&self.pool).await? {
             let case = CaseId(bytes16(row.get("case_id"), "study_card.case_id")?);
-            cards.insert(case, read_card(row.get("card"), self.unwrapped(&row)?.as_ref())?);
+            // One that cannot be read hides no other study.
+            if let Ok(card) = read_card(row.get("card"), self.unwrapped(&row)?.as_ref()) {
+                cards.insert(case, card);
+            }
         }
         Ok(cards)
     }

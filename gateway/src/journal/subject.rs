@@ -21,10 +21,10 @@ impl Journal {
     /// [`JournalError`].
     pub async fn subjects(&self, id: DeliveryId) -> Result<Vec<(String, Subject)>, JournalError> {
         let rows = sqlx::query(
-            "SELECT s.id, s.calling, s.patient, c.study_uid, i.sop_class_uid, count(*) AS instances
-             FROM subject s JOIN instance i ON i.delivery_id = s.delivery_id AND i.subject_id = s.id
-             JOIN study_case c ON c.id = i.case_id
-             WHERE s.delivery_id = $1 GROUP BY s.id, i.sop_class_uid ORDER BY s.id",
+            "SELECT s.id, s.calling, s.patient, c.study_uid, i.sop_class_uid, count(i.id) AS instances
+             FROM subject s JOIN delivery d ON d.id = s.delivery_id JOIN study_case c ON c.id = d.case_id
+             LEFT JOIN instance i ON i.delivery_id = s.delivery_id AND i.subject_id = s.id
+             WHERE s.delivery_id = $1 AND (i.id IS NOT NULL OR d.state IN ('cancelled', 'recalled')) GROUP BY s.id, i.sop_class_uid ORDER BY s.id",
         )
         .bind(id.0.as_slice());
         let mut subjects: BTreeMap<i64, (String, Subject)> = BTreeMap::new();
@@ -33,8 +33,9 @@ impl Journal {
             let study = Uid::parse(row.get("study_uid")).ok();
             let fresh = || (row.get("calling"), Subject { study, banner, classes: BTreeMap::new() });
             let (_, subject) = subjects.entry(row.get("id")).or_insert_with(fresh);
-            let class =
-                Uid::parse(row.get("sop_class_uid")).map_err(|_| JournalError::Unknown("sop_class_uid"))?;
+            // None where its instances wait for another press.
+            let Some(class) = row.get::<Option<&str>, _>("sop_class_uid") else { continue };
+            let class = Uid::parse(class).map_err(|_| JournalError::Unknown("sop_class_uid"))?;
             *subject.classes.entry(class).or_default() += row.get::<i64, _>("instances").unsigned_abs();
         }
         Ok(subjects.into_values().collect())

@@ -1,6 +1,7 @@
 //! Withdrawal: a case that is not to be delivered after all. Its deliveries end, its key is destroyed, what was mailed of it is noted to be
 //! deleted, and what still lies here of the study waits for another press, as a case of its own.
 
+use super::intake::close_over;
 use super::keys::{key_of_open_case, wrap, wrapped};
 use super::{Journal, JournalError, State, bytes16, random_id};
 use crate::spool::{self, FileKey};
@@ -13,6 +14,10 @@ use std::sync::atomic::Ordering;
 /// How long the mailboxes are looked into for mails of a withdrawn delivery, in milliseconds: one that the mail server took in the last
 /// moment may be on its way.
 const LOOKED_FOR_MS: i64 = 60 * 60 * 1000;
+
+/// Cases with a delivery that waits for a press and had nothing new since $1.
+const HELD_SINCE: &str = "SELECT d.case_id FROM delivery d JOIN study_case c ON c.id = d.case_id WHERE d.state = 'held'
+    AND c.opened_at_ms < $1 AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = d.id AND i.received_at_ms >= $1)";
 
 /// What a withdrawal did.
 #[derive(Clone, Debug, Default)]
@@ -49,11 +54,51 @@ impl Journal {
         by: &str,
         now_ms: i64,
     ) -> Result<Option<Withdrawal>, JournalError> {
-        let case_key = match self.case_key(case).await {
-            Err(JournalError::KeyDestroyed) => None,
-            key => key?,
-        };
+        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        self.withdraw_in(transaction, case, hold, by, now_ms).await
+    }
+
+    /// Gives up a study that nobody asked for: [`Journal::withdraw`], unless somebody did meanwhile, or more of it came since `before_ms`.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn give_up_held(
+        &self,
+        case: CaseId,
+        before_ms: i64,
+        by: &str,
+        now_ms: i64,
+    ) -> Result<Option<Withdrawal>, JournalError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let sql = sqlx::AssertSqlSafe(format!("{HELD_SINCE} AND d.case_id = $2"));
+        let still = sqlx::query(sql).bind(before_ms).bind(case.0.as_slice());
+        if still.fetch_optional(&mut *transaction).await?.is_none() {
+            return Ok(None);
+        }
+        self.withdraw_in(transaction, case, None, by, now_ms).await
+    }
+
+    /// Deliveries of a case that can be withdrawn.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn to_withdraw(&self, case: CaseId) -> Result<Vec<DeliveryId>, JournalError> {
+        let mut transaction = self.pool.begin().await?;
+        let rows = deliveries(&mut transaction, case).await?;
+        rows.iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
+    }
+
+    async fn withdraw_in(
+        &self,
+        mut transaction: Transaction<'static, Sqlite>,
+        case: CaseId,
+        hold: Option<&str>,
+        by: &str,
+        now_ms: i64,
+    ) -> Result<Option<Withdrawal>, JournalError> {
+        let row = sqlx::query("SELECT spool_key FROM study_case WHERE id = $1").bind(case.0.as_slice());
+        let row = row.fetch_optional(&mut *transaction).await?;
+        let key = row.map(|row| self.unwrapped(&row)).transpose()?.flatten();
         let (mut withdrawal, mut instances) = (Withdrawal::default(), Vec::new());
         for row in deliveries(&mut transaction, case).await? {
             let id = DeliveryId(bytes16(row.get("id"), "delivery.id")?);
@@ -67,7 +112,7 @@ impl Journal {
         if withdrawal.ended.is_empty() {
             return Ok(None);
         }
-        let old = Old { case, key: case_key, now_ms };
+        let old = Old { case, key, now_ms };
         close(&mut transaction, case, now_ms).await?;
         match hold {
             Some(hold) if !instances.is_empty() => {
@@ -101,7 +146,9 @@ impl Journal {
                 (Some(file_key), Some(old), Some(new)) => {
                     Some(wrap(new, &old.unwrap(&file_key).ok_or(JournalError::WrongKey)?)?.to_vec())
                 }
-                _ => None,
+                (None, ..) => None,
+                // A key without that of its case is one that nobody can use any more.
+                _ => return Err(JournalError::Unknown("instance.file_key")),
             };
             sqlx::query(
                 "UPDATE instance SET case_id = $2, delivery_id = $3, file_key = $4, subject_id = NULL WHERE id = $1",
@@ -135,7 +182,7 @@ impl Journal {
     pub async fn mails_to_remove(&self, now_ms: i64) -> Result<Vec<(DeliveryId, String)>, JournalError> {
         let rows = sqlx::query(
             "SELECT w.delivery_id, w.doctor FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
-             WHERE w.stays = 0 AND (w.looked_at_ms IS NULL OR d.withdrawn_at_ms > $1 - $2) ORDER BY w.delivery_id, w.doctor",
+             WHERE (w.looked_at_ms IS NULL AND w.stays = 0) OR d.withdrawn_at_ms > $1 - $2 ORDER BY w.delivery_id, w.doctor",
         )
         .bind(now_ms)
         .bind(LOOKED_FOR_MS);
@@ -187,61 +234,9 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn held_since(&self, before_ms: i64) -> Result<Vec<CaseId>, JournalError> {
-        let rows = sqlx::query(
-            "SELECT d.case_id FROM delivery d WHERE d.state = 'held'
-             AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = d.id AND i.received_at_ms >= $1)",
-        )
-        .bind(before_ms);
+        let rows = sqlx::query(HELD_SINCE).bind(before_ms);
         let read = |row: &SqliteRow| Ok(CaseId(bytes16(row.get("case_id"), "delivery.case_id")?));
         rows.fetch_all(&self.pool).await?.iter().map(read).collect()
-    }
-
-    /// Takes a dead letter up again, at the last stage that it has behind it. False where it is none.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn retry(&self, id: DeliveryId) -> Result<bool, JournalError> {
-        let taken_up = sqlx::query(
-            "UPDATE delivery SET attempts = 0, failing_since_ms = NULL, trouble = NULL,
-               state = CASE WHEN cover_digest IS NOT NULL THEN 'sealed' WHEN summary IS NOT NULL THEN 'compressed'
-                            WHEN completeness IS NOT NULL THEN 'assembled' ELSE 'received' END
-             WHERE id = $1 AND state = 'failed' AND residual_of IS NULL",
-        )
-        .bind(id.0.as_slice())
-        .execute(&self.pool)
-        .await?;
-        Ok(taken_up.rows_affected() > 0)
-    }
-
-    /// The doctors who have not pulled a delivery get another notice, with an id of its own. False where nobody is to be told.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn notify_again(&self, id: DeliveryId) -> Result<bool, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let rows = sqlx::query(
-            "SELECT r.doctor FROM recipient r JOIN delivery d ON d.id = r.delivery_id
-             WHERE r.delivery_id = $1 AND d.state = 'notified' AND r.pulled_at_ms IS NULL AND r.refused IS NULL",
-        )
-        .bind(id.0.as_slice())
-        .fetch_all(&mut *transaction)
-        .await?;
-        for row in &rows {
-            sqlx::query("UPDATE recipient SET notified_at_ms = NULL, notice_id = $3 WHERE delivery_id = $1 AND doctor = $2")
-                .bind(id.0.as_slice())
-                .bind(row.get::<&str, _>("doctor"))
-                .bind(random_id()?.as_slice())
-                .execute(&mut *transaction)
-                .await?;
-        }
-        if !rows.is_empty() {
-            sqlx::query("UPDATE delivery SET state = 'submitted' WHERE id = $1")
-                .bind(id.0.as_slice())
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction.commit().await?;
-        Ok(!rows.is_empty())
     }
 }
 
@@ -329,6 +324,11 @@ async fn new_case(
     old: &Old,
     hold: &str,
 ) -> Result<Option<CaseId>, JournalError> {
+    let study = sqlx::query("SELECT study_uid FROM study_case WHERE id = $1")
+        .bind(old.case.0.as_slice())
+        .fetch_one(&mut **transaction)
+        .await?;
+    close_over(transaction, hold, study.get("study_uid"), old.now_ms, 0).await?;
     let case = CaseId(random_id()?);
     let made = sqlx::query(
         "INSERT INTO study_case (id, destination, study_uid, opened_at_ms) SELECT $1, $2, study_uid, $3 FROM study_case WHERE id = $4

@@ -177,8 +177,8 @@ async fn grant(page: &Shared, person: &Person, case: CaseId, wish: Wish) -> Resu
             let withdrawn = page.pipeline.withdraw(case, by).await?.is_some();
             (withdrawn, if wish == Wish::Cancel { words.cancelled } else { words.recalled })
         }
-        Wish::Retry => (page.pipeline.retry(delivery).await?, words.retried),
-        Wish::Again => (page.pipeline.notify_again(delivery).await?, words.notified_again),
+        Wish::Retry => (page.pipeline.retry(delivery, by).await?, words.retried),
+        Wish::Again => (page.pipeline.notify_again(delivery, by).await?, words.notified_again),
         Wish::Undo => (false, words.too_late),
     };
     Ok(if done { good(said.into()) } else { bad(words.too_late.into()) })

@@ -91,6 +91,25 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Before a person's word about a delivery is done.
+    pub(super) async fn audit_wish(
+        &self,
+        delivery: DeliveryId,
+        by: &str,
+        words: &'static str,
+    ) -> Result<(), Trouble> {
+        let subjects = self.subjects(&self.journal.delivery(delivery).await?).await?;
+        Ok(self.record_each(&subjects, |subject| Message::wished(by, words, subject)).await?)
+    }
+
+    /// These doctors get another notice, which the trail is to be told of.
+    pub(super) fn audit_notice_again(&self, delivery: DeliveryId, doctors: &[String]) {
+        let mut audited = self.audited.lock().unwrap_or_else(PoisonError::into_inner);
+        for doctor in doctors {
+            audited.remove(&(delivery, doctor.clone(), Told::Notified));
+        }
+    }
+
     /// Before a delivery is withdrawn.
     pub(super) async fn audit_withdrawn(&self, delivery: &DeliveryRow, by: &str) -> Result<(), Trouble> {
         let subjects = self.subjects(delivery).await?;

@@ -19,11 +19,15 @@ const CHOICE_LOOK: Duration = Duration::from_millis(500);
 
 impl Pipeline {
     pub(super) async fn gather(&self, delivery: &DeliveryRow, pressed: &Pressed) -> Result<(), Trouble> {
-        self.audit_pressed(delivery, pressed).await?;
+        let started_at_ms = self.journal.started_at_ms(delivery.id).await?.unwrap_or(pressed.at_ms);
+        // Nobody pressed for a supplement.
+        if started_at_ms == pressed.at_ms {
+            self.audit_pressed(delivery, pressed).await?;
+        }
         let instances = self.journal.instances(delivery.id).await?;
         let facts = self.collector.facts(delivery.id, number(instances.len()));
         let press = PressFacts {
-            pressed_ms: u64::try_from(now_ms() - pressed.at_ms).unwrap_or(0),
+            pressed_ms: u64::try_from(now_ms() - started_at_ms).unwrap_or(0),
             missing_ms: self.collector.missing_ms(delivery.id),
             choice: delivery.choice,
         };

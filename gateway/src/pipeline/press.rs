@@ -48,6 +48,32 @@ impl From<Trouble> for WishError {
     }
 }
 
+/// Why a case is withdrawn.
+#[derive(Clone, Copy)]
+enum How<'a> {
+    /// A person wants it.
+    Wish {
+        /// AE title under which the study waits for another press.
+        hold: Option<&'a str>,
+        /// Login name.
+        by: &'a str,
+    },
+    /// Nobody asked for it since then.
+    Late {
+        /// Milliseconds since 1970-01-01 UTC.
+        before_ms: i64,
+    },
+}
+
+impl How<'_> {
+    fn by(&self) -> &str {
+        match self {
+            Self::Wish { by, .. } => by,
+            Self::Late { .. } => NOBODY,
+        }
+    }
+}
+
 impl Pipeline {
     /// A study at a PACS, as [`Pipeline::press`] takes it.
     ///
@@ -85,6 +111,11 @@ impl Pipeline {
     /// # Errors
     /// [`WishError`].
     pub async fn choose(&self, delivery: DeliveryId, choice: Choice, by: &str) -> Result<bool, WishError> {
+        let words = match choice {
+            Choice::Wait => "wait for the images that are missing",
+            Choice::Partial => "send what is there",
+        };
+        self.audit_wish(delivery, by, words).await?;
         let chosen = self.journal.choose(delivery, choice, by).await?;
         self.collector.wake(delivery);
         Ok(chosen)
@@ -97,36 +128,39 @@ impl Pipeline {
     /// # Errors
     /// [`WishError`].
     pub async fn withdraw(&self, case: CaseId, by: &str) -> Result<Option<Withdrawal>, WishError> {
-        Ok(self.withdraw_to(case, self.config.dicom.hold.as_deref(), by).await?)
+        let hold = self.config.dicom.hold.as_deref();
+        Ok(self.withdraw_as(case, How::Wish { hold, by }).await?)
     }
 
-    async fn withdraw_to(
-        &self,
-        case: CaseId,
-        hold: Option<&str>,
-        by: &str,
-    ) -> Result<Option<Withdrawal>, Trouble> {
+    async fn withdraw_as(&self, case: CaseId, how: How<'_>) -> Result<Option<Withdrawal>, Trouble> {
         let _one_at_a_time = self.endings.lock().await;
-        let Some(study) = self.journal.study_of(case).await? else { return Ok(None) };
-        let delivery = self.journal.delivery(study.delivery.id).await?;
-        if matches!(delivery.state, State::Cancelled | State::Recalled) {
-            return Ok(None);
+        let mut deliveries = Vec::new();
+        for id in self.journal.to_withdraw(case).await? {
+            deliveries.push(self.journal.delivery(id).await?);
         }
-        self.audit_withdrawn(&delivery, by).await?;
-        let Some(withdrawal) = self.journal.withdraw(case, hold, by, now_ms()).await? else {
-            return Ok(None);
+        for delivery in &deliveries {
+            if let Some(pressed) = &delivery.pressed {
+                self.audit_pressed(delivery, pressed).await?;
+            }
+            self.audit_withdrawn(delivery, how.by()).await?;
+        }
+        let withdrawn = match how {
+            How::Wish { hold, by } => self.journal.withdraw(case, hold, by, now_ms()).await?,
+            How::Late { before_ms } => self.journal.give_up_held(case, before_ms, NOBODY, now_ms()).await?,
         };
-        for (delivery, state) in &withdrawal.ended {
-            self.stop(*delivery);
-            self.collector.forget(*delivery);
-            self.audit_forget(*delivery);
-            self.spool.release(*delivery, &[]);
-            self.spool.release_bundle(*delivery);
-            tracing::info!(delivery = %delivery, state = state.word(), "withdrawn");
-        }
-        if !withdrawal.files.is_empty() {
-            self.audit_deleted(&delivery).await?;
-            self.spool.remove_received(&withdrawal.files);
+        let Some(withdrawal) = withdrawn else { return Ok(None) };
+        for delivery in &deliveries {
+            self.stop(delivery.id);
+            // What the mail server took until then, and whom a notice reached.
+            self.audit_exported(delivery).await?;
+            self.audit_notified(delivery).await?;
+            if !withdrawal.files.is_empty() {
+                self.audit_deleted(delivery).await?;
+            }
+            self.collector.forget(delivery.id);
+            self.audit_forget(delivery.id);
+            self.drop_made(delivery.id);
+            tracing::info!(delivery = %delivery.id, "withdrawn");
         }
         for (delivery, _) in &withdrawal.ended {
             // Nobody of ours may look into the mailbox of a mail program.
@@ -136,16 +170,36 @@ impl Pipeline {
                 }
             }
         }
+        self.spool.remove_received(&withdrawal.files);
+        // A bundle or pieces that are being written now are there when the next turn comes.
+        let (turns, spool) = (self.turns.clone(), self.spool.clone());
+        tokio::spawn(async move {
+            let _turn = turns.take(true).await;
+            for delivery in deliveries {
+                spool.release(delivery.id, &[]);
+                spool.release_bundle(delivery.id);
+            }
+        });
         Ok(Some(withdrawal))
     }
 
-    /// Takes a dead letter up again. False where it is none.
+    /// Pieces, cover and bundle of a delivery.
+    fn drop_made(&self, delivery: DeliveryId) {
+        self.spool.release(delivery, &[]);
+        self.spool.release_bundle(delivery);
+    }
+
+    /// Takes a dead letter up again. False where it is none, or some of its images were sent again since.
     ///
     /// # Errors
     /// [`WishError`].
-    pub async fn retry(&self, delivery: DeliveryId) -> Result<bool, WishError> {
+    pub async fn retry(&self, delivery: DeliveryId, by: &str) -> Result<bool, WishError> {
+        self.audit_wish(delivery, by, "try again").await?;
         let taken_up = self.journal.retry(delivery).await?;
         if taken_up {
+            if self.journal.delivery(delivery).await?.state < State::Sealed {
+                self.spool.release(delivery, &[]);
+            }
             self.collector.begin(delivery);
         }
         Ok(taken_up)
@@ -155,13 +209,14 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`WishError`].
-    pub async fn notify_again(&self, delivery: DeliveryId) -> Result<bool, WishError> {
-        let again = self.journal.notify_again(delivery).await?;
-        if again {
-            self.audit_forget(delivery);
+    pub async fn notify_again(&self, delivery: DeliveryId, by: &str) -> Result<bool, WishError> {
+        self.audit_wish(delivery, by, "notify again").await?;
+        let doctors = self.journal.notify_again(delivery).await?;
+        if !doctors.is_empty() {
+            self.audit_notice_again(delivery, &doctors);
             self.collector.begin(delivery);
         }
-        Ok(again)
+        Ok(!doctors.is_empty())
     }
 
     /// Deletes studies that nobody asked for in time, for ever.
@@ -181,8 +236,14 @@ impl Pipeline {
     async fn drop_held_once(&self) -> Result<(), Trouble> {
         let before_ms = now_ms() - i64::from(self.config.dicom.hold_hours) * HOUR_MS;
         for case in self.journal.held_since(before_ms).await? {
-            self.withdraw_to(case, None, NOBODY).await?;
-            tracing::info!(stage = "receive", %case, "a study that nobody asked for in time is deleted");
+            match self.withdraw_as(case, How::Late { before_ms }).await {
+                Ok(Some(_)) => {
+                    tracing::info!(stage = "receive", %case, "a study that nobody asked for in time is deleted");
+                }
+                Ok(None) => {}
+                Err(trouble) => tracing::warn!(stage = "receive", %case, trouble = trouble.text,
+                    "a study that nobody asked for in time cannot be deleted yet"),
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::trouble::Trouble;
 use super::{Pipeline, random};
 use crate::clock::now_ms;
 use crate::journal::{DeliveryRow, Recipient, State};
-use crate::pulled::record::{Kind, Record};
+use crate::pulled::record::{Kind, Record, folder_digest};
 use crate::submit::retry;
 use ::seal::ids::DeliveryId;
 use std::sync::Arc;
@@ -25,6 +25,9 @@ impl Pipeline {
     }
 
     async fn take(self: &Arc<Self>, record: &Record) -> Result<(), Trouble> {
+        if let Kind::Removed(_) | Kind::NotRemoved = record.kind {
+            return self.take_withdrawn(record).await;
+        }
         let doctor = self.journal.doctor_of(record.recipient).await?;
         let doctor = doctor.as_deref();
         if matches!(record.kind, Kind::Refused(_) | Kind::Trouble(_)) {
@@ -46,11 +49,26 @@ impl Pipeline {
                 self.alert_of_record(record, Some(doctor));
                 tracing::warn!(stage = "pulled", delivery = %record.delivery, "a receipt names another cover and is ignored");
             }
-            Kind::Removed(mails) => {
-                self.journal.mails_removed(record.delivery, doctor, mails.into(), now_ms()).await?;
+            Kind::Refused(_) | Kind::Trouble(_) | Kind::Confined(_) | Kind::Removed(_) | Kind::NotRemoved => {
             }
-            Kind::NotRemoved => self.journal.mails_stay(record.delivery, doctor).await?,
-            Kind::Refused(_) | Kind::Trouble(_) | Kind::Confined(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn take_withdrawn(&self, record: &Record) -> Result<(), Trouble> {
+        let theirs = |doctor: &&String| {
+            self.config
+                .doctors
+                .get(*doctor)
+                .is_some_and(|doctor| folder_digest(&doctor.folder) == record.recipient)
+        };
+        for doctor in self.config.doctors.keys().filter(theirs) {
+            match record.kind {
+                Kind::Removed(mails) => {
+                    self.journal.mails_removed(record.delivery, doctor, mails.into(), now_ms()).await?;
+                }
+                _ => self.journal.mails_stay(record.delivery, doctor).await?,
+            }
         }
         Ok(())
     }

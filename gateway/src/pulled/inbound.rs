@@ -177,6 +177,12 @@ impl<W: AsyncWrite + Unpin + Send> Inbound<W> {
     /// Looks into all folders again and again, until the connection fails.
     async fn watch(&mut self, mut mailbox: Mailbox, poll: Duration) -> Result<MailboxError, InboundError> {
         loop {
+            // First what was withdrawn, in all folders: the first look into one with thousands of mails takes seconds.
+            for folder in &mut self.folders {
+                if let Err(error) = folder.clear(&mut mailbox, &mut self.records).await? {
+                    return Ok(error);
+                }
+            }
             for folder in &mut self.folders {
                 if let Err(error) = folder.look(&mut mailbox, &mut self.records).await? {
                     return Ok(error);

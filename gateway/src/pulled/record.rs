@@ -7,7 +7,7 @@
 //! | 5 | kind: 1 cover seen, 2 fetched, 3 refused, 4 trouble, 5 exact wanted, 6 confined, 7 removed, 8 not removed |
 //! | 6, 7 | code of 3, 4 and 6, number of mails for 7, else 0 |
 //! | 8…23 | delivery, 0 for 4 and 6 |
-//! | 24…55 | SHA-256 of the recipient's certificate; 0 for 6 and for trouble that concerns all |
+//! | 24…55 | SHA-256 of the recipient's certificate, of the folder's name for 7 and 8; 0 for 6 and for trouble that concerns all |
 //! | 56…87 | SHA-256 of the cover, for 2 and 5 |
 //! | 88…95 | time by the reader's clock, seconds since 1970-01-01 UTC, for 2 and 5 |
 //! | 96…99 | instances, for 2 |
@@ -22,6 +22,7 @@ use super::inbound::Confinement;
 use seal::ids::{DeliveryId, Digest};
 use seal::native::{Recipient, SignedReceipt, verify_receipt};
 use seal::receipt::{self, Receipt, ReceiptKind};
+use sha2::{Digest as _, Sha256};
 
 /// Bytes of a record.
 pub const RECORD_BYTES: usize = 1024;
@@ -137,6 +138,11 @@ impl Trouble {
             }
         }
     }
+}
+
+/// What a folder is known by in records of withdrawn mails.
+pub fn folder_digest(folder: &str) -> Digest {
+    Digest(Sha256::digest(folder).into())
 }
 
 impl Record {

@@ -165,8 +165,8 @@ impl Outcome {
     }
 }
 
-/// Characters of a note: all that one of kanji has.
-const NOTE_CHARACTERS_MAX: usize = 1400;
+/// Characters of a note: all of one in letters.
+const NOTE_CHARACTERS_MAX: usize = 4096;
 /// Characters of a text on a line; a group of a name and a description have 64 (PS3.5 6.2).
 const SHOWN_CHARACTERS_MAX: usize = 64;
 

@@ -117,9 +117,9 @@ pub(super) async fn retry(
     caller: Caller,
     Path(delivery): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    caller.sends()?;
+    let by = caller.sends()?.name;
     let delivery = there(&page, &delivery).await?;
-    done(page.pipeline.retry(delivery).await?, "this delivery has not failed")
+    done(page.pipeline.retry(delivery, &by).await?, "this delivery has not failed")
 }
 
 pub(super) async fn notify(
@@ -127,10 +127,10 @@ pub(super) async fn notify(
     caller: Caller,
     Path(delivery): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    caller.sends()?;
+    let by = caller.sends()?.name;
     let delivery = there(&page, &delivery).await?;
     done(
-        page.pipeline.notify_again(delivery).await?,
+        page.pipeline.notify_again(delivery, &by).await?,
         "nobody is to be notified again: no notice went, or everybody has it",
     )
 }

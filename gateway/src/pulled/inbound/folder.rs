@@ -1,7 +1,7 @@
 //! One doctor's folder: what is new in it, and whether it counts.
 
 use super::super::enrolment::{Enrolment, EnrolmentKind};
-use super::super::record::{Kind, Record, Refusal, Trouble};
+use super::super::record::{Kind, Record, Refusal, Trouble, folder_digest};
 use super::super::request::{Folder, Pinned};
 use super::{InboundError, Records};
 use seal::ids::{DeliveryId, Digest, InvitationId};
@@ -10,10 +10,14 @@ use seal::mail::{Part, RecipientTag};
 use seal::mailbox::{Found, ImapUid, Mailbox, MailboxError};
 use seal::native::{Recipient, SealError, open_signed_receipt};
 use seal::receipt::ReceiptKind;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWrite;
 
 /// A receipt with its signature before base64: 1 kB of content and at most some hundred bytes around it.
 const RECEIPT_BYTES_MAX: u64 = 4 << 10;
+
+/// Pause before mails that could not be deleted are tried again: somebody may grant the right meanwhile.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
 
 /// A folder with what of it was already looked at.
 pub(super) struct Watched {
@@ -26,12 +30,12 @@ pub(super) struct Watched {
     uid_validity: u32,
     /// Messages below were looked at.
     next: ImapUid,
-    /// UID that the next message gets, as the server said last.
-    uid_next: u32,
     /// Deliveries whose pieces and covers are deleted.
     withdrawn: Vec<DeliveryId>,
     /// Nothing of them was left when the next message was to get this UID.
     cleared: Option<u32>,
+    /// They could not be deleted; when that is tried again.
+    try_again: Option<Instant>,
     missing: bool,
 }
 
@@ -48,9 +52,9 @@ impl Watched {
             needle: format!("@{site}>"),
             uid_validity: 0,
             next: ImapUid(1),
-            uid_next: 0,
             withdrawn: folder.withdrawn.clone(),
             cleared: None,
+            try_again: None,
             missing: false,
         })
     }
@@ -66,9 +70,6 @@ impl Watched {
             Err(MailboxError::NoFolder { .. }) => return self.set_missing(true, records).await,
             Err(error) => return Ok(Err(error)),
         };
-        if let Err(error) = self.clear(mailbox, records).await? {
-            return Ok(Err(error));
-        }
         for message in &found {
             match self.judge(message, mailbox).await {
                 Ok(Some(record)) => records.write(&record).await?,
@@ -87,7 +88,6 @@ impl Watched {
 
     async fn news(&mut self, mailbox: &mut Mailbox) -> Result<Vec<Found>, MailboxError> {
         let state = mailbox.open_folder(&self.folder).await?;
-        self.uid_next = state.uid_next;
         if state.uid_validity != self.uid_validity {
             (self.uid_validity, self.next, self.cleared) = (state.uid_validity, ImapUid(1), None);
         }
@@ -102,18 +102,28 @@ impl Watched {
     }
 
     /// Deletes what lies here of withdrawn deliveries, also what came after they were withdrawn. Receipts stay: they are the doctor's word.
-    async fn clear<W: AsyncWrite + Unpin>(
+    pub(super) async fn clear<W: AsyncWrite + Unpin>(
         &mut self,
         mailbox: &mut Mailbox,
         records: &mut Records<W>,
     ) -> Looked {
-        if self.withdrawn.is_empty() || self.cleared == Some(self.uid_next) {
+        if self.withdrawn.is_empty() || self.try_again.is_some_and(|at| Instant::now() < at) {
+            return Ok(Ok(()));
+        }
+        let uid_next = match mailbox.open_folder(&self.folder).await {
+            Ok(state) => state.uid_next,
+            Err(MailboxError::NoFolder { .. }) => return Ok(Ok(())),
+            Err(error) => return Ok(Err(error)),
+        };
+        // A server that does not say is looked at each time.
+        if uid_next != 0 && self.cleared == Some(uid_next) {
             return Ok(Ok(()));
         }
         let found = match mailbox.find(&self.folder, ImapUid(1), &self.needle).await {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
+        self.try_again = None;
         for delivery in &self.withdrawn {
             let is_theirs = |message: &&Found| {
                 message.id.delivery() == *delivery
@@ -122,12 +132,16 @@ impl Watched {
             let theirs: Vec<_> = found.iter().filter(is_theirs).cloned().collect();
             let kind = match mailbox.remove(&theirs).await {
                 Ok(true) => Kind::Removed(u16::try_from(theirs.len()).unwrap_or(u16::MAX)),
-                Ok(false) => Kind::NotRemoved,
+                Ok(false) => {
+                    self.try_again = Some(Instant::now() + TRY_AGAIN);
+                    Kind::NotRemoved
+                }
                 Err(error) => return Ok(Err(error)),
             };
-            records.write(&Record::new(kind, *delivery, self.doctor)).await?;
+            // A folder whose doctor has no certificate any more is known by its name.
+            records.write(&Record::new(kind, *delivery, folder_digest(&self.folder))).await?;
         }
-        self.cleared = Some(self.uid_next);
+        self.cleared = self.try_again.is_none().then_some(uid_next);
         Ok(Ok(()))
     }
 

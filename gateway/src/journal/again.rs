@@ -1,0 +1,83 @@
+//! What is done once more because a person asks: a dead letter, a notice.
+
+use super::{Journal, JournalError, random_id};
+use seal::ids::DeliveryId;
+use sqlx::Row;
+
+/// What of delivery `d` is not as it was assembled: some of its instances were sent again and belong to another delivery now.
+const IS_WHOLE: &str = "(completeness IS NULL OR json_extract(completeness, '$.instances') =
+    (SELECT n.instances FROM delivery_count n WHERE n.delivery_id = delivery.id))";
+
+impl Journal {
+    /// Takes a dead letter up again, at the last stage that it has behind it. One of which no part was taken by the mail server is sealed anew,
+    /// for all its doctors. False where it is none, or is no longer whole: what was sent again goes by itself.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn retry(&self, id: DeliveryId) -> Result<bool, JournalError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mailed = sqlx::query("SELECT 1 FROM accepted_part WHERE delivery_id = $1").bind(id.0.as_slice());
+        let mailed = mailed.fetch_optional(&mut *transaction).await?.is_some();
+        let sql = sqlx::AssertSqlSafe(format!(
+            "UPDATE delivery SET attempts = 0, failing_since_ms = NULL, trouble = NULL,
+               state = CASE WHEN cover_digest IS NOT NULL AND $2 THEN 'sealed' WHEN summary IS NOT NULL THEN 'compressed'
+                            WHEN completeness IS NOT NULL THEN 'assembled' ELSE 'received' END
+             WHERE id = $1 AND state = 'failed' AND residual_of IS NULL AND {IS_WHOLE}"
+        ));
+        let taken_up = sqlx::query(sql).bind(id.0.as_slice()).bind(mailed).execute(&mut *transaction).await?;
+        if taken_up.rows_affected() > 0 && !mailed {
+            sqlx::query("UPDATE recipient SET refused = NULL WHERE delivery_id = $1")
+                .bind(id.0.as_slice())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(taken_up.rows_affected() > 0)
+    }
+
+    /// The doctors who have not pulled a delivery get another notice, with an id of its own. Gives who.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn notify_again(&self, id: DeliveryId) -> Result<Vec<String>, JournalError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let rows = sqlx::query(
+            "SELECT r.doctor FROM recipient r JOIN delivery d ON d.id = r.delivery_id
+             WHERE r.delivery_id = $1 AND d.state = 'notified' AND d.residual_of IS NULL AND r.pulled_at_ms IS NULL AND r.refused IS NULL",
+        )
+        .bind(id.0.as_slice())
+        .fetch_all(&mut *transaction)
+        .await?;
+        for row in &rows {
+            sqlx::query("UPDATE recipient SET notified_at_ms = NULL, notice_id = $3 WHERE delivery_id = $1 AND doctor = $2")
+                .bind(id.0.as_slice())
+                .bind(row.get::<&str, _>("doctor"))
+                .bind(random_id()?.as_slice())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        if !rows.is_empty() {
+            sqlx::query("UPDATE delivery SET state = 'submitted' WHERE id = $1")
+                .bind(id.0.as_slice())
+                .execute(&mut *transaction)
+                .await?;
+            // The wait for the doctor counts from the last notice.
+            sqlx::query("DELETE FROM stage_time WHERE delivery_id = $1 AND stage = 'pulled'")
+                .bind(id.0.as_slice())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(rows.iter().map(|row| row.get("doctor")).collect())
+    }
+
+    /// Dead letters that a person may take up again: what was made of them is kept.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn dead_letters(&self) -> Result<Vec<DeliveryId>, JournalError> {
+        let rows = sqlx::query("SELECT id FROM delivery WHERE state = 'failed' AND residual_of IS NULL");
+        let rows = rows.fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok(DeliveryId(super::bytes16(row.get("id"), "delivery.id")?))).collect()
+    }
+}
