@@ -63,9 +63,7 @@ class Gateway:
 
     def start(self) -> "Gateway":
         """Returns when the DICOM port is open. After the first start the port stays the same."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._make_spool_key()
-        self.config.write_text(self._configuration())
+        self.write_configuration()
         self.port_file.unlink(missing_ok=True)
         self.child = Child([program("scanpost-gateway"), "serve", "--config", self.config], self.log)
         deadline = time.monotonic() + START_SECONDS_MAX
@@ -74,6 +72,12 @@ class Gateway:
                 raise RuntimeError(f"the gateway does not start\n{log_tail(self.log)}")
             time.sleep(0.02)
         return self
+
+    def write_configuration(self) -> None:
+        """For commands that need no running gateway; `start` does it too."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_spool_key()
+        self.config.write_text(self._configuration())
 
     def stop(self) -> int:
         return self.child.stop() if self.child and self.child.is_running() else 0

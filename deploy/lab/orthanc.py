@@ -19,14 +19,15 @@ from lab.process import Child, log_tail
 AE_TITLE = "ORTHANC"
 START_SECONDS_MAX = 30
 STORE_SECONDS_MAX = 1800
+DICOMWEB_PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
 
 class Orthanc:
     """An Orthanc with its state in a folder."""
 
-    def __init__(self, folder: Path, log: Path, tls: dict[str, str] | None = None):
-        """`tls`: Orthanc's keys for DICOM over TLS; plain DICOM without."""
-        self.folder, self.log, self.tls = folder, log, tls or {}
+    def __init__(self, folder: Path, log: Path, tls: dict[str, str] | None = None, web: bool = False):
+        """`tls`: Orthanc's keys for DICOM over TLS; plain DICOM without. `web`: DICOMweb is served too."""
+        self.folder, self.log, self.tls, self.web = folder, log, tls or {}, web
         self.dicom_port = free_port()
         self.http_port = free_port({self.dicom_port})
         self.password = secrets.token_urlsafe(12)
@@ -42,6 +43,11 @@ class Orthanc:
             if time.monotonic() > deadline or not self.child.is_running():
                 raise RuntimeError(f"Orthanc does not answer\n{log_tail(self.log)}")
             time.sleep(0.1)
+
+    @property
+    def web_url(self) -> str:
+        """Where DICOMweb is."""
+        return f"http://127.0.0.1:{self.http_port}/dicom-web"
 
     def stop(self) -> None:
         if self.child:
@@ -69,15 +75,16 @@ class Orthanc:
         self._request("DELETE", f"/studies/{study}")
 
     def _configuration(self) -> dict:
+        web = {"Plugins": [DICOMWEB_PLUGIN], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"}} if self.web else {}
         return {
-            "Name": "PACS", "StorageDirectory": str(self.folder / "storage"), "IndexDirectory": str(self.folder / "index"),
+            "Name": "PACS", "DefaultEncoding": "Utf8", "StorageDirectory": str(self.folder / "storage"), "IndexDirectory": str(self.folder / "index"),
             "StorageCompression": False, "Plugins": [], "DicomModalities": {}, "LuaScripts": [],
             "HttpServerEnabled": True, "HttpPort": self.http_port, "RemoteAccessAllowed": False,
             "AuthenticationEnabled": True, "RegisteredUsers": {"lab": self.password},
             "DicomAet": AE_TITLE, "DicomPort": self.dicom_port, "DicomCheckCalledAet": True,
             "DicomCheckModalityHost": True, "DicomAlwaysAllowEcho": False, "DicomAlwaysAllowStore": False,
             "DicomAlwaysAllowFind": False, "DicomAlwaysAllowGet": False, "DicomScpTimeout": 60, "DicomScuTimeout": 60,
-            **self.tls, "DicomAssociationCloseDelay": 0, "TranscodeDicomProtocol": False, "OverwriteInstances": True,
+            **self.tls, "DicomAssociationCloseDelay": 0, "TranscodeDicomProtocol": False, "OverwriteInstances": True, **web,
         }
 
     def _answers(self) -> bool:

@@ -8,7 +8,7 @@ mod smime;
 
 pub use doctors::{Doctor, Kind};
 pub use mail_identity::{Check, Dkim};
-pub use pacs::Pacs;
+pub use pacs::{Dicomweb, Pacs};
 pub use page::{Page, SecondFactor};
 pub use smime::Smime;
 

@@ -11,6 +11,7 @@ pub mod directory;
 pub mod receive;
 
 pub mod assemble;
+mod dicomweb;
 pub mod query;
 pub mod retrieve;
 

@@ -8,6 +8,7 @@ use gateway::config::Config;
 use gateway::directory;
 use gateway::journal::{DeliveryReport, Journal};
 use gateway::page;
+use gateway::retrieve;
 use gateway::smime::render;
 use gateway::spool::Spool;
 use seal::native::Certificate;
@@ -67,6 +68,20 @@ enum Command {
         config: Option<PathBuf>,
         #[command(subcommand)]
         action: page::token::TokenAction,
+    },
+    /// Ask a PACS, and fetch from it, by hand, while no gateway works here.
+    Pacs {
+        /// Configuration file.
+        #[arg(long, global = true)]
+        config: Option<PathBuf>,
+        /// Which `[pacs.NAME]`, where there are several.
+        #[arg(long, global = true, value_name = "NAME")]
+        pacs: Option<String>,
+        /// Print JSON.
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        action: retrieve::command::Action,
     },
     /// Decode the frame on standard input; started by `serve` for each compressed frame.
     #[command(name = encapsulated::COMMAND, hide = true)]
@@ -161,6 +176,10 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Token { config, action } => {
             let config = load(&config.context("--config FILE is missing")?)?;
             println!("{}", on_runtime(page::token::run(&config, action))?);
+        }
+        Command::Pacs { config, pacs, json, action } => {
+            let config = load(&config.context("--config FILE is missing")?)?;
+            println!("{}", on_runtime(retrieve::command::run(config, pacs.as_deref(), action, json))?);
         }
         // Not on a runtime of several threads: it confines the only one it has.
         Command::Inbound { probe, without } => {

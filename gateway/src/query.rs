@@ -4,20 +4,24 @@
 
 mod answers;
 pub(crate) mod association;
+mod audited;
 mod character_set;
 mod error;
 mod find;
 pub(crate) mod identifier;
-mod studies;
+pub(crate) mod studies;
 
+pub use audited::Asking;
 pub use character_set::CharacterSet;
 pub use error::{Lasting, QueryError};
 pub use identifier::{keys, series_keys};
 pub use studies::{Found, FoundStudy, StudyKeys};
 
-use crate::config::Pacs;
+use crate::config::{Dicomweb, Pacs};
+use crate::dicomweb;
 use crate::dimse::uid;
 use crate::receive::limits::{ANSWERS_MAX, RESPONSES_MAX, SERIES_MAX};
+use crate::retrieve::How;
 use compressor::Uid;
 use find::{End, Finder};
 use serde::Deserialize;
@@ -98,6 +102,9 @@ pub struct Series {
 /// [`QueryError`]; then nothing is known.
 pub async fn studies(pacs: &Pacs, keys: &StudyKeys, root: Root, limits: Limits) -> Result<Found, QueryError> {
     let asked = async {
+        if let Some(web) = asked_by_web(pacs) {
+            return dicomweb::studies(web, keys, limits).await;
+        }
         let mut finder = Finder::connect(pacs, root, limits.timeouts.wait).await?;
         let (found, unheeded) = studies::find(&mut finder, pacs, keys, root, limits).await?;
         if unheeded {
@@ -120,6 +127,9 @@ pub async fn instances_of_study(
     timeouts: Timeouts,
 ) -> Result<BTreeMap<Uid, Series>, QueryError> {
     let asked = async {
+        if let Some(web) = asked_by_web(pacs) {
+            return dicomweb::instances_of_study(web, study, timeouts).await;
+        }
         let mut finder = Finder::connect(pacs, Root::Study, timeouts.wait).await?;
         let mut listed: BTreeMap<Uid, Series> = BTreeMap::new();
         let keys = series_keys(study);
@@ -141,6 +151,11 @@ pub async fn instances_of_study(
     timeout(timeouts.total, asked).await.map_err(|_| QueryError::Silent)?
 }
 
+/// A PACS from which studies are fetched by DICOMweb is asked by DICOMweb.
+fn asked_by_web(pacs: &Pacs) -> Option<&Dicomweb> {
+    pacs.dicomweb.as_ref().filter(|_| pacs.retrieve == How::Dicomweb)
+}
+
 /// The SOP Instance UIDs that the PACS holds of one series.
 ///
 /// # Errors
@@ -152,6 +167,11 @@ pub async fn instances_of_series(
     timeouts: Timeouts,
 ) -> Result<BTreeSet<Uid>, QueryError> {
     let asked = async {
+        if let Some(web) = asked_by_web(pacs) {
+            let listed = dicomweb::instances_of_study(web, study, timeouts).await?;
+            let series = listed.get(series).map(|series| series.instances.keys().cloned().collect());
+            return Ok(series.unwrap_or_default());
+        }
         let mut finder = Finder::connect(pacs, Root::Study, timeouts.wait).await?;
         let listed = instances(&mut finder, study, series, RESPONSES_MAX).await?;
         finder.release().await;

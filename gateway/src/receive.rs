@@ -23,7 +23,7 @@ pub(crate) use fault::Fault;
 pub(crate) use negotiate::{Context, own_user_variables};
 pub use serve::{Doors, serve};
 pub(crate) use sop_class::is_storage;
-pub(crate) use storing::Storing;
+pub(crate) use storing::{Object, SUCCESS, Storing};
 
 use crate::spool::FileKey;
 use compressor::Uid;

@@ -1,20 +1,23 @@
-//! Fetches the instances of a study that are missing: by C-GET on one association, or by C-MOVE to our own listener (PS3.4 C.4.2, C.4.3).
+//! Fetches the instances of a study that are missing: by C-GET on one association, by C-MOVE to our own listener (PS3.4 C.4.2, C.4.3), or by
+//! WADO-RS (PS3.18 10.4).
 //!
-//! What comes on an association of ours goes the same durable way as what a PACS sends by itself: file, folder, journal, and only then
+//! What comes on a connection of ours goes the same durable way as what a PACS sends by itself: file, folder, journal, and only then
 //! success. What was not asked for is refused, since it may be another patient's. Numbers that the PACS tells are reported and never
 //! believed: whoever fetches compares UIDs afterwards.
 
+pub mod command;
 mod contexts;
 mod conversation;
 mod error;
 mod missing;
-mod only_asked;
+pub(crate) mod only_asked;
 
 pub use error::RetrieveError;
 pub use missing::Missing;
 
-use crate::audit::{Audit, Message, RetrievalNodes, Server, ServerRefusal};
+use crate::audit::{Audit, Message, RetrievalNodes, Server};
 use crate::config::Pacs;
+use crate::dicomweb;
 use crate::dimse::status;
 use crate::query::QueryError;
 use crate::receive::{AeTitle, Intake};
@@ -34,6 +37,8 @@ pub enum How {
     Get,
     /// C-MOVE: the PACS calls our listener by an AE title that it must know.
     Move,
+    /// WADO-RS, the second way; the PACS is asked by QIDO-RS then.
+    Dicomweb,
     /// Not at all.
     None,
 }
@@ -111,8 +116,8 @@ pub async fn fetch<I: Intake>(
     let nodes = RetrievalNodes { pacs: pacs.retrieve_ae_title(), host, called: called.as_str(), by };
     audit.record(Message::begin_retrieving(nodes, study)).await.map_err(QueryError::Audit)?;
     let fetched = fetch_unaudited(order, intake, folder, progress).await;
-    if let Err(RetrieveError::Pacs(QueryError::Tls(error))) = &fetched
-        && let Some(refusal) = ServerRefusal::of(error)
+    if let Err(RetrieveError::Pacs(error)) = &fetched
+        && let Some(refusal) = error.refusal()
     {
         audit.alert(Message::server_refused(Server::Pacs, host, refusal));
     }
@@ -135,6 +140,10 @@ async fn fetch_unaudited<I: Intake>(
     folder: &Path,
     progress: watch::Sender<Progress>,
 ) -> Result<Fetched, RetrieveError> {
+    if order.pacs.retrieve == How::Dicomweb {
+        let web = order.pacs.dicomweb.as_ref().ok_or(QueryError::Configuration)?;
+        return dicomweb::fetch(web, order, intake, folder, progress).await;
+    }
     // Dropped with this future: then the conversation is told to stop.
     let (_running, cancelled) = watch::channel(());
     let conversation = Conversation::begin(order, intake, folder, progress, cancelled).await?;

@@ -163,7 +163,16 @@ fn warn_of_exceptions(config: &Config) {
     let dicom = config.dicom.tls.iter().filter(|tls| tls.files.tls12).map(|_| "dicom.tls".to_owned());
     let syslog =
         config.audit.syslog.iter().filter(|syslog| syslog.tls.tls12).map(|_| "audit.syslog.tls".to_owned());
-    for table in servers.chain(pacs).chain(dicom).chain(syslog) {
+    let web = config.pacs.iter().filter_map(|(name, pacs)| Some((name, pacs.dicomweb.as_ref()?)));
+    for (name, _) in web.clone().filter(|(_, web)| web.url.starts_with("http:")) {
+        tracing::warn!(
+            name,
+            act = "operator",
+            "[pacs.NAME.dicomweb] plain = true: images and password go in the clear"
+        );
+    }
+    let web = web.filter(|(_, web)| web.tls12).map(|(name, _)| format!("pacs.{name}.dicomweb"));
+    for table in servers.chain(pacs).chain(web).chain(dicom).chain(syslog) {
         tracing::warn!(table, act = "operator", "tls12 = true: TLS 1.2 is allowed, 1.3 would be safer");
     }
 }
@@ -181,7 +190,7 @@ fn warn_of_quirks(config: &Config) {
 
 /// The master key of the spool. None where the operator chose to keep it plain, which is said each time, and named none for what was
 /// encrypted before.
-fn spool_key(config: &Config) -> Result<Option<FileKey>, MasterKeyError> {
+pub(crate) fn spool_key(config: &Config) -> Result<Option<FileKey>, MasterKeyError> {
     let off = config.spool.encryption == Encryption::Off;
     if off {
         tracing::warn!(

@@ -193,6 +193,15 @@ impl Message {
         }
     }
 
+    /// The same of a query that a person asked for; the AE title only sends it.
+    pub fn asked_by(mut self, by: Option<&str>) -> Self {
+        if let Some(by) = by {
+            self.participants.iter_mut().for_each(|participant| participant.requestor = false);
+            self.participants.push(node(by, Code::APPLICATION, true, None));
+        }
+        self
+    }
+
     /// Export: sealed, and taken by the mail server for a doctor, or never sent (A.5.3.5).
     pub fn exported(doctor: &str, mailbox: &str, subject: &Subject, refused: bool) -> Self {
         let media = Participant {

@@ -1,9 +1,11 @@
 //! `[pacs.NAME]`: who is asked for studies, and how they are fetched.
 
-use super::{ConfigError, is_ae_title};
+use super::{ConfigError, is_ae_title, read_secret};
 use crate::query::{CharacterSet, Root};
 use crate::retrieve::How;
+use hyper::Uri;
 use serde::Deserialize;
+use std::path::PathBuf;
 use std::time::Duration;
 use tls::ClientFiles;
 
@@ -40,6 +42,83 @@ pub struct Pacs {
     pub retrieve_total_ms: u64,
     /// Set where it must speak TLS (PS3.15 B.12).
     pub tls: Option<ClientFiles>,
+    /// Its DICOMweb service, for `retrieve = "dicomweb"`.
+    pub dicomweb: Option<Dicomweb>,
+}
+
+/// `[pacs.NAME.dicomweb]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dicomweb {
+    /// Base URL, as `https://pacs.hospital.example/dicom-web`.
+    pub url: String,
+    /// Login name, where it wants one (RFC 7617).
+    pub user: Option<String>,
+    /// File with the password, mode 0600; a trailing newline is dropped.
+    pub password_file: Option<PathBuf>,
+    /// Takes `http:` too: images and password go over the hospital's network in the clear.
+    #[serde(default)]
+    pub plain: bool,
+    /// PEM with the only roots to trust; the system's where absent.
+    pub ca: Option<PathBuf>,
+    /// PEM with the revocation lists of every authority in the server's chain.
+    pub crl: Option<PathBuf>,
+    /// PEM with our certificate and the chain above it.
+    pub client_certificate: Option<PathBuf>,
+    /// Its key, PEM, mode 0600.
+    pub client_key: Option<PathBuf>,
+    /// Takes TLS 1.2 too, with AEAD suites only.
+    #[serde(default)]
+    pub tls12: bool,
+}
+
+impl Dicomweb {
+    /// The base URL.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn uri(&self) -> Result<Uri, &'static str> {
+        let uri: Uri =
+            self.url.parse().map_err(|_| "write a URL like https://pacs.hospital.example/dicom-web")?;
+        if uri.host().is_none() || uri.query().is_some() {
+            return Err("write a URL like https://pacs.hospital.example/dicom-web");
+        }
+        match uri.scheme_str() {
+            Some("https") => Ok(uri),
+            Some("http") if self.plain => Ok(uri),
+            Some("http") => Err(
+                "http: sends images in the clear: write https:, or plain = true on the hospital's own network",
+            ),
+            _ => Err("write a URL that begins with https:"),
+        }
+    }
+
+    /// User and password, where there are any.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::Exposed`].
+    pub(crate) fn login(&self) -> Result<Option<(&str, String)>, ConfigError> {
+        let (Some(user), Some(path)) = (&self.user, &self.password_file) else { return Ok(None) };
+        Ok(Some((user, read_secret(path)?.trim_end_matches(['\r', '\n']).to_owned())))
+    }
+
+    /// Whom to trust, and who we are.
+    pub(crate) fn tls(&self) -> ClientFiles {
+        ClientFiles {
+            ca: self.ca.clone(),
+            crl: self.crl.clone(),
+            client_certificate: self.client_certificate.clone(),
+            client_key: self.client_key.clone(),
+            tls12: self.tls12,
+        }
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        if self.user.is_some() != self.password_file.is_some() {
+            return Err("user and password_file belong together: name both");
+        }
+        self.uri().map(|_| ())
+    }
 }
 
 impl Pacs {
@@ -80,6 +159,20 @@ impl Pacs {
         }
         if self.host_and_port().is_none() {
             return wrong(format!("pacs.{name}.address"), "write host:port");
+        }
+        match &self.dicomweb {
+            None if self.retrieve == How::Dicomweb => {
+                return wrong(
+                    format!("pacs.{name}.retrieve"),
+                    "needs a [pacs.NAME.dicomweb] table with its url",
+                );
+            }
+            None => {}
+            Some(web) => {
+                if let Err(reason) = web.check() {
+                    return wrong(format!("pacs.{name}.dicomweb"), reason);
+                }
+            }
         }
         if self.retrieve_wait_ms == 0 || self.retrieve_total_ms == 0 {
             return wrong(format!("pacs.{name}"), "a time of 0 ms leaves none to fetch");

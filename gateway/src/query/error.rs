@@ -53,6 +53,17 @@ pub enum QueryError {
     /// More answers than [`crate::receive::limits::RESPONSES_MAX`] instances or [`crate::receive::limits::SERIES_MAX`] series.
     #[error("the PACS sent more answers than a study can have (PACS: ask its maker)")]
     TooMany,
+    /// A server of DICOMweb answered with this HTTP status.
+    #[error(
+        "the PACS answers with HTTP status {status} (PACS: see its log; operator: with 401 or 403 see user and password_file in [pacs])"
+    )]
+    Http {
+        /// Its code (RFC 9110 15).
+        status: u16,
+    },
+    /// The password file of `[pacs.NAME.dicomweb]` cannot be read, or others may read it.
+    #[error("password_file in [pacs] cannot be used (operator: it must exist with mode 0600)")]
+    Password,
     /// A key has characters that `character_set` does not have.
     #[error(
         "what is looked for cannot be written in the character set of this PACS (operator: see character_set in [pacs])"
@@ -82,9 +93,13 @@ impl QueryError {
             Self::Tls(error) if error.is_temporary() => Lasting::Temporary,
             Self::Tls(_) => Lasting::Permanent,
             Self::Failed { status } => lasting_of(*status),
+            // Too early, too many, and whatever is wrong with the server (RFC 9110 15).
+            Self::Http { status: 408 | 425 | 429 | 500.. } => Lasting::Temporary,
             Self::NotOffered(_)
             | Self::Malformed(_)
             | Self::TooMany
+            | Self::Http { .. }
+            | Self::Password
             | Self::NotWritable
             | Self::Keys
             | Self::Configuration => Lasting::Permanent,

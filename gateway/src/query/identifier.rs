@@ -13,7 +13,7 @@ pub(crate) const STUDY_INSTANCE_UID: u32 = 0x0020_000D;
 pub(crate) const SERIES_INSTANCE_UID: u32 = 0x0020_000E;
 
 /// An answer about another study or series means that the PACS did not understand the keys.
-pub(super) const OF_ANOTHER: &str = "an answer about another study or series";
+pub(crate) const OF_ANOTHER: &str = "an answer about another study or series";
 /// Bytes of a value of CS (PS3.5 6.2).
 const CODE_BYTES_MAX: usize = 16;
 
@@ -88,7 +88,7 @@ pub(super) fn each_up_to<'a>(
 }
 
 /// A value of CS (PS3.5 6.2): capitals, digits, space and underscore.
-pub(super) fn code(value: &[u8]) -> Option<String> {
+pub(crate) fn code(value: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?.trim_matches([' ', '\0']);
     let allowed =
         |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ' || byte == b'_';

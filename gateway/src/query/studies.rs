@@ -25,7 +25,7 @@ const SERIES_IN_STUDY: u32 = 0x0020_1206;
 const INSTANCES_IN_STUDY: u32 = 0x0020_1208;
 
 /// Modalities named of one study; real ones have a handful.
-const MODALITIES_MAX: usize = 16;
+pub(crate) const MODALITIES_MAX: usize = 16;
 /// Patients whose studies are asked for one after the other, in Patient Root without a patient id.
 const PATIENTS_MAX: usize = 50;
 
@@ -73,7 +73,7 @@ pub struct Found {
 }
 
 impl Found {
-    fn add(&mut self, study: FoundStudy) {
+    pub(crate) fn add(&mut self, study: FoundStudy) {
         if self.studies.iter().all(|known| known.study != study.study) {
             self.studies.push(study);
         }
@@ -282,3 +282,7 @@ fn codes(value: &[u8]) -> Vec<String> {
 fn number(value: &[u8]) -> Option<u32> {
     std::str::from_utf8(value).ok()?.trim_matches([' ', '\0']).parse().ok()
 }
+
+#[cfg(test)]
+#[path = "studies_tests.rs"]
+mod tests;

@@ -42,6 +42,10 @@ pub const ANSWERS_MAX: usize = 500;
 pub const SERIES_MAX: usize = 5_000;
 /// Longest identifier of one answer, in bytes: four short keys and what a PACS adds.
 pub const IDENTIFIER_BYTES_MAX: usize = 64 << 10;
+/// Instances that are asked for in one page of QIDO-RS: some 1 MB of JSON.
+pub const QIDO_PAGE: usize = 1_000;
+/// Longest answer of QIDO-RS, in bytes: a page whose entries have 16 kB each.
+pub const JSON_BYTES_MAX: usize = 16 << 20;
 /// Longest list of failed instances behind a retrieval's last answer, in bytes: 65,535 UIDs, which is as far as its counters go.
 pub const FAILED_LIST_BYTES_MAX: usize = 65_535 * 65;
 /// Objects that a PACS may send though nobody asked for them, before a retrieval is given up: one may be a mistake of its index.

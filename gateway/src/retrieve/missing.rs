@@ -95,6 +95,22 @@ impl Missing {
     }
 }
 
+impl Missing {
+    /// Where WADO-RS has what is missing, below its base URL (PS3.18 10.4.1).
+    pub(crate) fn paths(&self, study: &Uid) -> Vec<String> {
+        if self.whole_study {
+            return vec![format!("/studies/{study}")];
+        }
+        let series = self.series.iter().map(|series| format!("/studies/{study}/series/{series}"));
+        let instances = self.instances.iter().flat_map(|(series, instances)| {
+            instances
+                .iter()
+                .map(move |instance| format!("/studies/{study}/series/{series}/instances/{instance}"))
+        });
+        series.chain(instances).collect()
+    }
+}
+
 /// UIDs of one key (PS3.4 C.2.2.2.2).
 fn list(uids: &[&Uid]) -> String {
     uids.iter().map(|uid| uid.as_str()).collect::<Vec<_>>().join("\\")

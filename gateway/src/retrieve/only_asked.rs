@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::watch;
 
 /// Stands before the intake of the listener.
-pub(super) struct OnlyAsked<I> {
+pub(crate) struct OnlyAsked<I> {
     intake: Arc<I>,
     study: Uid,
     missing: Missing,
@@ -24,7 +24,7 @@ pub(super) struct OnlyAsked<I> {
 }
 
 impl<I: Intake> OnlyAsked<I> {
-    pub(super) fn new(
+    pub(crate) fn new(
         intake: Arc<I>,
         study: Uid,
         missing: Missing,
@@ -36,12 +36,12 @@ impl<I: Intake> OnlyAsked<I> {
     }
 
     /// How many objects were refused because they were not asked for.
-    pub(super) fn not_asked_for(&self) -> u64 {
+    pub(crate) fn not_asked_for(&self) -> u64 {
         self.not_asked_for.load(Ordering::Relaxed)
     }
 
     /// Whether the intake had no room.
-    pub(super) fn no_room(&self) -> bool {
+    pub(crate) fn no_room(&self) -> bool {
         self.no_room.load(Ordering::Relaxed)
     }
 
