@@ -2,6 +2,8 @@
 
 use crate::key_folder::KeyFolder;
 use keyfile::{KeyFileError, KeyFiles, Protection};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use seal::mail::Address;
 use seal::mailbox::MailboxConfig;
 use seal::native::{Certificate, DoctorKey, Recipient, SealError};
@@ -9,6 +11,7 @@ use serde::Deserialize;
 use std::io;
 use std::path::{Path, PathBuf};
 use tls::ClientFiles;
+use zeroize::Zeroizing;
 
 /// A config, key, certificate or password file: real ones are below 10 kB.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -126,6 +129,14 @@ pub struct Keys {
     pub folder: Option<KeyFolder>,
 }
 
+/// A key and its certificate, PEM.
+pub struct IdentityText {
+    /// The key, without passphrase.
+    pub key: Zeroizing<String>,
+    /// The certificate.
+    pub certificate: String,
+}
+
 /// Why the configuration cannot be used: the doctor, or who set up this machine, must act.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -181,6 +192,17 @@ pub enum ConfigError {
     /// This device cannot make keys or a request.
     #[error("cannot make keys: {0}")]
     MakeKeys(String),
+    /// A file of authorities that cannot be read.
+    #[error("{}: no PEM certificates can be read", path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A mail program keeps one key.
+    #[error(
+        "a profile needs doctor.key and doctor.certificate: a mail program cannot follow the keys that enrol makes"
+    )]
+    NoKeyFiles,
     /// A list that must name something is empty.
     #[error("{0} is empty")]
     Empty(&'static str),
@@ -226,8 +248,7 @@ impl Config {
             }
             _ => return Err(ConfigError::WhichKeys),
         };
-        let named = self.sites.iter().map(|path| site_certificate(path));
-        let mut sites: Vec<_> = named.collect::<Result<_, _>>()?;
+        let mut sites = self.site_certificates()?;
         sites.extend(pinned);
         if sites.is_empty() {
             return Err(ConfigError::NotEnrolled);
@@ -254,6 +275,36 @@ impl Config {
             doctor = doctor.with_identity(&files.read(key)?, &read_text(certificate)?).map_err(refused)?;
         }
         if doctor.identity().is_some() { Ok(doctor) } else { Err(ConfigError::NoIdentity) }
+    }
+
+    /// The doctor's key, decrypted, and its certificate, PEM.
+    ///
+    /// # Errors
+    /// [`ConfigError::KeyFile`], [`ConfigError::Read`]; [`ConfigError::NoKeyFiles`] for a folder of keys that change.
+    pub fn identity_text(&self) -> Result<IdentityText, ConfigError> {
+        let files = self.doctor.key.as_ref().zip(self.doctor.certificate.as_ref());
+        let (key, certificate) = files.ok_or(ConfigError::NoKeyFiles)?;
+        let key = KeyFiles::new(self.doctor.protection()).read(key)?;
+        Ok(IdentityText { key, certificate: read_text(certificate)? })
+    }
+
+    /// The pinned sites.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::Key`].
+    pub fn site_certificates(&self) -> Result<Vec<Certificate>, ConfigError> {
+        self.sites.iter().map(|path| site_certificate(path)).collect()
+    }
+
+    /// DER of each certificate in the file of authorities that the mailbox is trusted by; none where those of the system are.
+    ///
+    /// # Errors
+    /// [`ConfigError::Authorities`].
+    pub fn mailbox_authorities(&self) -> Result<Vec<Vec<u8>>, ConfigError> {
+        let Some(path) = &self.mailbox.ca else { return Ok(Vec::new()) };
+        let unusable = |_| ConfigError::Authorities { path: path.clone() };
+        let read = CertificateDer::pem_file_iter(path).map_err(unusable)?;
+        read.map(|certificate| certificate.map(|der| der.to_vec()).map_err(unusable)).collect()
     }
 
     /// What the IMAPS client needs, the password read from its file.

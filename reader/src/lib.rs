@@ -1,8 +1,10 @@
 //! The doctor's side: find covers in the mailbox, fetch, verify, open, unpack, receipt.
 //!
-//! In the order of the data: [`config`] says where and with which keys, [`enrol`] makes them known, [`pull`] does the rest.
+//! In the order of the data: [`config`] says where and with which keys, [`enrol`] makes them known, [`pull`] does the rest. [`profile`] sets up a phone that
+//! has only a mail program.
 
 pub mod config;
 pub mod enrol;
 pub mod key_folder;
+pub mod profile;
 pub mod pull;

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use reader::config::{Config, Images};
 use reader::enrol::{Enrolling, Enrolment, renew};
+use reader::profile;
 use reader::pull::{self, Exit, Outcome, Progress, PullError};
 use seal::ids::CaseId;
 use std::io::Write as _;
@@ -39,6 +40,10 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Write a profile that sets an iPhone up for S/MIME mail with this mailbox and key.
+    ///
+    /// Prints the password of the identity in it, once. Exit code: 0 it is written; 5 it is not.
+    Profile(Profile),
 }
 
 #[derive(Debug, clap::Args)]
@@ -55,6 +60,19 @@ struct Enrol {
     /// How long to wait for the confirmation, in seconds.
     #[arg(long, default_value_t = 600)]
     wait: u64,
+}
+
+#[derive(Debug, clap::Args)]
+struct Profile {
+    /// The configuration, TOML.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The submission server, implicit TLS: HOST or HOST:PORT.
+    #[arg(long, value_name = "SERVER")]
+    submission: String,
+    /// The profile; never written over another file.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -88,6 +106,7 @@ fn main() -> ExitCode {
         Command::Pull(arguments) => run(arguments),
         Command::Enrol(arguments) => enrol(arguments),
         Command::Renew { config } => renew_key(config),
+        Command::Profile(arguments) => write_profile(arguments),
     };
     match done {
         Ok(exit) => ExitCode::from(exit as u8),
@@ -156,6 +175,19 @@ fn renew_key(config: &std::path::Path) -> anyhow::Result<Exit> {
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")
+}
+
+fn write_profile(arguments: &Profile) -> anyhow::Result<Exit> {
+    let config = Config::load(&arguments.config)?;
+    let password = profile::write(&config, &arguments.submission, &arguments.out)?;
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "{} is written: it holds the doctor's key, so hand it over by a way that you trust and delete it.",
+        arguments.out.display()
+    )?;
+    writeln!(out, "Password of the identity, to be told another way: {password}")?;
+    Ok(Exit::Done)
 }
 
 /// Only our own modules: libraries could log what they read from the network.

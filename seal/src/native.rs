@@ -7,6 +7,7 @@ mod keys;
 mod message;
 mod opened;
 mod piece_key;
+mod pkcs12;
 mod receipts;
 mod sealed;
 
@@ -20,11 +21,15 @@ pub use envelope::{VerifiedCover, check_recipients, open_cover};
 pub use keys::{DoctorKey, SiteKey};
 pub use message::{Addressee, SealedMessage, seal_message};
 pub use opened::{OpenedPieces, check_piece};
+pub use pkcs12::identity_file;
 pub use receipts::{SignedReceipt, open_receipt, open_signed_receipt, sign_receipt, verify_receipt};
 pub use sealed::{SealedPieces, Sealing, seal_delivery};
 
 /// Random bytes from the system.
-fn random<const N: usize>() -> Result<[u8; N], SealError> {
+///
+/// # Errors
+/// [`SealError::Io`] where it has none.
+pub fn random<const N: usize>() -> Result<[u8; N], SealError> {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes)
         .map_err(|_| std::io::Error::other("no random bytes from the system"))?;

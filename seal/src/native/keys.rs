@@ -234,6 +234,24 @@ pub(super) fn verifies(verification: &Verification, certificate: &Certificate) -
     key.is_some_and(|key| key.verify(&verification.message, &verification.signature).is_ok())
 }
 
+/// A key as PKCS#8 and the certificate that belongs to it.
+pub(super) fn pkcs8_and_certificate(
+    key: &str,
+    certificate: &str,
+) -> Result<(Zeroizing<Vec<u8>>, Certificate), SealError> {
+    let der = read_key(DOCTOR_KEY, key)?;
+    let parsed = Certificate::from_pem(certificate)?;
+    let pkcs8 = match parsed.public_key() {
+        PublicKey::P256(_) => {
+            let signer = Signer::new(DOCTOR_KEY, &der, certificate)?;
+            let pkcs8 = signer.key.to_pkcs8v1().map_err(|_| SealError::key(DOCTOR_KEY, NOT_P256))?;
+            Zeroizing::new(pkcs8.as_ref().to_vec())
+        }
+        PublicKey::Rsa(public_key) => rsa(&der, public_key).map(|_| der)?,
+    };
+    Ok((pkcs8, parsed))
+}
+
 fn read_key(what: &'static str, pem: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
     use zeroize::Zeroize;
     let mut key = PrivateKeyDer::from_pem_slice(pem.as_bytes())

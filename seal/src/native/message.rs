@@ -172,7 +172,7 @@ fn unauthenticated(mut content: Zeroizing<Vec<u8>>, to: &[Certificate]) -> Resul
 }
 
 /// With a random initialisation vector, padded by PKCS #7 (RFC 5652 6.3).
-fn encrypt_cbc(bytes: &mut Vec<u8>, key: &[u8; KEY_BYTES]) -> Result<[u8; IV_BYTES], Unspecified> {
+pub(super) fn encrypt_cbc(bytes: &mut Vec<u8>, key: &[u8; KEY_BYTES]) -> Result<[u8; IV_BYTES], Unspecified> {
     let key = PaddedBlockEncryptingKey::cbc_pkcs7(UnboundCipherKey::new(&AES_256, key)?)?;
     match key.encrypt(bytes)? {
         DecryptionContext::Iv128(iv) => Ok(*iv.as_ref()),
