@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 /// Parts of a field's name that say that it tells of a patient.
 const TELLING: [&str; 9] =
     ["patient", "birth", "accession", "told", "study_desc", "series_desc", "person", "referring", "banner"];
-/// Where a text leaves its wrapper on purpose: into the sealed manifest, and into reports that somebody asked for by `--banner`.
-const WAYS_OUT: [(&str, &str); 3] = [
+/// Where a text leaves its wrapper on purpose: into the sealed manifest, into reports that somebody asked for by `--banner`, and to other
+/// systems of the hospital that show a token.
+const WAYS_OUT: [(&str, &str); 4] = [
     ("compressor/src/bundle/manifest/encoder.rs", "banners"),
     ("compressor/src/bin/scanpost-pack/report.rs", "banner"),
     ("reader/src/pull/report.rs", "banners"),
+    ("gateway/src/page/api/studies.rs", "patient"),
 ];
 /// What is text to anybody who has it.
 const BARE: [&str; 5] = ["String", "&str", "&'static str", "Vec<u8>", "Cow<"];

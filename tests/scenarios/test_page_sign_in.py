@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import time
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 
@@ -224,6 +225,14 @@ def test_languages(site: Bench) -> None:
     assert '<html lang="en">' in visitor.get("/sign-in").text
 
 
+def status_or_end(request: Callable[[], Answer]) -> int | str:
+    """A server that has seen enough answers and closes: who is still sending may find the line closed before the answer."""
+    try:
+        return request().status
+    except (ssl.SSLEOFError, ConnectionError):
+        return "ended"
+
+
 def test_slow_and_large_requests_end(site: Bench) -> None:
     port = browser(site).port
     trust = ssl.create_default_context(cafile=site.keys.ca)
@@ -237,8 +246,9 @@ def test_slow_and_large_requests_end(site: Bench) -> None:
         assert 10 < time.monotonic() - began < 30
     visitor = browser(site)
     csrf = visitor.get("/sign-in").csrf
-    assert visitor.post("/sign-in", csrf, ("name", "x" * 600_000)).status in (400, 413)
-    assert visitor.get("/", X="y" * 40_000).status == 431
+    assert status_or_end(lambda: visitor.post("/sign-in", csrf, ("name", "x" * 600_000))) in (400, 413, "ended")
+    assert status_or_end(lambda: visitor.get("/", X="y" * 40_000)) in (431, "ended")
+    assert visitor.get("/sign-in").status == 200
     # Plain HTTP is no way in, and says nothing of use.
     with socket.create_connection(("localhost", port)) as plain:
         plain.settimeout(15)

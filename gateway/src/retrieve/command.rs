@@ -51,14 +51,14 @@ pub enum Action {
 #[derive(Args)]
 pub struct Find {
     /// Patient's name; `*` and `?` are wildcards.
-    #[arg(long)]
-    name: Option<String>,
+    #[arg(long, value_parser = phi)]
+    name: Option<Phi<String>>,
     /// Patient ID.
-    #[arg(long)]
-    id: Option<String>,
+    #[arg(long, value_parser = phi)]
+    id: Option<Phi<String>>,
     /// Accession number.
-    #[arg(long)]
-    accession: Option<String>,
+    #[arg(long, value_parser = phi)]
+    accession: Option<Phi<String>>,
     /// First study date.
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     from: Option<Date>,
@@ -183,13 +183,17 @@ fn pacs<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a Pacs, CommandE
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "clap wants a result")]
+fn phi(text: &str) -> Result<Phi<String>, std::convert::Infallible> {
+    Ok(Phi::new(text.to_owned()))
+}
+
 impl Find {
     fn keys(self) -> StudyKeys {
-        let text = |text: Option<String>| Phi::new(text.unwrap_or_default());
         StudyKeys {
-            name: text(self.name),
-            patient_id: text(self.id),
-            accession: text(self.accession),
+            name: self.name.unwrap_or_default(),
+            patient_id: self.id.unwrap_or_default(),
+            accession: self.accession.unwrap_or_default(),
             from: self.from,
             to: self.to,
             modality: self.modality,
