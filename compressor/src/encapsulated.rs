@@ -12,6 +12,8 @@ mod decoder;
 #[cfg(feature = "native")]
 mod fragments;
 #[cfg(feature = "native")]
+pub mod process;
+#[cfg(feature = "native")]
 mod request;
 mod syntax;
 #[cfg(all(test, feature = "codecs"))]

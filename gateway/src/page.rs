@@ -95,8 +95,8 @@ impl Page {
         let router = router(page.clone());
         tokio::join!(
             server::serve(listener, tls, router),
-            board::keep(page.clone(), changes, page.board.clone()),
-            press::hand_over(page.clone()),
+            board::keep(page.clone(), changes.clone(), page.board.clone()),
+            press::hand_over(page.clone(), changes),
             tell_acts(page.clone()),
         );
     }

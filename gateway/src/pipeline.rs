@@ -8,7 +8,6 @@ mod keys;
 mod press;
 mod receipts;
 mod residual;
-mod search;
 mod trouble;
 mod turns;
 
@@ -18,10 +17,11 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::journal::{DeliveryInstance, DeliveryRow, Journal, State};
 use crate::notify::{Notifier, NotifyError};
+use crate::query::{Asking, QueryError, Timeouts};
 use crate::seal::{Sealed, Sealer};
 use crate::spool::Spool;
 use crate::submit::{Submitter, retry};
-use crate::{compress, query, seal};
+use crate::{compress, seal};
 use ::seal::cover::Completeness;
 use ::seal::ids::DeliveryId;
 use ::seal::native::{SealError, SealedPieces};
@@ -221,12 +221,12 @@ impl Pipeline {
             let Some(series) = &instance.series else { return Ok(Listing::NoAnswer) };
             sent.entry(series).or_default().insert(instance.sop_instance.clone());
         }
+        let held = self.journal.held(delivery.case).await?;
+        let asking = Asking { pacs, audit: &self.audit, by: None };
         let mut missing = 0;
         for (series, sent) in sent {
-            let held = self.journal.held(delivery.case, series).await?;
-            let listed = query::instances_of_series(pacs, study, series, query::Timeouts::default()).await;
-            self.audit_query(pacs, query::keys(study, series), listed.as_ref().err()).await?;
-            match listed {
+            match asking.instances_of_series(study, series, Timeouts::default()).await {
+                Err(QueryError::Audit(error)) => return Err(error.into()),
                 Ok(listed) if !sent.is_subset(&listed) => {
                     tracing::warn!(stage = "assemble", delivery = %delivery.id,
                         "the PACS does not list what it sent: its answer proves nothing");

@@ -14,7 +14,7 @@ pub(crate) mod studies;
 pub use audited::Asking;
 pub use character_set::CharacterSet;
 pub use error::{Lasting, QueryError};
-pub use identifier::{keys, series_keys};
+use identifier::{keys, series_keys};
 pub use studies::{Found, FoundStudy, StudyKeys};
 
 use crate::config::{Dicomweb, Pacs};

@@ -103,14 +103,13 @@ impl Spool {
             + keep_only(&self.folder("seal"), &sealed))
     }
 
-    /// Gives back what a delivery took but for its bundle, once the doctors have it; the journal keeps its row.
-    pub fn release(&self, delivery: DeliveryId, files: &[String]) {
-        self.remove_received(files);
+    /// Gives pieces and cover of a delivery back.
+    pub fn release_sealed(&self, delivery: DeliveryId) {
         let _ = fs::remove_dir_all(self.sealed(delivery));
     }
 
-    /// Removes received files that nobody needs any more.
-    pub fn remove_received(&self, files: &[String]) {
+    /// Gives received files back that nobody needs any more.
+    pub fn release_received(&self, files: &[String]) {
         for file in files {
             let _ = fs::remove_file(self.receive().join(file));
         }
@@ -119,6 +118,12 @@ impl Spool {
     /// Gives the bundle of a delivery back.
     pub fn release_bundle(&self, delivery: DeliveryId) {
         let _ = fs::remove_file(self.bundle(delivery));
+    }
+
+    /// Gives all back that was made of a delivery: bundle, pieces, cover.
+    pub fn release_made(&self, delivery: DeliveryId) {
+        self.release_sealed(delivery);
+        self.release_bundle(delivery);
     }
 }
 

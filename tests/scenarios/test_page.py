@@ -13,6 +13,7 @@ from lab import page
 from lab.orthanc import Orthanc
 from lab.page import Account
 from lab.programs import program
+from peers import senders
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
 
 from harness import Bench
@@ -106,7 +107,7 @@ def write_study(folder: Path, files: list[Path], name: str = NAME, number: int =
 
 def store(bench: Bench, files: list[Path], called: str = page.HOLD) -> None:
     """C-STORE by DCMTK, as a modality sends."""
-    subprocess.run(["storescu", "-aec", called, "127.0.0.1", str(bench.port), *map(str, files)], check=True, capture_output=True, timeout=120)
+    senders.storescu(bench.port, called, files)
 
 
 def row(screen: Page, words: str) -> Locator:

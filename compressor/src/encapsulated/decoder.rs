@@ -1,20 +1,18 @@
 //! This side of the decoding process: starts it for one frame, and waits no longer than a frame of that size may take.
 
 use super::request::{self, DECODED};
-use super::{NotDecoded, Syntax};
+use super::{NotDecoded, Syntax, process};
 use crate::dataset::ImageLayout;
 use crate::limits::FRAME_DECODED_BYTES_MAX;
 use crate::pixels;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::{ChildStdout, Command, Stdio};
+use std::process::ChildStdout;
 use std::time::{Duration, Instant};
 
 /// Hidden command of a program that runs [`super::child`].
 pub const COMMAND: &str = "decode-frame";
-/// The program of the process that opens it (proc(5)), whatever its path leads to by now.
-const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Time for a frame, whatever its size: decoders take some milliseconds on a free machine.
 const TIME_MAX: Duration = Duration::from_secs(5);
 /// Further time for each MiB of a frame: the slowest decoder does 20 of them in a second.
@@ -31,7 +29,7 @@ impl FrameDecoder {
     /// This program itself, which must run `child::run` when its first argument is [`COMMAND`]: the one that runs, also after an upgrade
     /// has put another into its place.
     pub fn of_this_program() -> Self {
-        Self::of(THIS_PROGRAM.into())
+        Self::of(process::THIS_PROGRAM.into())
     }
 
     /// Another program that has the command.
@@ -63,15 +61,7 @@ impl FrameDecoder {
         }
         let frame_bytes = frame_bytes as usize;
         let deadline = Instant::now() + self.time_max + TIME_PER_MIB * (frame_bytes >> 20) as u32;
-        let mut child = Command::new(&self.program)
-            .arg(COMMAND)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|_| NotDecoded::Start)?;
+        let mut child = process::start(&self.program, COMMAND).map_err(|_| NotDecoded::Start)?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let answer = std::thread::scope(|scope| {
             let (mut stdin, stdout) = pipes.ok_or(NotDecoded::Start)?;

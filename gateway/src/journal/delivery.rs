@@ -200,25 +200,11 @@ impl Journal {
         rows.fetch_all(&self.pool).await?.iter().map(read_instance).collect()
     }
 
-    /// SOP Instance UIDs that a case has in a series, over all its deliveries that did not fail.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn held(&self, case: CaseId, series: &Uid) -> Result<BTreeSet<Uid>, JournalError> {
-        let rows = sqlx::query(
-            "SELECT sop_instance_uid FROM instance i JOIN delivery d ON d.id = i.delivery_id
-             WHERE i.case_id = $1 AND i.series_uid = $2 AND d.state <> 'failed'",
-        )
-        .bind(case.0.as_slice())
-        .bind(series.as_str());
-        rows.fetch_all(&self.pool).await?.iter().map(|row| uid(row, "sop_instance_uid")).collect()
-    }
-
     /// SOP Instance UIDs that a case has, over all its deliveries that did not fail.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn held_of_case(&self, case: CaseId) -> Result<BTreeSet<Uid>, JournalError> {
+    pub async fn held(&self, case: CaseId) -> Result<BTreeSet<Uid>, JournalError> {
         let rows = sqlx::query(
             "SELECT sop_instance_uid FROM instance i JOIN delivery d ON d.id = i.delivery_id
              WHERE i.case_id = $1 AND d.state <> 'failed'",

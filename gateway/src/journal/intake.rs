@@ -157,7 +157,8 @@ async fn record(
     master: Option<&FileKey>,
     instance: &NewInstance,
 ) -> Result<Recorded, JournalError> {
-    let case = open_case(transaction, instance).await?;
+    let case =
+        open_case(transaction, &instance.destination, &study_key(instance), instance.received_at_ms).await?;
     let twins = twins(transaction, case, instance).await?;
     let conflict = twins.iter().any(|twin| !twin.same);
     let same = twins.into_iter().find(|twin| twin.same);
@@ -274,20 +275,21 @@ async fn insert(
     Ok(())
 }
 
-/// The open case of this study at this destination; opened here by its first instance, which is the press (DESIGN 6). A case whose
+/// The open case of this study at this destination; opened here by its first instance or by a press (DESIGN 6). A case whose
 /// deliveries are all over is closed a day after it was opened, and the next press begins a new one. A residual that nobody pulls does
 /// not count: it brings nothing that was not mailed.
-async fn open_case(
+pub(super) async fn open_case(
     transaction: &mut Transaction<'static, Sqlite>,
-    instance: &NewInstance,
+    destination: &str,
+    study: &str,
+    now_ms: i64,
 ) -> Result<CaseId, JournalError> {
-    let study = study_key(instance);
-    close_over(transaction, &instance.destination, &study, instance.received_at_ms, CASE_OPEN_MS).await?;
+    close_over(transaction, destination, study, now_ms, CASE_OPEN_MS).await?;
     let open = sqlx::query(
         "SELECT id FROM study_case WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL",
     )
-    .bind(&instance.destination)
-    .bind(&study)
+    .bind(destination)
+    .bind(study)
     .fetch_optional(&mut **transaction)
     .await?;
     if let Some(row) = open {
@@ -296,9 +298,9 @@ async fn open_case(
     let case = CaseId(random_id()?);
     sqlx::query("INSERT INTO study_case (id, destination, study_uid, opened_at_ms) VALUES ($1, $2, $3, $4)")
         .bind(case.0.as_slice())
-        .bind(&instance.destination)
-        .bind(&study)
-        .bind(instance.received_at_ms)
+        .bind(destination)
+        .bind(study)
+        .bind(now_ms)
         .execute(&mut **transaction)
         .await?;
     Ok(case)

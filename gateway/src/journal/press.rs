@@ -1,11 +1,10 @@
 //! The press: a person asks that a study be delivered (DESIGN 6). It is one transaction, so that two presses at once make one delivery.
 
-use super::intake::{CASE_OPEN_MS, add_recipient, close_over};
+use super::intake::{add_recipient, open_case};
 use super::keys::key_of_open_case;
-use super::{Journal, JournalError, State, bytes16, random_id};
-use crate::spool;
+use super::{Journal, JournalError, State, bytes16, note, random_id};
+use compressor::Uid;
 use compressor::bundle::Note;
-use compressor::{Phi, Purpose, Uid};
 use seal::ids::{CaseId, DeliveryId};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
@@ -109,7 +108,8 @@ impl Journal {
         let answer = match &press.study {
             PressedStudy::Case(case) => self.press_case(&mut transaction, *case, press, None).await?,
             PressedStudy::AtPacs { hold, pacs, calling, study } => {
-                let case = case_at(&mut transaction, hold, study, press.at_ms).await?;
+                // What the PACS may have sent by itself lies in the open case of the same AE title.
+                let case = open_case(&mut transaction, hold, study.as_str(), press.at_ms).await?;
                 match self.press_case(&mut transaction, case, press, Some(pacs)).await? {
                     PressAnswer::NotHere => {
                         let delivery = begin(&mut transaction, case, calling).await?;
@@ -162,9 +162,12 @@ impl Journal {
         press: &Press,
         pacs: Option<&str>,
     ) -> Result<(), JournalError> {
-        let note = match &press.note {
-            Some(note) => Some(self.sealed_note(transaction, case, note).await?),
-            None => None,
+        let note = match (&press.note, &self.master) {
+            (Some(note), Some(master)) => {
+                Some(note::seal(note, Some(&key_of_open_case(transaction, master, case).await?))?)
+            }
+            (Some(note), None) => Some(note::seal(note, None)?),
+            (None, _) => None,
         };
         sqlx::query(
             "UPDATE delivery SET urgent = $2, pressed_at_ms = $3, pressed_by = $4, pacs = $5, note = $6 WHERE id = $1",
@@ -191,20 +194,6 @@ impl Journal {
         Ok(())
     }
 
-    async fn sealed_note(
-        &self,
-        transaction: &mut Transaction<'static, Sqlite>,
-        case: CaseId,
-        note: &Note,
-    ) -> Result<Vec<u8>, JournalError> {
-        let key = match &self.master {
-            Some(master) => Some(key_of_open_case(transaction, master, case).await?),
-            None => None,
-        };
-        let sealed = spool::seal_text(note.expose_for(Purpose::Keep).as_bytes(), key.as_ref());
-        sealed.map_err(|_| JournalError::Unknown("random"))
-    }
-
     /// What the sender has to say, until it lies in the bundle.
     ///
     /// # Errors
@@ -214,10 +203,7 @@ impl Journal {
         let Some(sealed) = row.fetch_one(&self.pool).await?.get::<Option<Vec<u8>>, _>("note") else {
             return Ok(None);
         };
-        let unknown = || JournalError::Unknown("delivery.note");
-        let text = spool::open_text(&sealed, self.case_key(case).await?.as_ref()).map_err(|_| unknown())?;
-        let words = std::str::from_utf8(&text).map_err(|_| unknown())?;
-        Ok(Note::new(Phi::new(words.to_owned())))
+        note::open(&sealed, self.case_key(case).await?.as_ref(), "delivery.note").map(Some)
     }
 
     /// When the clock of a delivery started: at the press, or with the first instance of a supplement.
@@ -259,35 +245,6 @@ impl Journal {
         .await?;
         Ok(chosen.rows_affected() > 0)
     }
-}
-
-/// A study that the PACS may have sent by itself lies in the open case of the same AE title.
-async fn case_at(
-    transaction: &mut Transaction<'static, Sqlite>,
-    hold: &str,
-    study: &Uid,
-    at_ms: i64,
-) -> Result<CaseId, JournalError> {
-    close_over(transaction, hold, study.as_str(), at_ms, CASE_OPEN_MS).await?;
-    let open = sqlx::query(
-        "SELECT id FROM study_case WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL",
-    )
-    .bind(hold)
-    .bind(study.as_str())
-    .fetch_optional(&mut **transaction)
-    .await?;
-    if let Some(row) = open {
-        return Ok(CaseId(bytes16(row.get("id"), "study_case.id")?));
-    }
-    let case = CaseId(random_id()?);
-    sqlx::query("INSERT INTO study_case (id, destination, study_uid, opened_at_ms) VALUES ($1, $2, $3, $4)")
-        .bind(case.0.as_slice())
-        .bind(hold)
-        .bind(study.as_str())
-        .bind(at_ms)
-        .execute(&mut **transaction)
-        .await?;
-    Ok(case)
 }
 
 /// A delivery without an instance yet.

@@ -1,9 +1,9 @@
 //! Presses that can still be taken back.
 
-use super::{Journal, JournalError, bytes16};
-use crate::spool::{self, FileKey};
+use super::{Journal, JournalError, bytes16, note};
+use crate::spool::FileKey;
+use compressor::Uid;
 use compressor::bundle::Note;
-use compressor::{Phi, Purpose, Uid};
 use seal::ids::CaseId;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -53,10 +53,7 @@ impl Journal {
             Wait::Case(case) => (Some(case.0.as_slice()), None, None),
             Wait::AtPacs { pacs, study } => (None, Some(pacs), Some(study.as_str())),
         };
-        let note = press.note.as_ref().map(|note| {
-            spool::seal_text(note.expose_for(Purpose::Keep).as_bytes(), self.master.as_ref())
-                .map_err(|_| JournalError::Unknown("random"))
-        });
+        let note = press.note.as_ref().map(|note| note::seal(note, self.master.as_ref()));
         let id = sqlx::query_scalar(
             "INSERT INTO press_wait (case_id, pacs, study_uid, doctors, urgent, pressed_by, at_ms, due_at_ms, note)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id",
@@ -123,16 +120,14 @@ fn read(row: &SqliteRow, master: Option<&FileKey>) -> Result<WaitingPress, Journ
         },
         (None, None) => return Err(JournalError::Unknown("press_wait")),
     };
-    let note = row.get::<Option<Vec<u8>>, _>("note").map(|sealed| {
-        let text = spool::open_text(&sealed, master).map_err(|_| JournalError::Unknown("press_wait.note"))?;
-        Ok::<_, JournalError>(Note::new(Phi::new(String::from_utf8_lossy(&text).into_owned())))
-    });
+    let note = row.get::<Option<Vec<u8>>, _>("note");
+    let note = note.map(|sealed| note::open(&sealed, master, "press_wait.note"));
     Ok(WaitingPress {
         id: row.get("id"),
         study,
         doctors: serde_json::from_str(row.get("doctors")).map_err(unknown)?,
         urgent: row.get("urgent"),
-        note: note.transpose()?.flatten(),
+        note: note.transpose()?,
         by: row.get("pressed_by"),
         at_ms: row.get("at_ms"),
         due_at_ms: row.get("due_at_ms"),

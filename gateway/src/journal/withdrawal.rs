@@ -1,10 +1,8 @@
 //! Withdrawal: a case that is not to be delivered after all. Its deliveries end, its key is destroyed, what was mailed of it is noted to be
 //! deleted, and what still lies here of the study waits for another press, as a case of its own.
 
-use super::intake::close_over;
-use super::keys::{key_of_open_case, wrap, wrapped};
-use super::{Journal, JournalError, State, bytes16, random_id};
-use crate::spool::{self, FileKey};
+use super::hold_again::Old;
+use super::{Journal, JournalError, State, bytes16};
 use seal::ids::{CaseId, DeliveryId};
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -129,52 +127,6 @@ impl Journal {
         Ok(Some(withdrawal))
     }
 
-    /// Moves what lies here of a withdrawn case into a new one, under a key of its own. None where the PACS has sent the study again
-    /// already, so that it waits there.
-    async fn hold_again(
-        &self,
-        transaction: &mut Transaction<'static, Sqlite>,
-        old: &Old,
-        hold: &str,
-        instances: &[SqliteRow],
-    ) -> Result<Option<CaseId>, JournalError> {
-        let Some(case) = new_case(transaction, old, hold).await? else { return Ok(None) };
-        let delivery = held_delivery(transaction, old, case).await?;
-        let key = self.new_key(transaction, old, case).await?;
-        for row in instances {
-            let file_key = match (wrapped(row, "file_key")?, &old.key, &key) {
-                (Some(file_key), Some(old), Some(new)) => {
-                    Some(wrap(new, &old.unwrap(&file_key).ok_or(JournalError::WrongKey)?)?.to_vec())
-                }
-                (None, ..) => None,
-                // A key without that of its case is one that nobody can use any more.
-                _ => return Err(JournalError::Unknown("instance.file_key")),
-            };
-            sqlx::query(
-                "UPDATE instance SET case_id = $2, delivery_id = $3, file_key = $4, subject_id = NULL WHERE id = $1",
-            )
-            .bind(row.get::<i64, _>("id"))
-            .bind(case.0.as_slice())
-            .bind(delivery.0.as_slice())
-            .bind(file_key)
-            .execute(&mut **transaction)
-            .await?;
-            move_subject(transaction, row, delivery).await?;
-        }
-        move_card(transaction, old, case, key.as_ref()).await?;
-        Ok(Some(case))
-    }
-
-    async fn new_key(
-        &self,
-        transaction: &mut Transaction<'static, Sqlite>,
-        old: &Old,
-        case: CaseId,
-    ) -> Result<Option<FileKey>, JournalError> {
-        let (Some(master), Some(_)) = (&self.master, &old.key) else { return Ok(None) };
-        key_of_open_case(transaction, master, case).await.map(Some)
-    }
-
     /// Mails of withdrawn deliveries that are still to be looked for: (delivery, doctor).
     ///
     /// # Errors
@@ -238,13 +190,6 @@ impl Journal {
         let read = |row: &SqliteRow| Ok(CaseId(bytes16(row.get("case_id"), "delivery.case_id")?));
         rows.fetch_all(&self.pool).await?.iter().map(read).collect()
     }
-}
-
-/// The case that is withdrawn.
-struct Old {
-    case: CaseId,
-    key: Option<FileKey>,
-    now_ms: i64,
 }
 
 /// From a row joined with `withdrawn_mail`.
@@ -319,103 +264,12 @@ async fn close(
     Ok(())
 }
 
-async fn new_case(
-    transaction: &mut Transaction<'static, Sqlite>,
-    old: &Old,
-    hold: &str,
-) -> Result<Option<CaseId>, JournalError> {
-    let study = sqlx::query("SELECT study_uid FROM study_case WHERE id = $1")
-        .bind(old.case.0.as_slice())
-        .fetch_one(&mut **transaction)
-        .await?;
-    close_over(transaction, hold, study.get("study_uid"), old.now_ms, 0).await?;
-    let case = CaseId(random_id()?);
-    let made = sqlx::query(
-        "INSERT INTO study_case (id, destination, study_uid, opened_at_ms) SELECT $1, $2, study_uid, $3 FROM study_case WHERE id = $4
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(case.0.as_slice())
-    .bind(hold)
-    .bind(old.now_ms)
-    .bind(old.case.0.as_slice())
-    .execute(&mut **transaction)
-    .await?;
-    Ok((made.rows_affected() > 0).then_some(case))
-}
-
-async fn held_delivery(
-    transaction: &mut Transaction<'static, Sqlite>,
-    old: &Old,
-    case: CaseId,
-) -> Result<DeliveryId, JournalError> {
-    let delivery = DeliveryId(random_id()?);
-    sqlx::query(
-        "INSERT INTO delivery (id, case_id, sequence, state, calling)
-         SELECT $1, $2, 1, 'held', calling FROM delivery WHERE case_id = $3 ORDER BY sequence LIMIT 1",
-    )
-    .bind(delivery.0.as_slice())
-    .bind(case.0.as_slice())
-    .bind(old.case.0.as_slice())
-    .execute(&mut **transaction)
-    .await?;
-    sqlx::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'receive', $2)")
-        .bind(delivery.0.as_slice())
-        .bind(old.now_ms)
-        .execute(&mut **transaction)
-        .await?;
-    Ok(delivery)
-}
-
-/// Whose study it is stays with the delivery that ended, too: a receipt may come.
-async fn move_subject(
-    transaction: &mut Transaction<'static, Sqlite>,
-    instance: &SqliteRow,
-    delivery: DeliveryId,
-) -> Result<(), JournalError> {
-    let Some(subject) = instance.get::<Option<i64>, _>("subject_id") else { return Ok(()) };
-    let row = sqlx::query(
-        "INSERT INTO subject (delivery_id, calling, patient) SELECT $2, calling, patient FROM subject WHERE id = $1
-         ON CONFLICT DO UPDATE SET calling = excluded.calling RETURNING id",
-    )
-    .bind(subject)
-    .bind(delivery.0.as_slice())
-    .fetch_optional(&mut **transaction)
-    .await?;
-    sqlx::query("UPDATE instance SET subject_id = $2 WHERE id = $1")
-        .bind(instance.get::<i64, _>("id"))
-        .bind(row.map(|row| row.get::<i64, _>("id")))
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
-}
-
 async fn forget_card(
     transaction: &mut Transaction<'static, Sqlite>,
     case: CaseId,
 ) -> Result<(), JournalError> {
     sqlx::query("DELETE FROM study_card WHERE case_id = $1")
         .bind(case.0.as_slice())
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
-}
-
-async fn move_card(
-    transaction: &mut Transaction<'static, Sqlite>,
-    old: &Old,
-    case: CaseId,
-    key: Option<&FileKey>,
-) -> Result<(), JournalError> {
-    let row = sqlx::query("DELETE FROM study_card WHERE case_id = $1 RETURNING card")
-        .bind(old.case.0.as_slice())
-        .fetch_optional(&mut **transaction)
-        .await?;
-    let Some(row) = row else { return Ok(()) };
-    let unusable = |_| JournalError::Unknown("study_card.card");
-    let card = spool::open_text(row.get("card"), old.key.as_ref()).map_err(unusable)?;
-    sqlx::query("INSERT INTO study_card (case_id, card) VALUES ($1, $2)")
-        .bind(case.0.as_slice())
-        .bind(spool::seal_text(&card, key).map_err(unusable)?)
         .execute(&mut **transaction)
         .await?;
     Ok(())

@@ -1,35 +1,44 @@
 //! Studies that lie at a PACS: looked for from the same box, sent by the same button.
 
 use super::row::{Shown, date};
+use super::session::Person;
 use super::studies::Search;
 use super::words::{Words, fill};
 use super::{Shared, clean};
-use crate::config::Pacs;
-use crate::query::{Found, FoundStudy, QueryError, StudyKeys};
+use crate::query::{Asking, Found, FoundStudy, Limits, QueryError, StudyKeys, Timeouts};
 use compressor::{Phi, Purpose};
 use futures::future::join_all;
 use maud::{Markup, html};
+use std::time::Duration;
 use time::Date;
 use time::macros::format_description;
 
+/// A person waits for it before the screen.
+const LIMITS: Limits = Limits {
+    answers_max: 50,
+    timeouts: Timeouts { wait: Duration::from_secs(6), total: Duration::from_secs(10) },
+};
+
 /// The answers of every PACS that is configured. None is asked where studies could not wait here.
-pub(super) async fn found(page: &Shared, search: &Search, words: &Words) -> Markup {
+pub(super) async fn found(page: &Shared, person: &Person, search: &Search) -> Markup {
+    let words = person.language.words();
     let keys = keys(search);
     if page.config.dicom.hold.is_none() || page.config.pacs.is_empty() || keys.is_empty() {
         return html! {};
     }
     let asked = page.config.pacs.iter().map(|(name, pacs)| {
         let keys = &keys;
-        async move { (name.as_str(), ask(page, pacs, keys).await) }
+        let asking = Asking { pacs, audit: &page.audit, by: Some(&person.name) };
+        async move { (name.as_str(), ask(asking, keys).await) }
     });
     let answers = join_all(asked).await;
     html! { @for (name, answer) in &answers { (of_pacs(name, answer, words)) } }
 }
 
-async fn ask(page: &Shared, pacs: &Pacs, keys: &[StudyKeys]) -> Result<Found, QueryError> {
+async fn ask(asking: Asking<'_>, keys: &[StudyKeys]) -> Result<Found, QueryError> {
     let mut all = Found::default();
     for keys in keys {
-        let found = page.pipeline.search(pacs, keys).await?;
+        let found = asking.studies(keys, LIMITS).await?;
         all.truncated |= found.truncated;
         for study in found.studies {
             if all.studies.iter().all(|known| known.study != study.study) {

@@ -18,9 +18,12 @@ use compressor::{Phi, Uid};
 use seal::ids::CaseId;
 use serde_json::json;
 use std::time::Duration;
+use tokio::sync::watch;
 
-/// Pause between two looks for presses that count now.
+/// Least pause between two looks for presses that count now.
 const LOOK: Duration = Duration::from_millis(100);
+/// Longest pause, where none waits and nothing changes.
+const LOOK_WITHOUT: Duration = Duration::from_secs(5);
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -192,11 +195,21 @@ impl From<WishError> for Refused {
 }
 
 /// Hands each press over when it counts, for ever. One that waited while the gateway was down counts at its next start.
-pub(super) async fn hand_over(page: Shared) {
+/// `changes` is marked after each change of the journal: another press may wait.
+pub(super) async fn hand_over(page: Shared, mut changes: watch::Receiver<()>) {
     loop {
+        // Also after a press that could not be done, which is tried again.
         tokio::time::sleep(LOOK).await;
+        changes.mark_unchanged();
         let Ok(waiting) = page.journal.waiting_presses().await else { continue };
-        for press in waiting.into_iter().filter(|press| press.due_at_ms <= now_ms()) {
+        let (due, later): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|press| press.due_at_ms <= now_ms());
+        if due.is_empty() {
+            let first = later.iter().map(|press| press.due_at_ms - now_ms()).min();
+            let wait = first.map_or(LOOK_WITHOUT, |ms| Duration::from_millis(ms.max(0).unsigned_abs()));
+            let _ = tokio::time::timeout(wait, changes.changed()).await;
+        }
+        for press in due {
             hand_over_one(&page, press).await;
         }
     }

@@ -16,6 +16,7 @@ use compressor::Purpose;
 use compressor::limits::NOTE_BYTES_MAX;
 use maud::{Markup, PreEscaped, html};
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// Studies that a search looks through, the newest.
 const SEARCHED_MAX: u32 = 5_000;
@@ -97,13 +98,8 @@ async fn list(
     Query(search): Query<Search>,
 ) -> Result<Markup, Refused> {
     let words = person.language.words();
-    let made;
-    let board = if search.is_empty() {
-        made = page.board.borrow().clone();
-        made
-    } else {
-        std::sync::Arc::new(found(&page, &search).await?)
-    };
+    let board =
+        if search.is_empty() { page.board.borrow().clone() } else { Arc::new(found(&page, &search).await?) };
     let preselected = board.iter().find(|row| row.can_be_sent).map(|row| row.case.to_string());
     let content = html! {
         (search_form(&search, words))
@@ -112,7 +108,7 @@ async fn list(
             section .list aria-label=(words.studies) {
                 ul #studies { @for row in board.iter() { (PreEscaped(row.html(person.language))) } }
                 p #none .none hidden[!board.is_empty()] { (if search.is_empty() { words.none_yet } else { words.none_found }) }
-                (pacs::found(&page, &search, words).await)
+                (pacs::found(&page, &person, &search).await)
             }
             @if person.role.may_send() { (panel(&page, words).await?) }
         }

@@ -4,12 +4,9 @@
 use super::Pipeline;
 use super::trouble::Trouble;
 use crate::audit::{AuditError, Message, Server, ServerRefusal, Subject};
-use crate::config::Pacs;
-use crate::dimse::uid;
 use crate::journal::{DeliveryRow, Pressed, Recipient};
 use crate::notify::NotifyError;
 use crate::pulled::record::{self, Kind, Record, Refusal};
-use crate::query::QueryError;
 use crate::submit::SubmitError;
 use ::seal::ids::DeliveryId;
 use notifier::NoticeError;
@@ -290,28 +287,5 @@ impl Pipeline {
         if let Some(refusal) = refusal {
             self.audit.alert(Message::server_refused(server, host, refusal));
         }
-    }
-
-    /// Before the answer of a PACS counts. One that is not to be trusted is an alert too.
-    pub(super) async fn audit_query(
-        &self,
-        pacs: &Pacs,
-        keys: Vec<u8>,
-        failure: Option<&QueryError>,
-    ) -> Result<(), Trouble> {
-        let host = pacs.host_and_port().map_or("", |(host, _)| host);
-        if let Some(QueryError::Tls(error)) = failure {
-            self.alert_of(Server::Pacs, host, ServerRefusal::of(error));
-        }
-        let message = Message::query(
-            &pacs.own_ae_title,
-            &pacs.ae_title,
-            host,
-            uid::STUDY_ROOT_FIND,
-            keys,
-            uid::IMPLICIT_LITTLE,
-            failure,
-        );
-        Ok(self.audit.record(message).await?)
     }
 }

@@ -6,7 +6,7 @@ use crate::assemble::{Listing, PressDecision, PressFacts, decide_press};
 use crate::clock::now_ms;
 use crate::config::Pacs;
 use crate::journal::{Choice, DeliveryInstance, DeliveryRow, Pressed};
-use crate::query::{self, Series};
+use crate::query::{Asking, QueryError, Series, Timeouts};
 use crate::receive::AeTitle;
 use crate::retrieve::{self, Missing, Order};
 use compressor::Uid;
@@ -65,8 +65,8 @@ impl Pipeline {
             self.collector.answered(delivery.id, here, Listing::NobodyToAsk);
             return Ok(());
         };
-        let listed = self.listed(delivery, pacs, study).await?;
-        let held = self.journal.held_of_case(delivery.case).await?;
+        let listed = self.listed(delivery, pressed, pacs, study).await?;
+        let held = self.journal.held(delivery.case).await?;
         let missing = listed.as_ref().map(|listed| Missing::between(listed, &held));
         let listing = match &missing {
             None => unanswered(delivery, here),
@@ -98,13 +98,14 @@ impl Pipeline {
     async fn listed(
         &self,
         delivery: &DeliveryRow,
+        pressed: &Pressed,
         pacs: &Pacs,
         study: &Uid,
     ) -> Result<Option<BTreeMap<Uid, Series>>, Trouble> {
-        let listed = query::instances_of_study(pacs, study, query::Timeouts::default()).await;
-        self.audit_query(pacs, query::series_keys(study), listed.as_ref().err()).await?;
-        match listed {
+        let asking = Asking { pacs, audit: &self.audit, by: Some(&pressed.by) };
+        match asking.instances_of_study(study, Timeouts::default()).await {
             Ok(listed) => Ok(Some(listed)),
+            Err(QueryError::Audit(error)) => Err(error.into()),
             Err(error) => {
                 tracing::warn!(stage = "assemble", delivery = %delivery.id, %error, "the PACS did not say what the study holds");
                 Ok(None)

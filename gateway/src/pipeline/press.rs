@@ -159,7 +159,7 @@ impl Pipeline {
             }
             self.collector.forget(delivery.id);
             self.audit_forget(delivery.id);
-            self.drop_made(delivery.id);
+            self.spool.release_made(delivery.id);
             tracing::info!(delivery = %delivery.id, "withdrawn");
         }
         for (delivery, _) in &withdrawal.ended {
@@ -170,23 +170,16 @@ impl Pipeline {
                 }
             }
         }
-        self.spool.remove_received(&withdrawal.files);
+        self.spool.release_received(&withdrawal.files);
         // A bundle or pieces that are being written now are there when the next turn comes.
         let (turns, spool) = (self.turns.clone(), self.spool.clone());
         tokio::spawn(async move {
             let _turn = turns.take(true).await;
             for delivery in deliveries {
-                spool.release(delivery.id, &[]);
-                spool.release_bundle(delivery.id);
+                spool.release_made(delivery.id);
             }
         });
         Ok(Some(withdrawal))
-    }
-
-    /// Pieces, cover and bundle of a delivery.
-    fn drop_made(&self, delivery: DeliveryId) {
-        self.spool.release(delivery, &[]);
-        self.spool.release_bundle(delivery);
     }
 
     /// Takes a dead letter up again. False where it is none, or some of its images were sent again since.
@@ -198,7 +191,7 @@ impl Pipeline {
         let taken_up = self.journal.retry(delivery).await?;
         if taken_up {
             if self.journal.delivery(delivery).await?.state < State::Sealed {
-                self.spool.release(delivery, &[]);
+                self.spool.release_sealed(delivery);
             }
             self.collector.begin(delivery);
         }

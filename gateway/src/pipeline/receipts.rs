@@ -133,7 +133,8 @@ impl Pipeline {
     async fn release(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
         let instances = self.journal.instances(delivery.id).await?;
         let files: Vec<_> = instances.into_iter().map(|instance| instance.file).collect();
-        self.spool.release(delivery.id, &files);
+        self.spool.release_received(&files);
+        self.spool.release_sealed(delivery.id);
         if delivery.residual_until_ms.is_none() {
             self.spool.release_bundle(delivery.id);
         }

@@ -73,7 +73,7 @@ impl Pipeline {
 
     async fn look(&self) -> Result<(), Trouble> {
         for residual in self.journal.end_unpulled(now_ms()).await? {
-            self.spool.release(residual, &[]);
+            self.spool.release_sealed(residual);
             tracing::warn!(stage = "pulled", delivery = %residual, "exact files that were asked for were not pulled in time");
         }
         self.drop_residuals_over().await?;

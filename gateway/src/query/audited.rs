@@ -1,13 +1,14 @@
 //! Questions on behalf of somebody: the audit trail has them before the PACS does (PS3.15 A.5.3.10).
 
 use super::{
-    Found, Limits, QueryError, Series, StudyKeys, Timeouts, instances_of_study, series_keys, studies,
+    Found, Limits, QueryError, Series, StudyKeys, Timeouts, instances_of_series, instances_of_study, keys,
+    series_keys, studies,
 };
 use crate::audit::{Audit, Message, Server, ServerRefusal};
 use crate::config::Pacs;
 use crate::dimse::uid;
 use compressor::Uid;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who asks which PACS.
 #[derive(Clone, Copy)]
@@ -46,6 +47,23 @@ impl Asking<'_> {
         let identifier = series_keys(study);
         self.tell(uid::STUDY_ROOT_FIND, &identifier, None).await?;
         let listed = instances_of_study(self.pacs, study, timeouts).await;
+        self.tell_failure(uid::STUDY_ROOT_FIND, &identifier, listed.as_ref().err()).await?;
+        listed
+    }
+
+    /// [`instances_of_series`].
+    ///
+    /// # Errors
+    /// [`QueryError`]; of those the trail tells too.
+    pub async fn instances_of_series(
+        &self,
+        study: &Uid,
+        series: &Uid,
+        timeouts: Timeouts,
+    ) -> Result<BTreeSet<Uid>, QueryError> {
+        let identifier = keys(study, series);
+        self.tell(uid::STUDY_ROOT_FIND, &identifier, None).await?;
+        let listed = instances_of_series(self.pacs, study, series, timeouts).await;
         self.tell_failure(uid::STUDY_ROOT_FIND, &identifier, listed.as_ref().err()).await?;
         listed
     }

@@ -18,7 +18,7 @@ pub(crate) const OF_ANOTHER: &str = "an answer about another study or series";
 const CODE_BYTES_MAX: usize = 16;
 
 /// The identifier of an IMAGE-level request about one series. The empty keys are what we want to be told.
-pub fn keys(study: &Uid, series: &Uid) -> Vec<u8> {
+pub(crate) fn keys(study: &Uid, series: &Uid) -> Vec<u8> {
     let mut bytes = Vec::new();
     push(&mut bytes, SOP_CLASS_UID, b"", 0);
     push(&mut bytes, SOP_INSTANCE_UID, b"", 0);
@@ -29,7 +29,7 @@ pub fn keys(study: &Uid, series: &Uid) -> Vec<u8> {
 }
 
 /// The identifier of a SERIES-level request about one study.
-pub fn series_keys(study: &Uid) -> Vec<u8> {
+pub(crate) fn series_keys(study: &Uid) -> Vec<u8> {
     let mut bytes = Vec::new();
     push(&mut bytes, QUERY_RETRIEVE_LEVEL, b"SERIES", b' ');
     push(&mut bytes, MODALITY, b"", 0);

@@ -1,9 +1,9 @@
 //! This side of the rendering process: one image in, its JPEG or nothing out, within a time.
 
 use super::render::{COMMAND, FILE_BYTES_MAX};
+use compressor::encapsulated::process;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Renderer {
 impl Renderer {
     /// This program itself, which must run [`super::render::run`] when its first argument is [`COMMAND`].
     pub fn of_this_program() -> Self {
-        Self::of(std::env::current_exe().unwrap_or_default())
+        Self::of(process::THIS_PROGRAM.into())
     }
 
     /// Another program that has the command.
@@ -39,14 +39,7 @@ impl Renderer {
         if bytes > FILE_BYTES_MAX {
             return Ok(None);
         }
-        let mut child = Command::new(&self.program)
-            .arg(COMMAND)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let mut child = process::start(&self.program, COMMAND)?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let answer = thread::scope(|scope| {
             let (mut stdin, stdout) = pipes?;
