@@ -1,0 +1,130 @@
+"""A bundle file told as the browser's Delivery tells it (spec-bundle 5, 2, 4), and a server of the app's files beside it: for tests of the viewer alone."""
+
+import json
+import struct
+import subprocess
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pydicom
+
+TRAILER = struct.Struct("<QI8s")
+ROW = struct.Struct("<QI32s")
+# As the real portal says it (docs/spec-portal.md), so that the tests see what it refuses.
+POLICY = ("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; connect-src 'self'; worker-src 'self'; "
+          "manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+TYPES = {".js": "text/javascript", ".html": "text/html", ".css": "text/css", ".json": "application/json", ".wasm": "application/wasm", ".svg": "image/svg+xml",
+         ".webmanifest": "application/manifest+json"}
+
+
+def tell(bundle: bytes, folder: Path, note: str | None = None) -> dict:
+    """`folder` holds the files that were packed: geometry is read from them."""
+    table, count, end = TRAILER.unpack(bundle[-TRAILER.size:])
+    assert end == b"STUDYEND"
+    places = [dict(zip(("offset", "length"), ROW.unpack_from(bundle, table + ROW.size * n)[:2], strict=True)) for n in range(count)]
+    first = places[0]
+    manifest = json.loads(subprocess.run(["zstd", "-dc"], input=bundle[first["offset"]:first["offset"] + first["length"]], capture_output=True, check=True).stdout)
+    segments = [{"number": n, "kind": one["kind"], "series": one["series"], "instance": one["instance"], "bytes": one["coded_bytes"], "rawBytes": one["raw_bytes"]}
+                for n, one in enumerate(manifest["segments"], 1)]
+    series, geometries = [], []
+    for index, one in enumerate(manifest["series"]):
+        files = [pydicom.dcmread(folder / instance["name"], stop_before_pixels=True) for instance in one["instances"]]
+        layouts = [layout(instance.get("image"), file) for instance, file in zip(one["instances"], files, strict=True)]
+        own = [segment for segment in segments if segment["series"] == index]
+        of = {kind: [segment["number"] for segment in own if segment["kind"] == kind] for kind in ("headers", "model", "coarse", "pixels")}
+        series.append({"index": index, "modality": one["modality"], "description": "", "banner": manifest["banners"][index], "mixedPatients": one.get("mixed_patients", False),
+                       "near": one["near"], "maxError": one["max_error"], "rmse": one.get("rmse", 0), "ratio": one.get("ratio", 0), "referenceOnly": one.get("reference_only", False),
+                       "keyImages": [], "layout": layouts, "slabs": slabs(own, of, layouts), "model": next(iter(of["model"]), None), "headers": of["headers"]})
+        geometries.append([geometry(file) for file in files])
+    return {"id": "0" * 32, "site": "hospital.example", "completeness": {"is": "proved", "instances": len(geometries[0])}, "residualOf": None, "exactCanBeAsked": True, "note": note, "series": series, "segments": segments,
+            "geometries": geometries, "places": places}
+
+
+def layout(image: dict | None, file: pydicom.Dataset) -> dict | None:
+    return image and {"columns": image["columns"], "rows": image["rows"], "samples": image["samples_per_pixel"], "bits": image["bits_allocated"], "stored": image["bits_stored"],
+                      "signed": image["signed"], "planar": image["planar"], "bigEndian": image["big_endian"], "frames": image["frames"],
+                      "photometric": file.PhotometricInterpretation}
+
+
+def slabs(own: list[dict], of: dict, layouts: list[dict | None]) -> list[dict]:
+    found, frame_at, at = [], 0, None
+    pixels = [segment for segment in own if segment["kind"] == "pixels"]
+    for coarse, segment in zip(of["coarse"], pixels, strict=True):
+        if segment["instance"] != at:
+            at, offset = segment["instance"], 0
+        one = layouts[at]
+        frame = one["columns"] * one["rows"] * one["samples"] * one["bits"] // 8
+        frame_at = offset // frame
+        offset += segment["rawBytes"]
+        found.append({"instance": at, "frame": frame_at, "coarse": coarse, "pixels": segment["number"], "residual": None, "rawBytes": segment["rawBytes"], "references": []})
+    for number in range(1, len(found), 2):
+        found[number]["references"] = [other for other in (number - 1, number + 1) if alike(found, layouts, number, other)]
+        if number - 1 not in found[number]["references"]:
+            found[number]["references"] = []
+    return found
+
+
+def alike(found: list[dict], layouts: list[dict | None], number: int, other: int) -> bool:
+    """Whole frames of one sample and one shape (spec-bundle 3.2)."""
+    if other >= len(found):
+        return False
+    one, two = (layouts[found[n]["instance"]] for n in (number, other))
+    whole = found[number]["rawBytes"] >= one["columns"] * one["rows"] * one["bits"] // 8
+    shape = ("columns", "rows", "bits", "signed", "bigEndian")
+    return whole and one["samples"] == two["samples"] == 1 and found[number]["rawBytes"] == found[other]["rawBytes"] and all(one[name] == two[name] for name in shape)
+
+
+def geometry(file: pydicom.Dataset) -> dict:
+    def numbers(name: str) -> list[float] | None:
+        value = file.get(name)
+        return None if value is None else [float(one) for one in (value if isinstance(value, (list, pydicom.multival.MultiValue)) else [value])]
+    def number(name: str) -> float | None:
+        return (numbers(name) or [None])[0]
+    return {"orientation": numbers("ImageOrientationPatient"), "position": numbers("ImagePositionPatient"), "spacing": numbers("PixelSpacing"),
+            "slope": number("RescaleSlope") or 1, "intercept": number("RescaleIntercept") or 0, "center": number("WindowCenter"), "width": number("WindowWidth"),
+            "number": number("InstanceNumber"), "padding": number("PixelPaddingValue"), "rescaleType": file.get("RescaleType", ""),
+            "photometric": file.PhotometricInterpretation}
+
+
+class Server:
+    """The app's files, and what the test adds, on loopback."""
+
+    def __init__(self, web: Path, wasm: Path, added: dict[str, bytes]):
+        outer = self
+        self.added = added
+
+        class Handler(SimpleHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                path = self.path.split("?")[0]
+                content = outer.added.get(path)
+                if content is None:
+                    file = (wasm if path.startswith("/wasm/") else web) / path.removeprefix("/wasm/" if path.startswith("/wasm/") else "/")
+                    content = file.read_bytes() if file.is_file() else None
+                if content is None:
+                    self.send_error(404)
+                    return
+                asked = self.headers.get("Range")
+                if asked:
+                    start, end = asked.removeprefix("bytes=").split("-")
+                    content = content[int(start):int(end) + 1]
+                self.send_response(206 if asked else 200)
+                for name, value in (("Content-Type", TYPES.get(Path(path).suffix, "application/octet-stream")), ("Content-Length", str(len(content))),
+                                    ("Content-Security-Policy", POLICY), ("Cache-Control", "no-store")):
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://localhost:{self.server.server_port}"
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()

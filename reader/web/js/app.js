@@ -1,0 +1,240 @@
+// The app: which screen, whose keys, which case. Keys and pictures live in this page's memory and nowhere else.
+import { h } from './dom.js';
+import { sorry, t } from './texts.js';
+import { Portal, Refusal } from './portal.js';
+import { addDevice, offlineSignIn, recover, recoveryKey, remember, signIn } from './keys.js';
+import { enrol } from './enrol.js';
+import { linkInfo, openLink } from './link.js';
+import { Delivery } from './delivery.js';
+import { compile } from './wasm.js';
+import { Decoder } from './decoder.js';
+import { Viewer } from './viewer/viewer.js';
+import { casesScreen } from './screens/cases.js';
+import { enrolScreen, guestScreen, recoverScreen, settingsScreen } from './screens/settings.js';
+import { signInScreen } from './screens/sign-in.js';
+import { screen, action } from './screens/parts.js';
+import { pushCard, recheckPush } from './notices.js';
+
+/** @typedef {import('./portal.js').Entry} Entry */
+/** @typedef {import('./keys.js').Keys} Keys */
+
+const portal = new Portal();
+const root = /** @type {HTMLElement} */ (document.querySelector('#app'));
+const OPENED = 'opened';
+/** Ids of cases that were opened here, so that the list marks new ones; random numbers, as many as a list shows. */
+const OPENED_MAX = 200;
+
+const state = {
+  /** @type {Entry[]} */ entries: [],
+  /** @type {Keys|null} */ keys: null,
+  user: '', level: '', offline: false, lost: false,
+  /** @type {Viewer|null} */ viewer: null,
+  /** Whose a case is, once it was opened. @type {Map<string, string>} */ names: new Map(),
+  /** Deliveries that only complete others. @type {Set<string>} */ hidden: new Set(),
+  /** @type {(() => void)|null} */ events: null,
+};
+/** Made while the doctor looks at the phone: the first case finds its decoder ready. @type {Decoder|null} */
+let decoder = new Decoder(compile());
+
+/** @param {HTMLElement} element */
+function show(element) {
+  state.viewer?.close();
+  state.viewer = null;
+  root.replaceChildren(element);
+  // A screen reader begins at the title.
+  const heading = element.querySelector('h1');
+  if (heading instanceof HTMLElement) heading.focus({ preventScroll: true });
+}
+
+/** @param {string|null} [told] */
+function start(told = null) {
+  show(signInScreen({ device: byDevice, password: byPassword, again: () => start(told), told }));
+}
+
+async function byDevice() {
+  try {
+    const { home, keys } = await signIn(portal);
+    entered(home, keys);
+    if (!keys) return showEnrol(null);
+  } catch (error) {
+    const code = /** @type {any} */ (error)?.code;
+    if (navigator.onLine && code !== 'link_lost' && !(error instanceof TypeError)) throw error;
+    const kept = await offlineSignIn();
+    if (!kept) throw error;
+    Object.assign(state, { entries: kept.entries, keys: kept.keys, user: kept.user, level: 'device', offline: true });
+  }
+  await afterwards();
+}
+
+/** @param {string} user @param {string} password @param {string} code */
+async function byPassword(user, password, code) {
+  entered(await portal.signInPassword(user, password, code), null);
+  await afterwards();
+}
+
+/** @param {import('./portal.js').Home} home @param {Keys|null} keys */
+function entered(home, keys) {
+  Object.assign(state, { entries: home.deliveries, keys, user: home.user, level: home.level, offline: false });
+  if (home.level === 'link') return;
+  state.events?.();
+  state.events = portal.events((name) => {
+    if (name === 'cases') void refresh();
+    else if (name === 'gone') signedOut('signed_out');
+    else { state.lost = name === 'lost'; if (!state.viewer) again(); }
+  });
+  void recheckPush(portal).catch(() => {});
+}
+
+/** The case that the notice names, else the list. */
+async function afterwards() {
+  const delivery = /^\/c\/([0-9a-f]{32})$/.exec(location.pathname)?.[1];
+  const entry = state.entries.find((one) => one.delivery === delivery);
+  if (entry && state.keys) await openCase(entry);
+  else showCases();
+}
+
+/** Redraws the list where it is seen. */
+let again = () => {};
+
+function showCases() {
+  history.replaceState(null, '', '/');
+  again = () => {
+    if (!root.querySelector('.cases, .screen[data-list]')) return;
+    showCases();
+  };
+  const element = casesScreen({
+    entries: state.entries.filter(({ delivery }) => !state.hidden.has(delivery)), level: state.level, offline: state.offline, lost: state.lost,
+    opened: (delivery) => opened().includes(delivery), name: (delivery) => state.names.get(delivery) ?? null,
+    open: (entry) => void openCase(entry), settings: showSettings, push: state.level === 'device' && !state.offline ? pushCard(portal, showCases) : null,
+  });
+  element.dataset.list = '';
+  show(element);
+}
+
+async function refresh() {
+  const known = new Set(state.entries.map(({ delivery }) => delivery));
+  state.entries = (await portal.deliveries()).deliveries;
+  if (state.keys) void remember(state.entries, state.keys).catch(() => {});
+  if (!state.viewer) again();
+  else for (const entry of state.entries) if (!known.has(entry.delivery)) void joined(state.viewer, entry);
+}
+
+/** A residual that comes while its case is looked at makes it exact. @param {Viewer} viewer @param {Entry} entry */
+async function joined(viewer, entry) {
+  if (!state.keys) return;
+  const residual = await Delivery.open(entry, state.keys, portal).catch(() => null);
+  if (!residual?.residualOf) return;
+  state.hidden.add(entry.delivery);
+  if (residual.residualOf === viewer.delivery.id && viewer === state.viewer) viewer.exact(residual);
+}
+
+/** @param {Entry} entry @returns {Promise<void>} */
+async function openCase(entry) {
+  const keys = state.keys;
+  if (!keys) return;
+  show(h('section', { class: 'screen', 'aria-busy': 'true' }, h('div', { class: 'brand' }, h('h1', { tabindex: -1 }, t('opening')))));
+  try {
+    const delivery = await Delivery.open(entry, keys, portal);
+    if (delivery.residualOf) {
+      state.hidden.add(entry.delivery);
+      const original = state.entries.find((one) => one.delivery === delivery.residualOf);
+      return original ? await openCase(original) : showCases();
+    }
+    showCase(entry, delivery);
+  } catch (error) {
+    if (/** @type {any} */ (error)?.code === 'signed_out') return signedOut('signed_out');
+    const retry = error instanceof Refusal && error.who === 'doctor' ? action(t('retry'), () => openCase(entry), 'main') : null;
+    show(screen(t('cases'), state.level === 'link' ? null : showCases, h('p', { class: 'notice bad', role: 'alert' }, sorry(error)), retry));
+  }
+}
+
+/** @param {Entry} entry @param {Delivery} delivery */
+function showCase(entry, delivery) {
+  const own = decoder ?? new Decoder(compile());
+  decoder = null;
+  const guest = state.level === 'link';
+  const viewer = new Viewer(delivery, own, {
+    back: () => {
+      decoder ??= new Decoder(compile());
+      guest ? location.reload() : showCases();
+    },
+    answers: null,
+    exact: async () => { await delivery.exact(); },
+    shown: () => remembered(entry.delivery),
+  });
+  const { banner, mixedPatients } = delivery.series[0] ?? {};
+  if (banner && !mixedPatients) state.names.set(entry.delivery, (banner.name_ideographic || banner.name_alphabetic || '').replace(/\^+/g, ' ').trim() || entry.site);
+  show(viewer.element);
+  state.viewer = viewer;
+  if (state.level === 'device') for (const other of state.entries) if (other.delivery !== entry.delivery && other.site === entry.site && !opened().includes(other.delivery)) void joined(viewer, other);
+}
+
+function showSettings() {
+  show(settingsScreen({
+    portal, keys: state.keys, level: state.level, back: showCases, again: showSettings, enrol: () => showEnrol(state.keys), push: pushCard(portal, showSettings),
+    recover: () => show(recoverScreen(async (text) => {
+      const { keys } = await recover(portal, state.user, text);
+      state.keys = keys;
+      showSettings();
+    }, showSettings)),
+    addDevice: async (name) => {
+      await addDevice(portal, name, state.keys);
+      const home = await portal.home();
+      entered(home, state.keys);
+      state.keys ? showCases() : showEnrol(null);
+    },
+    recoveryKey: () => state.keys ? recoveryKey(portal, state.keys) : Promise.reject(new Refusal('needs_device', 'doctor')),
+    signOut: async () => { await portal.signOut(); signedOut(null); },
+    gone: (error) => { if (/** @type {any} */ (error)?.code === 'signed_out') signedOut('signed_out'); },
+  }));
+}
+
+/** @param {Keys|null} keys */
+function showEnrol(keys) {
+  show(enrolScreen(async (code, name, told) => {
+    state.keys = await enrol(portal, keys, code, name, { onFingerprint: told, user: state.user });
+    entered(await portal.home(), state.keys);
+    showCases();
+  }, showCases));
+}
+
+/** Keys and pictures go. @param {string|null} code */
+function signedOut(code) {
+  state.events?.();
+  state.viewer?.close();
+  Object.assign(state, { entries: [], keys: null, level: '', viewer: null, events: null, names: new Map() });
+  start(code && t(`error ${code}`));
+}
+
+/** @returns {string[]} */
+const opened = () => JSON.parse(localStorage.getItem(OPENED) ?? '[]');
+/** @param {string} delivery */
+const remembered = (delivery) => localStorage.setItem(OPENED, JSON.stringify([delivery, ...opened().filter((one) => one !== delivery)].slice(0, OPENED_MAX)));
+
+/** @param {string} link */
+async function guest(link) {
+  try {
+    const info = await linkInfo(portal, link);
+    show(guestScreen(info, async (passphrase) => {
+      const { home, keys } = await openLink(portal, link, passphrase);
+      entered(home, keys);
+      const [entry] = home.deliveries;
+      if (!entry) throw new Refusal('gone', 'hospital');
+      await openCase(entry);
+    }));
+  } catch (error) {
+    show(screen(t('guest'), null, h('p', { class: 'notice bad', role: 'alert' }, sorry(error)), action(t('retry'), () => guest(link), 'main')));
+  }
+}
+
+addEventListener('online', () => { if (state.offline) start(); });
+navigator.serviceWorker?.addEventListener('message', ({ data }) => {
+  if (data?.unsigned) signedOut(null), start(t('unsigned'));
+});
+navigator.serviceWorker?.register('/sw.js').catch(() => {});
+
+const link = /^\/l\/([0-9a-f]{32})$/.exec(location.pathname)?.[1];
+if (link) void guest(link);
+else start();
+
+export { state };

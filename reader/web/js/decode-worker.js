@@ -1,0 +1,76 @@
+// One decoder: a WASM instance with a memory of its own. One message in, one out, in order.
+
+/** @typedef {import('./delivery.js').Layout} Layout */
+/** @typedef {{id:number, task:'coarse'|'slab'|'exact', series:number, layout:Layout, rawBytes:number, coarse:Uint8Array, pixels:Uint8Array|null, references:Uint8Array[]}} Job
+ *  (exact: `references` has the decoded slab alone, `coarse` is its residual) */
+/** @typedef {{task:'module', module:WebAssembly.Module} | {task:'model', series:number, bytes:Uint8Array, rawBytes:number} | Job} Order */
+/** @typedef {{id:number, bytes:Uint8Array|null, columns:number, rows:number, ms:number}} Result  (bytes null: damaged) */
+
+/** The decoder's exports (reader/wasm/src/lib.rs). @type {Promise<any>} */
+let wasm;
+/** @type {Map<number, {bytes:Uint8Array, rawBytes:number}>} */
+const models = new Map();
+/** The series whose model the decoder holds. @type {number|null} */
+let held = null;
+
+self.addEventListener('message', async ({ data }) => {
+  const order = /** @type {Order} */ (data);
+  if (order.task === 'module') {
+    wasm = WebAssembly.instantiate(order.module, {}).then((instance) => instance.exports);
+  } else if (order.task === 'model') {
+    models.set(order.series, order);
+    held = null;
+  } else {
+    const result = decode(await wasm, order);
+    self.postMessage(result, { transfer: result.bytes ? [result.bytes.buffer] : [] });
+  }
+});
+
+/** @param {any} decoder @param {Job} job @returns {Result} */
+function decode(decoder, job) {
+  const start = performance.now();
+  const { columns, rows, samples, bits, signed, planar, bigEndian } = job.layout;
+  const flags = (signed ? 1 : 0) | (planar ? 2 : 0) | (bigEndian ? 4 : 0);
+  take(decoder, job.series);
+  let told;
+  if (job.task === 'coarse') {
+    told = give(decoder, [job.coarse]) ? decoder.scanpost_coarse(columns, rows, samples, bits, flags, job.rawBytes) : -1;
+  } else if (job.task === 'exact') {
+    told = give(decoder, [...job.references, job.coarse]) ? decoder.scanpost_exact(columns, rows, samples, bits, flags, job.rawBytes) : -1;
+  } else {
+    const parts = [...job.references, job.coarse, job.pixels ?? new Uint8Array()];
+    told = give(decoder, parts)
+      ? decoder.scanpost_slab(columns, rows, samples, bits, flags, job.rawBytes, job.references.length, job.coarse.length)
+      : -1;
+  }
+  const bytes = told === 0 ? new Uint8Array(decoder.memory.buffer, decoder.scanpost_output(), decoder.scanpost_output_bytes()).slice() : null;
+  const coarse = job.task === 'coarse' && bytes;
+  return {
+    id: job.id, bytes, ms: performance.now() - start,
+    columns: coarse ? decoder.scanpost_coarse_columns() : columns, rows: coarse ? decoder.scanpost_coarse_rows() : rows,
+  };
+}
+
+/** Loads the model of the series; one without is decoded without (spec-bundle 3.4). @param {any} decoder @param {number} series */
+function take(decoder, series) {
+  const model = models.get(series);
+  if (held === series || !model) return;
+  give(decoder, [model.bytes]);
+  decoder.scanpost_model(model.rawBytes);
+  held = series;
+}
+
+/** @param {any} decoder @param {Uint8Array[]} parts */
+function give(decoder, parts) {
+  // First the room, then the buffer: asking for room may grow the memory, which makes a new buffer.
+  const place = decoder.scanpost_input(parts.reduce((sum, part) => sum + part.length, 0));
+  if (!place) return false;
+  let offset = place;
+  for (const part of parts) {
+    new Uint8Array(decoder.memory.buffer, offset, part.length).set(part);
+    offset += part.length;
+  }
+  return true;
+}
+
+export {};

@@ -1,0 +1,172 @@
+// What the app says, in Japanese and English. `{0}` stands for what is told with it.
+
+/** @typedef {'ja'|'en'} Language */
+const KEPT = 'language';
+
+/** @type {Language} */
+let chosen = (() => {
+  const kept = localStorage.getItem(KEPT);
+  return kept === 'ja' || kept === 'en' ? kept : navigator.language.startsWith('ja') ? 'ja' : 'en';
+})();
+document.documentElement.lang = chosen;
+
+export const language = () => chosen;
+
+/** @param {Language} to */
+export function speak(to) {
+  chosen = to;
+  localStorage.setItem(KEPT, to);
+  document.documentElement.lang = to;
+}
+
+/** @param {string} key @param {...(string|number)} told @returns {string} */
+export function t(key, ...told) {
+  const [ja, en] = TEXTS[key] ?? [key, key];
+  return (chosen === 'ja' ? ja : en).replace(/\{(\d)\}/g, (_, n) => String(told[Number(n)] ?? ''));
+}
+
+/** The words of a refusal: what happened, and who must do what. @param {unknown} error */
+export function sorry(error) {
+  const { code = 'ours', who = 'us' } = /** @type {{code?:string, who?:string}} */ (error ?? {});
+  return `${t(TEXTS[`error ${code}`] ? `error ${code}` : 'error ours')} ${t(`who ${who}`)}`;
+}
+
+/** @param {number} seconds since 1970 */
+export function clock(seconds) {
+  const at = new Date(seconds * 1000), today = new Date().toDateString() === at.toDateString();
+  const time = at.toLocaleTimeString(chosen, { hour: '2-digit', minute: '2-digit' });
+  return today ? time : `${at.toLocaleDateString(chosen, { month: 'numeric', day: 'numeric' })} ${time}`;
+}
+
+/** @param {number} bytes */
+export const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
+/** @type {Record<string, [string, string]>} */
+const TEXTS = {
+  // Viewer
+  picture: ['画像。上下になぞるとスライスが変わります', 'Image. Drag up or down to scroll the slices'],
+  slice: ['スライス', 'Slice'],
+  'slice of': ['{1}枚中{0}枚目', 'Slice {0} of {1}'],
+  tools: ['道具', 'Tools'],
+  'tool scroll': ['めくる', 'Scroll'],
+  'tool window': ['濃淡', 'Window'],
+  series: ['シリーズ', 'Series'],
+  'open series': ['シリーズ {0}、{1}枚', 'Series {0}, {1} images'],
+  others: ['ここに表示できないもの {0} 件', '{0} more that cannot be shown here'],
+  loaded: ['受信の進み', 'Received so far'],
+  note: ['送信者から', 'From the sender'],
+  back: ['一覧へ戻る', 'Back to the list'],
+  'as sent': ['標準', 'As sent'],
+  brain: ['脳', 'Brain'],
+  stroke: ['脳卒中', 'Stroke'],
+  bone: ['骨', 'Bone'],
+  lung: ['肺', 'Lung'],
+  mediastinum: ['縦隔', 'Mediastinum'],
+  abdomen: ['腹部', 'Abdomen'],
+  'key images': ['重要画像', 'Key images'],
+  loading: ['受信中…', 'Loading…'],
+  coarse: ['粗い画像。詳細を受信中…', 'Coarse. Loading detail…'],
+  'damaged picture': ['この画像は壊れているため、詳細を表示しません。病院に再送を依頼してください。', 'This image is damaged: its detail is not shown. Ask the hospital to send it again.'],
+  'no pictures': ['表示できる画像がありません。PCの閲覧ソフトで開いてください。', 'No images that can be shown here. Open the case on a workstation.'],
+  palette: ['この色形式は表示できません。PCの閲覧ソフトで開いてください。', 'Colours of this kind cannot be shown here. Open the case on a workstation.'],
+  'mixed patients': ['複数の患者の画像が混在しています。患者名は表示しません。', 'Images of several patients are mixed here: no name is shown.'],
+  'no name': ['患者名なし', 'No patient name'],
+  'completeness not proved': ['全画像が揃った確認なし', 'not proved complete'],
+  'sex M': ['男', 'M'],
+  'sex F': ['女', 'F'],
+  'sex O': ['その他', 'O'],
+  years: ['{0}歳', '{0} y'],
+  loss: ['非可逆圧縮 {0} ・ 最大誤差 {1}', 'Irreversibly compressed {0} · max error {1}'],
+  'reference only': ['参照用', 'reference only'],
+  exact: ['原画像を要求', 'Get exact'],
+  'exact here': ['原画像と同一', 'Exact: as it was acquired'],
+  'exact asked': ['要求しました', 'Asked for'],
+  'exact failed': ['失敗。再試行', 'Failed. Try again'],
+  // Answers
+  answers: ['病院への返事', 'Answer the hospital'],
+  seen: ['見ました', 'Seen'],
+  'call back': ['電話ください', 'Call me back'],
+  words: ['一言', 'A few words'],
+  send: ['送る', 'Send'],
+  sent: ['送りました {0}', 'Sent {0}'],
+  'not sent': ['送れませんでした。もう一度押してください。', 'Not sent. Press again.'],
+  // Screens
+  'sign in': ['サインイン', 'Sign in'],
+  'sign in device': ['この端末で開く', 'Open with this device'],
+  'sign in device hint': ['Face ID・Touch ID・指紋で本人を確認します', 'Face ID, Touch ID or fingerprint'],
+  'sign in password': ['パスワードで一覧だけ見る', 'See the list only, by password'],
+  user: ['利用者名', 'User name'],
+  password: ['パスワード', 'Password'],
+  code: ['確認コード(6桁)', 'Code (6 digits)'],
+  cases: ['症例', 'Cases'],
+  'no cases': ['症例はありません。届くと通知します。', 'No cases. You are notified when one comes.'],
+  'list only': ['一覧のみ。開くには登録済みの端末が必要です。', 'List only. Opening needs an enrolled device.'],
+  'case from': ['{0}から、{1}', 'From {0}, {1}'],
+  offline: ['オフライン。この端末にある症例だけ開けます。', 'Offline. Only cases on this device can be opened.'],
+  'lost link': ['接続が切れました。つながり次第、続きを受信します。', 'Connection lost. It goes on by itself when it is back.'],
+  menu: ['設定', 'Settings'],
+  devices: ['端末', 'Devices'],
+  'this device': ['この端末', 'this device'],
+  'no keys': ['鍵なし', 'no keys'],
+  'last used': ['最終使用 {0}', 'last used {0}'],
+  remove: ['削除', 'Remove'],
+  'remove sure': ['「{0}」を削除しますか。この端末では開けなくなります。', 'Remove “{0}”? It can open nothing afterwards.'],
+  'add device': ['この端末を追加', 'Add this device'],
+  'device name': ['端末の名前', 'Name of the device'],
+  enrol: ['端末の登録', 'Enrol this device'],
+  'enrol code': ['病院で渡された登録コード', 'The code that the hospital gave you'],
+  'enrol next': ['次へ', 'Next'],
+  'enrol needed': ['この端末はまだ登録されていません。病院から登録コードを受け取ってください。', 'This device is not enrolled yet. Get a code from the hospital.'],
+  fingerprint: ['指紋照合番号', 'Fingerprint'],
+  'fingerprint hint': ['病院の管理者に電話し、この番号を読み上げてください。一致すると登録が完了します。', 'Call the hospital’s administrator and read this number out. Enrolment completes once it matches.'],
+  'enrol waiting': ['病院の確認を待っています…', 'Waiting for the hospital…'],
+  'enrol done': ['登録しました', 'Enrolled'],
+  recovery: ['回復キー', 'Recovery key'],
+  'recovery hint': ['端末をなくしたときに使います。紙に書き、安全な場所に置いてください。一度しか表示しません。', 'For when this device is lost. Write it on paper and keep it safe. It is shown once.'],
+  'recovery make': ['回復キーを作る', 'Make a recovery key'],
+  'recovery use': ['回復キーで開く', 'Use a recovery key'],
+  written: ['書き写しました', 'I wrote it down'],
+  guest: ['共有された症例', 'A case shared with you'],
+  passphrase: ['合言葉(電話で聞いたもの)', 'Passphrase (told by telephone)'],
+  open: ['開く', 'Open'],
+  opening: ['開いています…', 'Opening…'],
+  'tries left': ['あと{0}回入力できます', '{0} tries left'],
+  'link until': ['{0}まで', 'until {0}'],
+  push: ['通知', 'Notices'],
+  'push on': ['通知を受け取る', 'Turn on notices'],
+  'push is on': ['通知は有効です', 'Notices are on'],
+  'push home': ['通知を受け取るには、共有ボタンから「ホーム画面に追加」してください。', 'For notices, add this to the Home Screen (Share button).'],
+  'push denied': ['通知が端末の設定で止められています。設定アプリで許可してください。', 'Notices are blocked in this device’s settings. Allow them there.'],
+  'sign out': ['サインアウト', 'Sign out'],
+  retry: ['再試行', 'Try again'],
+  close: ['閉じる', 'Close'],
+  unsigned: ['このポータルのプログラムが署名なしに変わりました。使わないで、病院に電話してください。', 'The program of this portal changed without a signature. Do not use it: call the hospital.'],
+  // Refusals
+  'error signed_out': ['サインインが切れました。', 'You are signed out.'],
+  'error not_allowed': ['許可されていません。', 'Not allowed.'],
+  'error needs_device': ['登録済みの端末が必要です。', 'This needs an enrolled device.'],
+  'error wrong': ['一致しません。', 'That did not match.'],
+  'error too_many_tries': ['回数が多すぎます。', 'Too many tries.'],
+  'error unknown': ['見つかりません。', 'Not found.'],
+  'error gone': ['終了した症例です。', 'This case has ended.'],
+  'error mailbox_down': ['メールボックスに届きません。', 'The mailbox cannot be reached.'],
+  'error mailbox_changed': ['メールボックスが変わりました。', 'The mailbox changed.'],
+  'error too_large': ['大きすぎます。', 'Too large.'],
+  'error bad_request': ['内容に誤りがあります。', 'Something in it is wrong.'],
+  'error ours': ['予期しない不具合です。', 'Something went wrong here.'],
+  'error not_for_us': ['この端末宛てではありません。', 'This is not sealed for this device.'],
+  'error unsigned': ['病院の署名がありません。開きません。', 'Not signed by the hospital. It is not opened.'],
+  'error unknown_site': ['知らない病院からです。開きません。', 'From a hospital that this device does not know. It is not opened.'],
+  'error replayed': ['古い内容の繰り返しです。開きません。', 'An old message again. It is not opened.'],
+  'error damaged': ['壊れています。表示しません。', 'Damaged. It is not shown.'],
+  'error newer_format': ['新しい形式です。', 'A newer format.'],
+  'error link_lost': ['接続が切れました。', 'The connection was lost.'],
+  'error cancelled': ['取り消されました。', 'Cancelled.'],
+  'error unsafe': ['安全でない封印です。開きません。', 'Sealed in an unsafe way. It is not opened.'],
+  'error no_prf': ['この端末のパスキーでは鍵を守れません。iOS 18.4以降のFace ID・Touch IDを使ってください。', 'This passkey cannot protect keys. Use Face ID or Touch ID of iOS 18.4 or later.'],
+  'error other_key': ['このパスキーの鍵が変わりました。別の端末か回復キーで開いてください。', 'This passkey gave another key. Use another device or the recovery key.'],
+  'who doctor': ['もう一度お試しください。', 'Please try again.'],
+  'who hospital': ['病院に連絡してください。', 'Call the hospital.'],
+  'who operator': ['システム管理者に連絡してください。', 'Call the operator of this portal.'],
+  'who us': ['繰り返す場合はシステム管理者に連絡してください。', 'If it happens again, call the operator of this portal.'],
+};

@@ -1,0 +1,45 @@
+// Whose pictures these are, and what was lost in them.
+import { h, said } from '../dom.js';
+import { t, language } from '../texts.js';
+
+/** @typedef {import('../delivery.js').Series} Series */
+/** @typedef {import('../delivery.js').Delivery} Delivery */
+/** @typedef {import('../delivery.js').Geometry} Geometry */
+
+/** @param {Series} series @param {Delivery} delivery @returns {HTMLElement[]} */
+export function banner(series, delivery) {
+  const { banner: own } = series;
+  const sender = h('p', { class: 'from' }, said(delivery.site), delivery.completeness.is === 'proved' ? '' : ` · ${t('completeness not proved')}`);
+  if (series.mixedPatients) return [h('p', { class: 'mixed', role: 'alert' }, t('mixed patients')), sender];
+  if (!own) return [h('p', { class: 'mixed' }, t('no name')), sender];
+  const names = [own.name_ideographic, own.name_alphabetic, own.name_phonetic].filter((name) => name).map((name) => (name ?? '').replace(/\^+/g, ' ').trim());
+  const [first, ...others] = language() === 'ja' ? names : [own.name_alphabetic?.replace(/\^+/g, ' ').trim() || names[0], ...names.filter((name) => name !== own.name_alphabetic?.replace(/\^+/g, ' ').trim())];
+  const born = own.birth_date ? `${date(own.birth_date)}${age(own.birth_date, own.study_date)}` : '';
+  const line = (/** @type {(string|undefined)[]} */ texts) => texts.filter((text) => text).join(' · ');
+  return [
+    h('h1', {}, said(first || t('no name')), others.length ? said(others.join(' '), { class: 'other' }) : ''),
+    h('p', {}, said(line([own.patient_id, own.sex ? t(`sex ${own.sex}`) : '', born]))),
+    h('p', {}, said(line([series.modality, own.study_description, own.series_description || series.description, own.study_date ? `${date(own.study_date)} ${time(own.study_time)}`.trim() : '']))),
+    sender,
+  ];
+}
+
+/** DICOM DA as 2024-04-12; anything else as it is. @param {string} text */
+const date = (text) => text.replace(/^(\d{4})(\d\d)(\d\d)$/, '$1-$2-$3');
+
+/** @param {string|undefined} text */
+const time = (text) => (text ?? '').replace(/^(\d\d)(\d\d).*$/, '$1:$2');
+
+/** Years at the study. @param {string} birth @param {string|undefined} study */
+function age(birth, study) {
+  if (!/^\d{8}$/.test(birth) || !/^\d{8}$/.test(study ?? '')) return '';
+  return ` (${t('years', Math.floor((Number(study) - Number(birth)) / 10_000))})`;
+}
+
+/** Null where nothing was lost. @param {Series} series @param {Geometry|null} geometry */
+export function lossWords(series, geometry) {
+  if (!series.near) return null;
+  const slope = Math.abs(geometry?.slope ?? 1), unit = series.modality === 'CT' ? 'HU' : geometry?.rescaleType ?? '';
+  const error = `±${Math.round(series.maxError * slope * 100) / 100}${unit ? ` ${unit}` : ''}`;
+  return t('loss', series.ratio ? `${series.ratio.toFixed(1)} : 1` : '', error) + (series.referenceOnly ? ` · ${t('reference only')}` : '');
+}

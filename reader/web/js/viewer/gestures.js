@@ -1,0 +1,61 @@
+// Fingers, wheel and keys on the picture. One finger scrolls or windows, as the tool says; two zoom and shift; two taps fit or show pixels.
+
+/** @typedef {{tool: () => 'scroll'|'window', step: () => number, scroll: (frames: number) => void, window: (dx: number, dy: number) => void,
+ *   zoom: (factor: number, x: number, y: number, dx: number, dy: number) => void, toggle: (x: number, y: number) => void}} Hands
+ *  step: CSS pixels of a finger's way for one frame */
+
+const TAP_MS = 300;
+const TAP_WAY = 12;
+
+/** @param {HTMLElement} surface @param {Hands} hands */
+export function gestures(surface, hands) {
+  /** @type {Map<number, {x:number, y:number}>} */
+  const fingers = new Map();
+  let left = 0, way = 0, downAt = 0, tapAt = 0, two = false;
+
+  const middle = () => {
+    const [a, b] = [...fingers.values()];
+    return a && b ? { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, apart: Math.hypot(a.x - b.x, a.y - b.y) } : null;
+  };
+
+  surface.addEventListener('pointerdown', (event) => {
+    // A pointer that is gone by now cannot be held.
+    try { surface.setPointerCapture(event.pointerId); } catch { return; }
+    fingers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
+    if (fingers.size === 1) [left, way, downAt, two] = [0, 0, event.timeStamp, false];
+    else two = true;
+  });
+  surface.addEventListener('pointermove', (event) => {
+    const finger = fingers.get(event.pointerId);
+    if (!finger) return;
+    const before = middle(), dx = event.offsetX - finger.x, dy = event.offsetY - finger.y;
+    Object.assign(finger, { x: event.offsetX, y: event.offsetY });
+    const now = middle();
+    if (before && now) hands.zoom(before.apart > 0 ? now.apart / before.apart : 1, now.x, now.y, now.x - before.x, now.y - before.y);
+    else if (!two) {
+      way += Math.abs(dx) + Math.abs(dy);
+      if (hands.tool() === 'window' || event.buttons === 2) hands.window(dx, dy);
+      else {
+        left += dy;
+        const frames = Math.trunc(left / hands.step());
+        left -= frames * hands.step();
+        if (frames) hands.scroll(frames);
+      }
+    }
+  });
+  const up = (/** @type {PointerEvent} */ event) => {
+    if (!fingers.delete(event.pointerId) || fingers.size > 0 || two || way > TAP_WAY || event.type !== 'pointerup' || event.timeStamp - downAt > TAP_MS) return;
+    if (event.timeStamp - tapAt < TAP_MS) {
+      hands.toggle(event.offsetX, event.offsetY);
+      tapAt = 0;
+    } else tapAt = event.timeStamp;
+  };
+  surface.addEventListener('pointerup', up);
+  surface.addEventListener('pointercancel', up);
+  surface.addEventListener('contextmenu', (event) => event.preventDefault());
+  surface.addEventListener('wheel', (event) => {
+    event.preventDefault();
+    if (event.ctrlKey) hands.zoom(Math.exp(-event.deltaY / 200), event.offsetX, event.offsetY, 0, 0);
+    else hands.scroll(Math.sign(event.deltaY));
+  }, { passive: false });
+}

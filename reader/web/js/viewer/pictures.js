@@ -1,0 +1,375 @@
+// What is here of a case: coded segments, coarse pictures of all frames, full ones near the eye. Decodes in the order of need within a budget.
+import { Stack, frameBytes, outward, plan } from './stack.js';
+import { sampled, parted } from './samples.js';
+
+/** @typedef {import('../delivery.js').Delivery} Delivery */
+/** @typedef {import('../delivery.js').Geometry} Geometry */
+/** @typedef {import('../decoder.js').Decoder} Decoder */
+/** @typedef {import('./stack.js').Frame} Frame */
+/** @typedef {import('./samples.js').Part} Part */
+/** @typedef {{bytes:Uint8Array, columns:number, rows:number}} Coarse */
+/** @typedef {{full:boolean, exact:boolean, parts:Part[]}} Picture */
+
+/** Decoded full pictures, bytes. Telephones end a page at about 300 MB (research/peers.md 4). */
+const DECODED_BYTES_MAX = 64 << 20;
+/** Coded bytes of full pictures; what lies above is asked for again, and comes from the device's own store. */
+const CODED_BYTES_MAX = 64 << 20;
+/** Frames on either side that are decoded before the eye comes. */
+const REACH = 40;
+/** After the last movement, ms: then what is seen is fetched first. */
+const SETTLED_MS = 120;
+
+const DAMAGED = 'damaged';
+
+export class Pictures extends EventTarget {
+  /** @type {Stack[]} */
+  stacks;
+  /** Coded bytes of each segment that is here. @type {Map<number, Uint8Array>} */
+  #coded = new Map();
+  #codedBytes = 0;
+  /** @type {Map<string, Coarse|null>} null: there is no coarse picture of it */
+  #coarse = new Map();
+  /** @type {Map<string, Uint8Array|typeof DAMAGED>} */
+  #full = new Map();
+  #fullBytes = 0;
+  /** Full pictures with their residual. @type {Map<string, Uint8Array>} */
+  #exact = new Map();
+  #wantsExact = false;
+  /** @type {Set<string>} */
+  #busy = new Set();
+  /** Segments that were here once. @type {Set<number>} */
+  #seen = new Set();
+  /** @type {{stack: Stack, place: number}} */
+  #eye;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  #settling;
+  #closed = false;
+
+  /** @param {Delivery} delivery @param {Decoder} decoder */
+  constructor(delivery, decoder) {
+    super();
+    this.delivery = delivery;
+    this.decoder = decoder;
+    this.stacks = delivery.series.map((series) => new Stack(series)).filter((stack) => stack.frames.length > 0);
+    const stack = this.stacks.find(({ keys }) => keys.size > 0) ?? this.stacks[0] ?? new Stack(NOTHING);
+    this.#eye = { stack, place: stack.entry };
+    for (const one of this.stacks) this.#order(one);
+    this.#eye.place = stack.entry;
+    this.arrived = this.arrived.bind(this);
+    this.failed = this.failed.bind(this);
+    delivery.addEventListener('segment', this.arrived);
+    delivery.addEventListener('failed', this.failed);
+    decoder.ready.then(() => this.#pump(), () => {});
+    this.#want();
+  }
+
+  get eye() {
+    return this.#eye;
+  }
+
+  /** @param {Event} event */
+  arrived(event) {
+    const { number, bytes } = /** @type {CustomEvent<{number:number, bytes:Uint8Array}>} */ (event).detail;
+    const segment = this.delivery.segments.find((one) => one.number === number);
+    if (!segment || this.#closed) return;
+    this.#seen.add(number);
+    if (segment.kind === 'model') this.decoder.model(segment.series, bytes, segment.rawBytes);
+    else if (segment.kind === 'coarse' || segment.kind === 'pixels' || segment.kind === 'residual') this.#keep(number, segment.kind, bytes);
+    else if (segment.kind === 'headers') {
+      const stack = this.stacks.find(({ index }) => index === segment.series);
+      if (stack) this.#order(stack);
+    }
+    this.dispatchEvent(new Event('arrived'));
+    this.#pump();
+  }
+
+  /** A segment that came damaged never comes: what it would have shown is said to be damaged. @param {Event} event */
+  failed(event) {
+    const { number } = /** @type {CustomEvent<{number:number|null}>} */ (event).detail;
+    for (const stack of this.stacks)
+      stack.series.slabs.forEach(({ coarse, pixels }, slab) => {
+        if (number !== null && (number === coarse || number === pixels || number === stack.series.model)) this.#full.set(name(stack, slab), DAMAGED);
+      });
+    this.dispatchEvent(new Event('arrived'));
+  }
+
+  /** @param {number} number @param {string} kind @param {Uint8Array} bytes */
+  #keep(number, kind, bytes) {
+    if (this.#coded.has(number)) return;
+    this.#coded.set(number, bytes);
+    if (kind === 'coarse') return;
+    this.#codedBytes += bytes.length;
+    if (this.#codedBytes > CODED_BYTES_MAX) this.#forgetCoded();
+  }
+
+  /** Coded full pictures that are farthest from the eye go, till a quarter of the room is free. */
+  #forgetCoded() {
+    for (const { stack, slab } of this.#farthest()) {
+      if (this.#codedBytes <= CODED_BYTES_MAX * 0.75) return;
+      for (const number of [stack.series.slabs[slab]?.pixels ?? -1, stack.series.slabs[slab]?.residual ?? -1]) {
+        this.#codedBytes -= this.#coded.get(number)?.length ?? 0;
+        this.#coded.delete(number);
+      }
+    }
+  }
+
+  /** The stack's frames by their headers, once all are here; the eye stays on its image. @param {Stack} stack */
+  #order(stack) {
+    if (stack.ordered) return;
+    const seen = stack.frames[this.#eye.place];
+    const first = stack === this.#eye.stack && this.#eye.place === stack.entry;
+    stack.order((instance) => this.geometry(stack, instance));
+    if (stack !== this.#eye.stack || !stack.ordered) return;
+    this.#eye.place = first && stack.keys.size === 0 && !this.#hasFull(stack, this.#eye.place) ? stack.entry : Math.max(0, seen ? stack.frames.indexOf(seen) : 0);
+    this.dispatchEvent(new Event('ordered'));
+  }
+
+  /** @param {Stack} stack @param {number} instance @returns {Geometry|null} */
+  geometry(stack, instance) {
+    return this.delivery.geometry(stack.index, instance);
+  }
+
+  /** The residual of the delivery was joined to it: pictures become exact, what is seen first. */
+  refine() {
+    this.#wantsExact = true;
+    this.#want();
+  }
+
+  /** Moves the eye. What is on the way is fetched as planned; where it rests, that comes first. @param {Stack} stack @param {number} place */
+  look(stack, place) {
+    const other = stack !== this.#eye.stack;
+    this.#eye = { stack, place };
+    clearTimeout(this.#settling);
+    if (other) this.#want();
+    else this.#settling = setTimeout(() => { if (this.#lacks(stack, this.#eye.place)) this.#want(); }, SETTLED_MS);
+    this.#pump();
+  }
+
+  /** Whether a frame's full picture is not here, coded or decoded. @param {Stack} stack @param {number} place */
+  #lacks(stack, place) {
+    return !this.#hasFull(stack, place) && !!stack.frames[place]?.slabs.some((own) =>
+      [...stack.neighbours(own), own].some((slab) => !this.#coded.has(stack.series.slabs[slab]?.pixels ?? -1)));
+  }
+
+  /** Sends the plan. Coarse pictures that were dropped are never asked for again; coded ones near the eye are. */
+  #want() {
+    if (this.#closed) return;
+    const near = new Set([...outward(this.#eye.place, this.#eye.stack.frames.length, REACH)].flatMap((place) =>
+      (this.#eye.stack.frames[place]?.slabs ?? []).flatMap((own) => [...this.#eye.stack.neighbours(own), own]
+        .flatMap((slab) => [this.#eye.stack.series.slabs[slab]?.pixels ?? -1, this.#eye.stack.series.slabs[slab]?.residual ?? -1]))));
+    this.delivery.want(plan(this.stacks, this.#eye.stack.index, this.#eye.place, this.#wantsExact)
+      .filter((number) => !this.#coded.has(number) && (!this.#seen.has(number) || near.has(number))));
+  }
+
+  /** What can be shown of a frame now: full, coarse or nothing. @param {Stack} stack @param {number} place @returns {Picture|null} */
+  picture(stack, place) {
+    const frame = stack.frames[place];
+    if (!frame) return null;
+    if (this.#hasFull(stack, place)) {
+      const photometric = this.geometry(stack, frame.instance)?.photometric ?? '';
+      const exact = frame.slabs.every((slab) => this.#exact.has(name(stack, slab)));
+      const raw = frame.slabs.map((slab) => /** @type {Uint8Array} */ ((exact ? this.#exact : this.#full).get(name(stack, slab))));
+      return { full: true, exact, parts: [sampled(frame.layout, raw, frame.inSlab, photometric)] };
+    }
+    const coarse = frame.slabs.map((slab) => this.#coarse.get(name(stack, slab)));
+    const photometric = this.geometry(stack, frame.instance)?.photometric ?? '';
+    return coarse.some((one) => one) ? { full: false, exact: false, parts: parted(frame.layout, coarse, frame.inSlab, photometric) } : null;
+  }
+
+  /** @param {Stack} stack @param {number} place */
+  damaged(stack, place) {
+    return !!stack.frames[place]?.slabs.some((slab) => this.#full.get(name(stack, slab)) === DAMAGED);
+  }
+
+  /** @param {Stack} stack @param {number} place */
+  #hasFull(stack, place) {
+    const slabs = stack.frames[place]?.slabs;
+    return !!slabs?.every((slab) => this.#full.get(name(stack, slab)) instanceof Uint8Array);
+  }
+
+  /** Frames of a stack that can be scrolled through, coarse at least. @param {Stack} stack */
+  here(stack) {
+    return stack.frames.filter(({ slabs }) => slabs.every((slab) => this.#coarse.has(name(stack, slab)) || this.#full.has(name(stack, slab)))).length;
+  }
+
+  /** Pixel segments of the whole case: how many are here, of how many. */
+  get progress() {
+    const all = this.delivery.segments.filter(({ kind }) => kind === 'pixels');
+    return { here: all.filter(({ number }) => this.#seen.has(number)).length, all: all.length };
+  }
+
+  get held() {
+    return { decoded: this.#fullBytes, coded: this.#codedBytes, coarse: [...this.#coarse.values()].reduce((sum, one) => sum + (one?.bytes.length ?? 0), 0) };
+  }
+
+  /** Gives the decoders what is needed most, as long as they take it. */
+  #pump() {
+    while (!this.#closed && this.decoder.free) {
+      const next = this.#nextCoarse(this.#eye.stack, [this.#eye.place]) ?? this.#nextFull(0)
+        ?? this.#nextCoarse(this.#eye.stack, outward(this.#eye.place, this.#eye.stack.frames.length)) ?? this.#othersCoarse() ?? this.#nextFull(REACH);
+      if (!next) return;
+      next();
+    }
+  }
+
+  /** @param {Stack} stack @param {Iterable<number>} places @returns {(() => void)|undefined} */
+  #nextCoarse(stack, places) {
+    for (const place of places)
+      for (const slab of stack.frames[place]?.slabs ?? []) {
+        const key = name(stack, slab), coded = this.#coded.get(stack.series.slabs[slab]?.coarse ?? -1);
+        if (coded && this.#hasModel(stack) && !this.#coarse.has(key) && !this.#busy.has(`coarse ${key}`)) return () => this.#decodeCoarse(stack, slab, coded);
+      }
+    return undefined;
+  }
+
+  #othersCoarse() {
+    for (const stack of this.stacks) {
+      const next = this.#nextCoarse(stack, outward(stack.entry, stack.frames.length));
+      if (next) return next;
+    }
+    return undefined;
+  }
+
+  /** @param {Stack} stack */
+  #hasModel(stack) {
+    return stack.series.model === null || this.#seen.has(stack.series.model);
+  }
+
+  /** The nearest frame whose slab, with what it refers to, can be decoded. @param {number} reach @returns {(() => void)|undefined} */
+  #nextFull(reach) {
+    const { stack, place } = this.#eye;
+    let bytes = 0;
+    for (const at of outward(place, stack.frames.length, reach)) {
+      const frame = stack.frames[at];
+      bytes += frame ? frameBytes(frame.layout) : 0;
+      if (bytes > DECODED_BYTES_MAX / 2 && at !== place) return undefined;
+      for (const slab of frame?.slabs ?? []) {
+        const next = this.#fullOf(stack, slab) ?? this.#exactOf(stack, slab);
+        if (next) return next;
+      }
+    }
+    return undefined;
+  }
+
+  /** @param {Stack} stack @param {number} slab @returns {(() => void)|undefined} */
+  #fullOf(stack, slab) {
+    const key = name(stack, slab), own = stack.series.slabs[slab];
+    if (!own || this.#full.has(key) || this.#busy.has(key) || !this.#hasModel(stack)) return undefined;
+    const coarse = this.#coded.get(own.coarse), pixels = this.#coded.get(own.pixels);
+    if (!coarse || !pixels) return undefined;
+    /** @type {Uint8Array[]} */
+    const references = [];
+    for (const other of refers(coarse) ? stack.neighbours(slab) : []) {
+      const decoded = this.#full.get(name(stack, other));
+      if (decoded === DAMAGED) {
+        this.#full.set(key, DAMAGED);
+        return undefined;
+      }
+      if (!decoded) return this.#fullOf(stack, other);
+      references.push(decoded);
+    }
+    return () => this.#decodeFull(stack, slab, coarse, pixels, references);
+  }
+
+  /** @param {Stack} stack @param {number} slab @returns {(() => void)|undefined} */
+  #exactOf(stack, slab) {
+    const key = name(stack, slab), decoded = this.#full.get(key), residual = this.#coded.get(stack.series.slabs[slab]?.residual ?? -1);
+    if (!residual || !(decoded instanceof Uint8Array) || this.#exact.has(key) || this.#busy.has(`exact ${key}`)) return undefined;
+    return () => this.#decodeExact(stack, slab, decoded, residual);
+  }
+
+  /** @param {Stack} stack @param {number} slab @param {Uint8Array} decoded @param {Uint8Array} residual */
+  async #decodeExact(stack, slab, decoded, residual) {
+    const key = name(stack, slab);
+    this.#busy.add(`exact ${key}`);
+    const { bytes } = await this.decoder.decode({ task: 'exact', ...this.#job(stack, slab), coarse: residual, pixels: null, references: [decoded] });
+    this.#busy.delete(`exact ${key}`);
+    // A residual that is damaged leaves the picture what it was, and its loss said. One without anything to add is the picture itself.
+    if (bytes && this.#full.get(key) === decoded) {
+      this.#exact.set(key, bytes);
+      this.#fullBytes += bytes.length;
+    }
+    if (!bytes) this.#coded.delete(stack.series.slabs[slab]?.residual ?? -1);
+    if (this.#fullBytes > DECODED_BYTES_MAX) this.#forgetDecoded();
+    this.#decoded(stack, slab);
+  }
+
+  /** @param {Stack} stack @param {number} slab @param {Uint8Array} coarse */
+  async #decodeCoarse(stack, slab, coarse) {
+    const key = name(stack, slab);
+    this.#busy.add(`coarse ${key}`);
+    const result = await this.decoder.decode({ task: 'coarse', ...this.#job(stack, slab), coarse, pixels: null, references: [] });
+    this.#busy.delete(`coarse ${key}`);
+    this.#coarse.set(key, result.bytes && { bytes: result.bytes, columns: result.columns, rows: result.rows });
+    this.#decoded(stack, slab);
+  }
+
+  /** @param {Stack} stack @param {number} slab @param {Uint8Array} coarse @param {Uint8Array} pixels @param {Uint8Array[]} references */
+  async #decodeFull(stack, slab, coarse, pixels, references) {
+    const key = name(stack, slab);
+    this.#busy.add(key);
+    const { bytes } = await this.decoder.decode({ task: 'slab', ...this.#job(stack, slab), coarse, pixels, references });
+    this.#busy.delete(key);
+    this.#full.set(key, bytes ?? DAMAGED);
+    this.#fullBytes += bytes?.length ?? 0;
+    if (this.#fullBytes > DECODED_BYTES_MAX) this.#forgetDecoded();
+    this.#decoded(stack, slab);
+  }
+
+  /** @param {Stack} stack @param {number} slab */
+  #job(stack, slab) {
+    const { instance, rawBytes } = stack.series.slabs[slab] ?? { instance: 0, rawBytes: 0 };
+    return { series: stack.index, layout: /** @type {import('../delivery.js').Layout} */ (stack.series.layout[instance]), rawBytes };
+  }
+
+  /** @param {Stack} stack @param {number} slab */
+  #decoded(stack, slab) {
+    this.dispatchEvent(new CustomEvent('decoded', { detail: { stack, slab } }));
+    this.#pump();
+  }
+
+  /** Decoded pictures that are farthest from the eye go; they are decoded again when it comes back. */
+  #forgetDecoded() {
+    for (const { stack, slab } of this.#farthest()) {
+      if (this.#fullBytes <= DECODED_BYTES_MAX * 0.75) return;
+      const key = name(stack, slab), bytes = this.#full.get(key);
+      if (!(bytes instanceof Uint8Array)) continue;
+      this.#full.delete(key);
+      this.#fullBytes -= bytes.length + (this.#exact.get(key)?.length ?? 0);
+      this.#exact.delete(key);
+    }
+  }
+
+  /** Slabs of the other series, then of this one from the farthest on; never what is seen. */
+  *#farthest() {
+    for (const stack of this.stacks)
+      if (stack !== this.#eye.stack) for (const { slabs } of stack.frames) for (const slab of slabs) yield { stack, slab };
+    const { stack, place } = this.#eye;
+    const shown = new Set((stack.frames[place]?.slabs ?? []).flatMap((slab) => [slab, ...stack.neighbours(slab)]));
+    for (const at of [...outward(place, stack.frames.length)].reverse())
+      for (const slab of stack.frames[at]?.slabs ?? []) if (!shown.has(slab)) yield { stack, slab };
+  }
+
+  close() {
+    this.#closed = true;
+    clearTimeout(this.#settling);
+    this.delivery.removeEventListener('segment', this.arrived);
+    this.delivery.removeEventListener('failed', this.failed);
+    this.delivery.close();
+    this.decoder.close();
+    for (const kept of [this.#coded, this.#coarse, this.#full, this.#exact]) kept.clear();
+  }
+}
+
+/** @type {import('../delivery.js').Series} */
+const NOTHING = {
+  index: -1, modality: '', description: '', banner: null, mixedPatients: false, near: 0, maxError: 0, rmse: 0, ratio: 0, referenceOnly: false,
+  keyImages: [], instances: [], layout: [], slabs: [], model: null, headers: [], passed: [], transferSyntax: '',
+};
+
+/** @param {Stack} stack @param {number} slab */
+const name = (stack, slab) => `${stack.index}.${slab}`;
+
+/** Whether a slab was coded with references: the lattice coder's flag (spec-bundle 3.2, spec-codec 2.1).
+ * @param {Uint8Array} coarse */
+const refers = (coarse) => coarse[0] === 2 && ((coarse[1] ?? 0) & 2) !== 0;

@@ -1,0 +1,166 @@
+// Draws parts of a frame by WebGL2: stored values as integers in textures, filtered by four taps in the shader. Exact, no extensions.
+
+/** @typedef {import('./samples.js').Part} Part */
+/** Where the frame lies on the canvas, in device pixels, and how its values become grey.
+ * @typedef {{left:number, top:number, scale:number, aspect:number}} View  (scale: device pixels a column; aspect: height of a pixel over its width) */
+/** @typedef {{slope:number, intercept:number, center:number, width:number, invert:boolean, padding:number|null, signed:boolean, stored:number}} Grey */
+
+/** Textures that are kept: the last full pictures and the coarse ones that were scrolled through. */
+const TEXTURES_MAX = 12;
+
+const VERTEX = `#version 300 es
+uniform vec4 box; void main(){ vec2 corner=vec2(gl_VertexID&1,gl_VertexID>>1); gl_Position=vec4(mix(box.xy,box.zw,corner),0.,1.); }`;
+
+// At a scale below one, a device pixel is the mean of as many samples as it covers, four a side at most.
+const HEAD = `#version 300 es
+precision highp float; precision highp int; precision highp isampler2D; precision highp sampler2D;
+uniform vec2 origin; uniform vec2 apart; uniform float top; uniform ivec2 size; uniform float stride; uniform float bottom; out vec4 colour;
+vec2 place(vec2 off){ return (gl_FragCoord.xy+off-origin)*apart; }
+int many(){ return int(clamp(ceil(apart.x-0.01),1.,4.)); }
+`;
+const GREY = `${HEAD}
+uniform isampler2D picture; uniform vec2 rescale; uniform vec2 window; uniform bool invert; uniform bool padded; uniform int padding; uniform bool sign; uniform int stored;
+int stored_at(ivec2 at){ int v=texelFetch(picture,clamp(at,ivec2(0),size-1),0).r; return sign? (v<<(32-stored))>>(32-stored) : v&((1<<stored)-1); }
+void main(){
+  int n=many(); float sum=0., weight=0.;
+  for(int j=0;j<n;j++) for(int i=0;i<n;i++){
+    vec2 at=(place((vec2(i,j)+.5)/float(n)-.5)-vec2(.5,.5+top))/stride; vec2 base=floor(at), f=at-base; ivec2 p=ivec2(base);
+    for(int k=0;k<4;k++){ ivec2 d=ivec2(k&1,k>>1); int v=stored_at(p+d); vec2 w2=mix(1.-f,f,vec2(d)); float w=w2.x*w2.y; if(padded&&v==padding) w=0.; sum+=w*float(v); weight+=w; }
+  }
+  if(weight<.5*float(n*n)){ colour=vec4(0.,0.,0.,1.); return; }
+  // PS3.3 C.11.2.1.2.1
+  float x=sum/weight*rescale.x+rescale.y, grey=clamp((x-(window.x-.5))/(window.y-1.)+.5,0.,1.);
+  if(window.y<=1.) grey=step(window.x-.5,x);
+  colour=vec4(vec3(invert?1.-grey:grey),1.);
+}`;
+const COLOUR = `${HEAD}
+uniform sampler2D picture;
+void main(){
+  int n=many(); vec4 sum=vec4(0.);
+  for(int j=0;j<n;j++) for(int i=0;i<n;i++){
+    vec2 at=(place((vec2(i,j)+.5)/float(n)-.5)-vec2(.5,.5+top))/stride; vec2 base=floor(at), f=at-base; ivec2 p=ivec2(base);
+    for(int k=0;k<4;k++){ ivec2 d=ivec2(k&1,k>>1); vec2 w=mix(1.-f,f,vec2(d)); sum+=w.x*w.y*texelFetch(picture,clamp(p+d,ivec2(0),size-1),0); }
+  }
+  colour=vec4(sum.rgb/float(n*n),1.);
+}`;
+
+export class Renderer {
+  /** @type {WebGL2RenderingContext} */
+  #gl;
+  /** @type {Map<unknown, WebGLTexture>} */
+  #textures = new Map();
+  /** @type {{grey: Program, colour: Program}|null} */
+  #programs = null;
+  /** Milliseconds of script and upload of the frames drawn last, for the benches. @type {number[]} */
+  spent = [];
+
+  /** @param {HTMLCanvasElement} canvas */
+  constructor(canvas) {
+    this.canvas = canvas;
+    const gl = canvas.getContext('webgl2', { alpha: false, antialias: false, depth: false, preserveDrawingBuffer: true });
+    if (!gl) throw new Error('no WebGL2');
+    this.#gl = gl;
+    this.#prepare();
+    // A telephone takes the context from a page in the background and gives it back.
+    canvas.addEventListener('webglcontextlost', (event) => { event.preventDefault(); this.#textures.clear(); this.#programs = null; });
+    canvas.addEventListener('webglcontextrestored', () => { this.#prepare(); canvas.dispatchEvent(new Event('redraw')); });
+  }
+
+  #prepare() {
+    this.#programs = { grey: program(this.#gl, GREY), colour: program(this.#gl, COLOUR) };
+  }
+
+  get largest() {
+    return /** @type {number} */ (this.#gl.getParameter(this.#gl.MAX_TEXTURE_SIZE));
+  }
+
+  /** @param {Part[]} parts @param {number} columns columns of the frame @param {View} view @param {Grey} grey */
+  draw(parts, columns, view, grey) {
+    const start = performance.now();
+    const gl = this.#gl, { width, height } = this.canvas;
+    gl.viewport(0, 0, width, height);
+    gl.clearColor(0, 0, 0, 1);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    if (!this.#programs) return;
+    for (const part of parts) {
+      const { own, at } = part.kind === 'colour' ? this.#programs.colour : this.#programs.grey;
+      gl.useProgram(own);
+      gl.bindTexture(gl.TEXTURE_2D, this.#texture(part));
+      // Device pixels from the top; the device's rows count from the bottom, which `origin` and `apart` turn.
+      const tall = view.scale * view.aspect;
+      const left = view.left, right = view.left + columns * view.scale, top = view.top + part.row * tall, end = top + part.height * tall;
+      gl.uniform4f(at('box'), clip(left / width), -clip(top / height), clip(right / width), -clip(end / height));
+      gl.uniform2f(at('origin'), view.left, height - view.top);
+      gl.uniform2f(at('apart'), 1 / view.scale, -1 / tall);
+      gl.uniform1f(at('top'), part.row);
+      gl.uniform1f(at('stride'), part.step);
+      gl.uniform2i(at('size'), part.columns, part.rows);
+      gl.uniform1i(at('picture'), 0);
+      if (part.kind !== 'colour') {
+        gl.uniform2f(at('rescale'), grey.slope, grey.intercept);
+        gl.uniform2f(at('window'), grey.center, grey.width);
+        gl.uniform1i(at('invert'), grey.invert ? 1 : 0);
+        gl.uniform1i(at('padded'), grey.padding === null ? 0 : 1);
+        gl.uniform1i(at('padding'), grey.padding ?? 0);
+        gl.uniform1i(at('sign'), grey.signed ? 1 : 0);
+        gl.uniform1i(at('stored'), grey.stored);
+      }
+      gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
+    }
+    if (this.spent.push(performance.now() - start) > 1_000) this.spent.shift();
+  }
+
+  /** @param {Part} part */
+  #texture(part) {
+    const gl = this.#gl, known = this.#textures.get(part.data);
+    if (known) {
+      this.#textures.delete(part.data);
+      this.#textures.set(part.data, known);
+      return known;
+    }
+    const texture = gl.createTexture();
+    gl.bindTexture(gl.TEXTURE_2D, texture);
+    const [inner, format, type] = part.kind === 'grey16' ? [gl.R16I, gl.RED_INTEGER, gl.SHORT]
+      : part.kind === 'grey8' ? [gl.R8I, gl.RED_INTEGER, gl.BYTE] : [gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE];
+    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    gl.texImage2D(gl.TEXTURE_2D, 0, inner, part.columns, part.rows, 0, format, type, part.data);
+    for (const [name, value] of [[gl.TEXTURE_MIN_FILTER, gl.NEAREST], [gl.TEXTURE_MAG_FILTER, gl.NEAREST], [gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE], [gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE]])
+      gl.texParameteri(gl.TEXTURE_2D, /** @type {number} */ (name), /** @type {number} */ (value));
+    this.#textures.set(part.data, texture);
+    const [oldest] = this.#textures;
+    if (this.#textures.size > TEXTURES_MAX && oldest) {
+      gl.deleteTexture(oldest[1]);
+      this.#textures.delete(oldest[0]);
+    }
+    return texture;
+  }
+
+  close() {
+    this.#gl.getExtension('WEBGL_lose_context')?.loseContext();
+  }
+}
+
+/** From a share of the canvas to the clip space's −1 … 1. @param {number} share */
+const clip = (share) => share * 2 - 1;
+
+/** @typedef {{own: WebGLProgram, at: (name: string) => WebGLUniformLocation|null}} Program */
+/** @param {WebGL2RenderingContext} gl @param {string} fragment @returns {Program} */
+function program(gl, fragment) {
+  const own = gl.createProgram();
+  for (const [kind, text] of /** @type {[number, string][]} */ ([[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, fragment]])) {
+    const shader = gl.createShader(kind);
+    if (!shader) throw new Error('no shader');
+    gl.shaderSource(shader, text);
+    gl.compileShader(shader);
+    if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) throw new Error(gl.getShaderInfoLog(shader) ?? 'shader');
+    gl.attachShader(own, shader);
+  }
+  gl.linkProgram(own);
+  /** @type {Map<string, WebGLUniformLocation|null>} */
+  const places = new Map();
+  const at = (/** @type {string} */ name) => {
+    if (!places.has(name)) places.set(name, gl.getUniformLocation(own, name));
+    return places.get(name) ?? null;
+  };
+  return { own, at };
+}

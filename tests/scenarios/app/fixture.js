@@ -1,0 +1,48 @@
+// Test only: the viewer with a delivery whose segments come from a bundle file by plain HTTP, unsealed.
+import { Viewer } from '/js/viewer/viewer.js';
+import { Decoder, compile } from '/js/decoder.js';
+
+class FileDelivery extends EventTarget {
+  #told;
+  #have = new Map();
+  #plan = 0;
+  #headers = new Set();
+
+  constructor(told) {
+    super();
+    this.#told = told;
+    Object.assign(this, told);
+  }
+
+  async want(order) {
+    const plan = ++this.#plan;
+    window.plans = (window.plans ?? 0) + 1;
+    for (const number of order) {
+      if (plan !== this.#plan) return;
+      const { offset, length } = this.#told.places[number];
+      const bytes = this.#have.get(number)
+        ?? new Uint8Array(await (await fetch('/test/bundle', { headers: { Range: `bytes=${offset}-${offset + length - 1}` } })).arrayBuffer());
+      if (window.delay) await new Promise((resolve) => setTimeout(resolve, window.delay));
+      this.#have.set(number, bytes);
+      if (plan !== this.#plan) return;
+      const segment = this.segments.find((one) => one.number === number);
+      if (segment.kind === 'headers') this.#headers.add(number);
+      this.dispatchEvent(new CustomEvent('segment', { detail: { number, bytes } }));
+    }
+  }
+
+  close() {
+    this.#plan++;
+  }
+
+  geometry(series, instance) {
+    return this.series[series].headers.every((number) => this.#headers.has(number)) ? this.#told.geometries[series][instance] : null;
+  }
+}
+
+const told = await (await fetch('/test/fixture.json')).json();
+const decoder = new Decoder(compile());
+const delivery = new FileDelivery(told);
+const viewer = new Viewer(delivery, decoder, { back: () => {}, answers: null, exact: async () => { window.exact = true; }, shown: () => { window.shownAt = performance.now(); } });
+Object.assign(window, { viewer, decoder, delivery });
+document.querySelector('#app').append(viewer.element);

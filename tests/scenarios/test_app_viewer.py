@@ -1,0 +1,375 @@
+"""The app's viewer alone, with a bundle from a file: what is on the screen is what was decoded, and fingers do what they should."""
+
+import base64
+import io
+import json
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from lab import bundle_fixture
+from lab.bundle_fixture import Server
+from lab.programs import TOP, program
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+WAIT_MS = 60_000
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+RATIO = 2
+WEB = TOP / "reader" / "web"
+APP = Path(__file__).parent / "app"
+# A grey may be rounded the other way where the exact value lies within this of the boundary: the shader counts in 32 bits.
+NEAR_HALF = 0.02
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[
+            "--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def wasm() -> Path:
+    """The committed decoder, else one that reader/wasm/build makes."""
+    if (WEB / "wasm" / "simd.wasm").exists():
+        return WEB / "wasm"
+    folder = TOP / "target" / "wasm"
+    for kind in ("simd", "plain"):
+        if not (folder / f"{kind}.wasm").exists():
+            subprocess.run([TOP / "reader" / "wasm" / "build", kind, folder / f"{kind}.wasm"], check=True)
+    return folder
+
+
+@dataclass
+class Shown:
+    """A packed study in a viewer."""
+
+    page: Page
+    told: dict
+    decoded: Path
+
+    def here(self) -> None:
+        expect(self.page.locator("canvas[data-shown=full]")).to_be_visible(timeout=WAIT_MS)
+
+    def frame(self) -> dict:
+        """Which frame the viewer says it shows."""
+        return self.page.evaluate("({instance: viewer.frame.instance, frame: viewer.frame.frame, series: viewer.series.index})")
+
+    def screen(self) -> np.ndarray:
+        """The canvas as it is on the screen, words hidden. A busy machine brings a picture to the screen later than the script drew it: it is
+        waited for until the screen shows what the canvas holds."""
+        self.page.evaluate("document.activeElement.blur(); document.querySelectorAll('.edge,.corner,.state').forEach(one => one.hidden = true)")
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while True:
+            sides = [side * RATIO for side in self.page.evaluate("(box => [box.left, box.top, box.right, box.bottom])(viewer.canvas.getBoundingClientRect())")]
+            left, top, right, bottom = (int(side) for side in sides)
+            assert [left, top, right, bottom] == sides, "the canvas lies between the pixels of the screen"
+            held = pixels(base64.b64decode(self.page.evaluate("viewer.canvas.toDataURL().split(',')[1]")))
+            seen = pixels(self.page.screenshot())[top:bottom, left:right]
+            if np.array_equal(held, seen):
+                break
+            assert time.monotonic() < deadline, "the screen does not show what the canvas holds"
+        self.page.evaluate("document.querySelectorAll('.edge,.corner,.state').forEach(one => one.hidden = false)")
+        return seen
+
+    def words(self) -> str:
+        return self.page.locator(".corner").inner_text()
+
+    def center(self) -> tuple[float, float]:
+        box = self.page.locator(".stage > canvas").bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def touch(self, *paths: list[tuple[float, float]]) -> None:
+        """Fingers along their paths, all at once, a step each 16 ms: a busy machine does not make slow fingers."""
+        client = self.page.context.new_cdp_session(self.page)
+        start = time.time()
+        for step in range(len(paths[0])):
+            points = [{"x": path[step][0], "y": path[step][1], "id": finger} for finger, path in enumerate(paths)]
+            client.send("Input.dispatchTouchEvent", {"type": "touchStart" if step == 0 else "touchMove", "touchPoints": points, "timestamp": start + step * 0.016})
+        client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": [], "timestamp": start + len(paths[0]) * 0.016})
+
+    def drag(self, dx: float, dy: float) -> None:
+        x, y = self.center()
+        self.touch([(x + dx * n / 10, y + dy * n / 10) for n in range(11)])
+
+    def double_tap(self) -> None:
+        x, y = self.center()
+        client = self.page.context.new_cdp_session(self.page)
+        start = time.time()
+        for moment, kind in ((0, "touchStart"), (0.05, "touchEnd"), (0.15, "touchStart"), (0.2, "touchEnd")):
+            points = [{"x": x, "y": y}] if kind == "touchStart" else []
+            client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points, "timestamp": start + moment})
+
+
+@pytest.fixture
+def show(chromium: Browser, wasm: Path, tmp_path: Path):
+    opened = []
+
+    def run(files: Path, note: str | None = None, language: str = "en-GB", damage: int | None = None, change=None) -> Shown:
+        bundle, decoded = tmp_path / "study.bundle", tmp_path / "decoded"
+        subprocess.run([program("scanpost-pack"), "encode", files, bundle], check=True, capture_output=True)
+        subprocess.run([program("scanpost-pack"), "decode", bundle, decoded], check=True, capture_output=True)
+        content = bytearray(bundle.read_bytes())
+        told = bundle_fixture.tell(bytes(content), files, note)
+        if damage is not None:
+            place = told["places"][told["series"][0]["slabs"][damage]["pixels"]]
+            content[place["offset"] + place["length"] // 2:place["offset"] + place["length"] // 2 + 40] = bytes(40)
+        if change:
+            change(told)
+        server = Server(WEB, wasm, {"/test/fixture.html": (APP / "fixture.html").read_bytes(), "/test/fixture.js": (APP / "fixture.js").read_bytes(),
+                                    "/test/bundle": bytes(content), "/test/fixture.json": json.dumps(told).encode(), "/favicon.ico": b""})
+        context = chromium.new_context(locale=language, **PHONE)
+        opened.append((server, context))
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        refused: list[str] = []
+        page.on("console", lambda message: refused.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: refused.append(str(error)))
+        page.refused = refused
+        page.goto(f"{server.url}/test/fixture.html")
+        return Shown(page, told, decoded)
+
+    yield run
+    for server, context in opened:
+        context.close()
+        server.close()
+
+
+def image(folder: Path, name: str, description: str, pixels: np.ndarray, number: int, **elements: object) -> None:
+    """One instance, the least that a viewer needs."""
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", f"1.2.3.{number}.{abs(hash(description)) % 10**8}"
+    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    one = pydicom.Dataset()
+    one.file_meta = meta
+    one.SpecificCharacterSet = "ISO_IR 192"
+    one.SOPClassUID, one.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    one.StudyInstanceUID, one.SeriesInstanceUID = "1.2.3", f"1.2.3.{abs(hash(description)) % 10**8}"
+    one.PatientName, one.PatientID, one.SeriesDescription, one.InstanceNumber = "Test^One", "T-1", description, number
+    one.Rows, one.Columns, one.SamplesPerPixel = pixels.shape[0], pixels.shape[1], 1 if pixels.ndim == 2 else pixels.shape[2]
+    one.PhotometricInterpretation = "MONOCHROME2" if pixels.ndim == 2 else "RGB"
+    one.Modality = "CR"
+    one.BitsAllocated = one.BitsStored = pixels.dtype.itemsize * 8
+    one.PixelRepresentation = int(np.issubdtype(pixels.dtype, np.signedinteger))
+    if pixels.ndim == 3:
+        one.PlanarConfiguration = 0
+    for keyword, value in elements.items():
+        setattr(one, keyword, value)
+    one.HighBit = one.BitsStored - 1
+    one.PixelData = pixels.tobytes() + b"\0" * (pixels.nbytes % 2)
+    one.save_as(folder / name, enforce_file_format=True)
+
+
+def smooth(rows: int, columns: int, scale: float, seed: int = 0) -> np.ndarray:
+    y, x = np.mgrid[:rows, :columns]
+    noise = np.random.default_rng(seed).normal(0, 0.01, (rows, columns))
+    return scale * (np.sin(x / 17) * np.cos(y / 23) / 2 + 0.5 + noise)
+
+
+def expected(shown: Shown, canvas: tuple[int, int], zoom: str) -> tuple[np.ndarray, np.ndarray, tuple[slice, slice]]:
+    """Greys by the decoded array through the same window, by PS3.3 C.11.2.1.2.1 and four taps; which of them are far from a rounding boundary; where they lie."""
+    at = shown.frame()
+    source = shown.told["series"][at["series"]]["banner"]["series_description"]
+    geometry, layout = shown.told["geometries"][at["series"]][at["instance"]], shown.told["series"][at["series"]]["layout"][at["instance"]]
+    files = [pydicom.dcmread(path) for path in sorted(shown.decoded.rglob("*")) if path.is_file()]
+    file = next(one for one in files if one.SeriesDescription == source and one.InstanceNumber == geometry["number"])
+    stored = file.pixel_array[at["frame"]] if layout["frames"] > 1 else file.pixel_array
+    rows, columns = layout["rows"], layout["columns"]
+    spacing = geometry["spacing"] or [1, 1]
+    aspect = spacing[0] / spacing[1]
+    height, width = canvas
+    fit = min(width / columns, height / (rows * aspect))
+    scale = fit if zoom == "fit" else max(1, np.ceil(fit + 0.01))
+    view = shown.page.evaluate("viewer.view")
+    assert view["scale"] == pytest.approx(scale) and view["aspect"] == pytest.approx(aspect)
+    left, top = view["left"], view["top"]
+    # The taps that zoom may lie beside the middle by less than a pixel of the page.
+    assert [left, top] == pytest.approx([(width - columns * scale) / 2, (height - rows * aspect * scale) / 2], abs=2), "the picture lies elsewhere"
+    xs, ys = ((np.arange(max(0, start), min(whole, start + size * scale) // 1) + 0.5 - start) / scale for start, whole, size in ((left, width, columns), (top, height, rows * aspect)))
+    ys /= aspect
+    xs, ys = xs[(xs > 0) & (xs < columns)], ys[(ys > 0) & (ys < rows)]
+    weights, total = 0.0, 0.0
+    values = stored.astype(float).reshape(rows, columns, -1)
+    for dy in (0, 1):
+        for dx in (0, 1):
+            fx, fy = (xs - 0.5) % 1, (ys - 0.5) % 1
+            ix, iy = (np.clip(np.floor(place - 0.5).astype(int) + step, 0, side - 1) for place, step, side in ((xs, dx, columns), (ys, dy, rows)))
+            weight = np.outer(fy if dy else 1 - fy, fx if dx else 1 - fx)[..., None]
+            taken = values[np.ix_(iy, ix)]
+            if geometry["padding"] is not None:
+                weight = weight * (taken != geometry["padding"])
+            total, weights = total + weight * taken, weights + weight
+    if values.shape[2] == 3:
+        exact = total
+    else:
+        center, width_of = (float(one) for one in shown.page.evaluate("[viewer.window.center, viewer.window.width]"))
+        value = total / np.maximum(weights, 1e-9) * geometry["slope"] + geometry["intercept"]
+        exact = np.clip((value - (center - 0.5)) / (width_of - 1) + 0.5, 0, 1) * 255
+        exact = np.where(weights < 0.5, 0, 255 - exact if layout["photometric"] == "MONOCHROME1" else exact)
+        # A share of padding near one half may fall either way.
+        weights = np.where(np.abs(weights - 0.5) < 1e-3, np.nan, weights)
+    certain = (np.abs(exact % 1 - 0.5) > NEAR_HALF) & ~np.isnan(weights)
+    place = (slice(int(max(0, top)), int(max(0, top)) + len(ys)), slice(int(max(0, left)), int(max(0, left)) + len(xs)))
+    return np.floor(exact + 0.5), certain, place
+
+
+def compare(shown: Shown, zoom: str) -> None:
+    shown.here()
+    screen = shown.screen()
+    greys, certain, place = expected(shown, screen.shape[:2], zoom)
+    seen = screen[place]
+    greys, certain = np.broadcast_to(greys, seen.shape), np.broadcast_to(certain, seen.shape)
+    assert seen.size > 100_000, "nearly nothing to compare"
+    assert greys.max() - greys.min() > 100, "a picture without contrast proves nothing"
+    differences = np.abs(seen - greys)
+    assert differences[certain].max() == 0, f"{(differences[certain] > 0).sum()} of {certain.sum()} values differ, by {differences[certain].max()} at most"
+    assert differences.max() <= 1 or np.mean(differences > 1) < 1e-3
+    assert certain.mean() > 0.9
+
+
+@pytest.fixture
+def unusual(tmp_path: Path) -> Path:
+    folder = tmp_path / "unusual"
+    folder.mkdir()
+    for number in (1, 2, 3):
+        image(folder, f"a{number}.dcm", "MONO1", smooth(900, 1000, 250, number).clip(0, 255).astype(np.uint8), number, PhotometricInterpretation="MONOCHROME1",
+              RescaleSlope=2, RescaleIntercept=-50, WindowCenter=200, WindowWidth=400)
+        image(folder, f"b{number}.dcm", "SIGNED12", (smooth(300, 200, 3000, number) - 1500).astype(np.int16), number, BitsStored=12, PixelSpacing=[1.0, 2.0],
+              WindowCenter=0, WindowWidth=2500, RescaleSlope=1, RescaleIntercept=0)
+        image(folder, f"c{number}.dcm", "COLOUR", np.stack([smooth(256, 300, 250, number), smooth(256, 300, 200, 9), 255 - smooth(256, 300, 250, 5)], 2).clip(0, 255).astype(np.uint8), number)
+        image(folder, f"d{number}.dcm", "LARGE", smooth(2000, 1400, 60_000, number).clip(0, 65535).astype(np.uint16), number, WindowCenter=30_000, WindowWidth=60_000)
+    return folder
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+
+def until(holds) -> None:
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def series(shown: Shown, description: str) -> None:
+    shown.page.get_by_role("button", name=description).click()
+    expect(shown.page.locator("canvas[data-shown=full]")).to_be_visible(timeout=WAIT_MS)
+
+
+@pytest.mark.parametrize("study", ["ct_study", "mr_study"])
+def test_pixels_on_the_screen_are_the_decoded_ones_through_the_window(show, request: pytest.FixtureRequest, study: str, tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    for path in sorted(request.getfixturevalue(study))[:24]:
+        (files / path.name).symlink_to(path)
+    shown = show(files)
+    compare(shown, "fit")
+    shown.double_tap()
+    compare(shown, "pixels")
+    shown.page.screenshot(path=tmp_path / "zoomed.png")
+
+
+@pytest.mark.parametrize("description", ["MONO1", "SIGNED12", "COLOUR", "LARGE"])
+def test_unusual_pixels_are_shown_rightly_too(show, unusual: Path, description: str) -> None:
+    shown = show(unusual)
+    series(shown, description)
+    shown.double_tap()
+    compare(shown, "pixels")
+
+
+def test_one_finger_scrolls_two_zoom_and_the_tool_windows(show, ct_study: list[Path]) -> None:
+    shown = show(ct_study[0].parent)
+    shown.here()
+    count = len(shown.told["series"][0]["slabs"])
+    before = int(shown.words().split("/")[0])
+    shown.drag(0, 120)
+    after = int(shown.words().split("/")[0])
+    assert after > before
+    compare(shown, "fit")
+    shown.drag(0, -3000)
+    expect(shown.page.locator(".corner")).to_contain_text(f"1 / {count}")
+    x, y = shown.center()
+    shown.touch([(x - 20 - 8 * n, y) for n in range(10)], [(x + 20 + 8 * n, y) for n in range(10)])
+    assert shown.page.evaluate("viewer.zoom") == pytest.approx(184 / 40, rel=0.1)
+    expect(shown.page.locator(".corner")).to_contain_text(f"1 / {count}"), "two fingers do not scroll"
+    shown.page.get_by_role("button", name="Window", exact=True).click()
+    shown.drag(60, 0)
+    assert shown.page.evaluate("viewer.window.width") > 80
+    assert shown.page.evaluate("viewer.window.center") == 40
+    shown.page.get_by_role("button", name="Bone").click()
+    expect(shown.page.locator(".corner")).to_contain_text("W 2000  L 500")
+    shown.page.get_by_role("button", name="As sent").click()
+    expect(shown.page.locator(".corner")).to_contain_text("W 80  L 40")
+    shown.page.get_by_role("slider", name="Slice").fill("7")
+    expect(shown.page.locator(".corner")).to_contain_text("7 / ")
+    shown.page.locator(".stage > canvas").press("ArrowDown")
+    expect(shown.page.locator(".corner")).to_contain_text("8 / ")
+    assert not shown.page.refused, shown.page.refused
+
+
+def test_coarse_comes_first_and_where_the_eye_rests_comes_next(show, ct_study: list[Path]) -> None:
+    shown = show(ct_study[0].parent)
+    # Slow enough that the order is seen.
+    shown.page.evaluate("window.delay = 300")
+    shown.here()
+    count = len(shown.told["series"][0]["slabs"])
+    until(lambda: shown.page.evaluate("viewer.pictures.here(viewer.pictures.stacks[0])") == count)
+    assert shown.page.evaluate("viewer.pictures.progress.here") < count, "all coarse pictures come before the full ones"
+    plans = shown.page.evaluate("plans")
+    shown.page.locator(".stage > canvas").press("End")
+    expect(shown.page.locator("canvas[data-shown=coarse]")).to_be_visible()
+    shown.page.wait_for_selector("canvas[data-shown=full]")
+    assert shown.page.evaluate("plans") > plans, "planned anew"
+    assert shown.page.evaluate("viewer.pictures.progress.here") < count, "the last slice came before all the others"
+
+
+def test_damage_is_said_and_touches_no_other_slice(show, ct_study: list[Path]) -> None:
+    middle = len(ct_study) // 2 - len(ct_study) // 2 % 2
+    shown = show(ct_study[0].parent, damage=middle)
+    expect(shown.page.locator(".state.bad")).to_contain_text("damaged", timeout=WAIT_MS)
+    expect(shown.page.locator("canvas[data-shown=full]")).to_have_count(0)
+    shown.page.locator(".stage > canvas").press("PageUp")
+    compare(shown, "fit")
+
+
+def hostile(told: dict) -> None:
+    told["series"][0]["banner"] |= {"name_alphabetic": "Evil\u202eemaN^<b>x</b>\u0007", "name_ideographic": ""}
+    told["series"][1]["mixedPatients"] = True
+    told["series"][0]["keyImages"] = [3]
+
+
+@pytest.mark.parametrize("language", ["ja-JP", "en-GB"])
+def test_names_notes_losses_and_key_images_are_said_and_nothing_of_another_acts(show, mr_study: list[Path], language: str, tmp_path: Path) -> None:
+    shown = show(mr_study[0].parent, note="急ぎ\u202e <script>alert(1)</script>\n二行目", language=language, change=hostile)
+    shown.here()
+    name = shown.page.locator(".who h1").inner_text()
+    assert "\u202e" not in name and "<b>x</b>" in name and "\ufffd" in name
+    note = shown.page.locator(".note").inner_text()
+    assert "\u202e" not in note and "<script>" in note and "\n二行目" in note
+    assert shown.frame()["instance"] == 3, "key images come first"
+    expect(shown.page.locator(".corner")).to_contain_text("★")
+    loss = {"ja-JP": "非可逆圧縮", "en-GB": "Irreversibly compressed"}[language]
+    one = shown.told["series"][0]
+    expect(shown.page.locator(".loss")).to_contain_text(f"{loss} {one['ratio']:.1f} : 1")
+    expect(shown.page.locator(".loss")).to_contain_text(f"±{one['maxError']}")
+    shown.page.locator(".loss button").click()
+    assert shown.page.evaluate("window.exact") is True
+    found = Axe().run(shown.page, options=WCAG).response["violations"]
+    assert not found, [(one["id"], [node["target"] for node in one["nodes"]]) for one in found]
+    small = shown.page.evaluate("[...document.querySelectorAll('button,input,summary')].filter(e => e.getClientRects().length && (e.getBoundingClientRect().height < 43.5 || e.getBoundingClientRect().width < 43.5)).map(e => e.outerHTML)")
+    assert not small, "all that is tapped has 44 px"
+    shown.page.screenshot(path=tmp_path / f"viewer-{language}.png")
+    shown.page.locator(".thumbnail").nth(1).click()
+    expect(shown.page.locator(".mixed")).to_be_visible()
+    assert "Evil" not in shown.page.locator(".who").inner_text() and "Yamada" not in shown.page.locator(".who").inner_text()
+    assert not shown.page.refused, shown.page.refused
