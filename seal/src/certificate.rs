@@ -1,5 +1,7 @@
 //! X.509 certificates of recipients and sites: P-256, or RSA of at least 3072 bits for recipients.
 
+pub mod draft;
+
 use crate::error::SealError;
 use crate::ids::Digest;
 use crate::limits::{RSA_BITS_MAX, RSA_BITS_MIN};

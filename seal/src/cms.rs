@@ -9,9 +9,12 @@
 pub mod envelope;
 pub mod signed;
 
+#[cfg(feature = "native")]
 use crate::mail::Encryption;
 use der::asn1::{AnyRef, ObjectIdentifier};
-use der::{Decode, Encode, Header, Sequence, SliceReader};
+#[cfg(feature = "native")]
+use der::{Decode, Header, SliceReader};
+use der::{Encode, Sequence};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
 /// `id-data` (RFC 5652 4).
@@ -38,6 +41,7 @@ fn wrap(content_type: ObjectIdentifier, content: &[u8]) -> der::Result<Vec<u8>> 
 }
 
 /// How a message is encrypted, by its first bytes; none if it is no encrypted message.
+#[cfg(feature = "native")]
 pub(crate) fn outermost(front: &[u8]) -> Option<Encryption> {
     let mut reader = SliceReader::new(front).ok()?;
     Header::decode(&mut reader).ok()?;

@@ -120,6 +120,18 @@ impl Cover {
         if cover.is_sound() { Ok(cover) } else { Err(Refusal::Malformed(WHAT)) }
     }
 
+    /// Reads the content that a pinned site signed, of a cover of `der_bytes` bytes that was opened by the certificate `recipient`.
+    ///
+    /// # Errors
+    /// Those of [`Cover::parse`]; `Malformed` for a cover that is too long; `PassedOn`.
+    pub fn accept(json: &[u8], der_bytes: usize, recipient: &Digest) -> Result<Self, Refusal> {
+        let cover = Self::parse(json)?;
+        if der_bytes > cover_bytes_max(cover.pieces.len()) {
+            return Err(Refusal::Malformed(WHAT));
+        }
+        if cover.recipients.contains(recipient) { Ok(cover) } else { Err(Refusal::PassedOn) }
+    }
+
     /// The JSON to sign; wiped when dropped, because it holds the content key.
     #[cfg(any(feature = "native", test))]
     pub(crate) fn to_json(&self) -> serde_json::Result<Zeroizing<Vec<u8>>> {

@@ -8,11 +8,10 @@ use crate::error::Refusal;
 use crate::ids::{Digest, InvitationId};
 use crate::limits::{DEVICE_BYTES_MAX, ENROLMENT_CERTIFICATE_BYTES_MAX};
 use crate::mail::Site;
+use crate::statement::{after_start, field, with_fields};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-/// Format that this code writes and reads.
-pub const FORMAT: u8 = 1;
 const REQUEST_START: [u8; 5] = *b"SCPQ\x01";
 const CONFIRMATION_START: [u8; 5] = *b"SCPC\x01";
 const RENEWAL_START: [u8; 5] = *b"SCPN\x01";
@@ -27,12 +26,20 @@ const FINGERPRINT_BYTES: usize = 10;
 const GROUP_CHARS: usize = 4;
 /// Crockford's base 32: no I, L, O, U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// Salt of HKDF for what comes from a code (SPEC 8.1).
+pub const CODE_SALT: &[u8] = b"scanpost enrolment\x01";
+/// What the device's signature under a request is for (SPEC 8.2).
+pub const REQUEST_PURPOSE: &str = "scanpost enrolment request";
+/// What the site's signature under a confirmation is for (SPEC 8.4).
+pub const CONFIRMATION_PURPOSE: &str = "scanpost enrolment confirmation";
+/// What the device's signature under a renewal is for (SPEC 8.5).
+pub const RENEWAL_PURPOSE: &str = "scanpost certificate renewal";
 /// What refusals call it.
-pub(crate) const REQUEST: &str = "the enrolment request";
+pub const REQUEST: &str = "the enrolment request";
 /// What refusals call it.
-pub(crate) const CONFIRMATION: &str = "the confirmation of the enrolment";
+pub const CONFIRMATION: &str = "the confirmation of the enrolment";
 /// What refusals call it.
-pub(crate) const RENEWAL: &str = "the renewal of a certificate";
+pub const RENEWAL: &str = "the renewal of a certificate";
 
 /// A one-time code. It is shown once, by [`Code::text`], and never printed otherwise.
 pub struct Code {
@@ -66,9 +73,14 @@ impl Code {
         &self.site
     }
 
-    #[cfg(feature = "native")]
-    pub(crate) fn secret(&self) -> &[u8; SECRET_BYTES] {
+    /// What keys are derived from by HKDF-SHA-256 with [`CODE_SALT`].
+    pub fn secret(&self) -> &[u8; SECRET_BYTES] {
         &self.secret
+    }
+
+    /// Info of HKDF for the output that `usage` names: `invitation`, `request` or `confirmation` (SPEC 8.1).
+    pub fn info(&self, usage: &str) -> Vec<u8> {
+        [usage, self.site.as_str()].concat().into_bytes()
     }
 }
 
@@ -164,6 +176,11 @@ impl Confirmation {
         Self::read(rest).ok_or(Refusal::Malformed(CONFIRMATION))
     }
 
+    /// Whether it takes exactly these keys, for this invitation.
+    pub fn takes(&self, invitation: InvitationId, certificate: &Digest, identity: &Digest) -> bool {
+        (self.invitation, &self.certificate, &self.identity) == (invitation, certificate, identity)
+    }
+
     fn read(rest: &[u8]) -> Option<Self> {
         let (invitation, rest) = rest.split_first_chunk()?;
         let (at, rest) = rest.split_first_chunk()?;
@@ -223,32 +240,6 @@ pub fn is_same_fingerprint(one: &str, other: &str) -> bool {
 /// Whether this can be the name of a device.
 pub fn device_fits(device: &str) -> bool {
     (1..=DEVICE_BYTES_MAX).contains(&device.len()) && !device.contains(char::is_control)
-}
-
-/// Adds fields, each after its length in two bytes.
-fn with_fields(mut bytes: Vec<u8>, fields: &[&[u8]]) -> Option<Vec<u8>> {
-    for field in fields {
-        bytes.extend(u16::try_from(field.len()).ok()?.to_be_bytes());
-        bytes.extend(*field);
-    }
-    Some(bytes)
-}
-
-/// The first field, and what follows it.
-pub(crate) fn field(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk()?;
-    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
-}
-
-/// Four letters, then the format.
-fn after_start<'a>(bytes: &'a [u8], start: [u8; 5], what: &'static str) -> Result<&'a [u8], Refusal> {
-    let [letters @ .., _] = start;
-    let rest = bytes.strip_prefix(&letters).ok_or(Refusal::Malformed(what))?;
-    match rest.split_first() {
-        Some((&FORMAT, rest)) => Ok(rest),
-        Some((format, _)) => Err(Refusal::UnknownFormat(u32::from(*format))),
-        None => Err(Refusal::Malformed(what)),
-    }
 }
 
 fn is_small_p256(certificate: &Certificate) -> bool {

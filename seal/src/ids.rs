@@ -51,6 +51,11 @@ id!(
     InvitationId
 );
 
+id!(
+    /// One link for somebody outside (SPEC 10).
+    LinkId
+);
+
 /// SHA-256, written as 64 lower-case hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]

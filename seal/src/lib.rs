@@ -1,16 +1,18 @@
 //! Both ends of the wire contract (`docs/spec-mail.md`): seal at the hospital, open at the doctor.
 //!
-//! [`cover`], [`index`], [`piece`], [`mail`], [`receipt`] and [`enrol`] parse and lay out bytes without any key and build for WASM; they
+//! [`cover`], [`index`], [`piece`], [`mail`], [`receipt`], [`statement`], [`enrol`] and [`link`] parse and lay out bytes without any key and build for WASM; they
 //! are the only parser. What needs a primitive says so as data ([`cms`]), and `native` answers with aws-lc-rs.
 
 pub mod certificate;
 pub mod cms;
 pub mod cover;
+pub mod ecdsa;
 pub mod enrol;
 pub mod error;
 pub mod ids;
 pub mod index;
 pub mod limits;
+pub mod link;
 pub mod mail;
 #[cfg(feature = "mailbox")]
 pub mod mailbox;
@@ -18,3 +20,4 @@ pub mod mailbox;
 pub mod native;
 pub mod piece;
 pub mod receipt;
+pub mod statement;

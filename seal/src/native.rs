@@ -13,9 +13,10 @@ mod sealed;
 
 pub use crate::certificate::{Certificate, Recipient};
 pub use crate::error::{Refusal, SealError};
+pub use crate::statement::MAC_BYTES;
 pub use enrol::{
-    CodeKeys, Enrolled, MAC_BYTES, SignedConfirmation, new_code, open_confirmation, open_renewal,
-    open_request, sign_confirmation, sign_renewal, sign_request,
+    CodeKeys, Enrolled, SignedConfirmation, new_code, open_confirmation, open_renewal, open_request,
+    sign_confirmation, sign_renewal, sign_request,
 };
 pub use envelope::{VerifiedCover, check_recipients, open_cover};
 pub use keys::{DoctorKey, SiteKey};

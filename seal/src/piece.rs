@@ -50,6 +50,20 @@ impl Header {
         read(bytes).ok_or(Refusal::Malformed("a piece"))
     }
 
+    /// Checks that this is the header of piece `number` of `delivery`.
+    ///
+    /// # Errors
+    /// `WrongDelivery`, `WrongPiece`.
+    pub fn check(&self, delivery: DeliveryId, number: u32) -> Result<(), Refusal> {
+        if self.delivery != delivery {
+            return Err(Refusal::WrongDelivery(number));
+        }
+        if self.number != number {
+            return Err(Refusal::WrongPiece { expected: number, found: self.number });
+        }
+        Ok(())
+    }
+
     /// Info of HKDF for the key of this piece (SPEC 2.1).
     pub fn key_info(&self) -> Vec<u8> {
         [KEY_LABEL, &[FORMAT], &self.delivery.0, &self.number.to_be_bytes()].concat()

@@ -1,5 +1,6 @@
 //! Receipts: what the reader did or wants, signed by its key (SPEC 7).
 
+use crate::cms::signed::Attested;
 use crate::error::Refusal;
 use crate::ids::{DeliveryId, Digest};
 use crate::limits::RECEIPT_BYTES_MAX;
@@ -75,6 +76,22 @@ impl Receipt {
             return Err(Refusal::UnknownFormat(format));
         }
         serde_json::from_slice(json).map_err(malformed)
+    }
+
+    /// The content to sign: the fields in their order, without white space.
+    ///
+    /// # Errors
+    /// `Malformed`, never for these fields.
+    pub fn content(&self) -> Result<Vec<u8>, Refusal> {
+        serde_json::to_vec(self).map_err(|_| Refusal::Malformed(WHAT))
+    }
+
+    /// Its signed attributes: the signing time is its own `at`.
+    ///
+    /// # Errors
+    /// `Malformed` for a time before 1970 or after 9999.
+    pub fn attested(&self) -> Result<Attested, Refusal> {
+        Attested::new(&self.content()?, self.at).map_err(|_| Refusal::Malformed(WHAT))
     }
 }
 

@@ -54,6 +54,23 @@ impl Signed<'_> {
     pub fn is_by(&self, certificate: &Certificate) -> bool {
         &self.signer == certificate.identifier()
     }
+
+    /// The pinned sites that may have signed: there can be several of one name.
+    ///
+    /// # Errors
+    /// `UnknownSite` where there is none.
+    pub fn candidates<'s>(&self, sites: &'s [Certificate]) -> Result<Vec<&'s Certificate>, Refusal> {
+        let named: Vec<_> = sites.iter().filter(|site| self.is_by(site)).collect();
+        if named.is_empty() { Err(Refusal::UnknownSite) } else { Ok(named) }
+    }
+
+    /// Checks that the site whose key signed was allowed to at that time.
+    ///
+    /// # Errors
+    /// `SiteNotValid`.
+    pub fn check_time(&self, site: &Certificate) -> Result<(), Refusal> {
+        if site.is_valid_at(self.signed_at) { Ok(()) } else { Err(Refusal::SiteNotValid) }
+    }
 }
 
 /// Signed attributes that wait for a signature.

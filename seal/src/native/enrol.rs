@@ -3,22 +3,18 @@
 use super::keys::{DoctorKey, Signer, SiteKey};
 use super::random;
 use crate::certificate::{Certificate, Recipient};
-use crate::enrol::{CONFIRMATION, Code, Confirmation, RENEWAL, REQUEST, Renewal, Request, field};
+use crate::enrol::{
+    CODE_SALT, CONFIRMATION, CONFIRMATION_PURPOSE, Code, Confirmation, RENEWAL, RENEWAL_PURPOSE, REQUEST,
+    REQUEST_PURPOSE, Renewal, Request,
+};
 use crate::error::{Refusal, SealError};
 use crate::ids::InvitationId;
 use crate::limits::{CONFIRMATION_BYTES_MAX, ENROLMENT_BYTES_MAX};
 use crate::mail::Site;
+use crate::statement::{self, MAC_BYTES};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
-
-/// Bytes of the MAC, HMAC-SHA-256, and of its keys.
-pub const MAC_BYTES: usize = 32;
-const SALT: &[u8] = b"scanpost enrolment\x01";
-/// What the signatures are for, see [`SiteKey::sign_statement`].
-const REQUEST_PURPOSE: &str = "scanpost enrolment request";
-const CONFIRMATION_PURPOSE: &str = "scanpost enrolment confirmation";
-const RENEWAL_PURPOSE: &str = "scanpost certificate renewal";
 
 /// What is derived from a code: all that a site keeps of it. The code cannot be found from it.
 #[derive(Clone, zeroize::ZeroizeOnDrop)]
@@ -74,11 +70,11 @@ impl CodeKeys {
     /// # Errors
     /// [`SealError::Key`], never for these lengths.
     pub fn of(code: &Code) -> Result<Self, SealError> {
-        let invitation = derive(code, b"invitation")?;
+        let invitation = derive(code, "invitation")?;
         Ok(Self {
             invitation: InvitationId(*invitation.first_chunk().unwrap_or(&[0; 16])),
-            request: *derive(code, b"request")?,
-            confirmation: *derive(code, b"confirmation")?,
+            request: *derive(code, "request")?,
+            confirmation: *derive(code, "confirmation")?,
         })
     }
 }
@@ -110,10 +106,8 @@ pub fn sign_request(
 /// # Errors
 /// [`Refusal::NotEnrolled`] for another code or invitation, `Malformed`, `Damaged`, `UnknownFormat`.
 pub fn open_request(bytes: &[u8], keys: &CodeKeys) -> Result<Enrolled, Refusal> {
-    if bytes.len() > ENROLMENT_BYTES_MAX {
-        return Err(Refusal::Malformed(REQUEST));
-    }
-    let (signature, content) = split(unauthenticated(bytes, &keys.request, REQUEST)?, REQUEST)?;
+    let statement = unauthenticated(bytes, ENROLMENT_BYTES_MAX, &keys.request, REQUEST)?;
+    let (signature, content) = statement::split(statement, REQUEST)?;
     let request = Request::parse(content)?;
     if request.invitation != keys.invitation {
         return Err(Refusal::NotEnrolled);
@@ -155,18 +149,16 @@ pub fn sign_confirmation(
 /// # Errors
 /// [`Refusal::NotEnrolled`] for another code, invitation or keys, `Malformed`, `Damaged`, `UnknownFormat`.
 pub fn open_confirmation(bytes: &[u8], doctor: &DoctorKey, keys: &CodeKeys) -> Result<Certificate, Refusal> {
-    if bytes.len() > CONFIRMATION_BYTES_MAX {
-        return Err(Refusal::Malformed(CONFIRMATION));
-    }
-    let (signature, content) =
-        split(unauthenticated(bytes, &keys.confirmation, CONFIRMATION)?, CONFIRMATION)?;
+    let statement = unauthenticated(bytes, CONFIRMATION_BYTES_MAX, &keys.confirmation, CONFIRMATION)?;
+    let (signature, content) = statement::split(statement, CONFIRMATION)?;
     let confirmation = Confirmation::parse(content)?;
     if !confirmation.site.verifies_statement(CONFIRMATION_PURPOSE, content, signature) {
         return Err(Refusal::Damaged(CONFIRMATION));
     }
-    let ours = confirmation.invitation == keys.invitation
-        && confirmation.certificate == doctor.certificate().digest()
-        && doctor.identity().is_some_and(|identity| confirmation.identity == identity.digest());
+    let certificate = doctor.certificate().digest();
+    let ours = doctor
+        .identity()
+        .is_some_and(|identity| confirmation.takes(keys.invitation, &certificate, &identity.digest()));
     if ours { Ok(confirmation.site) } else { Err(Refusal::NotEnrolled) }
 }
 
@@ -193,7 +185,7 @@ pub fn open_renewal(bytes: &[u8], identities: &[&Certificate]) -> Result<Renewal
     if bytes.len() > ENROLMENT_BYTES_MAX {
         return Err(Refusal::Malformed(RENEWAL));
     }
-    let (signature, content) = split(bytes, RENEWAL)?;
+    let (signature, content) = statement::split(bytes, RENEWAL)?;
     let renewal = Renewal::parse(content)?;
     let identity = identities.iter().find(|identity| identity.digest() == renewal.identity);
     let identity = identity.ok_or(Refusal::UnknownRecipient)?;
@@ -203,15 +195,8 @@ pub fn open_renewal(bytes: &[u8], identities: &[&Certificate]) -> Result<Renewal
     Ok(renewal)
 }
 
-/// The signature after its length, then what it is over.
 fn signed(signer: &Signer, purpose: &str, content: &[u8]) -> Result<Vec<u8>, SealError> {
-    let signature = signer.sign_statement(purpose, content)?;
-    let length = u16::try_from(signature.len()).unwrap_or(u16::MAX).to_be_bytes();
-    Ok([&length, signature.as_slice(), content].concat())
-}
-
-fn split<'a>(bytes: &'a [u8], what: &'static str) -> Result<(&'a [u8], &'a [u8]), Refusal> {
-    field(bytes).ok_or(Refusal::Malformed(what))
+    Ok(statement::join(&signer.sign_statement(purpose, content)?, content))
 }
 
 fn authenticated(bytes: Vec<u8>, key: &[u8; MAC_BYTES]) -> Vec<u8> {
@@ -219,18 +204,18 @@ fn authenticated(bytes: Vec<u8>, key: &[u8; MAC_BYTES]) -> Vec<u8> {
     [mac.as_ref(), &bytes].concat()
 }
 
-/// The MAC is looked at before anything else is.
 fn unauthenticated<'a>(
     bytes: &'a [u8],
+    bytes_max: usize,
     key: &[u8; MAC_BYTES],
     what: &'static str,
 ) -> Result<&'a [u8], Refusal> {
-    let (mac, rest) = bytes.split_first_chunk::<MAC_BYTES>().ok_or(Refusal::Malformed(what))?;
+    let (mac, rest) = statement::split_mac(bytes, bytes_max, what)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, key);
     hmac::verify(&key, rest, mac).map(|()| rest).map_err(|_| Refusal::NotEnrolled)
 }
 
-fn derive(code: &Code, word: &[u8]) -> Result<Zeroizing<[u8; MAC_BYTES]>, SealError> {
+fn derive(code: &Code, usage: &str) -> Result<Zeroizing<[u8; MAC_BYTES]>, SealError> {
     struct Output;
     impl KeyType for Output {
         fn len(&self) -> usize {
@@ -239,8 +224,8 @@ fn derive(code: &Code, word: &[u8]) -> Result<Zeroizing<[u8; MAC_BYTES]>, SealEr
     }
     let failed = |_| SealError::key("the code", "no key can be derived from it");
     let mut output = Zeroizing::new([0; MAC_BYTES]);
-    let info = [word, code.site().as_str().as_bytes()];
-    let extracted = Salt::new(HKDF_SHA256, SALT).extract(code.secret());
-    extracted.expand(&info, Output).and_then(|expanded| expanded.fill(&mut *output)).map_err(failed)?;
+    let info = code.info(usage);
+    let extracted = Salt::new(HKDF_SHA256, CODE_SALT).extract(code.secret());
+    extracted.expand(&[&info], Output).and_then(|expanded| expanded.fill(&mut *output)).map_err(failed)?;
     Ok(output)
 }

@@ -59,14 +59,9 @@ pub fn open_cover(der: &[u8], doctor: &DoctorKey, sites: &[Certificate]) -> Resu
     let plain = decrypt(envelope.decryption, &content_encryption_key)?;
     let signed = signed::parse(&plain, COVER)?;
     let signer = find_signer(&signed, sites)?.digest();
-    let cover = Cover::parse(signed.content)?;
-    if der.len() > cover_bytes_max(cover.pieces.len()) {
-        return Err(Refusal::Malformed(COVER).into());
-    }
-    if !cover.recipients.contains(&doctor.certificate().digest()) {
-        return Err(Refusal::PassedOn.into());
-    }
-    Ok(VerifiedCover { cover, digest: Digest::of(der), signer, recipient: doctor.certificate().digest() })
+    let recipient = doctor.certificate().digest();
+    let cover = Cover::accept(signed.content, der.len(), &recipient)?;
+    Ok(VerifiedCover { cover, digest: Digest::of(der), signer, recipient })
 }
 
 /// Signs and encrypts a cover; gives its DER.
@@ -152,13 +147,10 @@ fn decrypt(request: Decryption, key: &[u8; KEY_BYTES]) -> Result<Zeroizing<Vec<u
 
 /// The pinned site that signed, valid at signing time.
 fn find_signer<'a>(signed: &Signed<'_>, sites: &'a [Certificate]) -> Result<&'a Certificate, Refusal> {
-    let mut named = sites.iter().filter(|site| signed.is_by(site)).peekable();
-    if named.peek().is_none() {
-        return Err(Refusal::UnknownSite);
-    }
-    let site =
-        named.find(|site| verifies(&signed.verification, site)).ok_or(Refusal::WrongSignature(COVER))?;
-    if site.is_valid_at(signed.signed_at) { Ok(site) } else { Err(Refusal::SiteNotValid) }
+    let mut candidates = signed.candidates(sites)?.into_iter();
+    let site = candidates.find(|site| verifies(&signed.verification, site));
+    let site = site.ok_or(Refusal::WrongSignature(COVER))?;
+    signed.check_time(site).map(|()| site)
 }
 
 /// By AES-256-GCM, the tag at the end.

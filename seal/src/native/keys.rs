@@ -4,6 +4,7 @@ use crate::certificate::{Certificate, PublicKey};
 use crate::cms::envelope::{KEY_BYTES, KeyAgreement, KeyRequest, KeyTransport};
 use crate::cms::signed::{Attested, Verification};
 use crate::error::SealError;
+use crate::statement;
 use aws_lc_rs::agreement::{self, ECDH_P256, PrivateKey, agree};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
@@ -64,8 +65,7 @@ impl SiteKey {
         &self.signer.certificate
     }
 
-    /// Signs a statement that is no cover: ECDSA with SHA-256 over `purpose`, a zero byte, and `content`. No content of CMS begins with letters, so
-    /// that neither passes for the other. [`Certificate::verifies_statement`] checks it.
+    /// Signs a statement that is no cover, see [`statement::message`]. [`Certificate::verifies_statement`] checks it.
     ///
     /// # Errors
     /// [`SealError::Key`] where the library cannot sign.
@@ -82,12 +82,8 @@ impl Certificate {
     /// Whether the key of this certificate signed a statement, see [`SiteKey::sign_statement`]; an RSA key signs none.
     pub fn verifies_statement(&self, purpose: &str, content: &[u8], signature: &[u8]) -> bool {
         let key = self.point().map(|point| UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point));
-        key.is_some_and(|key| key.verify(&statement(purpose, content), signature).is_ok())
+        key.is_some_and(|key| key.verify(&statement::message(purpose, content), signature).is_ok())
     }
-}
-
-fn statement(purpose: &str, content: &[u8]) -> Vec<u8> {
-    [purpose.as_bytes(), &[0], content].concat()
 }
 
 impl DoctorKey {
@@ -191,7 +187,7 @@ impl Signer {
 
     /// See [`SiteKey::sign_statement`].
     pub(super) fn sign_statement(&self, purpose: &str, content: &[u8]) -> Result<Vec<u8>, SealError> {
-        let signed = self.key.sign(&SystemRandom::new(), &statement(purpose, content));
+        let signed = self.key.sign(&SystemRandom::new(), &statement::message(purpose, content));
         Ok(signed.map_err(|_| SealError::key(self.what, "cannot sign"))?.as_ref().to_vec())
     }
 

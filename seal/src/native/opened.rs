@@ -45,13 +45,7 @@ pub fn check_piece(cover: &VerifiedCover, number: u32, path: &Path) -> Result<()
     let mut file = open(path, number)?;
     let mut header = Vec::with_capacity(HEADER_BYTES);
     (&mut file).take(HEADER_BYTES as u64).read_to_end(&mut header)?;
-    let header = Header::parse(&header)?;
-    if header.delivery != cover.cover.delivery {
-        return Err(Refusal::WrongDelivery(number).into());
-    }
-    if header.number != number {
-        return Err(Refusal::WrongPiece { expected: number, found: header.number }.into());
-    }
+    Header::parse(&header)?.check(cover.cover.delivery, number)?;
     if file.metadata()?.len() != u64::from(entry.bytes()) || Some(digest(&mut file)?) != entry.digest() {
         return Err(Refusal::UnsignedPiece(number).into());
     }

@@ -2,7 +2,7 @@
 
 use super::keys::{DoctorKey, verifies};
 use crate::certificate::Recipient;
-use crate::cms::signed::{self, Attested, Verification};
+use crate::cms::signed::{self, Verification};
 use crate::error::{Refusal, SealError};
 use crate::limits::RECEIPT_DER_BYTES_MAX;
 use crate::receipt::Receipt;
@@ -26,7 +26,7 @@ pub fn sign_receipt(receipt: &Receipt, doctor: &DoctorKey) -> Result<Vec<u8>, Se
     if receipt.recipient != doctor.certificate().digest() {
         return Err(SealError::key(RECEIPT, "its recipient is not the owner of the key"));
     }
-    Ok(doctor.signer()?.sign(&content(receipt)?, receipt.at, false)?.to_vec())
+    Ok(doctor.signer()?.sign(&receipt.content()?, receipt.at, false)?.to_vec())
 }
 
 /// Checks a receipt's signature against the pinned identities and that it speaks for a recipient with that identity. Whether a
@@ -90,12 +90,7 @@ fn open(der: &[u8], recipients: &[Recipient]) -> Result<(Receipt, Verification),
     }
 }
 
-fn content(receipt: &Receipt) -> Result<Vec<u8>, SealError> {
-    Ok(serde_json::to_vec(receipt).map_err(std::io::Error::from)?)
-}
-
-/// The signed attributes of a receipt: its signing time is its own `at` (SPEC 7).
-fn message(receipt: &Receipt) -> Result<Vec<u8>, SealError> {
-    let attested = Attested::new(&content(receipt)?, receipt.at);
-    Ok(attested.and_then(|attested| attested.message()).map_err(|_| Refusal::Malformed(RECEIPT))?)
+/// The signed attributes of a receipt.
+fn message(receipt: &Receipt) -> Result<Vec<u8>, Refusal> {
+    receipt.attested()?.message().map_err(|_| Refusal::Malformed(RECEIPT))
 }

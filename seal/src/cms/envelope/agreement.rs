@@ -35,16 +35,22 @@ pub struct KeyAgreement {
 }
 
 impl KeyAgreement {
-    /// The key encryption key: X9.63 KDF with SHA-256, whose one block is all that is needed (SEC 1 3.6.1).
+    /// The key encryption key: the first block of the X9.63 KDF with SHA-256, which is all that is needed (SEC 1 3.6.1).
     pub fn kek(&self, shared_secret: &[u8]) -> Zeroizing<[u8; KEY_BYTES]> {
         kek(shared_secret, &self.shared_info)
     }
 }
 
-/// The key encryption key from the x coordinate of the shared point and ECC-CMS-SharedInfo.
+/// The key encryption key from the x coordinate of the shared point and ECC-CMS-SharedInfo: SHA-256 of the x coordinate and
+/// [`kdf_tail`].
 pub fn kek(shared_secret: &[u8], shared_info: &[u8]) -> Zeroizing<[u8; KEY_BYTES]> {
-    let hash = Sha256::new().chain_update(shared_secret).chain_update(1_u32.to_be_bytes());
-    Zeroizing::new(hash.chain_update(shared_info).finalize().into())
+    let hash = Sha256::new().chain_update(shared_secret).chain_update(kdf_tail(shared_info));
+    Zeroizing::new(hash.finalize().into())
+}
+
+/// What the X9.63 KDF hashes behind the shared secret: the counter, which is 1, and ECC-CMS-SharedInfo (SEC 1 3.6.1).
+pub fn kdf_tail(shared_info: &[u8]) -> Vec<u8> {
+    [&1_u32.to_be_bytes(), shared_info].concat()
 }
 
 /// ECC-CMS-SharedInfo for AES-256 key wrap (RFC 5753 7.2).
