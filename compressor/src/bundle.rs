@@ -31,6 +31,7 @@ mod writer;
 pub use cut::{Joined, ResidualPart};
 #[cfg(feature = "native")]
 pub use file::BundleFile;
+pub use headers::header_bytes;
 pub use manifest::{is_safe_name, read_manifest};
 pub use note::Note;
 #[cfg(feature = "native")]

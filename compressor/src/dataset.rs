@@ -5,6 +5,7 @@ mod charset;
 mod cursor;
 pub(crate) mod element;
 mod file;
+mod geometry;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub use banner::{Banner, BannerTexts, PersonName, on_screen};
 pub use charset::{CharacterSet, Delimiters};
 pub(crate) use file::meta_group;
 pub use file::{FilePart, locate};
+pub use geometry::Geometry;
 
 use crate::Uid;
 use crate::limits::INFLATED_BYTES_MAX;

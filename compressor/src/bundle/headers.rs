@@ -23,3 +23,11 @@ impl HeaderDecoder {
         self.0.decode(coded, raw_bytes)
     }
 }
+
+/// Header bytes of the first instances of a series from all the parts that are at hand, each with its raw bytes: in one pass, whichever
+/// decoder there is. `None` where they are not what their lengths say.
+pub fn header_bytes(parts: &[(&[u8], usize)]) -> Option<Vec<u8>> {
+    let coded: Vec<u8> = parts.iter().flat_map(|(coded, _)| coded.iter().copied()).collect();
+    let raw_bytes = parts.iter().try_fold(0_usize, |sum, (_, raw_bytes)| sum.checked_add(*raw_bytes))?;
+    HeaderDecoder::new().ok()?.decode(&coded, raw_bytes)
+}

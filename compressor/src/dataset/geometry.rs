@@ -1,0 +1,360 @@
+//! Where an image lies in the patient and how its values are shown, from its header bytes: what a viewer needs and a manifest does not
+//! tell. Texts in other character sets than ASCII are not among it.
+
+use super::cursor::{Cursor, Forward};
+use super::element::{Element, ITEM, ITEM_END, SEQUENCE_END, Syntax};
+use super::{Encoding, ScanError, meta_group};
+use crate::limits::{ELEMENTS_MAX, SEQUENCE_DEPTH_MAX};
+use std::io;
+
+/// Longest value read: orientation has six numbers of 16 characters.
+const VALUE_BYTES_MAX: usize = 128;
+/// Shared Functional Groups Sequence and Per-Frame Functional Groups Sequence (PS3.3 C.7.6.16).
+const FUNCTIONAL_GROUPS: [u32; 2] = [0x5200_9229, 0x5200_9230];
+/// Pixel Data, behind which nothing of this is.
+const PIXEL_DATA: u32 = 0x7FE0_0010;
+
+/// Of one image; where the frames of an image differ, of the first.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Geometry {
+    /// Image Orientation (Patient) (0020,0037): direction of a row, then of a column.
+    pub orientation: Option<[f64; 6]>,
+    /// Image Position (Patient) (0020,0032), mm.
+    pub position: Option<[f64; 3]>,
+    /// Pixel Spacing (0028,0030) or Imager Pixel Spacing (0018,1164): of rows, of columns, mm.
+    pub spacing: Option<[f64; 2]>,
+    /// Rescale Slope (0028,1053).
+    pub slope: Option<f64>,
+    /// Rescale Intercept (0028,1052).
+    pub intercept: Option<f64>,
+    /// Rescale Type (0028,1054).
+    pub rescale_type: Option<String>,
+    /// Window Center (0028,1050), the first.
+    pub center: Option<f64>,
+    /// Window Width (0028,1051), the first.
+    pub width: Option<f64>,
+    /// Instance Number (0020,0013).
+    pub number: Option<i32>,
+    /// Pixel Padding Value (0028,0120), as a stored value.
+    pub padding: Option<u16>,
+    /// Photometric Interpretation (0028,0004).
+    pub photometric: Option<String>,
+    /// Frame Time (0018,1063), ms.
+    pub frame_time: Option<f64>,
+    /// The spacing is that of the detector, not of the patient (PS3.3 10.7.1.3).
+    pub at_detector: bool,
+}
+
+impl Geometry {
+    /// Of an image whose bytes before the pixels are `head`, with or without preamble and meta group. Damage ends the reading: what was
+    /// read until then is given.
+    pub fn read(head: &[u8], encoding: Encoding) -> Self {
+        let mut read = Self::default();
+        let Some(syntax) = Syntax::of(encoding) else { return read };
+        let data_set = head.get(meta_group(head).end..).unwrap_or_default();
+        let mut cursor = Cursor::new(data_set, data_set.len() as u64);
+        let mut walk = Walk { elements: 0, read: &mut read };
+        // The head of pixels without their value, or a damaged data set: shown as far as it goes.
+        let _ = walk.elements(&mut cursor, syntax, None, 0, true);
+        read
+    }
+
+    fn take(&mut self, tag: u32, value: &[u8], syntax: Syntax) {
+        match tag {
+            0x0018_1063 => once(&mut self.frame_time, || number(value)),
+            0x0018_1164 if self.spacing.is_none() => {
+                self.spacing = numbers(value);
+                self.at_detector = self.spacing.is_some();
+            }
+            0x0020_0013 => once(&mut self.number, || text(value)?.parse().ok()),
+            0x0020_0032 => once(&mut self.position, || numbers(value)),
+            0x0020_0037 => once(&mut self.orientation, || numbers(value)),
+            0x0028_0004 => once(&mut self.photometric, || ascii(value)),
+            0x0028_0030 if self.spacing.is_none() || self.at_detector => {
+                if let Some(spacing) = numbers(value) {
+                    (self.spacing, self.at_detector) = (Some(spacing), false);
+                }
+            }
+            0x0028_0120 => once(&mut self.padding, || value.first_chunk().map(|bytes| syntax.u16(*bytes))),
+            0x0028_1050 => once(&mut self.center, || number(value)),
+            0x0028_1051 => once(&mut self.width, || number(value)),
+            0x0028_1052 => once(&mut self.intercept, || number(value)),
+            0x0028_1053 => once(&mut self.slope, || number(value)),
+            0x0028_1054 => once(&mut self.rescale_type, || ascii(value)),
+            _ => {}
+        }
+    }
+}
+
+/// In memory, nothing is read that is passed over.
+impl Forward for &[u8] {
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        io::Read::read_exact(self, buffer)
+    }
+
+    fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        let at = usize::try_from(bytes).map_err(|_| io::ErrorKind::UnexpectedEof)?;
+        *self = self.get(at..).ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(())
+    }
+}
+
+struct Walk<'g> {
+    elements: usize,
+    read: &'g mut Geometry,
+}
+
+type Bytes<'b> = Cursor<&'b [u8]>;
+
+impl Walk<'_> {
+    /// Up to position `end`, or to the delimiter of an item. `wanted`: the values here are those of the image.
+    fn elements(
+        &mut self,
+        cursor: &mut Bytes<'_>,
+        syntax: Syntax,
+        end: Option<u64>,
+        depth: usize,
+        wanted: bool,
+    ) -> Result<(), ScanError> {
+        while end.map_or(cursor.left() > 0, |end| cursor.position() < end) {
+            let element = self.head(cursor, syntax)?;
+            if element.tag == ITEM_END || (depth == 0 && element.tag >= PIXEL_DATA) {
+                return Ok(());
+            }
+            let of_groups = FUNCTIONAL_GROUPS.contains(&element.tag);
+            // Inside the functional groups every sequence says something of the image.
+            let inside = wanted && (of_groups || depth > 0);
+            match element.length {
+                Some(length) if wanted && length <= VALUE_BYTES_MAX as u64 && !inside => {
+                    self.value(cursor, syntax, element.tag, length)?;
+                }
+                Some(length) if inside && !is_sequence(element, length) => {
+                    self.value(cursor, syntax, element.tag, length)?;
+                }
+                Some(length) if !inside => cursor.skip(length)?,
+                length => {
+                    let end = length.map(|length| cursor.position() + length);
+                    let syntax = if element.unknown { Syntax::OF_UNKNOWN } else { syntax };
+                    self.items(cursor, syntax, end, depth + 1, inside)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn items(
+        &mut self,
+        cursor: &mut Bytes<'_>,
+        syntax: Syntax,
+        end: Option<u64>,
+        depth: usize,
+        wanted: bool,
+    ) -> Result<(), ScanError> {
+        if depth > SEQUENCE_DEPTH_MAX {
+            return Err(cursor.damaged("sequences too deep"));
+        }
+        let mut first = true;
+        while end.is_none_or(|end| cursor.position() < end) {
+            let item = self.head(cursor, syntax)?;
+            match (item.tag, item.length) {
+                (SEQUENCE_END, _) => return Ok(()),
+                (ITEM, length) => {
+                    let end = length.map(|length| cursor.position() + length);
+                    match end {
+                        Some(end) if !(wanted && first) => cursor.skip(end - cursor.position())?,
+                        end => self.elements(cursor, syntax, end, depth, wanted && first)?,
+                    }
+                    first = false;
+                }
+                _ => return Err(cursor.damaged("neither item nor delimiter in a sequence")),
+            }
+        }
+        Ok(())
+    }
+
+    fn head(&mut self, cursor: &mut Bytes<'_>, syntax: Syntax) -> Result<Element, ScanError> {
+        self.elements += 1;
+        if self.elements > ELEMENTS_MAX {
+            return Err(cursor.damaged("too many elements"));
+        }
+        Element::read(cursor, syntax)
+    }
+
+    fn value(
+        &mut self,
+        cursor: &mut Bytes<'_>,
+        syntax: Syntax,
+        tag: u32,
+        length: u64,
+    ) -> Result<(), ScanError> {
+        let mut buffer = [0; VALUE_BYTES_MAX];
+        let Some(value) = usize::try_from(length).ok().and_then(|length| buffer.get_mut(..length)) else {
+            return cursor.skip(length);
+        };
+        cursor.read_into(value)?;
+        self.read.take(tag, value, syntax);
+        Ok(())
+    }
+}
+
+/// The groups that hold geometry (PS3.3 C.7.6.16.2): others are of defined length and are passed over as values.
+fn is_sequence(element: Element, length: u64) -> bool {
+    const HOLDERS: [u32; 8] = [
+        0x0020_9113, // Plane Position
+        0x0020_9116, // Plane Orientation
+        0x0020_9111, // Frame Content
+        0x0028_9110, // Pixel Measures
+        0x0028_9132, // Frame VOI LUT
+        0x0028_9145, // Pixel Value Transformation
+        FUNCTIONAL_GROUPS[0],
+        FUNCTIONAL_GROUPS[1],
+    ];
+    length > 0 && HOLDERS.contains(&element.tag)
+}
+
+/// The first that is there: the image's own before those of its first frame.
+fn once<T>(field: &mut Option<T>, value: impl FnOnce() -> Option<T>) {
+    if field.is_none() {
+        *field = value();
+    }
+}
+
+fn text(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok().map(|text| text.trim_matches([' ', '\0']))
+}
+
+fn ascii(value: &[u8]) -> Option<String> {
+    text(value).filter(|text| !text.is_empty() && text.is_ascii()).map(str::to_owned)
+}
+
+/// The first of a value of several.
+fn number(value: &[u8]) -> Option<f64> {
+    parsed(text(value)?.split('\\').next()?)
+}
+
+fn numbers<const N: usize>(value: &[u8]) -> Option<[f64; N]> {
+    let numbers: Vec<f64> = text(value)?.split('\\').map(parsed).collect::<Option<_>>()?;
+    numbers.try_into().ok()
+}
+
+fn parsed(text: &str) -> Option<f64> {
+    text.trim_matches(' ').parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn element(tag: u32, vr: &[u8; 2], value: &[u8]) -> Vec<u8> {
+        let [a, b, c, d] = tag.to_be_bytes();
+        let mut bytes = vec![b, a, d, c];
+        bytes.extend(vr);
+        if vr == b"SQ" {
+            bytes.extend([0, 0]);
+            bytes.extend((value.len() as u32).to_le_bytes());
+        } else {
+            bytes.extend((value.len() as u16).to_le_bytes());
+        }
+        bytes.extend(value);
+        bytes
+    }
+
+    fn sequence(tag: u32, items: &[Vec<u8>]) -> Vec<u8> {
+        let item = |content: &Vec<u8>| {
+            [&[0xFE, 0xFF, 0x00, 0xE0][..], &(content.len() as u32).to_le_bytes(), content].concat()
+        };
+        element(tag, b"SQ", &items.iter().flat_map(item).collect::<Vec<u8>>())
+    }
+
+    fn undefined(tag: u32, items: &[Vec<u8>]) -> Vec<u8> {
+        let [a, b, c, d] = tag.to_be_bytes();
+        let mut bytes = vec![b, a, d, c, b'S', b'Q', 0, 0, 255, 255, 255, 255];
+        for item in items {
+            bytes.extend([0xFE, 0xFF, 0x00, 0xE0, 255, 255, 255, 255]);
+            bytes.extend(item);
+            bytes.extend([0xFE, 0xFF, 0x0D, 0xE0, 0, 0, 0, 0]);
+        }
+        bytes.extend([0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0]);
+        bytes
+    }
+
+    fn slice() -> Vec<u8> {
+        [
+            undefined(0x0008_1140, &[element(0x0020_0032, b"DS", b"9\\9\\9 ")]),
+            element(0x0018_1164, b"DS", b"0.2\\0.2 "),
+            element(0x0020_0013, b"IS", b"17"),
+            element(0x0020_0032, b"DS", b"-125.5\\-1e2\\ 40 "),
+            element(0x0020_0037, b"DS", b"1\\0\\0\\0\\1\\0 "),
+            element(0x0028_0004, b"CS", b"MONOCHROME2 "),
+            element(0x0028_0030, b"DS", b"0.5\\0.75"),
+            element(0x0028_0120, b"SS", &(-2000_i16).to_le_bytes()),
+            element(0x0028_1050, b"DS", b"40\\400 "),
+            element(0x0028_1051, b"DS", b"350\\2000"),
+            element(0x0028_1052, b"DS", b"-1024 "),
+            element(0x0028_1053, b"DS", b"1 "),
+            element(0x0028_1054, b"LO", b"HU"),
+            [0xE0, 0x7F, 0x10, 0x00, b'O', b'W', 0, 0, 0, 0, 8, 0].to_vec(),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn a_slice_tells_where_it_lies_and_how_it_is_shown() {
+        let read = Geometry::read(&slice(), Encoding::ExplicitLittle);
+        let expected = Geometry {
+            orientation: Some([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]),
+            position: Some([-125.5, -100.0, 40.0]),
+            spacing: Some([0.5, 0.75]),
+            slope: Some(1.0),
+            intercept: Some(-1024.0),
+            rescale_type: Some("HU".into()),
+            center: Some(40.0),
+            width: Some(350.0),
+            number: Some(17),
+            padding: Some(63_536),
+            photometric: Some("MONOCHROME2".into()),
+            frame_time: None,
+            at_detector: false,
+        };
+        assert_eq!(read, expected, "a nested position is not the image's, the detector's spacing gives way");
+    }
+
+    #[test]
+    fn frames_of_one_image_give_what_is_shared_and_the_first() {
+        let shared = [
+            sequence(0x0028_9110, &[element(0x0028_0030, b"DS", b"1.5\\1.5 ")]),
+            undefined(0x0020_9116, &[element(0x0020_0037, b"DS", b"0\\1\\0\\0\\0\\-1")]),
+        ];
+        let frame = |z: &[u8]| sequence(0x0020_9113, &[element(0x0020_0032, b"DS", z)]);
+        for wrap in [sequence, undefined] {
+            let frames = [frame(b"1\\2\\3 "), frame(b"1\\2\\8 ")];
+            let head = [wrap(0x5200_9229, &[shared.concat()]), wrap(0x5200_9230, &frames)].concat();
+            let read = Geometry::read(&head, Encoding::ExplicitLittle);
+            assert_eq!(read.position, Some([1.0, 2.0, 3.0]));
+            assert_eq!(read.orientation, Some([0.0, 1.0, 0.0, 0.0, 0.0, -1.0]));
+            assert_eq!(read.spacing, Some([1.5, 1.5]));
+        }
+    }
+
+    #[test]
+    fn what_is_cut_gives_what_was_read_until_then() {
+        let whole = slice();
+        for length in 0..whole.len() {
+            let read = Geometry::read(&whole[..length], Encoding::ExplicitLittle);
+            assert!(read.number.is_none() || read.number == Some(17));
+        }
+        assert_eq!(Geometry::read(&whole, Encoding::Deflated), Geometry::default());
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400), implicit: bool) {
+            let encoding = if implicit { Encoding::ImplicitLittle } else { Encoding::ExplicitLittle };
+            let _ = Geometry::read(&bytes, encoding);
+            let in_groups = undefined(0x5200_9230, &[bytes]);
+            let _ = Geometry::read(&in_groups, encoding);
+        }
+    }
+}
