@@ -1,0 +1,231 @@
+//! What the page learns of a study: index, manifest, and where each image lies, all of them decrypted already.
+
+use crate::opening::Refused;
+use compressor::bundle::{
+    Manifest, SegmentKind, SegmentSource, Series, UnpackError, header_bytes, read_manifest,
+};
+use compressor::dataset::{Encoding, Geometry, ImageLayout};
+use compressor::pixels::{frame_bytes, references, whole_frame};
+use compressor::{Purpose, Uid};
+use seal::index::Index;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io;
+
+/// Header bytes of a series that are read at once: more than ten thousand slices have.
+const HEADER_BYTES_MAX: usize = 96 << 20;
+
+/// The places of all segments, see [`scanpost_index`](crate::opening::scanpost_index).
+pub(crate) fn index(input: &[u8], pieces: usize) -> Result<Vec<u8>, Refused> {
+    let split = pieces.checked_mul(4).and_then(|bytes| input.split_at_checked(bytes));
+    let (lengths, index) = split.ok_or_else(Refused::question)?;
+    let lengths: Vec<u32> = lengths.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
+    let index = Index::parse(index, &lengths)?;
+    let mut bytes = Vec::with_capacity(index.segments() as usize * 48);
+    for place in (0..index.segments()).filter_map(|number| index.place(number)) {
+        for number in [place.piece, place.offset, place.bytes, place.counter as u32] {
+            bytes.extend(number.to_le_bytes());
+        }
+        bytes.extend(place.digest.0);
+    }
+    Ok(bytes)
+}
+
+/// JSON of what a viewer needs of a manifest segment.
+pub(crate) fn manifest(frame: &[u8]) -> Result<Vec<u8>, Refused> {
+    struct Alone<'f>(&'f [u8]);
+    impl SegmentSource for Alone<'_> {
+        fn segment(&mut self, _: u32) -> io::Result<Vec<u8>> {
+            Ok(self.0.to_vec())
+        }
+    }
+    let manifest = read_manifest(&mut Alone(frame)).map_err(|error| match error {
+        UnpackError::UnknownFormat { format } => seal::error::Refusal::UnknownFormat(format).into(),
+        _ => Refused::damaged("the manifest is not what its format says"),
+    })?;
+    serde_json::to_vec(&Study::of(&manifest)).map_err(|_| Refused::question())
+}
+
+#[derive(Serialize)]
+struct Study<'m> {
+    note: Option<&'m str>,
+    one_patient: bool,
+    bounded: bool,
+    first_residual: u32,
+    all_segments: u32,
+    series: Vec<ShownSeries<'m>>,
+    segments: Vec<ShownSegment>,
+}
+
+#[derive(Serialize)]
+struct ShownSeries<'m> {
+    modality: &'m str,
+    description: &'m str,
+    banner: BTreeMap<&'static str, &'m str>,
+    mixed_patients: bool,
+    transfer_syntax: &'m Uid,
+    near: u32,
+    max_error: u32,
+    rmse: f64,
+    ratio: Option<f64>,
+    reference_only: bool,
+    /// Head and tail bytes of each instance.
+    heads: Vec<(u64, u64)>,
+    /// SOP Instance UIDs, by which key images are named.
+    instances: Vec<Option<&'m Uid>>,
+    layout: Vec<Option<ImageLayout>>,
+    /// Instances that came compressed and could not be decoded: no picture here.
+    passed: Vec<usize>,
+    model: Option<u32>,
+    headers: Vec<u32>,
+    slabs: Vec<ShownSlab>,
+}
+
+#[derive(Serialize)]
+struct ShownSlab {
+    instance: u32,
+    frame: u64,
+    row: u64,
+    coarse: u32,
+    pixels: u32,
+    raw_bytes: u64,
+    /// Slabs of the series that this one may be predicted from, where the model uses references.
+    references: Vec<usize>,
+}
+
+/// Kind, series, instance, raw bytes, coded bytes.
+#[derive(Serialize)]
+struct ShownSegment(SegmentKind, u32, u32, u64, u64);
+
+impl<'m> Study<'m> {
+    fn of(manifest: &'m Manifest) -> Self {
+        let segments = manifest.segments.iter();
+        let shown = |s: &compressor::bundle::Segment| {
+            ShownSegment(s.kind, s.series, s.instance, s.raw_bytes, s.coded_bytes)
+        };
+        Self {
+            note: manifest.note.as_ref().map(|note| note.expose_for(Purpose::Show)),
+            one_patient: manifest.is_of_one_patient(),
+            bounded: manifest.is_bounded(),
+            first_residual: manifest.first_residual(),
+            all_segments: manifest.all_segments(),
+            series: (0..).zip(&manifest.series).map(|(number, one)| series(manifest, number, one)).collect(),
+            segments: segments.map(shown).collect(),
+        }
+    }
+}
+
+fn series<'m>(manifest: &'m Manifest, number: u32, series: &'m Series) -> ShownSeries<'m> {
+    let own = |kind| {
+        let numbered = (1_u32..).zip(&manifest.segments);
+        numbered.filter(move |(_, s)| s.kind == kind && s.series == number)
+    };
+    let banner: BTreeMap<_, _> = series.banner.texts(Purpose::Show).collect();
+    ShownSeries {
+        modality: series.modality.as_deref().unwrap_or_default(),
+        description: banner.get("series_description").copied().unwrap_or_default(),
+        mixed_patients: series.mixed_patients,
+        transfer_syntax: &series.transfer_syntax,
+        near: series.near,
+        max_error: series.max_error,
+        rmse: series.rmse,
+        ratio: series.ratio,
+        reference_only: series.reference_only,
+        heads: series.instances.iter().map(|one| (one.head_bytes, one.tail_bytes)).collect(),
+        instances: series.instances.iter().map(|one| one.sop_instance.as_ref()).collect(),
+        layout: series.instances.iter().map(|one| one.image).collect(),
+        passed: (0..).zip(&series.instances).filter(|(_, one)| is_passed(one)).map(|(at, _)| at).collect(),
+        model: own(SegmentKind::Model).map(|(number, _)| number).next(),
+        headers: own(SegmentKind::Headers).map(|(number, _)| number).collect(),
+        slabs: slabs(series, own(SegmentKind::Coarse), own(SegmentKind::Pixels)),
+        banner,
+    }
+}
+
+fn is_passed(instance: &compressor::bundle::Instance) -> bool {
+    matches!(instance.compressed, Some(compressor::bundle::Compressed::Passed(_)))
+}
+
+type Numbered<'m> = (u32, &'m compressor::bundle::Segment);
+
+fn slabs<'m>(
+    series: &Series,
+    coarse: impl Iterator<Item = Numbered<'m>>,
+    pixels: impl Iterator<Item = Numbered<'m>>,
+) -> Vec<ShownSlab> {
+    let pairs: Vec<_> = coarse.zip(pixels).collect();
+    let layout = |instance: u32| series.instances.get(instance as usize)?.image;
+    let shape = |number: usize| {
+        let (_, (_, segment)) = pairs.get(number)?;
+        whole_frame(&layout(segment.instance)?, usize::try_from(segment.raw_bytes).ok()?)
+    };
+    let (mut instance, mut offset) = (u32::MAX, 0);
+    let slab = |(number, ((coarse, _), (pixels, segment))): (usize, &(Numbered<'_>, Numbered<'_>))| {
+        if segment.instance != instance {
+            (instance, offset) = (segment.instance, 0);
+        }
+        let (frame, row) = place(layout(instance), offset);
+        offset += segment.raw_bytes;
+        ShownSlab {
+            instance,
+            frame,
+            row,
+            coarse: *coarse,
+            pixels: *pixels,
+            raw_bytes: segment.raw_bytes,
+            references: references(number, shape).into_iter().flatten().collect(),
+        }
+    };
+    pairs.iter().enumerate().map(slab).collect()
+}
+
+/// Frame and row that begin at an offset of the pixels. Rows of planes one after the other are counted through (SPEC 3.2).
+fn place(layout: Option<ImageLayout>, offset: u64) -> (u64, u64) {
+    let place = || {
+        let layout = layout?;
+        let frame = frame_bytes(&layout)?;
+        let samples = if layout.planar { 1 } else { u64::from(layout.samples_per_pixel) };
+        let row = u64::from(layout.columns) * samples * u64::from(layout.bits_allocated / 8);
+        Some((offset.checked_div(frame)?, (offset.checked_rem(frame)?).checked_div(row)?))
+    };
+    place().unwrap_or_default()
+}
+
+/// JSON: an array of [`Geometry`], in the order of the instances, as far as the parts reach.
+pub(crate) fn geometry(input: &[u8], question_bytes: usize) -> Result<Vec<u8>, Refused> {
+    let (question, mut coded) = input.split_at_checked(question_bytes).ok_or_else(Refused::question)?;
+    let question: Value = serde_json::from_slice(question).map_err(|_| Refused::question())?;
+    let syntax = question.get("transfer_syntax").and_then(Value::as_str).and_then(|uid| Uid::parse(uid).ok());
+    let encoding = Encoding::of_transfer_syntax(&syntax.ok_or_else(Refused::question)?);
+    let (heads, sizes) = (pairs(&question, "heads")?, pairs(&question, "parts")?);
+    let raw = sizes.iter().fold(0_usize, |sum, (_, raw)| sum.saturating_add(*raw));
+    if raw > HEADER_BYTES_MAX {
+        return Err(Refused::question());
+    }
+    let mut parts = Vec::with_capacity(sizes.len());
+    for (coded_bytes, raw_bytes) in sizes {
+        let (part, rest) = coded.split_at_checked(coded_bytes).ok_or_else(Refused::question)?;
+        parts.push((part, raw_bytes));
+        coded = rest;
+    }
+    let stream =
+        header_bytes(&parts).ok_or_else(|| Refused::damaged("the headers of a series do not unpack"))?;
+    let mut rest = stream.as_slice();
+    let mut read = Vec::new();
+    for (head, tail) in heads {
+        let own = head.checked_add(tail).and_then(|bytes| rest.split_at_checked(bytes));
+        let Some((own, behind)) = own else { break };
+        read.push(Geometry::read(own.get(..head).unwrap_or_default(), encoding));
+        rest = behind;
+    }
+    serde_json::to_vec(&read).map_err(|_| Refused::question())
+}
+
+/// Pairs of sizes in bytes.
+fn pairs(question: &Value, name: &str) -> Result<Vec<(usize, usize)>, Refused> {
+    let size = |value: Option<&Value>| usize::try_from(value?.as_u64()?).ok();
+    let pair = |pair: &Value| Some((size(pair.get(0))?, size(pair.get(1))?));
+    let list = question.get(name).and_then(Value::as_array);
+    list.and_then(|list| list.iter().map(pair).collect()).ok_or_else(Refused::question)
+}
