@@ -1,0 +1,439 @@
+// One delivery: opened, verified, and fetched in the order that the viewer wants.
+
+import { concat, fromBase64, sha256, same, toHex } from './bytes.js';
+import { Fetching } from './fetching.js';
+import { Refusal } from './portal.js';
+import { signReceipt } from './receipt.js';
+import { openCover, openSegment, pieceKey } from './seal.js';
+import { keepJson, keptJson, SealedParts } from './store.js';
+import { load } from './wasm.js';
+
+/** @import { Bytes } from './bytes.js' */
+/** @import { Keys } from './keys.js' */
+/** @import { Entry, Portal } from './portal.js' */
+/** @import { VerifiedCover } from './seal.js' */
+/** @import { Parser } from './wasm.js' */
+
+/**
+ * @typedef {{number: number, kind: 'headers'|'model'|'coarse'|'pixels'|'opaque'|'residual', series: number, instance: number|null, slab: number|null, bytes: number, rawBytes: number}} Segment bytes: sealed
+ * @typedef {{columns: number, rows: number, samples: number, bits: number, stored: number, signed: boolean, planar: boolean, bigEndian: boolean, frames: number, photometric: string}} Layout photometric: empty until the headers are here
+ * @typedef {{orientation: number[]|null, position: number[]|null, spacing: [number, number]|null, atDetector: boolean, slope: number, intercept: number, center: number|null, width: number|null, number: number|null, padding: number|null, rescaleType: string, photometric: string, frameTime: number|null}} Geometry
+ * @typedef {Record<string, string>} Banner texts by the names of bundle SPEC 4.3; control characters are in them
+ * @typedef {{instance: number, frame: number, row: number, coarse: number, pixels: number, residual: number|null, rawBytes: number, references: number[]}} Slab frame and row that it begins with; references: slabs of the series that it is predicted from where the model uses references
+ * @typedef {{index: number, modality: string, description: string, banner: Banner|null, mixedPatients: boolean, near: number, maxError: number, rmse: number, ratio: number, referenceOnly: boolean, keyImages: number[], instances: (string|null)[], layout: (Layout|null)[], slabs: Slab[], model: number|null, headers: number[], passed: number[], transferSyntax: string}} Series ratio: 0 where nothing was coded as pixels; passed: instances that came compressed and have no picture here
+ * @typedef {{piece: number, offset: number, bytes: number, counter: number, digest: Bytes}} Place
+ */
+
+/** Piece 1 begins with its header of 64 bytes, the length of the index (4), the index, the manifest. */
+const HEADER_BYTES = 64;
+const INDEX_AT = HEADER_BYTES + 4;
+const INDEX_NUMBER = 0xffffffff;
+/** The first fetch is meant to hold index and manifest: about so many bytes for each instance, and some for the series. */
+const FRONT_BYTES_BASE = 16 << 10;
+const FRONT_BYTES_INSTANCE = 180;
+/** A sealed index of a million segments (index.rs): longer ones are not asked for. */
+const INDEX_BYTES_MAX = 44_000_021;
+
+export class Delivery extends EventTarget {
+  /**
+   * Verifies signature, recipients, index and manifest.
+   * @param {Entry} entry @param {Keys} keys @param {Portal} portal @returns {Promise<Delivery>}
+   */
+  static async open(entry, keys, portal) {
+    if (!entry.cover) throw new Refusal('needs_device', 'doctor');
+    const cover = await openCover(fromBase64(entry.cover), keys);
+    // A genuine cover under the name of another delivery, or for another case than a guest may see.
+    if (cover.cover.delivery !== entry.delivery || cover.site !== entry.site) throw new Refusal('replayed', 'hospital');
+    if (keys.onlyCase !== null && cover.cover.case !== keys.onlyCase) throw new Refusal('not_for_us', 'hospital');
+    const opened = await remembered(cover);
+    const parts = await SealedParts.of(entry.delivery);
+    const front = await Front.read(cover, parts, portal);
+    return new Delivery(cover, keys, portal, parts, front, opened, await load());
+  }
+
+  /**
+   * @param {VerifiedCover} cover @param {Keys} keys @param {Portal} portal @param {SealedParts} parts @param {Front} front @param {boolean} opened
+   * @param {Parser} parser @private
+   */
+  constructor(cover, keys, portal, parts, front, opened, parser) {
+    super();
+    const said = cover.cover;
+    this.#cover = cover;
+    this.#keys = keys;
+    this.#portal = portal;
+    this.#parser = parser;
+    this.#study = front.study;
+    this.#manifest = front.manifest;
+    /** @type {string} */
+    this.id = said.delivery;
+    /** @type {string} */
+    this.caseId = said.case;
+    /** @type {number} */
+    this.sequence = said.sequence;
+    this.site = cover.site;
+    /** @type {number} seconds since 1970-01-01 UTC */
+    this.sealedAt = said.sealed_at;
+    /** @type {{is: 'proved'|'partial'|'not_proved', instances: number, listed?: number}} */
+    this.completeness = said.completeness;
+    /** @type {string} */
+    this.policy = said.policy;
+    /** @type {string|null} */
+    this.residualOf = said.residual_of ?? null;
+    /** @type {number|null} */
+    this.residualUntil = said.residual_until ?? null;
+    /** @type {string|null} control characters are in it */
+    this.note = front.study.note;
+    /** @type {boolean} no two instances name different patients */
+    this.onePatient = front.study.one_patient;
+    /** Whether this device showed the delivery before. */
+    this.opened = opened;
+    /** @type {Series[]} */
+    this.series = this.residualOf ? [] : front.study.series.map(shownSeries);
+    /** @type {Segment[]} in priority order; those that are not in this delivery are left out */
+    this.segments = [];
+    this.#list(front.places);
+    this.#fetching = new Fetching(this.id, portal, parts, front.bytes, {
+      place: (number) => this.#places.get(number) ?? null,
+      header: (piece, bytes) => this.#learnHeader(piece, bytes),
+      open: (number, place, bytes) => this.#open(number, place, bytes),
+      emit: (number, bytes) => this.#emit(number, bytes),
+      failed: (refusal, number) => this.#failed(refusal, number),
+    });
+    this.#pieces.set(1, front.piece);
+  }
+
+  #cover;
+  #keys;
+  #portal;
+  #parser;
+  /** @type {any} */
+  #study;
+  #manifest;
+  /** @type {Fetching} */
+  #fetching;
+  /** @type {Map<number, Place>} */
+  #places = new Map();
+  /** @type {Map<number, {key: CryptoKey, header: Bytes}>} */
+  #pieces = new Map();
+  /** @type {Map<number, {parts: Map<number, Bytes>, read: number, geometry: Geometry[]}>} by series */
+  #headers = new Map();
+  /** @type {Delivery|null} */
+  #residual = null;
+
+  /**
+   * Replaces the plan: these segments come as events `segment`, in this order as far as what is here already lets it. What was fetched before is
+   * not fetched again. @param {number[]} order segment numbers
+   */
+  want(order) {
+    const own = order.filter((number) => this.#places.has(number));
+    const others = order.filter((number) => !this.#places.has(number));
+    this.#fetching.want(own);
+    const first = this.#study.first_residual;
+    this.#residual?.want(others.filter((number) => number >= first).map((number) => number - first + 1));
+  }
+
+  /** Ends all fetching. What was fetched stays. */
+  close() {
+    this.#fetching.want([]);
+    this.#residual?.close();
+  }
+
+  /** Bytes that came over the network, verified or not. @returns {number} */
+  get fetchedBytes() {
+    return this.#fetching.fetchedBytes;
+  }
+
+  /**
+   * Where an image lies and how it is shown, once the header segments before and with it are here. @param {number} series @param {number} instance
+   * @returns {Geometry|null}
+   */
+  geometry(series, instance) {
+    const headers = this.#headers.get(series);
+    if (!headers) return null;
+    if (headers.geometry[instance]) return headers.geometry[instance];
+    const numbers = this.series[series].headers;
+    let count = 0;
+    while (count < numbers.length && headers.parts.has(numbers[count])) count++;
+    if (count > headers.read) {
+      headers.read = count;
+      const own = numbers.slice(0, count);
+      const { transfer_syntax, heads } = this.#study.series[series];
+      const sizes = own.map((number) => [headers.parts.get(number)?.length ?? 0, this.#study.segments[number - 1][3]]);
+      const read = this.#parser.geometry({ transfer_syntax, heads, parts: sizes }, own.map((number) => headers.parts.get(number) ?? new Uint8Array()));
+      headers.geometry = read.map(shownGeometry);
+    }
+    return headers.geometry[instance] ?? null;
+  }
+
+  /**
+   * Signs and posts a receipt. A guest has no identity and posts none. @param {string} kind `fetched`, `exact_wanted` @returns {Promise<boolean>} whether it
+   * was posted
+   */
+  async receipt(kind) {
+    const instances = kind === 'fetched' ? this.completeness.instances : 0;
+    const der = await signReceipt(this.#cover, this.#keys, kind, instances);
+    if (!der) return false;
+    await this.#portal.postReceipt(this.id, kind, this.#cover.opener.digest.slice(0, 16), this.site, der);
+    return true;
+  }
+
+  /** Asks the hospital for what the pictures lack to the originals; it comes as a delivery with {@link residualOf}. @returns {Promise<boolean>} */
+  exact() {
+    return this.receipt('exact_wanted');
+  }
+
+  /** Whether the hospital can still be asked. @returns {boolean} */
+  get exactCanBeAsked() {
+    return this.residualUntil !== null && this.residualUntil * 1000 > Date.now() && this.#study.first_residual < this.#study.all_segments;
+  }
+
+  /**
+   * Joins the residual that came apart (SPEC 5.7, bundle SPEC 7): its segments are then those of this delivery.
+   * @param {Delivery} residual
+   */
+  join(residual) {
+    const first = this.#study.first_residual;
+    const ours = residual.residualOf === this.id && residual.caseId === this.caseId && same(residual.#cover.signer, this.#cover.signer);
+    const whole = residual.#places.size === this.#study.all_segments - first && same(residual.#manifest, this.#manifest);
+    if (!ours || !whole) throw new Refusal('damaged', 'hospital', null, 'the residual belongs to another delivery');
+    this.#residual = residual;
+    for (const [number, place] of residual.#places) this.#add(number + first - 1, place.bytes);
+    this.#markResiduals();
+    residual.addEventListener('segment', (event) => {
+      const { number, bytes } = /** @type {CustomEvent} */ (event).detail;
+      this.#emit(number + first - 1, bytes);
+    });
+    residual.addEventListener('failed', (event) => {
+      const { number, ...detail } = /** @type {CustomEvent} */ (event).detail;
+      this.dispatchEvent(new CustomEvent('failed', { detail: { ...detail, number: number === null ? null : number + first - 1 } }));
+    });
+  }
+
+  /** @param {Place[]} places */
+  #list(places) {
+    const { all_segments, first_residual, segments } = this.#study;
+    const alone = this.residualOf !== null;
+    const from = alone ? first_residual - 1 : 0;
+    const counts = alone ? [all_segments - first_residual + 1] : [all_segments, first_residual];
+    if (!counts.includes(places.length)) throw new Refusal('damaged', 'hospital', null, 'the index is not that of the manifest');
+    places.forEach((place, number) => {
+      if (number === 0) return;
+      // The plain segment and its tag.
+      if (place.bytes !== segments[from + number - 1][4] + 16) throw new Refusal('damaged', 'hospital', null, 'the index is not that of the manifest');
+      this.#places.set(number, place);
+      if (!alone) this.#add(number, place.bytes);
+    });
+    this.#markResiduals();
+  }
+
+  /** @param {number} number of the whole bundle @param {number} bytes sealed */
+  #add(number, bytes) {
+    const [kind, series, instance, rawBytes] = this.#study.segments[number - 1];
+    const of = kind === 'headers' || kind === 'model' ? null : instance;
+    this.segments.push({ number, kind, series, instance: of, slab: null, bytes, rawBytes });
+  }
+
+  /** Tells segments of their slabs, and slabs of their residuals. */
+  #markResiduals() {
+    const byNumber = new Map(this.segments.map((segment) => [segment.number, segment]));
+    for (const series of this.series) {
+      const own = this.segments.filter((segment) => segment.kind === 'residual' && segment.series === series.index);
+      // Those of instances that were decoded are chunks of what came, not of slabs (bundle SPEC 3.6).
+      const slabs = series.near > 0 && own.length === series.slabs.length ? own : [];
+      series.slabs.forEach((slab, at) => {
+        slab.residual = slabs[at]?.number ?? null;
+        for (const number of [slab.coarse, slab.pixels, slab.residual]) {
+          const segment = number === null ? undefined : byNumber.get(number);
+          if (segment) segment.slab = at;
+        }
+      });
+    }
+  }
+
+  /** @param {number} piece @param {Bytes} header */
+  async #learnHeader(piece, header) {
+    if (this.#pieces.has(piece)) return;
+    this.#pieces.set(piece, { key: await pieceKey(this.#cover, header, piece), header });
+  }
+
+  /** @param {number} number @param {Place} place @param {Bytes} bytes @returns {Promise<Bytes>} */
+  async #open(number, place, bytes) {
+    const piece = this.#pieces.get(place.piece);
+    if (!piece) throw new Refusal('damaged', 'hospital', null, 'a piece has no header');
+    return openSegment(piece, number, place.counter, bytes, toHex(place.digest));
+  }
+
+  /** @param {number} number @param {Bytes} bytes */
+  #emit(number, bytes) {
+    const [kind, series] = this.#study.segments[number - 1] ?? [];
+    if (kind === 'headers' && !this.residualOf) {
+      const headers = this.#headers.get(series) ?? { parts: new Map(), read: 0, geometry: [] };
+      headers.parts.set(number, bytes);
+      this.#headers.set(series, headers);
+    }
+    this.dispatchEvent(new CustomEvent('segment', { detail: { number, bytes } }));
+  }
+
+  /** @param {Refusal} refusal @param {number|null} number */
+  #failed(refusal, number) {
+    // A header with another salt makes every tag wrong: it is asked for anew the next time.
+    const place = number === null ? undefined : this.#places.get(number);
+    if (place && refusal.code === 'damaged' && place.piece !== 1) {
+      this.#pieces.delete(place.piece);
+      this.#fetching.forgetHeader(place.piece);
+    }
+    const { code, who, message, retryAfter } = refusal;
+    this.dispatchEvent(new CustomEvent('failed', { detail: { code, who, words: message, retryAfter, number } }));
+  }
+}
+
+/** Header, index and manifest of a delivery, verified. */
+class Front {
+  /** @param {VerifiedCover} cover @param {SealedParts} parts @param {Portal} portal @returns {Promise<Front>} */
+  static async read(cover, parts, portal) {
+    const kept = await parts.get('front');
+    if (kept) {
+      try {
+        return await Front.#of(cover, kept);
+      } catch {
+        parts.drop('front');
+      }
+    }
+    const bytes = await fetchFront(cover, portal);
+    const front = await Front.#of(cover, bytes);
+    parts.put('front', bytes.slice(0, front.length));
+    return front;
+  }
+
+  /** @param {VerifiedCover} cover @param {Bytes} bytes @returns {Promise<Front>} */
+  static async #of(cover, bytes) {
+    const parser = await load();
+    const header = bytes.slice(0, HEADER_BYTES);
+    const piece = { key: await pieceKey(cover, header, 1), header };
+    const indexEnd = INDEX_AT + indexBytes(bytes);
+    const index = await openSegment(piece, INDEX_NUMBER, 0, bytes.slice(INDEX_AT, indexEnd), cover.cover.index);
+    const places = parser.index(cover.cover.pieces.map((/** @type {[number, string]} */ piece) => piece[0]), index);
+    const [{ offset, bytes: length, counter, digest }] = places;
+    if (offset !== indexEnd || toHex(digest) !== cover.cover.manifest) throw new Refusal('damaged', 'hospital', null, 'the manifest was changed or damaged on the way');
+    const manifest = await openSegment(piece, 0, counter, bytes.slice(offset, offset + length), cover.cover.manifest);
+    return new Front(places, manifest, parser.manifest(manifest), piece, bytes, offset + length);
+  }
+
+  /** @param {Place[]} places @param {Bytes} manifest @param {any} study @param {{key: CryptoKey, header: Bytes}} piece @param {Bytes} bytes @param {number} length */
+  constructor(places, manifest, study, piece, bytes, length) {
+    this.places = places;
+    this.manifest = manifest;
+    this.study = study;
+    this.piece = piece;
+    /** What came of piece 1: segments behind the manifest among it. */
+    this.bytes = bytes;
+    this.length = length;
+  }
+}
+
+/** @param {Uint8Array} bytes @returns {number} */
+function indexBytes(bytes) {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(HEADER_BYTES);
+}
+
+/**
+ * The start of piece 1 to the end of the manifest at least. Where the manifest ends is only known when the index was opened; its length is guessed, and what is
+ * missing fetched. @param {VerifiedCover} cover @param {Portal} portal @returns {Promise<Bytes>}
+ */
+async function fetchFront(cover, portal) {
+  const [pieceBytes] = cover.cover.pieces[0];
+  const guess = FRONT_BYTES_BASE + FRONT_BYTES_INSTANCE * cover.cover.completeness.instances;
+  let bytes = await fetchRange(cover, portal, 0, Math.min(pieceBytes, guess));
+  const length = indexBytes(bytes);
+  if (length > INDEX_BYTES_MAX || INDEX_AT + length > pieceBytes) throw new Refusal('damaged', 'hospital', null, 'the index was changed or damaged on the way');
+  const more = async (/** @type {number} */ end) => {
+    if (end > bytes.length) bytes = concat(bytes, await fetchRange(cover, portal, bytes.length, Math.min(end, pieceBytes) - bytes.length));
+  };
+  await more(INDEX_AT + length);
+  // The first entry of the index is the manifest's: 5 bytes behind its start in the plain index, which must be opened for it.
+  const header = bytes.slice(0, HEADER_BYTES);
+  const piece = { key: await pieceKey(cover, header, 1), header };
+  const index = await openSegment(piece, INDEX_NUMBER, 0, bytes.slice(INDEX_AT, INDEX_AT + length), cover.cover.index);
+  const parser = await load();
+  const [manifest] = parser.index(cover.cover.pieces.map((/** @type {[number, string]} */ piece) => piece[0]), index);
+  await more(manifest.offset + manifest.bytes);
+  return bytes;
+}
+
+/** @param {VerifiedCover} cover @param {Portal} portal @param {number} offset @param {number} length @returns {Promise<Bytes>} */
+async function fetchRange(cover, portal, offset, length) {
+  const stream = await portal.ranges(cover.cover.delivery, [[1, offset, length]], new AbortController().signal);
+  let bytes;
+  try {
+    bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  } catch {
+    throw new Refusal('link_lost', 'doctor');
+  }
+  if (bytes.length !== length) throw new Refusal('damaged', 'hospital', null, 'a piece was cut on the way');
+  return bytes;
+}
+
+/**
+ * Remembers which delivery numbers of the case were seen: another cover of the same number is a replay or a forgery (SPEC 5.4).
+ * @param {VerifiedCover} cover @returns {Promise<boolean>} whether it was seen before
+ */
+async function remembered({ cover, digest, signer }) {
+  const name = `seen/${toHex(await sha256(signer)).slice(0, 16)}-${cover.case}`;
+  const seen = (await keptJson(name)) ?? {};
+  const before = seen[cover.sequence];
+  const own = `${cover.delivery} ${toHex(digest)}`;
+  if (before && before !== own) throw new Refusal('replayed', 'hospital', null, 'another delivery of the case bore this number');
+  if (!before) await keepJson(name, { ...seen, [cover.sequence]: own });
+  return Boolean(before);
+}
+
+/** @param {any} told @param {number} index @returns {Series} */
+function shownSeries(told, index) {
+  const slab = (/** @type {any} */ one) => ({ ...one, rawBytes: one.raw_bytes, residual: null });
+  return {
+    index,
+    modality: told.modality,
+    description: told.description,
+    banner: Object.keys(told.banner).length > 0 ? told.banner : null,
+    mixedPatients: told.mixed_patients,
+    near: told.near,
+    maxError: told.max_error,
+    rmse: told.rmse,
+    ratio: told.ratio ?? 0,
+    referenceOnly: told.reference_only,
+    keyImages: [],
+    instances: told.instances,
+    layout: told.layout.map((/** @type {any} */ one) => one && shownLayout(one)),
+    slabs: told.slabs.map(slab),
+    model: told.model,
+    headers: told.headers,
+    passed: told.passed,
+    transferSyntax: told.transfer_syntax,
+  };
+}
+
+/** @param {any} told @returns {Layout} */
+function shownLayout(told) {
+  const { columns, rows, frames, signed, planar } = told;
+  const [samples, bits, stored, bigEndian] = [told.samples_per_pixel, told.bits_allocated, told.bits_stored, told.big_endian];
+  return { columns, rows, samples, bits, stored, signed, planar, bigEndian, frames, photometric: '' };
+}
+
+/** @param {any} told @returns {Geometry} */
+function shownGeometry(told) {
+  return {
+    orientation: told.orientation,
+    position: told.position,
+    spacing: told.spacing,
+    atDetector: told.at_detector,
+    slope: told.slope ?? 1,
+    intercept: told.intercept ?? 0,
+    center: told.center,
+    width: told.width,
+    number: told.number,
+    padding: told.padding,
+    rescaleType: told.rescale_type ?? '',
+    photometric: told.photometric ?? '',
+    frameTime: told.frame_time,
+  };
+}
