@@ -324,13 +324,20 @@ def test_coarse_comes_first_and_where_the_eye_rests_comes_next(show, ct_study: l
     shown.here()
     count = len(shown.told["series"][0]["slabs"])
     until(lambda: shown.page.evaluate("viewer.pictures.here(viewer.pictures.stacks[0])") == count)
-    assert shown.page.evaluate("viewer.pictures.progress.here") < count, "all coarse pictures come before the full ones"
-    plans = shown.page.evaluate("plans")
+    plans, entry = shown.page.evaluate("[plans, viewer.frame.instance]")
     shown.page.locator(".stage > canvas").press("End")
     expect(shown.page.locator("canvas[data-shown=coarse]")).to_be_visible()
     shown.page.wait_for_selector("canvas[data-shown=full]")
     assert shown.page.evaluate("plans") > plans, "planned anew"
-    assert shown.page.evaluate("viewer.pictures.progress.here") < count, "the last slice came before all the others"
+    until(lambda: shown.page.evaluate("viewer.pictures.progress.here === viewer.pictures.progress.all"))
+    came = shown.page.evaluate("came")
+    pixels_of = [int(one.split()[1]) for one in came if one.startswith("pixels")]
+    assert pixels_of[0] == entry, "what is looked at comes first"
+    needed = 1 + len(shown.told["series"][0]["slabs"][entry]["references"])
+    coarse_at = [number for number, one in enumerate(came) if one.startswith("coarse")]
+    assert len([one for one in came[:coarse_at[-1]] if one.startswith("pixels")]) == needed, "then all coarse pictures"
+    assert pixels_of.index(count - 1) < count // 2 + needed, "the last slice came before most others"
+    assert sorted(pixels_of) == list(range(count)), "each once"
 
 
 def test_damage_is_said_and_touches_no_other_slice(show, ct_study: list[Path]) -> None:

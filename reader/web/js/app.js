@@ -20,9 +20,10 @@ import { pushCard, recheckPush } from './notices.js';
 
 const portal = new Portal();
 const root = /** @type {HTMLElement} */ (document.querySelector('#app'));
-const OPENED = 'opened';
-/** Ids of cases that were opened here, so that the list marks new ones; random numbers, as many as a list shows. */
-const OPENED_MAX = 200;
+/** Ids of cases that were opened here, so that the list marks new ones, and of those whose receipt went out; random numbers, as many as a list shows. */
+const OPENED = 'opened', TOLD = 'told', IDS_MAX = 200;
+/** A line that a proxy holds back tells nothing: the list looks by itself now and then, ms. */
+const LOOK_MS = 30_000;
 
 const state = {
   /** @type {Entry[]} */ entries: [],
@@ -78,7 +79,7 @@ function entered(home, keys) {
   if (home.level === 'link') return;
   state.events?.();
   state.events = portal.events((name) => {
-    if (name === 'cases') void refresh();
+    if (name === 'cases') void refresh().catch(() => {});
     else if (name === 'gone') signedOut('signed_out');
     else { state.lost = name === 'lost'; if (!state.viewer) again(); }
   });
@@ -111,12 +112,17 @@ function showCases() {
   show(element);
 }
 
+function look() {
+  if (document.visibilityState === 'visible' && state.level && state.level !== 'link' && !state.offline) void refresh().catch(() => {});
+}
+
 async function refresh() {
   const known = new Set(state.entries.map(({ delivery }) => delivery));
   state.entries = (await portal.deliveries()).deliveries;
   if (state.keys) void remember(state.entries, state.keys).catch(() => {});
-  if (!state.viewer) again();
-  else for (const entry of state.entries) if (!known.has(entry.delivery)) void joined(state.viewer, entry);
+  const changed = state.entries.length !== known.size || state.entries.some(({ delivery }) => !known.has(delivery));
+  if (!state.viewer && changed) again();
+  else if (state.viewer) for (const entry of state.entries) if (!known.has(entry.delivery)) void joined(state.viewer, entry);
 }
 
 /** A residual that comes while its case is looked at makes it exact. @param {Viewer} viewer @param {Entry} entry */
@@ -161,12 +167,22 @@ function showCase(entry, delivery) {
     answers: null,
     exact: async () => { await delivery.exact(); },
     shown: () => remembered(entry.delivery),
+    complete: () => {
+      // What the hospital waits for: every piece is verified, and kept on this device.
+      if (!guest && !delivery.residualOf) void told(delivery);
+    },
   });
   const { banner, mixedPatients } = delivery.series[0] ?? {};
   if (banner && !mixedPatients) state.names.set(entry.delivery, (banner.name_ideographic || banner.name_alphabetic || '').replace(/\^+/g, ' ').trim() || entry.site);
   show(viewer.element);
   state.viewer = viewer;
   if (state.level === 'device') for (const other of state.entries) if (other.delivery !== entry.delivery && other.site === entry.site && !opened().includes(other.delivery)) void joined(viewer, other);
+}
+
+/** Once for each delivery; what could not be told is told at the next opening. @param {Delivery} delivery */
+async function told(delivery) {
+  if (kept(TOLD).includes(delivery.id)) return;
+  if (await delivery.receipt('fetched').catch(() => false)) keep(TOLD, delivery.id);
 }
 
 function showSettings() {
@@ -206,10 +222,13 @@ function signedOut(code) {
   start(code && t(`error ${code}`));
 }
 
-/** @returns {string[]} */
-const opened = () => JSON.parse(localStorage.getItem(OPENED) ?? '[]');
+/** @param {string} name @returns {string[]} */
+const kept = (name) => JSON.parse(localStorage.getItem(name) ?? '[]');
+/** @param {string} name @param {string} delivery */
+const keep = (name, delivery) => localStorage.setItem(name, JSON.stringify([delivery, ...kept(name).filter((one) => one !== delivery)].slice(0, IDS_MAX)));
+const opened = () => kept(OPENED);
 /** @param {string} delivery */
-const remembered = (delivery) => localStorage.setItem(OPENED, JSON.stringify([delivery, ...opened().filter((one) => one !== delivery)].slice(0, OPENED_MAX)));
+const remembered = (delivery) => keep(OPENED, delivery);
 
 /** @param {string} link */
 async function guest(link) {
@@ -228,6 +247,9 @@ async function guest(link) {
 }
 
 addEventListener('online', () => { if (state.offline) start(); });
+// A telephone that slept heard nothing of what came.
+document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'visible') look(); });
+setInterval(look, LOOK_MS);
 navigator.serviceWorker?.addEventListener('message', ({ data }) => {
   if (data?.unsigned) signedOut(null), start(t('unsigned'));
 });

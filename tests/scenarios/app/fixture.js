@@ -26,6 +26,7 @@ class FileDelivery extends EventTarget {
       this.#have.set(number, bytes);
       if (plan !== this.#plan) return;
       const segment = this.segments.find((one) => one.number === number);
+      window.came = [...(window.came ?? []), `${segment.kind} ${segment.instance}`];
       if (segment.kind === 'headers') this.#headers.add(number);
       this.dispatchEvent(new CustomEvent('segment', { detail: { number, bytes } }));
     }
@@ -43,6 +44,6 @@ class FileDelivery extends EventTarget {
 const told = await (await fetch('/test/fixture.json')).json();
 const decoder = new Decoder(compile());
 const delivery = new FileDelivery(told);
-const viewer = new Viewer(delivery, decoder, { back: () => {}, answers: null, exact: async () => { window.exact = true; }, shown: () => { window.shownAt = performance.now(); } });
+const viewer = new Viewer(delivery, decoder, { back: () => {}, answers: null, exact: async () => { window.exact = true; }, shown: () => { window.shownAt = performance.now(); }, complete: () => { window.completeAt = performance.now(); } });
 Object.assign(window, { viewer, decoder, delivery });
 document.querySelector('#app').append(viewer.element);

@@ -72,7 +72,10 @@ export class Pictures extends EventTarget {
     const { number, bytes } = /** @type {CustomEvent<{number:number, bytes:Uint8Array}>} */ (event).detail;
     const segment = this.delivery.segments.find((one) => one.number === number);
     if (!segment || this.#closed) return;
+    const before = this.#seen.size;
     this.#seen.add(number);
+    const { here, all } = this.progress;
+    if (this.#seen.size > before && here === all) this.dispatchEvent(new Event('complete'));
     if (segment.kind === 'model') this.decoder.model(segment.series, bytes, segment.rawBytes);
     else if (segment.kind === 'coarse' || segment.kind === 'pixels' || segment.kind === 'residual') this.#keep(number, segment.kind, bytes);
     else if (segment.kind === 'headers') {
@@ -157,7 +160,11 @@ export class Pictures extends EventTarget {
     const near = new Set([...outward(this.#eye.place, this.#eye.stack.frames.length, REACH)].flatMap((place) =>
       (this.#eye.stack.frames[place]?.slabs ?? []).flatMap((own) => [...this.#eye.stack.neighbours(own), own]
         .flatMap((slab) => [this.#eye.stack.series.slabs[slab]?.pixels ?? -1, this.#eye.stack.series.slabs[slab]?.residual ?? -1]))));
-    this.delivery.want(plan(this.stacks, this.#eye.stack.index, this.#eye.place, this.#wantsExact)
+    const order = plan(this.stacks, this.#eye.stack.index, this.#eye.place, this.#wantsExact);
+    const planned = new Set(order);
+    // Last what has no picture: the case is then whole on this device.
+    const rest = this.delivery.segments.filter(({ number, kind }) => kind !== 'residual' && !planned.has(number)).map(({ number }) => number);
+    this.delivery.want([...order, ...rest]
       .filter((number) => !this.#coded.has(number) && (!this.#seen.has(number) || near.has(number))));
   }
 
@@ -192,9 +199,9 @@ export class Pictures extends EventTarget {
     return stack.frames.filter(({ slabs }) => slabs.every((slab) => this.#coarse.has(name(stack, slab)) || this.#full.has(name(stack, slab)))).length;
   }
 
-  /** Pixel segments of the whole case: how many are here, of how many. */
+  /** Segments of the whole case but its residual: how many came, of how many. */
   get progress() {
-    const all = this.delivery.segments.filter(({ kind }) => kind === 'pixels');
+    const all = this.delivery.segments.filter(({ kind }) => kind !== 'residual');
     return { here: all.filter(({ number }) => this.#seen.has(number)).length, all: all.length };
   }
 

@@ -14,7 +14,7 @@ import { thumbnail } from './thumbnail.js';
 /** @typedef {import('./stack.js').Stack} Stack */
 /** @typedef {import('./samples.js').Part} Part */
 /** @typedef {import('./window.js').Window} Window */
-/** @typedef {{back: () => void, answers: HTMLElement|null, exact: () => Promise<void>, shown: () => void}} Around */
+/** @typedef {{back: () => void, answers: HTMLElement|null, exact: () => Promise<void>, shown: () => void, complete: () => void}} Around */
 
 const ZOOM_MAX = 24;
 
@@ -68,6 +68,7 @@ export class Viewer {
     });
     this.pictures.addEventListener('ordered', () => { this.#place = this.pictures.eye.place; this.#ask(); });
     this.pictures.addEventListener('arrived', () => this.#ask());
+    this.pictures.addEventListener('complete', () => this.around.complete());
     this.canvas.addEventListener('redraw', () => this.#ask());
     this.observer = new ResizeObserver(() => this.#ask());
     this.observer.observe(this.stage);
