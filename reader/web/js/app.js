@@ -77,6 +77,7 @@ async function byPassword(user, password, code) {
 function entered(home, keys) {
   Object.assign(state, { entries: home.deliveries, keys, user: home.user, level: home.level, offline: false });
   if (home.level === 'link') return;
+  if (keys) void remember(home.deliveries, keys).catch(() => {});
   state.events?.();
   state.events = portal.events((name) => {
     if (name === 'cases') void refresh().catch(() => {});

@@ -6,16 +6,6 @@
 const WORKERS = 2;
 /** Jobs that a worker has at a time: one in work and one that waits, so that none idles. */
 const JOBS_PER_WORKER = 2;
-/** A module with one SIMD instruction: valid only where the engine has them (Safari 16.4 and later). */
-const SIMD = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]);
-
-export const wasmAddress = () => (WebAssembly.validate(SIMD) ? '/wasm/simd.wasm' : '/wasm/plain.wasm');
-
-/** @returns {Promise<WebAssembly.Module>} */
-export async function compile() {
-  return WebAssembly.compile(await (await fetch(wasmAddress())).arrayBuffer());
-}
-
 export class Decoder {
   /** @type {Map<number, (result: Result) => void>} */
   #waiting = new Map();

@@ -91,7 +91,7 @@ export async function signIn(portal) {
  */
 export async function offlineSignIn() {
   const device = await keptJson('device');
-  if (!device) return null;
+  if (!device?.blob) return null;
   const { vault } = await assertion(random(32), device.rp_id, [fromBase64(device.credential)]);
   const keys = await unwrap(fromBase64(device.blob), needed(vault));
   current = vault;
@@ -149,11 +149,14 @@ export async function addDevice(portal, name, keys) {
   // Most authenticators derive nothing while they make a key.
   const vault = await vaultOf(made) ?? needed((await assertion(random(32), publicKey.rp.id, [credential])).vault);
   current = vault;
+  // Without a network this passkey is asked for by name; enrolment brings the keys.
+  const device = { credential: toBase64(credential), rp_id: publicKey.rp.id };
+  await keepJson('device', { ...device, blob: null });
   if (!keys) return;
   const wrapped = { vault, blob: await wrap(await stored(keys), vault) };
   await portal.putKeys(toBase64Url(credential), wrapped.blob, identityOf(keys));
   keys.wrapped = wrapped;
-  await keepJson('device', { credential: toBase64(credential), rp_id: publicKey.rp.id, blob: toBase64(wrapped.blob) });
+  await keepJson('device', { ...device, blob: toBase64(wrapped.blob) });
 }
 
 /**

@@ -1,6 +1,7 @@
 // Test only: the viewer with a delivery whose segments come from a bundle file by plain HTTP, unsealed.
 import { Viewer } from '/js/viewer/viewer.js';
-import { Decoder, compile } from '/js/decoder.js';
+import { compile } from '/js/wasm.js';
+import { Decoder } from '/js/decoder.js';
 
 class FileDelivery extends EventTarget {
   #told;
