@@ -6,6 +6,8 @@
 mod client;
 mod error;
 mod files;
+#[cfg(feature = "https")]
+mod https;
 mod living;
 mod server;
 mod stream;
@@ -13,6 +15,8 @@ mod stream;
 pub use client::{FixedTrust, Trust};
 pub use error::{TlsError, bounded};
 pub use files::{ClientFiles, ServerFiles};
+#[cfg(feature = "https")]
+pub use https::{Https, HttpsError};
 pub use server::{AcceptError, Accepted, Listener, Served};
 pub use stream::{Seen, Stream};
 
