@@ -10,6 +10,7 @@ mod hold_again;
 mod intake;
 mod invitation;
 mod keys;
+mod master;
 mod note;
 mod press;
 mod report;
@@ -29,6 +30,7 @@ pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, State};
 pub use directory::{Device, Origin, Standing};
 pub use intake::{NewInstance, Recorded};
 pub use invitation::{Invitation, TRIES_MAX, Taken};
+pub use master::Rewrapped;
 pub use press::{Choice, Press, PressAnswer, Pressed, PressedStudy};
 pub use report::{DeliveryReport, DoctorReport};
 pub use residual::Asked;
@@ -140,6 +142,16 @@ impl Journal {
         Self::open_unchecked(path, None).await
     }
 
+    /// [`Journal::open_with`] that one of `keys` which the journal lies under: while the master key is being changed there are two.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn open_under(path: &Path, keys: Vec<FileKey>) -> Result<Self, JournalError> {
+        let directory = Self::open_directory(path).await?;
+        let master = master::of_the_journal(&directory.pool, keys).await?;
+        Self::open_with(path, master).await
+    }
+
     async fn open_unchecked(path: &Path, master: Option<FileKey>) -> Result<Self, JournalError> {
         let pool = connect(options(path).create_if_missing(true)).await?;
         sqlx::migrate!("migrations/sqlite").run(&pool).await?;
@@ -191,4 +203,4 @@ fn bytes32(bytes: Vec<u8>, column: &'static str) -> Result<[u8; 32], JournalErro
 #[cfg(test)]
 mod press_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

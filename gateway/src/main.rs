@@ -10,7 +10,7 @@ use gateway::journal::{DeliveryReport, Journal};
 use gateway::page;
 use gateway::retrieve;
 use gateway::smime::render;
-use gateway::spool::Spool;
+use gateway::spool::{self, Spool};
 use seal::native::Certificate;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -68,6 +68,14 @@ enum Command {
         config: Option<PathBuf>,
         #[command(subcommand)]
         action: page::token::TokenAction,
+    },
+    /// The spool's key, while no gateway works here.
+    Spool {
+        /// Configuration file.
+        #[arg(long, global = true)]
+        config: Option<PathBuf>,
+        #[command(subcommand)]
+        action: spool::Action,
     },
     /// Ask a PACS, and fetch from it, by hand, while no gateway works here.
     Pacs {
@@ -176,6 +184,10 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Token { config, action } => {
             let config = load(&config.context("--config FILE is missing")?)?;
             println!("{}", on_runtime(page::token::run(&config, action))?);
+        }
+        Command::Spool { config, action } => {
+            let config = load(&config.context("--config FILE is missing")?)?;
+            println!("{}", on_runtime(spool::run(&config, action))?);
         }
         Command::Pacs { config, pacs, json, action } => {
             let config = load(&config.context("--config FILE is missing")?)?;

@@ -77,14 +77,14 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     warn_of_exceptions(&config);
     warn_of_quirks(&config);
     let encrypted = config.spool.encryption == Encryption::On;
-    let master = spool_key(&config)?;
+    let masters = spool_keys(&config)?;
     let spool = Spool::open(&config.state).map_err(at(&config.state))?;
     let _lock = spool.lock().map_err(at(&config.state.join("lock")))?;
     let key = Arc::new(config.seal.site_key()?);
     let audit =
         Audit::open(&config.state, key.clone(), &config.site).map_err(at(&audit::folder(&config.state)))?;
     audit.record(Message::application(true)).await?;
-    let journal = Journal::open_with(&spool.journal(), master).await?;
+    let journal = Journal::open_under(&spool.journal(), masters).await?;
     directory::take_configured(&config, &journal).await?;
     let swept = spool.sweep(&journal).await?;
     let unfinished = journal.unfinished().await?;
@@ -188,9 +188,9 @@ fn warn_of_quirks(config: &Config) {
     }
 }
 
-/// The master key of the spool. None where the operator chose to keep it plain, which is said each time, and named none for what was
-/// encrypted before.
-pub(crate) fn spool_key(config: &Config) -> Result<Option<FileKey>, MasterKeyError> {
+/// The master key of the spool; two while it is being changed. None where the operator chose to keep it plain, which is said each time, and
+/// named none for what was encrypted before.
+pub(crate) fn spool_keys(config: &Config) -> Result<Vec<FileKey>, MasterKeyError> {
     let off = config.spool.encryption == Encryption::Off;
     if off {
         tracing::warn!(
@@ -198,10 +198,16 @@ pub(crate) fn spool_key(config: &Config) -> Result<Option<FileKey>, MasterKeyErr
         );
     }
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    match FileKey::master(config.spool.key_file.as_deref(), credentials.as_deref()) {
-        Err(MasterKeyError::Missing) if off => Ok(None),
-        found => found.map(Some),
+    let found = match FileKey::masters(config.spool.key_file.as_deref(), credentials.as_deref()) {
+        Err(MasterKeyError::Missing) if off => Ok(Vec::new()),
+        found => found,
+    };
+    if found.as_ref().is_ok_and(|keys| keys.len() > 1) {
+        tracing::warn!(
+            "a change of the spool's key is not finished (operator: scanpost-gateway spool rotate-key)"
+        );
     }
+    found
 }
 
 /// Says at start, not at the first study, that the mail server cannot be used; the gateway runs on and tries again.

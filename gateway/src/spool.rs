@@ -2,9 +2,13 @@
 
 mod cipher;
 mod keys;
+mod rotation;
 
-pub(crate) use cipher::{Decrypting, Encrypting};
+pub(crate) use cipher::{Decrypting, Encrypting, is_encrypted};
+pub(crate) use keys::tag;
 pub use keys::{FileKey, MasterKeyError, WrappedKey};
+pub(crate) use rotation::next_of;
+pub use rotation::{Action, RotationError, run};
 
 use crate::journal::{DeliveryInstance, Journal, JournalError};
 use compressor::bundle::ReadSeek;

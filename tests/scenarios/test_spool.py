@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from lab import openssl
@@ -182,6 +183,35 @@ def test_the_key_of_a_case_that_is_over_is_destroyed(bench: Bench, ct_study: lis
     senders.pynetdicom(bench.port, "DR_DEMO", ct_study)
     first, second = bench.deliver_and_pull(count=2)
     assert first["case"] != second["case"]
+
+
+def test_no_patient_is_in_any_byte_of_the_journal_and_another_key_takes_over(bench: Bench, ct_study: list[Path]):
+    header = pydicom.dcmread(ct_study[0], stop_before_pixels=True)
+    planted = [str(header.PatientID).encode(), str(header.PatientName).encode()]
+    bench.start(**WAITS)
+    senders.pynetdicom(bench.port, "DR_DEMO", ct_study)
+    rotate = [program("scanpost-gateway"), "spool", "rotate-key", "--config", bench.gateway.config]
+    refused = subprocess.run(rotate, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1 and "operator: stop it" in refused.stderr, refused
+    bench.gateway.stop()
+    assert not [part for part in planted if part in journal_bytes(bench)]
+    before = bench.gateway.spool_key.read_bytes()
+    done = subprocess.run(rotate, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "keys of 1 cases, 1 patients" in done.stdout, done
+    after = bench.gateway.spool_key.read_bytes()
+    assert after != before and bench.gateway.spool_key.stat().st_mode & 0o777 == 0o600
+    assert not [path for path in bench.gateway.folder.iterdir() if path.name.startswith("spool.key.")]
+    with_key(bench, before)
+    assert "encrypted under another key" in refused_start(bench)
+    with_key(bench, after)
+    bench.start(**GOES_ON)
+    bench.deliver_and_pull()
+    harness.assert_equal_bytes(ct_study, bench.reader.files())
+    # The receipt is told with the patient.
+    trail = subprocess.run([program("scanpost-gateway"), "audit", "list", "--json", "--config", bench.gateway.config], capture_output=True, timeout=60)
+    received = [line for line in trail.stdout.splitlines() if b"110104" in line and planted[0] in line]
+    assert len(received) >= 2, trail.stdout[-2000:]
+    assert not [part for part in planted if part in journal_bytes(bench)]
 
 
 def case_key(bench: Bench) -> bytes | None:

@@ -2,6 +2,7 @@
 
 use super::intake::close_over;
 use super::keys::{key_of_open_case, wrap, wrapped};
+use super::subject::copy_subject;
 use super::{Journal, JournalError, random_id};
 use crate::spool::{self, FileKey};
 use seal::ids::{CaseId, DeliveryId};
@@ -46,7 +47,7 @@ impl Journal {
             .bind(file_key)
             .execute(&mut **transaction)
             .await?;
-            move_subject(transaction, row, delivery).await?;
+            move_subject(transaction, self.master.as_ref(), row, delivery).await?;
         }
         move_card(transaction, old, case, key.as_ref()).await?;
         Ok(Some(case))
@@ -113,21 +114,15 @@ async fn held_delivery(
 /// Whose study it is stays with the delivery that ended, too: a receipt may come.
 async fn move_subject(
     transaction: &mut Transaction<'static, Sqlite>,
+    master: Option<&FileKey>,
     instance: &SqliteRow,
     delivery: DeliveryId,
 ) -> Result<(), JournalError> {
     let Some(subject) = instance.get::<Option<i64>, _>("subject_id") else { return Ok(()) };
-    let row = sqlx::query(
-        "INSERT INTO subject (delivery_id, calling, patient) SELECT $2, calling, patient FROM subject WHERE id = $1
-         ON CONFLICT DO UPDATE SET calling = excluded.calling RETURNING id",
-    )
-    .bind(subject)
-    .bind(delivery.0.as_slice())
-    .fetch_optional(&mut **transaction)
-    .await?;
+    let subject = copy_subject(transaction, master, subject, delivery).await?;
     sqlx::query("UPDATE instance SET subject_id = $2 WHERE id = $1")
         .bind(instance.get::<i64, _>("id"))
-        .bind(row.map(|row| row.get::<i64, _>("id")))
+        .bind(subject)
         .execute(&mut **transaction)
         .await?;
     Ok(())

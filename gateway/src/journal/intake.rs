@@ -166,7 +166,7 @@ async fn record(
         return Ok(Recorded::Duplicate { delivery });
     }
     let (delivery, begins) = collecting_delivery(transaction, case, instance).await?;
-    let subject = subject_row(transaction, delivery, instance).await?;
+    let subject = subject_row(transaction, master, delivery, instance).await?;
     let file_key = wrapped_file_key(transaction, master, case, instance).await?;
     let replaced = same.as_ref().map(|twin| twin.file.clone());
     match same {

@@ -9,18 +9,6 @@ use sqlx::{Row, Sqlite, Transaction};
 use std::sync::atomic::Ordering;
 
 impl Journal {
-    /// Whether the master key is the one that every key of a case lies under.
-    ///
-    /// # Errors
-    /// `WrongKey`, `NoKey`; others of [`JournalError`].
-    pub(super) async fn check_master(&self) -> Result<(), JournalError> {
-        let rows = sqlx::query("SELECT spool_key FROM study_case WHERE spool_key IS NOT NULL");
-        for row in rows.fetch_all(&self.pool).await? {
-            self.unwrapped(&row)?;
-        }
-        Ok(())
-    }
-
     /// The key of a case; none if the spool was plain when it began.
     ///
     /// # Errors
@@ -87,8 +75,8 @@ impl Journal {
         Ok(())
     }
 
-    /// `secure_delete` overwrote the keys in their pages; earlier versions of the pages are in the log until it is emptied.
-    async fn empty_log(&self) -> Result<(), JournalError> {
+    /// `secure_delete` overwrote what was deleted in its pages; earlier versions of the pages are in the log until it is emptied.
+    pub(crate) async fn empty_log(&self) -> Result<(), JournalError> {
         let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await?;
         if row.get::<i64, _>(0) == 0 { Ok(()) } else { Err(JournalError::Busy) }
     }

@@ -1,8 +1,10 @@
-//! Whose study a delivery is: what the audit trail names of each patient, for as long as it may have to.
+//! Whose study a delivery is: what the audit trail names of each patient, for as long as it may have to. It lies under the master key, not
+//! under that of its case, which is destroyed before a late receipt comes.
 
 use super::intake::NewInstance;
-use super::{Journal, JournalError};
+use super::{Journal, JournalError, bytes16};
 use crate::audit::Subject;
+use crate::spool::{self, FileKey};
 use compressor::dataset::{Banner, PersonName};
 use compressor::{Phi, Purpose, Uid};
 use seal::ids::DeliveryId;
@@ -15,7 +17,8 @@ use std::collections::BTreeMap;
 const SUBJECTS_KEPT_MS: i64 = 31 * 24 * 60 * 60 * 1000;
 
 impl Journal {
-    /// Patients of a delivery with the instances of each, by the AE title that sent them.
+    /// Patients of a delivery with the instances of each, by the AE title that sent them. Those that lie under a key that was lost are not
+    /// among them.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -29,7 +32,13 @@ impl Journal {
         .bind(id.0.as_slice());
         let mut subjects: BTreeMap<i64, (String, Subject)> = BTreeMap::new();
         for row in rows.fetch_all(&self.pool).await? {
-            let banner = banner(&row)?;
+            let Some(patient) = open(&row, self.master.as_ref()) else {
+                tracing::warn!(
+                    "the journal cannot say whose study it was (operator: put the key back that [spool] had)"
+                );
+                continue;
+            };
+            let banner = banner(&patient)?;
             let study = Uid::parse(row.get("study_uid")).ok();
             let fresh = || (row.get("calling"), Subject { study, banner, classes: BTreeMap::new() });
             let (_, subject) = subjects.entry(row.get("id")).or_insert_with(fresh);
@@ -63,20 +72,92 @@ impl Journal {
 /// The row of the patient whom an instance of this delivery tells of.
 pub(super) async fn subject_row(
     transaction: &mut Transaction<'static, Sqlite>,
+    master: Option<&FileKey>,
     delivery: DeliveryId,
     instance: &NewInstance,
 ) -> Result<i64, JournalError> {
     let patient = text(&instance.banner);
+    let patient = patient.expose_for(Purpose::Audit).as_bytes();
+    row_of(transaction, master, delivery, &instance.calling, patient).await
+}
+
+/// The patient of a subject, under another delivery. None where the key it lay under was lost.
+pub(super) async fn copy_subject(
+    transaction: &mut Transaction<'static, Sqlite>,
+    master: Option<&FileKey>,
+    subject: i64,
+    delivery: DeliveryId,
+) -> Result<Option<i64>, JournalError> {
+    let row = sqlx::query("SELECT calling, patient FROM subject WHERE id = $1").bind(subject);
+    let Some(row) = row.fetch_optional(&mut **transaction).await? else { return Ok(None) };
+    let Some(patient) = open(&row, master) else { return Ok(None) };
+    row_of(transaction, master, delivery, row.get("calling"), &patient).await.map(Some)
+}
+
+/// Encrypts every patient under `to` who lies under `from` or in plain. One who lies under a key that was lost stays so; returns how many
+/// did not.
+pub(super) async fn seal_subjects(
+    transaction: &mut Transaction<'static, Sqlite>,
+    from: Option<&FileKey>,
+    to: Option<&FileKey>,
+) -> Result<u64, JournalError> {
+    let rows = sqlx::query("SELECT id, delivery_id, patient FROM subject").fetch_all(&mut **transaction);
+    let mut sealed = 0;
+    for row in rows.await? {
+        let Some(patient) = open(&row, from) else { continue };
+        let delivery = DeliveryId(bytes16(row.get("delivery_id"), "subject.delivery_id")?);
+        sqlx::query("UPDATE subject SET tag = $2, patient = $3 WHERE id = $1")
+            .bind(row.get::<i64, _>("id"))
+            .bind(tag(to, delivery, &patient).as_slice())
+            .bind(seal(&patient, to)?)
+            .execute(&mut **transaction)
+            .await?;
+        sealed += 1;
+    }
+    Ok(sealed)
+}
+
+async fn row_of(
+    transaction: &mut Transaction<'static, Sqlite>,
+    master: Option<&FileKey>,
+    delivery: DeliveryId,
+    calling: &str,
+    patient: &[u8],
+) -> Result<i64, JournalError> {
+    let tag = tag(master, delivery, patient);
+    let known = sqlx::query("SELECT id FROM subject WHERE delivery_id = $1 AND calling = $2 AND tag = $3")
+        .bind(delivery.0.as_slice())
+        .bind(calling)
+        .bind(tag.as_slice());
+    if let Some(row) = known.fetch_optional(&mut **transaction).await? {
+        return Ok(row.get("id"));
+    }
     let row = sqlx::query(
-        "INSERT INTO subject (delivery_id, calling, patient) VALUES ($1, $2, $3)
-         ON CONFLICT DO UPDATE SET calling = excluded.calling RETURNING id",
+        "INSERT INTO subject (delivery_id, calling, tag, patient) VALUES ($1, $2, $3, $4) RETURNING id",
     )
     .bind(delivery.0.as_slice())
-    .bind(&instance.calling)
-    .bind(patient.expose_for(Purpose::Audit))
+    .bind(calling)
+    .bind(tag.as_slice())
+    .bind(seal(patient, master)?)
     .fetch_one(&mut **transaction)
     .await?;
     Ok(row.get("id"))
+}
+
+/// Which patient of this delivery it is, told to nobody who has not the key.
+fn tag(master: Option<&FileKey>, delivery: DeliveryId, patient: &[u8]) -> [u8; 32] {
+    spool::tag(master, &[b"scanpost subject\x01", &delivery.0, patient])
+}
+
+fn seal(patient: &[u8], key: Option<&FileKey>) -> Result<Vec<u8>, JournalError> {
+    spool::seal_text(patient, key).map_err(|_| JournalError::Unknown("random"))
+}
+
+fn open(row: &SqliteRow, key: Option<&FileKey>) -> Option<zeroize::Zeroizing<Vec<u8>>> {
+    let sealed: &[u8] = row.get("patient");
+    let patient = spool::open_text(sealed, key).ok()?;
+    // Without a key it comes back as it lies there.
+    (key.is_some() || !spool::is_encrypted(sealed)).then_some(patient)
 }
 
 /// What the trail names of a patient (PS3.15 A.5.3), and nothing else.
@@ -87,9 +168,9 @@ fn text(banner: &Banner) -> Phi<String> {
     Phi::new(serde_json::to_string(&parts).unwrap_or_default())
 }
 
-fn banner(row: &SqliteRow) -> Result<Banner, JournalError> {
+fn banner(patient: &[u8]) -> Result<Banner, JournalError> {
     let parts: [String; 5] =
-        serde_json::from_str(row.get("patient")).map_err(|_| JournalError::Unknown("subject.patient"))?;
+        serde_json::from_slice(patient).map_err(|_| JournalError::Unknown("subject.patient"))?;
     let [alphabetic, ideographic, phonetic, patient_id, accession] = parts.map(Phi::new);
     let name = PersonName { alphabetic, ideographic, phonetic };
     Ok(Banner { name, patient_id, accession, ..Banner::default() })

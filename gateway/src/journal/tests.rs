@@ -7,7 +7,7 @@ use compressor::{Phi, Purpose, Uid};
 use seal::cover::Completeness;
 use seal::ids::CaseId;
 
-pub(super) fn instance(number: u8) -> NewInstance {
+pub(crate) fn instance(number: u8) -> NewInstance {
     NewInstance {
         file: format!("{number:032x}"),
         file_key: None,
@@ -322,8 +322,9 @@ async fn a_supplement_goes_on_collecting_beside_a_residual() {
 }
 
 /// Every byte that the journal has on the disk.
-pub(super) fn on_disk(folder: &std::path::Path) -> Vec<u8> {
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+pub(crate) fn on_disk(folder: &std::path::Path) -> Vec<u8> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = paths.filter(|path| path.is_file()).map(|path| std::fs::read(path).unwrap());
     files.collect::<Vec<_>>().concat()
 }
 
@@ -423,4 +424,55 @@ async fn a_spool_of_another_key_is_refused_at_the_start_and_a_plain_one_needs_no
     let (plain, _folder) = self::journal().await;
     let Recorded::New { delivery, .. } = plain.record_instance(instance(1)).await.unwrap() else { panic!() };
     assert!(plain.instances(delivery).await.unwrap()[0].file_key.is_none());
+}
+
+/// A receipt may come long after the key of the case died, and whoever gets at the disk reads no name.
+#[tokio::test]
+async fn a_patient_lies_encrypted_until_a_late_receipt_and_in_no_byte_of_the_file() {
+    const NAME: &str = "Vermeulen^Saskia";
+    let (folder, master) = (tempfile::tempdir().unwrap(), FileKey::random().unwrap());
+    let path = folder.path().join("journal.sqlite");
+    let plain = Journal::open(&path).await.unwrap();
+    let of = |number, file_key| NewInstance { banner: patient(NAME), file_key, ..instance(number) };
+    let Recorded::New { delivery, .. } = plain.record_instance(of(1, None)).await.unwrap() else { panic!() };
+    // As rows lie there that an older version wrote.
+    sqlx::query("UPDATE subject SET tag = NULL").execute(&plain.pool).await.unwrap();
+    drop(plain);
+    assert!(holds(&on_disk(folder.path()), NAME.as_bytes()), "the search must be able to find it");
+
+    let journal = Journal::open_with(&path, Some(master.clone())).await.unwrap();
+    let again = of(2, Some(FileKey::random().unwrap()));
+    let Recorded::New { delivery: same, .. } = journal.record_instance(again).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(same, delivery);
+    assert_eq!(named(&journal, delivery).await, [(NAME.to_owned(), 2)], "one patient, one row");
+    journal.reached(delivery, State::Pulled, 2000).await.unwrap();
+    assert_eq!(journal.destroy_keys_over(2 * DAY_MS).await.unwrap().len(), 1);
+    assert_eq!(named(&journal, delivery).await, [(NAME.to_owned(), 2)], "a late receipt names the patient");
+    assert!(!holds(&on_disk(folder.path()), NAME.as_bytes()));
+    for ideographic in ["山田", "太郎"] {
+        assert!(!holds(&on_disk(folder.path()), ideographic.as_bytes()));
+    }
+    drop(journal);
+    // Who lost the key has lost the name, and nothing stops for that.
+    for lost in [None, Some(FileKey::random().unwrap())] {
+        let journal = Journal::open_with(&path, lost).await.unwrap();
+        assert!(named(&journal, delivery).await.is_empty());
+    }
+    let journal = Journal::open_with(&path, Some(master)).await.unwrap();
+    assert_eq!(named(&journal, delivery).await, [(NAME.to_owned(), 2)], "found again, it serves");
+}
+
+#[tokio::test]
+async fn the_same_patient_looks_another_one_in_each_delivery() {
+    let (folder, master) = (tempfile::tempdir().unwrap(), FileKey::random().unwrap());
+    let journal = Journal::open_with(&folder.path().join("journal.sqlite"), Some(master)).await.unwrap();
+    for (number, destination) in [(1, "ONCALL"), (2, "OTHER")] {
+        let instance =
+            NewInstance { destination: destination.into(), banner: patient("4711"), ..instance(number) };
+        journal.record_instance(instance).await.unwrap();
+    }
+    let tags = sqlx::query("SELECT DISTINCT tag FROM subject").fetch_all(&journal.pool).await.unwrap();
+    assert_eq!(tags.len(), 2);
 }

@@ -7,7 +7,7 @@ use crate::config::{Config, ConfigError, Pacs};
 use crate::journal::{Journal, JournalError};
 use crate::query::{Asking, Found, FoundStudy, Limits, QueryError, Series, StudyKeys, Timeouts};
 use crate::receive::AeTitle;
-use crate::serve::{ServeError, spool_key};
+use crate::serve::{ServeError, spool_keys};
 use crate::spool::Spool;
 use clap::{Args, Subcommand};
 use compressor::dataset::on_screen;
@@ -155,8 +155,8 @@ async fn into_spool(
 ) -> Result<Fetched, CommandError> {
     let called = AeTitle::parse(called).map_err(|_| CommandError::Argument("--called is no AE title"))?;
     let config = Arc::new(config);
-    let master = spool_key(&config).map_err(ServeError::from)?;
-    let journal = Journal::open_with(&spool.journal(), master).await?;
+    let masters = spool_keys(&config).map_err(ServeError::from)?;
+    let journal = Journal::open_under(&spool.journal(), masters).await?;
     let encrypted = config.spool.encryption == crate::config::Encryption::On;
     let (begun, _) = mpsc::unbounded_channel();
     let audit = asking.audit.clone();

@@ -1,6 +1,8 @@
 //! Keys of the spool: the master key, outside of the state folder, wraps the key of each case; that of a case wraps those of its files.
 //! Whoever destroys the key of a case has deleted what lies of it in the spool (DESIGN 4).
 
+use super::rotation::next_of;
+use aws_lc_rs::hmac;
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
 use std::fs::File;
 use std::io::{self, Read};
@@ -71,25 +73,39 @@ impl FileKey {
         Self(Zeroizing::new(bytes))
     }
 
+    /// Tells this key from others, and nothing of it.
+    pub(crate) fn name(&self) -> [u8; 32] {
+        tag(Some(self), &[b"scanpost spool key\x01"])
+    }
+
     pub(super) fn bytes(&self) -> &[u8; KEY_BYTES] {
         &self.0
     }
 
-    /// Reads the master key: the credential of the service manager, else the file.
+    /// Reads the master key: the credential of the service manager, else the file; beside that there is a second one while it is being changed.
     ///
     /// # Errors
     /// [`MasterKeyError`].
-    pub fn master(key_file: Option<&Path>, credentials: Option<&Path>) -> Result<Self, MasterKeyError> {
+    pub fn masters(key_file: Option<&Path>, credentials: Option<&Path>) -> Result<Vec<Self>, MasterKeyError> {
         let credential = credentials.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists());
-        // Credentials are readable by the service alone, whatever their mode says.
-        let (path, is_file) = match (credential, key_file) {
-            (Some(path), _) => (path, false),
-            (None, Some(path)) => (path.to_owned(), true),
-            (None, None) => return Err(MasterKeyError::Missing),
-        };
+        match (credential, key_file) {
+            // Credentials are readable by the service alone, whatever their mode says.
+            (Some(path), _) => Ok(vec![Self::read(&path, false)?]),
+            (None, Some(path)) => {
+                let next = next_of(path);
+                let next = next.exists().then(|| Self::read(&next, true)).transpose()?;
+                Ok(std::iter::once(Self::read(path, true)?).chain(next).collect())
+            }
+            (None, None) => Err(MasterKeyError::Missing),
+        }
+    }
+
+    /// Reads the key in a file, which nobody else may read where it `is_ours`.
+    pub(super) fn read(path: &Path, is_ours: bool) -> Result<Self, MasterKeyError> {
+        let path = path.to_owned();
         let read = |error| MasterKeyError::Read { path: path.clone(), error };
         let file = File::open(&path).map_err(read)?;
-        if is_file && keyfile::open_to_others(&file.metadata().map_err(read)?).is_some() {
+        if is_ours && keyfile::open_to_others(&file.metadata().map_err(read)?).is_some() {
             return Err(MasterKeyError::Exposed { path });
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_BYTES + 1));
@@ -117,6 +133,17 @@ impl FileKey {
     }
 }
 
+/// HMAC-SHA-256 of all parts under a key; without one, under a constant.
+pub(crate) fn tag(key: Option<&FileKey>, parts: &[&[u8]]) -> [u8; 32] {
+    let key = key.map_or(&[0; KEY_BYTES], FileKey::bytes);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_slice());
+    let mut context = hmac::Context::with_key(&key);
+    parts.iter().for_each(|part| context.update(part));
+    let mut tag = [0; 32];
+    tag.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
+    tag
+}
+
 /// Random bytes from the system.
 pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
@@ -135,7 +162,7 @@ mod tests {
     fn the_master_key_comes_from_the_credential_or_a_closed_file() {
         let folder = tempfile::tempdir().unwrap();
         let (credential, file) = (folder.path().join(CREDENTIAL), folder.path().join("key"));
-        let master = |file| FileKey::master(file, Some(folder.path()));
+        let master = |file| Ok(FileKey::masters(file, Some(folder.path()))?.remove(0));
         assert!(matches!(master(None), Err(MasterKeyError::Missing)));
         assert!(matches!(master(Some(&file)), Err(MasterKeyError::Read { .. })));
         fs::write(&file, [1; 32]).unwrap();
