@@ -467,6 +467,7 @@ impl Config {
                 );
             }
         }
+        self.directory.check()?;
         self.compress.check()?;
         self.page.as_ref().map_or(Ok(()), Page::check)?;
         for (name, pacs) in &self.pacs {

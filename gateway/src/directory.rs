@@ -5,13 +5,14 @@
 
 mod audited;
 mod authorities;
+mod certify;
 pub mod command;
 mod enrolment;
 mod expiry;
 mod renewal;
 
 pub(crate) use audited::{audit, audit_all};
-pub use authorities::{Authorities, Directory};
+pub use authorities::{Authorities, Directory, Vouched};
 pub(crate) use enrolment::take_records;
 pub(crate) use expiry::warn;
 pub use expiry::{Expiry, expiry};
@@ -44,6 +45,9 @@ impl NoKey {
     /// What is wrong and who must do what.
     pub fn words(self, doctor: &str, kind: Kind) -> String {
         let remedy = match kind {
+            Kind::Reader if self == Self::Unvouched => {
+                format!("scanpost-gateway doctor certify {doctor}, or doctor add {doctor}")
+            }
             Kind::Reader => format!("scanpost-gateway doctor invite {doctor}, or doctor add {doctor}"),
             Kind::Smime => format!("scanpost-gateway doctor add {doctor}"),
         };
@@ -99,8 +103,7 @@ async fn take(name: &str, recipient: Recipient, journal: &Journal) -> Result<(),
     Ok(())
 }
 
-/// The certificates that a doctor's next delivery is sealed for; `now` in seconds since 1970-01-01 UTC. A device that enrolled itself is vouched
-/// for by who compared its fingerprint, every other one by the `authorities`, where some are named.
+/// The certificates that a doctor's next delivery is sealed for; `now` in seconds since 1970-01-01 UTC. See [`is_vouched`].
 ///
 /// # Errors
 /// [`NoKey`] if it is none.
@@ -140,10 +143,16 @@ fn fits(device: &Device, kind: Kind) -> bool {
     }
 }
 
-/// Whether the hospital's authorities stand behind a certificate, where that is asked of it.
+/// Whether the hospital's authorities stand behind a certificate, where some are named. A device that enrolled itself is vouched for by who
+/// compared its fingerprint; what an authority certified of it counts all the same, and is asked for where the operator says so: of the
+/// identity, which signs for every later key.
 pub fn is_vouched(device: &Device, authorities: Option<&Authorities>, now: i64) -> bool {
-    let asked = authorities.filter(|_| device.origin != Origin::Enrolment);
-    asked.is_none_or(|authorities| authorities.vouch_for(device.recipient.certificate(), now))
+    let Some(authorities) = authorities else { return true };
+    match (device.origin, &device.certified) {
+        (Origin::Enrolment, None) => authorities.enrolled == Vouched::Compared,
+        (Origin::Enrolment, Some(certified)) => authorities.vouch_for(certified, now),
+        _ => authorities.vouch_for(device.recipient.certificate(), now),
+    }
 }
 
 /// Whose receipts count: of all that was sealed for a doctor, what is not revoked.

@@ -15,6 +15,7 @@ import pytest
 from lab import mail_store, openssl
 from lab.keys import Keys
 from lab.mailbox import Mailbox
+from lab.openssl import openssl as run
 from lab.programs import program
 from peers import senders
 
@@ -373,3 +374,37 @@ def test_an_rsa_doctor_is_added_opens_and_answers(open_bench: Bench, ct_study: l
     bench.pull(reader)
     bench.gateway.wait_for_state("pulled")
     harness.assert_equal_bytes(ct_study, reader.files())
+
+
+USAGE = "keyUsage = digitalSignature\nextendedKeyUsage = emailProtection\n"
+
+
+def test_the_hospitals_authority_certifies_and_revokes_a_device(bench: Bench, ct_study: list[Path], tmp_path: Path):
+    """With openssl as the authority, from what doctor certify shows to its revocation list."""
+    ca, key, crl = tmp_path / "ca.pem", tmp_path / "ca.key", tmp_path / "crl.pem"
+    openssl.new_authority(key, ca, "Hospital CA")
+    (tmp_path / "index.txt").write_text("")
+    (tmp_path / "usage.cnf").write_text(USAGE)
+    (tmp_path / "ca.cnf").write_text(f"[ca]\ndefault_ca = d\n[d]\ndatabase = {tmp_path}/index.txt\ndefault_md = sha256\ndefault_crl_days = 30\n")
+    authority = ("ca", "-config", tmp_path / "ca.cnf", "-cert", ca, "-keyfile", key)
+    run(*authority, "-gencrl", "-out", crl)
+    bench.gateway.extra_configuration = f'[directory]\nca = "{ca}"\ncrl = "{crl}"\nenrolled = "certified"\n'
+    bench.start(without_certificate=("doctor",))
+    phone = enrolled(bench, "phone")
+    senders.pynetdicom(bench.port, "DR_DEMO", ct_study)
+    wait_for(lambda: any("doctor certify doctor" in (delivery["trouble"] or "") for delivery in bench.gateway.deliveries()))
+    request, issued, other = tmp_path / "phone.pem", tmp_path / "issued.pem", tmp_path / "other.pem"
+    request.write_text(doctor(bench, "certify", "doctor"))
+    run("x509", "-in", request, "-CA", ca, "-CAkey", key, "-set_serial", "0x4711", "-days", "730", "-extfile", tmp_path / "usage.cnf", "-out", issued)
+    run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x", "-keyout", tmp_path / "x.key", "-out", other)
+    assert "of another key" in doctor(bench, "certify", "doctor", "--certificate", other, refused=True)
+    assert "no authority of [directory] ca issued" in doctor(bench, "certify", "doctor", "--certificate", request, refused=True)
+    assert "is certified" in doctor(bench, "certify", "doctor", "phone", "--certificate", issued)
+    bench.gateway.wait_for_state(*harness.DONE)
+    bench.pull(phone.reader)
+    harness.assert_equal_bytes(ct_study, phone.reader.files())
+    assert json.loads(doctor(bench, "list", "--json"))[0]["certified"] is True
+    run(*authority, "-revoke", issued)
+    run(*authority, "-gencrl", "-out", crl)
+    assert "NOT SEALED FOR" in doctor(bench, "list")
+    wait_for(lambda: "an authority certified a device" in audited(bench)[-1])

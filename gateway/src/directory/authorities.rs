@@ -24,10 +24,34 @@ pub struct Directory {
     pub ca: Option<PathBuf>,
     /// PEM with their revocation lists; revocation is not looked at where absent.
     pub crl: Option<PathBuf>,
+    /// What a device that enrolled itself needs before anything is sealed for it.
+    pub enrolled: Vouched,
+}
+
+/// `[directory] enrolled`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Vouched {
+    /// That its fingerprint was compared.
+    #[default]
+    Compared,
+    /// And that an authority of `ca` certified its identity.
+    Certified,
+}
+
+impl Directory {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.enrolled == Vouched::Certified && self.ca.is_none() {
+            let reason = "\"certified\" needs ca: the authority that certifies";
+            return Err(ConfigError::Value { key: "directory.enrolled".into(), reason });
+        }
+        Ok(())
+    }
 }
 
 /// What [`Directory`] names, read.
 pub struct Authorities {
+    pub(super) enrolled: Vouched,
     anchors: Vec<TrustAnchor<'static>>,
     lists: Vec<CertRevocationList<'static>>,
 }
@@ -55,7 +79,7 @@ impl Authorities {
         };
         let anchors = anchors.filter(|anchors| !anchors.is_empty()).ok_or_else(bad_ca)?;
         let lists = lists.filter(|lists| !lists.is_empty() || directory.crl.is_none()).ok_or_else(bad_crl)?;
-        Ok(Some(Self { anchors, lists }))
+        Ok(Some(Self { enrolled: directory.enrolled, anchors, lists }))
     }
 
     /// Whether one of the authorities issued the certificate and has not revoked it; `now` in seconds since 1970-01-01 UTC.

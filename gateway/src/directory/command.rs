@@ -1,6 +1,6 @@
 //! `scanpost-gateway doctor`: what an administrator does with the directory, beside a running gateway or without one.
 
-use super::{Authorities, DirectoryError, Expiry, enrolment, expiry, is_vouched};
+use super::{Authorities, DirectoryError, Expiry, certify, enrolment, expiry, is_vouched};
 use crate::clock::now_ms;
 use crate::config::{self, Config, Doctor, Kind};
 use crate::journal::{Act, Actor, Device, Invitation, Journal, Origin, Standing};
@@ -56,6 +56,16 @@ pub enum Action {
         #[arg(long, value_name = "XXXX-XXXX-XXXX-XXXX")]
         fingerprint: Option<String>,
     },
+    /// Show what an authority is to certify of a device that enrolled itself, as PEM; with its certificate, take that.
+    Certify {
+        /// Name in the configuration.
+        doctor: String,
+        /// The device's name, or the first digits of a SHA-256, as `list` shows them; not needed where there is one alone.
+        device: Option<String>,
+        /// PEM: what the authority issued.
+        #[arg(long, value_name = "FILE")]
+        certificate: Option<PathBuf>,
+    },
     /// Seal nothing more for a device, and let its receipts count no more: from the next delivery on.
     Revoke {
         /// Name in the configuration.
@@ -92,6 +102,10 @@ pub async fn run(config: &Config, action: Action) -> Result<String, DirectoryErr
         Action::Confirm { doctor, fingerprint } => {
             has_our_reader(config, &doctor)?;
             enrolment::confirm(config, &journal, &doctor, fingerprint.as_deref()).await
+        }
+        Action::Certify { doctor, device, certificate } => {
+            has_our_reader(config, &doctor)?;
+            certify::certify(config, &journal, &doctor, device.as_deref(), certificate.as_deref()).await
         }
         Action::Revoke { doctor, device, .. } => revoke(&journal, &doctor, device.as_deref()).await,
     }
@@ -148,7 +162,7 @@ async fn revoke(journal: &Journal, doctor: &str, named: Option<&str>) -> Result<
     let no_such = || DirectoryError::NoCertificate(named.unwrap_or("this name").to_owned());
     let lost: BTreeSet<Digest> = match named {
         None => theirs.iter().map(|device| identity_of(device)).collect(),
-        Some(named) => lost(&theirs, named).ok_or_else(no_such)?,
+        Some(named) => identities_named(&theirs, named).ok_or_else(no_such)?,
     };
     let (by, mut digests) = (administrator(), Vec::new());
     // Again, until none is left: one that was renewed meanwhile is lost too. Once one is revoked, no other comes in under its identity.
@@ -175,7 +189,7 @@ async fn revoke(journal: &Journal, doctor: &str, named: Option<&str>) -> Result<
 }
 
 /// Identities of the devices of this name, or of the one certificate that begins with these digits.
-fn lost(theirs: &[&Device], named: &str) -> Option<BTreeSet<Digest>> {
+pub(super) fn identities_named(theirs: &[&Device], named: &str) -> Option<BTreeSet<Digest>> {
     let by_name: BTreeSet<_> =
         theirs.iter().filter(|device| device.device == named).map(|device| identity_of(device)).collect();
     if !by_name.is_empty() {
@@ -186,7 +200,7 @@ fn lost(theirs: &[&Device], named: &str) -> Option<BTreeSet<Digest>> {
     (named.len() >= DIGITS_MIN && by_digits.len() == 1).then_some(by_digits)
 }
 
-fn identity_of(device: &Device) -> Digest {
+pub(super) fn identity_of(device: &Device) -> Digest {
     device.recipient.identity().digest()
 }
 
@@ -229,6 +243,8 @@ struct Line {
     state: &'static str,
     /// Days left; none once expired.
     days: Option<i64>,
+    /// Whether an authority certified the identity of a device that enrolled itself.
+    certified: bool,
     /// False: no authority of `[directory] ca` stands behind it.
     vouched: bool,
     valid_until: String,
@@ -248,6 +264,7 @@ impl Line {
             kind: if certificate.point().is_some() { "P-256" } else { "RSA" },
             state: device.standing.word(),
             days: (until >= now).then_some((until - now) / 86_400),
+            certified: device.certified.is_some(),
             vouched: is_vouched(device, authorities, now),
             valid_until: day(until),
             origin: device.origin.word(),
@@ -293,7 +310,7 @@ fn has_our_reader(config: &Config, doctor: &str) -> Result<(), DirectoryError> {
     }
 }
 
-fn read(path: &Path) -> Result<Certificate, DirectoryError> {
+pub(super) fn read(path: &Path) -> Result<Certificate, DirectoryError> {
     Certificate::from_pem(&config::read(path)?).map_err(refused)
 }
 

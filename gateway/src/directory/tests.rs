@@ -140,7 +140,7 @@ impl Authority {
     }
 
     fn directory(&self) -> Directory {
-        Directory { ca: Some(self.folder.path().join("ca.pem")), crl: None }
+        Directory { ca: Some(self.folder.path().join("ca.pem")), ..Directory::default() }
     }
 }
 
@@ -169,7 +169,7 @@ fn where_an_authority_is_named_only_what_it_issued_and_did_not_revoke_is_sealed_
     let revoking = Authorities::read(&ours.revoke(7)).unwrap();
     assert_eq!(of(&good, &revoking), Err(NoKey::Unvouched));
     assert_eq!(of(&ours.issued(8, Origin::Configuration), &revoking), Ok(1));
-    let unreadable = Directory { ca: Some(ours.folder.path().join("crl.pem")), crl: None };
+    let unreadable = Directory { ca: Some(ours.folder.path().join("crl.pem")), ..Directory::default() };
     assert!(
         Authorities::read(&unreadable).is_err()
             && Authorities::read(&Directory::default()).unwrap().is_none()
@@ -425,4 +425,56 @@ async fn acts_wait_for_the_trail() {
     assert_eq!((noted.len(), noted[0].doctor.as_str(), noted[0].by.as_str()), (1, "tanaka", "root"));
     journal.act_told(noted[0].number).await.unwrap();
     assert!(journal.acts().await.unwrap().is_empty());
+}
+
+/// What the authority issues for the identity of a device that enrolled itself, and a renewed key of that device.
+#[tokio::test]
+async fn a_certified_identity_stands_behind_every_later_key_until_it_is_revoked() {
+    let (_folder, journal) = journal().await;
+    let authority = Authority::new();
+    let identity_key = KeyPair::generate().unwrap();
+    let own = |key: &KeyPair, params: CertificateParams| {
+        Certificate::from_der(params.self_signed(key).unwrap().der()).unwrap()
+    };
+    let identity = own(&identity_key, params(2020, 2100));
+    let enrolled = |name: &str| {
+        let certificate = own(&KeyPair::generate().unwrap(), params(2020, 2100));
+        let recipient = Recipient::new(certificate, Some(identity.clone())).unwrap();
+        Device::new("tanaka", name, recipient, Origin::Enrolment, ROOT)
+    };
+    let certified = |serial: u64, key: &KeyPair, to: i32| {
+        let mut leaf = params(2020, to);
+        leaf.serial_number = Some(SerialNumber::from(serial));
+        Certificate::from_der(leaf.signed_by(key, &authority.issuer).unwrap().der()).unwrap()
+    };
+    let phone = enrolled("phone");
+    assert!(journal.add_device(&phone, Act::Enrolled).await.unwrap());
+    let directory = |revoked: u64, enrolled| Directory { enrolled, ..authority.revoke(revoked) };
+    let sealed_for = async |revoked, enrolled| {
+        let authorities = Authorities::read(&directory(revoked, enrolled)).unwrap();
+        let devices = journal.devices().await.unwrap();
+        super::sealed_for(&devices, "tanaka", Kind::Reader, authorities.as_ref(), NOW)
+            .map(|found| found.len())
+    };
+    assert_eq!(sealed_for(9, Vouched::Compared).await, Ok(1));
+    assert_eq!(sealed_for(9, Vouched::Certified).await, Err(NoKey::Unvouched), "nobody certified it");
+    let of_identity = certified(7, &identity_key, 2027);
+    journal.certify_device(&phone, &of_identity, ROOT).await.unwrap();
+    assert_eq!(sealed_for(9, Vouched::Certified).await, Ok(1));
+    let renewed = enrolled("phone");
+    assert!(journal.renew_device(&renewed, &[&phone]).await.unwrap());
+    assert_eq!(sealed_for(9, Vouched::Certified).await, Ok(1), "a later key of the same identity");
+    let devices = journal.devices().await.unwrap();
+    assert!(devices.iter().all(|device| device.ends_at() == of_identity.not_after()), "it is warned of");
+    for asked in [Vouched::Certified, Vouched::Compared] {
+        assert_eq!(sealed_for(7, asked).await, Err(NoKey::Unvouched), "revoked by its authority");
+    }
+    let acts = journal.acts().await.unwrap();
+    assert!(acts.iter().any(|act| act.act == Act::Certified && act.doctor == "tanaka" && act.by == "root"));
+}
+
+#[test]
+fn certified_needs_an_authority() {
+    let error = Directory { enrolled: Vouched::Certified, ..Directory::default() }.check().unwrap_err();
+    assert!(error.to_string().contains("directory.enrolled"), "{error}");
 }

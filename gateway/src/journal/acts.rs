@@ -16,6 +16,8 @@ pub enum Act {
     Added,
     /// A device was enrolled after its fingerprint was compared.
     Enrolled,
+    /// The hospital's authority certified the identity of a device.
+    Certified,
     /// A device has a new certificate.
     Renewed,
     /// A certificate was replaced in the configuration.
@@ -25,12 +27,13 @@ pub enum Act {
 }
 
 impl Act {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Invited,
         Self::Requested,
         Self::CodeDead,
         Self::Added,
         Self::Enrolled,
+        Self::Certified,
         Self::Renewed,
         Self::Superseded,
         Self::Revoked,
@@ -44,6 +47,7 @@ impl Act {
             Self::CodeDead => "a one-time code is dead: wrong messages, or two devices used it",
             Self::Added => "a certificate was added",
             Self::Enrolled => "a device was enrolled",
+            Self::Certified => "an authority certified a device",
             Self::Renewed => "a device has a new certificate",
             Self::Superseded => "a certificate was replaced",
             Self::Revoked => "a device was revoked",

@@ -16,6 +16,8 @@ pub struct Device {
     pub device: String,
     /// Whom to seal for, and whose receipts count.
     pub recipient: Recipient,
+    /// What an authority certified of a device that enrolled itself: the key of its identity.
+    pub certified: Option<Certificate>,
     /// How it came in.
     pub origin: Origin,
     /// Whether it is sealed for.
@@ -89,6 +91,7 @@ impl Device {
             doctor: doctor.to_owned(),
             device: device.to_owned(),
             recipient,
+            certified: None,
             origin,
             standing: Standing::Active,
             added_at_ms: actor.at_ms,
@@ -107,9 +110,10 @@ impl Device {
         self.recipient.certificate().is_valid_at(now) && self.recipient.identity().is_valid_at(now)
     }
 
-    /// When the first of both ends, seconds since 1970-01-01 UTC.
+    /// When the first of its certificates ends, seconds since 1970-01-01 UTC.
     pub fn ends_at(&self) -> i64 {
-        self.recipient.certificate().not_after().min(self.recipient.identity().not_after())
+        let own = self.recipient.certificate().not_after().min(self.recipient.identity().not_after());
+        self.certified.as_ref().map_or(own, |certified| own.min(certified.not_after()))
     }
 
     /// Its name and key, as the audit trail calls it.
@@ -124,7 +128,10 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn devices(&self) -> Result<Vec<Device>, JournalError> {
-        let rows = sqlx::query("SELECT * FROM doctor_certificate ORDER BY doctor, added_at_ms, digest");
+        let rows = sqlx::query(
+            "SELECT d.*, i.certificate AS certified FROM doctor_certificate d
+             LEFT JOIN identity_certificate i ON i.identity = d.identity ORDER BY d.doctor, d.added_at_ms, d.digest",
+        );
         rows.fetch_all(&self.pool).await?.iter().map(read).collect()
     }
 
@@ -165,6 +172,31 @@ impl Journal {
         let ended = end(&mut transaction, device, standing, actor).await?;
         transaction.commit().await?;
         Ok(ended)
+    }
+
+    /// Keeps what an authority certified of a device's identity; it replaces what stood there.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn certify_device(
+        &self,
+        device: &Device,
+        certificate: &Certificate,
+        actor: Actor<'_>,
+    ) -> Result<(), JournalError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(
+            "INSERT INTO identity_certificate (identity, certificate, added_at_ms, added_by) VALUES ($1, $2, $3, $4)
+             ON CONFLICT DO UPDATE SET certificate = excluded.certificate, added_at_ms = excluded.added_at_ms, added_by = excluded.added_by",
+        )
+        .bind(device.recipient.identity().der())
+        .bind(certificate.der())
+        .bind(actor.at_ms)
+        .bind(actor.by)
+        .execute(&mut *transaction)
+        .await?;
+        note(&mut transaction, Act::Certified, &device.doctor, &device.words(), actor).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Takes a new certificate of a device, and ends those of `before`. False as for [`Self::add_device`].
@@ -253,11 +285,13 @@ fn read(row: &SqliteRow) -> Result<Device, JournalError> {
     } else {
         Recipient::new(own, Some(identity))
     };
+    let certified = row.get::<Option<&[u8]>, _>("certified").map(Certificate::from_der).transpose();
     let (ended_at, ended_by): (Option<i64>, Option<String>) = (row.get("ended_at_ms"), row.get("ended_by"));
     Ok(Device {
         doctor: row.get("doctor"),
         device: row.get("device"),
         recipient: recipient.map_err(|_| JournalError::Unknown("identity"))?,
+        certified: certified.map_err(|_| JournalError::Unknown("identity_certificate.certificate"))?,
         origin: Origin::parse(row.get("origin"))?,
         standing: Standing::parse(row.get("state"))?,
         added_at_ms: row.get("added_at_ms"),
