@@ -2,10 +2,13 @@
 //! changed, nothing is sent, nobody is logged in.
 
 mod certificate;
+mod directory;
 mod dns;
 mod files;
 mod mail_identity;
+mod policy;
 mod servers;
+mod spool_key;
 
 use crate::config::Config;
 use serde::Serialize;
@@ -97,6 +100,8 @@ impl Report {
 pub async fn check(config: &Config, resolver: Option<SocketAddr>) -> Report {
     let mut report = Report::default();
     report.checks.extend(files::check(config));
+    report.checks.push(spool_key::check(config).await);
+    report.checks.extend(directory::check(config).await);
     let (checks, seen) = servers::check(config).await;
     report.checks.extend(checks);
     let resolver = resolver.or(config.check.resolver).or_else(dns::of_the_system);

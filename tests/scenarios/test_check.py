@@ -14,7 +14,9 @@ from lab.mail_store import MailStore
 from lab.openssl import openssl as run
 from lab.programs import program
 from peers.authority import Authority
+from peers import senders
 from peers.dns_server import DnsServer
+from peers.policy_server import PolicyServer
 
 import harness
 from harness import Bench
@@ -28,11 +30,15 @@ class Audit:
 
     def __init__(self, bench: Bench, dns: DnsServer, folder: Path):
         self.bench, self.zone = bench, dns.zone
+        authority = Authority(folder / "web", "web root")
+        web = authority.issue(f"mta-sts.{DOMAIN}")
+        self.policy = PolicyServer(web.certificate, web.key)
         self.key = folder / "dkim.pem"
         openssl.write_secret(self.key, run("genpkey", "-algorithm", "ED25519"))
         self.settings = bench.settings
         self.settings.submit_lines = ["[[submit.dkim]]", f'domain = "{DOMAIN}"', 'selector = "s1"', f'key = "{self.key}"']
-        bench.gateway.extra_configuration = f'[check]\nresolver = "127.0.0.1:{dns.port}"\n'
+        bench.gateway.extra_configuration = (
+            f'[check]\nresolver = "127.0.0.1:{dns.port}"\npolicy_server = "127.0.0.1:{self.policy.port}"\nca = "{authority.certificate}"\n')
         bench.gateway.folder.mkdir(parents=True, exist_ok=True)
         (bench.gateway.folder / "state").mkdir(mode=0o700, exist_ok=True)
 
@@ -46,8 +52,11 @@ class Audit:
     def publish(self) -> None:
         """Puts into the zone what the program prints."""
         _, report = self.run()
+        self.zone.put(DOMAIN, "MX", "10 localhost.")
         for record in report["publish"]:
-            if record["kind"] != "file":
+            if record["kind"] == "file":
+                self.policy.text = record["value"]
+            else:
                 self.zone.put(record["name"], record["kind"], record["value"])
 
     def verdicts(self, area: str) -> list[tuple[str, str]]:
@@ -64,8 +73,10 @@ def dns():
 
 
 @pytest.fixture
-def audit(bench: Bench, dns: DnsServer, tmp_path: Path) -> Audit:
-    return Audit(bench, dns, tmp_path)
+def audit(bench: Bench, dns: DnsServer, tmp_path: Path):
+    audit = Audit(bench, dns, tmp_path)
+    yield audit
+    audit.policy.stop()
 
 
 def test_what_it_prints_is_what_it_wants_to_see(audit: Audit, store: MailStore):
@@ -131,6 +142,56 @@ def test_a_resolver_that_fails_is_no_verdict_on_the_zone(audit: Audit):
     for area in ("spf", "dkim", "dmarc", "mta-sts", "tlsa"):
         verdict, words = audit.verdicts(area)[0]
         assert verdict == "not_checked" and "resolver" in words, (verdict, words)
+
+
+def policy(audit: Audit) -> tuple[str, str]:
+    return audit.verdicts("mta-sts")[1]
+
+
+def test_the_policy_that_is_served_is_compared_with_the_exchangers(audit: Audit):
+    audit.publish()
+    assert policy(audit)[0] == "pass", policy(audit)
+    assert set(audit.policy.asked) == {("/.well-known/mta-sts.txt", f"mta-sts.{DOMAIN}")}
+    audit.zone.put(DOMAIN, "MX", "10 localhost.", "20 elsewhere.example.")
+    assert policy(audit)[0] == "fail" and "does not name the mail exchanger elsewhere.example" in policy(audit)[1]
+    audit.zone.put(DOMAIN, "MX", "10 localhost.")
+    audit.policy.status = 302
+    assert policy(audit)[0] == "fail" and "answers 302" in policy(audit)[1]
+    audit.policy.status, audit.policy.text = 200, "version: STSv1\n" + "mx: a.example\n" * 10_000
+    assert policy(audit)[0] == "fail" and "more than 65536 bytes" in policy(audit)[1]
+
+
+def test_a_policy_server_of_another_name_gets_no_verdict_but_a_refusal(audit: Audit, tmp_path: Path):
+    audit.publish()
+    authority = Authority(tmp_path / "other", "web root")
+    wrong = authority.issue("www.scanpost.test")
+    server = PolicyServer(wrong.certificate, wrong.key)
+    extra = audit.bench.gateway.extra_configuration
+    audit.bench.gateway.extra_configuration = extra.replace(str(audit.policy.port), str(server.port)).replace(str(tmp_path / "web" / "ca.pem"), str(authority.certificate))
+    verdict, words = policy(audit)
+    server.stop()
+    assert verdict == "fail" and "certificate" in words and server.asked == [], words
+    # By its own name, looked up in the zone: nobody listens there.
+    audit.bench.gateway.extra_configuration = "\n".join(line for line in extra.splitlines() if not line.startswith("policy_server")) + "\n"
+    assert policy(audit)[0] == "fail" and "has no address" in policy(audit)[1]
+    audit.zone.put(f"mta-sts.{DOMAIN}", "A", "127.9.9.9")
+    assert policy(audit)[0] == "fail" and "mta-sts.scanpost.test:443" in policy(audit)[1], policy(audit)
+
+
+def test_the_directory_and_the_key_of_the_spool_are_looked_at(audit: Audit, ct_study: list[Path], tmp_path: Path):
+    assert {verdict for verdict, _ in audit.verdicts("directory") + audit.verdicts("spool")} == {"not_checked"}
+    authority = Authority(tmp_path / "authority")
+    audit.bench.gateway.extra_configuration += f'[directory]\ncrl = "{authority.revocations(ends=5)}"\nca = "{authority.certificate}"\n'
+    audit.bench.start(without_certificate=("doctor",))
+    audit.bench.gateway.stop()
+    (spool,) = audit.verdicts("spool")
+    assert spool[0] == "pass" and "0 days old" in spool[1], spool
+    crl, doctor = audit.verdicts("directory")
+    assert crl[0] == "pass" and "good until" in crl[1], crl
+    assert doctor[0] == "fail" and "doctor doctor has no certificate" in doctor[1] and "doctor invite doctor" in doctor[1], doctor
+    authority.revocations(begins=-3, ends=-1)
+    crl, _ = audit.verdicts("directory")
+    assert crl[0] == "fail" and "out of date since" in crl[1], crl
 
 
 def test_areas_of_others_can_be_left_out(audit: Audit):

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from email import message_from_bytes
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,7 @@ from lab.mailbox import Mailbox
 from lab.openssl import openssl as run
 from lab.programs import program
 from peers import senders
+from peers.authority import Authority
 
 import harness
 from harness import EXIT_DONE, EXIT_INCOMPLETE, Bench
@@ -381,13 +383,9 @@ USAGE = "keyUsage = digitalSignature\nextendedKeyUsage = emailProtection\n"
 
 def test_the_hospitals_authority_certifies_and_revokes_a_device(bench: Bench, ct_study: list[Path], tmp_path: Path):
     """With openssl as the authority, from what doctor certify shows to its revocation list."""
-    ca, key, crl = tmp_path / "ca.pem", tmp_path / "ca.key", tmp_path / "crl.pem"
-    openssl.new_authority(key, ca, "Hospital CA")
-    (tmp_path / "index.txt").write_text("")
+    authority = Authority(tmp_path / "authority", "Hospital CA")
+    ca, key, crl = authority.certificate, authority.key, authority.revocations()
     (tmp_path / "usage.cnf").write_text(USAGE)
-    (tmp_path / "ca.cnf").write_text(f"[ca]\ndefault_ca = d\n[d]\ndatabase = {tmp_path}/index.txt\ndefault_md = sha256\ndefault_crl_days = 30\n")
-    authority = ("ca", "-config", tmp_path / "ca.cnf", "-cert", ca, "-keyfile", key)
-    run(*authority, "-gencrl", "-out", crl)
     bench.gateway.extra_configuration = f'[directory]\nca = "{ca}"\ncrl = "{crl}"\nenrolled = "certified"\n'
     bench.start(without_certificate=("doctor",))
     phone = enrolled(bench, "phone")
@@ -395,7 +393,7 @@ def test_the_hospitals_authority_certifies_and_revokes_a_device(bench: Bench, ct
     wait_for(lambda: any("doctor certify doctor" in (delivery["trouble"] or "") for delivery in bench.gateway.deliveries()))
     request, issued, other = tmp_path / "phone.pem", tmp_path / "issued.pem", tmp_path / "other.pem"
     request.write_text(doctor(bench, "certify", "doctor"))
-    run("x509", "-in", request, "-CA", ca, "-CAkey", key, "-set_serial", "0x4711", "-days", "730", "-extfile", tmp_path / "usage.cnf", "-out", issued)
+    run("x509", "-in", request, "-CA", ca, "-CAkey", key, "-set_serial", "0x4711", "-clrext", "-days", "730", "-extfile", tmp_path / "usage.cnf", "-out", issued)
     run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x", "-keyout", tmp_path / "x.key", "-out", other)
     assert "of another key" in doctor(bench, "certify", "doctor", "--certificate", other, refused=True)
     assert "no authority of [directory] ca issued" in doctor(bench, "certify", "doctor", "--certificate", request, refused=True)
@@ -404,7 +402,7 @@ def test_the_hospitals_authority_certifies_and_revokes_a_device(bench: Bench, ct
     bench.pull(phone.reader)
     harness.assert_equal_bytes(ct_study, phone.reader.files())
     assert json.loads(doctor(bench, "list", "--json"))[0]["certified"] is True
-    run(*authority, "-revoke", issued)
-    run(*authority, "-gencrl", "-out", crl)
+    authority.revoke(SimpleNamespace(certificate=issued))
+    assert authority.revocations() == crl
     assert "NOT SEALED FOR" in doctor(bench, "list")
     wait_for(lambda: "an authority certified a device" in audited(bench)[-1])

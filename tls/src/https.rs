@@ -126,16 +126,14 @@ impl Https {
             let (head, body) =
                 sender.send_request(request).await.map_err(|error| broken(&error))?.into_parts();
             let body =
-                Limited::new(body, self.answer_bytes_max).collect().await.map_err(|error| {
-                    match error.downcast_ref::<hyper::Error>() {
-                        Some(error) => broken(error),
-                        None if error.is::<LengthLimitError>() => {
-                            HttpsError::TooLong { host: host.to_owned(), bytes_max: self.answer_bytes_max }
-                        }
-                        None => {
-                            HttpsError::Broken { host: host.to_owned(), reason: bounded(&error.to_string()) }
-                        }
+                Limited::new(body, self.answer_bytes_max).collect().await.map_err(|error| match error
+                    .downcast_ref::<hyper::Error>(
+                ) {
+                    Some(error) => broken(error),
+                    None if error.is::<LengthLimitError>() => {
+                        HttpsError::TooLong { host: host.to_owned(), bytes_max: self.answer_bytes_max }
                     }
+                    None => HttpsError::Broken { host: host.to_owned(), reason: bounded(&error.to_string()) },
                 })?;
             Ok(Response::from_parts(head, body.to_bytes().to_vec()))
         };
@@ -188,8 +186,7 @@ mod tests {
 
     #[test]
     fn the_wire_sees_path_and_host_apart() {
-        let request =
-            Request::post("https://sms.example:8443/send?to=phone").body(b"text".to_vec()).unwrap();
+        let request = Request::post("https://sms.example:8443/send?to=phone").body(b"text".to_vec()).unwrap();
         let prepared = prepared(request).unwrap();
         assert_eq!(prepared.uri(), "/send?to=phone");
         assert_eq!(prepared.headers()[HOST], "sms.example:8443");

@@ -73,6 +73,17 @@ impl Resolver {
         Ok(hosts.into_iter().map(|(_, host)| host).collect())
     }
 
+    /// The addresses of a host.
+    pub(super) async fn addresses(self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+        let (v6, v4) = (self.ask(host, RecordType::AAAA).await?, self.ask(host, RecordType::A).await?);
+        let found = v6.answers.iter().chain(&v4.answers).filter_map(|record| match &record.data {
+            RData::A(address) => Some(IpAddr::from(address.0)),
+            RData::AAAA(address) => Some(IpAddr::from(address.0)),
+            _ => None,
+        });
+        Ok(found.collect())
+    }
+
     /// The TLSA records of a name, and whether the resolver found them signed (AD, RFC 4035 3.2.3).
     pub(super) async fn tlsa(self, name: &str) -> Result<(Vec<Tlsa>, bool), DnsError> {
         let answer = self.ask(name, RecordType::TLSA).await?;

@@ -3,7 +3,7 @@
 
 use super::dns::{DnsError, Resolver, Tlsa};
 use super::servers::Seen;
-use super::{Check, Publish, Report};
+use super::{Check, Publish, Report, policy};
 use crate::config::{Config, Server};
 use crate::dkim;
 use crate::hex::hex;
@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 const SPF: &str = "spf";
 const DKIM: &str = "dkim";
 const DMARC: &str = "dmarc";
-const MTA_STS: &str = "mta-sts";
+pub(super) const MTA_STS: &str = "mta-sts";
 const TLSA: &str = "tlsa";
 /// Usage DANE-EE, the public key, SHA-256 (RFC 7672 3.1.1).
 const TLSA_KIND: [u8; 3] = [3, 1, 1];
@@ -81,12 +81,8 @@ pub(super) async fn check(config: &Config, resolver: Option<SocketAddr>, seen: &
     report
         .checks
         .push(judged(MTA_STS, &name, resolver.texts(&name).await, |texts| mta_sts_record(&name, &texts)));
-    let url = policy_url(&domain);
-    report.checks.push(Check::not_checked(
-        MTA_STS,
-        url,
-        "this program fetches nothing by HTTP: compare it by hand",
-    ));
+    let (url, host) = (policy_url(&domain), policy_host(&domain));
+    report.checks.push(policy::check(&config.check, resolver, (&url, &host), &exchangers).await);
     for ((host, port), key) in seen {
         let name = format!("_{port}._tcp.{host}");
         report.checks.push(match key {
@@ -221,8 +217,13 @@ fn dmarc(name: &str, texts: &[String]) -> Check {
     }
 }
 
+/// RFC 8461 3.3.
+fn policy_host(domain: &str) -> String {
+    format!("mta-sts.{domain}")
+}
+
 fn policy_url(domain: &str) -> String {
-    format!("https://mta-sts.{domain}/.well-known/mta-sts.txt")
+    format!("https://{}/.well-known/mta-sts.txt", policy_host(domain))
 }
 
 /// Record and policy for mail to our domain. Without MX records the submission server stands for them.

@@ -23,6 +23,11 @@ pub struct Dkim {
 pub struct Check {
     /// DNS resolver to ask; the first one of /etc/resolv.conf where absent.
     pub resolver: Option<SocketAddr>,
+    /// Web server to ask for the MTA-STS policy instead of the one that the DNS names: before that is published, or from a network with names
+    /// of its own.
+    pub policy_server: Option<SocketAddr>,
+    /// PEM file with the only roots to trust for that server; the system's roots where absent.
+    pub ca: Option<PathBuf>,
     /// Areas that are somebody else's, such as `tlsa` where the mail server is a provider's.
     pub skip: Vec<String>,
 }
