@@ -370,6 +370,42 @@ def test_keys_that_the_mailbox_swaps_are_not_pinned(open_bench: Bench, portal: S
     assert app.hear()["ok"]["sites"] == [SITE]
 
 
+def test_a_guest_opens_one_case_by_a_passphrase(bench: Bench, portal: StandIn, app: App, mr_study: list[Path], tmp_path: Path):
+    entry = delivered(bench, portal, mr_study)
+    _, content = cover_of(bench, entry, tmp_path / "cover")
+    own, link = stored(bench), "ab" * 16
+    site, salt = own["sites"][0]["certificate"], base64.b64encode(os.urandom(16)).decode()
+    cost = {"memory_kib": 8192, "iterations": 2, "lanes": 1}
+
+    def offered(case: str, signer: str = "site") -> dict:
+        terms = {"link": link, "case": case, "expires": 1_900_000_000, "argon2": cost, "salt": salt, "certificate": own["encryption"][0]["certificate"]}
+        made = app.ask("make_link", terms=terms, passphrase="さくら やま かわ", pkcs8=own["encryption"][0]["pkcs8"], site=site,
+                       site_key=bench.keys.key(signer).read_text())
+        portal.links[link] = {"told": {"argon2": cost, "salt": salt, "expires_at": 1_900_000_000, "uses_left": 3, "tries_left": 10}, **made}
+        return made
+
+    made = offered(json.loads(content)["case"])
+    assert app.word("link", link=link, passphrase="さくら やま うみ") == "wrong"
+    # As people type it: other blanks, other letters of the same width.
+    assert app.ask("link", link=link, passphrase=" さくら\u3000やま  かわ ")["level"] == "link"
+    opened = app.ask("open", entry=entry)
+    assert opened["caseId"] == json.loads(content)["case"]
+    assert app.ask("want", id=opened["id"], order=numbers(opened)[:5])["failed"] == []
+    assert not app.ask("receipt", id=opened["id"], kind="fetched")["posted"], "a guest has no identity"
+    # A portal that changes the link, one that gives another's, and a site that is not the one in it.
+    for at in (70, 90, 130, 300, -30):
+        changed = bytearray(base64.b64decode(made["statement"]))
+        changed[at] ^= 1
+        portal.links[link]["statement"] = base64.b64encode(changed).decode()
+        assert app.word("link", link=link, passphrase="さくら やま かわ") in ("damaged", "unsigned", "replayed"), at
+    offered(json.loads(content)["case"], signer="doctor2")
+    assert app.word("link", link=link, passphrase="さくら やま かわ") == "unsigned"
+    # The link is for one case alone.
+    offered("00" * 16)
+    app.ask("link", link=link, passphrase="さくら やま かわ")
+    assert app.word("open", entry=entry) == "not_for_us"
+
+
 def test_chromium_opens_by_a_passkey_and_again_without_a_network(bench: Bench, portal: StandIn, chromium: Browser, ct_study: list[Path], tmp_path: Path):  # noqa: F811
     entry = delivered(bench, portal, ct_study, piece_bytes_max=200_000)
     expected = {number: digest for number, digest in native(bench, portal, entry, tmp_path / "native").items() if number != "0"}

@@ -1,7 +1,7 @@
 // Runs the app's modules in node: node driver.mjs MODULES ORIGIN, one JSON request a line, one JSON answer a line. What a browser has and node
 // has not is put in its place: files for the module's own address, an authenticator that derives by HMAC.
 
-import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { createCipheriv, createHash, createHmac, createSign, hkdfSync, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
@@ -35,6 +35,7 @@ const { Delivery } = await load('delivery');
 const { enrol, renew } = await load('enrol');
 const { openLink } = await load('link');
 const { sha256, toHex } = await load('bytes');
+const { stretch } = await load('wasm');
 const portal = new Portal(origin);
 let keys = null;
 
@@ -182,6 +183,31 @@ const commands = {
   async recover({ user, text }) {
     keys = (await keysOf.recover(portal, user, text)).keys;
     return { user: keys.user };
+  },
+  // What a site does for a guest (SPEC 10), laid out and sealed here by other means than the app's.
+  async make_link({ terms, passphrase, pkcs8, site, site_key }) {
+    const { link, salt } = terms;
+    const { memory_kib, iterations, lanes } = terms.argon2;
+    const field = (bytes) => Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes]);
+    const [from64, fromHex] = ['base64', 'hex'].map((how) => (text) => Buffer.from(text, how));
+    const master = await stretch(passphrase, from64(salt), terms.argon2);
+    const derive = (usage) => Buffer.from(hkdfSync('sha256', master, 'scanpost link\x01', Buffer.concat([Buffer.from(usage), fromHex(link)]), 32));
+    const proof = derive('proof');
+    const numbers = Buffer.alloc(21);
+    numbers.writeBigInt64BE(BigInt(terms.expires), 0);
+    numbers.writeUInt16BE(3, 8);
+    numbers.writeUInt16BE(10, 10);
+    numbers.writeUInt32BE(memory_kib, 12);
+    numbers.writeUInt32BE(iterations, 16);
+    numbers.writeUInt8(lanes, 20);
+    const head = Buffer.concat([Buffer.from('SCPL\x01'), fromHex(link), fromHex(terms.case), numbers, from64(salt),
+      createHash('sha256').update(proof).digest(), field(from64(terms.certificate))]);
+    const nonce = randomBytes(12);
+    const cipher = createCipheriv('aes-256-gcm', derive('key'), nonce).setAAD(head);
+    const sealed = Buffer.concat([nonce, cipher.update(Buffer.concat([field(from64(pkcs8)), field(from64(site))])), cipher.final(), cipher.getAuthTag()]);
+    const content = Buffer.concat([head, field(sealed)]);
+    const signature = createSign('sha256').update(Buffer.concat([Buffer.from('scanpost link\0'), content])).sign(site_key);
+    return { statement: Buffer.concat([field(signature), content]).toString('base64'), proof: proof.toString('base64') };
   },
   async link({ link, passphrase }) {
     const opened = await openLink(portal, link, passphrase);

@@ -28,6 +28,7 @@ class StandIn:
         self.keys: dict[str, bytes] = {}
         self.tamper: Tamper = lambda number, content: content
         self.lose_after: int | None = None  # bytes of an answer, then the line is dropped, once
+        self.links: dict[str, dict] = {}  # by id: what the portal tells, and statement and proof
         self.asked: list[list[list[int]]] = []
         self.parts: dict[tuple[str, str], list[bytes]] = {}
         handler = type("Handler", (Handler,), {"portal": self})
@@ -102,6 +103,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.file(path)
         if path == "/api/home":
             return self.answer(self.home())
+        if link := self.portal.links.get(path.removeprefix("/api/links/")):
+            return self.answer(link["told"])
         if found := re.fullmatch("/api/enrolments/([0-9a-f]{32})", path):
             self.portal.read()
             bodies = self.portal.parts.get((found[1], "enrolled"), [])
@@ -121,6 +124,11 @@ class Handler(BaseHTTPRequestHandler):
                                 "authenticatorSelection": {"residentKey": "required", "userVerification": "required"}})
         if path == "devices/finish":
             return self.answer({})
+        if found := re.fullmatch("links/([0-9a-f]{32})/open", path):
+            link = self.portal.links[found[1]]
+            if json.loads(body)["proof"] != link["proof"]:
+                return self.answer({"error": "wrong", "who": "doctor", "retry_after": None}, 403)
+            return self.answer({"statement": link["statement"], "deliveries": self.portal.entries()})
         if found := re.fullmatch("deliveries/([0-9a-f]{32})/ranges", path):
             return self.ranges(found[1], json.loads(body)["ranges"])
         if found := re.fullmatch("deliveries/([0-9a-f]{32})/receipts/([a-z_]+)", path):
