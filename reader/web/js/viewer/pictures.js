@@ -44,6 +44,8 @@ export class Pictures extends EventTarget {
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #settling;
   #closed = false;
+  /** Why nothing comes now. @type {{code:string, who:string}|null} */
+  trouble = null;
 
   /** @param {Delivery} delivery @param {Decoder} decoder */
   constructor(delivery, decoder) {
@@ -72,6 +74,7 @@ export class Pictures extends EventTarget {
     const { number, bytes } = /** @type {CustomEvent<{number:number, bytes:Uint8Array}>} */ (event).detail;
     const segment = this.delivery.segments.find((one) => one.number === number);
     if (!segment || this.#closed) return;
+    this.trouble = null;
     const before = this.#seen.size;
     this.#seen.add(number);
     const { here, all } = this.progress;
@@ -86,9 +89,11 @@ export class Pictures extends EventTarget {
     this.#pump();
   }
 
-  /** A segment that came damaged never comes: what it would have shown is said to be damaged. @param {Event} event */
+  /** A segment that came damaged never comes: what it would have shown is said to be damaged. All else is told till something comes again.
+   * @param {Event} event */
   failed(event) {
-    const { number } = /** @type {CustomEvent<{number:number|null}>} */ (event).detail;
+    const { code, who, number } = /** @type {CustomEvent<{code:string, who:string, number:number|null}>} */ (event).detail;
+    if (number === null) this.trouble = { code, who };
     for (const stack of this.stacks)
       stack.series.slabs.forEach(({ coarse, pixels }, slab) => {
         if (number !== null && (number === coarse || number === pixels || number === stack.series.model)) this.#full.set(name(stack, slab), DAMAGED);

@@ -1,6 +1,6 @@
 // One case on the screen: whose it is, its pictures, what was lost in them, and the doctor's answer.
 import { h, said } from '../dom.js';
-import { t } from '../texts.js';
+import { sorry, t } from '../texts.js';
 import { Pictures } from './pictures.js';
 import { Renderer } from './renderer.js';
 import { gestures } from './gestures.js';
@@ -309,7 +309,8 @@ export class Viewer {
     const key = frame && this.#stack.keys.has(frame.instance) ? ' ★' : '';
     const rounded = (/** @type {number} */ value) => Math.round(value);
     put(this.corner, `${this.#place + 1} / ${frames}${key}\nW ${rounded(window.width)}  L ${rounded(window.center)}`);
-    put(this.state, !frame ? t('no pictures') : geometry && !PHOTOMETRIC.has(geometry.photometric) ? t('palette')
+    const { trouble } = this.pictures;
+    put(this.state, trouble ? (trouble.code === 'link_lost' ? t('lost link') : sorry(trouble)) : !frame ? t('no pictures') : geometry && !PHOTOMETRIC.has(geometry.photometric) ? t('palette')
       : this.pictures.damaged(this.#stack, this.#place) ? t('damaged picture') : !shown ? t('loading') : full ? '' : t('coarse'));
     this.state.classList.toggle('bad', this.pictures.damaged(this.#stack, this.#place));
     if (document.activeElement !== this.slider || Number(this.slider.value) !== this.#place + 1) this.slider.value = String(this.#place + 1);
