@@ -362,9 +362,8 @@ def test_keys_that_the_mailbox_swaps_are_not_pinned(open_bench: Bench, portal: S
     replace(bench, confirmation, bytes(changed))
     answer = app.hear()
     assert answer.get("refused") == "cancelled" and listed(bench) == [("phone", "active")], answer
-    # The genuine one, after an interruption: the same code, the same request.
+    # The genuine one, after an interruption: the same code, the same keys and request.
     replace(bench, parts(bench, "enrolled")[0], bytes(changed), body(confirmation))
-    app.ask("sign_in")
     app.tell("enrol", code=code, device="phone")
     assert app.hear()["fingerprint"] == fingerprint
     assert app.hear()["ok"]["sites"] == [SITE]

@@ -120,7 +120,7 @@ function look() {
 async function refresh() {
   const known = new Set(state.entries.map(({ delivery }) => delivery));
   state.entries = (await portal.deliveries()).deliveries;
-  if (state.keys) void remember(state.entries, state.keys).catch(() => {});
+  if (state.keys) void remember(state.entries, state.keys, true).catch(() => {});
   const changed = state.entries.length !== known.size || state.entries.some(({ delivery }) => !known.has(delivery));
   if (!state.viewer && changed) again();
   else if (state.viewer) for (const entry of state.entries) if (!known.has(entry.delivery)) void joined(state.viewer, entry);

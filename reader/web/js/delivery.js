@@ -1,7 +1,8 @@
 // One delivery: opened, verified, and fetched in the order that the viewer wants.
 
-import { concat, fromBase64, sha256, same, toHex } from './bytes.js';
+import { fromBase64, sha256, same, toHex } from './bytes.js';
 import { Fetching } from './fetching.js';
+import { Front } from './front.js';
 import { Refusal } from './portal.js';
 import { signReceipt } from './receipt.js';
 import { openCover, openSegment, pieceKey } from './seal.js';
@@ -23,16 +24,6 @@ import { load } from './wasm.js';
  * @typedef {{index: number, modality: string, description: string, banner: Banner|null, mixedPatients: boolean, near: number, maxError: number, rmse: number, ratio: number, referenceOnly: boolean, keyImages: number[], instances: (string|null)[], layout: (Layout|null)[], slabs: Slab[], model: number|null, headers: number[], passed: number[], transferSyntax: string}} Series ratio: 0 where nothing was coded as pixels; passed: instances that came compressed and have no picture here
  * @typedef {{piece: number, offset: number, bytes: number, counter: number, digest: Bytes}} Place
  */
-
-/** Piece 1 begins with its header of 64 bytes, the length of the index (4), the index, the manifest. */
-const HEADER_BYTES = 64;
-const INDEX_AT = HEADER_BYTES + 4;
-const INDEX_NUMBER = 0xffffffff;
-/** The first fetch is meant to hold index and manifest: about so many bytes for each instance, and some for the series. */
-const FRONT_BYTES_BASE = 16 << 10;
-const FRONT_BYTES_INSTANCE = 180;
-/** A sealed index of a million segments (index.rs): longer ones are not asked for. */
-const INDEX_BYTES_MAX = 44_000_021;
 
 export class Delivery extends EventTarget {
   /**
@@ -287,97 +278,20 @@ export class Delivery extends EventTarget {
   }
 }
 
-/** Header, index and manifest of a delivery, verified. */
-class Front {
-  /** @param {VerifiedCover} cover @param {SealedParts} parts @param {Portal} portal @returns {Promise<Front>} */
-  static async read(cover, parts, portal) {
-    const kept = await parts.get('front');
-    if (kept) {
-      try {
-        return await Front.#of(cover, kept);
-      } catch {
-        parts.drop('front');
-      }
-    }
-    const bytes = await fetchFront(cover, portal);
-    const front = await Front.#of(cover, bytes);
-    parts.put('front', bytes.slice(0, front.length));
-    return front;
-  }
+/** One after the other: two deliveries of a case that are opened at once write to the same list. */
+let noting = Promise.resolve(false);
 
-  /** @param {VerifiedCover} cover @param {Bytes} bytes @returns {Promise<Front>} */
-  static async #of(cover, bytes) {
-    const parser = await load();
-    const header = bytes.slice(0, HEADER_BYTES);
-    const piece = { key: await pieceKey(cover, header, 1), header };
-    const indexEnd = INDEX_AT + indexBytes(bytes);
-    const index = await openSegment(piece, INDEX_NUMBER, 0, bytes.slice(INDEX_AT, indexEnd), cover.cover.index);
-    const places = parser.index(cover.cover.pieces.map((/** @type {[number, string]} */ piece) => piece[0]), index);
-    const [{ offset, bytes: length, counter, digest }] = places;
-    if (offset !== indexEnd || toHex(digest) !== cover.cover.manifest) throw new Refusal('damaged', 'hospital', null, 'the manifest was changed or damaged on the way');
-    const manifest = await openSegment(piece, 0, counter, bytes.slice(offset, offset + length), cover.cover.manifest);
-    return new Front(places, manifest, parser.manifest(manifest), piece, bytes, offset + length);
-  }
-
-  /** @param {Place[]} places @param {Bytes} manifest @param {any} study @param {{key: CryptoKey, header: Bytes}} piece @param {Bytes} bytes @param {number} length */
-  constructor(places, manifest, study, piece, bytes, length) {
-    this.places = places;
-    this.manifest = manifest;
-    this.study = study;
-    this.piece = piece;
-    /** What came of piece 1: segments behind the manifest among it. */
-    this.bytes = bytes;
-    this.length = length;
-  }
-}
-
-/** @param {Uint8Array} bytes @returns {number} */
-function indexBytes(bytes) {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(HEADER_BYTES);
-}
-
-/**
- * The start of piece 1 to the end of the manifest at least. Where the manifest ends is only known when the index was opened; its length is guessed, and what is
- * missing fetched. @param {VerifiedCover} cover @param {Portal} portal @returns {Promise<Bytes>}
- */
-async function fetchFront(cover, portal) {
-  const [pieceBytes] = cover.cover.pieces[0];
-  const guess = FRONT_BYTES_BASE + FRONT_BYTES_INSTANCE * cover.cover.completeness.instances;
-  let bytes = await fetchRange(cover, portal, 0, Math.min(pieceBytes, guess));
-  const length = indexBytes(bytes);
-  if (length > INDEX_BYTES_MAX || INDEX_AT + length > pieceBytes) throw new Refusal('damaged', 'hospital', null, 'the index was changed or damaged on the way');
-  const more = async (/** @type {number} */ end) => {
-    if (end > bytes.length) bytes = concat(bytes, await fetchRange(cover, portal, bytes.length, Math.min(end, pieceBytes) - bytes.length));
-  };
-  await more(INDEX_AT + length);
-  // The first entry of the index is the manifest's: 5 bytes behind its start in the plain index, which must be opened for it.
-  const header = bytes.slice(0, HEADER_BYTES);
-  const piece = { key: await pieceKey(cover, header, 1), header };
-  const index = await openSegment(piece, INDEX_NUMBER, 0, bytes.slice(INDEX_AT, INDEX_AT + length), cover.cover.index);
-  const parser = await load();
-  const [manifest] = parser.index(cover.cover.pieces.map((/** @type {[number, string]} */ piece) => piece[0]), index);
-  await more(manifest.offset + manifest.bytes);
-  return bytes;
-}
-
-/** @param {VerifiedCover} cover @param {Portal} portal @param {number} offset @param {number} length @returns {Promise<Bytes>} */
-async function fetchRange(cover, portal, offset, length) {
-  const stream = await portal.ranges(cover.cover.delivery, [[1, offset, length]], new AbortController().signal);
-  let bytes;
-  try {
-    bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-  } catch {
-    throw new Refusal('link_lost', 'doctor');
-  }
-  if (bytes.length !== length) throw new Refusal('damaged', 'hospital', null, 'a piece was cut on the way');
-  return bytes;
+/** @param {VerifiedCover} cover @returns {Promise<boolean>} */
+function remembered(cover) {
+  noting = noting.catch(() => false).then(() => noted(cover));
+  return noting;
 }
 
 /**
  * Remembers which delivery numbers of the case were seen: another cover of the same number is a replay or a forgery (SPEC 5.4).
  * @param {VerifiedCover} cover @returns {Promise<boolean>} whether it was seen before
  */
-async function remembered({ cover, digest, signer }) {
+async function noted({ cover, digest, signer }) {
   const name = `seen/${toHex(await sha256(signer)).slice(0, 16)}-${cover.case}`;
   const seen = (await keptJson(name)) ?? {};
   const before = seen[cover.sequence];

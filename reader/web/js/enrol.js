@@ -1,7 +1,7 @@
 // Makes this device known to a site by a one-time code, and the site to this device (SPEC 8); tells sites of a new key.
 
 import { concat, fromBase64, now, toBase64, toHex, sha256 } from './bytes.js';
-import { change, hasDevice, make, makeEncryption, store, stored } from './keys.js';
+import { change, keysOfDevice, make, makeEncryption, store, stored } from './keys.js';
 import { Refusal } from './portal.js';
 import { signStatement, verifies } from './seal.js';
 import { load } from './wasm.js';
@@ -25,16 +25,16 @@ const RETIRE_AFTER_S = 7 * 86_400;
  * @returns {Promise<Keys>} once an administrator confirmed
  */
 export async function enrol(portal, keys, code, deviceName, { onFingerprint, signal, user }) {
-  if (!keys && !hasDevice()) throw new Refusal('needs_device', 'doctor');
+  // Keys of an enrolment that was interrupted: other ones would end the invitation.
+  let own = keys ?? (await keysOfDevice(portal));
   const codeKeys = await derive(code);
-  const content = keys ? await stored(keys) : await make(user ?? (await portal.home()).user);
-  let own = keys;
+  const content = own ? await stored(own) : await make(user ?? (await portal.home()).user);
   let pending = content.pending.find((one) => one.invitation === codeKeys.invitation);
   if (!pending) {
     pending = { invitation: codeKeys.invitation, site: codeKeys.site, request: await request(content, codeKeys, deviceName) };
     content.pending.push(pending);
     // Kept before it is sent: a second, different request would end the invitation.
-    own = await store(portal, content, keys?.wrapped?.vault ?? null);
+    own = await store(portal, content, own?.wrapped?.vault ?? null);
   }
   if (!own) throw new Refusal('ours', 'us');
   onFingerprint(await fingerprint(content, codeKeys));

@@ -98,9 +98,12 @@ export async function offlineSignIn() {
   return { user: keys.user, entries: await remembered(keys), keys };
 }
 
-/** Keeps the list for a time without network, and forgets the ciphertext of what is no longer in it. @param {Entry[]} entries @param {Keys} keys */
-export async function remember(entries, keys) {
-  await forgetAllBut(entries.map((entry) => entry.delivery));
+/**
+ * Keeps the list for a time without network. @param {Entry[]} entries @param {Keys} keys @param {boolean} [whole] nothing else lies in the mailbox: the
+ * ciphertext of what is not in the list is forgotten
+ */
+export async function remember(entries, keys, whole = false) {
+  if (whole) await forgetAllBut(entries.map((entry) => entry.delivery));
   if (!keys.wrapped) return;
   const nonce = random(NONCE_BYTES);
   const how = { name: 'AES-GCM', iv: nonce, additionalData: utf8('entries') };
@@ -187,11 +190,6 @@ export async function recover(portal, user, text) {
   return { home, keys };
 }
 
-/** Whether a passkey wraps keys on this page. @returns {boolean} */
-export function hasDevice() {
-  return current !== null;
-}
-
 /**
  * New keys of a device, and where they will be wrapped. @param {string} user @returns {Promise<Stored>}
  */
@@ -255,6 +253,13 @@ export async function store(portal, content, vault = null) {
 export async function stored(keys) {
   if (!keys.wrapped) throw new Refusal('needs_device', 'doctor');
   return opened(keys.wrapped.blob, keys.wrapped.vault);
+}
+
+/** The keys that the portal keeps for the passkey of this page. @param {Portal} portal @returns {Promise<Keys|null>} null: none yet */
+export async function keysOfDevice(portal) {
+  if (!current) throw new Refusal('needs_device', 'doctor');
+  const { keys } = await portal.home();
+  return keys ? unwrap(fromBase64(keys), current) : null;
 }
 
 /** @param {Keys} keys @returns {string} */

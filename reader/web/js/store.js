@@ -121,18 +121,20 @@ export class SealedParts {
   #places = new Map();
   /** @type {Map<string, Bytes>} not written yet */
   #waiting = new Map();
+  /** @type {Map<string, Bytes>} being written */
+  #writing = new Map();
   #waitingBytes = 0;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #timer;
 
   /** @param {string} name */
   has(name) {
-    return this.#places.has(name) || this.#waiting.has(name);
+    return this.#places.has(name) || this.#waiting.has(name) || this.#writing.has(name);
   }
 
   /** @param {string} name @returns {Promise<Bytes|null>} */
   async get(name) {
-    const waiting = this.#waiting.get(name);
+    const waiting = this.#waiting.get(name) ?? this.#writing.get(name);
     if (waiting) return waiting;
     const place = this.#places.get(name);
     const found = place && (await find(place.path));
@@ -157,6 +159,7 @@ export class SealedParts {
   drop(name) {
     this.#places.delete(name);
     this.#waiting.delete(name);
+    this.#writing.delete(name);
   }
 
   /** Writes what waits. */
@@ -164,13 +167,15 @@ export class SealedParts {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#waiting.size === 0) return;
-    const written = new Map(this.#waiting);
+    const written = this.#waiting;
+    this.#waiting = new Map();
     this.#waitingBytes = 0;
+    for (const [name, bytes] of written) this.#writing.set(name, bytes);
     const path = `sealed/${this.#delivery}/${this.#next++}`;
     const names = [...written].map(([name, bytes]) => `${name}:${bytes.length}`).join(' ');
     await put(path, concat(...written.values()), names);
     this.#learn(path, names);
-    for (const name of written.keys()) this.#waiting.delete(name);
+    for (const name of written.keys()) this.#writing.delete(name);
   }
 
   /** @param {string} path @param {string} names */

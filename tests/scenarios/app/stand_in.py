@@ -26,6 +26,7 @@ class StandIn:
     def __init__(self, store: MailStore, user: str):
         self.store, self.user = store, user
         self.keys: dict[str, bytes] = {}
+        self.credential: str | None = None  # of the session
         self.tamper: Tamper = lambda number, content: content
         self.lose_after: int | None = None  # bytes of an answer, then the line is dropped, once
         self.links: dict[str, dict] = {}  # by id: what the portal tells, and statement and proof
@@ -117,12 +118,14 @@ class Handler(BaseHTTPRequestHandler):
         if path == "sign-in/begin":
             return self.answer({"challenge": "AAAA", "rp_id": "localhost"})
         if path == "sign-in/finish":
-            return self.answer(self.home(json.loads(body)["credential"]))
+            self.portal.credential = json.loads(body)["credential"]
+            return self.answer(self.home())
         if path == "devices/begin":
             return self.answer({"challenge": "AAAA", "rp": {"id": "localhost", "name": "x"}, "user": {"id": "AAAA", "name": "x", "displayName": "x"},
                                 "pubKeyCredParams": [{"type": "public-key", "alg": -7}], "excludeCredentials": [],
                                 "authenticatorSelection": {"residentKey": "required", "userVerification": "required"}})
         if path == "devices/finish":
+            self.portal.credential = json.loads(body)["credential"]
             return self.answer({})
         if found := re.fullmatch("links/([0-9a-f]{32})/open", path):
             link = self.portal.links[found[1]]
@@ -156,9 +159,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def home(self, credential: str | None = None) -> dict:
+    def home(self) -> dict:
         text = lambda name: base64.b64encode(self.portal.keys[name]).decode() if name in self.portal.keys else None
-        return {"user": "doctor", "level": "device", "keys": text(credential), "recovery": text("recovery"), "deliveries": self.portal.entries(), "link": None}
+        return {"user": "doctor", "level": "device", "keys": text(self.portal.credential), "recovery": text("recovery"), "deliveries": self.portal.entries(), "link": None}
 
     def ranges(self, delivery: str, ranges: list[list[int]]) -> None:
         self.portal.asked.append(ranges)
