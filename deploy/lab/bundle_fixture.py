@@ -99,7 +99,7 @@ class Server:
 
             def do_GET(self) -> None:
                 path = self.path.split("?")[0]
-                content = outer.added.get(path)
+                content = outer.added.get("/" if path.startswith("/c/") else path)
                 if content is None:
                     file = (wasm if path.startswith("/wasm/") else web) / path.removeprefix("/wasm/" if path.startswith("/wasm/") else "/")
                     content = file.read_bytes() if file.is_file() else None
@@ -111,7 +111,7 @@ class Server:
                     start, end = asked.removeprefix("bytes=").split("-")
                     content = content[int(start):int(end) + 1]
                 self.send_response(206 if asked else 200)
-                for name, value in (("Content-Type", TYPES.get(Path(path).suffix, "application/octet-stream")), ("Content-Length", str(len(content))),
+                for name, value in (("Content-Type", TYPES.get(Path(path).suffix or ".html", "application/octet-stream")), ("Content-Length", str(len(content))),
                                     ("Content-Security-Policy", POLICY), ("Cache-Control", "no-store")):
                     self.send_header(name, value)
                 self.end_headers()

@@ -76,8 +76,10 @@ worker.addEventListener('fetch', (/** @type {any} */ event) => {
   if (origin !== location.origin || event.request.method !== 'GET' || pathname.startsWith('/api/') || pathname.startsWith('/shell.')) return;
   const page = event.request.mode === 'navigate';
   event.respondWith(caches.open(KEPT).then(async (kept) => await kept.match(page ? '/' : pathname) ?? fetch(event.request)));
-  if (page) event.waitUntil(look());
 });
+
+// Each page asks once it can hear the answer.
+worker.addEventListener('message', (/** @type {any} */ event) => event.waitUntil(look()));
 
 worker.addEventListener('push', (/** @type {any} */ event) => event.waitUntil((async () => {
   let told = null;

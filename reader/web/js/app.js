@@ -254,7 +254,7 @@ setInterval(look, LOOK_MS);
 navigator.serviceWorker?.addEventListener('message', ({ data }) => {
   if (data?.unsigned) signedOut(null), start(t('unsigned'));
 });
-navigator.serviceWorker?.register('/sw.js').catch(() => {});
+navigator.serviceWorker?.register('/sw.js').then(() => navigator.serviceWorker.ready).then(({ active }) => active?.postMessage('look'), () => {});
 
 const link = /^\/l\/([0-9a-f]{32})$/.exec(location.pathname)?.[1];
 if (link) void guest(link);
