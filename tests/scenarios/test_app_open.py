@@ -274,6 +274,26 @@ def test_a_lost_link_costs_no_byte_that_was_verified(bench: Bench, portal: Stand
     record_property("figures", {"bytes": entry["bytes"], "fetched": result["fetched"]})
 
 
+def test_another_order_is_followed_at_once(bench: Bench, portal: StandIn, app: App, ct_study: list[Path]):
+    entry = delivered(bench, portal, ct_study, piece_bytes_max=200_000)
+    app.ask("adopt", stored=stored(bench))
+    opened = app.ask("open", entry=entry)
+    order = numbers(opened)
+    portal.bytes_per_second = 400_000
+    portal.asked.clear()
+    result = app.ask("replan", id=opened["id"], first=order, second=order[::-1], milliseconds=700)
+    at = result["came"].index(None)
+    before, after = result["came"][:at], result["came"][at + 1 :]
+    # Opening runs beside fetching, so neighbours may change places.
+    assert 0 < at < len(order) - 10 and max(before) <= order[at - 1] + 4, "it was changed in the middle"
+    # What was on its way when the order changed may still come; then from the end.
+    late = [number for number in after[:4] if number <= max(before) + 3]
+    assert set(after[len(late) : len(late) + 5]) <= set(order[-7:])
+    assert sorted(before + after) == order and len(portal.asked) >= 2
+    # Bytes of the request that was given up, on their way and in the system's buffers.
+    assert result["fetched"] <= entry["bytes"] * 1.2
+
+
 def test_the_exact_residual_comes_on_request(bench: Bench, portal: StandIn, app: App, mr_study: list[Path], tmp_path: Path):
     entry = delivered(bench, portal, mr_study, residual="on_request")
     app.ask("adopt", stored=stored(bench))

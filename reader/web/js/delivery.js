@@ -315,7 +315,8 @@ function shownSeries(told, index) {
     rmse: told.rmse,
     ratio: told.ratio ?? 0,
     referenceOnly: told.reference_only,
-    keyImages: [],
+    // They stand first (bundle SPEC 4.5).
+    keyImages: Array.from({ length: told.key_images ?? 0 }, (_, at) => at),
     instances: told.instances,
     layout: told.layout.map((/** @type {any} */ one) => one && shownLayout(one)),
     slabs: told.slabs.map(slab),

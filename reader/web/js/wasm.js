@@ -139,7 +139,14 @@ export class Parser {
     const place = this.#exports.scanpost_input(input.length);
     if (place === 0) throw new Refusal('damaged', 'hospital', null, 'larger than the format allows');
     new Uint8Array(this.#exports.memory.buffer, place, input.length).set(input);
-    const code = call();
+    let code;
+    try {
+      code = call();
+    } catch {
+      // A mistake of ours stopped it in the middle: the next question goes to a new instance.
+      loaded = null;
+      throw new Refusal('ours', 'us', null, `${name}: the parser stopped`);
+    }
     const output = new Uint8Array(this.#exports.memory.buffer, this.#exports.scanpost_output(), this.#exports.scanpost_output_bytes());
     const copy = output.slice();
     output.fill(0);

@@ -153,6 +153,24 @@ const commands = {
   async want({ id, order, milliseconds }) {
     return segments(opened.get(id), order, { milliseconds });
   },
+  // A plan, and another after a while: in which order segments came.
+  async replan({ id, first, second, milliseconds }) {
+    const delivery = opened.get(id);
+    const came = [];
+    await new Promise((resolve, reject) => {
+      delivery.addEventListener('segment', ({ detail }) => {
+        came.push(detail.number);
+        if (second.every((number) => came.includes(number))) resolve();
+      });
+      delivery.addEventListener('failed', ({ detail }) => reject(new Refusal(detail.code, detail.who)));
+      delivery.want(first);
+      setTimeout(() => {
+        came.push(null);
+        delivery.want(second.filter((number) => !came.includes(number)));
+      }, milliseconds);
+    });
+    return { came, fetched: delivery.fetchedBytes };
+  },
   async geometry({ id, series, instance }) {
     return opened.get(id).geometry(series, instance);
   },

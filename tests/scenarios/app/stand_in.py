@@ -5,6 +5,7 @@ import base64
 import json
 import re
 import threading
+import time
 from collections.abc import Callable
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,7 @@ from lab.mailbox import Mailbox
 from lab.programs import TOP
 
 POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+STEP_BYTES = 4096
 ID = re.compile(r"<([0-9a-f]{32})\.([a-z0-9_.]+)@([a-z0-9.-]+)>")
 Tamper = Callable[[int, bytes], bytes]
 
@@ -29,6 +31,7 @@ class StandIn:
         self.credential: str | None = None  # of the session
         self.tamper: Tamper = lambda number, content: content
         self.lose_after: int | None = None  # bytes of an answer, then the line is dropped, once
+        self.bytes_per_second: int | None = None
         self.links: dict[str, dict] = {}  # by id: what the portal tells, and statement and proof
         self.asked: list[list[list[int]]] = []
         self.parts: dict[tuple[str, str], list[bytes]] = {}
@@ -177,4 +180,17 @@ class Handler(BaseHTTPRequestHandler):
             self.portal.lose_after = None
             self.close_connection = True
             return None
+        if self.portal.bytes_per_second is not None:
+            return self.slowly(content, self.portal.bytes_per_second)
         return self.answer(content)
+
+    def slowly(self, content: bytes, bytes_per_second: int) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        try:
+            for at in range(0, len(content), STEP_BYTES):
+                self.wfile.write(content[at : at + STEP_BYTES])
+                time.sleep(STEP_BYTES / bytes_per_second)
+        except OSError:  # The app gave the request up.
+            self.close_connection = True
