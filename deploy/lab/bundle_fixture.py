@@ -32,7 +32,7 @@ def tell(bundle: bytes, folder: Path, note: str | None = None) -> dict:
         files = [pydicom.dcmread(folder / instance["name"], stop_before_pixels=True) for instance in one["instances"]]
         layouts = [layout(instance.get("image"), file) for instance, file in zip(one["instances"], files, strict=True)]
         own = [segment for segment in segments if segment["series"] == index]
-        of = {kind: [segment["number"] for segment in own if segment["kind"] == kind] for kind in ("headers", "model", "coarse", "pixels")}
+        of = {kind: [segment["number"] for segment in own if segment["kind"] == kind] for kind in ("headers", "model", "coarse", "pixels", "residual")}
         series.append({"index": index, "modality": one["modality"], "description": "", "banner": manifest["banners"][index], "mixedPatients": one.get("mixed_patients", False),
                        "near": one["near"], "maxError": one["max_error"], "rmse": one.get("rmse", 0), "ratio": one.get("ratio", 0), "referenceOnly": one.get("reference_only", False),
                        "keyImages": [], "layout": layouts, "slabs": slabs(own, of, layouts), "model": next(iter(of["model"]), None), "headers": of["headers"]})
@@ -50,14 +50,16 @@ def layout(image: dict | None, file: pydicom.Dataset) -> dict | None:
 def slabs(own: list[dict], of: dict, layouts: list[dict | None]) -> list[dict]:
     found, frame_at, at = [], 0, None
     pixels = [segment for segment in own if segment["kind"] == "pixels"]
-    for coarse, segment in zip(of["coarse"], pixels, strict=True):
+    # One for each slab, or none at all (spec-bundle 2.1).
+    residuals = of["residual"] or [None] * len(pixels)
+    for coarse, segment, residual in zip(of["coarse"], pixels, residuals, strict=True):
         if segment["instance"] != at:
             at, offset = segment["instance"], 0
         one = layouts[at]
         frame = one["columns"] * one["rows"] * one["samples"] * one["bits"] // 8
         frame_at = offset // frame
         offset += segment["rawBytes"]
-        found.append({"instance": at, "frame": frame_at, "coarse": coarse, "pixels": segment["number"], "residual": None, "rawBytes": segment["rawBytes"], "references": []})
+        found.append({"instance": at, "frame": frame_at, "coarse": coarse, "pixels": segment["number"], "residual": residual, "rawBytes": segment["rawBytes"], "references": []})
     for number in range(1, len(found), 2):
         found[number]["references"] = [other for other in (number - 1, number + 1) if alike(found, layouts, number, other)]
         if number - 1 not in found[number]["references"]:

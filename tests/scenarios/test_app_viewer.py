@@ -24,8 +24,10 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "h
 RATIO = 2
 WEB = TOP / "reader" / "web"
 APP = Path(__file__).parent / "app"
-# A grey may be rounded the other way where the exact value lies within this of the boundary: the shader counts in 32 bits.
+# A grey may be rounded the other way where the exact value lies within this of the boundary: the shader counts in 32 bits. Places are
+# off by so many pixels at most (a thousand pixels in 24 bits), which weighs as much as the taps differ.
 NEAR_HALF = 0.02
+PLACE_ERROR = 1e-4
 
 
 @pytest.fixture(scope="session")
@@ -114,9 +116,9 @@ class Shown:
 def show(chromium: Browser, wasm: Path, tmp_path: Path):
     opened = []
 
-    def run(files: Path, note: str | None = None, language: str = "en-GB", damage: int | None = None, change=None) -> Shown:
+    def run(files: Path, note: str | None = None, language: str = "en-GB", damage: int | None = None, change=None, residual: bool = False) -> Shown:
         bundle, decoded = tmp_path / "study.bundle", tmp_path / "decoded"
-        subprocess.run([program("scanpost-pack"), "encode", files, bundle], check=True, capture_output=True)
+        subprocess.run([program("scanpost-pack"), "encode", *(["--residual"] if residual else []), files, bundle], check=True, capture_output=True)
         subprocess.run([program("scanpost-pack"), "decode", bundle, decoded], check=True, capture_output=True)
         content = bytearray(bundle.read_bytes())
         told = bundle_fixture.tell(bytes(content), files, note)
@@ -197,7 +199,7 @@ def expected(shown: Shown, canvas: tuple[int, int], zoom: str) -> tuple[np.ndarr
     xs, ys = ((np.arange(max(0, start), min(whole, start + size * scale) // 1) + 0.5 - start) / scale for start, whole, size in ((left, width, columns), (top, height, rows * aspect)))
     ys /= aspect
     xs, ys = xs[(xs > 0) & (xs < columns)], ys[(ys > 0) & (ys < rows)]
-    weights, total = 0.0, 0.0
+    weights, total, least, most = 0.0, 0.0, np.inf, -np.inf
     values = stored.astype(float).reshape(rows, columns, -1)
     for dy in (0, 1):
         for dx in (0, 1):
@@ -205,19 +207,22 @@ def expected(shown: Shown, canvas: tuple[int, int], zoom: str) -> tuple[np.ndarr
             ix, iy = (np.clip(np.floor(place - 0.5).astype(int) + step, 0, side - 1) for place, step, side in ((xs, dx, columns), (ys, dy, rows)))
             weight = np.outer(fy if dy else 1 - fy, fx if dx else 1 - fx)[..., None]
             taken = values[np.ix_(iy, ix)]
+            least, most = np.minimum(least, taken), np.maximum(most, taken)
             if geometry["padding"] is not None:
                 weight = weight * (taken != geometry["padding"])
             total, weights = total + weight * taken, weights + weight
+    steep = 1.0
     if values.shape[2] == 3:
         exact = total
     else:
         center, width_of = (float(one) for one in shown.page.evaluate("[viewer.window.center, viewer.window.width]"))
+        steep = geometry["slope"] * 255 / (width_of - 1)
         value = total / np.maximum(weights, 1e-9) * geometry["slope"] + geometry["intercept"]
         exact = np.clip((value - (center - 0.5)) / (width_of - 1) + 0.5, 0, 1) * 255
         exact = np.where(weights < 0.5, 0, 255 - exact if layout["photometric"] == "MONOCHROME1" else exact)
         # A share of padding near one half may fall either way.
         weights = np.where(np.abs(weights - 0.5) < 1e-3, np.nan, weights)
-    certain = (np.abs(exact % 1 - 0.5) > NEAR_HALF) & ~np.isnan(weights)
+    certain = (np.abs(exact % 1 - 0.5) > NEAR_HALF + PLACE_ERROR * steep * (most - least)) & ~np.isnan(weights)
     place = (slice(int(max(0, top)), int(max(0, top)) + len(ys)), slice(int(max(0, left)), int(max(0, left)) + len(xs)))
     return np.floor(exact + 0.5), certain, place
 
@@ -380,3 +385,20 @@ def test_names_notes_losses_and_key_images_are_said_and_nothing_of_another_acts(
     expect(shown.page.locator(".mixed")).to_be_visible()
     assert "Evil" not in shown.page.locator(".who").inner_text() and "Yamada" not in shown.page.locator(".who").inner_text()
     assert not shown.page.refused, shown.page.refused
+
+
+def test_exact_pictures_come_on_request_and_say_so(show, ct_study: list[Path], tmp_path: Path) -> None:
+    shown = show(ct_study[0].parent, residual=True)
+    compare(shown, "fit")
+    expect(shown.page.locator(".loss .lossy")).to_be_visible()
+    shown.page.evaluate("viewer.exact(delivery)")
+    expect(shown.page.locator(".loss.exact")).to_be_visible(timeout=WAIT_MS)
+    expect(shown.page.locator(".loss")).to_contain_text("Exact")
+    # Now what was sent, not what was decoded within the bound.
+    shown.decoded = ct_study[0].parent
+    compare(shown, "fit")
+    shown.page.screenshot(path=tmp_path / "exact.png")
+    for key in ("ArrowDown", "ArrowUp", "ArrowUp"):
+        shown.page.locator(".stage > canvas").press(key)
+        expect(shown.page.locator(".loss.exact")).to_be_visible(timeout=WAIT_MS)
+        compare(shown, "fit")
