@@ -358,6 +358,7 @@ def hostile(told: dict) -> None:
     told["series"][0]["banner"] |= {"name_alphabetic": "Evil\u202eemaN^<b>x</b>\u0007", "name_ideographic": ""}
     told["series"][1]["mixedPatients"] = True
     told["series"][0]["keyImages"] = [3]
+    told["completeness"] = {"is": "partial", "instances": 149, "listed": 150}
 
 
 @pytest.mark.parametrize("language", ["ja-JP", "en-GB"])
@@ -370,6 +371,7 @@ def test_names_notes_losses_and_key_images_are_said_and_nothing_of_another_acts(
     assert "\u202e" not in note and "<script>" in note and "\n二行目" in note
     assert shown.frame()["instance"] == 3, "key images come first"
     expect(shown.page.locator(".corner")).to_contain_text("★")
+    assert "149" in (doubt := shown.page.locator(".doubt").inner_text()) and "150" in doubt
     loss = {"ja-JP": "非可逆圧縮", "en-GB": "Irreversibly compressed"}[language]
     one = shown.told["series"][0]
     expect(shown.page.locator(".loss")).to_contain_text(f"{loss} {one['ratio']:.1f} : 1")

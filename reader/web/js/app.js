@@ -6,7 +6,7 @@ import { addDevice, offlineSignIn, recover, recoveryKey, remember, signIn } from
 import { enrol } from './enrol.js';
 import { linkInfo, openLink } from './link.js';
 import { Delivery } from './delivery.js';
-import { compile } from './wasm.js';
+import { compile, load } from './wasm.js';
 import { Decoder } from './decoder.js';
 import { Viewer } from './viewer/viewer.js';
 import { casesScreen } from './screens/cases.js';
@@ -34,8 +34,9 @@ const state = {
   /** Deliveries that only complete others. @type {Set<string>} */ hidden: new Set(),
   /** @type {(() => void)|null} */ events: null,
 };
-/** Made while the doctor looks at the phone: the first case finds its decoder ready. @type {Decoder|null} */
+/** Made while the doctor looks at the phone: the first case finds decoder and parser ready. @type {Decoder|null} */
 let decoder = new Decoder(compile());
+void load().catch(() => {});
 
 /** @param {HTMLElement} element */
 function show(element) {

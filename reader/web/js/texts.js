@@ -71,6 +71,7 @@ const TEXTS = {
   palette: ['この色形式は表示できません。PCの閲覧ソフトで開いてください。', 'Colours of this kind cannot be shown here. Open the case on a workstation.'],
   'mixed patients': ['複数の患者の画像が混在しています。患者名は表示しません。', 'Images of several patients are mixed here: no name is shown.'],
   'no name': ['患者名なし', 'No patient name'],
+  partial: ['PACS上の{1}枚中{0}枚だけです', 'only {0} of the {1} images that the PACS lists'],
   'completeness not proved': ['全画像が揃った確認なし', 'not proved complete'],
   'sex M': ['男', 'M'],
   'sex F': ['女', 'F'],

@@ -9,7 +9,9 @@ import { t, language } from '../texts.js';
 /** @param {Series} series @param {Delivery} delivery @returns {HTMLElement[]} */
 export function banner(series, delivery) {
   const { banner: own } = series;
-  const sender = h('p', { class: 'from' }, said(delivery.site), delivery.completeness.is === 'proved' ? '' : ` · ${t('completeness not proved')}`);
+  const { is, instances, listed } = delivery.completeness;
+  const whole = is === 'proved' ? null : is === 'partial' ? t('partial', instances, listed ?? '?') : t('completeness not proved');
+  const sender = h('p', { class: 'from' }, said(delivery.site), whole ? h('span', { class: 'doubt' }, ` · ${whole}`) : '');
   if (series.mixedPatients) return [h('p', { class: 'mixed', role: 'alert' }, t('mixed patients')), sender];
   if (!own) return [h('p', { class: 'mixed' }, t('no name')), sender];
   const names = [own.name_ideographic, own.name_alphabetic, own.name_phonetic].filter((name) => name).map((name) => (name ?? '').replace(/\^+/g, ' ').trim());
