@@ -13,18 +13,14 @@ mod limits;
 mod live;
 mod operator;
 mod pacs;
-mod password;
 mod press;
 mod roster;
 mod row;
-mod server;
 mod session;
 mod sign_in;
 mod site;
 mod stage;
 mod studies;
-mod throttle;
-mod totp;
 mod words;
 
 pub use api::command as token;
@@ -42,7 +38,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use board::Board;
 use compressor::dataset::on_screen;
 use jiff::tz::TimeZone;
-use limits::{BODY_BYTES_MAX, REQUEST_WAIT};
+use limits::{BODY_BYTES_MAX, CONNECTIONS, REQUEST_WAIT};
 use session::Visitor;
 use site::Site;
 use std::sync::Arc;
@@ -50,6 +46,7 @@ use std::time::Duration;
 use tls::Listener;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use web::{server, throttle};
 use words::Language;
 
 /// Pause between two looks for what was done to accounts.
@@ -94,7 +91,7 @@ impl Page {
         let page = Arc::new(self);
         let router = router(page.clone());
         tokio::join!(
-            server::serve(listener, tls, router),
+            server::serve(listener, tls, router, CONNECTIONS),
             board::keep(page.clone(), changes.clone(), page.board.clone()),
             press::hand_over(page.clone(), changes),
             tell_acts(page.clone()),

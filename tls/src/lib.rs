@@ -17,7 +17,7 @@ pub use error::{TlsError, bounded};
 pub use files::{ClientFiles, ServerFiles};
 #[cfg(feature = "https")]
 pub use https::{Https, HttpsError};
-pub use server::{AcceptError, Accepted, Listener, Served};
+pub use server::{AcceptError, Accepted, HTTP2, Listener, Served};
 pub use stream::{Seen, Stream};
 
 use rustls::SupportedProtocolVersion;

@@ -16,10 +16,14 @@ use tokio_rustls::TlsAcceptor;
 #[derive(Debug)]
 pub struct Listener {
     files: ServerFiles,
+    protocols: &'static [&'static [u8]],
     living: Living<ServerConfig>,
     /// The last reading failed, and was told.
     unusable: AtomicBool,
 }
+
+/// The name of HTTP/2 in the handshake (RFC 9113 3.1).
+pub const HTTP2: &[u8] = b"h2";
 
 /// A connection whose client is known.
 pub type Accepted<S> = StreamOwned<ServerConnection, S>;
@@ -44,8 +48,20 @@ impl Listener {
     /// # Errors
     /// [`TlsError::File`], [`TlsError::Exposed`].
     pub fn read(files: &ServerFiles) -> Result<Self, TlsError> {
-        let living = Living::new(files.paths(), || config(files))?;
-        Ok(Self { files: files.clone(), living, unusable: AtomicBool::new(false) })
+        Self::read_for(files, &[])
+    }
+
+    /// [`Listener::read`] for browsers, which choose HTTP/2 in the handshake where they can (RFC 9113 3.2).
+    ///
+    /// # Errors
+    /// [`TlsError::File`], [`TlsError::Exposed`].
+    pub fn read_http(files: &ServerFiles) -> Result<Self, TlsError> {
+        Self::read_for(files, &[HTTP2, b"http/1.1"])
+    }
+
+    fn read_for(files: &ServerFiles, protocols: &'static [&'static [u8]]) -> Result<Self, TlsError> {
+        let living = Living::new(files.paths(), || config(files, protocols))?;
+        Ok(Self { files: files.clone(), protocols, living, unusable: AtomicBool::new(false) })
     }
 
     /// Completes the handshake on a blocking stream. `stream` must end its reads with an error at a deadline, or this may last.
@@ -71,7 +87,7 @@ impl Listener {
 
     /// The operator is told once of files that cannot be used, such as a certificate that was renewed without its key.
     fn config(&self) -> Arc<ServerConfig> {
-        match self.living.now(self.files.paths(), || config(&self.files)) {
+        match self.living.now(self.files.paths(), || config(&self.files, self.protocols)) {
             Ok(config) => {
                 self.unusable.store(false, Ordering::Relaxed);
                 config
@@ -89,7 +105,7 @@ impl Listener {
     }
 }
 
-fn config(files: &ServerFiles) -> Result<ServerConfig, TlsError> {
+fn config(files: &ServerFiles, protocols: &[&[u8]]) -> Result<ServerConfig, TlsError> {
     let identity = Identity::read(&files.certificate, &files.key)?;
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(versions(files.tls12))
@@ -106,9 +122,10 @@ fn config(files: &ServerFiles) -> Result<ServerConfig, TlsError> {
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let config = builder
+    let mut config = builder
         .with_single_cert(identity.chain, identity.key)
         .map_err(|error| file(&files.certificate, format!("does not go with the key: {error}")))?;
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(config)
 }
 

@@ -3,13 +3,14 @@
 use super::layout::{self, Place, hidden, notice, qr};
 use super::session::{Person, Posted};
 use super::words::{Words, fill};
-use super::{Refused, Shared, password, totp};
+use super::{Refused, Shared};
 use crate::clock::now_ms;
 use crate::journal::{Account, Actor, NewAccount, Role};
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use maud::{Markup, html};
+use web::{password, totp};
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()

@@ -1,7 +1,6 @@
 //! `scanpost-gateway account`: who may use the page, beside a running gateway or without one.
 
 use super::accounts::{Handed, is_name};
-use super::{password, totp};
 use crate::clock::now_ms;
 use crate::config::{self, Config, ConfigError, SecondFactor};
 use crate::journal::{Account, Actor, Journal, JournalError, Role};
@@ -11,6 +10,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 use std::path::PathBuf;
+use web::{password, totp};
 
 /// What is to be done.
 #[derive(Debug, Subcommand)]

@@ -1,7 +1,6 @@
 //! Who makes a request: the cookie, the session behind it, and whether a form came from our own page.
 
 use super::limits::{ADMINISTRATOR_IDLE_MAX_MS, SEEN_EVERY_MS, SESSION_MAX_MS, TECHNICIAN_IDLE_MAX_MS};
-use super::server::Peer;
 use super::words::Language;
 use super::{Refused, Shared};
 use crate::clock::now_ms;
@@ -15,6 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
+use web::server::Peer;
 
 /// 256 random bits, in the visitor's cookie alone.
 #[derive(Clone)]

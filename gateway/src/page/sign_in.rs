@@ -5,9 +5,8 @@ use super::limits::SESSION_MAX_MS;
 use super::session::{
     Fields, LANGUAGE_COOKIE, Person, Posted, PostedByVisitor, Secret, Visitor, session, set_cookie,
 };
-use super::throttle::wait_ms;
 use super::words::{Language, Words, fill};
-use super::{Refused, Shared, password, totp};
+use super::{Refused, Shared};
 use crate::audit::{Message, Outcome};
 use crate::clock::now_ms;
 use crate::journal::{Account, Actor};
@@ -20,6 +19,8 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 use std::net::SocketAddr;
 use std::time::Instant;
+use web::throttle::{FAILURE_WAIT_MAX_MS, wait_ms};
+use web::{password, totp};
 
 /// What is written of a name that is no account's: it may be a password typed into the wrong field.
 const UNKNOWN: &str = "(unknown account)";
@@ -96,7 +97,7 @@ enum Checked {
 async fn check(page: &Shared, peer: SocketAddr, fields: &Fields) -> Result<Checked, Refused> {
     let (at_ms, now) = (now_ms(), Instant::now());
     if !page.addresses.may_try(peer.ip(), now) {
-        return Ok(Checked::Wait(super::limits::FAILURE_WAIT_MAX_MS));
+        return Ok(Checked::Wait(FAILURE_WAIT_MAX_MS));
     }
     let account = page.journal.account(fields.one("name").trim()).await?;
     let wait = account.as_ref().map_or(0, |account| wait_ms(account.failures, account.failed_at_ms, at_ms));

@@ -1,7 +1,6 @@
 //! Which system makes a request, and what it sends.
 
 use super::super::Shared;
-use super::super::server::Peer;
 use super::problem::Problem;
 use crate::journal::Role;
 use axum::extract::rejection::JsonRejection;
@@ -11,6 +10,7 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::time::Instant;
+use web::server::Peer;
 
 /// A system with a good token.
 pub(super) struct Caller {

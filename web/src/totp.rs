@@ -13,7 +13,7 @@ const DIGITS: usize = 6;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// A new secret.
-pub(super) fn secret() -> [u8; SECRET_BYTES] {
+pub fn secret() -> [u8; SECRET_BYTES] {
     let mut secret = [0; SECRET_BYTES];
     // Without random numbers nothing of TLS works either.
     let _ = rand::fill(&mut secret);
@@ -21,7 +21,7 @@ pub(super) fn secret() -> [u8; SECRET_BYTES] {
 }
 
 /// The step of a typed code that is right now, to be used once; none for a wrong one.
-pub(super) fn step_of(secret: &[u8], typed: &str, now_s: i64) -> Option<i64> {
+pub fn step_of(secret: &[u8], typed: &str, now_s: i64) -> Option<i64> {
     let typed: String = typed.chars().filter(|char| !char.is_whitespace()).collect();
     let now = now_s / STEP_S;
     (now - SKEW_STEPS..=now + SKEW_STEPS)
@@ -29,12 +29,12 @@ pub(super) fn step_of(secret: &[u8], typed: &str, now_s: i64) -> Option<i64> {
 }
 
 /// What an authenticator app reads from a QR code.
-pub(super) fn uri(site: &str, account: &str, secret: &[u8]) -> String {
+pub fn uri(site: &str, account: &str, secret: &[u8]) -> String {
     format!("otpauth://totp/Scanpost%20{site}:{account}?secret={}&issuer=Scanpost%20{site}", base32(secret))
 }
 
 /// RFC 4648 6, without padding.
-pub(super) fn base32(bytes: &[u8]) -> String {
+pub fn base32(bytes: &[u8]) -> String {
     let bits: Vec<u8> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();
     let value = |chunk: &[u8]| {
         let padded = chunk.iter().chain(std::iter::repeat(&0)).take(5);

@@ -1,15 +1,25 @@
 //! Who tries passwords must wait: by account in the journal, by address in memory.
 
-use super::limits::{
-    ADDRESS_FAILURES_MAX, ADDRESS_WINDOW, ADDRESSES_MAX, FAILURE_WAIT_MAX_MS, FAILURE_WAIT_MS, FAILURES_FREE,
-};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Failed sign-ins of an account before it must wait.
+const FAILURES_FREE: u32 = 5;
+/// Wait after one more, doubled with each further one.
+const FAILURE_WAIT_MS: i64 = 30_000;
+/// Longest such wait: nobody can lock a technician or a doctor out for a night.
+pub const FAILURE_WAIT_MAX_MS: i64 = 15 * 60_000;
+/// Failed sign-ins of one address within [`ADDRESS_WINDOW`].
+const ADDRESS_FAILURES_MAX: u32 = 20;
+/// See [`ADDRESS_FAILURES_MAX`].
+const ADDRESS_WINDOW: Duration = Duration::from_secs(600);
+/// Addresses remembered for that.
+const ADDRESSES_MAX: usize = 4096;
 
 /// Milliseconds that an account must still wait after `failures` in a row, the last at `failed_at_ms`; 0 if it need not.
-pub(super) fn wait_ms(failures: u32, failed_at_ms: i64, now_ms: i64) -> i64 {
+pub fn wait_ms(failures: u32, failed_at_ms: i64, now_ms: i64) -> i64 {
     let Some(beyond) = failures.checked_sub(FAILURES_FREE) else { return 0 };
     let wait = FAILURE_WAIT_MS.checked_shl(beyond.min(20)).unwrap_or(FAILURE_WAIT_MAX_MS);
     // A clock that was set back makes nobody wait for long.
@@ -18,11 +28,11 @@ pub(super) fn wait_ms(failures: u32, failed_at_ms: i64, now_ms: i64) -> i64 {
 
 /// Failures of addresses.
 #[derive(Default)]
-pub(super) struct Addresses(Mutex<HashMap<IpAddr, (Instant, u32)>>);
+pub struct Addresses(Mutex<HashMap<IpAddr, (Instant, u32)>>);
 
 impl Addresses {
     /// Whether this address may try once more.
-    pub(super) fn may_try(&self, address: IpAddr, now: Instant) -> bool {
+    pub fn may_try(&self, address: IpAddr, now: Instant) -> bool {
         let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         failures.get(&address).is_none_or(|(since, count)| {
             *count < ADDRESS_FAILURES_MAX || now.duration_since(*since) >= ADDRESS_WINDOW
@@ -30,7 +40,7 @@ impl Addresses {
     }
 
     /// It failed.
-    pub(super) fn failed(&self, address: IpAddr, now: Instant) {
+    pub fn failed(&self, address: IpAddr, now: Instant) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= ADDRESSES_MAX {
             failures.retain(|_, (since, _)| now.duration_since(*since) < ADDRESS_WINDOW);

@@ -1,6 +1,5 @@
 //! Passwords: Argon2id (RFC 9106) with the parameters that OWASP names first, 19 MiB and two passes.
 
-use super::limits::{HASHES_MAX, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, Salt};
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::rand;
@@ -8,6 +7,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use std::sync::LazyLock;
 use tokio::sync::Semaphore;
+
+/// Passwords hashed at once: 19 MiB and a core each.
+const HASHES_MAX: usize = 2;
+/// Shortest password: long, and no rules beside that (NIST SP 800-63B 3.1.1.2).
+const PASSWORD_CHARS_MIN: usize = 12;
+/// Longest password in bytes.
+const PASSWORD_BYTES_MAX: usize = 256;
 
 static HASHES: Semaphore = Semaphore::const_new(HASHES_MAX);
 
@@ -17,13 +23,13 @@ static NOBODY: LazyLock<String> = LazyLock::new(|| hash_now(&random()).unwrap_or
 /// No letter or digit that looks like another one.
 const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789-";
 
-/// Words for a password that cannot be taken; none for one that can.
-pub(super) fn is_long_enough(password: &str) -> bool {
+/// Whether a password can be taken.
+pub fn is_long_enough(password: &str) -> bool {
     password.chars().count() >= PASSWORD_CHARS_MIN && password.len() <= PASSWORD_BYTES_MAX
 }
 
 /// A password of 100 bits.
-pub(super) fn random() -> String {
+pub fn random() -> String {
     let mut bytes = [0; 20];
     // Without random numbers nothing of TLS works either.
     let _ = rand::fill(&mut bytes);
@@ -34,13 +40,13 @@ pub(super) fn random() -> String {
 }
 
 /// The PHC string of a password.
-pub(super) async fn hash(password: String) -> Option<String> {
+pub async fn hash(password: String) -> Option<String> {
     let _turn = HASHES.acquire().await.ok()?;
     tokio::task::spawn_blocking(move || hash_now(&password)).await.ok()?
 }
 
 /// Whether it is the password of this PHC string; without one never, and as slowly.
-pub(super) async fn is_right(password: String, known: Option<String>) -> bool {
+pub async fn is_right(password: String, known: Option<String>) -> bool {
     let Ok(_turn) = HASHES.acquire().await else { return false };
     let compared = tokio::task::spawn_blocking(move || {
         let hash = known.as_deref().unwrap_or(&NOBODY);

@@ -1,0 +1,196 @@
+//! Connections: TLS, limits against slow and many clients, HTTP/1.1, and HTTP/2 where the client chose it in the handshake.
+
+use axum::Router;
+use axum::body::Body;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tls::Listener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+/// TLS handshake.
+const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
+/// A whole request head, and the pause between two requests.
+const HEAD_WAIT: Duration = Duration::from_secs(20);
+/// Bytes sent that the peer does not acknowledge.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(60);
+/// Request head in bytes: cookies and a search, with room.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Request headers.
+const HEADERS_MAX: usize = 64;
+/// Pause after `accept` failed, as when no file descriptor is left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Requests at once on one HTTP/2 connection: an app has its events, one stream of ranges and a few calls.
+const STREAMS_MAX: u32 = 32;
+/// Bytes of answers that wait in memory for one HTTP/2 stream: several hundred slow phones cost some tens of MB.
+const SEND_BUFFER_BYTES: usize = 128 << 10;
+/// A connection that says nothing is asked whether it lives.
+const PING_PAUSE: Duration = Duration::from_secs(30);
+
+/// How many connections are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Connections {
+    /// At once, from everywhere.
+    pub at_once_max: usize,
+    /// Of these, from one address.
+    pub of_address_max: usize,
+}
+
+/// Who made a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// Serves until dropped.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Listener>>,
+    router: Router,
+    connections: Connections,
+) {
+    let rooms = Arc::new(Rooms { taken: Mutex::default(), connections });
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let Some(room) = rooms.enter(peer.ip()) else { continue };
+                tokio::spawn(connection(stream, peer, tls.clone(), router.clone(), room));
+            }
+            Err(error) => {
+                tracing::error!(act = "operator", "connections cannot be accepted: {}", error.kind());
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// How a connection ends is the peer's affair: nothing of it is logged.
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Arc<Listener>>,
+    router: Router,
+    room: Room,
+) {
+    let unacknowledged_ms = u32::try_from(UNACKNOWLEDGED_MAX.as_millis()).unwrap_or(u32::MAX);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, unacknowledged_ms);
+    let _ = stream.set_nodelay(true);
+    match tls {
+        None => requests(stream, peer, router).await,
+        Some(tls) => match tokio::time::timeout(HANDSHAKE_WAIT, tls.serve(stream)).await {
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2) => {
+                streams(stream, peer, router).await;
+            }
+            Ok(Ok(stream)) => requests(stream, peer, router).await,
+            _ => {}
+        },
+    }
+    drop(room);
+}
+
+async fn requests(stream: impl AsyncRead + AsyncWrite + Unpin + Send, peer: SocketAddr, router: Router) {
+    let service = tower_service_of(router, peer);
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WAIT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+/// HTTP/2 (RFC 9113): a connection without requests ends when it no longer answers pings.
+async fn streams(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    router: Router,
+) {
+    let service = tower_service_of(router, peer);
+    let _ = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+        .keep_alive_interval(PING_PAUSE)
+        .keep_alive_timeout(HEAD_WAIT)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+fn tower_service_of(
+    router: Router,
+    peer: SocketAddr,
+) -> impl hyper::service::Service<
+    hyper::Request<hyper::body::Incoming>,
+    Response = hyper::Response<Body>,
+    Error = std::convert::Infallible,
+    Future: Send + 'static,
+> {
+    TowerToHyperService::new(
+        router.layer(axum::Extension(Peer(peer))).into_service::<hyper::body::Incoming>(),
+    )
+}
+
+struct Rooms {
+    taken: Mutex<HashMap<IpAddr, usize>>,
+    connections: Connections,
+}
+
+/// Given back when dropped.
+struct Room {
+    rooms: Arc<Rooms>,
+    address: IpAddr,
+}
+
+impl Rooms {
+    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Room> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.values().sum::<usize>() >= self.connections.at_once_max {
+            return None;
+        }
+        let theirs = taken.entry(address).or_default();
+        if *theirs >= self.connections.of_address_max {
+            return None;
+        }
+        *theirs += 1;
+        Some(Room { rooms: Arc::clone(self), address })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut taken = self.rooms.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(theirs) = taken.get_mut(&self.address) {
+            *theirs -= 1;
+            if *theirs == 0 {
+                taken.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn one_address_cannot_take_every_room_and_gives_its_own_back() {
+        let connections = Connections { at_once_max: 512, of_address_max: 64 };
+        let rooms = Arc::new(Rooms { taken: Mutex::default(), connections });
+        let address = |last| IpAddr::from(Ipv4Addr::new(10, 0, 0, last));
+        let first: Vec<_> = std::iter::from_fn(|| rooms.enter(address(1))).collect();
+        assert_eq!(first.len(), 64);
+        assert!(rooms.enter(address(2)).is_some());
+        drop(first);
+        assert!(rooms.enter(address(1)).is_some());
+        let all: Vec<_> = (0..=255)
+            .flat_map(|last| std::iter::from_fn(move || Some(last)).take(4))
+            .map(|last| rooms.enter(address(last)))
+            .collect();
+        assert_eq!(all.iter().flatten().count(), 512);
+    }
+}
