@@ -34,6 +34,9 @@ pub struct Config {
     pub doctor: Doctor,
     /// Where the mail is.
     pub mailbox: Mailbox,
+    /// `scanpost-reader portal` alone looks at it.
+    #[serde(default)]
+    pub portal: Option<serde::de::IgnoredAny>,
 }
 
 /// `images`
@@ -107,6 +110,29 @@ impl Doctor {
 }
 
 impl Mailbox {
+    /// What the IMAPS client needs, the password read from its file.
+    pub(crate) fn login(&self) -> Result<MailboxConfig, ConfigError> {
+        let password = read_secret(&self.password_file)?.trim_end_matches(['\r', '\n']).to_owned();
+        if password.is_empty() {
+            return Err(ConfigError::Empty("the password file"));
+        }
+        Ok(MailboxConfig {
+            host: self.host.clone(),
+            port: self.port,
+            user: self.user.clone(),
+            password,
+            tls: self.tls(),
+            folders: self.folders.clone(),
+        })
+    }
+
+    pub(crate) fn beside(&mut self, folder: &Path) {
+        let optional = [&mut self.ca, &mut self.crl, &mut self.client_certificate, &mut self.client_key];
+        for path in [&mut self.password_file].into_iter().chain(optional.into_iter().flatten()) {
+            *path = folder.join(&*path);
+        }
+    }
+
     /// Whom to trust, and who we are.
     fn tls(&self) -> ClientFiles {
         ClientFiles {
@@ -214,6 +240,9 @@ pub enum ConfigError {
     /// One of two keys that belong together.
     #[error("doctor.identity_key and doctor.identity_certificate go together")]
     HalfIdentity,
+    /// What of `[portal]` must be mended, and how.
+    #[error("[portal] {0}")]
+    Portal(&'static str),
     /// Not a mail address.
     #[error("doctor.address is not a mail address")]
     Address,
@@ -312,19 +341,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Read`], [`ConfigError::Exposed`], [`ConfigError::Empty`].
     pub fn mailbox_login(&self) -> Result<MailboxConfig, ConfigError> {
-        let mailbox = &self.mailbox;
-        let password = read_secret(&mailbox.password_file)?.trim_end_matches(['\r', '\n']).to_owned();
-        if password.is_empty() {
-            return Err(ConfigError::Empty("the password file"));
-        }
-        Ok(MailboxConfig {
-            host: mailbox.host.clone(),
-            port: mailbox.port,
-            user: mailbox.user.clone(),
-            password,
-            tls: mailbox.tls(),
-            folders: mailbox.folders.clone(),
-        })
+        self.mailbox.login()
     }
 
     /// Sender address of receipts.
@@ -341,8 +358,8 @@ impl Config {
     }
 
     fn beside(mut self, folder: &Path) -> Self {
-        let (doctor, mailbox) = (&mut self.doctor, &mut self.mailbox);
-        let paths = [&mut self.output, &mut mailbox.password_file];
+        self.mailbox.beside(folder);
+        let doctor = &mut self.doctor;
         let optional = [
             &mut doctor.keys,
             &mut doctor.key,
@@ -350,12 +367,10 @@ impl Config {
             &mut doctor.passphrase_file,
             &mut doctor.identity_key,
             &mut doctor.identity_certificate,
-            &mut mailbox.ca,
-            &mut mailbox.crl,
-            &mut mailbox.client_certificate,
-            &mut mailbox.client_key,
         ];
-        for path in paths.into_iter().chain(&mut self.sites).chain(optional.into_iter().flatten()) {
+        for path in
+            [&mut self.output].into_iter().chain(&mut self.sites).chain(optional.into_iter().flatten())
+        {
             *path = folder.join(&*path);
         }
         self

@@ -1,10 +1,11 @@
 //! The doctor's side: find covers in the mailbox, fetch, verify, open, unpack, receipt.
 //!
 //! In the order of the data: [`config`] says where and with which keys, [`enrol`] makes them known, [`pull`] does the rest. [`profile`] sets up a phone that
-//! has only a mail program.
+//! has only a mail program; [`portal`] stands between a phone's browser and the mailbox.
 
 pub mod config;
 pub mod enrol;
 pub mod key_folder;
+pub mod portal;
 pub mod profile;
 pub mod pull;

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use reader::config::{Config, Images};
 use reader::enrol::{Enrolling, Enrolment, renew};
+use reader::portal;
 use reader::profile;
 use reader::pull::{self, Exit, Outcome, Progress, PullError};
 use seal::ids::CaseId;
@@ -44,6 +45,10 @@ enum Command {
     ///
     /// Prints the password of the identity in it, once. Exit code: 0 it is written; 5 it is not.
     Profile(Profile),
+    /// Serve phones: sign doctors in, and stream what is sealed for them from their mailboxes. Ends by SIGTERM.
+    ///
+    /// Exit code: 0 ended as asked, or the account command is done; 5 configuration, certificate or disk.
+    Portal(portal::command::Command),
 }
 
 #[derive(Debug, clap::Args)]
@@ -102,11 +107,9 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments.command,
         Err(error) => return usage(&error),
     };
-    let done = match &command {
-        Command::Pull(arguments) => run(arguments),
-        Command::Enrol(arguments) => enrol(arguments),
-        Command::Renew { config } => renew_key(config),
-        Command::Profile(arguments) => write_profile(arguments),
+    let done = match command {
+        Command::Portal(command) => serve(command),
+        command => once(&command),
     };
     match done {
         Ok(exit) => ExitCode::from(exit as u8),
@@ -114,6 +117,16 @@ fn main() -> ExitCode {
             eprintln!("scanpost-reader: {error:#}");
             ExitCode::from(exit_of(&error) as u8)
         }
+    }
+}
+
+fn once(command: &Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Pull(arguments) => run(arguments),
+        Command::Enrol(arguments) => enrol(arguments),
+        Command::Renew { config } => renew_key(config),
+        Command::Profile(arguments) => write_profile(arguments),
+        Command::Portal(_) => Ok(Exit::Setup),
     }
 }
 
@@ -162,6 +175,17 @@ fn enrol(arguments: &Enrol) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
     }
+}
+
+fn serve(command: portal::command::Command) -> anyhow::Result<Exit> {
+    let filter = EnvFilter::new("off,reader=info,seal=warn,web=warn,tls=warn");
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    let shown = runtime.block_on(command.run())?;
+    if !shown.is_empty() {
+        writeln!(std::io::stdout(), "{shown}").context("cannot print")?;
+    }
+    Ok(Exit::Done)
 }
 
 fn renew_key(config: &std::path::Path) -> anyhow::Result<Exit> {

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 const REQUEST_START: [u8; 5] = *b"SCPQ\x01";
 const CONFIRMATION_START: [u8; 5] = *b"SCPC\x01";
 const RENEWAL_START: [u8; 5] = *b"SCPN\x01";
+const REVOCATION_START: [u8; 5] = *b"SCPR\x01";
 /// 104 bits: nobody can try them all, not even with the request at hand.
 pub const SECRET_BYTES: usize = 13;
 /// What finds a slip of the fingers, site name included: one of 65,536 passes.
@@ -34,12 +35,16 @@ pub const REQUEST_PURPOSE: &str = "scanpost enrolment request";
 pub const CONFIRMATION_PURPOSE: &str = "scanpost enrolment confirmation";
 /// What the device's signature under a renewal is for (SPEC 8.5).
 pub const RENEWAL_PURPOSE: &str = "scanpost certificate renewal";
+/// What the signature of a revocation is for.
+pub const REVOCATION_PURPOSE: &str = "scanpost device revocation";
 /// What refusals call it.
 pub const REQUEST: &str = "the enrolment request";
 /// What refusals call it.
 pub const CONFIRMATION: &str = "the confirmation of the enrolment";
 /// What refusals call it.
 pub const RENEWAL: &str = "the renewal of a certificate";
+/// What refusals call it.
+pub const REVOCATION: &str = "the revocation of a device";
 
 /// A one-time code. It is shown once, by [`Code::text`], and never printed otherwise.
 pub struct Code {
@@ -123,6 +128,38 @@ pub struct Renewal {
     pub certificate: Certificate,
     /// When, seconds since 1970-01-01 UTC, by the device's clock.
     pub at: i64,
+}
+
+/// The site seals nothing more for a device: signed by the site (SPEC 8.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// SHA-256 of the identity of the device.
+    pub identity: Digest,
+    /// When, seconds since 1970-01-01 UTC.
+    pub at: i64,
+}
+
+impl Revocation {
+    /// Its bytes (SPEC 8.6).
+    pub fn to_bytes(&self) -> Vec<u8> {
+        [&REVOCATION_START, self.at.to_be_bytes().as_slice(), &self.identity.0].concat()
+    }
+
+    /// Reads what [`Revocation::to_bytes`] writes.
+    ///
+    /// # Errors
+    /// `UnknownFormat`, `Malformed`.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Refusal> {
+        let rest = after_start(bytes, REVOCATION_START, REVOCATION)?;
+        let (at, rest) = rest.split_first_chunk().ok_or(Refusal::Malformed(REVOCATION))?;
+        let identity = rest.try_into().map_err(|_| Refusal::Malformed(REVOCATION))?;
+        Ok(Self { identity: Digest(identity), at: i64::from_be_bytes(*at) })
+    }
+
+    /// Under which the message goes: the first half of the identity's SHA-256.
+    pub fn id(&self) -> InvitationId {
+        InvitationId(*self.identity.0.first_chunk().unwrap_or(&[0; 16]))
+    }
 }
 
 impl Request {

@@ -6,6 +6,7 @@
 
 mod error;
 mod session;
+mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -15,8 +15,8 @@ pub use crate::certificate::{Certificate, Recipient};
 pub use crate::error::{Refusal, SealError};
 pub use crate::statement::MAC_BYTES;
 pub use enrol::{
-    CodeKeys, Enrolled, SignedConfirmation, new_code, open_confirmation, open_renewal, open_request,
-    sign_confirmation, sign_renewal, sign_request,
+    CodeKeys, Enrolled, SignedNotice, new_code, open_confirmation, open_renewal, open_request,
+    open_revocation, sign_confirmation, sign_renewal, sign_request, sign_revocation,
 };
 pub use envelope::{VerifiedCover, check_recipients, open_cover};
 pub use keys::{DoctorKey, SiteKey};

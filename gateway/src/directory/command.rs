@@ -5,11 +5,13 @@ use crate::clock::now_ms;
 use crate::config::{self, Config, Doctor, Kind};
 use crate::journal::{Act, Actor, Device, Invitation, Journal, Origin, Standing};
 use crate::spool::Spool;
+use crate::submit::Submitter;
 use clap::Subcommand;
 use seal::enrol::device_fits;
 use seal::ids::Digest;
 use seal::limits::DEVICE_BYTES_MAX;
-use seal::native::{Certificate, Recipient, SealError};
+use seal::mail::Address;
+use seal::native::{Certificate, Recipient, SealError, sign_revocation};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use time::OffsetDateTime;
@@ -107,7 +109,7 @@ pub async fn run(config: &Config, action: Action) -> Result<String, DirectoryErr
             has_our_reader(config, &doctor)?;
             certify::certify(config, &journal, &doctor, device.as_deref(), certificate.as_deref()).await
         }
-        Action::Revoke { doctor, device, .. } => revoke(&journal, &doctor, device.as_deref()).await,
+        Action::Revoke { doctor, device, .. } => revoke(config, &journal, &doctor, device.as_deref()).await,
     }
 }
 
@@ -153,7 +155,12 @@ async fn add(
     Ok(format!("added {} for {doctor}", device.digest()))
 }
 
-async fn revoke(journal: &Journal, doctor: &str, named: Option<&str>) -> Result<String, DirectoryError> {
+async fn revoke(
+    config: &Config,
+    journal: &Journal,
+    doctor: &str,
+    named: Option<&str>,
+) -> Result<String, DirectoryError> {
     let devices = journal.devices().await?;
     let theirs: Vec<&Device> = devices
         .iter()
@@ -182,10 +189,33 @@ async fn revoke(journal: &Journal, doctor: &str, named: Option<&str>) -> Result<
     if digests.is_empty() {
         return Err(no_such());
     }
+    let told = match tell_portal(config, doctor, &lost).await {
+        Ok(()) => String::new(),
+        Err(error) => {
+            format!("\nIf there is a portal, it could not be told: {error} (remove the device there)")
+        }
+    };
     Ok(format!(
-        "revoked for {doctor}: {}\nWhat was sealed before can still be opened by who has the device and its passphrase, as long as it is in the mailbox.",
+        "revoked for {doctor}: {}\nWhat was sealed before can still be opened by who has the device and its passphrase, as long as it is in the mailbox.{told}",
         digests.join(" ")
     ))
+}
+
+/// Mails a revocation of each identity to the doctor's mailbox (SPEC 8.6), where a portal sees it: it ends the sessions of that device.
+async fn tell_portal(config: &Config, doctor: &str, lost: &BTreeSet<Digest>) -> Result<(), DirectoryError> {
+    // Of a mail program, or of a doctor who is no longer in the configuration: no portal has their keys.
+    let Some(known) = config.doctors.get(doctor).filter(|known| known.kind == Kind::Reader) else {
+        return Ok(());
+    };
+    let mailbox =
+        Address::parse(&known.mailbox).ok_or_else(|| DirectoryError::NoDoctor(doctor.to_owned()))?;
+    let (site, submitter) = (config.seal.site_key()?, Submitter::new(config)?);
+    for identity in lost {
+        let notice = sign_revocation(*identity, &site, now_ms() / 1000)?;
+        let sent = submitter.answer(&notice, &mailbox).await;
+        sent.map_err(|error| DirectoryError::Refused(error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// Identities of the devices of this name, or of the one certificate that begins with these digits.

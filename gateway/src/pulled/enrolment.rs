@@ -45,7 +45,12 @@ impl EnrolmentKind {
         match part {
             Part::Enrol => Some(Self::Request),
             Part::Renew => Some(Self::Renewal),
-            Part::Cover | Part::Enrolled | Part::Message(_) | Part::Piece(_) | Part::Receipt { .. } => None,
+            Part::Cover
+            | Part::Enrolled
+            | Part::Message(_)
+            | Part::Piece(_)
+            | Part::Receipt { .. }
+            | Part::Revoked => None,
         }
     }
 }

@@ -244,5 +244,6 @@ fn part_name(part: &Part) -> String {
         Part::Message(_) => "the S/MIME message".to_owned(),
         Part::Receipt { .. } => "the receipt".to_owned(),
         Part::Enrol | Part::Enrolled | Part::Renew => "the answer to an enrolment".to_owned(),
+        Part::Revoked => "the revocation of a device".to_owned(),
     }
 }

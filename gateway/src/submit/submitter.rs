@@ -10,7 +10,7 @@ use crate::journal::{Journal, JournalError, PART_COVER};
 use crate::seal::Sealed;
 use seal::ids::DeliveryId;
 use seal::mail::{Address, Message, MessageId, Part, Site};
-use seal::native::{SealedMessage, SealedPieces, SignedConfirmation};
+use seal::native::{SealedMessage, SealedPieces, SignedNotice};
 use std::collections::HashSet;
 
 /// Submits deliveries to the server of `[submit]`.
@@ -68,20 +68,16 @@ impl Submitter {
         parts.chain([cover]).flatten().map(|mail| mail.encoded_bytes() + signatures).sum()
     }
 
-    /// Mails the answer to an enrolment.
+    /// Mails what the site signed for a doctor's mailbox: the answer to an enrolment, or a revocation.
     ///
     /// # Errors
     /// [`SubmitError`].
-    pub async fn answer(
-        &self,
-        confirmation: &SignedConfirmation,
-        mailbox: &Address,
-    ) -> Result<(), SubmitError> {
-        let id = MessageId::enrolment(confirmation.invitation(), Part::Enrolled, &self.site);
-        let bytes = confirmation.bytes();
+    pub async fn answer(&self, notice: &SignedNotice, mailbox: &Address) -> Result<(), SubmitError> {
+        let (id, bytes) = (notice.message_id(&self.site), notice.bytes());
+        let part = id.part();
         let message = Message::new(id, &self.from, now_ms() / 1000, bytes.len() as u64)
             .map_err(|_| SubmitError::Date)?;
-        let mail = Mail { from: &self.from, to: &[mailbox], message: &message, part: Part::Enrolled };
+        let mail = Mail { from: &self.from, to: &[mailbox], message: &message, part };
         let outcomes = self.server.deliver(&mail, || Ok(bytes)).await?;
         outcomes.into_iter().collect()
     }

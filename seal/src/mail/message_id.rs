@@ -39,6 +39,8 @@ pub enum Part {
     Enrolled,
     /// An enrolled device has a new certificate.
     Renew,
+    /// The site has revoked a device (SPEC 8.6).
+    Revoked,
 }
 
 /// The first 8 bytes of the SHA-256 of a recipient's certificate, written as 16 hex digits.
@@ -110,7 +112,9 @@ impl Part {
     /// Its Content-Type (SPEC 6.3).
     pub(super) fn content_type(self) -> &'static str {
         match self {
-            Self::Piece(_) | Self::Enrol | Self::Enrolled | Self::Renew => "application/octet-stream",
+            Self::Piece(_) | Self::Enrol | Self::Enrolled | Self::Renew | Self::Revoked => {
+                "application/octet-stream"
+            }
             Self::Cover | Self::Message(_) => {
                 "application/pkcs7-mime; smime-type=authEnveloped-data; name=smime.p7m"
             }
@@ -124,6 +128,7 @@ impl Part {
             "enrol" => return Some(Self::Enrol),
             "enrolled" => return Some(Self::Enrolled),
             "renew" => return Some(Self::Renew),
+            "revoked" => return Some(Self::Revoked),
             _ => {}
         }
         match text.split_once('.') {
@@ -145,6 +150,7 @@ impl fmt::Display for Part {
             Self::Enrol => formatter.write_str("enrol"),
             Self::Enrolled => formatter.write_str("enrolled"),
             Self::Renew => formatter.write_str("renew"),
+            Self::Revoked => formatter.write_str("revoked"),
             Self::Message(number) => write!(formatter, "{MESSAGE}.{number}"),
             Self::Receipt { kind, recipient } => write!(formatter, "{}.{recipient}", kind.word()),
         }

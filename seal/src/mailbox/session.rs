@@ -4,7 +4,7 @@
 //! run here, up to the tagged reply. After a parse error the library is out of step: the connection is dropped.
 
 use super::{COMMAND_TIMEOUT, CONNECT_TIMEOUT, MailboxConfig, MailboxError};
-use async_imap::imap_proto::{Outcome, RequestId, Response, ResponseCode, Status};
+use async_imap::imap_proto::{MailboxDatum, Outcome, RequestId, Response, ResponseCode, Status};
 use async_imap::{Client, Session, error::Error as ImapError};
 use std::fmt;
 use std::io;
@@ -18,6 +18,8 @@ use tokio::time::timeout;
 
 /// Octets that greeting and login may have.
 const LOGIN_BYTES_MAX: u64 = 256 << 10;
+/// Octets that a server may say while a client idles for some minutes: lines of 30 octets.
+const IDLE_BYTES_MAX: u64 = 1 << 20;
 
 /// A connection, or what is left when it was lost.
 #[derive(Debug)]
@@ -105,6 +107,85 @@ impl Link {
         self.session = Some(session);
         Ok(reply)
     }
+
+    /// IDLE (RFC 2177): waits at most `wait` for a change of the open folder, and gives whether there was one.
+    pub(super) async fn idle(&mut self, wait: Duration) -> Result<bool, MailboxError> {
+        let during = "IDLE";
+        let mut session = self.session.take().ok_or(MailboxError::Lost { during })?;
+        session.get_mut().left = IDLE_BYTES_MAX;
+        let idled = idle(&mut session, wait, self.wait).await?;
+        self.session = Some(session);
+        idled.ok_or(MailboxError::Refused { during })
+    }
+}
+
+/// Whether something changed; none from a server without IDLE.
+async fn idle(
+    session: &mut Session<Metered>,
+    wait: Duration,
+    answer: Duration,
+) -> Result<Option<bool>, MailboxError> {
+    let during = "IDLE";
+    let lost = |_| MailboxError::Lost { during };
+    let tag = session.run_command("IDLE").await.map_err(|error| imap_error(&error, during))?;
+    let mut changed = false;
+    loop {
+        match timeout(answer, heard(session, &tag)).await.map_err(lost)?? {
+            Heard::Continue => break,
+            Heard::Done(_) => return Ok(None),
+            Heard::Change => changed = true,
+            Heard::Nothing => {}
+        }
+    }
+    if !changed {
+        let waiting = change(session, &tag);
+        changed = timeout(wait, waiting).await.map_or(Ok(false), |ended| ended.map(|()| true))?;
+    }
+    session.run_command_untagged("DONE").await.map_err(|error| imap_error(&error, during))?;
+    loop {
+        match timeout(answer, heard(session, &tag)).await.map_err(lost)?? {
+            Heard::Done(true) => return Ok(Some(changed)),
+            Heard::Done(_) | Heard::Continue => return Err(MailboxError::Protocol { during }),
+            Heard::Change => changed = true,
+            Heard::Nothing => {}
+        }
+    }
+}
+
+async fn change(session: &mut Session<Metered>, tag: &RequestId) -> Result<(), MailboxError> {
+    loop {
+        match heard(session, tag).await? {
+            Heard::Change => return Ok(()),
+            Heard::Nothing => {}
+            Heard::Continue | Heard::Done(_) => return Err(MailboxError::Protocol { during: "IDLE" }),
+        }
+    }
+}
+
+/// What a response means to who idles.
+enum Heard {
+    Continue,
+    /// The end of IDLE, accepted or not.
+    Done(bool),
+    /// A message came or went.
+    Change,
+    Nothing,
+}
+
+async fn heard(session: &mut Session<Metered>, tag: &RequestId) -> Result<Heard, MailboxError> {
+    let during = "IDLE";
+    let response = session.read_response().await.map_err(|error| io_error(&error, during))?;
+    let response = response.ok_or(MailboxError::Lost { during })?;
+    Ok(match response.parsed() {
+        Response::Continue(_) => Heard::Continue,
+        Response::Done { tag: done, status, .. } if done == tag => Heard::Done(*status == Status::Ok),
+        Response::Done { .. } => return Err(MailboxError::Protocol { during }),
+        Response::Data { status: Status::Bye, .. } => return Err(MailboxError::Lost { during }),
+        Response::MailboxData(MailboxDatum::Exists(_)) | Response::Expunge(_) | Response::Vanished { .. } => {
+            Heard::Change
+        }
+        _ => Heard::Nothing,
+    })
 }
 
 async fn login(config: &MailboxConfig, stream: Metered) -> Result<Session<Metered>, MailboxError> {

@@ -5,12 +5,12 @@ use super::random;
 use crate::certificate::{Certificate, Recipient};
 use crate::enrol::{
     CODE_SALT, CONFIRMATION, CONFIRMATION_PURPOSE, Code, Confirmation, RENEWAL, RENEWAL_PURPOSE, REQUEST,
-    REQUEST_PURPOSE, Renewal, Request,
+    REQUEST_PURPOSE, REVOCATION, REVOCATION_PURPOSE, Renewal, Request, Revocation,
 };
 use crate::error::{Refusal, SealError};
-use crate::ids::InvitationId;
+use crate::ids::{Digest, InvitationId};
 use crate::limits::{CONFIRMATION_BYTES_MAX, ENROLMENT_BYTES_MAX};
-use crate::mail::Site;
+use crate::mail::{MessageId, Part, Site};
 use crate::statement::{self, MAC_BYTES};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::hmac;
@@ -37,22 +37,23 @@ pub struct Enrolled {
     pub device: String,
 }
 
-/// A signed confirmation, ready to be mailed. Only [`sign_confirmation`] makes one.
+/// What a site has signed for a doctor's mailbox, ready to be mailed. Only [`sign_confirmation`] and [`sign_revocation`] make one.
 #[derive(Debug)]
-pub struct SignedConfirmation {
+pub struct SignedNotice {
     bytes: Vec<u8>,
-    invitation: InvitationId,
+    id: InvitationId,
+    part: Part,
 }
 
-impl SignedConfirmation {
+impl SignedNotice {
     /// What to mail.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The invitation.
-    pub fn invitation(&self) -> InvitationId {
-        self.invitation
+    /// Under which Message-ID.
+    pub fn message_id(&self, site: &Site) -> MessageId {
+        MessageId::enrolment(self.id, self.part, site)
     }
 }
 
@@ -128,7 +129,7 @@ pub fn sign_confirmation(
     site: &SiteKey,
     keys: &CodeKeys,
     at: i64,
-) -> Result<SignedConfirmation, SealError> {
+) -> Result<SignedNotice, SealError> {
     let confirmation = Confirmation {
         invitation: keys.invitation,
         certificate: recipient.certificate().digest(),
@@ -140,7 +141,7 @@ pub fn sign_confirmation(
         .to_bytes()
         .ok_or_else(|| SealError::key(CONFIRMATION, "the site's certificate does not fit"))?;
     let bytes = authenticated(signed(site.signer(), CONFIRMATION_PURPOSE, &content)?, &keys.confirmation);
-    Ok(SignedConfirmation { bytes, invitation: keys.invitation })
+    Ok(SignedNotice { bytes, id: keys.invitation, part: Part::Enrolled })
 }
 
 /// Checks a confirmation: it is for these keys of ours, from the holder of the code, signed by the site whose certificate comes back
@@ -193,6 +194,30 @@ pub fn open_renewal(bytes: &[u8], identities: &[&Certificate]) -> Result<Renewal
         return Err(Refusal::Damaged(RENEWAL));
     }
     Ok(renewal)
+}
+
+/// Tells whoever keeps a device's sessions and wrapped keys that the site has revoked it.
+///
+/// # Errors
+/// [`SealError::Key`] where the library cannot sign.
+pub fn sign_revocation(identity: Digest, site: &SiteKey, at: i64) -> Result<SignedNotice, SealError> {
+    let revocation = Revocation { identity, at };
+    let bytes = signed(site.signer(), REVOCATION_PURPOSE, &revocation.to_bytes())?;
+    Ok(SignedNotice { bytes, id: revocation.id(), part: Part::Revoked })
+}
+
+/// Checks a revocation against the certificates of pinned sites.
+///
+/// # Errors
+/// [`Refusal::UnknownSite`] if none of them signed it, `Malformed`, `UnknownFormat`.
+pub fn open_revocation(bytes: &[u8], sites: &[Certificate]) -> Result<Revocation, Refusal> {
+    if bytes.len() > ENROLMENT_BYTES_MAX {
+        return Err(Refusal::Malformed(REVOCATION));
+    }
+    let (signature, content) = statement::split(bytes, REVOCATION)?;
+    let revocation = Revocation::parse(content)?;
+    let is_signed = |site: &Certificate| site.verifies_statement(REVOCATION_PURPOSE, content, signature);
+    if sites.iter().any(is_signed) { Ok(revocation) } else { Err(Refusal::UnknownSite) }
 }
 
 fn signed(signer: &Signer, purpose: &str, content: &[u8]) -> Result<Vec<u8>, SealError> {

@@ -160,7 +160,12 @@ impl Watched {
                 }
             }
             Part::Receipt { .. } => Ok(Some(record(Kind::Refused(Refusal::Stranger)))),
-            Part::Piece(_) | Part::Message(_) | Part::Enrol | Part::Enrolled | Part::Renew => Ok(None),
+            Part::Piece(_)
+            | Part::Message(_)
+            | Part::Enrol
+            | Part::Enrolled
+            | Part::Renew
+            | Part::Revoked => Ok(None),
         }
     }
 

@@ -1,0 +1,102 @@
+//! What a doctor sees after signing in: the deliveries, with their covers where the session may open them.
+
+use super::caller::Doctor;
+use super::limits::{DELIVERIES_MAX, HOME_COVER_BYTES_MAX, HOME_COVERS_MAX};
+use super::mailbox::Delivery;
+use super::refused::Refused;
+use super::store::{Account, Device};
+use super::{Here, Portal, Shared};
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+pub(crate) fn routes() -> Router<Shared> {
+    Router::new().route("/api/home", get(get_home)).route("/api/deliveries", get(list))
+}
+
+/// The first answer of a session.
+#[derive(Serialize)]
+pub(crate) struct Home {
+    user: String,
+    level: &'static str,
+    /// Of the device that signed in, as its browser wrapped them.
+    keys: Option<String>,
+    /// As the recovery key opens them.
+    recovery: Option<String>,
+    deliveries: Vec<Entry>,
+    link: Option<Value>,
+}
+
+/// A delivery.
+#[derive(Serialize)]
+pub(crate) struct Entry {
+    delivery: String,
+    site: String,
+    received_at: i64,
+    bytes: u64,
+    pieces: usize,
+    cover: Option<String>,
+}
+
+impl Entry {
+    pub(crate) fn of(delivery: &Delivery, with_cover: bool) -> Self {
+        let cover = delivery.cover.as_ref().filter(|_| with_cover);
+        Self {
+            delivery: delivery.id.to_string(),
+            site: delivery.cover_at.id.site().to_string(),
+            received_at: delivery.received_at,
+            bytes: delivery.bytes(),
+            pieces: delivery.pieces.len(),
+            cover: cover.map(|der| STANDARD.encode(der)),
+        }
+    }
+}
+
+async fn get_home(State(portal): Here, doctor: Doctor) -> Result<Json<Home>, Refused> {
+    let device = match &doctor.caller.session.credential {
+        Some(credential) => portal.store.device(credential).await?,
+        None => None,
+    };
+    Ok(Json(home(&portal, &doctor.account, device.as_ref()).await?))
+}
+
+/// With covers for a device alone.
+pub(crate) async fn home(
+    portal: &Portal,
+    account: &Account,
+    device: Option<&Device>,
+) -> Result<Home, Refused> {
+    let contents = portal.mailbox_of(account)?.contents()?;
+    let mut bytes_left = HOME_COVER_BYTES_MAX;
+    let mut entries = Vec::new();
+    for delivery in contents.deliveries.iter().take(HOME_COVERS_MAX) {
+        let length = delivery.cover.as_ref().map_or(0, |der| der.len());
+        let fits = device.is_some() && length <= bytes_left;
+        bytes_left -= if fits { length } else { 0 };
+        entries.push(Entry::of(delivery, fits));
+    }
+    Ok(Home {
+        user: account.name.clone(),
+        level: if device.is_some() { "device" } else { "list" },
+        keys: device.and_then(|device| device.keys.as_ref()).map(|blob| STANDARD.encode(blob)),
+        recovery: account.recovery.as_ref().map(|blob| STANDARD.encode(blob)),
+        deliveries: entries,
+        link: None,
+    })
+}
+
+async fn list(doctor: Doctor) -> Result<Json<Value>, Refused> {
+    let contents = doctor.mailbox.contents()?;
+    let with_cover = doctor.caller.session.credential.is_some();
+    let entries: Vec<Entry> = contents
+        .deliveries
+        .iter()
+        .take(DELIVERIES_MAX)
+        .map(|delivery| Entry::of(delivery, with_cover))
+        .collect();
+    Ok(Json(json!({"deliveries": entries, "uid_validity": contents.uid_validity})))
+}

@@ -1,0 +1,160 @@
+//! What lies in a mailbox, by Message-ID.
+
+use crate::portal::limits::{COVER_BYTES_MAX, COVERS_MAX};
+use seal::ids::DeliveryId;
+use seal::mail::{MessageId, Part};
+use seal::mailbox::{Found, ImapUid};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// Octets of header fields that the mail servers on the way add, about; only for the size that is shown.
+const HEADER_OCTETS: u64 = 1_000;
+/// Octets that carry 57 bytes (SPEC 6.1).
+const LINE_OCTETS: u64 = 78;
+const LINE_BYTES: u64 = 57;
+
+/// A mailbox as it was when last looked at.
+#[derive(Default)]
+pub(crate) struct Contents {
+    /// UIDVALIDITY of the first folder.
+    pub(crate) uid_validity: u32,
+    /// Those whose cover is there, the newest first.
+    pub(crate) deliveries: Vec<Delivery>,
+    /// Messages of other kinds.
+    pub(crate) others: Vec<Found>,
+}
+
+/// A delivery whose cover is there.
+#[derive(Clone)]
+pub(crate) struct Delivery {
+    /// Its id.
+    pub(crate) id: DeliveryId,
+    /// The message of its cover.
+    pub(crate) cover_at: Found,
+    /// DER of the cover; none of old ones.
+    pub(crate) cover: Option<Arc<[u8]>>,
+    /// When the mail server took the cover, seconds since 1970-01-01 UTC.
+    pub(crate) received_at: i64,
+    /// Pieces by number.
+    pub(crate) pieces: BTreeMap<u32, Found>,
+}
+
+impl Delivery {
+    /// Bytes of its pieces without base64, within 1 kB a piece.
+    pub(crate) fn bytes(&self) -> u64 {
+        let bytes = |found: &Found| {
+            u64::from(found.rfc822_size).saturating_sub(HEADER_OCTETS) * LINE_BYTES / LINE_OCTETS
+        };
+        self.pieces.values().map(bytes).sum()
+    }
+}
+
+/// Every message that was seen in the folders of a mailbox.
+#[derive(Default)]
+pub(crate) struct Seen {
+    folders: BTreeMap<String, Folder>,
+    /// What was read of covers.
+    pub(crate) covers: HashMap<MessageId, CoverRead>,
+}
+
+#[derive(Clone)]
+pub(crate) struct CoverRead {
+    pub(crate) received_at: i64,
+    pub(crate) der: Arc<[u8]>,
+}
+
+#[derive(Default)]
+struct Folder {
+    uid_validity: u32,
+    foreign: HashSet<ImapUid>,
+    ours: BTreeMap<ImapUid, Found>,
+}
+
+impl Seen {
+    /// Takes the list of a folder: forgets what is no longer there, gives what must still be looked at.
+    pub(crate) fn take(&mut self, folder: &str, uid_validity: u32, uids: &[ImapUid]) -> Vec<ImapUid> {
+        let known = self.folders.entry(folder.to_owned()).or_default();
+        if known.uid_validity != uid_validity {
+            *known = Folder { uid_validity, ..Folder::default() };
+        }
+        let here: HashSet<ImapUid> = uids.iter().copied().collect();
+        known.foreign.retain(|uid| here.contains(uid));
+        known.ours.retain(|uid, _| here.contains(uid));
+        let is_new = |uid: &&ImapUid| !known.foreign.contains(uid) && !known.ours.contains_key(uid);
+        uids.iter().filter(is_new).copied().collect()
+    }
+
+    /// What was found of the messages that were to be looked at.
+    pub(crate) fn identified(&mut self, folder: &str, looked_at: &[ImapUid], found: Vec<Found>) {
+        let known = self.folders.entry(folder.to_owned()).or_default();
+        known.foreign.extend(looked_at);
+        for found in found {
+            known.foreign.remove(&found.uid);
+            known.ours.insert(found.uid, found);
+        }
+    }
+
+    /// A folder that is not there has nothing in it.
+    pub(crate) fn forget(&mut self, folder: &str) {
+        self.folders.remove(folder);
+    }
+
+    pub(crate) fn ours(&self) -> impl Iterator<Item = &Found> {
+        self.folders.values().flat_map(|folder| folder.ours.values())
+    }
+
+    /// Drops what was read of covers that are gone, and the oldest beyond the limits.
+    pub(crate) fn trim(&mut self) {
+        let here: HashSet<&MessageId> =
+            self.folders.values().flat_map(|folder| folder.ours.values()).map(|found| &found.id).collect();
+        self.covers.retain(|id, _| here.contains(id));
+        let mut newest: Vec<(i64, MessageId, usize)> =
+            self.covers.iter().map(|(id, read)| (read.received_at, id.clone(), read.der.len())).collect();
+        newest.sort_by_key(|(at, ..)| std::cmp::Reverse(*at));
+        let mut bytes = 0;
+        for (number, (_, id, length)) in newest.into_iter().enumerate() {
+            bytes += length;
+            if (number >= COVERS_MAX || bytes > COVER_BYTES_MAX)
+                && let Some(read) = self.covers.get_mut(&id)
+            {
+                read.der = Arc::default();
+            }
+        }
+    }
+
+    /// Everything by delivery.
+    pub(crate) fn contents(&self, first_folder: &str) -> Contents {
+        let mut deliveries: HashMap<DeliveryId, Delivery> = HashMap::new();
+        for cover_at in self.ours().filter(|found| found.id.part() == Part::Cover) {
+            let Some(read) = self.covers.get(&cover_at.id) else { continue };
+            let cover = Some(read.der.clone()).filter(|der| !der.is_empty());
+            let id = cover_at.id.delivery();
+            deliveries.entry(id).or_insert_with(|| Delivery {
+                id,
+                cover_at: cover_at.clone(),
+                cover,
+                received_at: read.received_at,
+                pieces: BTreeMap::new(),
+            });
+        }
+        let mut others = Vec::new();
+        for found in self.ours() {
+            match found.id.part() {
+                Part::Piece(number) => {
+                    let delivery = deliveries.get_mut(&found.id.delivery());
+                    if let Some(delivery) =
+                        delivery.filter(|known| known.cover_at.id.site() == found.id.site())
+                    {
+                        delivery.pieces.entry(number).or_insert_with(|| found.clone());
+                    }
+                }
+                Part::Cover => {}
+                _ => others.push(found.clone()),
+            }
+        }
+        let mut deliveries: Vec<Delivery> = deliveries.into_values().collect();
+        deliveries.sort_by_key(|delivery| (std::cmp::Reverse(delivery.received_at), delivery.id));
+        let uid_validity = self.folders.get(first_folder).map_or(0, |folder| folder.uid_validity);
+        Contents { uid_validity, deliveries, others }
+    }
+}

@@ -1,0 +1,237 @@
+//! The app's own files, in the program itself, and the manifest of their hashes that is signed offline.
+
+use super::{Here, Shared};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
+};
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use seal::ids::Digest;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Path, type, content of a file in `reader/web`.
+macro_rules! file {
+    ($path:literal, $kind:expr) => {
+        (concat!("/", $path), $kind, include_bytes!(concat!("../../web/", $path)))
+    };
+}
+
+/// Every file of the app.
+#[rustfmt::skip]
+const FILES: &[(&str, &str, &[u8])] = &[
+    (INDEX, HTML, include_bytes!("../../web/index.html")),
+    file!("app.css", CSS),
+    file!("icon.svg", SVG),
+    file!("js/app.js", SCRIPT),
+    file!("js/decode-worker.js", SCRIPT),
+    file!("js/decoder.js", SCRIPT),
+    file!("js/dom.js", SCRIPT),
+    file!("js/notices.js", SCRIPT),
+    file!("js/screens/cases.js", SCRIPT),
+    file!("js/screens/parts.js", SCRIPT),
+    file!("js/screens/settings.js", SCRIPT),
+    file!("js/screens/sign-in.js", SCRIPT),
+    file!("js/texts.js", SCRIPT),
+    file!("js/viewer/banner.js", SCRIPT),
+    file!("js/viewer/gestures.js", SCRIPT),
+    file!("js/viewer/letters.js", SCRIPT),
+    file!("js/viewer/pictures.js", SCRIPT),
+    file!("js/viewer/renderer.js", SCRIPT),
+    file!("js/viewer/samples.js", SCRIPT),
+    file!("js/viewer/stack.js", SCRIPT),
+    file!("js/viewer/thumbnail.js", SCRIPT),
+    file!("js/viewer/viewer.js", SCRIPT),
+    file!("js/viewer/window.js", SCRIPT),
+    file!("manifest.webmanifest", MANIFEST),
+    file!("sw.js", SCRIPT),
+];
+
+/// The page, by whichever address it is opened.
+const INDEX: &str = "/";
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+const MANIFEST: &str = "application/manifest+json";
+/// What the signature is for; see `docs/spec-portal.md` 7.
+const PURPOSE: &[u8] = b"scanpost shell\0";
+const FORMAT: u32 = 1;
+
+/// The files as they are served.
+pub(crate) struct Shell {
+    etags: BTreeMap<&'static str, String>,
+    manifest: String,
+    signature: Option<String>,
+}
+
+/// Why the signed app cannot be served: the operator must act.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ShellError {
+    /// The file.
+    #[error("cannot read {0}: {1} (operator: write it by scanpost-reader portal sign-shell)")]
+    Read(PathBuf, String),
+    /// Signed for another version of the program.
+    #[error(
+        "{0} does not sign the app of this version (operator: sign it anew, by scanpost-reader portal sign-shell)"
+    )]
+    Outdated(PathBuf),
+    /// The key.
+    #[error(
+        "the key cannot sign: it must be P-256, PKCS#8 (openssl ecparam -name prime256v1 -genkey | openssl pkcs8 -topk8)"
+    )]
+    Key,
+}
+
+/// What [`sign`] writes.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signed {
+    key: String,
+    signature: String,
+}
+
+#[derive(Serialize)]
+struct Manifest<'a> {
+    format: u32,
+    key: Option<&'a str>,
+    files: BTreeMap<&'static str, String>,
+}
+
+/// The manifest of this program's files, to be signed by `key`.
+fn manifest(key: Option<&str>) -> String {
+    let files = FILES.iter().map(|(path, _, content)| (*path, Digest::of(content).to_string())).collect();
+    serde_json::to_string(&Manifest { format: FORMAT, key, files }).unwrap_or_default()
+}
+
+/// Signs the files of this program; gives what `portal.shell` is to name.
+///
+/// # Errors
+/// [`ShellError::Key`].
+pub(crate) fn sign(pkcs8: &[u8]) -> Result<String, ShellError> {
+    let pair =
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).map_err(|_| ShellError::Key)?;
+    let key = STANDARD.encode(pair.public_key().as_ref());
+    let message = [PURPOSE, manifest(Some(&key)).as_bytes()].concat();
+    let signature = pair.sign(&SystemRandom::new(), &message).map_err(|_| ShellError::Key)?;
+    let signed = Signed { key, signature: STANDARD.encode(signature.as_ref()) };
+    serde_json::to_string(&signed).map_err(|_| ShellError::Key)
+}
+
+impl Shell {
+    /// With the signature of this file, which must fit.
+    pub(crate) fn read(path: Option<&Path>) -> Result<Self, ShellError> {
+        let etags =
+            FILES.iter().map(|(path, _, content)| (*path, format!("\"{}\"", Digest::of(content)))).collect();
+        let Some(path) = path else { return Ok(Self { etags, manifest: manifest(None), signature: None }) };
+        let unreadable = |error: &dyn ToString| ShellError::Read(path.to_owned(), error.to_string());
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+        let signed: Signed = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+        let manifest = manifest(Some(&signed.key));
+        if !is_signed(&signed, &manifest) {
+            return Err(ShellError::Outdated(path.to_owned()));
+        }
+        Ok(Self { etags, manifest, signature: Some(signed.signature) })
+    }
+}
+
+fn is_signed(signed: &Signed, manifest: &str) -> bool {
+    let (Ok(key), Ok(signature)) = (STANDARD.decode(&signed.key), STANDARD.decode(&signed.signature)) else {
+        return false;
+    };
+    let message = [PURPOSE, manifest.as_bytes()].concat();
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key).verify(&message, &signature).is_ok()
+}
+
+pub(crate) fn routes() -> Router<Shared> {
+    let mut router = Router::new()
+        .route(
+            "/shell.json",
+            get(async |State(portal): Here| text(&portal.shell.manifest, "application/json")),
+        )
+        .route("/shell.sig", get(signature))
+        // A link for a guest, or a case by its notice: the app looks at its own address.
+        .route("/l/{link}", get(file))
+        .route("/c/{delivery}", get(file));
+    for (path, ..) in FILES {
+        router = router.route(path, get(file));
+    }
+    router
+}
+
+async fn signature(State(portal): Here) -> Response {
+    match &portal.shell.signature {
+        Some(signature) => text(signature, "text/plain"),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn text(text: &str, kind: &'static str) -> Response {
+    ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text.to_owned()).into_response()
+}
+
+async fn file(State(portal): Here, uri: Uri, headers: HeaderMap) -> Response {
+    let asked = uri.path();
+    let path = if asked.starts_with("/l/") || asked.starts_with("/c/") { INDEX } else { asked };
+    let Some((path, kind, content)) = FILES.iter().find(|(known, ..)| *known == path) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let etag = portal.shell.etags.get(path).map_or("", String::as_str);
+    let fresh = [(CACHE_CONTROL, "no-cache"), (ETAG, etag)];
+    if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+        return (StatusCode::NOT_MODIFIED, fresh).into_response();
+    }
+    (fresh, [(CONTENT_TYPE, *kind)], *content).into_response()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// One that is not in the list would be missing on every phone.
+    #[test]
+    fn every_file_of_the_app_is_served() {
+        fn walk(folder: &Path, found: &mut Vec<String>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+                if path.is_dir() {
+                    walk(&path, found);
+                } else if matches!(ending, "css" | "js" | "svg" | "wasm" | "webmanifest") {
+                    found.push(path.to_str().unwrap().to_owned());
+                }
+            }
+        }
+        let (top, mut found) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("web"), Vec::new());
+        walk(&top, &mut found);
+        let top = top.to_str().unwrap();
+        for path in found {
+            let path = path.strip_prefix(top).unwrap();
+            assert!(FILES.iter().any(|(known, ..)| *known == path), "{path} is not in FILES");
+        }
+    }
+
+    #[test]
+    fn what_was_signed_is_served_and_nothing_else() {
+        let pkcs8 = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap().to_pkcs8v1().unwrap();
+        let (folder, text) = (tempfile::tempdir().unwrap(), sign(pkcs8.as_ref()).unwrap());
+        let path = folder.path().join("shell");
+        std::fs::write(&path, &text).unwrap();
+        let shell = Shell::read(Some(&path)).unwrap();
+        assert!(shell.manifest.contains(r#""files":{"/":""#) && shell.signature.is_some());
+        let other = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let signed: Signed = serde_json::from_str(&text).unwrap();
+        let other = Signed { key: STANDARD.encode(other.public_key().as_ref()), ..signed };
+        std::fs::write(&path, serde_json::to_string(&other).unwrap()).unwrap();
+        assert!(matches!(Shell::read(Some(&path)), Err(ShellError::Outdated(_))));
+    }
+}
