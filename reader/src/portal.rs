@@ -68,7 +68,7 @@ impl Portal {
         let relying = RelyingParty { id: settings.rp_id(), origin: settings.origin.clone() };
         let mut mailboxes = BTreeMap::new();
         for (name, login) in settings.logins()? {
-            let from = settings.from_of(&name)?;
+            let from = settings.sender_of(&name)?;
             mailboxes.insert(name.clone(), Arc::new(Watched::new(name, login, from)));
         }
         Ok(Self {

@@ -101,7 +101,7 @@ impl Settings {
             return wrong("folders of a mailbox: name one at least");
         }
         for mailbox in self.mailboxes.keys() {
-            self.from_of(mailbox)?;
+            self.sender_of(mailbox)?;
         }
         Ok(self)
     }
@@ -142,7 +142,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`ConfigError::Portal`].
-    pub(crate) fn from_of(&self, mailbox: &str) -> Result<Address, ConfigError> {
+    pub(crate) fn sender_of(&self, mailbox: &str) -> Result<Address, ConfigError> {
         let user = self.mailboxes.get(mailbox).map(|mailbox| mailbox.user.as_str());
         let text = self.from.as_deref().or(user).unwrap_or_default();
         Address::parse(text).ok_or(ConfigError::Portal(

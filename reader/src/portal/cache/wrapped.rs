@@ -21,7 +21,7 @@ pub(crate) struct Rewrapped;
 pub(crate) fn blocks(octets: u64) -> Result<usize, Rewrapped> {
     let octets = usize::try_from(octets).map_err(|_| Rewrapped)?;
     let rest = octets % LINE_OCTETS;
-    let fits = rest == 0 || (rest > 2 && (rest - 2) % 4 == 0);
+    let fits = rest == 0 || (rest > 2 && (rest - 2).is_multiple_of(4));
     if fits && octets > 0 { Ok(octets.div_ceil(BLOCK_OCTETS)) } else { Err(Rewrapped) }
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn decode(octets: &[u8], is_last: bool) -> Result<Vec<u8>, Rewrapped>
     }
     // The engine takes padding at the very end alone.
     let bytes = STANDARD.decode(&characters).map_err(|_| Rewrapped)?;
-    if !is_last && bytes.len() % LINE_BYTES != 0 { Err(Rewrapped) } else { Ok(bytes) }
+    if !is_last && !bytes.len().is_multiple_of(LINE_BYTES) { Err(Rewrapped) } else { Ok(bytes) }
 }
 
 /// Takes the base64 off a body that a server touched, in parts of any cut: lines of any length, up to the first that is no base64, as a footer is.
