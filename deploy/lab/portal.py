@@ -37,8 +37,9 @@ class Portal:
 
     def __init__(self, folder: Path, log: Path, store: MailStore, keys: Keys, port: int, state: Path | None = None,
                  mailboxes: tuple[str, ...] = mail_store.DOCTORS, lines: tuple[str, ...] = (), tables: tuple[str, ...] = (),
-                 imaps_port: int | None = None):
+                 imaps_port: int | None = None, origin: str | None = None):
         self.folder, self.log, self.port = folder, log, port
+        self.origin = origin or self.url
         self.config = folder / "reader.toml"
         self.ca = keys.ca
         self.child: Child | None = None
@@ -51,7 +52,7 @@ class Portal:
             f'listen = "127.0.0.1:{port}"',
             f'certificate = "{keys.certificate("portal")}"',
             f'key = "{keys.key("portal")}"',
-            f'origin = "{self.url}"',
+            f'origin = "{self.origin}"',
             f'state = "{self.state}"',
             f'cache = "{self.cache}"',
             f'sites = ["{keys.certificate("site")}"]',
@@ -91,7 +92,7 @@ class Portal:
         return Account(made["name"], made["password"], made["totp_secret"])
 
     def phone(self) -> "Phone":
-        return Phone(self.port, ssl.create_default_context(cafile=str(self.ca)))
+        return Phone(self.port, ssl.create_default_context(cafile=str(self.ca)), self.origin)
 
     def _answers(self) -> bool:
         try:
@@ -167,11 +168,8 @@ class Phone:
 
     port: int
     trust: ssl.SSLContext
+    origin: str
     cookies: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def origin(self) -> str:
-        return f"https://localhost:{self.port}"
 
     def request(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
         connection = http.client.HTTPSConnection("localhost", self.port, context=self.trust, timeout=60)

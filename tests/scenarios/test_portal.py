@@ -2,15 +2,20 @@
 
 import hashlib
 import json
+import re
+import subprocess
+import threading
 import time
 from collections.abc import Callable
 from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from lab.mailbox import Mailbox
 from lab.page import Account
 from lab.portal import Passkey, Phone, Portal, b64u
 from lab.ports import free_port
+from lab.programs import program
 from peers import senders
 
 import harness
@@ -110,7 +115,7 @@ def test_password_and_code_show_the_list_and_open_nothing(portal: Portal, bench:
     # A code is good once.
     assert portal.phone().by_password(account, code=code).error == "wrong"
     assert answer.headers["cache-control"] == "no-store"
-    stolen = Phone(phone.port, phone.trust, dict(phone.cookies))
+    stolen = Phone(phone.port, phone.trust, phone.origin, dict(phone.cookies))
     assert phone.post("/api/sign-out", {}).status == 200
     assert stolen.get("/api/home").error == "signed_out"
 
@@ -178,3 +183,220 @@ def test_ranges_are_the_bytes_of_the_pieces(portal: Portal, bench: Bench, accoun
     assert phone.ranges(delivery, [(1, 0, 2**28 + 1)]).error == "too_large"
     assert phone.ranges("0" * 32, [(1, 0, 1)]).error == "unknown"
     assert phone.ranges("../secret", [(1, 0, 1)]).status in (400, 404)
+
+
+def rewrapped(content: bytes, width: int, end: bytes = b"\r\n", footer: bytes = b"") -> bytes:
+    """The same mail as a server leaves it that wraps base64 anew, or adds a footer."""
+    head, body = content.split(b"\r\n\r\n", 1)
+    text = b"".join(body.split())
+    lines = [text[at : at + width] for at in range(0, len(text), width)]
+    return head + b"\r\n\r\n" + b"".join(line + end for line in lines) + footer
+
+
+@pytest.mark.parametrize(("width", "footer"), [(64, b""), (72, b""), (76, b"-- \r\nThis mail was checked for viruses.\r\n")])
+def test_a_server_that_touches_lines_is_noticed(portal: Portal, bench: Bench, account: Account, ct_study: list[Path], width: int, footer: bytes):
+    delivery = deliver(bench, ct_study)
+    phone, _ = enrolled(portal, account)
+    sealed = pieces(bench, delivery)[1]
+    with Mailbox(bench.store, "doctor") as mailbox:
+        (message,) = [message for message in mailbox.messages() if f"<{delivery}.1@".encode() in message.content]
+        mailbox.append(rewrapped(message.content, width, footer=footer))
+        mailbox.delete(message.uid)
+    asked = [(1, 70_000, 1000), (1, 0, 64), (1, len(sealed) - 9, 9)]
+    expected = b"".join(sealed[offset : offset + length] for _, offset, length in asked)
+    wait_until(lambda: phone.ranges(delivery, asked).body == expected, "the same bytes from changed lines")
+    assert "has changed the lines" in portal.log.read_text()
+
+
+def test_what_is_deleted_is_gone_from_the_cache_too(portal: Portal, bench: Bench, account: Account, ct_study: list[Path]):
+    delivery = deliver(bench, ct_study)
+    phone, _ = enrolled(portal, account)
+    wait_until(lambda: phone.ranges(delivery, [(1, 0, 64)]).status == 200, "the piece is there")
+    assert [path for path in portal.cache.iterdir() if path.suffix == ".piece"]
+    with Mailbox(bench.store, "doctor") as mailbox:
+        mailbox.empty()
+    seconds = wait_until(lambda: phone.ranges(delivery, [(1, 0, 64)]).status != 200, "the deletion is seen")
+    assert phone.ranges(delivery, [(1, 0, 64)]).error == "gone" and seconds < 5
+    assert home_of(phone)["deliveries"] == []
+    assert not [path for path in portal.cache.iterdir() if path.suffix == ".piece"]
+
+
+def test_a_mail_store_that_is_down_is_said_and_comes_back(portal: Portal, bench: Bench, account: Account, ct_study: list[Path]):
+    delivery = deliver(bench, ct_study)
+    phone, _ = enrolled(portal, account)
+    bench.gateway.stop()
+    bench.store.stop()
+    wait_until(lambda: phone.get("/api/home").status == 503, "the loss is seen")
+    answer = phone.get("/api/home")
+    assert (answer.error, answer.json["who"], answer.json["retry_after"]) == ("mailbox_down", "us", 5)
+    bench.store.start()
+    wait_until(lambda: phone.ranges(delivery, [(1, 0, 64)]).status == 200, "the mailbox is read again", 40)
+
+
+def test_a_receipt_lies_in_the_mailbox_under_its_name(portal: Portal, bench: Bench, account: Account, ct_study: list[Path]):
+    delivery = deliver(bench, ct_study)
+    phone, _ = enrolled(portal, account)
+    wait_until(lambda: home_of(phone)["deliveries"] != [], "the delivery is listed")
+    path, body = f"/api/deliveries/{delivery}/receipts", bytes(range(256)) * 4
+    query = "recipient=0123456789abcdef&site=hospital.example"
+    assert phone.request("POST", f"{path}/fetched?{query}", body).status == 200
+    named = f"<{delivery}.fetched.0123456789abcdef@hospital.example>"
+    (found,) = [message for message in harness.messages(bench.store, "doctor") if harness.header(message, "Message-ID") == named]
+    assert message_from_bytes(found.content).get_payload(decode=True) == body
+    for wrong in ("eaten?" + query, "fetched?recipient=0123&site=hospital.example", "fetched?recipient=0123456789abcdef&site=evil%0d%0aX:"):
+        assert phone.request("POST", f"{path}/{wrong}", body).error == "bad_request", wrong
+    assert phone.request("POST", f"{path}/fetched?recipient=0123456789abcdef&site=other.example", body).error == "unknown"
+    assert phone.request("POST", f"{path}/fetched?{query}", bytes(4000)).error == "too_large"
+
+
+def test_enrolment_and_renewal_go_through(portal: Portal, bench: Bench, account: Account):
+    phone, _ = enrolled(portal, account)
+    invitation = "ab" * 16
+    path = f"/api/enrolments/{invitation}?site=hospital.example"
+    assert phone.request("POST", path, b"request").status == 200
+    assert phone.request("POST", f"/api/renewals/{invitation}?site=hospital.example", b"renewal").status == 200
+    names = {harness.header(message, "Message-ID") for message in harness.messages(bench.store, "doctor")}
+    assert names == {f"<{invitation}.enrol@hospital.example>", f"<{invitation}.renew@hospital.example>"}
+    assert phone.get(path).json == {"messages": []}
+    with Mailbox(bench.store, "doctor") as mailbox:
+        mailbox.append(f"Message-ID: <{invitation}.enrolled@hospital.example>\r\nContent-Transfer-Encoding: base64\r\n\r\nAQID\r\n".encode())
+    wait_until(lambda: phone.get(path).json == {"messages": ["AQID"]}, "the confirmation is there")
+
+
+def events(phone: Phone, heard: list[str]) -> threading.Thread:
+    """Notes the events of a phone until the portal ends them."""
+    import http.client
+
+    def listen() -> None:
+        connection = http.client.HTTPSConnection("localhost", phone.port, context=phone.trust, timeout=60)
+        connection.request("GET", "/api/events", headers={"Cookie": "; ".join(f"{key}={value}" for key, value in phone.cookies.items())})
+        answer = connection.getresponse()
+        while line := answer.readline():
+            if line.startswith(b"event:"):
+                heard.append(line.split(b":")[1].strip().decode())
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_two_portals_share_a_state_and_a_revoked_phone_ends_at_both(portal: Portal, bench: Bench, account: Account, ct_study: list[Path]):
+    delivery = deliver(bench, ct_study)
+    second = Portal(bench.folder / "portal2", bench.folder / "log" / "portal2.log", bench.store, bench.keys, free_port(),
+                    state=portal.state, origin=portal.origin)
+    bench.extra_logs.append(second.log)
+    phone, passkey = enrolled(portal, account)
+    tablet, _ = Phone(phone.port, phone.trust, phone.origin, dict(phone.cookies)), None
+    assert tablet.by_passkey(passkey).status == 200
+    devices = json.loads(subprocess.run([program("scanpost-gateway"), "doctor", "list", "--json", "--config", bench.gateway.config],
+                                        capture_output=True, text=True, check=True).stdout)
+    identity = next(device["identity"] for device in devices if device["doctor"] == "doctor")
+    credential = b64u(passkey.credential)
+    assert phone.request("PUT", f"/api/keys/{credential}?identity={identity}", b"wrapped").status == 200
+    assert phone.request("PUT", f"/api/keys/recovery?identity={identity}", b"copy").status == 200
+    assert phone.request("PUT", f"/api/keys/{credential}?identity={identity}", bytes(32_769)).error == "too_large"
+    assert phone.request("PUT", f"/api/keys/{b64u(bytes(32))}?identity={identity}", b"x").error == "not_allowed"
+    home = home_of(phone)
+    assert (home["keys"], home["recovery"]) == ("d3JhcHBlZA==", "Y29weQ==")
+    second.start()
+    try:
+        there = Phone(second.port, phone.trust, phone.origin, dict(phone.cookies))
+        wait_until(lambda: there.ranges(delivery, [(1, 0, 64)]).status == 200, "the session is good at the other portal")
+        heard: list[str] = []
+        line = events(there, heard)
+        revoked = subprocess.run([program("scanpost-gateway"), "doctor", "revoke", "doctor", "--all", "--config", bench.gateway.config],
+                                 capture_output=True, text=True)
+        assert revoked.returncode == 0 and "could not be told" not in revoked.stdout, revoked
+        ended = lambda: (phone.get("/api/home").status, there.get("/api/home").status, tablet.get("/api/home").status) == (401,) * 3  # noqa: E731
+        seconds = wait_until(ended, "the phone is out at both portals", 5)
+        line.join(5)
+        assert heard[-1] == "gone", heard
+        assert portal.phone().by_passkey(passkey).error == "wrong"
+        again, fresh = enrolled(portal, account)
+        assert home_of(again)["recovery"] is None
+        assert again.request("PUT", f"/api/keys/{b64u(fresh.credential)}?identity={identity}", b"x").error == "not_allowed"
+        print(f"revoked within {seconds:.1f} s")
+    finally:
+        second.stop()
+
+
+def test_a_device_that_is_deleted_ends_and_others_stay(portal: Portal, account: Account):
+    phone, passkey = enrolled(portal, account)
+    lost = portal.phone()
+    wait_until(lambda: lost.by_password(account).status == 200, "a fresh code", STEP_SECONDS + 5)
+    gone = lost.add_passkey(name="lost")
+    assert {device["name"] for device in phone.get("/api/devices").json} == {"phone", "lost"}
+    assert phone.request("DELETE", f"/api/devices/{b64u(gone.credential)}").status == 200
+    assert lost.get("/api/home").error == "signed_out" and portal.phone().by_passkey(gone).error == "wrong"
+    assert home_of(phone)["level"] == "device"
+    assert phone.request("DELETE", f"/api/devices/{b64u(gone.credential)}").error == "unknown"
+
+
+def test_neither_disk_nor_memory_nor_log_holds_anything_plain(portal: Portal, bench: Bench, account: Account, mr_study: list[Path]):
+    import pydicom
+
+    delivery = deliver(bench, mr_study)
+    phone, _ = enrolled(portal, account)
+    sealed = pieces(bench, delivery)
+    wait_until(lambda: phone.ranges(delivery, [(number, 0, len(sealed[number])) for number in sealed]).status == 200, "all was streamed")
+    first = pydicom.dcmread(mr_study[0])
+    middle = len(first.PixelData) // 2
+    plain = {
+        "name": str(first.PatientName).encode(), "id": str(first.PatientID).encode(), "study": str(first.StudyInstanceUID).encode(),
+        "pixels": first.PixelData[middle : middle + 32], "password": account.password.encode(),
+    }
+    assert len(set(plain["pixels"])) > 4 and all(len(value) > 4 for value in plain.values())
+    places = {str(path): path.read_bytes() for folder in (portal.state, portal.cache) for path in folder.iterdir()}
+    places["log"] = portal.log.read_bytes()
+    places["memory"] = memory(portal.child.pid)
+    # What must be there is found by the same search.
+    assert delivery.encode() in places["memory"] and any(sealed[1][1000:1032] in content for content in places.values())
+    for where, content in places.items():
+        for what, value in plain.items():
+            # A password is in memory while it is compared; it is not kept, and what was freed may still be there.
+            if (where, what) != ("memory", "password"):
+                assert value not in content and value.decode("latin-1").encode("utf-16-le") not in content, f"{what} in {where}"
+
+
+def memory(pid: int) -> bytes:
+    """All memory of a process that may be read (proc(5))."""
+    parts = []
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as content:
+        for line in maps:
+            start, end, rights = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+)", line).groups()
+            if "r" in rights and "[v" not in line:
+                try:
+                    content.seek(int(start, 16))
+                    parts.append(content.read(int(end, 16) - int(start, 16)))
+                except (OSError, ValueError, OverflowError):
+                    continue
+    return b"".join(parts)
+
+
+def test_a_signed_shell_names_its_key(portal: Portal, bench: Bench):
+    from lab import openssl
+
+    key, signed = bench.folder / "shell.key.pem", bench.folder / "shell.json"
+    openssl.new_key(key)
+    made = portal.command("sign-shell", "--key", str(key), "--plain-key", "--out", str(signed))
+    assert made.returncode == 0, made.stderr
+    portal.stop()
+    portal.config.write_text(portal.config.read_text().replace("[portal]", f'[portal]\nshell = "{signed}"'))
+    portal.start()
+    phone = portal.phone()
+    import base64
+    signature, manifest = base64.b64decode(phone.get("/shell.sig").body), phone.get("/shell.json").body
+    # DER of two positive integers; a leading zero is not minimal, so it is dropped where it need not be.
+    def der(half: bytes) -> bytes:
+        half = half.lstrip(b"\x00")
+        half = b"\x00" + half if half[0] & 0x80 else half
+        return b"\x02" + bytes([len(half)]) + half
+    integers = der(signature[:32]) + der(signature[32:])
+    (bench.folder / "signature").write_bytes(b"\x30" + bytes([len(integers)]) + integers)
+    (bench.folder / "public.pem").write_bytes(openssl.openssl("pkey", "-in", key, "-pubout"))
+    verify = ("dgst", "-sha256", "-verify", bench.folder / "public.pem", "-signature", bench.folder / "signature")
+    assert openssl.openssl(*verify, data=b"scanpost shell\0" + manifest) == b"Verified OK\n"
+    portal.stop()
+    signed.write_text(signed.read_text().replace('"key":"B', '"key":"C'))
+    with pytest.raises(RuntimeError, match="sign it anew"):
+        portal.start()
