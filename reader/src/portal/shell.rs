@@ -32,14 +32,24 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("app.css", CSS),
     file!("icon.svg", SVG),
     file!("js/app.js", SCRIPT),
+    file!("js/bytes.js", SCRIPT),
     file!("js/decode-worker.js", SCRIPT),
     file!("js/decoder.js", SCRIPT),
+    file!("js/delivery.js", SCRIPT),
     file!("js/dom.js", SCRIPT),
+    file!("js/enrol.js", SCRIPT),
+    file!("js/fetching.js", SCRIPT),
+    file!("js/keys.js", SCRIPT),
+    file!("js/link.js", SCRIPT),
     file!("js/notices.js", SCRIPT),
+    file!("js/portal.js", SCRIPT),
+    file!("js/receipt.js", SCRIPT),
     file!("js/screens/cases.js", SCRIPT),
     file!("js/screens/parts.js", SCRIPT),
     file!("js/screens/settings.js", SCRIPT),
     file!("js/screens/sign-in.js", SCRIPT),
+    file!("js/seal.js", SCRIPT),
+    file!("js/store.js", SCRIPT),
     file!("js/texts.js", SCRIPT),
     file!("js/viewer/banner.js", SCRIPT),
     file!("js/viewer/gestures.js", SCRIPT),
@@ -51,8 +61,11 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("js/viewer/thumbnail.js", SCRIPT),
     file!("js/viewer/viewer.js", SCRIPT),
     file!("js/viewer/window.js", SCRIPT),
+    file!("js/wasm.js", SCRIPT),
     file!("manifest.webmanifest", MANIFEST),
     file!("sw.js", SCRIPT),
+    file!("wasm/parser.wasm", WASM),
+    file!("wasm/simd.wasm", WASM),
 ];
 
 /// The page, by whichever address it is opened.
@@ -61,6 +74,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
+const WASM: &str = "application/wasm";
 const MANIFEST: &str = "application/manifest+json";
 /// What the signature is for; see `docs/spec-portal.md` 7.
 const PURPOSE: &[u8] = b"scanpost shell\0";
