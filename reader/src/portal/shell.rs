@@ -39,6 +39,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("js/dom.js", SCRIPT),
     file!("js/enrol.js", SCRIPT),
     file!("js/fetching.js", SCRIPT),
+    file!("js/front.js", SCRIPT),
     file!("js/keys.js", SCRIPT),
     file!("js/link.js", SCRIPT),
     file!("js/notices.js", SCRIPT),
@@ -65,6 +66,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("manifest.webmanifest", MANIFEST),
     file!("sw.js", SCRIPT),
     file!("wasm/parser.wasm", WASM),
+    file!("wasm/plain.wasm", WASM),
     file!("wasm/simd.wasm", WASM),
 ];
 
