@@ -1,0 +1,283 @@
+"""The app on a phone's screen: a real browser with a virtual authenticator, the real portal, mailbox and gateway."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from lab.link import Line, Link
+from lab.portal import Portal
+from lab.ports import free_port
+from peers import senders
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+import harness
+from harness import Bench
+from test_enrolment import body, doctor, invite, open_bench, parts, replace, wait_for, waiting  # noqa: F401
+
+WAIT_MS = 90_000
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True, "ignore_https_errors": True}
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+# What can be tapped and is smaller than a finger.
+SMALL = """[...document.querySelectorAll('button,input,summary,a')].filter(one => one.getClientRects().length
+  && (one.getBoundingClientRect().height < 43.5 || one.getBoundingClientRect().width < 43.5)).map(one => one.outerHTML)"""
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[
+            "--no-sandbox", "--disable-dev-shm-usage", "--ignore-certificate-errors", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Phone:
+    """A browser with an authenticator of its own (PRF, as Face ID answers), on the portal."""
+
+    context: BrowserContext
+    portal: Portal
+    shots: Path
+    page: Page = field(init=False)
+
+    def __post_init__(self):
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(WAIT_MS)
+        self.refused: list[str] = []
+        # Answers of the portal that are no success are logged by the browser as errors; what the app makes of them is what is tested.
+        self.page.on("console", lambda message: self.refused.append(message.text) if message.type == "error" and "Failed to load resource" not in message.text else None)
+        self.page.on("pageerror", lambda error: self.refused.append(str(error)))
+        client = self.context.new_cdp_session(self.page)
+        client.send("WebAuthn.enable")
+        client.send("WebAuthn.addVirtualAuthenticator", {"options": {
+            "protocol": "ctap2", "ctap2Version": "ctap2_1", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True, "hasPrf": True,
+            "isUserVerified": True, "automaticPresenceSimulation": True}})
+
+    def open(self, path: str = "/") -> Page:
+        self.page.goto(self.portal.origin + path)
+        return self.page
+
+    def sees_no_fault(self, name: str) -> None:
+        """A screenshot, WCAG 2.2 AA by axe, room for fingers, and nothing that the policy or the script complained of."""
+        self.page.screenshot(path=self.shots / f"{name}.png")
+        found = Axe().run(self.page, options=WCAG).response["violations"]
+        words = [f"{one['id']}: {[node['target'] for node in one['nodes']]}: {one['help']}" for one in found]
+        assert not words, f"{name}: {words}"
+        assert not self.page.evaluate(SMALL), name
+        assert not self.refused, self.refused
+
+    def full(self) -> None:
+        expect(self.page.locator("canvas[data-shown=full]")).to_be_visible(timeout=WAIT_MS)
+
+
+@dataclass
+class Words:
+    """What is tapped, by its name in a language."""
+
+    locale: str
+    password: str
+    user: str
+    secret: str
+    code: str
+    sign_in: str
+    settings: str
+    add: str
+    enrol_code: str
+    next: str
+    open: str
+    cases: str
+
+
+JA = Words("ja-JP", "パスワードで一覧だけ見る", "利用者名", "パスワード", "確認コード(6桁)", "サインイン", "設定", "この端末を追加", "病院で渡された登録コード", "次へ", "この端末で開く", "症例")
+EN = Words("en-GB", "See the list only, by password", "User name", "Password", "Code (6 digits)", "Sign in", "Settings", "Add this device",
+           "The code that the hospital gave you", "Next", "Open with this device", "Cases")
+
+
+@pytest.fixture
+def link():
+    """What is between phone and portal; it holds nothing up unless a scenario says so."""
+    link = Link(free_port(), free_port())
+    yield link
+    link.close()
+
+
+@pytest.fixture
+def portal(open_bench: Bench, link: Link):  # noqa: F811
+    portal = Portal(open_bench.folder / "portal", open_bench.folder / "log" / "portal.log", open_bench.store, open_bench.keys, link.behind,
+                    origin=f"https://localhost:{link.port}")
+    open_bench.extra_logs.append(portal.log)
+    yield portal.start()
+    portal.stop()
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    folder = tmp_path / "screenshots"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def phones(chromium: Browser, portal: Portal, shots: Path):
+    contexts = []
+
+    def new(locale: str = "en-GB") -> Phone:
+        contexts.append(chromium.new_context(locale=locale, **PHONE))
+        return Phone(contexts[-1], portal, shots)
+
+    yield new
+    for context in contexts:
+        context.close()
+
+
+def enrol(phone: Phone, bench: Bench, words: Words, account=None) -> None:
+    """By the whole way: password, passkey, code, the comparison by telephone."""
+    account = account or phone.portal.add_account("doctor")
+    page = phone.open()
+    phone.sees_no_fault(f"sign-in-{words.locale}")
+    page.get_by_text(words.password).click()
+    page.get_by_label(words.user).fill(account.name)
+    page.get_by_label(words.secret, exact=True).fill(account.password)
+    page.get_by_label(words.code).fill(account.code())
+    page.get_by_role("button", name=words.sign_in, exact=True).click()
+    expect(page.get_by_role("heading", name=words.cases)).to_be_visible()
+    phone.sees_no_fault(f"list-only-{words.locale}")
+    page.get_by_role("button", name=words.settings).click()
+    expect(page.get_by_role("button", name=words.add)).to_be_visible()
+    phone.sees_no_fault(f"settings-{words.locale}")
+    page.get_by_role("button", name=words.add).click()
+    page.get_by_label(words.enrol_code).fill(invite(bench))
+    phone.sees_no_fault(f"enrol-{words.locale}")
+    page.get_by_role("button", name=words.next).click()
+    expect(page.locator(".big")).to_be_visible()
+    shown = page.locator(".big").inner_text()
+    (fingerprint,) = wait_for(lambda: waiting(bench))
+    assert shown == fingerprint, "the number that is read out is the one the administrator sees"
+    phone.sees_no_fault(f"fingerprint-{words.locale}")
+    doctor(bench, "confirm", "doctor", "--fingerprint", fingerprint)
+    expect(page.get_by_role("heading", name=words.cases)).to_be_visible(timeout=WAIT_MS)
+
+
+def deliver(bench: Bench, study: list[Path], count: int = 1) -> str:
+    senders.pynetdicom(bench.port, "DR_DEMO", study)
+    bench.gateway.wait_for_state(*harness.DONE, count=count)
+    covers = [harness.header(message, "Message-ID") for message in harness.messages(bench.store, "doctor")]
+    return next(name[1:33] for name in reversed(covers) if ".cover@" in name)
+
+
+@pytest.mark.parametrize("words", [JA, EN], ids=["ja", "en"])
+def test_from_the_code_to_three_taps(open_bench: Bench, portal: Portal, phones, ct_study: list[Path], words: Words) -> None:  # noqa: F811
+    phone = phones(words.locale)
+    enrol(phone, open_bench, words)
+    delivery = deliver(open_bench, ct_study)
+    # The list learns of it by itself.
+    expect(phone.page.locator(f"[data-delivery='{delivery}']")).to_be_visible(timeout=WAIT_MS)
+    phone.sees_no_fault(f"cases-{words.locale}")
+    # 1: the notice. 2: this device, where Face ID answers. 3 is left for the doctor's own wishes.
+    page = phone.open(f"/c/{delivery}")
+    page.get_by_role("button", name=words.open).click()
+    phone.full()
+    phone.sees_no_fault(f"viewer-{words.locale}")
+    name = page.locator(".who h1").inner_text()
+    assert name.startswith("山田 太郎" if words is JA else "Yamada Tarou")
+    first = page.locator(".corner").inner_text()
+    page.locator(".stage > canvas").press("ArrowDown")
+    expect(page.locator(".corner")).not_to_have_text(first)
+    phone.full()
+    # The hospital hears that all of it is here, by a receipt that the gateway believes.
+    open_bench.gateway.wait_for_state("pulled", seconds=WAIT_MS / 1000)
+    page.locator(".back").click()
+    expect(page.locator(f"[data-delivery='{delivery}'] strong")).to_contain_text("山田 太郎")
+    phone.sees_no_fault(f"opened-{words.locale}")
+
+
+def test_a_case_that_was_opened_opens_without_a_network(open_bench: Bench, portal: Portal, phones, ct_study: list[Path]) -> None:  # noqa: F811
+    phone = phones()
+    enrol(phone, open_bench, EN)
+    delivery = deliver(open_bench, ct_study)
+    page = phone.page
+    page.locator(f"[data-delivery='{delivery}']").click(timeout=WAIT_MS)
+    phone.full()
+    # All of it is here.
+    expect(page.locator("progress.done")).to_have_count(1, timeout=WAIT_MS)
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    portal.stop()
+    phone.context.set_offline(True)
+    phone.refused.clear()
+    page.goto(portal.origin + "/")
+    page.get_by_role("button", name=EN.open).click()
+    expect(page.get_by_text("Offline", exact=False)).to_be_visible(timeout=WAIT_MS)
+    page.screenshot(path=phone.shots / "offline.png")
+    page.locator(f"[data-delivery='{delivery}']").click()
+    phone.full()
+    for _ in range(3):
+        page.locator(".stage > canvas").press("ArrowDown")
+        phone.full()
+    page.screenshot(path=phone.shots / "offline-viewer.png")
+
+
+# Slow enough to be cut in the middle.
+SLOW = Line("slow", 2e6, 0.05)
+VIEWER = "import('/js/app.js').then(({ state }) => { window.viewer = state.viewer; return !!state.viewer; })"
+
+
+def until(phone: Phone, expression: str) -> None:
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while not phone.page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        time.sleep(0.1)
+
+
+def test_a_link_that_breaks_is_told_and_nothing_is_fetched_twice(open_bench: Bench, portal: Portal, phones, link: Link, ct_study: list[Path]) -> None:  # noqa: F811
+    phone = phones()
+    enrol(phone, open_bench, EN)
+    delivery = deliver(open_bench, ct_study)
+    page = phone.page
+    page.locator(f"[data-delivery='{delivery}']").wait_for()
+    link.line = SLOW
+    page.locator(f"[data-delivery='{delivery}']").click()
+    phone.full()
+    until(phone, VIEWER)
+    assert page.evaluate("viewer.pictures.progress.here < viewer.pictures.progress.all"), "cut in the middle"
+    portal.stop()
+    link.cut()
+    expect(page.locator(".state")).to_contain_text("Connection lost")
+    page.screenshot(path=phone.shots / "lost-link.png")
+    link.line = None
+    portal.start()
+    until(phone, "viewer.pictures.progress.here === viewer.pictures.progress.all")
+    expect(page.locator(".state")).to_have_text("")
+    sent = page.evaluate("viewer.delivery.segments.reduce((sum, one) => sum + one.bytes, 0)")
+    fetched = page.evaluate("viewer.delivery.fetchedBytes")
+    # What was on its way as the link broke comes on top; the first bytes, which hold index and manifest, are counted apart.
+    assert sent * 0.9 < fetched < sent * 1.2
+
+
+def test_a_damaged_piece_is_refused_where_it_is_damaged(open_bench: Bench, portal: Portal, phones, ct_study: list[Path]) -> None:  # noqa: F811
+    phone = phones()
+    enrol(phone, open_bench, EN)
+    portal.stop()
+    delivery = deliver(open_bench, ct_study)
+    (piece,) = parts(open_bench, "1")
+    content = bytearray(body(piece))
+    # Among the pixels, which lie at the end.
+    content[len(content) * 3 // 4] ^= 1
+    replace(open_bench, piece, bytes(content))
+    portal.start()
+    page = phone.open(f"/c/{delivery}")
+    page.get_by_role("button", name=EN.open).click()
+    phone.full()
+    until(phone, VIEWER)
+    frames, damaged = page.evaluate("viewer.pictures.stacks[0].frames.length"), []
+    for place in range(frames):
+        page.evaluate(f"viewer.show({place})")
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        until(phone, "viewer.canvas.dataset.shown === 'full' || document.querySelector('.state.bad') !== null")
+        if page.locator(".state.bad").count():
+            expect(page.locator(".state")).to_contain_text("damaged")
+            damaged.append(place)
+            page.screenshot(path=phone.shots / "damaged.png")
+    # A picture that others were predicted from takes those with it.
+    assert 1 <= len(damaged) <= 3 and damaged == list(range(damaged[0], damaged[0] + len(damaged)))
