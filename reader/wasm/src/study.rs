@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io;
 
-/// Header bytes of a series that are read at once: more than ten thousand slices have.
+/// Header bytes of a series that are read at once, in bytes: more than ten thousand slices have.
 const HEADER_BYTES_MAX: usize = 96 << 20;
 
 /// The places of all segments, see [`scanpost_index`](crate::opening::scanpost_index).
