@@ -69,6 +69,7 @@ const TEXTS = {
   'damaged picture': ['この画像は壊れているため、詳細を表示しません。病院に再送を依頼してください。', 'This image is damaged: its detail is not shown. Ask the hospital to send it again.'],
   'no pictures': ['表示できる画像がありません。PCの閲覧ソフトで開いてください。', 'No images that can be shown here. Open the case on a workstation.'],
   palette: ['この色形式は表示できません。PCの閲覧ソフトで開いてください。', 'Colours of this kind cannot be shown here. Open the case on a workstation.'],
+  'too large': ['この端末には大きすぎる画像です。PCの閲覧ソフトで開いてください。', 'This image is too large for this device. Open the case on a workstation.'],
   'mixed patients': ['複数の患者の画像が混在しています。患者名は表示しません。', 'Images of several patients are mixed here: no name is shown.'],
   'no name': ['患者名なし', 'No patient name'],
   partial: ['PACS上の{1}枚中{0}枚だけです', 'only {0} of the {1} images that the PACS lists'],
