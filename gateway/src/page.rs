@@ -8,6 +8,7 @@ mod board;
 pub mod command;
 mod figures;
 mod headers;
+mod index;
 mod layout;
 mod limits;
 mod live;
@@ -37,6 +38,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use board::Board;
 use compressor::dataset::on_screen;
+use index::Index;
 use jiff::tz::TimeZone;
 use limits::{BODY_BYTES_MAX, CONNECTIONS, REQUEST_WAIT};
 use session::Visitor;
@@ -49,8 +51,10 @@ use tokio::sync::watch;
 use web::{server, throttle};
 use words::Language;
 
-/// Pause between two looks for what was done to accounts.
+/// Pause between two looks for what was done to accounts, at least.
 const ACTS_PAUSE: Duration = Duration::from_secs(1);
+/// Looks without a change: for what the trail could not take before.
+const ACTS_LOOK: Duration = Duration::from_secs(30);
 
 /// What every request may use.
 pub struct Page {
@@ -62,13 +66,16 @@ pub struct Page {
     zone: TimeZone,
     addresses: throttle::Addresses,
     board: watch::Sender<Board>,
+    index: Index,
+    figures: figures::Kept,
+    changes: watch::Receiver<()>,
 }
 
 type Shared = Arc<Page>;
 
 impl Page {
-    /// The page of a running gateway.
-    pub fn new(settings: config::Page, pipeline: Arc<Pipeline>) -> Self {
+    /// The page of a running gateway. `changes` is marked after each change of the journal.
+    pub fn new(settings: config::Page, pipeline: Arc<Pipeline>, changes: watch::Receiver<()>) -> Self {
         Self {
             config: pipeline.config.clone(),
             zone: settings.zone(),
@@ -78,23 +85,22 @@ impl Page {
             pipeline,
             addresses: throttle::Addresses::default(),
             board: watch::channel(Board::default()).0,
+            index: Index::new(changes.clone()),
+            figures: figures::Kept::default(),
+            changes,
         }
     }
 
-    /// Serves until dropped. `changes` is marked after each change of the journal.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        tls: Option<Arc<Listener>>,
-        changes: watch::Receiver<()>,
-    ) {
+    /// Serves until dropped.
+    pub async fn serve(self, listener: TcpListener, tls: Option<Arc<Listener>>) {
         let page = Arc::new(self);
+        let changes = || page.changes.clone();
         let router = router(page.clone());
         tokio::join!(
             server::serve(listener, tls, router, CONNECTIONS),
-            board::keep(page.clone(), changes.clone(), page.board.clone()),
-            press::hand_over(page.clone(), changes),
-            tell_acts(page.clone()),
+            board::keep(page.clone(), changes(), page.board.clone()),
+            press::hand_over(page.clone(), changes()),
+            tell_acts(page.clone(), changes()),
         );
     }
 
@@ -157,12 +163,14 @@ async fn missing() -> Refused {
 }
 
 /// Hands what was done to accounts and roster over to the audit trail. Never ends.
-async fn tell_acts(page: Shared) {
+async fn tell_acts(page: Shared, mut changes: watch::Receiver<()>) {
     loop {
+        changes.mark_unchanged();
         if let Err(error) = tell(&page).await {
             tracing::warn!("what was done to accounts is not in the audit trail yet: {error}");
         }
         tokio::time::sleep(ACTS_PAUSE).await;
+        let _ = tokio::time::timeout(ACTS_LOOK, changes.changed()).await;
     }
 }
 

@@ -126,7 +126,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tokio::spawn(pipeline.clone().drop_held());
     tokio::spawn(pipeline.clone().destroy_keys());
     tokio::spawn(directory::warn(journal.clone()));
-    tokio::spawn(directory::audit_all(journal.clone(), audit.clone()));
+    tokio::spawn(directory::audit_all(journal.clone(), audit.clone(), changes.clone()));
     if let Some(server) = config.audit.syslog.clone() {
         tokio::spawn(audit::forward(audit::folder(&config.state), server, audit.clone()));
     }
@@ -273,8 +273,8 @@ async fn page(
         let tls = tls.map_err(ConfigError::Tls)?;
         let listener = bind(settings.listen, settings.port_file.as_deref()).await?;
         tracing::info!(tls = tls.is_some(), "the technician's page is open");
-        let page = Page::new(settings.clone(), pipeline.clone());
-        served = Some(page.serve(listener, tls, changes));
+        let page = Page::new(settings.clone(), pipeline.clone(), changes);
+        served = Some(page.serve(listener, tls));
     }
     Ok(async move {
         match served {

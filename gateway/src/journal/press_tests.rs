@@ -58,7 +58,7 @@ async fn a_study_without_a_doctor_waits_for_one_press_and_a_second_one_is_told_o
     assert_eq!((row.state, begins), (State::Held, false));
     assert_eq!(journal.unfinished().await.unwrap(), []);
     assert_eq!(journal.files().await.unwrap().len(), 1, "its files are kept");
-    let study = &journal.studies(&StudyFilter { limit: 9, ..StudyFilter::default() }).await.unwrap()[0];
+    let study = &journal.studies(&StudyFilter { after: None, limit: 9 }).await.unwrap()[0];
     assert_eq!(study.card.as_ref().unwrap().name.alphabetic.expose_for(Purpose::Show), NAME);
     assert_eq!((study.modalities.as_slice(), study.series), (["MR".to_owned()].as_slice(), 1));
     let plain = on_disk(folder.path());
@@ -259,12 +259,29 @@ async fn the_numbers_of_a_list_are_those_that_counting_gives() {
     assert_counts(&journal).await;
     journal.withdraw(row.case, Some(HOLD), "sato", 6000).await.unwrap();
     assert_counts(&journal).await;
-    let of_ct = StudyFilter { modality: Some("CT".into()), limit: 9, ..StudyFilter::default() };
-    assert_eq!(
-        journal.studies(&of_ct).await.unwrap().len(),
-        2,
-        "the one that was withdrawn and the one that waits"
-    );
+    let listed = journal.searched(9).await.unwrap();
+    let of_ct = listed.iter().filter(|study| study.modalities.contains("CT")).count();
+    assert_eq!(of_ct, 2, "the one that was withdrawn and the one that waits");
+}
+
+#[tokio::test]
+async fn a_list_goes_on_where_it_ended_also_among_studies_of_one_moment() {
+    let (journal, _folder) = journal().await;
+    for study in 0..7 {
+        let study = Some(Uid::parse(&format!("1.2.{study}")).unwrap());
+        record(&journal, NewInstance { study, ..held(1) }).await;
+    }
+    let all = journal.studies(&StudyFilter { after: None, limit: 9 }).await.unwrap();
+    assert!(all.windows(2).all(|two| two[0].opened_at_ms >= two[1].opened_at_ms), "the newest first");
+    let (mut after, mut parts) = (None, Vec::new());
+    loop {
+        let part = journal.studies(&StudyFilter { after, limit: 2 }).await.unwrap();
+        let Some(last) = part.last() else { break };
+        after = Some(last.delivery.case);
+        parts.extend(part.into_iter().map(|study| study.delivery.case));
+    }
+    assert_eq!(parts, all.iter().map(|study| study.delivery.case).collect::<Vec<_>>());
+    assert_eq!(journal.searched(9).await.unwrap().iter().map(|study| study.case).collect::<Vec<_>>(), parts);
 }
 
 /// Figures for docs/page.md: `cargo nextest run --run-ignored only a_list_of_two_thousand`.
@@ -284,7 +301,7 @@ async fn a_list_of_two_thousand_studies() {
     let mut milliseconds: Vec<u128> = Vec::new();
     for _ in 0..20 {
         let began = std::time::Instant::now();
-        let studies = journal.studies(&StudyFilter { limit: 5000, ..StudyFilter::default() }).await.unwrap();
+        let studies = journal.studies(&StudyFilter { after: None, limit: 5000 }).await.unwrap();
         assert_eq!(studies.len(), 2000);
         milliseconds.push(began.elapsed().as_millis());
     }

@@ -170,16 +170,19 @@ impl Journal {
 }
 
 /// When a stage began and was done, milliseconds since 1970-01-01 UTC.
-struct StageTime {
-    stage: String,
-    began_ms: i64,
-    done_ms: Option<i64>,
+pub(super) struct StageTime {
+    pub(super) stage: String,
+    pub(super) began_ms: i64,
+    pub(super) done_ms: Option<i64>,
 }
 
 /// The ids of rows as a JSON array of hexadecimal texts: one statement asks for what all of them have.
 pub(super) fn ids(rows: &[SqliteRow], column: &str) -> String {
-    let ids: Vec<String> = rows.iter().map(|row| hex(row.get(column))).collect();
-    serde_json::to_string(&ids).unwrap_or_default()
+    json_of(rows.iter().map(|row| hex(row.get(column))))
+}
+
+pub(super) fn json_of(ids: impl Iterator<Item = String>) -> String {
+    serde_json::to_string(&ids.collect::<Vec<_>>()).unwrap_or_default()
 }
 
 fn report(
@@ -223,7 +226,7 @@ fn report(
 }
 
 /// Seconds of each stage; *receive* ends with the last instance, and *assemble* begins there. First in the pair: when the clock started.
-fn stage_seconds(
+pub(super) fn stage_seconds(
     stages: &[StageTime],
     last_received_ms: Option<i64>,
 ) -> (Option<i64>, BTreeMap<String, f64>) {

@@ -4,6 +4,7 @@ use super::intake::NewInstance;
 use super::keys::key_of_open_case;
 use super::report::{self, DeliveryReport, REPORT};
 use super::{Journal, JournalError, bytes16};
+use crate::hex::hex;
 use crate::spool::{self, FileKey};
 use compressor::dataset::{Banner, BannerTexts};
 use compressor::{Phi, Purpose, Uid};
@@ -15,12 +16,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Which studies a list shows.
 #[derive(Clone, Debug, Default)]
 pub struct StudyFilter {
-    /// Begun before, milliseconds since 1970-01-01 UTC; to go on where a list ended.
-    pub before_ms: Option<i64>,
-    /// Only those of this modality (0008,0060).
-    pub modality: Option<String>,
+    /// Only those behind this one; to go on where a list ended.
+    pub after: Option<CaseId>,
     /// At most so many.
     pub limit: u32,
+}
+
+/// What a search goes through of a study.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its case.
+    pub case: CaseId,
+    /// Modalities of its series.
+    pub modalities: BTreeSet<String>,
 }
 
 /// A study, as the last delivery of its case has it.
@@ -48,15 +56,32 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn studies(&self, filter: &StudyFilter) -> Result<Vec<Study>, JournalError> {
+        // Of cases of one moment the id decides: none is listed twice or left out between two pages.
+        let after = "WHERE (c.opened_at_ms, c.id) < (SELECT opened_at_ms, id FROM study_case WHERE id = $1)";
         let sql = sqlx::AssertSqlSafe(format!(
-            "{REPORT} WHERE d.residual_of IS NULL AND d.sequence = (SELECT max(sequence) FROM delivery l
-               WHERE l.case_id = d.case_id AND l.residual_of IS NULL)
-             AND ($1 IS NULL OR c.opened_at_ms < $1)
-             AND ($2 IS NULL OR EXISTS (SELECT 1 FROM case_series s WHERE s.case_id = c.id AND s.modality = $2))
-             ORDER BY c.opened_at_ms DESC, c.id LIMIT $3"
+            "SELECT c.id FROM study_case c {} ORDER BY c.opened_at_ms DESC, c.id DESC LIMIT $2",
+            if filter.after.is_some() { after } else { "" }
         ));
-        let rows = sqlx::query(sql).bind(filter.before_ms).bind(&filter.modality).bind(filter.limit);
-        self.studies_of(&rows.fetch_all(&self.pool).await?).await
+        let after = filter.after.map(|case| case.0.to_vec());
+        let rows = sqlx::query(sql).bind(after).bind(filter.limit).fetch_all(&self.pool).await?;
+        let cases = rows.iter().map(|row| Ok(CaseId(bytes16(row.get("id"), "study_case.id")?)));
+        self.studies_at(&cases.collect::<Result<Vec<_>, JournalError>>()?).await
+    }
+
+    /// These studies, in this order.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn studies_at(&self, cases: &[CaseId]) -> Result<Vec<Study>, JournalError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "{REPORT} WHERE c.id IN (SELECT unhex(value) FROM json_each($1)) AND d.residual_of IS NULL
+             AND d.sequence = (SELECT max(sequence) FROM delivery l WHERE l.case_id = d.case_id AND l.residual_of IS NULL)"
+        ));
+        let rows = sqlx::query(sql).bind(json_of(cases)).fetch_all(&self.pool).await?;
+        let mut studies = self.studies_of(&rows).await?;
+        let places: HashMap<_, _> = cases.iter().enumerate().map(|(place, case)| (*case, place)).collect();
+        studies.sort_by_key(|study| places.get(&study.delivery.case));
+        Ok(studies)
     }
 
     /// One study.
@@ -64,16 +89,41 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn study_of(&self, case: CaseId) -> Result<Option<Study>, JournalError> {
-        let sql = sqlx::AssertSqlSafe(format!(
-            "{REPORT} WHERE d.residual_of IS NULL AND d.case_id = $1 ORDER BY d.sequence DESC LIMIT 1"
-        ));
-        let rows = sqlx::query(sql).bind(case.0.as_slice()).fetch_all(&self.pool).await?;
-        Ok(self.studies_of(&rows).await?.pop())
+        Ok(self.studies_at(&[case]).await?.pop())
+    }
+
+    /// The newest studies of which a list shows something, the newest first.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn searched(&self, limit: u32) -> Result<Vec<Listed>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT c.id, (SELECT group_concat(DISTINCT s.modality) FROM case_series s WHERE s.case_id = c.id) AS modalities
+             FROM study_case c JOIN study_card k ON k.case_id = c.id WHERE c.spool_key_destroyed_at_ms IS NULL
+             ORDER BY c.opened_at_ms DESC, c.id DESC LIMIT $1",
+        )
+        .bind(limit);
+        let listed = |row: &SqliteRow| {
+            let modalities = row.get::<Option<&str>, _>("modalities").unwrap_or_default();
+            Ok(Listed {
+                case: CaseId(bytes16(row.get("id"), "study_case.id")?),
+                modalities: modalities.split(',').map(str::to_owned).collect(),
+            })
+        };
+        rows.fetch_all(&self.pool).await?.iter().map(listed).collect()
+    }
+
+    /// What the list shows of each of these cases that is not over.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn cards(&self, cases: &[CaseId]) -> Result<HashMap<CaseId, Banner>, JournalError> {
+        self.cards_of(&json_of(cases)).await
     }
 
     async fn studies_of(&self, rows: &[SqliteRow]) -> Result<Vec<Study>, JournalError> {
         let cases = report::ids(rows, "case_id");
-        let (mut series, mut cards) = (self.series(&cases).await?, self.cards(&cases).await?);
+        let (mut series, mut cards) = (self.series(&cases).await?, self.cards_of(&cases).await?);
         let deliveries = self.reports(rows).await?;
         let of = |(row, delivery): (&SqliteRow, DeliveryReport)| {
             let modalities = series.remove(&delivery.case).unwrap_or_default();
@@ -104,8 +154,7 @@ impl Journal {
         Ok(series)
     }
 
-    /// What the list shows of each case that is not over.
-    async fn cards(&self, cases: &str) -> Result<HashMap<CaseId, Banner>, JournalError> {
+    async fn cards_of(&self, cases: &str) -> Result<HashMap<CaseId, Banner>, JournalError> {
         let rows = sqlx::query(
             "SELECT k.case_id, k.card, c.spool_key FROM json_each($1) AS ids JOIN study_card k ON k.case_id = unhex(ids.value)
              JOIN study_case c ON c.id = k.case_id WHERE c.spool_key_destroyed_at_ms IS NULL",
@@ -121,6 +170,10 @@ impl Journal {
         }
         Ok(cards)
     }
+}
+
+fn json_of(cases: &[CaseId]) -> String {
+    report::json_of(cases.iter().map(|case| hex(&case.0)))
 }
 
 /// Notes what the list shows, from the first instance of a case.

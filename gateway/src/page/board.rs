@@ -51,7 +51,7 @@ pub(super) async fn keep(page: Shared, mut changes: watch::Receiver<()>, board: 
 }
 
 async fn newest(page: &Shared) -> Result<Vec<Row>, Refused> {
-    let filter = StudyFilter { limit: ROWS_MAX, ..StudyFilter::default() };
+    let filter = StudyFilter { after: None, limit: ROWS_MAX };
     let studies = page.journal.studies(&filter).await?;
     rows(page, &studies).await
 }

@@ -1,13 +1,18 @@
 //! What the operator watches, out of the journal: numbers alone, no patient data.
 
 use super::{Refused, Shared};
-use crate::journal::{Standing, Study, StudyFilter};
+use crate::journal::{Progress, Standing};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 
 /// The newest studies that count.
 const STUDIES_MAX: u32 = 2_000;
 /// Hours that are shown.
 pub(super) const HOURS: usize = 24;
+/// They tell of hours and of thousands of studies.
+const KEPT: Duration = Duration::from_secs(1);
 const HOUR_MS: i64 = 60 * 60 * 1000;
 /// A notice that nobody followed for so long is shown.
 const UNOPENED_AFTER_MS: i64 = 5 * 60 * 1000;
@@ -44,10 +49,25 @@ pub(super) struct Figures {
     pub(super) certificates: Vec<(String, i64)>,
 }
 
-/// Of now.
-pub(super) async fn figures(page: &Shared, now_ms: i64) -> Result<Figures, Refused> {
-    let filter = StudyFilter { limit: STUDIES_MAX, ..StudyFilter::default() };
-    let mut figures = of(&page.journal.studies(&filter).await?, now_ms);
+/// The figures as they were read last, for all who look within [`KEPT`].
+#[derive(Default)]
+pub(super) struct Kept(Mutex<Option<(Instant, Arc<Figures>)>>);
+
+/// Of now, or of a moment ago.
+pub(super) async fn figures(page: &Shared, now_ms: i64) -> Result<Arc<Figures>, Refused> {
+    let mut kept = page.figures.0.lock().await;
+    if let Some((read_at, figures)) = &*kept
+        && read_at.elapsed() < KEPT
+    {
+        return Ok(figures.clone());
+    }
+    let figures = Arc::new(read(page, now_ms).await?);
+    *kept = Some((Instant::now(), figures.clone()));
+    Ok(figures)
+}
+
+async fn read(page: &Shared, now_ms: i64) -> Result<Figures, Refused> {
+    let mut figures = of(&page.journal.progress(STUDIES_MAX).await?, now_ms);
     if let Ok(disk) = rustix::fs::statvfs(&page.config.state) {
         (figures.free_bytes, figures.disk_bytes) =
             (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
@@ -59,28 +79,26 @@ pub(super) async fn figures(page: &Shared, now_ms: i64) -> Result<Figures, Refus
     Ok(figures)
 }
 
-fn of(studies: &[Study], now_ms: i64) -> Figures {
+fn of(studies: &[Progress], now_ms: i64) -> Figures {
     let mut figures = Figures::default();
     for study in studies {
-        let delivery = &study.delivery;
-        *figures.states.entry(delivery.state.clone()).or_default() += 1;
-        figures.in_trouble += u64::from(delivery.trouble.is_some());
-        let notified = delivery.doctors.iter().filter_map(|doctor| doctor.notified_at_ms).max();
-        let is_late = notified.is_some_and(|at_ms| now_ms - at_ms > UNOPENED_AFTER_MS);
-        figures.unopened += u64::from(delivery.state == "notified" && is_late);
-        let age_hours = (now_ms - study.last_received_ms.unwrap_or(study.opened_at_ms)) / HOUR_MS;
+        *figures.states.entry(study.state.clone()).or_default() += 1;
+        figures.in_trouble += u64::from(study.in_trouble);
+        let is_late = study.notified_at_ms.is_some_and(|at_ms| now_ms - at_ms > UNOPENED_AFTER_MS);
+        figures.unopened += u64::from(study.state == "notified" && is_late);
+        let age_hours = (now_ms - study.received_at_ms) / HOUR_MS;
         let hour = usize::try_from(age_hours).ok().and_then(|age| (HOURS - 1).checked_sub(age));
         if let Some(bytes) = hour.and_then(|hour| figures.hours.get_mut(hour)) {
-            *bytes += delivery.received_bytes;
+            *bytes += study.received_bytes;
         }
     }
     figures.stages = STAGES.into_iter().filter_map(|stage| times(stage, studies)).collect();
     figures
 }
 
-fn times(stage: &'static str, studies: &[Study]) -> Option<StageTimes> {
+fn times(stage: &'static str, studies: &[Progress]) -> Option<StageTimes> {
     let mut seconds: Vec<f64> =
-        studies.iter().filter_map(|study| study.delivery.seconds.get(stage).copied()).collect();
+        studies.iter().filter_map(|study| study.seconds.get(stage).copied()).collect();
     seconds.sort_by(f64::total_cmp);
     let p50 = quantile(&seconds, 50)?;
     Some(StageTimes { stage, count: seconds.len(), p50, p95: quantile(&seconds, 95)? })

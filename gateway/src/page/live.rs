@@ -58,7 +58,7 @@ async fn next(line: &mut Line) -> Option<Event> {
         if session(&line.page, &line.person.secret, now_ms()).await.ok()?.is_none() {
             return Some(Event::default().event("end").data(""));
         }
-        let rows = if line.search.is_empty() {
+        let rows = if line.search.is_board() {
             line.board.borrow_and_update().clone()
         } else {
             line.board.mark_unchanged();

@@ -12,14 +12,12 @@ use crate::journal::{JournalError, Study, StudyFilter};
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::routing::get;
-use compressor::Purpose;
 use compressor::limits::NOTE_BYTES_MAX;
 use maud::{Markup, PreEscaped, html};
+use seal::ids::CaseId;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// Studies that a search looks through, the newest.
-const SEARCHED_MAX: u32 = 5_000;
 /// Modalities of PS3.3 C.7.3.1.1.1 that are offered.
 const MODALITIES: [&str; 11] = ["CT", "MR", "CR", "DX", "US", "XA", "RF", "NM", "PT", "MG", "OT"];
 
@@ -39,26 +37,30 @@ pub(super) struct Search {
     /// Modality (0008,0060).
     #[serde(default)]
     pub(super) modality: String,
+    /// Only what stands behind this study in the list.
+    #[serde(default)]
+    pub(super) after: Option<CaseId>,
 }
 
 impl Search {
+    /// Whether it is the list as everybody sees it.
+    pub(super) fn is_board(&self) -> bool {
+        self.is_empty() && self.after.is_none()
+    }
+
+    /// Whether nothing is looked for.
     pub(super) fn is_empty(&self) -> bool {
         self.q.trim().is_empty() && self.date.is_empty() && self.modality.is_empty()
     }
 
     /// At most so many, the newest first.
-    pub(super) async fn studies(
-        &self,
-        page: &Shared,
-        before_ms: Option<i64>,
-        limit: u32,
-    ) -> Result<Vec<Study>, JournalError> {
-        let modality = Some(self.modality.clone()).filter(|modality| !modality.is_empty());
-        let mut studies =
-            page.journal.studies(&StudyFilter { before_ms, modality, limit: SEARCHED_MAX }).await?;
-        studies.retain(|study| self.matches(study));
-        studies.truncate(limit as usize);
-        Ok(studies)
+    pub(super) async fn studies(&self, page: &Shared, limit: u32) -> Result<Vec<Study>, JournalError> {
+        if self.is_empty() {
+            return page.journal.studies(&StudyFilter { after: self.after, limit }).await;
+        }
+        let mut cases = page.index.found(&page.journal, self).await?;
+        cases.truncate(limit as usize);
+        page.journal.studies_at(&cases).await
     }
 
     /// Words, day and modality, as far as they are given.
@@ -70,26 +72,11 @@ impl Search {
             Some(self.modality.as_str()).filter(|text| given(text)),
         )
     }
-
-    fn matches(&self, study: &Study) -> bool {
-        let Some(card) = &study.card else { return false };
-        let digits: String = self.date.chars().filter(char::is_ascii_digit).collect();
-        if !digits.is_empty() && *card.study_date.expose_for(Purpose::Compare) != digits {
-            return false;
-        }
-        let texts: Vec<String> = card.texts(Purpose::Compare).map(|(_, text)| folded(text)).collect();
-        folded(&self.q).split_whitespace().all(|word| texts.iter().any(|text| text.contains(word)))
-    }
-}
-
-/// Small letters, and components of a name parted by a space.
-fn folded(text: &str) -> String {
-    text.replace(['^', '\u{3000}'], " ").to_lowercase()
 }
 
 /// Rows of the studies that are looked for.
 pub(super) async fn found(page: &Shared, search: &Search) -> Result<Vec<Row>, Refused> {
-    rows(page, &search.studies(page, None, ROWS_MAX).await?).await
+    rows(page, &search.studies(page, ROWS_MAX).await?).await
 }
 
 async fn list(
@@ -99,7 +86,7 @@ async fn list(
 ) -> Result<Markup, Refused> {
     let words = person.language.words();
     let board =
-        if search.is_empty() { page.board.borrow().clone() } else { Arc::new(found(&page, &search).await?) };
+        if search.is_board() { page.board.borrow().clone() } else { Arc::new(found(&page, &search).await?) };
     let preselected = board.iter().find(|row| row.can_be_sent).map(|row| row.case.to_string());
     let content = html! {
         (search_form(&search, words))
@@ -108,7 +95,8 @@ async fn list(
             section .list aria-label=(words.studies) {
                 ul #studies { @for row in board.iter() { (PreEscaped(row.html(person.language))) } }
                 p #none .none hidden[!board.is_empty()] { (if search.is_empty() { words.none_yet } else { words.none_found }) }
-                (pacs::found(&page, &person, &search).await)
+                @if board.len() == ROWS_MAX as usize { (further(&search, &board, words)) }
+                @if search.after.is_none() { (pacs::found(&page, &person, &search).await) }
             }
             @if person.role.may_send() { (panel(&page, words).await?) }
         }
@@ -118,6 +106,19 @@ async fn list(
         p #line .line role="alert" hidden { (words.line_lost) }
     };
     Ok(layout::page(&person, Place::Studies, words.studies, &content))
+}
+
+/// To what stands behind the last row.
+fn further(search: &Search, board: &[Row], words: &Words) -> Markup {
+    let after = board.last().map(|row| row.case.to_string()).unwrap_or_default();
+    html! {
+        form .further method="get" action="/" {
+            @for (name, value) in [("q", &search.q), ("date", &search.date), ("modality", &search.modality)] {
+                @if !value.is_empty() { input type="hidden" name=(name) value=(value); }
+            }
+            button .quiet name="after" value=(after) { (words.older_studies) }
+        }
+    }
 }
 
 fn search_form(search: &Search, words: &Words) -> Markup {
@@ -133,7 +134,7 @@ fn search_form(search: &Search, words: &Words) -> Markup {
                 @for modality in MODALITIES { option value=(modality) selected[search.modality == modality] { (modality) } }
             }
             button { (words.search) }
-            @if !search.is_empty() { a href="/" { (words.all_studies) } }
+            @if !search.is_board() { a href="/" { (words.all_studies) } }
         }
     }
 }

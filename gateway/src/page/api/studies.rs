@@ -5,7 +5,7 @@ use super::super::limits::ROWS_MAX;
 use super::super::studies::Search;
 use super::caller::Caller;
 use super::problem::Problem;
-use crate::journal::{DeliveryReport, Study, StudyFilter};
+use crate::journal::{DeliveryReport, Study};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Json, Path, Query, State};
 use compressor::{Purpose, Uid};
@@ -55,7 +55,7 @@ pub(super) struct Wanted {
     date: String,
     #[serde(default)]
     modality: String,
-    before_ms: Option<i64>,
+    after: Option<CaseId>,
     limit: Option<u32>,
 }
 
@@ -64,18 +64,13 @@ pub(super) async fn list(
     _caller: Caller,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Json<Vec<StudyView>>, Problem> {
-    let malformed = |_| Problem::malformed("q, date, modality, before_ms and limit can be asked for");
-    let Query(Wanted { q, date, modality, before_ms, limit }) = wanted.map_err(malformed)?;
-    let search = Search { q, date, modality };
+    let malformed = |_| Problem::malformed("q, date, modality, after and limit can be asked for");
+    let Query(Wanted { q, date, modality, after, limit }) = wanted.map_err(malformed)?;
     let limit = limit.unwrap_or(ROWS_MAX);
     if limit > ROWS_MAX {
         return Err(Problem::malformed("limit is larger than /api/v1/openapi.json allows"));
     }
-    let studies = if search.is_empty() {
-        page.journal.studies(&StudyFilter { before_ms, limit, ..StudyFilter::default() }).await?
-    } else {
-        search.studies(&page, before_ms, limit).await?
-    };
+    let studies = Search { q, date, modality, after }.studies(&page, limit).await?;
     Ok(Json(studies.into_iter().map(StudyView::from).collect()))
 }
 

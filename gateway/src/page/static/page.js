@@ -136,6 +136,8 @@
     return fresh;
   };
 
+  // A browser scrolls by whole pixels of the screen: what it leaves is made up for the next time.
+  let unscrolled = 0;
   const apply = ({ order, rows }) => {
     const top = list.firstElementChild;
     const anchor = [...list.children].find((row) => row.getBoundingClientRect().bottom > 0);
@@ -157,7 +159,11 @@
       else list.insertBefore(row, next);
     }
     byId("none").hidden = list.children.length > 0;
-    if (top && anchor?.isConnected && window.scrollY > 0) window.scrollBy(0, anchor.getBoundingClientRect().top - before);
+    if (top && anchor?.isConnected && window.scrollY > 0) {
+      const [wanted, from] = [anchor.getBoundingClientRect().top - before + unscrolled, window.scrollY];
+      window.scrollBy(0, wanted);
+      unscrolled = wanted - (window.scrollY - from);
+    }
     describe();
   };
 

@@ -61,6 +61,7 @@ pub(super) const WORDS: Words = Words {
     modality: "Modality",
     any_modality: "All modalities",
     all_studies: "All studies",
+    older_studies: "Older studies",
     none_yet: "No studies yet. Those that the PACS sends here appear by themselves.",
     none_found: "Nothing found.",
     line_lost: "No connection to the gateway: what you see may be old. Trying again.",

@@ -61,6 +61,7 @@ pub(super) const WORDS: Words = Words {
     modality: "モダリティ",
     any_modality: "全モダリティ",
     all_studies: "すべての検査",
+    older_studies: "以前の検査",
     none_yet: "まだ検査がありません。PACSから届くと自動で表示されます。",
     none_found: "該当する検査がありません。",
     line_lost: "ゲートウェイに接続できません。表示が古い可能性があります。再接続中です。",
