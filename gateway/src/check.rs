@@ -14,6 +14,12 @@ use crate::config::Config;
 use serde::Serialize;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
+
+/// When the first certificate of a PEM file ends, seconds since 1970-01-01 UTC; none where there is none to read.
+pub(crate) fn ends_at(path: &Path) -> Option<i64> {
+    certificate::Certificate::of_file(path).map(|certificate| certificate.not_after.unix_timestamp())
+}
 
 /// What came of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -32,7 +32,7 @@ pub use directory::{Device, Origin, Standing};
 pub use intake::{NewInstance, Recorded};
 pub use invitation::{Invitation, TRIES_MAX, Taken};
 pub use master::Rewrapped;
-pub use press::{Choice, Press, PressAnswer, Pressed, PressedStudy};
+pub use press::{Choice, Chosen, HeldAs, Press, PressAnswer, Pressed, PressedStudy};
 pub use progress::Progress;
 pub use report::{DeliveryReport, DoctorReport};
 pub use residual::Asked;
@@ -40,7 +40,7 @@ pub use roster::RosterChange;
 pub use session::Session;
 pub use studies::{Listed, Study, StudyFilter};
 pub use token::Token;
-pub use waiting::{Wait, WaitingPress};
+pub use waiting::WaitingPress;
 pub use withdrawal::{Withdrawal, WithdrawnMail};
 
 use crate::spool::FileKey;
@@ -133,6 +133,7 @@ impl Journal {
     pub async fn open_with(path: &Path, master: Option<FileKey>) -> Result<Self, JournalError> {
         let journal = Self::open_unchecked(path, master).await?;
         journal.check_master().await?;
+        journal.seal_totp().await?;
         Ok(journal)
     }
 

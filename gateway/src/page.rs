@@ -67,6 +67,7 @@ pub struct Page {
     addresses: throttle::Addresses,
     board: watch::Sender<Board>,
     index: Index,
+    made: accounts::Made,
     figures: figures::Kept,
     changes: watch::Receiver<()>,
 }
@@ -86,6 +87,7 @@ impl Page {
             addresses: throttle::Addresses::default(),
             board: watch::channel(Board::default()).0,
             index: Index::new(changes.clone()),
+            made: accounts::Made::default(),
             figures: figures::Kept::default(),
             changes,
         }

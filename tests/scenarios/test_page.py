@@ -10,12 +10,15 @@ import pydicom
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from lab import page
+from lab.api import Api
 from lab.orthanc import Orthanc
 from lab.page import Account
 from lab.programs import program
 from peers import senders
+from peers.lying_pacs import LyingPacs
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
 
+import harness
 from harness import Bench
 
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
@@ -193,7 +196,6 @@ def test_two_technicians_and_a_second_press(desk: Desk, mr_study: list[Path], tm
 
 
 def test_recall(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
-    import harness
     store(desk.bench, write_study(tmp_path / "study", mr_study))
     screen = desk.open("en")
     row(screen, "山田 太郎").locator("input[name=study]").check()
@@ -209,6 +211,7 @@ def test_recall(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
         time.sleep(0.1)
     expect(row(screen, "Recalled")).to_be_visible()
     expect(row(screen, "Waits for transfer")).to_contain_text("山田 太郎")
+    expect(row(screen, "Recalled")).to_contain_text("山田 太郎")
     desk.sees_no_fault(screen, "recalled")
 
 
@@ -325,6 +328,106 @@ def test_a_study_at_the_pacs_is_found_and_sent(desk: Desk, pacs: Orthanc, mr_stu
     assert delivered[0]["completeness"] == {"is": "proved", "instances": len(mr_study)}
     screen.goto(desk.url)
     expect(row(screen, "山田 太郎")).to_contain_text(f"Complete: {len(mr_study)} images")
+
+
+@pytest.fixture
+def lying(desk: Desk, ct_study: list[Path]):
+    """A PACS that lists an image more than it gives."""
+    pacs = LyingPacs(ct_study, withheld=1)
+    desk.bench.gateway.stop()
+    desk.bench.start(pacs_port=pacs.port)
+    yield pacs
+    pacs.stop()
+
+
+def ask_for_all_but_one(desk: Desk, files: list[Path], language: str) -> Page:
+    """Presses a study of which the PACS gives all images but one; the row with the question is there when this returns."""
+    api = Api(desk.bench.gateway.config, desk.bench.folder / "page.port", desk.bench.keys.ca)
+    study = str(pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
+    assert api.post("/deliveries", {"study": {"pacs": "orthanc", "study_uid": study}, "doctors": ["doctor"]}).status == 201
+    screen = desk.open(language)
+    here, listed = len(files) - 1, len(files)
+    question = {"ja": f"{here}／{listed}枚", "en": f"{here} of {listed} images"}[language]
+    expect(row(screen, question).locator("[data-wish=partial]")).to_be_visible()
+    return screen
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_all_images_but_one_wait_and_then_send_what_is_here(desk: Desk, lying: LyingPacs, ct_study: list[Path], language: str) -> None:
+    screen = ask_for_all_but_one(desk, ct_study, language)
+    asked = screen.locator(".study.ask")
+    desk.sees_no_fault(screen, f"all-but-one-{language}")
+    assert asked.locator("[data-wish=wait]").inner_text() == {"ja": "待つ", "en": "Wait"}[language]
+    asked.locator("[data-wish=wait]").click()
+    # The choice stays open, and says who made it.
+    expect(asked).to_contain_text({"ja": "satoが「不足画像を待つ」を選択", "en": "sato said: wait for the missing images"}[language])
+    time.sleep(1)
+    assert [one["state"] for one in desk.bench.gateway.deliveries()] == ["received"]
+    # By the keyboard: the button has the focus, Enter presses it.
+    asked.locator("[data-wish=partial]").focus()
+    screen.keyboard.press("Enter")
+    until_pulled(desk)
+    here, listed = len(ct_study) - 1, len(ct_study)
+    sent = screen.locator(".study.good")
+    expect(sent).to_contain_text({"ja": f"{here}", "en": f"Partial: {here} of {listed} images"}[language])
+    expect(sent).to_contain_text({"ja": "satoが「届いた画像だけ送る」を選択", "en": "sato said: send the images that are here"}[language])
+    desk.sees_no_fault(screen, f"partial-{language}")
+    (delivery,) = desk.bench.gateway.deliveries()
+    assert (delivery["completeness"]["is"], delivery["chosen"]) == ("partial", {"choice": "partial", "by": "sato"})
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_all_images_but_one_are_cancelled(desk: Desk, lying: LyingPacs, ct_study: list[Path], language: str) -> None:
+    screen = ask_for_all_but_one(desk, ct_study, language)
+    asked = screen.locator(".study.ask")
+    asked.locator("summary").click()
+    asked.locator("[data-wish=cancel]").click()
+    # It waits for another press, and whose it was stands in both rows.
+    expect(screen.locator(".study.over")).to_be_visible()
+    expect(screen.locator(".study.still")).to_be_visible()
+    names = {screen.locator(f".study.{tone} .name").inner_text() for tone in ("over", "still")}
+    assert len(names) == 1 and names != {""}, names
+    desk.sees_no_fault(screen, f"cancelled-{language}")
+    assert not harness.messages(desk.bench.store, "doctor")
+
+
+def test_a_press_at_the_pacs_is_taken_back_from_another_screen(desk: Desk, lying: LyingPacs, ct_study: list[Path]) -> None:
+    first, second = desk.open("en"), desk.open("ja")
+    study = str(pydicom.dcmread(ct_study[0], stop_before_pixels=True).StudyInstanceUID)
+    first.evaluate("""async (study) => {
+        const fields = new URLSearchParams(new FormData(document.getElementById('acts')));
+        fields.set('study', `orthanc/${study}`); fields.set('doctor', 'doctor');
+        await fetch('/press', {method: 'POST', body: fields, headers: {Accept: 'application/json'}});
+    }""", study)
+    waiting = second.locator(".study", has_text="orthanc")
+    expect(waiting.locator("[data-wish=undo]")).to_be_visible(timeout=2_000)
+    waiting.locator("[data-wish=undo]").click()
+    expect(second.locator(".study")).to_have_count(0)
+    time.sleep(6)
+    assert desk.bench.gateway.deliveries() == []
+
+
+def test_what_can_be_taken_back_is_said_no_longer_than_it_can(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    store(desk.bench, write_study(tmp_path / "study", mr_study))
+    screen = desk.open("en")
+    row(screen, "山田 太郎").locator("input[name=study]").check()
+    screen.click("#transfer")
+    expect(screen.locator("#said")).to_contain_text("Goes to Dr 田中 in 5 s")
+    expect(screen.locator("#said")).to_be_empty(timeout=6_000)
+
+
+def test_older_studies_are_on_further_pages(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    for number in range(1, 104):
+        write_study(tmp_path / "all" / str(number), mr_study, f"Many^{number}", number, count=1)
+    for part in sorted((tmp_path / "all").iterdir(), key=lambda folder: int(folder.name)):
+        store(desk.bench, list(part.iterdir()))
+    screen = desk.open("en")
+    expect(screen.locator(".study")).to_have_count(100, timeout=10_000)
+    first = screen.locator(".study .id").all_inner_texts()
+    screen.locator(".further button").click()
+    expect(screen.locator(".study")).to_have_count(3)
+    assert first + screen.locator(".study .id").all_inner_texts() == [f"ID P-{number:05d}" for number in range(103, 0, -1)]
+    desk.sees_no_fault(screen, "older")
 
 
 def test_who_is_on_duty_is_chosen_beforehand(desk: Desk) -> None:

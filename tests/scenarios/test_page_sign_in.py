@@ -1,5 +1,6 @@
 """Signing in to the page: passwords, codes, sessions, roles, forms of others, and what the audit trail says of it."""
 
+import base64
 import http.client
 import json
 import re
@@ -167,13 +168,37 @@ def test_roles(site: Bench) -> None:
             assert person.get(path).status == (200 if path in allowed[role] else 403), (role, path)
         csrf = person.get("/").csrf
         made = person.post("/accounts", csrf, ("name", f"by-{role}"), ("role", "technician"))
-        assert made.status == (200 if role == "administrator" else 403)
+        assert made.status == (303 if role == "administrator" else 403)
         pressed = person.post("/press", csrf, ("study", "0" * 32), ("doctor", "doctor"), Accept="application/json")
         assert pressed.status == (403 if role == "auditor" else 200), role
         if role != "auditor":
             assert json.loads(pressed.text)["bad"] is True
     listed = subprocess.run([program("scanpost-gateway"), "account", "list", "--config", config, "--json"], capture_output=True, text=True, check=True)
     assert {account["name"] for account in json.loads(listed.stdout)} == {"tech", "boss", "auditor", "by-administrator"}
+
+
+def test_what_was_made_is_shown_once_and_a_page_that_is_loaded_again_makes_nothing(site: Bench) -> None:
+    boss = page.add_account(site.gateway.config, "boss", "administrator")
+    night = page.add_account(site.gateway.config, "night", "technician", "--no-totp")
+    person = browser(site)
+    assert person.sign_in(boss).status == 303
+    csrf = person.get("/accounts").csrf
+    answer = person.post("/accounts/reset", csrf, ("name", "night"))
+    assert (answer.status, answer.headers["location"]) == (303, "/accounts")
+    shown = person.get("/accounts")
+    (password,) = re.findall(r"<code>([a-z2-9-]{20})</code>", shown.text)
+    again = person.get("/accounts")
+    assert password not in again.text and "handed" not in again.text
+    assert browser(site).sign_in(night).status == 403, "the old password is gone"
+    assert browser(site).sign_in(Account("night", password)).status == 303, "and the new one holds, however often the page is loaded"
+
+
+def test_the_journal_holds_no_secret_of_one_time_codes(site: Bench) -> None:
+    boss = page.add_account(site.gateway.config, "boss", "administrator")
+    secret = base64.b32decode(boss.secret + "=" * (-len(boss.secret) % 8))
+    state = site.gateway.folder / "state"
+    assert not [path for path in state.rglob("*") if path.is_file() and secret in path.read_bytes()]
+    assert browser(site).sign_in(boss).status == 303
 
 
 def test_a_locked_account_is_out_at_once(site: Bench) -> None:

@@ -1,9 +1,15 @@
 //! Who may use the page, and what was done to their accounts until the audit trail has it.
 
 use super::{Actor, Journal, JournalError};
+use crate::spool;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
+use std::sync::atomic::Ordering;
+use zeroize::Zeroizing;
+
+/// Bytes of a secret of one-time codes: the output of HMAC-SHA-1 (RFC 4226 4, R6).
+const TOTP_BYTES: usize = 20;
 
 /// What a person may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -63,10 +69,8 @@ pub struct Account {
     pub role: Role,
     /// Argon2id, PHC string.
     pub password: String,
-    /// Secret of RFC 6238.
-    pub totp: Option<Vec<u8>>,
-    /// A code of this step or an earlier one counts no more.
-    pub totp_step: i64,
+    /// It has a second factor: see [`Journal::totp_secret`].
+    pub has_totp: bool,
     /// Failed sign-ins in a row.
     pub failures: u32,
     /// The last one, milliseconds since 1970-01-01 UTC.
@@ -143,6 +147,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn add_account(&self, new: &NewAccount<'_>, actor: Actor<'_>) -> Result<bool, JournalError> {
+        let totp = self.sealed_totp(new)?;
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let added = sqlx::query(
             "INSERT INTO account (name, role, password, totp, made_at_ms, made_by) VALUES ($1, $2, $3, $4, $5, $6)
@@ -151,7 +156,7 @@ impl Journal {
         .bind(new.name)
         .bind(new.role.as_str())
         .bind(new.password)
-        .bind(new.totp)
+        .bind(totp)
         .bind(actor.at_ms)
         .bind(actor.by)
         .execute(&mut *transaction)
@@ -174,7 +179,7 @@ impl Journal {
         )
         .bind(new.name)
         .bind(new.password)
-        .bind(new.totp);
+        .bind(self.sealed_totp(new)?);
         self.change_account(set, AccountAct::Reset, new.name, actor, Sessions::End).await
     }
 
@@ -235,6 +240,46 @@ impl Journal {
     pub async fn account(&self, name: &str) -> Result<Option<Account>, JournalError> {
         let row = sqlx::query("SELECT * FROM account WHERE name = $1").bind(name);
         row.fetch_optional(&self.pool).await?.as_ref().map(read).transpose()
+    }
+
+    fn sealed_totp(&self, new: &NewAccount<'_>) -> Result<Option<Vec<u8>>, JournalError> {
+        let sealed = new.totp.map(|secret| spool::seal_text(secret, self.master.as_ref()));
+        sealed.transpose().map_err(|_| JournalError::Unknown("random"))
+    }
+
+    /// The secret of an account's one-time codes (RFC 6238); none where it has none.
+    ///
+    /// # Errors
+    /// [`JournalError`]; `WrongKey` and `NoKey` where it lies under another master key of the spool.
+    pub async fn totp_secret(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, JournalError> {
+        let row = sqlx::query("SELECT totp FROM account WHERE name = $1").bind(name);
+        let sealed =
+            row.fetch_optional(&self.pool).await?.and_then(|row| row.get::<Option<Vec<u8>>, _>("totp"));
+        let Some(sealed) = sealed else { return Ok(None) };
+        let wrong = || if self.master.is_some() { JournalError::WrongKey } else { JournalError::NoKey };
+        let secret = spool::open_text(&sealed, self.master.as_ref()).map_err(|_| wrong())?;
+        // One that is still encrypted is longer.
+        if secret.len() == TOTP_BYTES { Ok(Some(secret)) } else { Err(wrong()) }
+    }
+
+    /// Seals the secrets of one-time codes that lie in plain, from before there was a master key.
+    pub(super) async fn seal_totp(&self) -> Result<(), JournalError> {
+        if self.master.is_none() {
+            return Ok(());
+        }
+        let rows =
+            sqlx::query("SELECT name, totp FROM account WHERE length(totp) = $1").bind(TOTP_BYTES as i64);
+        for row in rows.fetch_all(&self.pool).await? {
+            let sealed = spool::seal_text(row.get("totp"), self.master.as_ref());
+            sqlx::query("UPDATE account SET totp = $2 WHERE name = $1 AND totp = $3")
+                .bind(row.get::<&str, _>("name"))
+                .bind(sealed.map_err(|_| JournalError::Unknown("random"))?)
+                .bind(row.get::<&[u8], _>("totp"))
+                .execute(&self.pool)
+                .await?;
+            self.log_holds_keys.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// All accounts, by name.
@@ -328,10 +373,48 @@ fn read(row: &SqliteRow) -> Result<Account, JournalError> {
         name: row.get("name"),
         role: Role::parse(row.get("role"))?,
         password: row.get("password"),
-        totp: row.get("totp"),
-        totp_step: row.get("totp_step"),
+        has_totp: row.get::<Option<&[u8]>, _>("totp").is_some(),
         failures: row.get("failures"),
         failed_at_ms: row.get("failed_at_ms"),
         locked: row.get("locked"),
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::spool::FileKey;
+
+    const SECRET: [u8; TOTP_BYTES] = [7; TOTP_BYTES];
+    const ADMIN: Actor<'static> = Actor { by: "root", at_ms: 1 };
+
+    async fn lying(journal: &Journal) -> Vec<u8> {
+        sqlx::query_scalar("SELECT totp FROM account WHERE name = 'boss'").fetch_one(&journal.pool).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_secret_of_one_time_codes_lies_under_the_master_key_also_one_from_before_there_was_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.sqlite");
+        let open = |key: Option<u8>| {
+            let path = path.clone();
+            async move { Journal::open_with(&path, key.map(|key| FileKey::from_bytes([key; 32]))).await.unwrap() }
+        };
+        let new = NewAccount { name: "boss", role: Role::Administrator, password: "x", totp: Some(&SECRET) };
+        let plain = open(None).await;
+        assert!(plain.add_account(&new, ADMIN).await.unwrap());
+        assert_eq!(lying(&plain).await, SECRET);
+        assert_eq!(*plain.totp_secret("boss").await.unwrap().unwrap(), SECRET);
+        let sealed = open(Some(5)).await;
+        let at_start = lying(&sealed).await;
+        assert!(!at_start.windows(4).any(|part| part == &SECRET[..4]));
+        assert_eq!(*sealed.totp_secret("boss").await.unwrap().unwrap(), SECRET);
+        sealed.reset_account(&new, ADMIN).await.unwrap();
+        assert!(lying(&sealed).await.len() > TOTP_BYTES && lying(&sealed).await != at_start);
+        assert_eq!(*sealed.totp_secret("boss").await.unwrap().unwrap(), SECRET);
+        let other = open(Some(6)).await;
+        assert!(matches!(other.totp_secret("boss").await, Err(JournalError::WrongKey)));
+        assert!(matches!(open(None).await.totp_secret("boss").await, Err(JournalError::NoKey)));
+    }
 }

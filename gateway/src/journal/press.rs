@@ -28,21 +28,26 @@ pub struct Press {
 }
 
 /// Which study is meant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PressedStudy {
     /// One that lies here.
     Case(CaseId),
     /// One that a PACS has; what of it lies here is taken too.
     AtPacs {
-        /// AE title of this gateway that its instances are received under.
-        hold: String,
         /// Name of the PACS in the configuration.
         pacs: String,
-        /// AE title of that PACS.
-        calling: String,
         /// Study Instance UID.
         study: Uid,
     },
+}
+
+/// How a study of a PACS is received that is pressed before it is here.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldAs<'a> {
+    /// AE title of this gateway.
+    pub hold: &'a str,
+    /// AE title of the PACS.
+    pub calling: &'a str,
 }
 
 /// Who asked for a delivery, and where the study is.
@@ -75,13 +80,22 @@ pub enum PressAnswer {
 }
 
 /// What a person says about instances that the PACS lists and does not give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
     /// Wait for them, however long.
     Wait,
     /// Deliver what is there, and say so.
     Partial,
+}
+
+/// Who said it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Chosen {
+    /// What.
+    pub choice: Choice,
+    /// Login name.
+    pub by: String,
 }
 
 impl Choice {
@@ -99,15 +113,20 @@ impl Choice {
 }
 
 impl Journal {
-    /// Begins the delivery of a study, unless it is begun.
+    /// Begins the delivery of a study, unless it is begun. One at a PACS is not here unless `held_as` says how it is received.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn press(&self, press: &Press) -> Result<PressAnswer, JournalError> {
+    pub async fn press(
+        &self,
+        press: &Press,
+        held_as: Option<HeldAs<'_>>,
+    ) -> Result<PressAnswer, JournalError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let answer = match &press.study {
             PressedStudy::Case(case) => self.press_case(&mut transaction, *case, press, None).await?,
-            PressedStudy::AtPacs { hold, pacs, calling, study } => {
+            PressedStudy::AtPacs { pacs, study } => {
+                let Some(HeldAs { hold, calling }) = held_as else { return Ok(PressAnswer::NotHere) };
                 // What the PACS may have sent by itself lies in the open case of the same AE title.
                 let case = open_case(&mut transaction, hold, study.as_str(), press.at_ms).await?;
                 match self.press_case(&mut transaction, case, press, Some(pacs)).await? {
@@ -310,6 +329,13 @@ async fn doctors_of(
         .fetch_all(&mut **transaction)
         .await?;
     Ok(rows.iter().map(|row| row.get("doctor")).collect())
+}
+
+/// What was said about missing instances, from a row of `delivery`.
+pub(super) fn read_choice(row: &SqliteRow) -> Result<Option<Chosen>, JournalError> {
+    let Some(choice) = row.get::<Option<&str>, _>("choice") else { return Ok(None) };
+    let by = row.get::<Option<String>, _>("choice_by").ok_or(JournalError::Unknown("delivery.choice_by"))?;
+    Ok(Some(Chosen { choice: Choice::parse(choice)?, by }))
 }
 
 /// Who asked, from a row of `delivery`.

@@ -39,13 +39,15 @@ async fn record(journal: &Journal, instance: NewInstance) -> (DeliveryRow, bool)
     (journal.delivery(delivery).await.unwrap(), begins)
 }
 
+const HELD_AS: Option<HeldAs<'static>> = Some(HeldAs { hold: HOLD, calling: "PACS" });
+
 fn press(study: PressedStudy, doctor: &str) -> Press {
     let note = Note::new(Phi::new(WORDS.to_owned()));
     Press { study, doctors: vec![doctor.into()], urgent: true, note, by: "sato".into(), at_ms: 5000 }
 }
 
 async fn pressed(journal: &Journal, case: CaseId) -> DeliveryId {
-    match journal.press(&press(PressedStudy::Case(case), "tanaka")).await.unwrap() {
+    match journal.press(&press(PressedStudy::Case(case), "tanaka"), HELD_AS).await.unwrap() {
         PressAnswer::Begun(delivery) => delivery,
         other => panic!("{other:?}"),
     }
@@ -65,7 +67,7 @@ async fn a_study_without_a_doctor_waits_for_one_press_and_a_second_one_is_told_o
     assert!(!plain.windows(NAME.len()).any(|window| window == NAME.as_bytes()), "the list lies encrypted");
 
     assert_eq!(pressed(&journal, row.case).await, row.id);
-    let again = journal.press(&press(PressedStudy::Case(row.case), "suzuki")).await.unwrap();
+    let again = journal.press(&press(PressedStudy::Case(row.case), "suzuki"), HELD_AS).await.unwrap();
     let PressAnswer::Already { delivery, pressed: Some(pressed), doctors } = again else { panic!() };
     assert_eq!((delivery, pressed.by.as_str(), doctors), (row.id, "sato", vec!["tanaka".to_owned()]));
     let row = journal.delivery(row.id).await.unwrap();
@@ -91,14 +93,9 @@ async fn a_note_lies_encrypted_until_it_is_in_the_bundle() {
 #[tokio::test]
 async fn two_presses_at_once_make_one_delivery() {
     let (journal, _folder) = journal().await;
-    let study = PressedStudy::AtPacs {
-        hold: HOLD.into(),
-        pacs: "main".into(),
-        calling: "PACS".into(),
-        study: Uid::parse("1.2.3").unwrap(),
-    };
+    let study = PressedStudy::AtPacs { pacs: "main".into(), study: Uid::parse("1.2.3").unwrap() };
     let presses = ["tanaka", "suzuki"].map(|doctor| press(study.clone(), doctor));
-    let answers = futures::future::join_all(presses.iter().map(|press| journal.press(press))).await;
+    let answers = futures::future::join_all(presses.iter().map(|press| journal.press(press, HELD_AS))).await;
     let begun: Vec<_> = answers.iter().filter(|one| matches!(one, Ok(PressAnswer::Begun(_)))).collect();
     let already: Vec<_> =
         answers.iter().filter(|one| matches!(one, Ok(PressAnswer::Already { .. }))).collect();
@@ -265,6 +262,28 @@ async fn the_numbers_of_a_list_are_those_that_counting_gives() {
 }
 
 #[tokio::test]
+async fn a_study_that_was_withdrawn_says_whose_it_is_as_long_as_it_waits_again() {
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    pressed(&journal, row.case).await;
+    let name = async |case: CaseId| {
+        let card = journal.study_of(case).await.unwrap().unwrap().card;
+        card.map(|card| card.name.alphabetic.expose_for(Purpose::Compare).clone())
+    };
+    let second = journal.withdraw(row.case, Some(HOLD), "sato", 6000).await.unwrap().unwrap().held.unwrap();
+    pressed(&journal, second).await;
+    let third = journal.withdraw(second, Some(HOLD), "sato", 7000).await.unwrap().unwrap().held.unwrap();
+    for case in [row.case, second, third] {
+        assert_eq!(name(case).await.as_deref(), Some(NAME));
+    }
+    assert_eq!(journal.searched(9).await.unwrap().len(), 3, "a search finds all of them");
+    journal.give_up_held(third, 9_000_000, "hold_hours", 9_000_000).await.unwrap().unwrap();
+    for case in [row.case, second, third] {
+        assert_eq!(name(case).await, None, "what is deleted is shown nowhere");
+    }
+}
+
+#[tokio::test]
 async fn a_list_goes_on_where_it_ended_also_among_studies_of_one_moment() {
     let (journal, _folder) = journal().await;
     for study in 0..7 {
@@ -353,14 +372,9 @@ async fn a_case_that_is_over_makes_room_for_a_press_from_the_pacs() {
     let (row, _) = record(&journal, held(1)).await;
     pressed(&journal, row.case).await;
     journal.reached(row.id, State::Pulled, 6000).await.unwrap();
-    let study = PressedStudy::AtPacs {
-        hold: HOLD.into(),
-        pacs: "main".into(),
-        calling: "PACS".into(),
-        study: Uid::parse("1.2.3").unwrap(),
-    };
-    let early = journal.press(&press(study.clone(), "tanaka")).await.unwrap();
+    let study = PressedStudy::AtPacs { pacs: "main".into(), study: Uid::parse("1.2.3").unwrap() };
+    let early = journal.press(&press(study.clone(), "tanaka"), HELD_AS).await.unwrap();
     assert!(matches!(early, PressAnswer::Already { .. }), "the case is open for a day");
     let late = Press { at_ms: 2 * 24 * 3_600_000, ..press(study, "tanaka") };
-    assert!(matches!(journal.press(&late).await.unwrap(), PressAnswer::Begun(_)));
+    assert!(matches!(journal.press(&late, HELD_AS).await.unwrap(), PressAnswer::Begun(_)));
 }

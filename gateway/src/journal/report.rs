@@ -1,6 +1,6 @@
 //! What page, command line and demo show of a delivery: no patient data, no UIDs.
 
-use super::press::{self, Pressed};
+use super::press::{self, Chosen, Pressed};
 use super::withdrawal::{self, WithdrawnMail};
 use super::{Journal, JournalError, bytes16};
 use crate::hex::hex;
@@ -44,6 +44,8 @@ pub struct DeliveryReport {
     pub pieces: Option<u32>,
     /// Parts accepted by the mail server so far, over all doctors, the cover included.
     pub accepted_parts: u32,
+    /// When the first and the last of them was, milliseconds since 1970-01-01 UTC.
+    pub accepted_between_ms: Option<(i64, i64)>,
     /// Bytes of all mails with headers, once sealed.
     pub mail_bytes: Option<u64>,
     /// Seconds of each stage that is done.
@@ -62,6 +64,8 @@ pub struct DeliveryReport {
     pub pressed: Option<Pressed>,
     /// Instances that the PACS listed last, while some of them are missing and a person's word is waited for.
     pub listed: Option<u32>,
+    /// What a person said about that.
+    pub chosen: Option<Chosen>,
     /// Who withdrew it.
     pub withdrawn_by: Option<String>,
     /// When, milliseconds since 1970-01-01 UTC.
@@ -92,7 +96,9 @@ pub struct DoctorReport {
 /// Rows of deliveries for [`Journal::reports`]; a condition and an order may follow.
 pub(super) const REPORT: &str = "SELECT d.*, c.destination, c.study_uid, c.opened_at_ms,
     coalesce(n.instances, 0) AS instances, coalesce(n.conflicts, 0) AS conflicts, coalesce(n.bytes, 0) AS received_bytes,
-    n.last_received_ms, (SELECT count(*) FROM accepted_part p WHERE p.delivery_id = d.id) AS accepted_parts
+    n.last_received_ms, (SELECT count(*) FROM accepted_part p WHERE p.delivery_id = d.id) AS accepted_parts,
+    (SELECT min(accepted_at_ms) FROM accepted_part p WHERE p.delivery_id = d.id AND d.state = 'sealed') AS first_part_ms,
+    (SELECT max(accepted_at_ms) FROM accepted_part p WHERE p.delivery_id = d.id AND d.state = 'sealed') AS last_part_ms
     FROM delivery d JOIN study_case c ON c.id = d.case_id LEFT JOIN delivery_count n ON n.delivery_id = d.id";
 
 /// What many deliveries have, by the delivery's id.
@@ -209,6 +215,7 @@ fn report(
         summary: json(row.get("summary"), "summary")?,
         pieces: row.get("pieces"),
         accepted_parts: row.get("accepted_parts"),
+        accepted_between_ms: Option::zip(row.get("first_part_ms"), row.get("last_part_ms")),
         mail_bytes: row.get::<Option<i64>, _>("mail_bytes").and_then(|bytes| u64::try_from(bytes).ok()),
         seconds,
         click_to_notified: last(&doctors, |doctor| doctor.notified_at_ms).and_then(since_click),
@@ -217,6 +224,7 @@ fn report(
         urgent: row.get("urgent"),
         pressed: press::read(row)?,
         listed: row.get("listed"),
+        chosen: press::read_choice(row)?,
         withdrawn_by: row.get("withdrawn_by"),
         withdrawn_at_ms: row.get("withdrawn_at_ms"),
         attempts: row.get("attempts"),

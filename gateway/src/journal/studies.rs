@@ -99,7 +99,8 @@ impl Journal {
     pub async fn searched(&self, limit: u32) -> Result<Vec<Listed>, JournalError> {
         let rows = sqlx::query(
             "SELECT c.id, (SELECT group_concat(DISTINCT s.modality) FROM case_series s WHERE s.case_id = c.id) AS modalities
-             FROM study_case c JOIN study_card k ON k.case_id = c.id WHERE c.spool_key_destroyed_at_ms IS NULL
+             FROM study_case c JOIN study_case h ON h.id = coalesce(c.held_as, c.id) JOIN study_card k ON k.case_id = h.id
+             WHERE h.spool_key_destroyed_at_ms IS NULL
              ORDER BY c.opened_at_ms DESC, c.id DESC LIMIT $1",
         )
         .bind(limit);
@@ -156,13 +157,14 @@ impl Journal {
 
     async fn cards_of(&self, cases: &str) -> Result<HashMap<CaseId, Banner>, JournalError> {
         let rows = sqlx::query(
-            "SELECT k.case_id, k.card, c.spool_key FROM json_each($1) AS ids JOIN study_card k ON k.case_id = unhex(ids.value)
-             JOIN study_case c ON c.id = k.case_id WHERE c.spool_key_destroyed_at_ms IS NULL",
+            "SELECT c.id AS case_id, k.card, h.spool_key FROM json_each($1) AS ids JOIN study_case c ON c.id = unhex(ids.value)
+             JOIN study_case h ON h.id = coalesce(c.held_as, c.id) JOIN study_card k ON k.case_id = h.id
+             WHERE h.spool_key_destroyed_at_ms IS NULL",
         )
         .bind(cases);
         let mut cards = HashMap::new();
         for row in rows.fetch_all(&self.pool).await? {
-            let case = CaseId(bytes16(row.get("case_id"), "study_card.case_id")?);
+            let case = CaseId(bytes16(row.get("case_id"), "study_case.id")?);
             // One that cannot be read hides no other study.
             if let Ok(card) = read_card(row.get("card"), self.unwrapped(&row)?.as_ref()) {
                 cards.insert(case, card);

@@ -1,6 +1,6 @@
 //! Presses that can still be taken back.
 
-use super::{Journal, JournalError, bytes16, note};
+use super::{Journal, JournalError, PressedStudy, bytes16, note};
 use crate::spool::FileKey;
 use compressor::Uid;
 use compressor::bundle::Note;
@@ -14,7 +14,7 @@ pub struct WaitingPress {
     /// Its number.
     pub id: i64,
     /// Which study.
-    pub study: Wait,
+    pub study: PressedStudy,
     /// For whom: names in the configuration.
     pub doctors: Vec<String>,
     /// It is to go before others.
@@ -29,20 +29,6 @@ pub struct WaitingPress {
     pub due_at_ms: i64,
 }
 
-/// The study of a press.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// One that lies here.
-    Case(CaseId),
-    /// One that a PACS has.
-    AtPacs {
-        /// Name of the PACS in the configuration.
-        pacs: String,
-        /// Study Instance UID.
-        study: Uid,
-    },
-}
-
 impl Journal {
     /// Keeps a press until it counts; its number is given here. None where one for the same study waits already.
     ///
@@ -50,8 +36,8 @@ impl Journal {
     /// [`JournalError`].
     pub async fn wait_press(&self, press: &WaitingPress) -> Result<Option<i64>, JournalError> {
         let (case, pacs, study) = match &press.study {
-            Wait::Case(case) => (Some(case.0.as_slice()), None, None),
-            Wait::AtPacs { pacs, study } => (None, Some(pacs), Some(study.as_str())),
+            PressedStudy::Case(case) => (Some(case.0.as_slice()), None, None),
+            PressedStudy::AtPacs { pacs, study } => (None, Some(pacs), Some(study.as_str())),
         };
         let note = press.note.as_ref().map(|note| note::seal(note, self.master.as_ref()));
         let id = sqlx::query_scalar(
@@ -80,31 +66,22 @@ impl Journal {
         rows.iter().map(|row| read(row, self.master.as_ref())).collect()
     }
 
-    /// Takes one back, or it has been done. False where it does not wait any more.
+    /// It has been done.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn end_waiting_press(&self, id: i64) -> Result<bool, JournalError> {
-        let ended = sqlx::query("DELETE FROM press_wait WHERE id = $1").bind(id).execute(&self.pool).await?;
-        Ok(ended.rows_affected() == 1)
+    pub async fn end_waiting_press(&self, id: i64) -> Result<(), JournalError> {
+        sqlx::query("DELETE FROM press_wait WHERE id = $1").bind(id).execute(&self.pool).await?;
+        Ok(())
     }
 
-    /// Takes the press of a case back. False where none waits any more.
+    /// Takes one back. False where it does not wait any more.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn undo_press(&self, study: &Wait, now_ms: i64) -> Result<bool, JournalError> {
-        let ended = match study {
-            Wait::Case(case) => sqlx::query("DELETE FROM press_wait WHERE case_id = $1 AND due_at_ms > $2")
-                .bind(case.0.as_slice())
-                .bind(now_ms),
-            Wait::AtPacs { pacs, study } => {
-                sqlx::query("DELETE FROM press_wait WHERE pacs = $1 AND study_uid = $3 AND due_at_ms > $2")
-                    .bind(pacs)
-                    .bind(now_ms)
-                    .bind(study.as_str())
-            }
-        };
+    pub async fn undo_press(&self, id: i64, now_ms: i64) -> Result<bool, JournalError> {
+        let ended =
+            sqlx::query("DELETE FROM press_wait WHERE id = $1 AND due_at_ms > $2").bind(id).bind(now_ms);
         Ok(ended.execute(&self.pool).await?.rows_affected() == 1)
     }
 }
@@ -112,8 +89,8 @@ impl Journal {
 fn read(row: &SqliteRow, master: Option<&FileKey>) -> Result<WaitingPress, JournalError> {
     let unknown = |_| JournalError::Unknown("press_wait");
     let study = match (row.get::<Option<Vec<u8>>, _>("case_id"), row.get::<Option<String>, _>("pacs")) {
-        (Some(case), _) => Wait::Case(CaseId(bytes16(case, "press_wait.case_id")?)),
-        (None, Some(pacs)) => Wait::AtPacs {
+        (Some(case), _) => PressedStudy::Case(CaseId(bytes16(case, "press_wait.case_id")?)),
+        (None, Some(pacs)) => PressedStudy::AtPacs {
             pacs,
             study: Uid::parse(row.get("study_uid"))
                 .map_err(|_| JournalError::Unknown("press_wait.study_uid"))?,

@@ -8,9 +8,15 @@ use crate::clock::now_ms;
 use crate::journal::{Account, Actor, NewAccount, Role};
 use axum::Router;
 use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use web::{password, totp};
+
+/// Handed-over passwords that wait for their page: each administrator has one at a time.
+const MADE_MAX: usize = 64;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -47,11 +53,34 @@ impl Handed {
     }
 }
 
+/// What was made for somebody, until the administrator's next page shows it: a page that is loaded again makes nothing anew.
+#[derive(Default)]
+pub(super) struct Made(Mutex<HashMap<[u8; 32], (String, Handed)>>);
+
+impl Made {
+    fn put(&self, person: &Person, name: &str, handed: Handed) {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of administrators who never looked.
+        if made.len() >= MADE_MAX {
+            made.clear();
+        }
+        made.insert(person.secret.digest(), (name.to_owned(), handed));
+    }
+
+    fn take(&self, person: &Person) -> Option<(String, Handed)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&person.secret.digest())
+    }
+}
+
 async fn list(State(page): State<Shared>, person: Person) -> Result<Markup, Refused> {
     if !person.role.may_inspect() {
         return Err(Refused::Role);
     }
-    show(&page, &person, &html! {}).await
+    let said = match page.made.take(&person) {
+        Some((name, handed)) => handed_over(&page, &name, &handed, person.language.words()),
+        None => html! {},
+    };
+    show(&page, &person, &said).await
 }
 
 async fn show(page: &Shared, person: &Person, said: &Markup) -> Result<Markup, Refused> {
@@ -87,7 +116,7 @@ fn row(account: &Account, person: &Person, words: &Words) -> Markup {
         tr {
             th scope="row" { (account.name) @if account.locked { " " span .tag { (words.locked) } } }
             td { (role_word(account.role, words)) }
-            td { (if account.totp.is_some() { words.has_totp } else { "–" }) }
+            td { (if account.has_totp { words.has_totp } else { "–" }) }
             @if person.role.may_administer() {
                 td .acts {
                     (button("/accounts/reset", "", words.reset))
@@ -128,7 +157,7 @@ fn add_form(person: &Person, words: &Words) -> Markup {
     }
 }
 
-async fn add(State(page): State<Shared>, posted: Posted) -> Result<Markup, Refused> {
+async fn add(State(page): State<Shared>, posted: Posted) -> Result<Response, Refused> {
     let Posted { person, fields } = posted;
     if !person.role.may_administer() {
         return Err(Refused::Role);
@@ -136,29 +165,30 @@ async fn add(State(page): State<Shared>, posted: Posted) -> Result<Markup, Refus
     let words = person.language.words();
     let (name, role) = (fields.one("name"), Role::parse(fields.one("role")).map_err(|_| Refused::Form)?);
     if !is_name(name) {
-        return show(&page, &person, &notice(words.account_name_rule, true)).await;
+        return Ok(show(&page, &person, &notice(words.account_name_rule, true)).await?.into_response());
     }
     let with_totp = fields.has("totp") || page.needs_second_factor(role);
     let handed = Handed::new(None, with_totp).await.ok_or(Refused::Ours)?;
     let actor = Actor { by: &person.name, at_ms: now_ms() };
     if !page.journal.add_account(&handed.account(name, role), actor).await? {
-        return show(&page, &person, &notice(words.account_taken, true)).await;
+        return Ok(show(&page, &person, &notice(words.account_taken, true)).await?.into_response());
     }
-    show(&page, &person, &handed_over(&page, name, &handed, words)).await
+    page.made.put(&person, name, handed);
+    Ok(Redirect::to("/accounts").into_response())
 }
 
-async fn reset(State(page): State<Shared>, posted: Posted) -> Result<Markup, Refused> {
+async fn reset(State(page): State<Shared>, posted: Posted) -> Result<Redirect, Refused> {
     let Posted { person, fields } = posted;
     if !person.role.may_administer() {
         return Err(Refused::Role);
     }
     let account = page.journal.account(fields.one("name")).await?.ok_or(Refused::Missing)?;
-    let with_totp = account.totp.is_some() || page.needs_second_factor(account.role);
+    let with_totp = account.has_totp || page.needs_second_factor(account.role);
     let handed = Handed::new(None, with_totp).await.ok_or(Refused::Ours)?;
     let actor = Actor { by: &person.name, at_ms: now_ms() };
     page.journal.reset_account(&handed.account(&account.name, account.role), actor).await?;
-    let said = handed_over(&page, &account.name, &handed, person.language.words());
-    show(&page, &person, &said).await
+    page.made.put(&person, &account.name, handed);
+    Ok(Redirect::to("/accounts"))
 }
 
 fn handed_over(page: &Shared, name: &str, handed: &Handed, words: &Words) -> Markup {

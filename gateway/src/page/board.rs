@@ -5,8 +5,8 @@ use super::site::Site;
 use super::words::Language;
 use super::{Refused, Shared, row, stage};
 use crate::clock::now_ms;
-use crate::journal::{Study, StudyFilter, Wait, WaitingPress};
-use seal::ids::CaseId;
+use crate::journal::{PressedStudy, Study, StudyFilter, WaitingPress};
+use maud::Markup;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,8 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// One row in both languages.
 pub(super) struct Row {
-    pub(super) case: CaseId,
+    /// In the list: that of the case, or of a press that waits.
+    pub(super) id: String,
     /// Over both texts: a row that is equal need not be sent again.
     pub(super) digest: [u8; 8],
     pub(super) can_be_sent: bool,
@@ -53,7 +54,16 @@ pub(super) async fn keep(page: Shared, mut changes: watch::Receiver<()>, board: 
 async fn newest(page: &Shared) -> Result<Vec<Row>, Refused> {
     let filter = StudyFilter { after: None, limit: ROWS_MAX };
     let studies = page.journal.studies(&filter).await?;
-    rows(page, &studies).await
+    let waiting = page.journal.waiting_presses().await?;
+    let site = page.site(now_ms());
+    let to_fetch = waiting.iter().filter_map(|press| row_of_press(press, &site));
+    Ok(to_fetch.chain(studies.iter().map(|study| row_of(study, &waiting, &site))).collect())
+}
+
+fn row_of_press(press: &WaitingPress, site: &Site) -> Option<Row> {
+    let PressedStudy::AtPacs { pacs, .. } = &press.study else { return None };
+    let html = |language: Language| row::waiting_row(press, pacs, site, language.words());
+    Some(new_row(format!("press-{}", press.id), false, html))
 }
 
 /// The rows of these studies.
@@ -65,13 +75,17 @@ pub(super) async fn rows(page: &Shared, studies: &[Study]) -> Result<Vec<Row>, R
 
 fn row_of(study: &Study, waiting: &[WaitingPress], site: &Site) -> Row {
     let case = study.delivery.case;
-    let press = waiting.iter().find(|press| press.study == Wait::Case(case));
+    let press = waiting.iter().find(|press| press.study == PressedStudy::Case(case));
     let html = |language: Language| {
         let words = language.words();
-        row::row(study, &stage::of(study, press, site, words), site, words).into_string()
+        row::row(study, &stage::of(study, press, site, words), site, words)
     };
-    let (ja, en) = (html(Language::Ja), html(Language::En));
+    new_row(case.to_string(), study.delivery.state == "held" && press.is_none(), html)
+}
+
+fn new_row(id: String, can_be_sent: bool, html: impl Fn(Language) -> Markup) -> Row {
+    let (ja, en) = (html(Language::Ja).into_string(), html(Language::En).into_string());
     let digest = Sha256::new().chain_update(&ja).chain_update(&en).finalize();
     let digest = digest.first_chunk().copied().unwrap_or_default();
-    Row { case, digest, can_be_sent: study.delivery.state == "held" && press.is_none(), ja, en }
+    Row { id, digest, can_be_sent, ja, en }
 }

@@ -4,7 +4,7 @@ use super::accounts::{Handed, is_name};
 use crate::clock::now_ms;
 use crate::config::{self, Config, ConfigError, SecondFactor};
 use crate::journal::{Account, Actor, Journal, JournalError, Role};
-use crate::spool::Spool;
+use crate::spool::{MasterKeyError, Spool};
 use clap::Subcommand;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -73,6 +73,9 @@ pub enum AccountError {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The key of the spool.
+    #[error(transparent)]
+    SpoolKey(#[from] MasterKeyError),
     /// What cannot be taken, and what can.
     #[error("{0}")]
     Refused(String),
@@ -84,7 +87,13 @@ pub enum AccountError {
 /// [`AccountError`].
 pub async fn run(config: &Config, action: Action) -> Result<String, AccountError> {
     let spool = Spool::open(&config.state).map_err(|error| AccountError::Refused(error.to_string()))?;
-    let journal = Journal::open_directory(&spool.journal()).await?;
+    let journal = match action {
+        // The secret of one-time codes lies under the key of the spool.
+        Action::Add { .. } | Action::Reset { .. } => {
+            Journal::open_with(&spool.journal(), crate::serve::spool_key(config)?).await?
+        }
+        Action::List { .. } | Action::Lock { .. } => Journal::open_directory(&spool.journal()).await?,
+    };
     let by = crate::directory::command::administrator();
     let actor = Actor { by: &by, at_ms: now_ms() };
     match action {
@@ -156,13 +165,13 @@ fn list(accounts: &[Account], as_json: bool) -> String {
         let rows: Vec<_> = accounts
             .iter()
             .map(|account| {
-                json!({"name": account.name, "role": account.role, "totp": account.totp.is_some(), "locked": account.locked, "failures": account.failures})
+                json!({"name": account.name, "role": account.role, "totp": account.has_totp, "locked": account.locked, "failures": account.failures})
             })
             .collect();
         return serde_json::Value::from(rows).to_string();
     }
     let line = |account: &Account| {
-        let codes = if account.totp.is_some() { "one-time codes" } else { "password only" };
+        let codes = if account.has_totp { "one-time codes" } else { "password only" };
         let locked = if account.locked { ", locked" } else { "" };
         format!("{:<32} {:<13} {codes}{locked}", account.name, account.role.as_str())
     };

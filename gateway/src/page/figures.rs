@@ -1,6 +1,7 @@
 //! What the operator watches, out of the journal: numbers alone, no patient data.
 
 use super::{Refused, Shared};
+use crate::check::ends_at;
 use crate::journal::{Progress, Standing};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,6 +48,10 @@ pub(super) struct Figures {
     pub(super) disk_bytes: u64,
     /// Certificates of doctors' devices by the time they end, seconds since 1970-01-01 UTC, the first to end first.
     pub(super) certificates: Vec<(String, i64)>,
+    /// That of the site, which signs covers: when it ends.
+    pub(super) site_ends_at: Option<i64>,
+    /// That of the page, as its file has it now: when it ends.
+    pub(super) page_ends_at: Option<i64>,
 }
 
 /// The figures as they were read last, for all who look within [`KEPT`].
@@ -75,6 +80,8 @@ async fn read(page: &Shared, now_ms: i64) -> Result<Figures, Refused> {
     let devices = page.journal.devices().await?;
     let active = devices.iter().filter(|device| device.standing == Standing::Active);
     figures.certificates = active.map(|device| (device.doctor.clone(), device.ends_at())).collect();
+    figures.site_ends_at = Some(page.pipeline.sealer.key.certificate().not_after());
+    figures.page_ends_at = page.settings.certificate.as_deref().and_then(ends_at);
     figures.certificates.sort_by_key(|(_, ends_at)| *ends_at);
     Ok(figures)
 }

@@ -38,7 +38,11 @@ impl Index {
     }
 
     /// Cases that are looked for, the newest first.
-    pub(super) async fn found(&self, journal: &Journal, search: &Search) -> Result<Vec<CaseId>, JournalError> {
+    pub(super) async fn found(
+        &self,
+        journal: &Journal,
+        search: &Search,
+    ) -> Result<Vec<CaseId>, JournalError> {
         let (listed, words) = {
             let mut known = self.0.lock().await;
             known.renew(journal).await?;
@@ -46,7 +50,9 @@ impl Index {
         };
         let first = match search.after {
             None => 0,
-            Some(after) => listed.iter().position(|study| study.case == after).map_or(listed.len(), |place| place + 1),
+            Some(after) => {
+                listed.iter().position(|study| study.case == after).map_or(listed.len(), |place| place + 1)
+            }
         };
         let rest = listed.iter().skip(first);
         let sought = Sought::of(search);

@@ -10,7 +10,6 @@ use axum::extract::{Query, State};
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures::Stream;
-use seal::ids::CaseId;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -28,8 +27,8 @@ struct Line {
     person: Person,
     search: Search,
     board: watch::Receiver<Board>,
-    sent: HashMap<CaseId, [u8; 8]>,
-    order: Vec<CaseId>,
+    sent: HashMap<String, [u8; 8]>,
+    order: Vec<String>,
     is_first: bool,
 }
 
@@ -73,17 +72,16 @@ async fn next(line: &mut Line) -> Option<Event> {
 }
 
 fn changed(line: &mut Line, rows: &Board) -> Option<String> {
-    let order: Vec<CaseId> = rows.iter().map(|row| row.case).collect();
+    let order: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
     let language: Language = line.person.language;
     let mut fresh = Map::new();
-    for row in rows.iter().filter(|row| line.sent.get(&row.case) != Some(&row.digest)) {
-        fresh.insert(row.case.to_string(), Value::from(row.html(language)));
+    for row in rows.iter().filter(|row| line.sent.get(&row.id) != Some(&row.digest)) {
+        fresh.insert(row.id.clone(), Value::from(row.html(language)));
     }
     if fresh.is_empty() && order == line.order {
         return None;
     }
-    line.sent = rows.iter().map(|row| (row.case, row.digest)).collect();
+    line.sent = rows.iter().map(|row| (row.id.clone(), row.digest)).collect();
     line.order = order;
-    let order: Vec<String> = line.order.iter().map(CaseId::to_string).collect();
-    Some(json!({"order": order, "rows": fresh}).to_string())
+    Some(json!({"order": line.order, "rows": fresh}).to_string())
 }

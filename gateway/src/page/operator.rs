@@ -27,6 +27,11 @@ async fn show(State(page): State<Shared>, person: Person) -> Result<Markup, Refu
     let words = person.language.words();
     let now_ms = now_ms();
     let figures = figures(&page, now_ms).await?;
+    let certificate = |whose: &str, ends_at: i64| {
+        let day =
+            jiff::Timestamp::from_second(ends_at).unwrap_or_default().to_zoned(page.zone.clone()).date();
+        html! { li { (whose) ": " (day) @if ends_at - now_ms / 1000 < SOON_S { " " span .tag { (words.soon) } } } }
+    };
     let content = html! {
         div .sheet {
             h1 { (words.operator) }
@@ -35,11 +40,13 @@ async fn show(State(page): State<Shared>, person: Person) -> Result<Markup, Refu
             (throughput(&figures, words))
             h2 { (words.stage_times) }
             (stages(&figures.stages, words))
+            h2 { (words.own_certificates) }
+            ul {
+                @if let Some(ends_at) = figures.site_ends_at { (certificate(words.site_certificate, ends_at)) }
+                @if let Some(ends_at) = figures.page_ends_at { (certificate(words.page_certificate, ends_at)) }
+            }
             h2 { (words.certificates) }
-            ul { @for (doctor, ends_at) in figures.certificates.iter().take(CERTIFICATES_MAX) {
-                @let day = jiff::Timestamp::from_second(*ends_at).unwrap_or_default().to_zoned(page.zone.clone()).date();
-                li { (clean(doctor)) ": " (day) @if ends_at - now_ms / 1000 < SOON_S { " " span .tag { (words.soon) } } }
-            } }
+            ul { @for (doctor, ends_at) in figures.certificates.iter().take(CERTIFICATES_MAX) { (certificate(&clean(doctor), *ends_at)) } }
         }
     };
     Ok(layout::page(&person, Place::Operator, words.operator, &content))

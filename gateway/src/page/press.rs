@@ -6,7 +6,7 @@ use super::session::{Person, Posted};
 use super::words::{Words, fill};
 use super::{Refused, Shared, clean};
 use crate::clock::now_ms;
-use crate::journal::{Choice, Press, PressAnswer, PressedStudy, Wait, WaitingPress};
+use crate::journal::{Choice, Press, PressAnswer, PressedStudy, WaitingPress};
 use crate::pipeline::WishError;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -28,7 +28,7 @@ const LOOK_WITHOUT: Duration = Duration::from_secs(5);
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/press", post(press))
-        .route("/undo", post(undo))
+        .route("/presses/{id}/undo", post(undo))
         .route("/studies/{case}/{wish}", post(wish))
 }
 
@@ -36,8 +36,8 @@ pub(super) fn routes() -> Router<Shared> {
 struct Answer {
     text: String,
     is_bad: bool,
-    /// What can be taken back, as a form names it.
-    undo: Option<(String, &'static str)>,
+    /// The press that can still be taken back, and the word for it.
+    undo: Option<(i64, &'static str)>,
 }
 
 fn good(text: String) -> Answer {
@@ -54,7 +54,9 @@ impl Answer {
         let is_script =
             headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
         if is_script {
-            let undo = self.undo.map(|(study, label)| json!({"study": study, "label": label}));
+            let undo = self.undo.map(|(press, label)| {
+                json!({"path": format!("/presses/{press}/undo"), "label": label, "for_ms": UNDO_MS})
+            });
             return Json(json!({"said": self.text, "bad": self.is_bad, "undo": undo})).into_response();
         }
         Redirect::to("/").into_response()
@@ -90,35 +92,33 @@ async fn press(State(page): State<Shared>, headers: HeaderMap, posted: Posted) -
         at_ms,
         due_at_ms: at_ms + UNDO_MS,
     };
-    let mut answer = keep(&page, &waiting, words).await?;
-    // A study that lies here has its own button in the list.
-    if !answer.is_bad && matches!(waiting.study, Wait::AtPacs { .. }) {
-        answer.undo = Some((fields.one("study").to_owned(), words.act_undo));
-    }
-    Ok(answer.to(&headers))
+    Ok(keep(&page, &waiting, words).await?.to(&headers))
 }
 
-async fn undo(State(page): State<Shared>, headers: HeaderMap, posted: Posted) -> Result<Response, Refused> {
-    let Posted { person, fields } = posted;
+/// Whoever sees a press that waits may take it back, as one at a phone may who hears of a mistake.
+async fn undo(
+    State(page): State<Shared>,
+    Path(press): Path<i64>,
+    headers: HeaderMap,
+    posted: Posted,
+) -> Result<Response, Refused> {
+    let person = posted.person;
     if !person.role.may_send() {
         return Err(Refused::Role);
     }
-    let study = study_of(fields.one("study")).ok_or(Refused::Form)?;
-    Ok(taken_back(&page, &study, person.language.words()).await?.to(&headers))
-}
-
-async fn taken_back(page: &Shared, study: &Wait, words: &Words) -> Result<Answer, Refused> {
-    let undone = page.journal.undo_press(study, now_ms()).await?;
-    Ok(if undone { good(words.undone.into()) } else { bad(words.too_late.into()) })
+    let words = person.language.words();
+    let undone = page.journal.undo_press(press, now_ms()).await?;
+    let answer = if undone { good(words.undone.into()) } else { bad(words.too_late.into()) };
+    Ok(answer.to(&headers))
 }
 
 /// A case by its id, or `PACS/UID`.
-fn study_of(text: &str) -> Option<Wait> {
+fn study_of(text: &str) -> Option<PressedStudy> {
     if let Some(case) = CaseId::parse(text) {
-        return Some(Wait::Case(case));
+        return Some(PressedStudy::Case(case));
     }
     let (pacs, uid) = text.rsplit_once('/')?;
-    Some(Wait::AtPacs { pacs: pacs.to_owned(), study: Uid::parse(uid).ok()? })
+    Some(PressedStudy::AtPacs { pacs: pacs.to_owned(), study: Uid::parse(uid).ok()? })
 }
 
 async fn keep(page: &Shared, press: &WaitingPress, words: &Words) -> Result<Answer, Refused> {
@@ -126,7 +126,7 @@ async fn keep(page: &Shared, press: &WaitingPress, words: &Words) -> Result<Answ
     let names = |doctors: &[String]| {
         doctors.iter().map(|doctor| site.doctor(doctor, words)).collect::<Vec<_>>().join(words.comma)
     };
-    if let Wait::Case(case) = press.study {
+    if let PressedStudy::Case(case) = press.study {
         let Some(study) = page.journal.study_of(case).await? else { return Ok(bad(words.not_here.into())) };
         if study.delivery.state != "held" {
             let to: Vec<_> = study.delivery.doctors.into_iter().map(|doctor| doctor.doctor).collect();
@@ -136,8 +136,9 @@ async fn keep(page: &Shared, press: &WaitingPress, words: &Words) -> Result<Answ
             return Ok(bad(fill(words.already, &[&by, &at, &names(&to)])));
         }
     }
-    if page.journal.wait_press(press).await?.is_some() {
-        return Ok(good(fill(words.will_send, &[&names(&press.doctors), "5"])));
+    if let Some(id) = page.journal.wait_press(press).await? {
+        let said = good(fill(words.will_send, &[&names(&press.doctors), "5"]));
+        return Ok(Answer { undo: Some((id, words.act_undo)), ..said });
     }
     let waiting = page.journal.waiting_presses().await?;
     let first = waiting.into_iter().find(|waiting| waiting.study == press.study);
@@ -166,9 +167,6 @@ async fn wish(
 
 async fn grant(page: &Shared, person: &Person, case: CaseId, wish: Wish) -> Result<Answer, Refused> {
     let words = person.language.words();
-    if wish == Wish::Undo {
-        return taken_back(page, &Wait::Case(case), words).await;
-    }
     let study = page.journal.study_of(case).await?.ok_or(Refused::Missing)?;
     let (delivery, by) = (study.delivery.id, person.name.as_str());
     let (done, said) = match wish {
@@ -182,7 +180,6 @@ async fn grant(page: &Shared, person: &Person, case: CaseId, wish: Wish) -> Resu
         }
         Wish::Retry => (page.pipeline.retry(delivery, by).await?, words.retried),
         Wish::Again => (page.pipeline.notify_again(delivery, by).await?, words.notified_again),
-        Wish::Undo => (false, words.too_late),
     };
     Ok(if done { good(said.into()) } else { bad(words.too_late.into()) })
 }
@@ -218,14 +215,7 @@ pub(super) async fn hand_over(page: Shared, mut changes: watch::Receiver<()>) {
 /// First the delivery, then the end of the waiting: after a crash between both, the second press is answered with the first.
 async fn hand_over_one(page: &Shared, waiting: WaitingPress) {
     let WaitingPress { id, study, doctors, urgent, note, by, at_ms, .. } = waiting;
-    let study = match study {
-        Wait::Case(case) => Ok(PressedStudy::Case(case)),
-        Wait::AtPacs { pacs, study } => page.pipeline.study_at(&pacs, study),
-    };
-    let pressed = match study {
-        Ok(study) => page.pipeline.press(&Press { study, doctors, urgent, note, by, at_ms }).await,
-        Err(error) => Err(error),
-    };
+    let pressed = page.pipeline.press(&Press { study, doctors, urgent, note, by, at_ms }).await;
     match pressed {
         Ok(PressAnswer::Begun(_) | PressAnswer::Already { .. }) => {}
         Ok(PressAnswer::NotHere) => tracing::warn!("a pressed study is gone (technician: send it again)"),

@@ -2,9 +2,9 @@
 
 use super::clean;
 use super::site::Site;
-use super::stage::{STEPS, Stage};
-use super::words::Words;
-use crate::journal::Study;
+use super::stage::{STEPS, Stage, Tone, Waiting};
+use super::words::{Words, fill};
+use crate::journal::{Study, WaitingPress};
 use compressor::Purpose;
 use compressor::dataset::Banner;
 use maud::{Markup, html};
@@ -12,7 +12,6 @@ use maud::{Markup, html};
 /// What a row's buttons ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    Undo,
     Wait,
     Partial,
     Cancel,
@@ -22,13 +21,12 @@ pub(super) enum Wish {
 }
 
 impl Wish {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Undo, Self::Wait, Self::Partial, Self::Cancel, Self::Recall, Self::Retry, Self::Again];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Wait, Self::Partial, Self::Cancel, Self::Recall, Self::Retry, Self::Again];
 
     /// In paths.
     pub(super) fn word(self) -> &'static str {
         match self {
-            Self::Undo => "undo",
             Self::Wait => "wait",
             Self::Partial => "partial",
             Self::Cancel => "cancel",
@@ -40,7 +38,6 @@ impl Wish {
 
     fn label(self, words: &Words) -> &'static str {
         match self {
-            Self::Undo => words.act_undo,
             Self::Wait => words.act_wait,
             Self::Partial => words.act_partial,
             Self::Cancel => words.act_cancel,
@@ -53,9 +50,6 @@ impl Wish {
 
 /// What can be wished for in a state.
 pub(super) fn wishes(state: &str, stage: &Stage) -> Vec<Wish> {
-    if stage.due_at_ms.is_some() {
-        return vec![Wish::Undo];
-    }
     match state {
         "received" if stage.missing.is_some() => vec![Wish::Wait, Wish::Partial, Wish::Cancel],
         "received" | "assembled" | "compressed" | "sealed" => vec![Wish::Cancel],
@@ -106,7 +100,7 @@ pub(super) fn row(study: &Study, stage: &Stage, site: &Site, words: &Words) -> M
     let (class, sign) = stage.tone.signs();
     let state = study.delivery.state.as_str();
     let wishes = wishes(state, stage);
-    let can_be_sent = state == "held" && stage.due_at_ms.is_none();
+    let can_be_sent = state == "held" && stage.waiting.is_none();
     html! {
         li #{"s-" (case)} .study .(class) .sendable[can_be_sent] data-name=(shown.name) data-id=(shown.id) {
             div .pick {
@@ -124,15 +118,50 @@ pub(super) fn row(study: &Study, stage: &Stage, site: &Site, words: &Words) -> M
                 p .words id={"w-" (case)} {
                     span .sign aria-hidden="true" { (sign) }
                     span { (stage.words) }
-                    @if let Some(due) = stage.due_at_ms { " " span .due data-due=(due) {} }
+                    @if let Some(waiting) = stage.waiting { " " (due(waiting)) }
                     @if study.delivery.urgent { " " span .tag { (words.urgent) } }
                 }
                 @for line in &stage.details { p .detail { (line) } }
                 @if let Some(trouble) = &study.delivery.trouble { p .detail .trouble lang="en" { (clean(trouble)) } }
                 @if let Some(remark) = &study.delivery.remark { p .detail lang="en" { (clean(remark)) } }
             }
-            div .wishes { (buttons(&case, &wishes, &shown.name, words)) }
+            div .wishes {
+                @if let Some(waiting) = stage.waiting { (undo(waiting, &shown.name, words)) }
+                (buttons(&case, &wishes, &shown.name, words))
+            }
         }
+    }
+}
+
+/// The row of a press for a study of which nothing is here yet: anybody may take it back.
+pub(super) fn waiting_row(press: &WaitingPress, pacs: &str, site: &Site, words: &Words) -> Markup {
+    let (class, sign) = Tone::Going.signs();
+    let name = fill(words.at_pacs, &[pacs]);
+    let waiting = Waiting { press: press.id, due_at_ms: press.due_at_ms };
+    let to: Vec<_> = press.doctors.iter().map(|doctor| site.doctor(doctor, words)).collect();
+    let to = to.join(words.comma);
+    html! {
+        li #{"s-press-" (press.id)} .study .(class) data-name=(name) {
+            div .pick { span .sign aria-hidden="true" { (sign) } }
+            div .patient { span .name { (words.no_card_yet) } }
+            div .what { p .lead { (name) } }
+            div .way {
+                p .words { span .sign aria-hidden="true" { (sign) } span { (fill(words.st_waiting, &[&to])) } " " (due(waiting)) }
+                p .detail { (fill(words.st_pressed, &[&site.time(press.at_ms), &clean(&press.by), &to])) }
+            }
+            div .wishes { (undo(waiting, &name, words)) }
+        }
+    }
+}
+
+/// Counted down by the script.
+fn due(waiting: Waiting) -> Markup {
+    html! { span .due data-due=(waiting.due_at_ms) {} }
+}
+
+fn undo(waiting: Waiting, name: &str, words: &Words) -> Markup {
+    html! {
+        button form="acts" formaction={"/presses/" (waiting.press) "/undo"} data-wish="undo" aria-label=(format!("{}: {name}", words.act_undo)) { (words.act_undo) }
     }
 }
 
@@ -163,15 +192,14 @@ fn what(study: &Study, site: &Site, words: &Words) -> Markup {
     let instances = study.delivery.instances;
     html! {
         p .lead { @for modality in &study.modalities { span .modality { (clean(modality)) } " " } bdi { (if description.is_empty() { series } else { description }) } }
-        p .detail { (day) " " (super::words::fill(words.counts, &[&instances.to_string(), &study.series.to_string()])) }
-        p .detail { (super::words::fill(words.came, &[&site.time(study.last_received_ms.unwrap_or(study.opened_at_ms))])) }
+        p .detail { (day) " " (fill(words.counts, &[&instances.to_string(), &study.series.to_string()])) }
+        p .detail { (fill(words.came, &[&site.time(study.last_received_ms.unwrap_or(study.opened_at_ms))])) }
     }
 }
 
-/// Undo and the choice stand open; what takes something back is one step away.
+/// The choice stands open; what takes something back is one step away.
 fn buttons(case: &str, wishes: &[Wish], name: &str, words: &Words) -> Markup {
-    let is_open =
-        |wish: &&Wish| matches!(wish, Wish::Undo | Wish::Wait | Wish::Partial | Wish::Retry | Wish::Again);
+    let is_open = |wish: &&Wish| matches!(wish, Wish::Wait | Wish::Partial | Wish::Retry | Wish::Again);
     let (open, hidden): (Vec<&Wish>, Vec<&Wish>) = wishes.iter().partition(is_open);
     let button = |wish: Wish| {
         let label = wish.label(words);

@@ -112,9 +112,9 @@ async fn check(page: &Shared, peer: SocketAddr, fields: &Fields) -> Result<Check
     let is_right = password::is_right(fields.one("password").to_owned(), known).await;
     let name = account.as_ref().map_or(UNKNOWN, |account| account.name.as_str()).to_owned();
     if let (true, Some(account)) = (is_right, account) {
-        let needs_code = account.totp.is_some() || page.needs_second_factor(account.role);
-        let step =
-            account.totp.as_ref().and_then(|secret| totp::step_of(secret, fields.one("code"), at_ms / 1000));
+        let needs_code = account.has_totp || page.needs_second_factor(account.role);
+        let secret = page.journal.totp_secret(&account.name).await?;
+        let step = secret.and_then(|secret| totp::step_of(&secret, fields.one("code"), at_ms / 1000));
         if (step.is_some() || !needs_code) && page.journal.sign_in_succeeded(&account.name, step).await? {
             page.audit.record(Message::user(&name, peer, true, Outcome::Success)).await?;
             return Ok(Checked::Right(account));

@@ -32,6 +32,11 @@ impl Site {
         fill(words.dr, &[&clean(self.doctors.get(key).map_or(key, String::as_str))])
     }
 
+    /// Milliseconds since 1970-01-01 UTC.
+    pub(super) fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
     /// 02:14, with the date where it is not today.
     pub(super) fn time(&self, at_ms: i64) -> String {
         let at = |ms| Timestamp::from_millisecond(ms).unwrap_or_default().to_zoned(self.zone.clone());

@@ -2,11 +2,14 @@
 
 use super::site::Site;
 use super::words::{Words, fill};
-use crate::journal::{DoctorReport, Study, WaitingPress};
+use crate::journal::{Choice, DeliveryReport, DoctorReport, Study, WaitingPress};
 use serde_json::Value;
 
 /// Steps after the press: received, compressed, sealed, submitted, notified, opened.
 pub(super) const STEPS: usize = 6;
+
+/// Without a part for so long, in milliseconds, nobody knows when it ends.
+const STALLED_MS: i64 = 30_000;
 
 /// Colour of a row's state; each has a sign of its own too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +52,19 @@ pub(super) struct Stage {
     pub(super) words: String,
     /// More lines.
     pub(super) details: Vec<String>,
-    /// When a press that waits will count, milliseconds since 1970-01-01 UTC.
-    pub(super) due_at_ms: Option<i64>,
+    /// A press that can still be taken back.
+    pub(super) waiting: Option<Waiting>,
     /// Instances here and listed, where a choice is waited for.
     pub(super) missing: Option<(u64, u32)>,
+}
+
+/// A press that does not count yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Waiting {
+    /// Its number.
+    pub(super) press: i64,
+    /// When it will count, milliseconds since 1970-01-01 UTC.
+    pub(super) due_at_ms: i64,
 }
 
 /// The state of a study; `waiting`: a press of it that can still be taken back.
@@ -66,20 +78,20 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
         tone: Tone::Going,
         words: String::new(),
         details: Vec::new(),
-        due_at_ms: None,
+        waiting: None,
         missing: None,
     };
     match (state, waiting) {
         ("held", Some(press)) => {
             let to: Vec<_> = press.doctors.iter().map(|doctor| site.doctor(doctor, words)).collect();
             stage.words = fill(words.st_waiting, &[&to.join(words.comma)]);
-            stage.due_at_ms = Some(press.due_at_ms);
+            stage.waiting = Some(Waiting { press: press.id, due_at_ms: press.due_at_ms });
         }
         ("held", None) => (stage.tone, stage.words) = (Tone::Still, words.st_held.to_owned()),
         ("received", _) => receiving(&mut stage, study, words),
         ("assembled", _) => (stage.done, stage.words) = (1, words.st_compressing.to_owned()),
         ("compressed", _) => (stage.done, stage.words) = (2, words.st_sealing.to_owned()),
-        ("sealed", _) => (stage.done, stage.words) = (3, submitting(study, words)),
+        ("sealed", _) => (stage.done, stage.words) = (3, submitting(study, site.now_ms(), words)),
         ("submitted", _) => (stage.done, stage.words) = (4, fill(words.st_notifying, &[&to])),
         ("notified" | "pulled", _) => notified(&mut stage, study, site, words),
         ("failed", _) => (stage.tone, stage.words) = (Tone::Bad, words.st_failed.to_owned()),
@@ -95,6 +107,13 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
     }
     if let Some(line) = completeness(study, words).filter(|_| state != "held") {
         stage.details.push(line);
+    }
+    if let Some(chosen) = &delivery.chosen {
+        let said = match chosen.choice {
+            Choice::Wait => words.st_chose_wait,
+            Choice::Partial => words.st_chose_partial,
+        };
+        stage.details.push(fill(said, &[&super::clean(&chosen.by)]));
     }
     if let Some(line) = compression(study, words) {
         stage.details.push(line);
@@ -118,12 +137,29 @@ fn receiving(stage: &mut Stage, study: &Study, words: &Words) {
     }
 }
 
-fn submitting(study: &Study, words: &Words) -> String {
+/// "3 of 20 parts, about 40 s", as long as parts are taken.
+fn submitting(study: &Study, now_ms: i64, words: &Words) -> String {
     let delivery = &study.delivery;
     let recipients = u32::try_from(delivery.doctors.len()).unwrap_or(1);
     // The cover of each doctor comes last.
     let all = delivery.pieces.map_or(0, |pieces| (pieces + 1).saturating_mul(recipients));
-    fill(words.st_submitting, &[&delivery.accepted_parts.to_string(), &all.to_string()])
+    let parts = fill(words.st_submitting, &[&delivery.accepted_parts.to_string(), &all.to_string()]);
+    match seconds_left(delivery, all, now_ms) {
+        Some(seconds) => parts + words.comma + &fill(words.st_seconds_left, &[&seconds.to_string()]),
+        None => parts,
+    }
+}
+
+/// By the pace of the parts that were taken; none before two of them, and where none was for a while: then nobody knows.
+fn seconds_left(delivery: &DeliveryReport, all: u32, now_ms: i64) -> Option<i64> {
+    let (first_ms, last_ms) = delivery.accepted_between_ms?;
+    let intervals = i64::from(delivery.accepted_parts.checked_sub(1)?);
+    if now_ms - last_ms > STALLED_MS {
+        return None;
+    }
+    let left = i64::from(all.saturating_sub(delivery.accepted_parts));
+    let milliseconds = (last_ms - first_ms).checked_mul(left)?.checked_div(intervals)?;
+    Some((milliseconds - (now_ms - last_ms)).max(0) / 1000 + 1)
 }
 
 /// "Dr X opened it at 02:14" for who has, and for who has not since when they know of it.

@@ -87,7 +87,7 @@ async fn list(
     let words = person.language.words();
     let board =
         if search.is_board() { page.board.borrow().clone() } else { Arc::new(found(&page, &search).await?) };
-    let preselected = board.iter().find(|row| row.can_be_sent).map(|row| row.case.to_string());
+    let preselected = board.iter().find(|row| row.can_be_sent).map(|row| row.id.clone());
     let content = html! {
         (search_form(&search, words))
         form #send .board method="post" action="/press" data-selected=[preselected] {
@@ -95,7 +95,7 @@ async fn list(
             section .list aria-label=(words.studies) {
                 ul #studies { @for row in board.iter() { (PreEscaped(row.html(person.language))) } }
                 p #none .none hidden[!board.is_empty()] { (if search.is_empty() { words.none_yet } else { words.none_found }) }
-                @if board.len() == ROWS_MAX as usize { (further(&search, &board, words)) }
+                @if board.len() >= ROWS_MAX as usize { (further(&search, &board, words)) }
                 @if search.after.is_none() { (pacs::found(&page, &person, &search).await) }
             }
             @if person.role.may_send() { (panel(&page, words).await?) }
@@ -110,7 +110,7 @@ async fn list(
 
 /// To what stands behind the last row.
 fn further(search: &Search, board: &[Row], words: &Words) -> Markup {
-    let after = board.last().map(|row| row.case.to_string()).unwrap_or_default();
+    let after = board.last().map(|row| row.id.as_str()).unwrap_or_default();
     html! {
         form .further method="get" action="/" {
             @for (name, value) in [("q", &search.q), ("date", &search.date), ("modality", &search.modality)] {

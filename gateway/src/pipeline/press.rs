@@ -3,7 +3,9 @@
 use super::Pipeline;
 use super::trouble::Trouble;
 use crate::clock::now_ms;
-use crate::journal::{Choice, JournalError, Press, PressAnswer, PressedStudy, Recipient, State, Withdrawal};
+use crate::journal::{
+    Choice, HeldAs, JournalError, Press, PressAnswer, PressedStudy, Recipient, State, Withdrawal,
+};
 use ::seal::ids::{CaseId, DeliveryId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,14 +77,12 @@ impl How<'_> {
 }
 
 impl Pipeline {
-    /// A study at a PACS, as [`Pipeline::press`] takes it.
-    ///
-    /// # Errors
-    /// [`WishError::NoSuchPacs`], [`WishError::NoHold`].
-    pub fn study_at(&self, pacs: &str, study: compressor::Uid) -> Result<PressedStudy, WishError> {
-        let known = self.config.pacs.get(pacs).ok_or_else(|| WishError::NoSuchPacs(pacs.to_owned()))?;
-        let hold = self.config.dicom.hold.clone().ok_or(WishError::NoHold)?;
-        Ok(PressedStudy::AtPacs { hold, pacs: pacs.to_owned(), calling: known.ae_title.clone(), study })
+    /// How a study is received that is to be fetched.
+    fn held_as(&self, study: &PressedStudy) -> Result<Option<HeldAs<'_>>, WishError> {
+        let PressedStudy::AtPacs { pacs, .. } = study else { return Ok(None) };
+        let known = self.config.pacs.get(pacs).ok_or_else(|| WishError::NoSuchPacs(pacs.clone()))?;
+        let hold = self.config.dicom.hold.as_deref().ok_or(WishError::NoHold)?;
+        Ok(Some(HeldAs { hold, calling: &known.ae_title }))
     }
 
     /// Takes the order to deliver a study. When this returns, it survives a power cut. A second press for the same study is answered with what
@@ -98,7 +98,7 @@ impl Pipeline {
         {
             return Err(WishError::NoSuchDoctor(unknown.clone()));
         }
-        let answer = self.journal.press(press).await?;
+        let answer = self.journal.press(press, self.held_as(&press.study)?).await?;
         if let PressAnswer::Begun(delivery) = answer {
             tracing::info!(stage = "assemble", %delivery, urgent = press.urgent, "a person asked for this delivery");
             self.collector.begin(delivery);

@@ -68,7 +68,7 @@ pub(super) async fn press(
         Which::AtPacs(AtPacs { pacs, study_uid }) => {
             let study =
                 Uid::parse(&study_uid).map_err(|_| Problem::malformed("study_uid is no UID (PS3.5 9.1)"))?;
-            page.pipeline.study_at(&pacs, study)?
+            PressedStudy::AtPacs { pacs, study }
         }
     };
     let doctors: Vec<String> = order.doctors.into_iter().collect();

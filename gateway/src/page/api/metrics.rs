@@ -46,9 +46,15 @@ fn text(figures: &Figures) -> String {
         text += &head(name, help);
         let _ = writeln!(text, "scanpost_{name} {value}");
     }
-    if let Some((_, first)) = figures.certificates.first() {
-        text += &head("certificate_ends_seconds", "When the first certificate of a doctor ends, Unix time.");
-        let _ = writeln!(text, "scanpost_certificate_ends_seconds {first}");
+    text +=
+        &head("certificate_ends_seconds", "When a certificate ends, Unix time; of doctors the first one.");
+    let doctors = figures.certificates.first().map(|(_, ends_at)| *ends_at);
+    for (of, ends_at) in
+        [("doctors", doctors), ("site", figures.site_ends_at), ("page", figures.page_ends_at)]
+    {
+        if let Some(ends_at) = ends_at {
+            let _ = writeln!(text, "scanpost_certificate_ends_seconds{{of=\"{of}\"}} {ends_at}");
+        }
     }
     text
 }

@@ -44,14 +44,11 @@
       const button = document.createElement("button");
       button.textContent = undo.label;
       button.dataset.wish = "undo";
-      button.addEventListener("click", () => {
-        const fields = new URLSearchParams(new FormData(byId("acts")));
-        fields.set("study", undo.study);
-        post("/undo", fields);
-      });
+      button.addEventListener("click", () => post(undo.path, new URLSearchParams(new FormData(byId("acts")))));
       said.append(button);
     });
-    fading = setTimeout(() => { said.textContent = ""; }, 12_000);
+    // What can be taken back is said as long as it can.
+    fading = setTimeout(() => { said.textContent = ""; }, undo?.for_ms ?? 12_000);
   };
   const tell = (text) => { byId("news").textContent = text; };
 
