@@ -9,6 +9,8 @@ mod file;
 mod frames;
 mod headers;
 #[cfg(feature = "native")]
+mod key_images;
+#[cfg(feature = "native")]
 mod lessons;
 #[cfg(feature = "native")]
 mod line;
@@ -46,6 +48,8 @@ use crate::encapsulated::NotDecoded;
 #[cfg(feature = "native")]
 use crate::near::Policy;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "native")]
+use std::collections::BTreeSet;
 use std::io::{self, Read, Seek};
 
 /// Bundle format that this code writes and reads (SPEC 4).
@@ -106,7 +110,11 @@ pub struct Series {
     /// The instances name more than one patient: no name may stand over all of them.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub mixed_patients: bool,
-    /// Instances in the order of the header stream.
+    /// So many of the first instances are key images: to be seen before others (SPEC 4.5). The place in the list says nothing of the place in the
+    /// body.
+    #[serde(skip_serializing_if = "is_none_of_them", default)]
+    pub key_images: u32,
+    /// Instances in the order of the header stream: key images, then the others, each by Instance Number.
     pub instances: Vec<Instance>,
 }
 
@@ -204,6 +212,10 @@ pub enum SegmentKind {
     Residual,
 }
 
+fn is_none_of_them(number: &u32) -> bool {
+    *number == 0
+}
+
 fn is_zero(number: &f64) -> bool {
     *number == 0.0
 }
@@ -262,13 +274,22 @@ pub struct Options {
     pub decoder: Option<FrameDecoder>,
     /// What the sender has to say to the doctor.
     pub note: Option<Note>,
+    /// Instances that the sender marked as key images, beside those that a key object of the study names.
+    pub key_images: BTreeSet<Uid>,
 }
 
 #[cfg(feature = "native")]
 impl Options {
     /// Everything as it came.
     pub fn lossless(threads: usize) -> Self {
-        Self { threads, near: Near::Fixed(0), residual: false, decoder: None, note: None }
+        Self {
+            threads,
+            near: Near::Fixed(0),
+            residual: false,
+            decoder: None,
+            note: None,
+            key_images: BTreeSet::new(),
+        }
     }
 }
 

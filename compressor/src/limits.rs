@@ -58,3 +58,5 @@ pub const NAME_BYTES_MAX: usize = 4096;
 pub const REWRITE_BYTES_MAX: u64 = 64 << 20;
 /// Times that a data set may grow while its references are remapped: the shortest reference, of 2 bytes, becomes 45.
 pub const REWRITE_GROWTH_MAX: usize = 8;
+/// Largest key object that is looked into, in bytes: it names images and shows none. One of some thousand names has 500 kB.
+pub const KEY_OBJECT_BYTES_MAX: u64 = 1 << 20;

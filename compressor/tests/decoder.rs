@@ -185,8 +185,13 @@ fn a_decoder_that_cannot_be_started_is_an_error_and_no_reason() {
     let part = compressor::dataset::locate(&mut Cursor::new(&file), file.len() as u64).unwrap().unwrap();
     let data = file[part.prefix_bytes as usize..].to_vec();
     let packed = |decoder| {
-        let options =
-            Options { threads: 1, near: Near::Fixed(1), residual: false, decoder: Some(decoder), note: None };
+        let options = Options {
+            threads: 1,
+            near: Near::Fixed(1),
+            residual: false,
+            decoder: Some(decoder),
+            ..Options::lossless(1)
+        };
         let source = Source::of_bytes(data.clone(), part.transfer_syntax.clone());
         pack(&[source], &mut Vec::new(), &options, &mut |_| ())
     };

@@ -213,13 +213,7 @@ fn real_series_have_their_bound_by_their_noise() {
     for folder in real_folders() {
         let sources: Vec<_> = files_in(&folder).into_iter().map(source).collect();
         let name = folder.file_name().unwrap().to_str().unwrap();
-        let options = Options {
-            threads: 2,
-            near: Near::Auto(Policy::default()),
-            residual: false,
-            decoder: None,
-            note: None,
-        };
+        let options = Options { near: Near::Auto(Policy::default()), ..Options::lossless(2) };
         let (manifest, summary) = pack(&sources, &mut io::sink(), &options, &mut |_| {}).unwrap();
         for series in manifest.series.iter().filter(|series| series.modality.is_some()) {
             println!(
@@ -274,8 +268,13 @@ fn odd_files_come_back() {
         return;
     };
     let decoder = FrameDecoder::of(PathBuf::from(env!("CARGO_BIN_EXE_scanpost-pack")));
-    let bounded =
-        Options { threads: 2, near: Near::Fixed(3), residual: true, decoder: Some(decoder), note: None };
+    let bounded = Options {
+        threads: 2,
+        near: Near::Fixed(3),
+        residual: true,
+        decoder: Some(decoder),
+        ..Options::lossless(1)
+    };
     for options in [Options::lossless(2), bounded] {
         let summary = assert_round_trip(&files_in(Path::new(&folder)), &options);
         println!(

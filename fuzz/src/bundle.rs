@@ -92,7 +92,7 @@ fn open(segments: &mut dyn SegmentSource) {
 pub(crate) fn options() -> [Options; 2] {
     [
         Options::lossless(1),
-        Options { threads: 1, near: Near::Fixed(2), residual: true, decoder: None, note: None },
+        Options { threads: 1, near: Near::Fixed(2), residual: true, ..Options::lossless(1) },
     ]
 }
 

@@ -106,6 +106,7 @@ fn check_series(number: usize, series: &Series, segments: &mut &[Segment]) -> Re
     let header_bytes = series.instances.iter().try_fold(0_u64, |sum, instance| {
         sum.checked_add(instance.head_bytes)?.checked_add(instance.tail_bytes)
     });
+    require(series.key_images as usize <= series.instances.len(), "more key images than instances")?;
     let headers = take_while(segments, |s| s.series as usize == number && s.kind == SegmentKind::Headers);
     let fits =
         |s: &Segment| s.raw_bytes <= CHUNK_BYTES_MAX as u64 && s.coded_bytes <= SEGMENT_BYTES_MAX as u64;

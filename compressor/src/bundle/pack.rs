@@ -33,7 +33,7 @@ pub fn pack<W: Write>(
     options: &Options,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(Manifest, Summary), PackError> {
-    let planned = plan(sources, options.decoder.is_some())?;
+    let planned = plan(sources, options.decoder.is_some(), &options.key_images)?;
     let decoding = options.decoder.as_ref().map(Decoding::by);
     let writer = Writer::new(out, progress)?;
     let (writer, accounts, mut series) = std::thread::scope(|scope| {
@@ -120,6 +120,7 @@ fn pack_series<W: Write>(
         reason: decision.reason.map(|reason| reason.to_string()),
         banner: planned.banner,
         mixed_patients: planned.mixed_patients,
+        key_images: planned.key_images,
         instances,
     };
     Ok((series, decision.ratio_max))

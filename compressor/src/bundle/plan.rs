@@ -1,14 +1,14 @@
 //! What will be packed, known before the first byte is coded: series, order, and where each bulk value lies (SPEC 1.2).
 
 use super::manifest::image_bytes;
-use super::{PackError, ReadSeek, Source};
+use super::{PackError, ReadSeek, Source, key_images};
 use crate::Uid;
 use crate::dataset::{self, Banner, BulkKind, Encoding, ImageLayout, Outline, ScanError};
 use crate::encapsulated::Syntax;
 use crate::limits::{BULK_BYTES_MIN, FRAME_DECODED_BYTES_MAX, INSTANCES_MAX, UNSCANNED_BYTES_MIN};
 use crate::near::Traits;
 use crate::pixels;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, SeekFrom};
 
 /// Padding of an odd pixel value to even length (PS3.5 8.1.1) is left to the tail.
@@ -28,6 +28,8 @@ pub(super) struct PlannedSeries {
     pub(super) banner: Banner,
     /// Another instance names another patient.
     pub(super) mixed_patients: bool,
+    /// So many of the first instances are key images.
+    pub(super) key_images: u32,
     pub(super) instances: Vec<PlannedInstance>,
 }
 
@@ -67,15 +69,21 @@ pub(super) struct Split {
     pub(super) compressed: Option<Syntax>,
 }
 
-/// Scans all sources and puts them into series. `decodes`: compressed pixels may be decoded.
-pub(super) fn plan(sources: &[Source<'_>], decodes: bool) -> Result<Vec<PlannedSeries>, PackError> {
+/// Scans all sources and puts them into series: key images and their series come first. `decodes`: compressed pixels may be decoded.
+pub(super) fn plan(
+    sources: &[Source<'_>],
+    decodes: bool,
+    marked: &BTreeSet<Uid>,
+) -> Result<Vec<PlannedSeries>, PackError> {
     if sources.len() > INSTANCES_MAX {
         return Err(PackError::TooLarge { what: "instances", limit: INSTANCES_MAX as u64 });
     }
     let mut planned: Vec<PlannedSeries> = Vec::new();
     let mut places = HashMap::new();
+    let mut keys = marked.clone();
     for (index, source) in sources.iter().enumerate() {
         let outline = scan(source)?;
+        key_images::named(source, &outline, &mut keys)?;
         let instance = planned_instance(index, source, &outline, decodes);
         let traits = Traits::of(&outline, &source.transfer_syntax, instance.split.image.is_some());
         let key = (outline.study.clone(), outline.series.clone(), source.transfer_syntax.clone());
@@ -90,10 +98,14 @@ pub(super) fn plan(sources: &[Source<'_>], decodes: bool) -> Result<Vec<PlannedS
         }
     }
     for series in &mut planned {
-        series
-            .instances
-            .sort_by_key(|instance| (instance.number.is_none(), instance.number, instance.source));
+        let is_key =
+            |instance: &PlannedInstance| instance.sop_instance.as_ref().is_some_and(|uid| keys.contains(uid));
+        series.instances.sort_by_key(|instance| {
+            (!is_key(instance), instance.number.is_none(), instance.number, instance.source)
+        });
+        series.key_images = series.instances.iter().take_while(|instance| is_key(instance)).count() as u32;
     }
+    planned.sort_by_key(|series| series.key_images == 0);
     Ok(planned)
 }
 
@@ -111,6 +123,7 @@ fn new_series(
         traits,
         banner: outline.banner,
         mixed_patients: false,
+        key_images: 0,
         instances: vec![first],
     }
 }

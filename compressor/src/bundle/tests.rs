@@ -387,3 +387,79 @@ fn the_senders_note_lies_in_the_manifest_and_in_nothing_that_is_printed() {
     let (_, _, without) = packed(&sources(&given), 1).unwrap();
     assert!(segments(&without).0.note.is_none());
 }
+
+/// The last components of the SOP Instance UIDs of a series, as they lie in the bundle.
+fn numbers(series: &Series) -> Vec<String> {
+    let uids = series.instances.iter().map(|instance| instance.sop_instance.as_ref().unwrap().as_str());
+    uids.map(|uid| uid.rsplit('.').next().unwrap().to_owned()).collect()
+}
+
+/// A key object that names instances, with its title.
+fn key_object(title: &str, uids: &[&str]) -> Vec<u8> {
+    let named = uids.iter().fold(Vec::new(), |mut bytes, uid| {
+        let item = Data::new(Encoding::ExplicitLittle)
+            .element(0x0008_1150, "UI", b"1.2.840.10008.5.1.4.1.1.4\0")
+            .element(0x0008_1155, "UI", crate::dataset::sample::even((*uid).to_owned(), b'\0').as_bytes());
+        bytes.extend([0xFE, 0xFF, 0x00, 0xE0]);
+        bytes.extend((item.bytes.len() as u32).to_le_bytes());
+        bytes.extend(item.bytes);
+        bytes
+    });
+    Data::new(Encoding::ExplicitLittle)
+        .element(0x0008_0016, "UI", b"1.2.840.10008.5.1.4.1.1.88.59\0")
+        .element(0x0008_0018, "UI", b"1.2.3.999\0")
+        .element(0x0008_0060, "CS", b"KO")
+        .element(0x0008_0100, "SH", title.as_bytes())
+        .element(0x0020_000D, "UI", b"1.2.3\0")
+        .element(0x0020_000E, "UI", b"1.2.7\0")
+        .element(0x0040_A375, "SQ", &named)
+        .bytes
+}
+
+#[test]
+fn key_images_and_their_series_come_first_marked_or_named_and_all_come_back() {
+    let layout = image(64, 64, 1, 1, 16);
+    let slices = (1..=9)
+        .map(|number| slice(number, &layout, &pixels(8192, number as usize), Encoding::ExplicitLittle));
+    let other = Data::new(Encoding::ExplicitLittle).element(0x0008_0018, "UI", b"1.2.9.1\0").element(
+        0x0020_000E,
+        "UI",
+        b"1.2.9\0",
+    );
+    let report = (other.image(&layout).element(0x7FE0_0010, "OW", &pixels(8192, 3)).bytes, EXPLICIT);
+    let all: Vec<Given> = std::iter::once(report).chain(slices.map(|slice| (slice, EXPLICIT))).collect();
+    let (manifest, ..) = assert_round_trip(&all);
+    assert_eq!(manifest.series.iter().map(|series| series.key_images).collect::<Vec<_>>(), [0, 0]);
+    let packed_with = |given: &[Given], marked: &[&str]| {
+        let key_images = marked.iter().map(|uid| Uid::parse(uid).unwrap()).collect();
+        let mut file = Vec::new();
+        pack(&sources(given), &mut file, &Options { key_images, ..Options::lossless(2) }, &mut |_| ())
+            .unwrap();
+        segments(&file)
+    };
+    let (manifest, mut parts) = packed_with(&all, &["1.2.3.7", "1.2.3.4", "1.2.3.77"]);
+    let [first, second] = &manifest.series[..] else { panic!() };
+    assert_eq!((first.key_images, second.key_images), (2, 0));
+    assert_eq!(numbers(first), ["4", "7", "1", "2", "3", "5", "6", "8", "9"]);
+    let pixels_of = |kind| manifest.segments.iter().filter(move |s| s.kind == kind);
+    let leading: Vec<_> = pixels_of(SegmentKind::Pixels).take(2).map(|s| (s.series, s.instance)).collect();
+    assert_eq!(leading, [(0, 0), (0, 1)], "their pixels are mailed first");
+    let mut back = unpacked(&manifest, &mut parts).unwrap();
+    let mut expected: Vec<_> = all.iter().map(|(bytes, _)| bytes.clone()).collect();
+    back.sort();
+    expected.sort();
+    assert!(back == expected, "bytes differ");
+    // A key object says it too, but not one of what is rejected.
+    let with =
+        |title: &str| [all.clone(), vec![(key_object(title, &["1.2.3.8", "1.2.3.2"]), EXPLICIT)]].concat();
+    let (manifest, _) = packed_with(&with("113000"), &[]);
+    assert_eq!(
+        (manifest.series[0].key_images, &numbers(&manifest.series[0])[..3]),
+        (2, &["2", "8", "1"].map(String::from)[..])
+    );
+    let (manifest, _) = packed_with(&with("113037"), &[]);
+    assert!(manifest.series.iter().all(|series| series.key_images == 0));
+    let mut lying = packed_with(&all, &["1.2.3.7"]).0;
+    lying.series[0].key_images = 10;
+    assert!(manifest::check(&lying).is_err());
+}

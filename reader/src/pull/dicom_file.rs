@@ -105,6 +105,7 @@ mod tests {
             reason: None,
             banner: Banner::default(),
             mixed_patients: false,
+            key_images: 0,
             instances: vec![],
         }
     }

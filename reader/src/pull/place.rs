@@ -159,6 +159,10 @@ pub(crate) fn notes(manifest: &Manifest, wanted: Wanted, unpacked: Unpacked) -> 
     if manifest.note.is_some() {
         notes.push("the hospital has something to say: note.txt".into());
     }
+    let keys: u32 = manifest.series.iter().map(|series| series.key_images).sum();
+    if keys > 0 {
+        notes.push(format!("{keys} of them are key images: the first ones of their series"));
+    }
     if conflicts > 0 {
         notes.push(format!(
             "{conflicts} with the SOP Instance UID of another and other content, written as -conflict"

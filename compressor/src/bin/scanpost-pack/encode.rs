@@ -18,11 +18,10 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// Packs the inputs and reports.
 pub(crate) fn run(arguments: &EncodeArguments) -> anyhow::Result<()> {
     let options = Options {
-        threads: threads_or_all(arguments.threads),
         near: near(arguments)?,
         residual: arguments.residual,
         decoder: Some(FrameDecoder::of_this_program()),
-        note: None,
+        ..Options::lossless(threads_or_all(arguments.threads))
     };
     let start = Instant::now();
     let files = inputs::find(&arguments.inputs)?;

@@ -28,6 +28,7 @@ pub(crate) struct Report {
 #[derive(Serialize)]
 struct SeriesReport {
     modality: Option<String>,
+    key_images: u32,
     instances: usize,
     file_bytes: u64,
     pixel_bytes: u64,
@@ -108,6 +109,7 @@ impl SeriesReport {
         let raw = |kind| segments(kind).map(|s| s.raw_bytes).sum();
         Self {
             modality: series.modality.clone(),
+            key_images: series.key_images,
             instances: series.instances.len(),
             file_bytes: file_bytes(series),
             pixel_bytes: raw(SegmentKind::Pixels),

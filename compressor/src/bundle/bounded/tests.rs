@@ -39,7 +39,7 @@ fn packed(image_type: &[u8], near: Near, residual: bool, threads: usize) -> (Man
     let sources: Vec<_> =
         (0..9).map(|number| source(data_set(number, image_type, &slice(number as u64)))).collect();
     let mut file = Vec::new();
-    let options = Options { threads, near, residual, decoder: None, note: None };
+    let options = Options { threads, near, residual, ..Options::lossless(1) };
     let (manifest, summary) = pack(&sources, &mut file, &options, &mut |_| {}).unwrap();
     assert_eq!(summary.max_error, manifest.series[0].max_error);
     (manifest, file)

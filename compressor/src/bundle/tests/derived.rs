@@ -13,7 +13,7 @@ type Out = (Option<Uid>, Vec<u8>);
 
 fn bounded(sources: &[Source<'_>], residual: bool) -> (Manifest, Segments) {
     let mut file = Vec::new();
-    let options = Options { threads: 2, near: Near::Fixed(NEAR), residual, decoder: None, note: None };
+    let options = Options { threads: 2, near: Near::Fixed(NEAR), residual, ..Options::lossless(1) };
     pack(sources, &mut file, &options, &mut |_| {}).unwrap();
     segments(&file)
 }
@@ -70,6 +70,8 @@ fn key_object(image: &str, note: &[u8]) -> Vec<u8> {
         .element(0x0008_0016, "UI", b"1.2.840.10008.5.1.4.1.1.88.59\0")
         .element(0x0008_0018, "UI", b"1.2.9.9\0")
         .element(0x0008_0060, "CS", b"KO")
+        // Rejected for the patient's safety: what it names is no key image, and keeps its place.
+        .element(0x0008_0100, "SH", b"113037")
         .element(0x0020_000D, "UI", b"1.2.3\0")
         .element(0x0020_000E, "UI", b"1.2.9\0")
         .element(0x0040_A375, "SQ", &item(series))
