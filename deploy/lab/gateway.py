@@ -45,6 +45,7 @@ class Settings:
     encryption: str = "on"
     hold: str | None = None  # AE title whose studies wait for a press
     page_lines: list[str] = field(default_factory=list)  # all keys of [page]
+    escalate_after_s: int | None = None  # of [notify]
 
 
 class Gateway:
@@ -155,6 +156,7 @@ class Gateway:
             *settings.submit_lines,
             "[notify]",
             f"cover_seen_ms = {settings.cover_seen_ms}",
+            *([f"escalate_after_s = {settings.escalate_after_s}"] if settings.escalate_after_s else []),
             "[pulled]",
             *self._server(store.imaps_port),
             f"poll_ms = {settings.poll_ms}",

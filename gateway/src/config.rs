@@ -22,6 +22,7 @@ use seal::native::SiteKey;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use tls::{ClientFiles, ServerFiles, TlsError};
 
@@ -273,6 +274,15 @@ pub struct Notify {
     /// Wait for the cover to be seen in the mailbox before the notice goes, at most, in milliseconds.
     #[serde(default = "cover_seen_ms_default")]
     pub cover_seen_ms: u64,
+    /// Seconds without anybody having opened a delivery before the next of the group on duty is told; nobody is, where absent.
+    pub escalate_after_s: Option<NonZeroU32>,
+}
+
+impl Notify {
+    /// In milliseconds.
+    pub fn escalate_after_ms(&self) -> Option<i64> {
+        self.escalate_after_s.map(|seconds| i64::from(seconds.get()) * 1000)
+    }
 }
 
 /// `[pulled]`: the keys of a [`Server`] and `poll_ms`.
@@ -594,7 +604,7 @@ impl Compress {
             NearKey::Stored(near) => Near::Fixed(near),
         };
         let (residual, decoder) = (self.residual != Residual::Never, FrameDecoder::of_this_program());
-        Options { threads: self.threads, near, residual, decoder: Some(decoder), note: None }
+        Options { near, residual, decoder: Some(decoder), ..Options::lossless(self.threads) }
     }
 
     /// Until when the residual of a study of these sizes is kept back, in milliseconds since 1970-01-01 UTC; none where it has none, or

@@ -97,6 +97,9 @@ enum Command {
     /// Render the DICOM file on standard input as a JPEG; started by `serve` for each picture of a mail.
     #[command(name = render::COMMAND, hide = true)]
     RenderImage,
+    /// The same, little; started by `serve` for each picture of the page.
+    #[command(name = render::THUMBNAIL_COMMAND, hide = true)]
+    RenderThumbnail,
     /// The audit trail: who moved which study of which patient where.
     Audit {
         #[command(subcommand)]
@@ -199,6 +202,7 @@ fn run() -> anyhow::Result<ExitCode> {
         }
         Command::DecodeFrame => encapsulated::child::run().context("decode-frame")?,
         Command::RenderImage => render::run().context("render-image")?,
+        Command::RenderThumbnail => render::run_thumbnail().context("render-thumbnail")?,
     }
     Ok(ExitCode::SUCCESS)
 }

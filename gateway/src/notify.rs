@@ -1,6 +1,10 @@
 //! notify: tells each doctor's phone, in constant words, that something waits. Goes when the cover was seen in the mailbox, or
 //! after `cover_seen_ms`: a notice must not come before the images, nor stay away because nobody could look.
 
+mod escalation;
+
+pub use escalation::{Next, Standing, next};
+
 use crate::clock::now_ms;
 use crate::config::{Config, ConfigError, Server};
 use crate::dkim;
@@ -114,7 +118,7 @@ impl Notifier {
 
 async fn pending(delivery: DeliveryId, journal: &Journal) -> Result<Vec<Recipient>, JournalError> {
     let mut recipients = journal.recipients(delivery).await?;
-    recipients.retain(|recipient| recipient.submitted && !recipient.notified);
+    recipients.retain(|recipient| recipient.is_told && recipient.submitted && !recipient.notified);
     Ok(recipients)
 }
 

@@ -14,6 +14,7 @@ mod limits;
 mod live;
 mod operator;
 mod pacs;
+mod pictures;
 mod press;
 mod roster;
 mod row;
@@ -30,7 +31,7 @@ use crate::audit::{Audit, AuditError, Message};
 use crate::config::{self, Config, SecondFactor};
 use crate::journal::{Journal, JournalError, Role};
 use crate::pipeline::Pipeline;
-use crate::roster::OnDuty;
+use crate::roster::{OnDuty, behind};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
 use axum::http::StatusCode;
@@ -122,6 +123,16 @@ impl Page {
         on_duty.retain(|duty| self.config.doctors.contains_key(&duty.doctor));
         Ok(on_duty)
     }
+
+    /// Who is told when none of these opens what was pressed at that moment. Not who has only a mail program: of such a one nobody knows.
+    async fn standby(&self, doctors: &[String], at_ms: i64) -> Result<Vec<String>, Refused> {
+        if self.config.notify.escalate_after_s.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut standby = behind(&self.on_duty(at_ms).await?, doctors);
+        standby.retain(|doctor| !self.config.is_mail_program(doctor));
+        Ok(standby)
+    }
 }
 
 fn router(page: Shared) -> Router {
@@ -132,6 +143,7 @@ fn router(page: Shared) -> Router {
         .merge(accounts::routes())
         .merge(studies::routes())
         .merge(press::routes())
+        .merge(pictures::routes())
         .merge(api::routes())
         .merge(roster::routes())
         .merge(operator::routes())

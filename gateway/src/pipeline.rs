@@ -3,6 +3,7 @@
 
 mod addressees;
 mod audited;
+mod escalate;
 mod gather;
 mod keys;
 mod press;
@@ -164,6 +165,10 @@ impl Pipeline {
             State::Sealed => self.submit(&delivery).await?,
             State::Submitted => self.notify(&delivery).await?,
             State::Notified => {
+                // The turn of one who stood behind came meanwhile.
+                if self.journal.is_somebody_untold(id).await? {
+                    self.notify(&delivery).await?;
+                }
                 self.finish_if_pulled(id).await?;
                 return Ok(false);
             }
@@ -250,7 +255,8 @@ impl Pipeline {
         let case_key = self.journal.case_key(delivery.case).await?;
         let (spool, id) = (self.spool.clone(), delivery.id);
         let note = self.journal.note(id, delivery.case).await?;
-        let options = Options { note, ..self.config.compress.options() };
+        let key_images = self.journal.key_images(delivery.case).await?;
+        let options = Options { note, key_images, ..self.config.compress.options() };
         let summary = tokio::task::spawn_blocking(move || {
             // Also where nobody waits for the end any more: the next turn begins when this work is done.
             let _turn = turn;

@@ -109,6 +109,16 @@ impl Roster {
     }
 }
 
+/// Who stands behind these doctors, in the order in which they are told. Nobody, where none of them is on duty.
+pub fn behind(on_duty: &[OnDuty], doctors: &[String]) -> Vec<String> {
+    let is_chosen = |duty: &&OnDuty| doctors.contains(&duty.doctor);
+    let Some(first) = on_duty.iter().filter(is_chosen).map(|duty| duty.order).min() else {
+        return Vec::new();
+    };
+    let rest = on_duty.iter().filter(|duty| duty.order > first && !is_chosen(duty));
+    rest.map(|duty| duty.doctor.clone()).collect()
+}
+
 impl Duty {
     /// Whether it lasts at that moment.
     pub fn covers(&self, at: Timestamp, zone: &TimeZone) -> bool {

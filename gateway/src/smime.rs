@@ -9,6 +9,7 @@ mod survey;
 mod words;
 
 pub use picture::Renderer;
+pub(crate) use survey::file;
 
 use crate::journal::DeliveryInstance;
 use crate::spool::Received;

@@ -129,6 +129,8 @@ def test_one_press_by_the_keyboard_until_it_is_opened(desk: Desk, mr_study: list
     desk.sees_no_fault(screen, "empty")
     store(desk.bench, write_study(tmp_path / "study", mr_study))
     expect(row(screen, "山田 太郎")).to_contain_text(words[0], timeout=3_000)
+    # All of it is here: a row that still changes could be made anew under the key that is pressed.
+    expect(row(screen, "山田 太郎")).to_contain_text(re.compile(rf"{len(mr_study)}(枚| images)"))
     for group in ("Yamada Tarou", "やまだ たろう", "P-00001"):
         expect(row(screen, "山田 太郎")).to_contain_text(group)
     # Down to the study, space takes it, Enter sends it: no mouse.
@@ -232,7 +234,9 @@ def test_hostile_names_are_shown_harmlessly(desk: Desk, mr_study: list[Path], tm
     for index in range(len(names)):
         screen.locator(".study input[name=study]").nth(index).check()
         assert len(screen.locator("#whom").inner_text()) < 300
-    assert not screen.locator(".study img, .study script, .study form").count()
+    assert not screen.locator(".study script, .study form, .study img:not(.picture)").count()
+    assert all(re.fullmatch(r"/studies/[0-9a-f]{32}/picture\?of=1", source)
+               for source in screen.locator(".study img").evaluate_all("images => images.map((image) => image.getAttribute('src'))"))
     shown = screen.locator("#studies").inner_text()
     assert "<script>alert(1)</script>" in shown and "</li></ul>" in shown, shown
     assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f]", shown)
@@ -330,6 +334,47 @@ def test_a_study_at_the_pacs_is_found_and_sent(desk: Desk, pacs: Orthanc, mr_stu
     expect(row(screen, "山田 太郎")).to_contain_text(f"Complete: {len(mr_study)} images")
 
 
+def test_a_study_has_a_picture_and_key_images_are_marked_and_sent_first(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    files = write_study(tmp_path / "study", mr_study)
+    store(desk.bench, files)
+    screen = desk.open("en")
+    waiting = row(screen, "山田 太郎")
+    picture = waiting.locator("img.picture")
+    expect(picture).to_have_attribute("src", re.compile(r"/studies/[0-9a-f]{32}/picture\?of=16"))
+    size = picture.evaluate("async (image) => { await image.decode(); return [image.naturalWidth, image.naturalHeight]; }")
+    assert 32 <= max(size) <= 128, size
+    answer = screen.request.get(desk.url + picture.get_attribute("src"))
+    assert answer.headers["content-type"] == "image/jpeg" and answer.headers["cache-control"] == "no-store"
+    assert len(answer.body()) < 20_000
+    # Who has not signed in sees none, and nothing of it lies in plain.
+    stranger = desk.browser.new_context(ignore_https_errors=True).request.get(desk.url + picture.get_attribute("src"), max_redirects=0)
+    assert stranger.status == 303
+    kept = [path for path in (desk.bench.gateway.folder / "state").rglob("*") if path.is_file() and answer.body()[64:256] in path.read_bytes()]
+    assert not kept, kept
+    waiting.locator("a.keys").click()
+    expect(screen.locator("ul.images img")).to_have_count(len(files))
+    desk.sees_no_fault(screen, "key-images")
+    # By the keyboard: two images, and save.
+    for place in (5, 20):
+        screen.locator("ul.images input").nth(place - 1).focus()
+        screen.keyboard.press("Space")
+    screen.locator("button.main").focus()
+    screen.keyboard.press("Enter")
+    expect(row(screen, "山田 太郎").locator("a.keys")).to_have_text("Key images: 2")
+    row(screen, "山田 太郎").locator("input[name=study]").check()
+    screen.click("#transfer")
+    desk.bench.gateway.wait_for_state("notified")
+    assert "2 of them are key images" in desk.bench.pull()
+    harness.assert_equal_bytes(files, desk.bench.reader.files())
+    expect(screen.locator(".study.good")).to_be_visible()
+    trail = "".join(path.read_text() for path in (desk.bench.gateway.folder / "state" / "audit").iterdir())
+    assert "mark key images" in trail
+    # Too late now: the page says so, and shows no button.
+    screen.locator(".study.good a.keys").click()
+    expect(screen.locator("ul.images input:checked")).to_have_count(2)
+    assert not screen.locator("button.main").count()
+
+
 @pytest.fixture
 def lying(desk: Desk, ct_study: list[Path]):
     """A PACS that lists an image more than it gives."""
@@ -424,7 +469,7 @@ def test_older_studies_are_on_further_pages(desk: Desk, mr_study: list[Path], tm
     screen = desk.open("en")
     expect(screen.locator(".study")).to_have_count(100, timeout=10_000)
     first = screen.locator(".study .id").all_inner_texts()
-    screen.locator(".further button").click()
+    screen.click("#further")
     expect(screen.locator(".study")).to_have_count(3)
     assert first + screen.locator(".study .id").all_inner_texts() == [f"ID P-{number:05d}" for number in range(103, 0, -1)]
     desk.sees_no_fault(screen, "older")
@@ -466,6 +511,67 @@ def test_who_is_on_duty_is_chosen_beforehand(desk: Desk) -> None:
     expect(sato.locator(".now")).to_contain_text("田中")
     assert not sato.locator("form[action^='/roster']").count()
     desk.sees_no_fault(sato, "roster-ja")
+
+
+@pytest.fixture
+def group(desk: Desk) -> Desk:
+    """Two doctors on duty, one behind the other, and six seconds for the first one."""
+    bench = desk.bench
+    bench.gateway.stop()
+    bench.start(destinations={"DR_DEMO": ["doctor", "doctor2"]}, doctor_lines={"doctor": ['name = "田中"'], "doctor2": ['name = "佐藤"']}, escalate_after_s=6)
+    technician = desk.account
+    desk.account = page.add_account(bench.gateway.config, "boss", "administrator")
+    boss = desk.open("en")
+    boss.goto(desk.url + "/roster")
+    boss.fill("[name=name]", "stroke")
+    boss.fill("[name=doctors]", "doctor, doctor2")
+    boss.locator("form[action='/roster/group'] button").click()
+    boss.fill("#import", "who,days,from,to\nstroke,daily,00:00,24:00\n")
+    boss.locator("form[action='/roster/import'] button").click()
+    boss.context.close()
+    desk.account = technician
+    return desk
+
+
+def notices(bench: Bench) -> int:
+    return len(harness.messages(bench.store, "phone"))
+
+
+def test_when_nobody_opens_it_the_next_of_the_group_is_told(group: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    bench = group.bench
+    store(bench, write_study(tmp_path / "study", mr_study))
+    screen = group.open("en")
+    row(screen, "山田 太郎").locator("input[name=study]").check()
+    screen.click("#transfer")
+    sent = screen.locator(".study.going")
+    expect(sent).to_contain_text(re.compile(r"If nobody opens it by \d\d:\d\d, Dr 佐藤 is told"), timeout=WAIT_MS)
+    assert notices(bench) == 1
+    expect(sent).to_contain_text(re.compile(r"Nobody had opened it at \d\d:\d\d: Dr 佐藤 was told next"), timeout=WAIT_MS)
+    expect(sent).to_contain_text(re.compile(r"Dr 佐藤 notified at \d\d:\d\d"), timeout=WAIT_MS)
+    assert notices(bench) == 2
+    group.sees_no_fault(screen, "escalated")
+    trail = "".join(path.read_text() for path in (bench.gateway.folder / "state" / "audit").iterdir())
+    assert "nobody opened it in time: tell the next of the group" in trail
+    bench.pull(bench.reader_of("doctor2"))
+    expect(screen.locator(".study.good")).to_contain_text(re.compile(r"Opened by Dr 佐藤 at \d\d:\d\d"))
+    time.sleep(8)
+    assert notices(bench) == 2, "nobody is told twice"
+
+
+def test_whoever_opens_it_in_time_is_the_only_one_who_is_told(group: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    bench = group.bench
+    store(bench, write_study(tmp_path / "study", mr_study))
+    screen = group.open("ja")
+    row(screen, "山田 太郎").locator("input[name=study]").check()
+    screen.click("#transfer")
+    bench.gateway.wait_for_state("notified")
+    bench.pull()
+    # It is over although the second one never was told, and its spool is given back.
+    (delivery,) = bench.gateway.wait_for_state("pulled")
+    assert {doctor["doctor"]: doctor["stands_behind"] for doctor in delivery["doctors"]} == {"doctor": 0, "doctor2": 1}
+    time.sleep(8)
+    assert notices(bench) == 1
+    expect(screen.locator(".study.good")).not_to_contain_text("佐藤")
 
 
 def test_the_operator_sees_figures_and_prometheus_reads_them(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:

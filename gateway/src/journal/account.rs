@@ -390,7 +390,10 @@ mod tests {
     const ADMIN: Actor<'static> = Actor { by: "root", at_ms: 1 };
 
     async fn lying(journal: &Journal) -> Vec<u8> {
-        sqlx::query_scalar("SELECT totp FROM account WHERE name = 'boss'").fetch_one(&journal.pool).await.unwrap()
+        sqlx::query_scalar("SELECT totp FROM account WHERE name = 'boss'")
+            .fetch_one(&journal.pool)
+            .await
+            .unwrap()
     }
 
     #[tokio::test]

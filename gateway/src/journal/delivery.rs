@@ -148,6 +148,8 @@ pub struct Recipient {
     pub doctor: String,
     /// Random id of the notice.
     pub notice: [u8; 16],
+    /// Told at once, or the turn of who stands behind others came.
+    pub is_told: bool,
     /// The mail server accepted the cover, and with it all pieces; or the message for a mail program.
     pub submitted: bool,
     /// The cover was seen in the mailbox.
@@ -569,7 +571,7 @@ fn read(row: &SqliteRow) -> Result<DeliveryRow, JournalError> {
     })
 }
 
-fn read_instance(row: &SqliteRow) -> Result<DeliveryInstance, JournalError> {
+pub(super) fn read_instance(row: &SqliteRow) -> Result<DeliveryInstance, JournalError> {
     Ok(DeliveryInstance {
         file: row.get("file"),
         file_key: keys::wrapped(row, "file_key")?,
@@ -588,6 +590,8 @@ fn read_recipient(row: &SqliteRow) -> Result<Recipient, JournalError> {
     Ok(Recipient {
         doctor: row.get("doctor"),
         notice: bytes16(row.get("notice_id"), "notice_id")?,
+        is_told: row.get::<u32, _>("stands_behind") == 0
+            || row.get::<Option<i64>, _>("escalated_at_ms").is_some(),
         submitted: row.get("submitted"),
         cover_seen: row.get::<Option<i64>, _>("cover_seen_at_ms").is_some(),
         notified: row.get::<Option<i64>, _>("notified_at_ms").is_some(),

@@ -49,6 +49,11 @@ impl Journal {
             .await?;
             move_subject(transaction, self.master.as_ref(), row, delivery).await?;
         }
+        sqlx::query("UPDATE key_image SET case_id = $2 WHERE case_id = $1")
+            .bind(old.case.0.as_slice())
+            .bind(case.0.as_slice())
+            .execute(&mut **transaction)
+            .await?;
         move_card(transaction, old, case, key.as_ref()).await?;
         // Of a study that was withdrawn before, too.
         sqlx::query("UPDATE study_case SET held_as = $2 WHERE id = $1 OR held_as = $1")

@@ -388,22 +388,26 @@ async fn begin_delivery(
         press::follow(transaction, pressed, delivery).await?;
     }
     for doctor in &instance.doctors {
-        add_recipient(transaction, delivery, doctor).await?;
+        add_recipient(transaction, delivery, doctor, 0).await?;
     }
     Ok((delivery, !held))
 }
 
-/// A doctor of a new delivery, with a random id for the notice.
+/// A doctor of a new delivery, with a random id for the notice. `stands_behind`: 0 for one who is told at once.
 pub(super) async fn add_recipient(
     transaction: &mut Transaction<'static, Sqlite>,
     delivery: DeliveryId,
     doctor: &str,
+    stands_behind: u32,
 ) -> Result<(), JournalError> {
-    sqlx::query("INSERT INTO recipient (delivery_id, doctor, notice_id) VALUES ($1, $2, $3)")
-        .bind(delivery.0.as_slice())
-        .bind(doctor)
-        .bind(random_id()?.as_slice())
-        .execute(&mut **transaction)
-        .await?;
+    sqlx::query(
+        "INSERT INTO recipient (delivery_id, doctor, notice_id, stands_behind) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(delivery.0.as_slice())
+    .bind(doctor)
+    .bind(random_id()?.as_slice())
+    .bind(stands_behind)
+    .execute(&mut **transaction)
+    .await?;
     Ok(())
 }

@@ -17,6 +17,8 @@ pub struct Press {
     pub study: PressedStudy,
     /// For whom: names in the configuration, one at least.
     pub doctors: Vec<String>,
+    /// Who is told when none of those opens it, in this order.
+    pub standby: Vec<String>,
     /// It goes before others, and the notice says so.
     pub urgent: bool,
     /// What the sender has to say to the doctors.
@@ -208,7 +210,10 @@ impl Journal {
         .execute(&mut **transaction)
         .await?;
         for doctor in &press.doctors {
-            add_recipient(transaction, delivery, doctor).await?;
+            add_recipient(transaction, delivery, doctor, 0).await?;
+        }
+        for (doctor, stands_behind) in press.standby.iter().zip(1..) {
+            add_recipient(transaction, delivery, doctor, stands_behind).await?;
         }
         Ok(())
     }
@@ -300,7 +305,7 @@ pub(super) async fn last_of(
     row.map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).transpose()
 }
 
-/// A supplement goes where the delivery went that it adds to.
+/// A supplement goes where the delivery went that it adds to; who was told of that one, or has opened it, is told at once.
 pub(super) async fn follow(
     transaction: &mut Transaction<'static, Sqlite>,
     pressed: DeliveryId,
@@ -314,8 +319,12 @@ pub(super) async fn follow(
     .bind(pressed.0.as_slice())
     .execute(&mut **transaction)
     .await?;
-    for doctor in doctors_of(transaction, pressed).await? {
-        add_recipient(transaction, supplement, &doctor).await?;
+    let rows = sqlx::query(
+        "SELECT doctor, CASE WHEN escalated_at_ms IS NULL AND pulled_at_ms IS NULL THEN stands_behind ELSE 0 END AS stands_behind
+         FROM recipient WHERE delivery_id = $1",
+    );
+    for row in rows.bind(pressed.0.as_slice()).fetch_all(&mut **transaction).await? {
+        add_recipient(transaction, supplement, row.get("doctor"), row.get("stands_behind")).await?;
     }
     Ok(())
 }
@@ -324,10 +333,12 @@ async fn doctors_of(
     transaction: &mut Transaction<'static, Sqlite>,
     delivery: DeliveryId,
 ) -> Result<Vec<String>, JournalError> {
-    let rows = sqlx::query("SELECT doctor FROM recipient WHERE delivery_id = $1 ORDER BY doctor")
-        .bind(delivery.0.as_slice())
-        .fetch_all(&mut **transaction)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT doctor FROM recipient WHERE delivery_id = $1 AND stands_behind = 0 ORDER BY doctor",
+    )
+    .bind(delivery.0.as_slice())
+    .fetch_all(&mut **transaction)
+    .await?;
     Ok(rows.iter().map(|row| row.get("doctor")).collect())
 }
 

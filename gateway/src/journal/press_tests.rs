@@ -43,7 +43,15 @@ const HELD_AS: Option<HeldAs<'static>> = Some(HeldAs { hold: HOLD, calling: "PAC
 
 fn press(study: PressedStudy, doctor: &str) -> Press {
     let note = Note::new(Phi::new(WORDS.to_owned()));
-    Press { study, doctors: vec![doctor.into()], urgent: true, note, by: "sato".into(), at_ms: 5000 }
+    Press {
+        study,
+        doctors: vec![doctor.into()],
+        standby: Vec::new(),
+        urgent: true,
+        note,
+        by: "sato".into(),
+        at_ms: 5000,
+    }
 }
 
 async fn pressed(journal: &Journal, case: CaseId) -> DeliveryId {
@@ -281,6 +289,61 @@ async fn a_study_that_was_withdrawn_says_whose_it_is_as_long_as_it_waits_again()
     for case in [row.case, second, third] {
         assert_eq!(name(case).await, None, "what is deleted is shown nowhere");
     }
+}
+
+#[tokio::test]
+async fn who_stands_behind_is_told_when_the_turn_comes_and_not_once_somebody_opened_it() {
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    let standby = vec!["suzuki".to_owned(), "ito".to_owned()];
+    let press = Press { standby, ..press(PressedStudy::Case(row.case), "tanaka") };
+    journal.press(&press, HELD_AS).await.unwrap();
+    assert_eq!(journal.stood_by().await.unwrap(), [], "nothing was mailed yet");
+    journal.reached(row.id, State::Notified, 6000).await.unwrap();
+    assert_eq!(journal.stood_by().await.unwrap(), [row.id]);
+    let told = async || {
+        let recipients = journal.recipients(row.id).await.unwrap().into_iter().filter(|one| one.is_told);
+        recipients.map(|one| one.doctor).collect::<Vec<_>>()
+    };
+    assert_eq!(told().await, ["tanaka"]);
+    assert_eq!(journal.notify_again(row.id).await.unwrap(), ["tanaka"], "who was not told is not told again");
+    assert!(journal.escalate(row.id, "suzuki", 7000).await.unwrap());
+    assert!(!journal.escalate(row.id, "suzuki", 7001).await.unwrap(), "once");
+    assert_eq!((told().await.len(), journal.is_somebody_untold(row.id).await.unwrap()), (2, true));
+    journal.notified(row.id, "suzuki", 7100).await.unwrap();
+    assert!(!journal.is_somebody_untold(row.id).await.unwrap());
+    journal.pulled(row.id, "suzuki", 8000).await.unwrap();
+    assert_eq!(journal.stood_by().await.unwrap(), []);
+    assert!(!journal.escalate(row.id, "ito", 9000).await.unwrap());
+    // A late image goes to those who know of the study at once.
+    let (supplement, _) = record(&journal, held(2)).await;
+    let standings = journal.standings(supplement.id).await.unwrap();
+    let places: Vec<_> = standings.iter().map(|one| (one.doctor.as_str(), one.stands_behind)).collect();
+    assert_eq!(places, [("ito", 2), ("suzuki", 0), ("tanaka", 0)]);
+}
+
+#[tokio::test]
+async fn key_images_are_marked_until_the_study_is_packed_and_stay_with_what_waits_again() {
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    record(&journal, held(2)).await;
+    let ids: Vec<i64> = journal.choosable(row.case).await.unwrap().iter().map(|one| one.id).collect();
+    assert_eq!(ids.len(), 2);
+    assert!(journal.mark_key_images(row.case, &ids).await.unwrap());
+    assert!(journal.mark_key_images(row.case, &[ids[1], 999]).await.unwrap());
+    assert_eq!(journal.key_images(row.case).await.unwrap().len(), 1);
+    assert_eq!(journal.study_of(row.case).await.unwrap().unwrap().key_images, 1);
+    journal.keep_picture(row.case, 2, b"JPEG").await.unwrap();
+    assert_eq!(journal.picture(row.case).await.unwrap(), Some((2, b"JPEG".to_vec())));
+    pressed(&journal, row.case).await;
+    assert!(journal.mark_key_images(row.case, &ids[..1]).await.unwrap(), "it is not packed yet");
+    let again = journal.withdraw(row.case, Some(HOLD), "sato", 6000).await.unwrap().unwrap().held.unwrap();
+    assert_eq!(journal.key_images(again).await.unwrap().len(), 1);
+    assert_eq!(journal.study_of(row.case).await.unwrap().unwrap().key_images, 0);
+    assert!(matches!(journal.picture(row.case).await, Ok(None)));
+    let delivery = pressed(&journal, again).await;
+    journal.assembled(delivery, 2, Completeness::Proved { instances: 2 }, 7000).await.unwrap();
+    assert!(!journal.mark_key_images(again, &ids).await.unwrap(), "too late");
 }
 
 #[tokio::test]

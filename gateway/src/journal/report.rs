@@ -81,6 +81,10 @@ pub struct DeliveryReport {
 pub struct DoctorReport {
     /// Name in the configuration.
     pub doctor: String,
+    /// 0: told at once; 1 and more: told when those before did not open it.
+    pub stands_behind: u32,
+    /// When that was so, milliseconds since 1970-01-01 UTC.
+    pub escalated_at_ms: Option<i64>,
     /// The notice was accepted, milliseconds since 1970-01-01 UTC.
     pub notified_at_ms: Option<i64>,
     /// The receipt came, milliseconds since 1970-01-01 UTC.
@@ -91,6 +95,13 @@ pub struct DoctorReport {
     pub refused: Option<String>,
     /// What became of the mails of a delivery that was withdrawn; null for others, and where none was made.
     pub withdrawn: Option<WithdrawnMail>,
+}
+
+impl DoctorReport {
+    /// Told at once, or the turn came.
+    pub fn is_told(&self) -> bool {
+        self.stands_behind == 0 || self.escalated_at_ms.is_some()
+    }
 }
 
 /// Rows of deliveries for [`Journal::reports`]; a condition and an order may follow.
@@ -138,7 +149,7 @@ impl Journal {
     /// A residual was asked for in the delivery that it is of.
     async fn doctor_reports(&self, ids: &str) -> Result<Of<DoctorReport>, JournalError> {
         let rows = sqlx::query(
-            "SELECT r.delivery_id, r.doctor, r.notified_at_ms, r.pulled_at_ms, r.refused, w.removed, w.looked_at_ms, w.stays,
+            "SELECT r.delivery_id, r.doctor, r.stands_behind, r.escalated_at_ms, r.notified_at_ms, r.pulled_at_ms, r.refused, w.removed, w.looked_at_ms, w.stays,
              (SELECT b.exact_asked_at FROM recipient b WHERE b.delivery_id = coalesce(d.residual_of, d.id) AND b.doctor = r.doctor) AS exact_asked_at
              FROM json_each($1) AS ids JOIN recipient r ON r.delivery_id = unhex(ids.value) JOIN delivery d ON d.id = r.delivery_id
              LEFT JOIN withdrawn_mail w ON w.delivery_id = r.delivery_id AND w.doctor = r.doctor ORDER BY r.doctor",
@@ -148,6 +159,8 @@ impl Journal {
         for row in rows.fetch_all(&self.pool).await? {
             reports.entry(row.get("delivery_id")).or_default().push(DoctorReport {
                 doctor: row.get("doctor"),
+                stands_behind: row.get("stands_behind"),
+                escalated_at_ms: row.get("escalated_at_ms"),
                 notified_at_ms: row.get("notified_at_ms"),
                 pulled_at_ms: row.get("pulled_at_ms"),
                 exact_asked_at: row.get("exact_asked_at"),

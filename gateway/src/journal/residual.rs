@@ -195,7 +195,7 @@ async fn begin(
         .fetch_all(&mut **transaction)
         .await?;
     for row in doctors {
-        add_recipient(transaction, delivery, row.get("doctor")).await?;
+        add_recipient(transaction, delivery, row.get("doctor"), 0).await?;
     }
     sqlx::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'seal', $2)")
         .bind(delivery.0.as_slice())

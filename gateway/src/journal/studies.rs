@@ -42,6 +42,8 @@ pub struct Study {
     pub modalities: Vec<String>,
     /// Series that something came of.
     pub series: u32,
+    /// Images that a technician marked as key images.
+    pub key_images: u32,
     /// When its case was opened, milliseconds since 1970-01-01 UTC.
     pub opened_at_ms: i64,
     /// When the last instance came, milliseconds since 1970-01-01 UTC.
@@ -125,6 +127,7 @@ impl Journal {
     async fn studies_of(&self, rows: &[SqliteRow]) -> Result<Vec<Study>, JournalError> {
         let cases = report::ids(rows, "case_id");
         let (mut series, mut cards) = (self.series(&cases).await?, self.cards_of(&cases).await?);
+        let mut key_images = self.numbers_of_key_images(&cases).await?;
         let deliveries = self.reports(rows).await?;
         let of = |(row, delivery): (&SqliteRow, DeliveryReport)| {
             let modalities = series.remove(&delivery.case).unwrap_or_default();
@@ -133,12 +136,24 @@ impl Journal {
                 card: cards.remove(&delivery.case),
                 series: u32::try_from(modalities.len()).unwrap_or(u32::MAX),
                 modalities: modalities.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect(),
+                key_images: key_images.remove(&delivery.case).unwrap_or(0),
                 opened_at_ms: row.get("opened_at_ms"),
                 last_received_ms: row.get("last_received_ms"),
                 delivery,
             }
         };
         Ok(rows.iter().zip(deliveries).map(of).collect())
+    }
+
+    async fn numbers_of_key_images(&self, cases: &str) -> Result<HashMap<CaseId, u32>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT k.case_id, count(*) AS images FROM json_each($1) AS ids JOIN key_image k ON k.case_id = unhex(ids.value) GROUP BY k.case_id",
+        );
+        let rows = rows.bind(cases).fetch_all(&self.pool).await?;
+        let number = |row: &SqliteRow| {
+            Ok((CaseId(bytes16(row.get("case_id"), "key_image.case_id")?), row.get("images")))
+        };
+        rows.iter().map(number).collect()
     }
 
     /// The modality of each series, where it has one.

@@ -12,6 +12,8 @@ use std::sync::LazyLock;
 const STYLE: &str = include_str!("static/page.css");
 const SCRIPT: &str = include_str!("static/page.js");
 const ICON: &str = include_str!("static/icon.svg");
+/// Where there is no picture of a study.
+pub(super) const NO_PICTURE: &str = include_str!("static/no-picture.svg");
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
 static STYLE_PATH: LazyLock<String> = LazyLock::new(|| path("css", STYLE));

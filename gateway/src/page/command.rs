@@ -90,7 +90,7 @@ pub async fn run(config: &Config, action: Action) -> Result<String, AccountError
     let journal = match action {
         // The secret of one-time codes lies under the key of the spool.
         Action::Add { .. } | Action::Reset { .. } => {
-            Journal::open_with(&spool.journal(), crate::serve::spool_key(config)?).await?
+            Journal::open_under(&spool.journal(), crate::serve::spool_keys(config)?).await?
         }
         Action::List { .. } | Action::Lock { .. } => Journal::open_directory(&spool.journal()).await?,
     };

@@ -21,6 +21,8 @@ pub(super) const SEEN_EVERY_MS: i64 = MINUTE_MS;
 
 /// The time within which a press can be taken back.
 pub(super) const UNDO_MS: i64 = 5_000;
+/// Pictures made at once: each takes a core and up to 1 GiB for a moment.
+pub(super) const PICTURES_AT_ONCE: usize = 2;
 /// Rows of the list; older ones are found by search.
 pub(super) const ROWS_MAX: u32 = 100;
 /// Pause between two looks of a live line, at least.

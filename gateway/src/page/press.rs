@@ -36,16 +36,18 @@ pub(super) fn routes() -> Router<Shared> {
 struct Answer {
     text: String,
     is_bad: bool,
+    /// How long it holds, in milliseconds; some seconds where absent.
+    for_ms: Option<i64>,
     /// The press that can still be taken back, and the word for it.
     undo: Option<(i64, &'static str)>,
 }
 
 fn good(text: String) -> Answer {
-    Answer { text, is_bad: false, undo: None }
+    Answer { text, is_bad: false, for_ms: None, undo: None }
 }
 
 fn bad(text: String) -> Answer {
-    Answer { text, is_bad: true, undo: None }
+    Answer { text, is_bad: true, for_ms: None, undo: None }
 }
 
 impl Answer {
@@ -54,10 +56,11 @@ impl Answer {
         let is_script =
             headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
         if is_script {
-            let undo = self.undo.map(|(press, label)| {
-                json!({"path": format!("/presses/{press}/undo"), "label": label, "for_ms": UNDO_MS})
-            });
-            return Json(json!({"said": self.text, "bad": self.is_bad, "undo": undo})).into_response();
+            let undo = self
+                .undo
+                .map(|(press, label)| json!({"path": format!("/presses/{press}/undo"), "label": label}));
+            let answer = json!({"said": self.text, "bad": self.is_bad, "for_ms": self.for_ms, "undo": undo});
+            return Json(answer).into_response();
         }
         Redirect::to("/").into_response()
     }
@@ -138,7 +141,9 @@ async fn keep(page: &Shared, press: &WaitingPress, words: &Words) -> Result<Answ
     }
     if let Some(id) = page.journal.wait_press(press).await? {
         let said = good(fill(words.will_send, &[&names(&press.doctors), "5"]));
-        return Ok(Answer { undo: Some((id, words.act_undo)), ..said });
+        // A study that lies here has its own button in the list, a list of what was searched has none for one at the PACS.
+        let undo = matches!(press.study, PressedStudy::AtPacs { .. }).then_some((id, words.act_undo));
+        return Ok(Answer { for_ms: Some(UNDO_MS), undo, ..said });
     }
     let waiting = page.journal.waiting_presses().await?;
     let first = waiting.into_iter().find(|waiting| waiting.study == press.study);
@@ -215,7 +220,12 @@ pub(super) async fn hand_over(page: Shared, mut changes: watch::Receiver<()>) {
 /// First the delivery, then the end of the waiting: after a crash between both, the second press is answered with the first.
 async fn hand_over_one(page: &Shared, waiting: WaitingPress) {
     let WaitingPress { id, study, doctors, urgent, note, by, at_ms, .. } = waiting;
-    let pressed = page.pipeline.press(&Press { study, doctors, urgent, note, by, at_ms }).await;
+    let standby = match page.standby(&doctors, at_ms).await {
+        Ok(standby) => standby,
+        Err(_) => return tracing::error!("a press is not done yet: the roster cannot be read"),
+    };
+    let press = Press { study, doctors, standby, urgent, note, by, at_ms };
+    let pressed = page.pipeline.press(&press).await;
     match pressed {
         Ok(PressAnswer::Begun(_) | PressAnswer::Already { .. }) => {}
         Ok(PressAnswer::NotHere) => tracing::warn!("a pressed study is gone (technician: send it again)"),

@@ -1,9 +1,9 @@
 //! One study in the list.
 
-use super::clean;
 use super::site::Site;
 use super::stage::{STEPS, Stage, Tone, Waiting};
 use super::words::{Words, fill};
+use super::{clean, pictures};
 use crate::journal::{Study, WaitingPress};
 use compressor::Purpose;
 use compressor::dataset::Banner;
@@ -110,7 +110,12 @@ pub(super) fn row(study: &Study, stage: &Stage, site: &Site, words: &Words) -> M
             }
             @if can_be_sent { label .patient for={"r-" (case)} { (patient(&shown, study.card.as_ref(), words)) } }
             @else { div .patient { (patient(&shown, study.card.as_ref(), words)) } }
-            div .what { (what(study, site, words)) }
+            div .what {
+                @if study.card.is_some() && study.delivery.instances > 0 {
+                    img .picture loading="lazy" alt="" width="64" height="64" src=(pictures::path(study));
+                }
+                (what(study, site, words))
+            }
             div .way {
                 ol .steps aria-hidden="true" {
                     @for step in 0..STEPS { li .done[step < stage.done] .now[step == stage.done] {} }
@@ -128,8 +133,20 @@ pub(super) fn row(study: &Study, stage: &Stage, site: &Site, words: &Words) -> M
             div .wishes {
                 @if let Some(waiting) = stage.waiting { (undo(waiting, &shown.name, words)) }
                 (buttons(&case, &wishes, &shown.name, words))
+                @if can_be_sent || study.key_images > 0 { (key_images(study, &shown.name, words)) }
             }
         }
+    }
+}
+
+/// To the images of a study, with the number of those that are marked.
+fn key_images(study: &Study, name: &str, words: &Words) -> Markup {
+    let label = match study.key_images {
+        0 => words.key_images.to_owned(),
+        marked => format!("{}: {marked}", words.key_images),
+    };
+    html! {
+        a .keys href={"/studies/" (study.delivery.case) "/images"} aria-label=(format!("{label}: {name}")) { (label) }
     }
 }
 

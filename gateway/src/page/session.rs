@@ -1,6 +1,7 @@
 //! Who makes a request: the cookie, the session behind it, and whether a form came from our own page.
 
 use super::limits::{ADMINISTRATOR_IDLE_MAX_MS, SEEN_EVERY_MS, SESSION_MAX_MS, TECHNICIAN_IDLE_MAX_MS};
+use super::pictures::is_picture;
 use super::words::Language;
 use super::{Refused, Shared};
 use crate::clock::now_ms;
@@ -117,8 +118,10 @@ impl FromRequestParts<Shared> for Person {
         let secret = visitor.secret.ok_or(Refused::SignIn)?;
         let now_ms = now_ms();
         let session = session(page, &secret, now_ms).await?.ok_or(Refused::SignIn)?;
-        // A live line is no sign of a person.
-        if !parts.uri.path().ends_with("/live") && now_ms - session.seen_at_ms >= SEEN_EVERY_MS {
+        // A live line and its pictures are no sign of a person.
+        let path = parts.uri.path();
+        let is_automatic = path.ends_with("/live") || is_picture(path);
+        if !is_automatic && now_ms - session.seen_at_ms >= SEEN_EVERY_MS {
             page.journal.session_seen(&secret.digest(), now_ms).await?;
         }
         let Visitor { language, peer, .. } = visitor;

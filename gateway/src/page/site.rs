@@ -12,6 +12,7 @@ pub(super) struct Site {
     doctors: BTreeMap<String, String>,
     zone: TimeZone,
     now_ms: i64,
+    escalate_after_ms: Option<i64>,
 }
 
 impl Site {
@@ -19,7 +20,17 @@ impl Site {
         let shown = |(key, doctor): (&String, &crate::config::Doctor)| {
             (key.clone(), doctor.name.clone().unwrap_or_else(|| key.clone()))
         };
-        Self { doctors: config.doctors.iter().map(shown).collect(), zone, now_ms }
+        Self {
+            doctors: config.doctors.iter().map(shown).collect(),
+            zone,
+            now_ms,
+            escalate_after_ms: config.notify.escalate_after_ms(),
+        }
+    }
+
+    /// How long the next of a group is not told.
+    pub(super) fn escalate_after_ms(&self) -> Option<i64> {
+        self.escalate_after_ms
     }
 
     /// Doctors by the names in the configuration, with those that are shown.

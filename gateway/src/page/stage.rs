@@ -2,7 +2,7 @@
 
 use super::site::Site;
 use super::words::{Words, fill};
-use crate::journal::{Choice, DeliveryReport, DoctorReport, Study, WaitingPress};
+use crate::journal::{Choice, DoctorReport, Study, WaitingPress};
 use serde_json::Value;
 
 /// Steps after the press: received, compressed, sealed, submitted, notified, opened.
@@ -71,7 +71,8 @@ pub(super) struct Waiting {
 pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, words: &Words) -> Stage {
     let delivery = &study.delivery;
     let state = delivery.state.as_str();
-    let names = delivery.doctors.iter().map(|doctor| site.doctor(&doctor.doctor, words)).collect::<Vec<_>>();
+    let told = delivery.doctors.iter().filter(|doctor| doctor.is_told());
+    let names = told.map(|doctor| site.doctor(&doctor.doctor, words)).collect::<Vec<_>>();
     let to = names.join(words.comma);
     let mut stage = Stage {
         done: 0,
@@ -144,22 +145,23 @@ fn submitting(study: &Study, now_ms: i64, words: &Words) -> String {
     // The cover of each doctor comes last.
     let all = delivery.pieces.map_or(0, |pieces| (pieces + 1).saturating_mul(recipients));
     let parts = fill(words.st_submitting, &[&delivery.accepted_parts.to_string(), &all.to_string()]);
-    match seconds_left(delivery, all, now_ms) {
+    match seconds_left(delivery.accepted_parts, all, delivery.accepted_between_ms, now_ms) {
         Some(seconds) => parts + words.comma + &fill(words.st_seconds_left, &[&seconds.to_string()]),
         None => parts,
     }
 }
 
-/// By the pace of the parts that were taken; none before two of them, and where none was for a while: then nobody knows.
-fn seconds_left(delivery: &DeliveryReport, all: u32, now_ms: i64) -> Option<i64> {
-    let (first_ms, last_ms) = delivery.accepted_between_ms?;
-    let intervals = i64::from(delivery.accepted_parts.checked_sub(1)?);
-    if now_ms - last_ms > STALLED_MS {
+/// By the pace of `accepted` of `all` parts, the first and the last of which were taken `between`; none before two of them, and where none was for a
+/// while: then nobody knows.
+fn seconds_left(accepted: u32, all: u32, between: Option<(i64, i64)>, now_ms: i64) -> Option<i64> {
+    let (first_ms, last_ms) = between?;
+    let since_ms = now_ms - last_ms;
+    if since_ms > STALLED_MS {
         return None;
     }
-    let left = i64::from(all.saturating_sub(delivery.accepted_parts));
-    let milliseconds = (last_ms - first_ms).checked_mul(left)?.checked_div(intervals)?;
-    Some((milliseconds - (now_ms - last_ms)).max(0) / 1000 + 1)
+    let left = i64::from(all.saturating_sub(accepted));
+    let pace = (last_ms - first_ms).checked_mul(left)?.checked_div(i64::from(accepted.checked_sub(1)?))?;
+    Some((pace - since_ms).max(0) / 1000 + 1)
 }
 
 /// "Dr X opened it at 02:14" for who has, and for who has not since when they know of it.
@@ -168,7 +170,7 @@ fn notified(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
     let opened: Vec<_> = doctors.iter().filter(|doctor| doctor.pulled_at_ms.is_some()).collect();
     stage.done = if opened.is_empty() { STEPS - 1 } else { STEPS };
     stage.tone = if opened.is_empty() { Tone::Going } else { Tone::Good };
-    let lines = doctors.iter().map(|doctor| {
+    let lines = doctors.iter().filter(|doctor| doctor.is_told()).map(|doctor| {
         let name = site.doctor(&doctor.doctor, words);
         match (doctor.pulled_at_ms, doctor.notified_at_ms, &doctor.refused) {
             (Some(at_ms), ..) => (0, fill(words.st_opened, &[&name, &site.time(at_ms)])),
@@ -182,6 +184,26 @@ fn notified(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
     let mut lines = lines.into_iter().map(|(_, line)| line);
     stage.words = lines.next().unwrap_or_default();
     stage.details.extend(lines);
+    for doctor in doctors {
+        let name = site.doctor(&doctor.doctor, words);
+        if let Some(at_ms) = doctor.escalated_at_ms {
+            stage.details.push(fill(words.st_escalated, &[&site.time(at_ms), &name]));
+        }
+    }
+    if opened.is_empty()
+        && let Some((name, at_ms)) = told_next(doctors, site)
+    {
+        stage.details.push(fill(words.st_told_next, &[&site.time(at_ms), &site.doctor(name, words)]));
+    }
+}
+
+/// Who is told when nobody opens it, and when.
+fn told_next<'a>(doctors: &'a [DoctorReport], site: &Site) -> Option<(&'a str, i64)> {
+    let after_ms = site.escalate_after_ms()?;
+    let next = doctors.iter().filter(|doctor| !doctor.is_told() && doctor.refused.is_none());
+    let next = next.min_by_key(|doctor| doctor.stands_behind)?;
+    let last_ms = doctors.iter().filter_map(|doctor| doctor.notified_at_ms).max()?;
+    Some((&next.doctor, last_ms + after_ms))
 }
 
 /// What became of a doctor's mails, and whether they were opened before.
@@ -233,4 +255,28 @@ fn compression(study: &Study, words: &Words) -> Option<String> {
         Some(error) if error > 0.0 => fill(words.st_bounded, &[&ratio, &format!("{error:.0}")]),
         _ => fill(words.st_lossless, &[&ratio]),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seconds_that_are_left_follow_the_pace_and_are_not_guessed() {
+        // Five parts in eight seconds: two seconds each, fifteen to go, one second after the last.
+        assert_eq!(seconds_left(5, 20, Some((1_000, 9_000)), 10_000), Some(30));
+        assert_eq!(seconds_left(20, 20, Some((1_000, 9_000)), 9_500), Some(1));
+        assert_eq!(
+            seconds_left(19, 20, Some((1_000, 9_000)), 38_000),
+            Some(1),
+            "late, and not below nothing"
+        );
+        assert_eq!(
+            seconds_left(5, 20, Some((1_000, 9_000)), 39_001),
+            None,
+            "nothing was taken for half a minute"
+        );
+        assert_eq!(seconds_left(1, 20, Some((1_000, 1_000)), 1_500), None, "one part has no pace");
+        assert_eq!(seconds_left(0, 20, None, 1_500), None);
+    }
 }

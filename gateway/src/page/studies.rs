@@ -95,11 +95,12 @@ async fn list(
             section .list aria-label=(words.studies) {
                 ul #studies { @for row in board.iter() { (PreEscaped(row.html(person.language))) } }
                 p #none .none hidden[!board.is_empty()] { (if search.is_empty() { words.none_yet } else { words.none_found }) }
-                @if board.len() >= ROWS_MAX as usize { (further(&search, &board, words)) }
+                (further(&search, &board, words))
                 @if search.after.is_none() { (pacs::found(&page, &person, &search).await) }
             }
             @if person.role.may_send() { (panel(&page, words).await?) }
         }
+        form #older method="get" action="/" {}
         form #acts method="post" { (hidden(&person.secret.csrf())) }
         p #said .said role="status" aria-live="polite" {}
         p #news .unseen role="status" aria-live="polite" {}
@@ -108,15 +109,13 @@ async fn list(
     Ok(layout::page(&person, Place::Studies, words.studies, &content))
 }
 
-/// To what stands behind the last row.
+/// To what stands behind the last row. The script keeps it right while studies come.
 fn further(search: &Search, board: &[Row], words: &Words) -> Markup {
     let after = board.last().map(|row| row.id.as_str()).unwrap_or_default();
     html! {
-        form .further method="get" action="/" {
-            @for (name, value) in [("q", &search.q), ("date", &search.date), ("modality", &search.modality)] {
-                @if !value.is_empty() { input type="hidden" name=(name) value=(value); }
-            }
-            button .quiet name="after" value=(after) { (words.older_studies) }
+        button #further .quiet form="older" name="after" value=(after) data-rows=(ROWS_MAX) hidden[board.len() < ROWS_MAX as usize] { (words.older_studies) }
+        @for (name, value) in [("q", &search.q), ("date", &search.date), ("modality", &search.modality)] {
+            @if !value.is_empty() { input type="hidden" form="older" name=(name) value=(value); }
         }
     }
 }

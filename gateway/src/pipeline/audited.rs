@@ -80,8 +80,8 @@ impl Pipeline {
         if self.is_audited(delivery.id, "", Told::Pressed) {
             return Ok(());
         }
-        let recipients = self.journal.recipients(delivery.id).await?;
-        let doctors: Vec<_> = recipients.into_iter().map(|recipient| recipient.doctor).collect();
+        let told = self.journal.recipients(delivery.id).await?.into_iter().filter(|one| one.is_told);
+        let doctors: Vec<_> = told.map(|recipient| recipient.doctor).collect();
         let subjects = self.subjects(delivery).await?;
         self.record_each(&subjects, |subject| Message::pressed(&pressed.by, &doctors, subject)).await?;
         self.set_audited(delivery.id, String::new(), Told::Pressed);

@@ -121,6 +121,14 @@ impl Pipeline {
         Ok(chosen)
     }
 
+    /// Tells the trail that a person marks key images, before they are.
+    ///
+    /// # Errors
+    /// [`WishError`].
+    pub async fn audit_marking(&self, delivery: DeliveryId, by: &str) -> Result<(), WishError> {
+        Ok(self.audit_wish(delivery, by, "mark key images").await?)
+    }
+
     /// Withdraws a case: whatever is under way of it ends, its key and what was made of it are destroyed, and its mails are deleted from the
     /// mailboxes by the inbound process. The study waits for another press where `[dicom] hold` is set. None where there is nothing to
     /// withdraw.

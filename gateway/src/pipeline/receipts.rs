@@ -87,6 +87,8 @@ impl Pipeline {
         let _one_at_a_time = self.endings.lock().await;
         let delivery = self.journal.delivery(id).await?;
         let mut recipients = self.journal.recipients(id).await?;
+        // Nobody waits for who was never told.
+        recipients.retain(|recipient| recipient.is_told || recipient.pulled);
         if let Some(base) = delivery.residual_of {
             let asked = self.journal.recipients(base).await?;
             let asked: Vec<_> =

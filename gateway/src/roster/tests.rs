@@ -182,3 +182,20 @@ proptest! {
         let _ = parse_days(&text);
     }
 }
+
+#[test]
+fn behind_who_was_chosen_stand_those_who_come_later_in_the_order() {
+    let on_duty: Vec<OnDuty> = ["a", "b", "c"]
+        .into_iter()
+        .enumerate()
+        .map(|(order, name)| OnDuty { doctor: name.into(), order })
+        .collect();
+    let behind = |doctors: &[&str]| {
+        let doctors: Vec<String> = doctors.iter().map(|doctor| (*doctor).to_owned()).collect();
+        super::behind(&on_duty, &doctors)
+    };
+    assert_eq!(behind(&["a"]), ["b", "c"]);
+    assert_eq!(behind(&["b"]), ["c"]);
+    assert_eq!(behind(&["a", "c"]), ["b"]);
+    assert!(behind(&["c"]).is_empty() && behind(&["d"]).is_empty() && behind(&[]).is_empty());
+}

@@ -1,6 +1,6 @@
 //! This side of the rendering process: one image in, its JPEG or nothing out, within a time.
 
-use super::render::{COMMAND, FILE_BYTES_MAX};
+use super::render::{COMMAND, FILE_BYTES_MAX, THUMBNAIL_COMMAND};
 use compressor::encapsulated::process;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -36,10 +36,22 @@ impl Renderer {
     /// # Errors
     /// The process could not be started; `InvalidData` for a file that turned out to be damaged.
     pub fn picture(&self, file: &mut (dyn Read + Send), bytes: u64) -> io::Result<Option<Vec<u8>>> {
+        self.run(COMMAND, file, bytes)
+    }
+
+    /// The same, with at most 128 pixels a side.
+    ///
+    /// # Errors
+    /// As [`Renderer::picture`].
+    pub fn thumbnail(&self, file: &mut (dyn Read + Send), bytes: u64) -> io::Result<Option<Vec<u8>>> {
+        self.run(THUMBNAIL_COMMAND, file, bytes)
+    }
+
+    fn run(&self, command: &str, file: &mut (dyn Read + Send), bytes: u64) -> io::Result<Option<Vec<u8>>> {
         if bytes > FILE_BYTES_MAX {
             return Ok(None);
         }
-        let mut child = process::start(&self.program, COMMAND)?;
+        let mut child = process::start(&self.program, command)?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let answer = thread::scope(|scope| {
             let (mut stdin, stdout) = pipes?;

@@ -13,6 +13,10 @@ use std::io::{self, Cursor, Write};
 
 /// Hidden command of the gateway that runs this.
 pub const COMMAND: &str = "render-image";
+/// The same as a little picture for a list.
+pub const THUMBNAIL_COMMAND: &str = "render-thumbnail";
+/// Longer side of a little picture, in pixels: it is shown half as large, sharp on a screen of two dots a pixel.
+const THUMBNAIL_SIDE: usize = 128;
 /// Largest file that is rendered, in bytes: the process holds it, its decoded frames and one of these as numbers within 1 GiB.
 pub const FILE_BYTES_MAX: u64 = 128 << 20;
 /// Of 100: small differences of a window of 8 bits survive, and a slice has some 50 kB.
@@ -25,13 +29,25 @@ const CUT_SHARE: f64 = 0.005;
 /// # Errors
 /// A limit that could not be set, a kernel without seccomp, or a pipe that broke.
 pub fn run() -> io::Result<()> {
-    let jpeg = render(child::read_confined(FILE_BYTES_MAX)?).unwrap_or_default();
+    answer(None)
+}
+
+/// [`run`] for [`THUMBNAIL_COMMAND`].
+///
+/// # Errors
+/// As [`run`].
+pub fn run_thumbnail() -> io::Result<()> {
+    answer(Some(THUMBNAIL_SIDE))
+}
+
+fn answer(side_max: Option<usize>) -> io::Result<()> {
+    let jpeg = render(child::read_confined(FILE_BYTES_MAX)?, side_max).unwrap_or_default();
     let mut stdout = io::stdout().lock();
     stdout.write_all(&jpeg)?;
     stdout.flush()
 }
 
-fn render(file: Vec<u8>) -> Option<Vec<u8>> {
+fn render(file: Vec<u8>, side_max: Option<usize>) -> Option<Vec<u8>> {
     let object: FileDicomObject<InMemDicomObject> = dicom_object::from_reader(Cursor::new(file)).ok()?;
     let decoded = object.decode_pixel_data_frame(middle(&object)).ok()?;
     let (columns, rows) = (u16::try_from(decoded.columns()).ok()?, u16::try_from(decoded.rows()).ok()?);
@@ -46,9 +62,34 @@ fn render(file: Vec<u8>) -> Option<Vec<u8>> {
         }
         _ => return None,
     };
+    let (samples, columns, rows) = match side_max {
+        Some(side_max) => shrunk(&samples, columns.into(), rows.into(), side_max)?,
+        None => (samples, columns, rows),
+    };
     let mut jpeg = Vec::new();
     Encoder::new(&mut jpeg, QUALITY).encode(&samples, columns, rows, color).ok()?;
     Some(jpeg)
+}
+
+/// Means over squares of pixels, so that the longer side has at most `side_max`. What is left of a square at an edge is cut off.
+fn shrunk(samples: &[u8], columns: usize, rows: usize, side_max: usize) -> Option<(Vec<u8>, u16, u16)> {
+    let side = columns.max(rows).div_ceil(side_max).max(1);
+    let (width, height) = ((columns / side).max(1), (rows / side).max(1));
+    let (wide, high) = (side.min(columns), side.min(rows));
+    let each = samples.len().checked_div(columns.checked_mul(rows)?).filter(|each| *each > 0)?;
+    let mut out = Vec::with_capacity(width * height * each);
+    for place in 0..width * height * each {
+        let (pixel, sample) = (place / each, place % each);
+        let (left, top) = (pixel % width * side, pixel / width * side);
+        let mut sum = 0_usize;
+        for row in top..top + high {
+            let first = (row * columns + left) * each + sample;
+            let line = samples.get(first..)?.iter().step_by(each).take(wide);
+            sum += line.map(|value| usize::from(*value)).sum::<usize>();
+        }
+        out.push(u8::try_from(sum / (wide * high)).ok()?);
+    }
+    Some((out, u16::try_from(width).ok()?, u16::try_from(height).ok()?))
 }
 
 fn middle(object: &DefaultDicomObject) -> u32 {

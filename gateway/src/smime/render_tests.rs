@@ -110,12 +110,12 @@ fn without_a_window_nearly_all_values_are_told_apart_whatever_lies_outside() {
 
 #[test]
 fn pictures_are_made_of_grey_inverted_grey_and_color() {
-    assert!(is_jpeg(&render(Made::default().file()).unwrap()));
-    assert!(is_jpeg(&render(Made { photometric: "MONOCHROME1", ..Made::default() }.file()).unwrap()));
+    assert!(is_jpeg(&render(Made::default().file(), None).unwrap()));
+    assert!(is_jpeg(&render(Made { photometric: "MONOCHROME1", ..Made::default() }.file(), None).unwrap()));
     let rgb: Vec<u8> = (0..PIXELS).flat_map(|_| [200, 100, 50]).collect();
     let color =
         |planar, pixels| Made { photometric: "RGB", bits: 8, samples: 3, planar, pixels, ..Made::default() };
-    assert!(is_jpeg(&render(color(0, rgb.clone()).file()).unwrap()));
+    assert!(is_jpeg(&render(color(0, rgb.clone()).file(), None).unwrap()));
     let planes = [vec![200; PIXELS], vec![100; PIXELS], vec![50; PIXELS]].concat();
     assert_eq!(color(1, planes).decoded(), rgb);
 }
@@ -137,13 +137,31 @@ fn the_middle_frame_is_shown() {
 
 #[test]
 fn what_is_no_image_has_no_picture() {
-    assert_eq!(render(Vec::new()), None);
-    assert_eq!(render(b"not DICOM at all".to_vec()), None);
+    assert_eq!(render(Vec::new(), None), None);
+    assert_eq!(render(b"not DICOM at all".to_vec(), None), None);
     let file = Made::default().file();
-    assert_eq!(render(file[..file.len() / 2].to_vec()), None);
-    assert_eq!(render(Made { photometric: "PALETTE COLOR", ..Made::default() }.file()), None);
+    assert_eq!(render(file[..file.len() / 2].to_vec(), None), None);
+    assert_eq!(render(Made { photometric: "PALETTE COLOR", ..Made::default() }.file(), None), None);
 }
 
 fn is_jpeg(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xFF, 0xD8]) && bytes.ends_with(&[0xFF, 0xD9])
+}
+
+#[test]
+fn a_little_picture_is_the_mean_of_squares() {
+    let samples: Vec<u8> = (0..64_u8).map(|place| place / 8 * 10 + place % 8).collect();
+    let (small, width, height) = shrunk(&samples, 8, 8, 4).unwrap();
+    assert_eq!((small.len(), width, height), (16, 4, 4));
+    assert_eq!(&small[..5], [5, 7, 9, 11, 25], "(0 + 1 + 10 + 11) / 4 is 5");
+    let wide: Vec<u8> = vec![9; 300 * 2 * 3];
+    let (small, width, height) = shrunk(&wide, 300, 2, 128).unwrap();
+    assert_eq!(
+        (small, width, height),
+        (vec![9; 300], 100, 1),
+        "of three samples a pixel, and never without a row"
+    );
+    assert_eq!(shrunk(&samples, 8, 8, 128).unwrap(), (samples.clone(), 8, 8));
+    assert_eq!(shrunk(&samples[..10], 8, 8, 4), None);
+    assert_eq!(shrunk(&[], 0, 0, 4), None);
 }

@@ -90,23 +90,12 @@ impl Series {
 }
 
 impl Image {
-    /// Preamble and meta group of its file (PS3.10 7.1), which the data set goes behind.
-    ///
-    /// # Errors
-    /// UIDs that no file can carry.
-    pub(crate) fn front(&self) -> io::Result<Vec<u8>> {
-        let DeliveryInstance { sop_class, sop_instance, transfer_syntax, .. } = &self.instance;
-        front(sop_class.as_str(), sop_instance.as_str(), transfer_syntax.as_str())
-    }
-
-    /// The whole file. Its end is an error of the kind `InvalidData` where the data set is not the one that was received.
+    /// See [`file`].
     ///
     /// # Errors
     /// The spool cannot be read.
     pub(crate) fn file(&self, received: Received<'_>) -> io::Result<impl Read + Send + use<>> {
-        let data_set = received.open(&self.instance)?;
-        let checked = Checked { source: data_set, seen: Context::new(&SHA256), sha256: self.instance.sha256 };
-        Ok(Cursor::new(self.front()?).chain(checked))
+        file(received, &self.instance)
     }
 
     /// Without a series of its own, an image stands alone.
@@ -115,6 +104,21 @@ impl Image {
         let (ours, theirs): ((Option<Uid>, Option<Uid>), _) = (key(self), key(other));
         ours == theirs && ours.1.is_some()
     }
+}
+
+/// The whole file of a received instance. Its end is an error of the kind `InvalidData` where the data set is not the one that was received.
+///
+/// # Errors
+/// The spool cannot be read.
+pub(crate) fn file(
+    received: Received<'_>,
+    instance: &DeliveryInstance,
+) -> io::Result<impl Read + Send + use<>> {
+    let DeliveryInstance { sop_class, sop_instance, transfer_syntax, .. } = instance;
+    let data_set = received.open(instance)?;
+    let checked = Checked { source: data_set, seen: Context::new(&SHA256), sha256: instance.sha256 };
+    Ok(Cursor::new(front(sop_class.as_str(), sop_instance.as_str(), transfer_syntax.as_str())?)
+        .chain(checked))
 }
 
 /// A data set that is compared, while it is read, with what was received.

@@ -137,6 +137,6 @@ fn at(path: &Path) -> impl Fn(io::Error) -> RotationError + '_ {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 #[path = "rotation_tests.rs"]
 mod tests;

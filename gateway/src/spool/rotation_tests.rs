@@ -1,6 +1,6 @@
 use super::*;
 use crate::journal::tests::{instance, on_disk};
-use crate::journal::{DeliveryRow, NewInstance, Recorded, Wait, WaitingPress};
+use crate::journal::{DeliveryRow, NewInstance, PressedStudy, Recorded, WaitingPress};
 use compressor::bundle::Note;
 use compressor::dataset::Banner;
 use compressor::{Phi, Purpose};
@@ -35,7 +35,7 @@ impl Bench {
         let delivery = journal.delivery(delivery).await.unwrap();
         let press = WaitingPress {
             id: 0,
-            study: Wait::Case(delivery.case),
+            study: PressedStudy::Case(delivery.case),
             doctors: vec!["sato".into()],
             urgent: false,
             note: Note::new(Phi::new(WORDS.to_owned())),

@@ -72,7 +72,9 @@ pub(super) async fn press(
         }
     };
     let doctors: Vec<String> = order.doctors.into_iter().collect();
-    let press = Press { study, doctors, urgent: order.urgent, note: order.note, by, at_ms: now_ms() };
+    let at_ms = now_ms();
+    let standby = page.standby(&doctors, at_ms).await.map_err(|_| Problem::OURS)?;
+    let press = Press { study, doctors, standby, urgent: order.urgent, note: order.note, by, at_ms };
     match page.pipeline.press(&press).await? {
         PressAnswer::Begun(delivery) => {
             let pressed = Some(Pressed { by: press.by, at_ms: press.at_ms, pacs: None });

@@ -33,7 +33,7 @@
 
   // What was done is shown; what happened by itself is only read out, since the list shows it.
   let fading = 0;
-  const say = (text, bad, undo) => {
+  const say = (text, bad, undo, lasts) => {
     clearTimeout(fading);
     said.textContent = "";
     said.classList.toggle("bad", Boolean(bad));
@@ -48,7 +48,7 @@
       said.append(button);
     });
     // What can be taken back is said as long as it can.
-    fading = setTimeout(() => { said.textContent = ""; }, undo?.for_ms ?? 12_000);
+    fading = setTimeout(() => { said.textContent = ""; }, lasts ?? 12_000);
   };
   const tell = (text) => { byId("news").textContent = text; };
 
@@ -86,8 +86,8 @@
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         return say(page.querySelector(".notice")?.textContent ?? answer.statusText, true);
       }
-      const { said: text, bad, undo } = await answer.json();
-      say(text, bad, undo);
+      const { said: text, bad, undo, for_ms: lasts } = await answer.json();
+      say(text, bad, undo, lasts);
     } catch {
       byId("line").hidden = false;
     }
@@ -156,6 +156,9 @@
       else list.insertBefore(row, next);
     }
     byId("none").hidden = list.children.length > 0;
+    const further = byId("further");
+    further.hidden = order.length < Number(further.dataset.rows);
+    further.value = order.at(-1) ?? "";
     if (top && anchor?.isConnected && window.scrollY > 0) {
       const [wanted, from] = [anchor.getBoundingClientRect().top - before + unscrolled, window.scrollY];
       window.scrollBy(0, wanted);

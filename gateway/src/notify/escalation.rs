@@ -1,0 +1,153 @@
+//! Who is told next when nobody opens a delivery: a function of what happened and of the time.
+
+/// A doctor of a delivery. Times are milliseconds since 1970-01-01 UTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Name in the configuration.
+    pub doctor: String,
+    /// 0: told at once; 1 and more: told when those before did not open it.
+    pub stands_behind: u32,
+    /// When it was this one's turn, where it did not come at once.
+    pub escalated_at_ms: Option<i64>,
+    /// When the mail server had all of it.
+    pub submitted_at_ms: Option<i64>,
+    /// When the last notice was accepted.
+    pub notified_at_ms: Option<i64>,
+    /// A signed receipt is here.
+    pub has_opened: bool,
+    /// The mail server takes nothing for this one.
+    pub is_refused: bool,
+}
+
+impl Standing {
+    fn is_told(&self) -> bool {
+        self.stands_behind == 0 || self.escalated_at_ms.is_some()
+    }
+
+    /// Since when an answer is waited for. A notice that does not go out holds nobody up: the study lies in the mailbox.
+    fn waited_for_since_ms(&self) -> Option<i64> {
+        [self.notified_at_ms, self.submitted_at_ms, self.escalated_at_ms].into_iter().flatten().max()
+    }
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing any more: somebody opened it, or nobody is left.
+    Over,
+    /// Nothing yet, and not before something happens.
+    Wait,
+    /// This one is told then, unless somebody opens it before.
+    Tell {
+        /// Name in the configuration.
+        doctor: String,
+        /// When.
+        at_ms: i64,
+    },
+}
+
+/// Who is told next, `after_ms` after the one before was.
+pub fn next(standings: &[Standing], after_ms: i64) -> Next {
+    let waiting = standings.iter().filter(|one| !one.is_told() && !one.is_refused);
+    let Some(next) = waiting.min_by_key(|one| one.stands_behind) else { return Next::Over };
+    if standings.iter().any(|one| one.has_opened) {
+        return Next::Over;
+    }
+    let told = || standings.iter().filter(|one| one.is_told() && !one.is_refused);
+    let since: Option<Vec<i64>> = told().map(Standing::waited_for_since_ms).collect();
+    match since.map(|since| since.into_iter().max()) {
+        // Something of it is not in a mailbox yet.
+        None => Next::Wait,
+        // Nobody of those who were to be told can be reached.
+        Some(None) => Next::Tell { doctor: next.doctor.clone(), at_ms: i64::MIN },
+        Some(Some(since_ms)) => {
+            Next::Tell { doctor: next.doctor.clone(), at_ms: since_ms.saturating_add(after_ms) }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    const AFTER_MS: i64 = 180_000;
+
+    fn standing(doctor: &str, stands_behind: u32) -> Standing {
+        Standing {
+            doctor: doctor.into(),
+            stands_behind,
+            escalated_at_ms: None,
+            submitted_at_ms: Some(1_000),
+            notified_at_ms: None,
+            has_opened: false,
+            is_refused: false,
+        }
+    }
+
+    fn group() -> Vec<Standing> {
+        vec![standing("third", 2), standing("first", 0), standing("second", 1)]
+    }
+
+    /// Lets time go by, second by second, and does what is to be done; notices take a second. Gives who was told, and when in seconds.
+    fn run(mut group: Vec<Standing>, opens: Option<(&str, i64)>, until_s: i64) -> Vec<(String, i64)> {
+        let mut told = Vec::new();
+        for now_s in 1..=until_s {
+            let now_ms = now_s * 1000;
+            for one in &mut group {
+                if one.is_told() && !one.is_refused && one.notified_at_ms.is_none() && now_ms > 1_000 {
+                    one.notified_at_ms = Some(now_ms);
+                }
+                one.has_opened |= opens == Some((one.doctor.as_str(), now_s));
+            }
+            if let Next::Tell { doctor, at_ms } = next(&group, AFTER_MS)
+                && at_ms <= now_ms
+            {
+                let one = group.iter_mut().find(|one| one.doctor == doctor).unwrap();
+                one.escalated_at_ms = Some(now_ms);
+                told.push((doctor, now_s));
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn one_after_the_other_is_told_in_the_order_of_the_group_and_no_one_twice() {
+        assert_eq!(run(group(), None, 3600), [("second".into(), 182), ("third".into(), 363)]);
+    }
+
+    #[test]
+    fn whoever_opens_it_ends_it() {
+        assert_eq!(run(group(), Some(("first", 181)), 3600), []);
+        assert_eq!(run(group(), Some(("second", 200)), 3600), [("second".into(), 182)]);
+        assert_eq!(run(group(), Some(("first", 300)), 3600), [("second".into(), 182)]);
+        assert_eq!(run(group(), Some(("third", 100)), 3600), [], "one who was not told yet may look, too");
+    }
+
+    #[test]
+    fn who_cannot_be_reached_is_passed_over_at_once() {
+        let mut nobody = group();
+        nobody[1].is_refused = true;
+        assert_eq!(run(nobody, None, 3600), [("second".into(), 1), ("third".into(), 182)]);
+        let mut gap = group();
+        gap[2].is_refused = true;
+        assert_eq!(run(gap, None, 3600), [("third".into(), 182)]);
+    }
+
+    #[test]
+    fn it_waits_for_the_mail_server_and_not_for_the_notice() {
+        let mut group = group();
+        group[1].submitted_at_ms = None;
+        assert_eq!(next(&group, AFTER_MS), Next::Wait);
+        group[1].submitted_at_ms = Some(5_000);
+        assert_eq!(next(&group, AFTER_MS), Next::Tell { doctor: "second".into(), at_ms: 185_000 });
+        group[1].notified_at_ms = Some(9_000);
+        assert_eq!(next(&group, AFTER_MS), Next::Tell { doctor: "second".into(), at_ms: 189_000 });
+    }
+
+    #[test]
+    fn without_anybody_behind_there_is_nothing_to_do() {
+        assert_eq!(next(&[standing("first", 0)], AFTER_MS), Next::Over);
+        assert_eq!(next(&[], AFTER_MS), Next::Over);
+    }
+}
