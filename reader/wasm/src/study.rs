@@ -70,6 +70,8 @@ struct ShownSeries<'m> {
     rmse: f64,
     ratio: Option<f64>,
     reference_only: bool,
+    /// How many of the first instances are key images.
+    key_images: u32,
     /// Head and tail bytes of each instance.
     heads: Vec<(u64, u64)>,
     /// SOP Instance UIDs, by which key images are named.
@@ -132,6 +134,7 @@ fn series<'m>(manifest: &'m Manifest, number: u32, series: &'m Series) -> ShownS
         rmse: series.rmse,
         ratio: series.ratio,
         reference_only: series.reference_only,
+        key_images: series.key_images,
         heads: series.instances.iter().map(|one| (one.head_bytes, one.tail_bytes)).collect(),
         instances: series.instances.iter().map(|one| one.sop_instance.as_ref()).collect(),
         layout: series.instances.iter().map(|one| one.image).collect(),
