@@ -17,7 +17,9 @@ mod headers;
 mod limits;
 mod mailbox;
 mod passkey;
+mod push;
 mod ranges;
+mod rate;
 mod refused;
 mod shell;
 mod sign_in;
@@ -32,9 +34,13 @@ use axum::response::{IntoResponse, Response};
 use cache::Cache;
 use config::Settings;
 use error::Trouble;
-use limits::{BODY_BYTES_MAX, CONNECTIONS, GONE_KEPT_MS, REQUEST_WAIT};
+use limits::{
+    APPENDS_MAX, APPENDS_WINDOW, BODY_BYTES_MAX, CONNECTIONS, GONE_KEPT_MS, PUSH_AGE_MAX, REQUEST_WAIT,
+};
 use mailbox::{Hears, Told, Watched};
 use passkey::RelyingParty;
+use push::Pusher;
+use rate::Rate;
 use refused::Refused;
 use seal::native::Certificate;
 use shell::Shell;
@@ -54,7 +60,8 @@ pub(crate) struct Portal {
     mailboxes: BTreeMap<String, Arc<Watched>>,
     sites: Vec<Certificate>,
     tries: sign_in::Tries,
-    appends: append::Appends,
+    appends: Rate,
+    push: Option<Arc<Pusher>>,
 }
 
 type Shared = Arc<Portal>;
@@ -71,15 +78,21 @@ impl Portal {
             let from = settings.sender_of(&name)?;
             mailboxes.insert(name.clone(), Arc::new(Watched::new(name, login, from)));
         }
+        let store = Store::open(&settings.state).await?;
+        let push = match settings.push.clone() {
+            Some(push) => Some(Arc::new(Pusher::open(push, settings.origin.clone(), store.clone()).await?)),
+            None => None,
+        };
         Ok(Self {
             relying,
-            store: Store::open(&settings.state).await?,
+            store,
             cache: Cache::open(&settings.cache(), settings.cache_mb.saturating_mul(1_000_000))?,
             shell: Shell::read(settings.shell.as_deref())?,
             mailboxes,
             sites: settings.site_certificates()?,
             tries: sign_in::Tries::default(),
-            appends: append::Appends::default(),
+            appends: Rate::new(APPENDS_MAX, APPENDS_WINDOW),
+            push,
             settings,
         })
     }
@@ -114,6 +127,7 @@ fn router(portal: Shared) -> Router {
         .merge(ranges::routes())
         .merge(events::routes())
         .merge(append::routes())
+        .merge(push::routes())
         .merge(shell::routes())
         .fallback(async || Refused::Unknown)
         .layer(middleware::from_fn(within_time))
@@ -152,15 +166,20 @@ impl Portal {
                     );
                 }
             }
-            Told::Here(deliveries) => {
-                self.cache.forget(mailbox, |delivery| deliveries.contains(&delivery));
+            Told::Here(here) => {
+                let is_here = |delivery| here.iter().any(|(known, _)| *known == delivery);
+                self.cache.forget(mailbox, is_here);
                 let known = self.store.deliveries_here(mailbox).await?;
-                for delivery in known.iter().filter(|known| !deliveries.contains(known)) {
+                for delivery in known.iter().filter(|known| !is_here(**known)) {
                     self.store.delivery_gone(mailbox, *delivery, Some(now_ms)).await?;
                 }
-                for delivery in deliveries.iter().filter(|here| !known.contains(here)) {
-                    self.store.delivery_seen(mailbox, *delivery, now_ms).await?;
+                for (delivery, received_at) in here.iter().filter(|(here, _)| !known.contains(here)) {
+                    let is_first = self.store.delivery_seen(mailbox, *delivery, now_ms).await?;
                     self.store.delivery_gone(mailbox, *delivery, None).await?;
+                    let is_new = is_first && now_ms / 1000 - received_at < PUSH_AGE_MAX;
+                    if let (true, Some(push)) = (is_new, &self.push) {
+                        push.tell(mailbox, *delivery).await;
+                    }
                 }
                 self.store.forget_gone(now_ms - GONE_KEPT_MS).await?;
             }

@@ -1,7 +1,7 @@
 //! What a device puts into its mailbox, signed by itself: receipts, requests of enrolment, renewals.
 
 use super::caller::OnDevice;
-use super::limits::{APPENDS_MAX, APPENDS_WINDOW, CONFIRMATIONS_MAX};
+use super::limits::CONFIRMATIONS_MAX;
 use super::ranges::delivery_of;
 use super::refused::Refused;
 use super::{Here, Shared, now_ms};
@@ -18,8 +18,6 @@ use seal::mail::{MessageId, Part, Site};
 use seal::mailbox::MailboxError;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 pub(crate) fn routes() -> Router<Shared> {
@@ -117,26 +115,8 @@ fn bounded(body: Result<Bytes, BytesRejection>, bytes_max: usize) -> Result<Byte
 }
 
 async fn append(portal: &Shared, on: &OnDevice, id: MessageId, body: &[u8]) -> Result<Json<Value>, Refused> {
-    portal.appends.count(&on.doctor.account.name)?;
+    let counted = portal.appends.count(&on.doctor.account.name, Instant::now());
+    counted.map_err(|wait| Refused::TooManyTries(i64::try_from(wait.as_secs()).unwrap_or_default() + 1))?;
     on.doctor.mailbox.append(id, now_ms() / 1000, body).await?;
     Ok(Json(json!({})))
-}
-
-/// What each account has appended lately.
-#[derive(Default)]
-pub(crate) struct Appends(Mutex<HashMap<String, (Instant, u32)>>);
-
-impl Appends {
-    fn count(&self, account: &str) -> Result<(), Refused> {
-        let now = Instant::now();
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, (since, _)| now.duration_since(*since) < APPENDS_WINDOW);
-        let (since, count) = all.entry(account.to_owned()).or_insert((now, 0));
-        if *count >= APPENDS_MAX {
-            let left = APPENDS_WINDOW.saturating_sub(now.duration_since(*since));
-            return Err(Refused::TooManyTries(i64::try_from(left.as_secs()).unwrap_or_default() + 1));
-        }
-        *count += 1;
-        Ok(())
-    }
 }

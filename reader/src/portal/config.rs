@@ -10,6 +10,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tls::ServerFiles;
 
+/// Push services of the browsers that there are: Apple, Google, Mozilla, Microsoft.
+const PUSH_HOSTS: [&str; 4] =
+    ["web.push.apple.com", "fcm.googleapis.com", "updates.push.services.mozilla.com", "*.notify.windows.com"];
 /// Default size of the cache: some hundred studies.
 const CACHE_MB: u64 = 20_000;
 
@@ -42,8 +45,26 @@ pub(crate) struct Settings {
     pub(crate) from: Option<String>,
     /// What `scanpost-reader portal sign-shell` wrote; the app is not signed where absent.
     pub(crate) shell: Option<PathBuf>,
+    /// Notices to phones.
+    pub(crate) push: Option<Push>,
     /// Mailboxes by name.
     pub(crate) mailboxes: BTreeMap<String, Mailbox>,
+}
+
+/// `[portal.push]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Push {
+    /// Whom a push service writes to in trouble: `mailto:…` or `https://…` (RFC 8292 2.1).
+    pub(crate) contact: String,
+    /// Hosts that notices are sent to; `*.` at the start stands for one label or more.
+    #[serde(default = "hosts_default")]
+    pub(crate) hosts: Vec<String>,
+    /// PEM with the only roots to trust; the system's where absent.
+    pub(crate) ca: Option<PathBuf>,
+    /// Sends to private addresses too: for a push service of the house.
+    #[serde(default)]
+    pub(crate) private_addresses: bool,
 }
 
 /// The file, of which the other commands read the rest.
@@ -68,12 +89,15 @@ impl Settings {
     }
 
     fn beside(mut self, folder: &Path) -> Self {
-        let Self { certificate, key, state, cache, sites, shell, port_file, mailboxes, .. } = &mut self;
+        let Self { certificate, key, state, cache, sites, shell, port_file, push, mailboxes, .. } = &mut self;
         for path in [certificate, key, state].into_iter().chain(sites) {
             *path = folder.join(&path);
         }
         for path in [cache, shell, port_file].into_iter().flatten() {
             *path = folder.join(&path);
+        }
+        if let Some(ca) = push.as_mut().and_then(|push| push.ca.as_mut()) {
+            *ca = folder.join(&*ca);
         }
         mailboxes.values_mut().for_each(|mailbox| mailbox.beside(folder));
         self
@@ -99,6 +123,16 @@ impl Settings {
         }
         if self.mailboxes.values().any(|mailbox| mailbox.folders.is_empty()) {
             return wrong("folders of a mailbox: name one at least");
+        }
+        let is_contact = |push: &Push| {
+            ["mailto:", "https://"]
+                .iter()
+                .any(|start| push.contact.len() > start.len() && push.contact.starts_with(start))
+        };
+        if self.push.as_ref().is_some_and(|push| !is_contact(push)) {
+            return wrong(
+                "push.contact: mailto: and the address of the portal's operator; Apple refuses anything else",
+            );
         }
         for mailbox in self.mailboxes.keys() {
             self.sender_of(mailbox)?;
@@ -165,6 +199,10 @@ impl Settings {
     pub(crate) fn site_certificates(&self) -> Result<Vec<Certificate>, ConfigError> {
         self.sites.iter().map(|path| site_certificate(path)).collect()
     }
+}
+
+fn hosts_default() -> Vec<String> {
+    PUSH_HOSTS.map(String::from).to_vec()
 }
 
 fn cache_default() -> u64 {

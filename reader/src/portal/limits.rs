@@ -77,6 +77,23 @@ pub(crate) const CONFIRMATIONS_MAX: usize = 8;
 pub(crate) const FAILURES_MAX: u32 = 500;
 /// See [`FAILURES_MAX`].
 pub(crate) const FAILURES_WINDOW: Duration = Duration::from_secs(600);
+/// Covers that came longer ago, as before a restart, are not told of, seconds.
+pub(crate) const PUSH_AGE_MAX: i64 = 15 * 60;
+/// Seconds that a push service keeps a notice for a phone that is off: after that somebody else was called.
+pub(crate) const PUSH_TTL: u32 = 4 * 3600;
+/// Pause before each try to send a notice.
+pub(crate) const PUSH_TRIES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(45)];
+/// One try.
+pub(crate) const PUSH_WAIT: Duration = Duration::from_secs(15);
+/// Notices on their way at once.
+pub(crate) const PUSHES_AT_ONCE: usize = 16;
+/// New deliveries of a mailbox that are told of within [`PUSHES_WINDOW`]: whoever writes into it cannot wake a doctor without end.
+pub(crate) const PUSHES_MAX: u32 = 30;
+/// See [`PUSHES_MAX`].
+pub(crate) const PUSHES_WINDOW: Duration = Duration::from_secs(600);
+/// Longest endpoint of a push service; real ones have some 200 characters.
+pub(crate) const ENDPOINT_CHARS_MAX: usize = 1024;
 /// Deliveries that are gone are remembered, so that a phone is told so.
 pub(crate) const GONE_KEPT_MS: i64 = 90 * 24 * HOUR_MS;
 

@@ -6,11 +6,11 @@ mod mailbox;
 mod session;
 
 pub(crate) use account::Account;
-pub(crate) use device::Device;
+pub(crate) use device::{Device, PushTarget};
 pub(crate) use session::Session;
 
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Row, SqlitePool};
 use std::path::Path;
 use std::time::Duration;
 
@@ -65,5 +65,19 @@ impl Store {
         let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).connect_with(options).await?;
         sqlx::migrate!("migrations/sqlite").run(&pool).await?;
         Ok(Self { pool })
+    }
+
+    /// A secret that all portals of this state share: the one that is there, or `made`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn secret(&self, name: &str, made: &[u8]) -> Result<Vec<u8>, StoreError> {
+        sqlx::query("INSERT OR IGNORE INTO secret (name, value) VALUES ($1, $2)")
+            .bind(name)
+            .bind(made)
+            .execute(&self.pool)
+            .await?;
+        let row = sqlx::query("SELECT value FROM secret WHERE name = $1").bind(name);
+        Ok(row.fetch_one(&self.pool).await?.get("value"))
     }
 }

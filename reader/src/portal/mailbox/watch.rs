@@ -17,8 +17,8 @@ const COVER_DER_BYTES_MAX: u64 = (COVER_BYTES_BASE + COVER_BYTES_PER_PIECE * PIE
 /// What is told of a mailbox.
 #[derive(Debug)]
 pub(crate) enum Told {
-    /// The deliveries that are there now, after every look that found a change.
-    Here(Vec<DeliveryId>),
+    /// The deliveries that are there now and when their covers came, after every look that found a change.
+    Here(Vec<(DeliveryId, i64)>),
     /// A site revoked the device with this identity.
     Revoked(Digest),
 }
@@ -128,7 +128,8 @@ impl Watched {
             State::Here(known) if known.is_same(&contents)
         );
         if !is_same {
-            let here = contents.deliveries.iter().map(|delivery| delivery.id).collect();
+            let here =
+                contents.deliveries.iter().map(|delivery| (delivery.id, delivery.received_at)).collect();
             told.hear(&self.name, Told::Here(here)).await;
             self.set(State::Here(Arc::new(contents)));
         }

@@ -27,6 +27,19 @@ pub(crate) struct Device {
     pub(crate) has_push: bool,
 }
 
+/// Where a device is told of new cases (RFC 8291).
+#[derive(Clone)]
+pub(crate) struct PushTarget {
+    /// The device.
+    pub(crate) credential: Vec<u8>,
+    /// URL at its push service.
+    pub(crate) endpoint: String,
+    /// Its public key, P-256, uncompressed point.
+    pub(crate) p256dh: Vec<u8>,
+    /// Its authentication secret, 16 bytes.
+    pub(crate) auth: Vec<u8>,
+}
+
 const SELECT: &str =
     "SELECT d.*, EXISTS (SELECT 1 FROM push p WHERE p.credential = d.credential) AS has_push FROM device d";
 
@@ -166,5 +179,60 @@ impl Store {
         .await?;
         work.commit().await?;
         Ok(first.rows_affected() == 1)
+    }
+
+    /// Subscribes a device, in the place of an earlier subscription.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn put_push(&self, target: &PushTarget) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT OR REPLACE INTO push (credential, endpoint, p256dh, auth) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(&target.credential)
+        .bind(&target.endpoint)
+        .bind(&target.p256dh)
+        .bind(&target.auth)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Ends a device's subscription, if it is still to `endpoint`; to any where none is given.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn remove_push(
+        &self,
+        credential: &[u8],
+        endpoint: Option<&str>,
+    ) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM push WHERE credential = $1 AND ($2 IS NULL OR endpoint = $2)")
+            .bind(credential)
+            .bind(endpoint)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Whom to tell of a new case in a mailbox.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn push_targets(&self, mailbox: &str) -> Result<Vec<PushTarget>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT p.* FROM push p JOIN device d ON d.credential = p.credential
+             JOIN account a ON a.name = d.account WHERE a.mailbox = $1",
+        )
+        .bind(mailbox)
+        .fetch_all(&self.pool)
+        .await?;
+        let target = |row: &SqliteRow| PushTarget {
+            credential: row.get("credential"),
+            endpoint: row.get("endpoint"),
+            p256dh: row.get("p256dh"),
+            auth: row.get("auth"),
+        };
+        Ok(rows.iter().map(target).collect())
     }
 }
