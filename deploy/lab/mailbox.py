@@ -33,7 +33,9 @@ class Mailbox:
     def messages(self) -> list[Message]:
         """All mails of the INBOX, oldest first."""
         uids = self.imap.uid("SEARCH", "ALL")[1][0].decode().split()
-        return [Message(uid, self.imap.uid("FETCH", uid, "(BODY.PEEK[])")[1][0][1]) for uid in uids]
+        fetched = ((uid, self.imap.uid("FETCH", uid, "(BODY.PEEK[])")[1][0]) for uid in uids)
+        # One that was deleted since it was listed comes back as no literal.
+        return [Message(uid, literal[1]) for uid, literal in fetched if isinstance(literal, tuple)]
 
     def append(self, content: bytes) -> None:
         self._check(self.imap.append("INBOX", None, None, content))

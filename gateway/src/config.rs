@@ -1,12 +1,14 @@
 //! The gateway's configuration: one TOML file, every key documented here and in `docs/config.md`.
 
 mod doctors;
+mod links;
 mod mail_identity;
 mod pacs;
 mod page;
 mod smime;
 
 pub use doctors::{Doctor, Kind};
+pub use links::Links;
 pub use mail_identity::{Check, Dkim};
 pub use pacs::{Dicomweb, Pacs};
 pub use page::{Page, SecondFactor};
@@ -65,6 +67,8 @@ pub struct Config {
     /// Messages for mail programs.
     #[serde(default)]
     pub smime: Smime,
+    /// Terms of links for outside recipients; needed where a doctor is of `kind = "link"`.
+    pub links: Option<Links>,
     /// What `scanpost-gateway check` asks.
     #[serde(default)]
     pub check: Check,
@@ -487,7 +491,11 @@ impl Config {
             server.check_dkim(table)?;
         }
         self.smime.check()?;
+        self.links.as_ref().map_or(Ok(()), Links::check)?;
         self.doctors.iter().try_for_each(|(name, doctor)| doctor.check(name))?;
+        if self.links.is_none() && self.doctors.keys().any(|doctor| self.is_outside(doctor)) {
+            return wrong("links.portal_url".into(), "is needed: a doctor is of kind = \"link\"");
+        }
         self.destinations
             .iter()
             .try_for_each(|(ae_title, destination)| self.check_destination(ae_title, destination))
@@ -500,6 +508,12 @@ impl Config {
         }
         if destination.doctors.is_empty() {
             return wrong(key(), "name at least one doctor");
+        }
+        if destination.doctors.iter().any(|doctor| self.is_outside(doctor)) {
+            return wrong(
+                key(),
+                "names a doctor of kind = \"link\": who presses is shown the passphrase, and here nobody presses",
+            );
         }
         if destination.doctors.iter().any(|doctor| !self.doctors.contains_key(doctor)) {
             return wrong(key(), "names a doctor that has no [doctors.NAME] table");
@@ -521,6 +535,16 @@ impl Config {
     /// Whether a doctor has only a mail program.
     pub fn is_mail_program(&self, doctor: &str) -> bool {
         self.doctors.get(doctor).is_some_and(|doctor| doctor.kind == Kind::Smime)
+    }
+
+    /// Whether it is no doctor but a mailbox for outside recipients, who come by a link.
+    pub fn is_outside(&self, doctor: &str) -> bool {
+        self.doctors.get(doctor).is_some_and(|doctor| doctor.kind == Kind::Link)
+    }
+
+    /// Whether receipts come back from there: neither mail programs nor guests send any.
+    pub fn sends_receipts(&self, doctor: &str) -> bool {
+        self.doctors.get(doctor).is_none_or(|doctor| doctor.kind == Kind::Reader)
     }
 
     /// Doctors of a destination, by name.

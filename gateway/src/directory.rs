@@ -50,6 +50,9 @@ impl NoKey {
             }
             Kind::Reader => format!("scanpost-gateway doctor invite {doctor}, or doctor add {doctor}"),
             Kind::Smime => format!("scanpost-gateway doctor add {doctor}"),
+            Kind::Link => {
+                "its link has ended or was not made: withdraw the study, and press again".to_owned()
+            }
         };
         let what = match self {
             Self::None => "has no certificate",
@@ -140,6 +143,7 @@ fn fits(device: &Device, kind: Kind) -> bool {
     match kind {
         Kind::Reader => device.recipient.signs_receipts(),
         Kind::Smime => device.origin != Origin::Enrolment,
+        Kind::Link => false,
     }
 }
 

@@ -17,6 +17,7 @@ pub mod retrieve;
 
 pub mod compress;
 
+pub mod link;
 pub mod seal;
 pub mod smime;
 

@@ -97,7 +97,7 @@ impl Notifier {
         Ok(())
     }
 
-    /// Nobody looks into the mailboxes of mail programs.
+    /// Nobody waits for a cover in the mailboxes of mail programs and guests.
     async fn wait_for_cover(
         &self,
         delivery: DeliveryId,
@@ -105,7 +105,7 @@ impl Notifier {
         journal: &Journal,
     ) -> Result<(), JournalError> {
         let began = Instant::now();
-        let seen = |recipient: &Recipient| recipient.cover_seen || config.is_mail_program(&recipient.doctor);
+        let seen = |recipient: &Recipient| recipient.cover_seen || !config.sends_receipts(&recipient.doctor);
         while began.elapsed() < self.cover_seen {
             if pending(delivery, journal).await?.iter().all(seen) {
                 break;

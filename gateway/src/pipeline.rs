@@ -6,6 +6,7 @@ mod audited;
 mod escalate;
 mod gather;
 mod keys;
+mod links;
 mod press;
 mod receipts;
 mod residual;
@@ -319,6 +320,7 @@ impl Pipeline {
             self.audit_notified(delivery).await?;
             return Err(Trouble::from(error).and(alarmed.err()));
         }
+        self.mail_links(delivery).await?;
         self.journal.reached(delivery.id, State::Submitted, now_ms()).await?;
         tracing::info!(stage = "submit", delivery = %delivery.id, "submitted");
         Ok(())

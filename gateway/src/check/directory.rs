@@ -33,7 +33,7 @@ pub(super) async fn check(config: &Config) -> Vec<Check> {
         checks.push(Check::not_checked(AREA, "directory", reason));
         return checks;
     };
-    for name in config.doctors.keys() {
+    for name in config.doctors.keys().filter(|name| !config.is_outside(name)) {
         checks.extend(doctor(config, &devices, name, authorities.as_ref(), now));
     }
     checks

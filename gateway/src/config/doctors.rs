@@ -15,6 +15,8 @@ pub enum Kind {
     Reader,
     /// Any mail program that knows S/MIME: key images, and DICOM files where they fit. No receipt comes back.
     Smime,
+    /// No doctor but a mailbox for outside recipients without an account: each press makes one a link.
+    Link,
 }
 
 /// `[doctors.NAME]`
@@ -64,7 +66,21 @@ impl Doctor {
             Kind::Smime if !self.folder.is_empty() || self.identity.is_some() => {
                 wrong(key("kind"), "a mail program has neither folder nor identity: leave them out")
             }
-            Kind::Reader | Kind::Smime => Ok(()),
+            Kind::Link if self.folder.is_empty() => {
+                wrong(key("folder"), "name the folder of the guest mailbox as the gateway's login sees it")
+            }
+            Kind::Link
+                if self.certificate.is_some()
+                    || self.identity.is_some()
+                    || !self.phone.is_empty()
+                    || self.quirk_cbc_recipient =>
+            {
+                wrong(
+                    key("kind"),
+                    "an outside recipient has neither certificate nor phone here: leave all but mailbox, folder, name and language out",
+                )
+            }
+            Kind::Reader | Kind::Smime | Kind::Link => Ok(()),
         }
     }
 

@@ -134,6 +134,11 @@ async fn add(
             ));
         }
         Kind::Smime => Recipient::of_mail_program(read(certificate)?),
+        Kind::Link => {
+            return Err(DirectoryError::Refused(
+                "an outside recipient gets a key with each link, and has no certificate here".into(),
+            ));
+        }
     };
     let (by, at_ms) = (administrator(), now_ms());
     let device = Device::new(doctor, name, recipient, Origin::Administrator, Actor { by: &by, at_ms });
@@ -334,6 +339,9 @@ fn known<'a>(config: &'a Config, doctor: &str) -> Result<&'a Doctor, DirectoryEr
 fn has_our_reader(config: &Config, doctor: &str) -> Result<(), DirectoryError> {
     match known(config, doctor)?.kind {
         Kind::Reader => Ok(()),
+        Kind::Link => Err(DirectoryError::Refused(format!(
+            "{doctor} is a mailbox for outside recipients, who have no devices here"
+        ))),
         Kind::Smime => Err(DirectoryError::Refused(format!(
             "doctor {doctor} has only a mail program, which cannot enrol itself: scanpost-gateway doctor add {doctor}"
         ))),

@@ -2,6 +2,7 @@
 //! deleted, and what still lies here of the study waits for another press, as a case of its own.
 
 use super::hold_again::Old;
+use super::link::end_links;
 use super::{Journal, JournalError, State, bytes16};
 use seal::ids::{CaseId, DeliveryId};
 use serde::Serialize;
@@ -112,6 +113,7 @@ impl Journal {
         }
         let old = Old { case, key, now_ms };
         close(&mut transaction, case, now_ms).await?;
+        end_links(&mut transaction, case, now_ms).await?;
         match hold {
             Some(hold) if !instances.is_empty() => {
                 withdrawal.held = self.hold_again(&mut transaction, &old, hold, &instances).await?;
@@ -127,14 +129,18 @@ impl Journal {
         Ok(Some(withdrawal))
     }
 
-    /// Mails of withdrawn deliveries that are still to be looked for: (delivery, doctor).
+    /// Mails of withdrawn deliveries, and of links that ended, that are still to be looked for: (delivery, doctor). A link stands in the place of
+    /// a delivery.
     ///
     /// # Errors
     /// [`JournalError`].
     pub async fn mails_to_remove(&self, now_ms: i64) -> Result<Vec<(DeliveryId, String)>, JournalError> {
         let rows = sqlx::query(
             "SELECT w.delivery_id, w.doctor FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
-             WHERE (w.looked_at_ms IS NULL AND w.stays = 0) OR d.withdrawn_at_ms > $1 - $2 ORDER BY w.delivery_id, w.doctor",
+             WHERE (w.looked_at_ms IS NULL AND w.stays = 0) OR d.withdrawn_at_ms > $1 - $2
+             UNION SELECT l.id, l.doctor FROM link l WHERE l.ended_at_ms IS NOT NULL AND (l.gone_at_ms IS NULL OR l.ended_at_ms > $1 - $2)
+             UNION SELECT d.id, l.doctor FROM link l JOIN delivery d ON d.case_id = l.case_id
+               WHERE l.ended_at_ms IS NOT NULL AND (l.gone_at_ms IS NULL OR l.ended_at_ms > $1 - $2) ORDER BY 1, 2",
         )
         .bind(now_ms)
         .bind(LOOKED_FOR_MS);
@@ -164,6 +170,11 @@ impl Journal {
         .bind(now_ms)
         .execute(&self.pool)
         .await?;
+        sqlx::query("UPDATE link SET gone_at_ms = $2 WHERE id = $1 AND ended_at_ms IS NOT NULL")
+            .bind(id.0.as_slice())
+            .bind(now_ms)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 

@@ -76,7 +76,11 @@ async fn press(State(page): State<Shared>, headers: HeaderMap, posted: Posted) -
         return Ok(bad(words.choose_study.into()).to(&headers));
     };
     let doctors: Vec<String> = fields.all("doctor").map(str::to_owned).collect();
-    if doctors.is_empty() || doctors.iter().any(|doctor| !page.config.doctors.contains_key(doctor)) {
+    if doctors.is_empty()
+        || doctors
+            .iter()
+            .any(|doctor| !page.config.doctors.contains_key(doctor) || page.config.is_outside(doctor))
+    {
         return Ok(bad(words.choose_doctor.into()).to(&headers));
     }
     let text = fields.one("note");

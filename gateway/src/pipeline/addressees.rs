@@ -4,7 +4,7 @@ use super::Pipeline;
 use super::trouble::Trouble;
 use crate::clock::now_ms;
 use crate::config::{Doctor, Kind};
-use crate::directory::{self, Authorities};
+use crate::directory::{self, Authorities, NoKey};
 use crate::journal::{DeliveryRow, Recipient};
 use crate::seal::{Program, Sealed};
 use ::seal::limits::RECIPIENTS_MAX;
@@ -22,6 +22,14 @@ impl Pipeline {
             (self.journal.devices().await?, Authorities::read(&self.config.directory)?);
         let (mut readers, mut programs, mut without) = (Vec::new(), Vec::new(), Vec::new());
         for (number, doctor, table) in self.left(delivery).await? {
+            if table.kind == Kind::Link {
+                let guests = self.guests(delivery, &doctor).await?;
+                if guests.is_empty() {
+                    without.push((NoKey::None.words(&doctor, table.kind), doctor));
+                }
+                readers.extend(guests);
+                continue;
+            }
             let usable =
                 directory::sealed_for(&devices, &doctor, table.kind, authorities.as_ref(), now_ms() / 1000);
             let certificates: Vec<_> = match usable {
@@ -32,7 +40,7 @@ impl Pipeline {
                 }
             };
             match table.kind {
-                Kind::Reader => readers.extend(certificates),
+                Kind::Reader | Kind::Link => readers.extend(certificates),
                 Kind::Smime => {
                     fit_into_one(certificates.len())?;
                     programs.push(Program { doctor, number, certificates, table: table.clone() });
@@ -56,8 +64,8 @@ impl Pipeline {
         let mut sealed = Sealed { pieces: None, messages: Vec::new() };
         for (number, _, table) in self.left(delivery).await? {
             match table.kind {
-                Kind::Reader if sealed.pieces.is_some() => {}
-                Kind::Reader => {
+                Kind::Reader | Kind::Link if sealed.pieces.is_some() => {}
+                Kind::Reader | Kind::Link => {
                     let pieces = SealedPieces::reopen(&folder, delivery.id)?;
                     sealed.pieces = Some(pieces.ok_or_else(Trouble::sealed_pieces_gone)?);
                 }
@@ -70,7 +78,7 @@ impl Pipeline {
         Ok(sealed)
     }
 
-    /// Doctors who are not refused for good, with their numbers in the delivery, from 1. A mail program gets no residual, as it can ask for none.
+    /// Doctors who are not refused for good, with their numbers in the delivery, from 1. Mail programs and guests get no residual, as they can ask for none.
     async fn left(&self, delivery: &DeliveryRow) -> Result<Vec<(u32, String, &Doctor)>, Trouble> {
         let mut left = Vec::new();
         let numbered = (1..).zip(self.journal.recipients(delivery.id).await?);

@@ -9,7 +9,7 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_secs(60);
 
 impl Pipeline {
-    /// Destroys the key of each case that is over, for ever.
+    /// Destroys the key of each case that is over, and ends links whose time is over, for ever.
     pub async fn destroy_keys(self: Arc<Self>) {
         loop {
             match self.journal.destroy_keys_over(now_ms()).await {
@@ -19,6 +19,13 @@ impl Pipeline {
                 Err(error) => {
                     tracing::warn!(stage = "pulled", %error, "keys of cases that are over will be looked at again");
                 }
+            }
+            match self.journal.end_links_over(now_ms()).await {
+                Ok(0) => {}
+                Ok(links) => {
+                    tracing::info!(stage = "pulled", links, "links for outside recipients have ended")
+                }
+                Err(error) => tracing::warn!(stage = "pulled", %error, "links will be looked at again"),
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -28,6 +28,14 @@ pub enum WishError {
     /// A PACS that the configuration does not know.
     #[error("PACS {0} is not in the configuration")]
     NoSuchPacs(String),
+    /// The terms of links are not configured.
+    #[error("[links] is missing in the configuration (operator: write portal_url)")]
+    NoLinks,
+    /// Link and passphrase of an outside recipient are shown once, and there is nobody to show them to.
+    #[error(
+        "an outside recipient is reached by the interface for programs, which shows link and passphrase once"
+    )]
+    Unshown,
     /// Nobody to deliver to.
     #[error("name at least one doctor")]
     Nobody,
@@ -78,7 +86,7 @@ impl How<'_> {
 
 impl Pipeline {
     /// How a study is received that is to be fetched.
-    fn held_as(&self, study: &PressedStudy) -> Result<Option<HeldAs<'_>>, WishError> {
+    pub(super) fn held_as(&self, study: &PressedStudy) -> Result<Option<HeldAs<'_>>, WishError> {
         let PressedStudy::AtPacs { pacs, .. } = study else { return Ok(None) };
         let known = self.config.pacs.get(pacs).ok_or_else(|| WishError::NoSuchPacs(pacs.clone()))?;
         let hold = self.config.dicom.hold.as_deref().ok_or(WishError::NoHold)?;
@@ -91,19 +99,28 @@ impl Pipeline {
     /// # Errors
     /// [`WishError`]; then nothing was begun.
     pub async fn press(&self, press: &Press) -> Result<PressAnswer, WishError> {
-        if press.doctors.is_empty() {
-            return Err(WishError::Nobody);
-        }
-        if let Some(unknown) = press.doctors.iter().find(|doctor| !self.config.doctors.contains_key(*doctor))
-        {
-            return Err(WishError::NoSuchDoctor(unknown.clone()));
+        self.check_press(press)?;
+        if press.doctors.iter().any(|doctor| self.config.is_outside(doctor)) {
+            return Err(WishError::Unshown);
         }
         let answer = self.journal.press(press, self.held_as(&press.study)?).await?;
         if let PressAnswer::Begun(delivery) = answer {
-            tracing::info!(stage = "assemble", %delivery, urgent = press.urgent, "a person asked for this delivery");
-            self.collector.begin(delivery);
+            self.begin_pressed(delivery, press);
         }
         Ok(answer)
+    }
+
+    pub(super) fn check_press(&self, press: &Press) -> Result<(), WishError> {
+        if press.doctors.is_empty() {
+            return Err(WishError::Nobody);
+        }
+        let unknown = press.doctors.iter().find(|doctor| !self.config.doctors.contains_key(*doctor));
+        unknown.map_or(Ok(()), |unknown| Err(WishError::NoSuchDoctor(unknown.clone())))
+    }
+
+    pub(super) fn begin_pressed(&self, delivery: DeliveryId, press: &Press) {
+        tracing::info!(stage = "assemble", %delivery, urgent = press.urgent, "a person asked for this delivery");
+        self.collector.begin(delivery);
     }
 
     /// Says what is to be done about instances that the PACS lists and does not give. False where no word is waited for any more.

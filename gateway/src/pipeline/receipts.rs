@@ -96,7 +96,7 @@ impl Pipeline {
             recipients.retain(|recipient| asked.contains(&recipient.doctor));
         }
         let is_handed_over =
-            |recipient: &Recipient| recipient.submitted && self.config.is_mail_program(&recipient.doctor);
+            |recipient: &Recipient| recipient.submitted && !self.config.sends_receipts(&recipient.doctor);
         let all = recipients
             .iter()
             .all(|recipient| recipient.pulled || recipient.refused.is_some() || is_handed_over(recipient));

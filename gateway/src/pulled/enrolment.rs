@@ -50,7 +50,8 @@ impl EnrolmentKind {
             | Part::Message(_)
             | Part::Piece(_)
             | Part::Receipt { .. }
-            | Part::Revoked => None,
+            | Part::Revoked
+            | Part::Link => None,
         }
     }
 }

@@ -49,7 +49,7 @@ pub struct Folder {
     pub folder: String,
     /// Whose receipts count in it: one for each certificate that covers were sealed for.
     pub recipients: Vec<Pinned>,
-    /// Deliveries that were withdrawn: their pieces and covers are deleted.
+    /// Deliveries that were withdrawn, and links that ended: their pieces, covers and statements are deleted.
     #[serde(default)]
     pub withdrawn: Vec<DeliveryId>,
 }
@@ -102,7 +102,7 @@ pub fn inbound_request(
             .map(|(delivery, _)| *delivery)
             .collect(),
     };
-    let readers = config.doctors.iter().filter(|(_, doctor)| doctor.kind == Kind::Reader);
+    let readers = config.doctors.iter().filter(|(_, doctor)| doctor.kind != Kind::Smime);
     Ok(Request {
         site: config.site.clone(),
         host: server.host.clone(),

@@ -243,6 +243,7 @@ fn part_name(part: &Part) -> String {
         Part::Cover => "the cover".to_owned(),
         Part::Message(_) => "the S/MIME message".to_owned(),
         Part::Receipt { .. } => "the receipt".to_owned(),
+        Part::Link => "the statement of a link".to_owned(),
         Part::Enrol | Part::Enrolled | Part::Renew => "the answer to an enrolment".to_owned(),
         Part::Revoked => "the revocation of a device".to_owned(),
     }

@@ -6,7 +6,6 @@ use crate::config::{ConfigError, Server};
 use crate::dkim::{self, BodyHash, Signer};
 use seal::mail::{Message, Part, Site};
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -65,12 +64,12 @@ impl MailServer {
     }
 
     /// Signs a message, if there are keys to sign with. Its body is read to its end for that.
-    pub(super) fn signed(
+    pub(super) fn signed<R: Read>(
         &self,
         part: Part,
         message: Message,
         at: i64,
-        body: impl FnOnce() -> io::Result<File>,
+        body: impl FnOnce() -> io::Result<R>,
     ) -> Result<Message, SubmitError> {
         if self.signers.is_empty() {
             return Ok(message);

@@ -8,7 +8,7 @@ use crate::clock::now_ms;
 use crate::config::{Config, ConfigError};
 use crate::journal::{Journal, JournalError, PART_COVER};
 use crate::seal::Sealed;
-use seal::ids::DeliveryId;
+use seal::ids::{DeliveryId, LinkId};
 use seal::mail::{Address, Message, MessageId, Part, Site};
 use seal::native::{SealedMessage, SealedPieces, SignedNotice};
 use std::collections::HashSet;
@@ -82,6 +82,27 @@ impl Submitter {
         outcomes.into_iter().collect()
     }
 
+    /// Mails the statement of a link into the guest mailbox.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn link(
+        &self,
+        id: LinkId,
+        statement: &[u8],
+        doctor: &str,
+        config: &Config,
+    ) -> Result<(), SubmitError> {
+        let to = recipient(doctor.to_owned(), config)?;
+        let at = now_ms() / 1000;
+        let message = Message::new(MessageId::link(id, &self.site), &self.from, at, statement.len() as u64)
+            .map_err(|_| SubmitError::Date)?;
+        let message = self.server.signed(Part::Link, message, at, || Ok(statement))?;
+        let mail = Mail { from: &self.from, to: &[&to.mailbox], message: &message, part: Part::Link };
+        let outcomes = self.server.deliver(&mail, || Ok(statement)).await?;
+        outcomes.into_iter().collect()
+    }
+
     /// Submits what the journal does not yet hold as accepted, to every doctor of the delivery whom the server takes mail for: messages to mail
     /// programs, then pieces and cover to readers. A doctor whom it refuses for good is marked so in the journal, and the others get theirs.
     ///
@@ -95,6 +116,8 @@ impl Submitter {
         journal: &Journal,
     ) -> Result<(), SubmitError> {
         let mut all = recipients(delivery, config, journal).await?;
+        let is_residual = journal.delivery(delivery).await?.residual_of.is_some();
+        all.retain(|one| !is_residual || !config.is_outside(&one.recipient.name));
         // A residual is nothing for a mail program.
         all.retain(|one| !config.is_mail_program(&one.recipient.name) || one.message(sealed).is_some());
         if all.is_empty() {

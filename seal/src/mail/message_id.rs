@@ -1,7 +1,7 @@
 //! Message-IDs: by them alone both ends find the mails of a delivery (SPEC 6.2).
 
 use super::Site;
-use crate::ids::{DeliveryId, Digest, InvitationId};
+use crate::ids::{DeliveryId, Digest, InvitationId, LinkId};
 use crate::limits::PIECES_MAX;
 use crate::receipt::ReceiptKind;
 use std::fmt;
@@ -41,6 +41,8 @@ pub enum Part {
     Renew,
     /// The site has revoked a device (SPEC 8.6).
     Revoked,
+    /// The statement of a link (SPEC 10).
+    Link,
 }
 
 /// The first 8 bytes of the SHA-256 of a recipient's certificate, written as 16 hex digits.
@@ -72,6 +74,11 @@ impl MessageId {
     /// Of a message of an enrolment, where the invitation stands in the place of a delivery.
     pub fn enrolment(invitation: InvitationId, part: Part, site: &Site) -> Self {
         Self { delivery: DeliveryId(invitation.0), part, site: site.clone() }
+    }
+
+    /// Of the statement of a link, which stands in the place of a delivery.
+    pub fn link(link: LinkId, site: &Site) -> Self {
+        Self { delivery: DeliveryId(link.0), part: Part::Link, site: site.clone() }
     }
 
     /// Reads a Message-ID with its angle brackets; none if it is not exactly one that this crate writes.
@@ -112,7 +119,7 @@ impl Part {
     /// Its Content-Type (SPEC 6.3).
     pub(super) fn content_type(self) -> &'static str {
         match self {
-            Self::Piece(_) | Self::Enrol | Self::Enrolled | Self::Renew | Self::Revoked => {
+            Self::Piece(_) | Self::Enrol | Self::Enrolled | Self::Renew | Self::Revoked | Self::Link => {
                 "application/octet-stream"
             }
             Self::Cover | Self::Message(_) => {
@@ -129,6 +136,7 @@ impl Part {
             "enrolled" => return Some(Self::Enrolled),
             "renew" => return Some(Self::Renew),
             "revoked" => return Some(Self::Revoked),
+            "link" => return Some(Self::Link),
             _ => {}
         }
         match text.split_once('.') {
@@ -151,6 +159,7 @@ impl fmt::Display for Part {
             Self::Enrolled => formatter.write_str("enrolled"),
             Self::Renew => formatter.write_str("renew"),
             Self::Revoked => formatter.write_str("revoked"),
+            Self::Link => formatter.write_str("link"),
             Self::Message(number) => write!(formatter, "{MESSAGE}.{number}"),
             Self::Receipt { kind, recipient } => write!(formatter, "{}.{recipient}", kind.word()),
         }

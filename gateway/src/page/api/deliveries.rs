@@ -5,6 +5,7 @@ use super::caller::{Body, Caller};
 use super::problem::Problem;
 use crate::clock::now_ms;
 use crate::journal::{Choice, DeliveryReport, Press, PressAnswer, Pressed, PressedStudy, State as Stands};
+use crate::link::ShownLink;
 use axum::extract::{Json, Path, State};
 use axum::http::StatusCode;
 use compressor::Uid;
@@ -55,6 +56,24 @@ pub(super) struct Ordered {
     pressed: Option<Pressed>,
     /// For whom the study goes.
     doctors: Vec<String>,
+    /// Of outside recipients: shown now and never again.
+    links: Vec<OrderedLink>,
+}
+
+/// How an outside recipient gets at the study. The passphrase is told by another way than the address.
+#[derive(Serialize)]
+struct OrderedLink {
+    doctor: String,
+    url: String,
+    passphrase: String,
+    expires_at_ms: i64,
+}
+
+impl OrderedLink {
+    fn of(shown: ShownLink) -> Self {
+        let ShownLink { doctor, url, passphrase, expires_at_ms } = shown;
+        Self { doctor, url, passphrase: passphrase.to_string(), expires_at_ms }
+    }
 }
 
 pub(super) async fn press(
@@ -75,15 +94,23 @@ pub(super) async fn press(
     let at_ms = now_ms();
     let standby = page.standby(&doctors, at_ms).await.map_err(|_| Problem::OURS)?;
     let press = Press { study, doctors, standby, urgent: order.urgent, note: order.note, by, at_ms };
-    match page.pipeline.press(&press).await? {
+    let (answer, shown) = page.pipeline.press_showing(&press).await?;
+    match answer {
         PressAnswer::Begun(delivery) => {
             let pressed = Some(Pressed { by: press.by, at_ms: press.at_ms, pacs: None });
-            let ordered = Ordered { begun: true, delivery, pressed, doctors: press.doctors };
+            let ordered = Ordered {
+                begun: true,
+                delivery,
+                pressed,
+                doctors: press.doctors,
+                links: shown.into_iter().map(OrderedLink::of).collect(),
+            };
             Ok((StatusCode::CREATED, Json(ordered)))
         }
-        PressAnswer::Already { delivery, pressed, doctors } => {
-            Ok((StatusCode::OK, Json(Ordered { begun: false, delivery, pressed, doctors })))
-        }
+        PressAnswer::Already { delivery, pressed, doctors } => Ok((
+            StatusCode::OK,
+            Json(Ordered { begun: false, delivery, pressed, doctors, links: Vec::new() }),
+        )),
         PressAnswer::NotHere => Err(Problem::MISSING),
     }
 }

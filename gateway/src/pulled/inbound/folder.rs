@@ -127,7 +127,7 @@ impl Watched {
         for delivery in &self.withdrawn {
             let is_theirs = |message: &&Found| {
                 message.id.delivery() == *delivery
-                    && matches!(message.id.part(), Part::Cover | Part::Piece(_))
+                    && matches!(message.id.part(), Part::Cover | Part::Piece(_) | Part::Link)
             };
             let theirs: Vec<_> = found.iter().filter(is_theirs).cloned().collect();
             let kind = match mailbox.remove(&theirs).await {
@@ -165,7 +165,8 @@ impl Watched {
             | Part::Enrol
             | Part::Enrolled
             | Part::Renew
-            | Part::Revoked => Ok(None),
+            | Part::Revoked
+            | Part::Link => Ok(None),
         }
     }
 

@@ -1,0 +1,81 @@
+//! Outside recipients: a press makes their links, a delivery is sealed for them, and its last mail is the link's statement.
+
+use super::Pipeline;
+use super::press::WishError;
+use super::trouble::Trouble;
+use crate::clock::now_ms;
+use crate::journal::{DeliveryRow, LinkRow, MadeLink, Press, PressAnswer};
+use crate::link::{NewLink, ShownLink};
+use ::seal::native::Certificate;
+
+const HOUR_MS: i64 = 3_600_000;
+
+impl Pipeline {
+    /// [`Pipeline::press`] for who can show links and passphrases, once: of each outside recipient that is named one comes back where the delivery
+    /// was begun.
+    ///
+    /// # Errors
+    /// [`WishError`].
+    pub async fn press_showing(&self, press: &Press) -> Result<(PressAnswer, Vec<ShownLink>), WishError> {
+        self.check_press(press)?;
+        let new = self.new_links(press).await?;
+        let answer = self.journal.press(press, self.held_as(&press.study)?).await?;
+        let mut shown = Vec::new();
+        if let PressAnswer::Begun(delivery) = answer {
+            let case = self.journal.delivery(delivery).await?.case;
+            for (doctor, link, expires_at_ms) in &new {
+                let Some(links) = &self.config.links else { continue };
+                let statement = link.statement(case, *expires_at_ms, links, &self.sealer.key);
+                let row = LinkRow {
+                    id: link.id,
+                    doctor: doctor.clone(),
+                    certificate: link.certificate.clone(),
+                    message: Some(statement.map_err(Trouble::from)?),
+                    expires_at_ms: *expires_at_ms,
+                };
+                let made = MadeLink { case, row: &row, by: &press.by, at_ms: press.at_ms };
+                self.journal.add_link(made).await?;
+                shown.push(link.shown(doctor, *expires_at_ms, links));
+            }
+            self.begin_pressed(delivery, press);
+        }
+        Ok((answer, shown))
+    }
+
+    /// One for each outside recipient, with until when it is good. What costs a second is done before the press is noted.
+    async fn new_links(&self, press: &Press) -> Result<Vec<(String, NewLink, i64)>, WishError> {
+        let mut new = Vec::new();
+        for doctor in press.doctors.iter().filter(|doctor| self.config.is_outside(doctor)) {
+            let links = self.config.links.as_ref().ok_or(WishError::NoLinks)?;
+            let expires_at_ms = press.at_ms + i64::from(links.hours) * HOUR_MS;
+            let language = self.config.doctors.get(doctor).map(|doctor| doctor.language).unwrap_or_default();
+            let made = tokio::task::spawn_blocking(move || NewLink::make(language, expires_at_ms));
+            let made = made.await.map_err(Trouble::from)?.map_err(Trouble::from)?;
+            new.push((doctor.clone(), made, expires_at_ms));
+        }
+        Ok(new)
+    }
+
+    /// Whom a delivery is sealed for in the guest mailbox of this name: none where a crash kept the link from being made, or its time is over.
+    pub(super) async fn guests(
+        &self,
+        delivery: &DeliveryRow,
+        doctor: &str,
+    ) -> Result<Vec<Certificate>, Trouble> {
+        let links = self.journal.links(delivery.case, now_ms()).await?;
+        Ok(links.into_iter().filter(|link| link.doctor == doctor).map(|link| link.certificate).collect())
+    }
+
+    /// Mails the statements that were not mailed yet: the cover lies in the mailbox then.
+    pub(super) async fn mail_links(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+        let recipients = self.journal.recipients(delivery.id).await?;
+        for link in self.journal.links(delivery.case, now_ms()).await? {
+            let took = recipients.iter().any(|one| one.doctor == link.doctor && one.submitted);
+            let (Some(statement), true) = (&link.message, took) else { continue };
+            self.submitter.link(link.id, statement, &link.doctor, &self.config).await?;
+            self.journal.link_mailed(link.id, now_ms()).await?;
+            tracing::info!(stage = "submit", delivery = %delivery.id, "a link for an outside recipient is in the guest mailbox");
+        }
+        Ok(())
+    }
+}
