@@ -63,7 +63,7 @@ def parse_arguments() -> argparse.Namespace:
 def run(site: Site, arguments: argparse.Namespace) -> dict:
     """The main job, from the PACS to the compared files."""
     study = choose_study(site, arguments.study)
-    say(f"starting mail store, PACS and gateway in {site.dir}")
+    say(f"starting mail store, PACS, gateway and portal in {site.dir}")
     # The product's own waits and bound, not those of the tests.
     site.start(Settings(
         destinations={DESTINATION: ["doctor"]}, settle_ms=2_000, near='"auto"', silence_ms=30_000, poll_ms=1_000, hold=page.HOLD,
@@ -173,6 +173,9 @@ def keep_running(site: Site) -> None:
     DICOM 127.0.0.1:{gateway.port} ({DESTINATION})   SMTPS localhost:{site.store.smtps_port}   IMAPS localhost:{site.store.imaps_port}
   The technician's page: {site.technician_url}   user {site.technician.name}   password {site.technician.password}
     (its authority: {site.keys.ca}; the study is found there by the patient's name or id, or sent to {page.HOLD} it waits there)
+  The doctor's app: {site.portal.url}/   user {site.phone.name}   password {site.phone.password}   one-time code: {site.phone.code()} now,
+    later of {site.phone.secret} in any code app (the same authority); a browser enrols with what this prints, and opens what is sent after:
+    {program('scanpost-gateway')} doctor invite doctor --config {gateway.config}
   Try:
     storescu -aec {DESTINATION} +sd 127.0.0.1 {gateway.port} FOLDER
     {program('scanpost-gateway')} deliveries --config {gateway.config}

@@ -8,7 +8,7 @@ from lab.study.given import Study
 
 
 def as_json(site: Site, study: Study, deliveries: list[dict], comparison: Result, notice: str) -> dict:
-    """Keys that others rely on. The portal is not there yet: null."""
+    """Keys that others rely on."""
     first = deliveries[0]
     bundle_bytes = sum(delivery["bundle_bytes"] for delivery in deliveries)
     seconds = {stage: first["seconds"].get(stage) for stage in STAGES}
@@ -38,7 +38,10 @@ def as_json(site: Site, study: Study, deliveries: list[dict], comparison: Result
         "technician_url": site.technician_url,
         "technician_user": site.technician.name,
         "technician_password": site.technician.password,
-        "portal_url": None,
+        "portal_url": site.portal.url + "/",
+        "portal_user": site.phone.name,
+        "portal_password": site.phone.password,
+        "portal_totp_secret": site.phone.secret,
     }
 
 

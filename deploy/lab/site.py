@@ -9,17 +9,19 @@ from lab.gateway import Gateway, Settings
 from lab.keys import Keys
 from lab.mail_store import MailStore
 from lab.orthanc import Orthanc
+from lab.portal import Portal
+from lab.ports import free_port
 from lab.reader import Reader
 
 DESTINATION = "DR_DEMO"
 BUTTON = "scanpost"
 # Names the process that runs a site in a folder, and marks the folder as one that may be cleared.
 MARK = "scanpost-demo.pid"
-PARTS = ("gateway", "keys", "log", "mail", "pacs", "pulled", "reader", "study", "study-as-sent")
+PARTS = ("gateway", "keys", "log", "mail", "pacs", "portal", "pulled", "reader", "study", "study-as-sent")
 
 
 class Site:
-    """Mail store, PACS, gateway and one doctor's reader."""
+    """Mail store, PACS, gateway, portal and one doctor's reader."""
 
     def __init__(self, folder: Path):
         self.dir = folder.resolve()
@@ -33,6 +35,8 @@ class Site:
         self.pacs = Orthanc(self.dir / "pacs", self.log / "orthanc.log")
         self.gateway: Gateway | None = None
         self.reader: Reader | None = None
+        self.portal: Portal | None = None
+        self.phone: page.Account | None = None
         self.technician: page.Account | None = None
         self.page_port_file = self.dir / "gateway" / "page.port"
 
@@ -64,6 +68,11 @@ class Site:
         if settings.page_lines:
             self.technician = page.add_account(self.gateway.config, "technician", "technician", "--no-totp")
         self.reader = Reader(self.dir / "reader" / "reader.toml", self.dir / "pulled", self.store, self.keys)
+        if settings.page_lines:
+            port = free_port({self.gateway.port, self.store.smtps_port, self.store.imaps_port})
+            self.portal = Portal(self.dir / "portal", self.log / "portal.log", self.store, self.keys, port, mailboxes=("doctor",))
+            self.phone = self.portal.add_account("doctor")
+            self.portal.start()
 
     @property
     def technician_url(self) -> str:
@@ -71,13 +80,13 @@ class Site:
 
     def stop(self) -> None:
         """Stops all, the last started first."""
-        for part in (self.gateway, self.pacs, self.store):
+        for part in (self.portal, self.gateway, self.pacs, self.store):
             if part:
                 part.stop()
 
     def logs(self) -> list[Path]:
         """Where to look when something failed."""
-        return [self.log / "gateway.log", self.log / "orthanc.log", self.store.dir / "log" / "postfix.log",
+        return [self.log / "gateway.log", self.log / "orthanc.log", self.log / "portal.log", self.store.dir / "log" / "postfix.log",
                 self.store.dir / "log" / "dovecot.log"]
 
 
