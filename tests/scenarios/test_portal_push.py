@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from lab.portal import Portal, b64u, from_b64u, make_certificate
 from lab.ports import free_port
+from peers import senders
 
 from harness import Bench
 from test_portal import deliver, enrolled, wait_until
@@ -29,6 +30,7 @@ def service(bench: Bench):
         def do_POST(self) -> None:
             self.server.got.append((self.path, {name.lower(): value for name, value in self.headers.items()}, self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(self.server.answer)
+            self.send_header("Content-Length", "0")
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -44,7 +46,7 @@ def service(bench: Bench):
     server.shutdown()
 
 
-def test_a_new_case_is_told_once_and_only_the_phone_can_read_it(bench: Bench, service: HTTPServer, ct_study: list[Path]):
+def test_a_new_case_is_told_once_and_only_the_phone_can_read_it_until_its_subscription_ends(bench: Bench, service: HTTPServer, ct_study: list[Path], mr_study: list[Path]):
     portal = Portal(bench.folder / "portal", bench.folder / "log" / "portal.log", bench.store, bench.keys, free_port(),
                     tables=(*TABLES, f'ca = "{bench.keys.ca}"'))
     bench.extra_logs.append(portal.log)
@@ -68,6 +70,11 @@ def test_a_new_case_is_told_once_and_only_the_phone_can_read_it(bench: Bench, se
         assert notice["web_push"] == 8030 and notice["notification"]["navigate"] == f"{portal.url}/c/{delivery}"
         assert (notice["notification"]["title"], notice["notification"]["body"]) == ("Scanpost", "新着画像があります。New images.")
         check_token(headers["authorization"], state["vapid_public"], f"https://localhost:{service.server_port}")
+        service.answer = 410
+        senders.pynetdicom(bench.port, "DR_DEMO", mr_study)
+        wait_until(lambda: len(service.got) > 1, "the second notice came", 30)
+        wait_until(lambda: phone.get("/api/push").json["subscribed"] is False, "the ended subscription is forgotten")
+        assert len(service.got) == 2
     finally:
         portal.stop()
 

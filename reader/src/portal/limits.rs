@@ -86,6 +86,8 @@ pub(crate) const PUSH_TRIES: [Duration; 4] =
     [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(45)];
 /// One try.
 pub(crate) const PUSH_WAIT: Duration = Duration::from_secs(15);
+/// Of a push service's answer; its status is all that counts.
+pub(crate) const PUSH_ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Notices on their way at once.
 pub(crate) const PUSHES_AT_ONCE: usize = 16;
 /// New deliveries of a mailbox that are told of within [`PUSHES_WINDOW`]: whoever writes into it cannot wake a doctor without end.

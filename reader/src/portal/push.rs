@@ -7,7 +7,7 @@ mod vapid;
 use super::caller::OnDevice;
 use super::config;
 use super::error::Trouble;
-use super::limits::{PUSH_TRIES, PUSH_WAIT, PUSHES_AT_ONCE, PUSHES_MAX, PUSHES_WINDOW};
+use super::limits::{PUSH_TRIES, PUSHES_AT_ONCE, PUSHES_MAX, PUSHES_WINDOW};
 use super::rate::Rate;
 use super::refused::Refused;
 use super::sign_in::{Bytes, taken};
@@ -85,11 +85,11 @@ impl Pusher {
         for pause in PUSH_TRIES {
             tokio::time::sleep(pause).await;
             let Ok(turn) = turns.acquire().await else { return };
-            let sent = tokio::time::timeout(PUSH_WAIT, self.send(&target, delivery)).await;
+            let sent = self.send(&target, delivery).await;
             drop(turn);
             match sent {
-                Ok(Sent::Taken) => return,
-                Ok(Sent::Ended) => {
+                Sent::Taken => return,
+                Sent::Ended => {
                     // The phone has ended it; the app makes another at its next start.
                     if let Err(error) =
                         self.store.remove_push(&target.credential, Some(&target.endpoint)).await
@@ -98,7 +98,7 @@ impl Pusher {
                     }
                     return;
                 }
-                Ok(Sent::Refused(status)) => {
+                Sent::Refused(status) => {
                     tracing::error!(
                         act = "operator",
                         status,
@@ -106,7 +106,7 @@ impl Pusher {
                     );
                     return;
                 }
-                Ok(Sent::Later) | Err(_) => {}
+                Sent::Later => {}
             }
         }
         tracing::warn!(act = "operator", "a push service did not take a notice");

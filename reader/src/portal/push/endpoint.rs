@@ -1,20 +1,14 @@
 //! A push service, as the phone's browser named it: a URL that somebody else wrote, so it is looked at closely.
 
 use super::super::config::Push;
-use super::super::limits::{ENDPOINT_CHARS_MAX, PUSH_TTL};
+use super::super::limits::{ENDPOINT_CHARS_MAX, PUSH_ANSWER_BYTES_MAX, PUSH_TTL, PUSH_WAIT};
 use super::Sent;
-use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode, Uri, header};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
-use tls::Trust;
+use tls::{Https, Trust};
 
 /// HTTPS (RFC 9110 4.2.2).
 const PORT: u16 = 443;
-/// Longest wait for a connection.
-const CONNECT_WAIT: Duration = Duration::from_secs(10);
 
 /// `https`, a host of the list, nothing odd.
 pub(crate) struct Endpoint {
@@ -64,21 +58,16 @@ impl Endpoint {
         if addresses.is_empty() {
             return Some(Sent::Later);
         }
-        let stream = trust.fixed().ok()?.connect(&self.host, &addresses, CONNECT_WAIT).await.ok()?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-        let request = Request::post(self.uri.path_and_query().map_or("/", |path| path.as_str()))
-            .header(header::HOST, self.uri.authority()?.as_str())
+        let request = Request::post(self.uri.clone())
             .header(header::AUTHORIZATION, authorization)
             .header(header::CONTENT_ENCODING, "aes128gcm")
             .header(header::CONTENT_TYPE, "application/octet-stream")
             .header("TTL", PUSH_TTL)
             .header("Urgency", "high")
-            .body(Body::from(Bytes::from(body)))
+            .body(body)
             .ok()?;
-        let answer = tokio::select! {
-            answer = sender.send_request(request) => answer.ok()?,
-            _ = connection => return None,
-        };
+        let https = Https { trust: trust.clone(), wait: PUSH_WAIT, answer_bytes_max: PUSH_ANSWER_BYTES_MAX };
+        let answer = https.send_to(&addresses, request).await.ok()?;
         Some(match answer.status() {
             status if status.is_success() => Sent::Taken,
             StatusCode::NOT_FOUND | StatusCode::GONE => Sent::Ended,
