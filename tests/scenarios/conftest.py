@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "deploy"), str(TOP / "tests")]
@@ -54,6 +55,17 @@ def session_store(scratch: Path):
 @pytest.fixture(scope="session")
 def keys(scratch: Path) -> Keys:
     return Keys(scratch / "keys").make()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """One browser: playwright runs once in a process. Without a sandbox, since the tests may run as root and the pages are ours; graphics in software."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[
+            "--no-sandbox", "--disable-dev-shm-usage", "--ignore-certificate-errors", "--force-color-profile=srgb", "--use-angle=swiftshader",
+            "--enable-unsafe-swiftshader"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from lab.link import Line, Link
 from lab.portal import Portal
 from lab.ports import free_port
 from peers import senders
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 import harness
 from harness import Bench
@@ -22,15 +22,6 @@ WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 # What can be tapped and is smaller than a finger.
 SMALL = """[...document.querySelectorAll('button,input,summary,a')].filter(one => one.getClientRects().length
   && (one.getBoundingClientRect().height < 43.5 || one.getBoundingClientRect().width < 43.5)).map(one => one.outerHTML)"""
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[
-            "--no-sandbox", "--disable-dev-shm-usage", "--ignore-certificate-errors", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"])
-        yield browser
-        browser.close()
 
 
 @dataclass

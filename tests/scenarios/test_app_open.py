@@ -24,7 +24,6 @@ from playwright.sync_api import Browser
 
 import harness
 from harness import DONE, Bench
-from test_page import chromium  # noqa: F401
 from test_enrolment import body, doctor, invite, listed, open_bench, parts, replace, wait_for, waiting  # noqa: F401
 
 NEAR = "2"

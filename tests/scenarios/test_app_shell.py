@@ -11,7 +11,7 @@ from lab import openssl
 from lab.bundle_fixture import TYPES, Server
 from playwright.sync_api import Browser, Page, expect
 
-from test_app_viewer import PHONE, WEB, chromium  # noqa: F401
+from test_app_viewer import PHONE, WEB
 
 WAIT_MS = 60_000
 SECONDS_MAX = 60
@@ -55,7 +55,7 @@ def release(tmp_path: Path):
 
 
 @pytest.fixture
-def page(chromium: Browser):  # noqa: F811
+def page(chromium: Browser):
     context = chromium.new_context(locale="en-GB", **PHONE)
     page = context.new_page()
     page.set_default_timeout(WAIT_MS)

@@ -16,7 +16,7 @@ from lab import bundle_fixture
 from lab.bundle_fixture import Server
 from lab.programs import TOP, program
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 WAIT_MS = 60_000
@@ -28,15 +28,6 @@ APP = Path(__file__).parent / "app"
 # off by so many pixels at most (a thousand pixels in 24 bits), which weighs as much as the taps differ.
 NEAR_HALF = 0.02
 PLACE_ERROR = 1e-4
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[
-            "--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

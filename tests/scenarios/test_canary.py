@@ -2,8 +2,8 @@
 the patient that is put into it on purpose.
 
 The scenario has a network of its own, so that every port of loopback is captured and nothing of other programs is. Searched, and expected to
-hold the patients, because they are the hospital's inside: the plain DICOM port, and the audit trail with the journal that it is written from. Left out, and why: a core dump of the reader portal and
-metrics, which do not exist yet; what stands in the place of the first is the memory of every process outside the hospital's gateway.
+hold the patients, because they are the hospital's inside: the plain DICOM port and the audit trail. Left out: the portal, whose disk, memory and log test_portal searches,
+and metrics.
 """
 
 import json
@@ -204,7 +204,7 @@ class Run:
                 _bytes(path) for reader in readers for path in sorted(reader.rglob("*")) if path.is_file() and path.suffix != ".dcm"),
             **{name: _joined(seen) for name, seen in self.looks.items()},
             "inside: audit trail": _tree(bench.gateway.folder / "state" / "audit"),
-            "inside: journal": _joined(_bytes(path) for path in sorted((bench.gateway.folder / "state").glob("journal.sqlite*"))),
+            "journal": _joined(_bytes(path) for path in sorted((bench.gateway.folder / "state").glob("journal.sqlite*"))),
         }
 
 
@@ -370,7 +370,8 @@ def _each_channel_shows_who_is_put_into_it(run: Run, patient: canaries.Patient, 
         open_ends += [_held_by_dovecot(store, text)]
         _log_in_as(store, text)
         _into_the_queue(store, mail)
-        for path in (bench.log, bench.gateway.folder / "state" / "spool" / "on-purpose", bench.reader.output / "on-purpose"):
+        for path in (bench.log, bench.gateway.folder / "state" / "spool" / "on-purpose",
+                     bench.gateway.folder / "state" / "journal.sqlite-on-purpose", bench.reader.output / "on-purpose"):
             with open(path, "a") as file:
                 file.write(f"{text}\n")
         result = subprocess.run([program("scanpost-reader"), "pull", "--config", f"/nowhere/{text}"], capture_output=True, text=True, timeout=60)

@@ -16,29 +16,15 @@ from lab.page import Account
 from lab.programs import program
 from peers import senders
 from peers.lying_pacs import LyingPacs
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 import harness
 from harness import Bench
 
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-CHROMIUM = "/usr/bin/chromium"
 WAIT_MS = 30_000
 # Japanese in all three groups (PS3.5 H.3), and what a hostile sender could write.
 NAME = "Yamada^Tarou=山田^太郎=やまだ^たろう"
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
-
-
-def launch(playwright: Playwright) -> Browser:
-    # Without a sandbox of its own, since the tests may run as root; the pages are ours.
-    return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
 
 
 @dataclass
