@@ -15,6 +15,7 @@ mod error;
 mod events;
 mod headers;
 mod limits;
+mod links;
 mod mailbox;
 mod passkey;
 mod push;
@@ -61,6 +62,7 @@ pub(crate) struct Portal {
     sites: Vec<Certificate>,
     tries: sign_in::Tries,
     appends: Rate,
+    links: links::Links,
     push: Option<Arc<Pusher>>,
 }
 
@@ -92,6 +94,7 @@ impl Portal {
             sites: settings.site_certificates()?,
             tries: sign_in::Tries::default(),
             appends: Rate::new(APPENDS_MAX, APPENDS_WINDOW),
+            links: links::Links::default(),
             push,
             settings,
         })
@@ -127,6 +130,7 @@ fn router(portal: Shared) -> Router {
         .merge(ranges::routes())
         .merge(events::routes())
         .merge(append::routes())
+        .merge(links::routes())
         .merge(push::routes())
         .merge(shell::routes())
         .fallback(async || Refused::Unknown)
@@ -164,6 +168,14 @@ impl Portal {
                         mailbox,
                         "a hospital has revoked a device: its sessions, keys and notices end"
                     );
+                }
+            }
+            Told::Links(here) => {
+                for link in self.store.links_here(mailbox).await? {
+                    if !here.contains(&link) {
+                        self.store.link_gone(link, now_ms).await?;
+                        tracing::info!(mailbox, %link, "a link has ended: its message is gone");
+                    }
                 }
             }
             Told::Here(here) => {

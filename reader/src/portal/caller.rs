@@ -110,8 +110,17 @@ impl FromRequestParts<Shared> for Doctor {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, portal: &Shared) -> Result<Self, Refused> {
-        let caller = Caller::from_request_parts(parts, portal).await?;
-        let name = caller.session.account.as_deref().ok_or(Refused::NotAllowed)?;
+        Self::of(Caller::from_request_parts(parts, portal).await?, portal).await
+    }
+}
+
+impl Doctor {
+    /// The doctor whose session it is.
+    ///
+    /// # Errors
+    /// [`Refused::NeedsDevice`] for a guest.
+    pub(crate) async fn of(caller: Caller, portal: &Portal) -> Result<Self, Refused> {
+        let name = caller.session.account.as_deref().ok_or(Refused::NeedsDevice)?;
         let account = portal.store.account(name).await?.ok_or(Refused::SignedOut)?;
         let mailbox = portal.mailbox_of(&account)?;
         Ok(Self { caller, account, mailbox })

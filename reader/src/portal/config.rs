@@ -47,6 +47,9 @@ pub(crate) struct Settings {
     pub(crate) shell: Option<PathBuf>,
     /// Notices to phones.
     pub(crate) push: Option<Push>,
+    /// Names of the mailboxes that links for outside recipients come to; no link is known where empty.
+    #[serde(default)]
+    pub(crate) guests: Vec<String>,
     /// Mailboxes by name.
     pub(crate) mailboxes: BTreeMap<String, Mailbox>,
 }
@@ -123,6 +126,9 @@ impl Settings {
         }
         if self.mailboxes.values().any(|mailbox| mailbox.folders.is_empty()) {
             return wrong("folders of a mailbox: name one at least");
+        }
+        if !self.guests.iter().all(|name| self.mailboxes.contains_key(name)) {
+            return wrong("guests: each is the NAME of a [portal.mailboxes.NAME]");
         }
         let is_contact = |push: &Push| {
             ["mailto:", "https://"]

@@ -1,7 +1,8 @@
 //! What a doctor sees after signing in: the deliveries, with their covers where the session may open them.
 
-use super::caller::Doctor;
+use super::caller::{Caller, Doctor};
 use super::limits::{DELIVERIES_MAX, HOME_COVER_BYTES_MAX, HOME_COVERS_MAX};
+use super::links;
 use super::mailbox::Delivery;
 use super::refused::Refused;
 use super::store::{Account, Device};
@@ -89,7 +90,13 @@ pub(crate) async fn home(
     })
 }
 
-async fn list(doctor: Doctor) -> Result<Json<Value>, Refused> {
+async fn list(State(portal): Here, caller: Caller) -> Result<Json<Value>, Refused> {
+    if let Some(link) = &caller.session.link {
+        let (deliveries, uid_validity) = links::deliveries(&portal, link).await?;
+        let entries: Vec<Entry> = deliveries.iter().map(|delivery| Entry::of(delivery, true)).collect();
+        return Ok(Json(json!({"deliveries": entries, "uid_validity": uid_validity})));
+    }
+    let doctor = Doctor::of(caller, &portal).await?;
     let contents = doctor.mailbox.contents()?;
     let with_cover = doctor.caller.session.credential.is_some();
     let entries: Vec<Entry> = contents

@@ -73,6 +73,8 @@ pub(crate) const APPENDS_MAX: u32 = 200;
 pub(crate) const APPENDS_WINDOW: Duration = Duration::from_secs(600);
 /// Confirmations given for one enrolment.
 pub(crate) const CONFIRMATIONS_MAX: usize = 8;
+/// Messages under the Message-ID of one link that are looked at: anybody may have written the others.
+pub(crate) const LINK_MESSAGES_MAX: usize = 8;
 /// Failed sign-ins from everywhere within [`FAILURES_WINDOW`].
 pub(crate) const FAILURES_MAX: u32 = 500;
 /// See [`FAILURES_MAX`].

@@ -2,6 +2,7 @@
 
 use super::caller::{Caller, SessionDigest, session};
 use super::limits::{FRAME_BYTES, RANGES_BYTES_MAX, RANGES_MAX, SESSION_LOOK};
+use super::links;
 use super::mailbox::{Delivery, Watched};
 use super::refused::Refused;
 use super::sign_in::taken;
@@ -66,7 +67,10 @@ pub(crate) async fn delivery_of(
     caller: &Caller,
     id: DeliveryId,
 ) -> Result<(Arc<Watched>, Delivery), Refused> {
-    let name = caller.session.account.as_deref().ok_or(Refused::NotAllowed)?;
+    if let Some(link) = &caller.session.link {
+        return links::delivery_of(portal, link, id).await;
+    }
+    let name = caller.session.account.as_deref().ok_or(Refused::NeedsDevice)?;
     if caller.session.credential.is_none() {
         return Err(Refused::NeedsDevice);
     }

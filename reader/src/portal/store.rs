@@ -2,11 +2,13 @@
 
 mod account;
 mod device;
+mod link;
 mod mailbox;
 mod session;
 
 pub(crate) use account::Account;
 pub(crate) use device::{Device, PushTarget};
+pub(crate) use link::{Counted, Most};
 pub(crate) use session::Session;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};

@@ -3,7 +3,7 @@
 use super::contents::{Contents, CoverRead, Seen};
 use super::{State, Watched};
 use crate::portal::limits::{IDLE_WAIT, POLL_PAUSE, RETRY_PAUSE, RETRY_PAUSE_MAX};
-use seal::ids::{DeliveryId, Digest};
+use seal::ids::{DeliveryId, Digest, LinkId};
 use seal::limits::{COVER_BYTES_BASE, COVER_BYTES_PER_PIECE, ENROLMENT_BYTES_MAX, PIECES_MAX};
 use seal::mail::{MessageId, Part};
 use seal::mailbox::{Found, Mailbox, MailboxError};
@@ -19,6 +19,8 @@ const COVER_DER_BYTES_MAX: u64 = (COVER_BYTES_BASE + COVER_BYTES_PER_PIECE * PIE
 pub(crate) enum Told {
     /// The deliveries that are there now and when their covers came, after every look that found a change.
     Here(Vec<(DeliveryId, i64)>),
+    /// The messages of links that are there now, genuine or not, as often.
+    Links(Vec<LinkId>),
     /// A site revoked the device with this identity.
     Revoked(Digest),
 }
@@ -131,6 +133,9 @@ impl Watched {
             let here =
                 contents.deliveries.iter().map(|delivery| (delivery.id, delivery.received_at)).collect();
             told.hear(&self.name, Told::Here(here)).await;
+            let links = contents.others.iter().filter(|found| found.id.part() == Part::Link);
+            let links = links.map(|found| LinkId(found.id.delivery().0)).collect();
+            told.hear(&self.name, Told::Links(links)).await;
             self.set(State::Here(Arc::new(contents)));
         }
     }
