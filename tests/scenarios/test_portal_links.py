@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, expect
 
 import harness
 from harness import Bench
-from test_app import PHONE, WAIT_MS, chromium  # noqa: F401
+from test_app import PHONE, WAIT_MS
 from test_link import GUEST, Link, api, guest_mails, statements, wait_for  # noqa: F401
 from test_portal import pieces, wait_until
 
@@ -36,7 +36,7 @@ def portal(bench: Bench):
     portal.stop()
 
 
-def made(bench: Bench, api: Api, study: list[Path], count: int = 1) -> tuple[str, str, str, str]:  # noqa: F811
+def made(bench: Bench, api: Api, study: list[Path], count: int = 1) -> tuple[str, str, str, str]:
     """(link, passphrase, case, delivery) of a study that is mailed, and whose link the portal can see."""
     before, known = covers(bench), {held["case"] for held in api.get("/studies").body}
     senders.storescu(bench.port, page.HOLD, study)
@@ -75,7 +75,7 @@ def wrong(number: int) -> str:
     return base64.b64encode(bytes([number]) * 32).decode()
 
 
-def test_link_and_passphrase_give_the_case_and_nothing_else(bench: Bench, api: Api, portal: Portal, ct_study: list[Path], mr_study: list[Path]):  # noqa: F811
+def test_link_and_passphrase_give_the_case_and_nothing_else(bench: Bench, api: Api, portal: Portal, ct_study: list[Path], mr_study: list[Path]):
     link, passphrase, case, delivery = made(bench, api, ct_study)
     other, _, _, others = made(bench, api, mr_study, count=2)
     guest = portal.phone()
@@ -109,7 +109,7 @@ def test_link_and_passphrase_give_the_case_and_nothing_else(bench: Bench, api: A
     assert guest.get(f"/api/links/{other}").status == 200
 
 
-def test_wrong_passphrases_end_a_link_at_every_portal_of_a_state(bench: Bench, api: Api, portal: Portal, ct_study: list[Path]):  # noqa: F811
+def test_wrong_passphrases_end_a_link_at_every_portal_of_a_state(bench: Bench, api: Api, portal: Portal, ct_study: list[Path]):
     link, passphrase, _, _ = made(bench, api, ct_study)
     second = Portal(bench.folder / "portal2", bench.folder / "log" / "portal2.log", bench.store, bench.keys, free_port(), state=portal.state,
                     origin=portal.origin, lines=GUESTS)
@@ -136,7 +136,7 @@ def test_wrong_passphrases_end_a_link_at_every_portal_of_a_state(bench: Bench, a
         second.stop()
 
 
-def test_a_withdrawn_study_ends_its_link_and_whoever_came_by_it(bench: Bench, api: Api, portal: Portal, ct_study: list[Path]):  # noqa: F811
+def test_a_withdrawn_study_ends_its_link_and_whoever_came_by_it(bench: Bench, api: Api, portal: Portal, ct_study: list[Path]):
     link, passphrase, case, delivery = made(bench, api, ct_study)
     guest = portal.phone()
     given = proof(told(guest, link), link, passphrase)
@@ -154,7 +154,7 @@ def test_a_withdrawn_study_ends_its_link_and_whoever_came_by_it(bench: Bench, ap
     print(f"dead within {seconds:.1f} s")
 
 
-def test_a_forged_message_neither_stands_for_a_link_nor_hides_it(bench: Bench, api: Api, portal: Portal, ct_study: list[Path]):  # noqa: F811
+def test_a_forged_message_neither_stands_for_a_link_nor_hides_it(bench: Bench, api: Api, portal: Portal, ct_study: list[Path]):
     link, passphrase, _, _ = made(bench, api, ct_study)
     (genuine,) = [mail for mail in guest_mails(bench) if ".link@" in harness.header(mail, "Message-ID")]
     statement = bytearray(message_from_bytes(genuine.content).get_payload(decode=True))
@@ -184,7 +184,7 @@ def test_a_forged_message_neither_stands_for_a_link_nor_hides_it(bench: Bench, a
     assert info["tries_left"] == TRIES and opened(guest, link, proof(info, link, passphrase)).status == 200
 
 
-def test_a_link_outside_the_mailboxes_of_guests_is_not_taken(bench: Bench, api: Api, portal: Portal, ct_study: list[Path]):  # noqa: F811
+def test_a_link_outside_the_mailboxes_of_guests_is_not_taken(bench: Bench, api: Api, portal: Portal, ct_study: list[Path]):
     link, _, _, _ = made(bench, api, ct_study)
     told(portal.phone(), link)
     portal.stop()
@@ -197,7 +197,7 @@ def test_a_link_outside_the_mailboxes_of_guests_is_not_taken(bench: Bench, api: 
         portal.start()
 
 
-def test_chromium_opens_the_picture_by_the_passphrase(bench: Bench, api: Api, portal: Portal, chromium: Browser, ct_study: list[Path], tmp_path: Path):  # noqa: F811
+def test_chromium_opens_the_picture_by_the_passphrase(bench: Bench, api: Api, portal: Portal, chromium: Browser, ct_study: list[Path], tmp_path: Path):
     link, passphrase, _, _ = made(bench, api, ct_study)
     told(portal.phone(), link)
     context = chromium.new_context(locale="en-GB", **PHONE)
