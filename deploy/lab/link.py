@@ -28,7 +28,8 @@ class Link:
         self._loop = asyncio.new_event_loop()
         self._open: set[asyncio.StreamWriter] = set()
         started = threading.Event()
-        threading.Thread(target=self._run, args=(started,), daemon=True).start()
+        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
+        self._thread.start()
         started.wait()
 
     def _run(self, started: threading.Event) -> None:
@@ -71,14 +72,17 @@ class Link:
         return sent + self.line.round_trip_s / 2
 
     async def _send(self, queue: asyncio.Queue, writer: asyncio.StreamWriter) -> None:
+        is_open = True
         while (item := await queue.get()) is not None:
+            if not is_open:
+                continue  # Taken all the same, so that nobody waits for room.
             due, chunk = item
             await asyncio.sleep(max(0, due - self._loop.time()))
             try:
                 writer.write(chunk)
                 await writer.drain()
             except OSError:
-                break
+                is_open = False
         writer.close()
 
     def cut(self) -> None:
@@ -86,6 +90,15 @@ class Link:
         self._loop.call_soon_threadsafe(lambda: [writer.transport.abort() for writer in self._open])
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._server.close)
-        self.cut()
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        """No task outlives the loop: one that did would be heard of at the end of the whole run."""
+        self._server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
