@@ -41,14 +41,20 @@ pub fn random() -> String {
 
 /// The PHC string of a password.
 pub async fn hash(password: String) -> Option<String> {
-    let _turn = HASHES.acquire().await.ok()?;
-    tokio::task::spawn_blocking(move || hash_now(&password)).await.ok()?
+    let turn = HASHES.acquire().await.ok()?;
+    let hashed = tokio::task::spawn_blocking(move || {
+        // Held until the work is done, also where nobody waits for it any more.
+        let _turn = turn;
+        hash_now(&password)
+    });
+    hashed.await.ok()?
 }
 
 /// Whether it is the password of this PHC string; without one never, and as slowly.
 pub async fn is_right(password: String, known: Option<String>) -> bool {
-    let Ok(_turn) = HASHES.acquire().await else { return false };
+    let Ok(turn) = HASHES.acquire().await else { return false };
     let compared = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let hash = known.as_deref().unwrap_or(&NOBODY);
         let equal = PasswordHash::new(hash)
             .is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok());

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use maud::{Markup, html};
 use seal::ids::CaseId;
+use std::collections::BTreeSet;
 use std::io;
 use tokio::sync::Semaphore;
 
@@ -84,9 +85,11 @@ async fn render(page: &Shared, case: CaseId, instance: DeliveryInstance) -> Resu
         Err(JournalError::KeyDestroyed) => return Ok(None),
         key => key?,
     };
-    let _turn = TURNS.acquire().await.map_err(|_| Refused::Ours)?;
+    let turn = TURNS.acquire().await.map_err(|_| Refused::Ours)?;
     let (spool, renderer) = (page.pipeline.spool.clone(), page.pipeline.sealer.renderer.clone());
     let made = tokio::task::spawn_blocking(move || {
+        // Held until the work is done, also where nobody waits for it any more.
+        let _turn = turn;
         let mut file = smime::file(Received { spool: &spool, case_key: case_key.as_ref() }, &instance)?;
         renderer.thumbnail(&mut file, instance.bytes)
     });
@@ -173,18 +176,13 @@ async fn mark(
     let id = CaseId::parse(&case).ok_or(Refused::Missing)?;
     let study = page.journal.study_of(id).await?.ok_or(Refused::Missing)?;
     let all = page.journal.choosable(id).await?;
-    let series: Vec<&str> = fields.all("series").collect();
-    let marked: Vec<i64> = (1..)
-        .zip(all.chunk_by(|one, next| one.series == next.series))
-        .flat_map(|(number, images): (usize, _)| {
-            let is_whole = series.contains(&number.to_string().as_str());
-            let fields = &fields;
-            let is_marked = move |image: &&Choosable| {
-                is_whole || fields.all("image").any(|marked| marked == image.id.to_string())
-            };
-            images.iter().filter(is_marked).map(|image| image.id)
-        })
-        .collect();
+    let whole: BTreeSet<i64> = fields.all("series").filter_map(|number| number.parse().ok()).collect();
+    let images: BTreeSet<i64> = fields.all("image").filter_map(|id| id.parse().ok()).collect();
+    let mut marked = Vec::new();
+    for (number, series) in (1..).zip(all.chunk_by(|one, next| one.series == next.series)) {
+        let is_marked = |image: &&Choosable| whole.contains(&number) || images.contains(&image.id);
+        marked.extend(series.iter().filter(is_marked).map(|image| image.id));
+    }
     page.pipeline.audit_marking(study.delivery.id, &person.name).await?;
     if page.journal.mark_key_images(id, &marked).await? {
         return Ok(Redirect::to("/").into_response());
