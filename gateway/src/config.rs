@@ -542,6 +542,11 @@ impl Config {
         self.doctors.get(doctor).is_some_and(|doctor| doctor.kind == Kind::Link)
     }
 
+    /// Whether a person or a roster may name it: one who is told and opens by keys of their own.
+    pub fn is_doctor(&self, name: &str) -> bool {
+        self.doctors.contains_key(name) && !self.is_outside(name)
+    }
+
     /// Whether receipts come back from there: neither mail programs nor guests send any.
     pub fn sends_receipts(&self, doctor: &str) -> bool {
         self.doctors.get(doctor).is_none_or(|doctor| doctor.kind == Kind::Reader)

@@ -8,13 +8,12 @@ pub use passphrase::{normalised, passphrase};
 use crate::config::Links;
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
-use aws_lc_rs::rand;
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use notifier::Language;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, SerialNumber};
 use seal::ids::{CaseId, Digest, LinkId};
 use seal::link::{Argon2Cost, HKDF_SALT, Link, PURPOSE, SALT_BYTES, Secret, Terms, info};
-use seal::native::{Certificate, SealError, SiteKey};
+use seal::native::{Certificate, SealError, SiteKey, random};
 use seal::statement;
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
@@ -34,6 +33,8 @@ pub struct NewLink {
     pub certificate: Certificate,
     /// What is told to the recipient, by another way.
     pub passphrase: Zeroizing<String>,
+    /// Until when, milliseconds since 1970-01-01 UTC.
+    pub expires_at_ms: i64,
     key: Zeroizing<Vec<u8>>,
     salt: [u8; SALT_BYTES],
     proof: Digest,
@@ -70,6 +71,7 @@ impl NewLink {
             proof: Digest::of(&*derived(&master, "proof", id)?),
             sealing: derived(&master, "key", id)?,
             passphrase,
+            expires_at_ms,
         })
     }
 
@@ -77,17 +79,11 @@ impl NewLink {
     ///
     /// # Errors
     /// [`SealError`].
-    pub fn statement(
-        &self,
-        case: CaseId,
-        expires_at_ms: i64,
-        links: &Links,
-        site: &SiteKey,
-    ) -> Result<Vec<u8>, SealError> {
+    pub fn statement(&self, case: CaseId, links: &Links, site: &SiteKey) -> Result<Vec<u8>, SealError> {
         let terms = Terms {
             link: self.id,
             case,
-            expires: expires_at_ms / 1000,
+            expires: self.expires_at_ms / 1000,
             uses: links.uses,
             tries: links.tries,
             cost: COST,
@@ -109,12 +105,12 @@ impl NewLink {
     }
 
     /// What is to be shown, once.
-    pub fn shown(&self, doctor: &str, expires_at_ms: i64, links: &Links) -> ShownLink {
+    pub fn shown(&self, doctor: &str, links: &Links) -> ShownLink {
         ShownLink {
             doctor: doctor.to_owned(),
             url: format!("{}/l/{}", links.portal_url.trim_end_matches('/'), self.id),
             passphrase: self.passphrase.clone(),
-            expires_at_ms,
+            expires_at_ms: self.expires_at_ms,
         }
     }
 }
@@ -146,14 +142,6 @@ fn master(
     Ok(master)
 }
 
-struct Length;
-
-impl KeyType for Length {
-    fn len(&self) -> usize {
-        KEY_BYTES
-    }
-}
-
 /// HKDF-SHA-256 of the master for one use.
 fn derived(
     master: &[u8; KEY_BYTES],
@@ -163,18 +151,12 @@ fn derived(
     let extracted: Prk = Salt::new(HKDF_SHA256, HKDF_SALT).extract(master);
     let info = info(usage, link);
     let mut out = Zeroizing::new([0; KEY_BYTES]);
-    let filled = extracted.expand(&[&info], Length).and_then(|okm| okm.fill(&mut *out));
+    let filled = extracted.expand(&[&info], HKDF_SHA256).and_then(|okm| okm.fill(&mut *out));
     filled.map_err(|_| failed()).map(|()| out)
 }
 
-fn random<const N: usize>() -> Result<[u8; N], SealError> {
-    let mut bytes = [0; N];
-    rand::fill(&mut bytes).map_err(|_| failed())?;
-    Ok(bytes)
-}
-
 fn failed() -> SealError {
-    SealError::Io(std::io::Error::other("a link cannot be made: no random bytes, or a library refused"))
+    SealError::Io(std::io::Error::other("a link cannot be made: a library refused"))
 }
 
 #[cfg(test)]

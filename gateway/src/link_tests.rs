@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
+use crate::hex::hex;
 use aws_lc_rs::digest::{SHA256, digest};
 
 /// Of the passphrase in `what_comes_from_a_passphrase_is_as_others_compute_it`.
@@ -8,10 +9,6 @@ const MASTER: &str = "012ac306c10b0471a001637c998ca4e3e69381689340efef925a604ac2
 const PROOF: &str = "a67bdcd01005ff9b2f5c43356a89e9505c1a21a693c94b245bdcdc6403005759";
 const KEY: &str = "62cbf472a1b4545b32153ac5c020a6d475211fda4a5c5e4450a0636c1d037487";
 const LINKS: &str = "portal_url = \"https://portal.example/\"\nuses = 3\ntries = 5";
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn site() -> SiteKey {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
@@ -25,7 +22,7 @@ fn the_passphrase_opens_the_statement_and_nothing_else_does() {
     let (site, links): (_, Links) = (site(), toml::from_str(LINKS).unwrap());
     let expires_at_ms = 4_000_000_000_000;
     let new = NewLink::make(Language::Japanese, expires_at_ms).unwrap();
-    let bytes = new.statement(CaseId([2; 16]), expires_at_ms, &links, &site).unwrap();
+    let bytes = new.statement(CaseId([2; 16]), &links, &site).unwrap();
     let (signature, content) = statement::split(&bytes, "the link").unwrap();
     assert!(site.certificate().verifies_statement(PURPOSE, content, signature));
     let link = Link::parse(content).unwrap();
@@ -59,7 +56,7 @@ fn the_passphrase_opens_the_statement_and_nothing_else_does() {
         "the key of the certificate"
     );
     assert_eq!(open("another passphrase"), (false, None));
-    let shown = new.shown("outside", expires_at_ms, &links);
+    let shown = new.shown("outside", &links);
     assert_eq!(shown.url, format!("https://portal.example/l/{}", new.id));
 }
 

@@ -120,7 +120,7 @@ impl Page {
         let now = jiff::Timestamp::from_millisecond(now_ms).map_err(|_| Refused::Ours)?;
         let mut on_duty = self.journal.roster().await?.0.on_duty(now, &self.zone);
         // The configuration may have lost a doctor since the roster was written.
-        on_duty.retain(|duty| self.config.doctors.contains_key(&duty.doctor));
+        on_duty.retain(|duty| self.config.is_doctor(&duty.doctor));
         Ok(on_duty)
     }
 

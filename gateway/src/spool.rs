@@ -4,7 +4,7 @@ mod cipher;
 mod keys;
 mod rotation;
 
-pub(crate) use cipher::{Decrypting, Encrypting, is_encrypted};
+pub(crate) use cipher::{Decrypting, Encrypting};
 pub(crate) use keys::tag;
 pub use keys::{FileKey, MasterKeyError, WrappedKey};
 pub(crate) use rotation::next_of;
@@ -197,12 +197,18 @@ pub(crate) fn seal_text(text: &[u8], key: Option<&FileKey>) -> io::Result<Vec<u8
 /// Opens what [`seal_text`] made: a text tells by its first bytes whether it was encrypted.
 ///
 /// # Errors
-/// `InvalidData` for a text that is damaged or of another key.
+/// `InvalidData` for a text that is damaged or of another key, or encrypted where there is no key.
 pub(crate) fn open_text(sealed: &[u8], key: Option<&FileKey>) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut text = Zeroizing::new(Vec::with_capacity(sealed.len()));
-    match key.filter(|_| cipher::is_encrypted(sealed)) {
+    match key {
+        _ if !cipher::is_encrypted(sealed) => Cursor::new(sealed).read_to_end(&mut text)?,
         Some(key) => Decrypting::new(Cursor::new(sealed), key)?.read_to_end(&mut text)?,
-        None => Cursor::new(sealed).read_to_end(&mut text)?,
+        None => {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a text is encrypted, and there is no key",
+            ));
+        }
     };
     Ok(text)
 }

@@ -152,12 +152,7 @@ async fn rewrap_secrets(
     let rows = sqlx::query("SELECT name, totp FROM account WHERE totp IS NOT NULL");
     let mut secrets = 0;
     for row in rows.fetch_all(&mut **transaction).await? {
-        let sealed: &[u8] = row.get("totp");
-        // Those of before lie in plain.
-        if !spool::is_encrypted(sealed) {
-            continue;
-        }
-        let secret = spool::open_text(sealed, Some(old)).map_err(unusable)?;
+        let secret = spool::open_text(row.get("totp"), Some(old)).map_err(unusable)?;
         sqlx::query("UPDATE account SET totp = $2 WHERE name = $1")
             .bind(row.get::<&str, _>("name"))
             .bind(spool::seal_text(&secret, Some(new)).map_err(unusable)?)

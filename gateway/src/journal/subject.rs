@@ -154,10 +154,7 @@ fn seal(patient: &[u8], key: Option<&FileKey>) -> Result<Vec<u8>, JournalError> 
 }
 
 fn open(row: &SqliteRow, key: Option<&FileKey>) -> Option<zeroize::Zeroizing<Vec<u8>>> {
-    let sealed: &[u8] = row.get("patient");
-    let patient = spool::open_text(sealed, key).ok()?;
-    // Without a key it comes back as it lies there.
-    (key.is_some() || !spool::is_encrypted(sealed)).then_some(patient)
+    spool::open_text(row.get("patient"), key).ok()
 }
 
 /// What the trail names of a patient (PS3.15 A.5.3), and nothing else.

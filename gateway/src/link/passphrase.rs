@@ -1,10 +1,9 @@
 //! Passphrases that are told by telephone: seven words of a list of 2,048, 77 bits. The lists are those of BIP-39, whose words differ in their first
 //! four letters; the Japanese one is in hiragana.
 
-use super::random;
 use bip39::Language as List;
 use notifier::Language;
-use seal::native::SealError;
+use seal::native::{SealError, random};
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 

@@ -76,11 +76,7 @@ async fn press(State(page): State<Shared>, headers: HeaderMap, posted: Posted) -
         return Ok(bad(words.choose_study.into()).to(&headers));
     };
     let doctors: Vec<String> = fields.all("doctor").map(str::to_owned).collect();
-    if doctors.is_empty()
-        || doctors
-            .iter()
-            .any(|doctor| !page.config.doctors.contains_key(doctor) || page.config.is_outside(doctor))
-    {
+    if doctors.is_empty() || !doctors.iter().all(|doctor| page.config.is_doctor(doctor)) {
         return Ok(bad(words.choose_doctor.into()).to(&headers));
     }
     let text = fields.one("note");
@@ -144,7 +140,7 @@ async fn keep(page: &Shared, press: &WaitingPress, words: &Words) -> Result<Answ
         }
     }
     if let Some(id) = page.journal.wait_press(press).await? {
-        let said = good(fill(words.will_send, &[&names(&press.doctors), "5"]));
+        let said = good(fill(words.will_send, &[&names(&press.doctors), &(UNDO_MS / 1000).to_string()]));
         // A study that lies here has its own button in the list, a list of what was searched has none for one at the PACS.
         let undo = matches!(press.study, PressedStudy::AtPacs { .. }).then_some((id, words.act_undo));
         return Ok(Answer { for_ms: Some(UNDO_MS), undo, ..said });

@@ -202,7 +202,7 @@ async fn group(State(page): State<Shared>, posted: Posted) -> Result<Markup, Ref
     if name.is_empty() || name.chars().count() > 32 || page.config.doctors.contains_key(&name) {
         return refuse(&page, &person, "a group has a name of 1 to 32 characters that is no doctor's").await;
     }
-    if let Some(unknown) = doctors.iter().find(|doctor| !page.config.doctors.contains_key(*doctor)) {
+    if let Some(unknown) = doctors.iter().find(|doctor| !page.config.is_doctor(doctor)) {
         let what = fill(person.language.words().no_such_doctor, &[&clean(unknown)]);
         return refuse(&page, &person, &what).await;
     }
@@ -229,8 +229,7 @@ async fn take(page: &Shared, person: &Person, change: RosterChange) -> Result<Ma
     let words = person.language.words();
     if let RosterChange::Add(duties) | RosterChange::Replace(duties) = &change {
         let (roster, _) = page.journal.roster().await?;
-        let is_known =
-            |who: &String| roster.groups.contains_key(who) || page.config.doctors.contains_key(who);
+        let is_known = |who: &String| roster.groups.contains_key(who) || page.config.is_doctor(who);
         if let Some(duty) = duties.iter().find(|duty| !is_known(&duty.who)) {
             return refuse(page, person, &fill(words.no_such_doctor, &[&clean(&duty.who)])).await;
         }

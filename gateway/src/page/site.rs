@@ -5,11 +5,12 @@ use super::words::{Words, fill};
 use crate::config::Config;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Doctors by their names, and the time zone.
 pub(super) struct Site {
     doctors: BTreeMap<String, String>,
+    outside: BTreeSet<String>,
     zone: TimeZone,
     now_ms: i64,
     escalate_after_ms: Option<i64>,
@@ -22,6 +23,7 @@ impl Site {
         };
         Self {
             doctors: config.doctors.iter().map(shown).collect(),
+            outside: config.doctors.keys().filter(|name| config.is_outside(name)).cloned().collect(),
             zone,
             now_ms,
             escalate_after_ms: config.notify.escalate_after_ms(),
@@ -33,9 +35,10 @@ impl Site {
         self.escalate_after_ms
     }
 
-    /// Doctors by the names in the configuration, with those that are shown.
+    /// Doctors that a person may choose, by the names in the configuration, with those that are shown.
     pub(super) fn doctors(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.doctors.iter().map(|(key, name)| (key.as_str(), name.as_str()))
+        let doctors = self.doctors.iter().filter(|(key, _)| !self.outside.contains(*key));
+        doctors.map(|(key, name)| (key.as_str(), name.as_str()))
     }
 
     /// "Dr Tanaka".

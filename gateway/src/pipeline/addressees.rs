@@ -22,18 +22,19 @@ impl Pipeline {
             (self.journal.devices().await?, Authorities::read(&self.config.directory)?);
         let (mut readers, mut programs, mut without) = (Vec::new(), Vec::new(), Vec::new());
         for (number, doctor, table) in self.left(delivery).await? {
-            if table.kind == Kind::Link {
-                let guests = self.guests(delivery, &doctor).await?;
-                if guests.is_empty() {
-                    without.push((NoKey::None.words(&doctor, table.kind), doctor));
+            let usable = match table.kind {
+                Kind::Link => {
+                    let guests = self.guests(delivery, &doctor).await?;
+                    if guests.is_empty() { Err(NoKey::None) } else { Ok(guests) }
                 }
-                readers.extend(guests);
-                continue;
-            }
-            let usable =
-                directory::sealed_for(&devices, &doctor, table.kind, authorities.as_ref(), now_ms() / 1000);
+                kind => {
+                    let at = now_ms() / 1000;
+                    let recipients = directory::sealed_for(&devices, &doctor, kind, authorities.as_ref(), at);
+                    recipients.map(|all| all.into_iter().map(|one| one.certificate().clone()).collect())
+                }
+            };
             let certificates: Vec<_> = match usable {
-                Ok(recipients) => recipients.into_iter().map(|one| one.certificate().clone()).collect(),
+                Ok(certificates) => certificates,
                 Err(no_key) => {
                     without.push((no_key.words(&doctor, table.kind), doctor));
                     continue;

@@ -6,6 +6,7 @@ use super::trouble::Trouble;
 use crate::clock::now_ms;
 use crate::journal::{DeliveryRow, LinkRow, MadeLink, Press, PressAnswer};
 use crate::link::{NewLink, ShownLink};
+use ::seal::ids::DeliveryId;
 use ::seal::native::Certificate;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -15,45 +16,56 @@ impl Pipeline {
     /// was begun.
     ///
     /// # Errors
-    /// [`WishError`].
+    /// [`WishError`]; then nothing was begun, but where a link could not be kept.
     pub async fn press_showing(&self, press: &Press) -> Result<(PressAnswer, Vec<ShownLink>), WishError> {
         self.check_press(press)?;
+        let held_as = self.held_as(&press.study)?;
         let new = self.new_links(press).await?;
-        let answer = self.journal.press(press, self.held_as(&press.study)?).await?;
-        let mut shown = Vec::new();
-        if let PressAnswer::Begun(delivery) = answer {
-            let case = self.journal.delivery(delivery).await?.case;
-            for (doctor, link, expires_at_ms) in &new {
-                let Some(links) = &self.config.links else { continue };
-                let statement = link.statement(case, *expires_at_ms, links, &self.sealer.key);
-                let row = LinkRow {
-                    id: link.id,
-                    doctor: doctor.clone(),
-                    certificate: link.certificate.clone(),
-                    message: Some(statement.map_err(Trouble::from)?),
-                    expires_at_ms: *expires_at_ms,
-                };
-                let made = MadeLink { case, row: &row, by: &press.by, at_ms: press.at_ms };
-                self.journal.add_link(made).await?;
-                shown.push(link.shown(doctor, *expires_at_ms, links));
-            }
-            self.begin_pressed(delivery, press);
-        }
-        Ok((answer, shown))
+        let answer = self.journal.press(press, held_as).await?;
+        let PressAnswer::Begun(delivery) = answer else { return Ok((answer, Vec::new())) };
+        let shown = self.keep_links(delivery, press, &new).await;
+        // Also where a link could not be kept: the others get theirs, and who was left out is named.
+        tracing::info!(stage = "assemble", %delivery, urgent = press.urgent, "a person asked for this delivery");
+        self.collector.begin(delivery);
+        Ok((answer, shown?))
     }
 
-    /// One for each outside recipient, with until when it is good. What costs a second is done before the press is noted.
-    async fn new_links(&self, press: &Press) -> Result<Vec<(String, NewLink, i64)>, WishError> {
+    /// One for each outside recipient. What costs a second is done before the press is noted.
+    async fn new_links(&self, press: &Press) -> Result<Vec<(String, NewLink)>, WishError> {
+        let Some(links) = &self.config.links else { return Ok(Vec::new()) };
+        let expires_at_ms = press.at_ms + i64::from(links.hours) * HOUR_MS;
         let mut new = Vec::new();
         for doctor in press.doctors.iter().filter(|doctor| self.config.is_outside(doctor)) {
-            let links = self.config.links.as_ref().ok_or(WishError::NoLinks)?;
-            let expires_at_ms = press.at_ms + i64::from(links.hours) * HOUR_MS;
             let language = self.config.doctors.get(doctor).map(|doctor| doctor.language).unwrap_or_default();
             let made = tokio::task::spawn_blocking(move || NewLink::make(language, expires_at_ms));
-            let made = made.await.map_err(Trouble::from)?.map_err(Trouble::from)?;
-            new.push((doctor.clone(), made, expires_at_ms));
+            new.push((doctor.clone(), made.await.map_err(Trouble::from)?.map_err(Trouble::from)?));
         }
         Ok(new)
+    }
+
+    async fn keep_links(
+        &self,
+        delivery: DeliveryId,
+        press: &Press,
+        new: &[(String, NewLink)],
+    ) -> Result<Vec<ShownLink>, WishError> {
+        let mut shown = Vec::new();
+        let (Some(links), false) = (&self.config.links, new.is_empty()) else { return Ok(shown) };
+        let case = self.journal.delivery(delivery).await?.case;
+        for (doctor, link) in new {
+            let statement = link.statement(case, links, &self.sealer.key);
+            let row = LinkRow {
+                id: link.id,
+                doctor: doctor.clone(),
+                certificate: link.certificate.clone(),
+                message: Some(statement.map_err(Trouble::from)?),
+                expires_at_ms: link.expires_at_ms,
+            };
+            let made = MadeLink { case, row: &row, by: &press.by, at_ms: press.at_ms };
+            self.journal.add_link(made).await?;
+            shown.push(link.shown(doctor, links));
+        }
+        Ok(shown)
     }
 
     /// Whom a delivery is sealed for in the guest mailbox of this name: none where a crash kept the link from being made, or its time is over.

@@ -28,9 +28,6 @@ pub enum WishError {
     /// A PACS that the configuration does not know.
     #[error("PACS {0} is not in the configuration")]
     NoSuchPacs(String),
-    /// The terms of links are not configured.
-    #[error("[links] is missing in the configuration (operator: write portal_url)")]
-    NoLinks,
     /// Link and passphrase of an outside recipient are shown once, and there is nobody to show them to.
     #[error(
         "an outside recipient is reached by the interface for programs, which shows link and passphrase once"
@@ -99,15 +96,10 @@ impl Pipeline {
     /// # Errors
     /// [`WishError`]; then nothing was begun.
     pub async fn press(&self, press: &Press) -> Result<PressAnswer, WishError> {
-        self.check_press(press)?;
         if press.doctors.iter().any(|doctor| self.config.is_outside(doctor)) {
             return Err(WishError::Unshown);
         }
-        let answer = self.journal.press(press, self.held_as(&press.study)?).await?;
-        if let PressAnswer::Begun(delivery) = answer {
-            self.begin_pressed(delivery, press);
-        }
-        Ok(answer)
+        Ok(self.press_showing(press).await?.0)
     }
 
     pub(super) fn check_press(&self, press: &Press) -> Result<(), WishError> {
@@ -116,11 +108,6 @@ impl Pipeline {
         }
         let unknown = press.doctors.iter().find(|doctor| !self.config.doctors.contains_key(*doctor));
         unknown.map_or(Ok(()), |unknown| Err(WishError::NoSuchDoctor(unknown.clone())))
-    }
-
-    pub(super) fn begin_pressed(&self, delivery: DeliveryId, press: &Press) {
-        tracing::info!(stage = "assemble", %delivery, urgent = press.urgent, "a person asked for this delivery");
-        self.collector.begin(delivery);
     }
 
     /// Says what is to be done about instances that the PACS lists and does not give. False where no word is waited for any more.
