@@ -84,9 +84,10 @@ worker.addEventListener('message', (/** @type {any} */ event) => event.waitUntil
 worker.addEventListener('push', (/** @type {any} */ event) => event.waitUntil((async () => {
   let told = null;
   try { told = event.data?.json()?.notification ?? null; } catch { /* Shown all the same: a push without a notice ends the subscription. */ }
-  const text = typeof told?.title === 'string' ? told.title : NOTICE[navigator.language.startsWith('ja') ? 'ja' : 'en'];
   const address = typeof told?.navigate === 'string' && told.navigate.startsWith(location.origin) ? told.navigate : '/';
-  await worker.registration.showNotification(text, { icon: '/icon.svg', tag: address, renotify: true, data: address, lang: told?.lang });
+  await worker.registration.showNotification('Scanpost', {
+    body: NOTICE[navigator.language.startsWith('ja') ? 'ja' : 'en'], icon: '/icon.svg', tag: address, renotify: true, data: address,
+  });
 })()));
 
 worker.addEventListener('notificationclick', (/** @type {any} */ event) => {

@@ -2,7 +2,7 @@
 import { h } from './dom.js';
 import { sorry, t } from './texts.js';
 import { Portal, Refusal } from './portal.js';
-import { addDevice, offlineSignIn, recover, recoveryKey, remember, signIn } from './keys.js';
+import { addDevice, forget, offlineSignIn, recover, recoveryKey, remember, signIn } from './keys.js';
 import { enrol } from './enrol.js';
 import { linkInfo, openLink } from './link.js';
 import { Delivery } from './delivery.js';
@@ -81,7 +81,7 @@ function entered(home, keys) {
   if (keys) void remember(home.deliveries, keys).catch(() => {});
   state.events?.();
   state.events = portal.events((name) => {
-    if (name === 'cases') void refresh().catch(() => {});
+    if (name === 'cases') void refresh().catch(ended);
     else if (name === 'gone') signedOut('signed_out');
     else { state.lost = name === 'lost'; if (!state.viewer) again(); }
   });
@@ -97,14 +97,12 @@ async function afterwards() {
 }
 
 /** Redraws the list where it is seen. */
-let again = () => {};
+function again() {
+  if (root.querySelector('.screen[data-list]')) showCases();
+}
 
 function showCases() {
   history.replaceState(null, '', '/');
-  again = () => {
-    if (!root.querySelector('.cases, .screen[data-list]')) return;
-    showCases();
-  };
   const element = casesScreen({
     entries: state.entries.filter(({ delivery }) => !state.hidden.has(delivery)), level: state.level, offline: state.offline, lost: state.lost,
     opened: (delivery) => opened().includes(delivery), name: (delivery) => state.names.get(delivery) ?? null,
@@ -115,7 +113,7 @@ function showCases() {
 }
 
 function look() {
-  if (document.visibilityState === 'visible' && state.level && state.level !== 'link' && !state.offline) void refresh().catch(() => {});
+  if (document.visibilityState === 'visible' && state.level && state.level !== 'link' && !state.offline) void refresh().catch(ended);
 }
 
 async function refresh() {
@@ -129,11 +127,13 @@ async function refresh() {
 
 /** A residual that comes while its case is looked at makes it exact. @param {Viewer} viewer @param {Entry} entry */
 async function joined(viewer, entry) {
-  if (!state.keys) return;
-  const residual = await Delivery.open(entry, state.keys, portal).catch(() => null);
-  if (!residual?.residualOf) return;
+  const { keys } = state;
+  const of = keys && await Delivery.residualOf(entry, keys).catch(() => null);
+  if (!keys || !of) return;
   state.hidden.add(entry.delivery);
-  if (residual.residualOf === viewer.delivery.id && viewer === state.viewer) viewer.exact(residual);
+  if (of !== viewer.delivery.id || viewer !== state.viewer) return;
+  const residual = await Delivery.open(entry, keys, portal).catch(() => null);
+  if (residual && viewer === state.viewer) viewer.exact(residual);
 }
 
 /** @param {Entry} entry @returns {Promise<void>} */
@@ -166,7 +166,6 @@ function showCase(entry, delivery) {
       decoder ??= new Decoder(compile());
       guest ? location.reload() : showCases();
     },
-    answers: null,
     exact: async () => { await delivery.exact(); },
     shown: () => remembered(entry.delivery),
     complete: () => {
@@ -203,7 +202,7 @@ function showSettings() {
     },
     recoveryKey: () => state.keys ? recoveryKey(portal, state.keys) : Promise.reject(new Refusal('needs_device', 'doctor')),
     signOut: async () => { await portal.signOut(); signedOut(null); },
-    gone: (error) => { if (/** @type {any} */ (error)?.code === 'signed_out') signedOut('signed_out'); },
+    gone: ended,
   }));
 }
 
@@ -216,8 +215,14 @@ function showEnrol(keys) {
   }, showCases));
 }
 
+/** What ended the session is said; all else passes, or is said where it matters. @param {unknown} error */
+function ended(error) {
+  if (/** @type {any} */ (error)?.code === 'signed_out') signedOut('signed_out');
+}
+
 /** Keys and pictures go. @param {string|null} code */
 function signedOut(code) {
+  forget();
   state.events?.();
   state.viewer?.close();
   Object.assign(state, { entries: [], keys: null, level: '', viewer: null, events: null, names: new Map() });

@@ -25,21 +25,35 @@ import { load } from './wasm.js';
  * @typedef {{piece: number, offset: number, bytes: number, counter: number, digest: Bytes}} Place
  */
 
+/** @param {Entry} entry @param {Keys} keys @returns {Promise<VerifiedCover>} */
+async function verified(entry, keys) {
+  if (!entry.cover) throw new Refusal('needs_device', 'doctor');
+  const cover = await openCover(fromBase64(entry.cover), keys);
+  // A genuine cover under the name of another delivery, or for another case than a guest may see.
+  if (cover.cover.delivery !== entry.delivery || cover.site !== entry.site) throw new Refusal('replayed', 'hospital');
+  if (keys.onlyCase !== null && cover.cover.case !== keys.onlyCase) throw new Refusal('not_for_us', 'hospital');
+  return cover;
+}
+
 export class Delivery extends EventTarget {
   /**
    * Verifies signature, recipients, index and manifest.
    * @param {Entry} entry @param {Keys} keys @param {Portal} portal @returns {Promise<Delivery>}
    */
   static async open(entry, keys, portal) {
-    if (!entry.cover) throw new Refusal('needs_device', 'doctor');
-    const cover = await openCover(fromBase64(entry.cover), keys);
-    // A genuine cover under the name of another delivery, or for another case than a guest may see.
-    if (cover.cover.delivery !== entry.delivery || cover.site !== entry.site) throw new Refusal('replayed', 'hospital');
-    if (keys.onlyCase !== null && cover.cover.case !== keys.onlyCase) throw new Refusal('not_for_us', 'hospital');
+    const cover = await verified(entry, keys);
     const opened = await remembered(cover);
     const parts = await SealedParts.of(entry.delivery);
     const front = await Front.read(cover, parts, portal);
     return new Delivery(cover, keys, portal, parts, front, opened, await load());
+  }
+
+  /**
+   * The delivery that this one only completes; from the cover alone, nothing is fetched. @param {Entry} entry @param {Keys} keys
+   * @returns {Promise<string|null>}
+   */
+  static async residualOf(entry, keys) {
+    return (await verified(entry, keys)).cover.residual_of ?? null;
   }
 
   /**

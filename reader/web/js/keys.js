@@ -45,6 +45,11 @@ const ENCRYPTION_DAYS = 365;
 /** @type {Vault|null} of the passkey that signed in on this page */
 let current = null;
 
+/** Who signs out leaves nothing to who comes next. */
+export function forget() {
+  current = null;
+}
+
 /** The keys of one doctor, or of a guest. They stay in memory, and no private key can be read out of them. */
 export class Keys {
   /**

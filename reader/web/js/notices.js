@@ -1,4 +1,5 @@
 // Notices by Web Push, with a text that is always the same: subscribed by a tap, looked after at every open.
+import { fromBase64Url, same } from './bytes.js';
 import { h } from './dom.js';
 import { t } from './texts.js';
 import { action } from './screens/parts.js';
@@ -27,7 +28,7 @@ export async function recheckPush(portal) {
 /** @param {Portal} portal */
 async function subscribe(portal) {
   const [{ vapid_public, subscribed }, registration] = await Promise.all([portal.push(), navigator.serviceWorker.ready]);
-  const key = bytes(vapid_public);
+  const key = fromBase64Url(vapid_public);
   let own = await registration.pushManager.getSubscription();
   const fits = own?.options.applicationServerKey && same(new Uint8Array(own.options.applicationServerKey), key);
   if (own && fits && subscribed) return;
@@ -36,9 +37,3 @@ async function subscribe(portal) {
   const { endpoint = '', keys } = own.toJSON();
   await portal.subscribePush({ endpoint, p256dh: keys?.p256dh ?? '', auth: keys?.auth ?? '' });
 }
-
-/** @param {string} base64url */
-const bytes = (base64url) => Uint8Array.from(atob(base64url.replace(/-/g, '+').replace(/_/g, '/')), (one) => one.charCodeAt(0));
-
-/** @param {Uint8Array} a @param {Uint8Array} b */
-const same = (a, b) => a.length === b.length && a.every((value, n) => value === b[n]);

@@ -1,4 +1,5 @@
 // Devices, recovery key, notices, sign out.
+import { toBase64Url } from '../bytes.js';
 import { h, said } from '../dom.js';
 import { clock, t } from '../texts.js';
 import { action, form, screen } from './parts.js';
@@ -10,8 +11,9 @@ import { action, form, screen } from './parts.js';
  *   recoveryKey: () => Promise<string>, signOut: () => Promise<void>, push: HTMLElement|null, gone: (error: unknown) => void}} how */
 export function settingsScreen({ portal, keys, level, back, again, enrol, recover, addDevice, recoveryKey, signOut, push, gone }) {
   const list = h('div', { class: 'card' }, h('h2', {}, t('devices')));
+  const own = keys?.wrapped ? toBase64Url(keys.wrapped.vault.credential) : null;
   portal.devices().then((devices) => list.append(...devices.map((device) => h('div', { class: 'device' },
-    h('div', {}, said(device.name), h('p', { class: 'soft' }, [device.this_device ? t('this device') : '', device.has_keys ? '' : t('no keys'),
+    h('div', {}, said(device.name), h('p', { class: 'soft' }, [device.credential === own ? t('this device') : '', device.has_keys ? '' : t('no keys'),
       device.last_used_at ? t('last used', clock(device.last_used_at)) : ''].filter(Boolean).join(' · '))),
     action(t('remove'), async () => {
       if (!confirm(t('remove sure', device.name))) return;

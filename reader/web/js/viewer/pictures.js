@@ -39,6 +39,9 @@ export class Pictures extends EventTarget {
   #busy = new Set();
   /** Segments that were here once. @type {Set<number>} */
   #seen = new Set();
+  /** Those of them that are no residual, and how many there are. */
+  #here = 0;
+  #all;
   /** @type {{stack: Stack, place: number}} */
   #eye;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
@@ -52,6 +55,7 @@ export class Pictures extends EventTarget {
     super();
     this.delivery = delivery;
     this.decoder = decoder;
+    this.#all = delivery.segments.filter(({ kind }) => kind !== 'residual').length;
     this.stacks = delivery.series.map((series) => new Stack(series)).filter((stack) => stack.frames.length > 0);
     const stack = this.stacks.find(({ keys }) => keys.size > 0) ?? this.stacks[0] ?? new Stack(NOTHING);
     this.#eye = { stack, place: stack.entry };
@@ -75,10 +79,10 @@ export class Pictures extends EventTarget {
     const segment = this.delivery.segments.find((one) => one.number === number);
     if (!segment || this.#closed) return;
     this.trouble = null;
-    const before = this.#seen.size;
-    this.#seen.add(number);
-    const { here, all } = this.progress;
-    if (this.#seen.size > before && here === all) this.dispatchEvent(new Event('complete'));
+    if (!this.#seen.has(number)) {
+      this.#seen.add(number);
+      if (segment.kind !== 'residual' && ++this.#here === this.#all) this.dispatchEvent(new Event('complete'));
+    }
     if (segment.kind === 'model') this.decoder.model(segment.series, bytes, segment.rawBytes);
     else if (segment.kind === 'coarse' || segment.kind === 'pixels' || segment.kind === 'residual') this.#keep(number, segment.kind, bytes);
     else if (segment.kind === 'headers') {
@@ -206,8 +210,7 @@ export class Pictures extends EventTarget {
 
   /** Segments of the whole case but its residual: how many came, of how many. */
   get progress() {
-    const all = this.delivery.segments.filter(({ kind }) => kind !== 'residual');
-    return { here: all.filter(({ number }) => this.#seen.has(number)).length, all: all.length };
+    return { here: this.#here, all: this.#all };
   }
 
   get held() {

@@ -1,5 +1,7 @@
 // Decoded bytes as samples that a texture takes: the byte order of this machine, colour as RGBA.
 
+import { concat } from '../bytes.js';
+
 /** @typedef {import('../delivery.js').Layout} Layout */
 /** A rectangle of a frame: its pixel (0,0) lies in row `row` of the frame, its pixels `step` apart.
  * @typedef {{kind:'grey16'|'grey8'|'colour', columns:number, rows:number, step:number, row:number, height:number,
@@ -14,7 +16,7 @@ export function sampled(layout, raw, inSlab, photometric) {
   if (!first) throw new RangeError('no slab');
   const { columns, rows } = layout;
   return once(first, inSlab, () => {
-    const bytes = raw.length === 1 ? first : joined(raw);
+    const bytes = raw.length === 1 ? first : concat(...raw);
     return { ...samples(layout, bytes, columns, rows, inSlab, photometric), step: 1, row: 0, height: rows, source: first };
   });
 }
@@ -42,17 +44,6 @@ function once(key, inSlab, make) {
   // Colour is a copy four thirds as large: it is made again when it is looked at again.
   if (part.kind !== 'colour') known.set(inSlab, part);
   return part;
-}
-
-/** @param {Uint8Array[]} parts */
-function joined(parts) {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    all.set(part, offset);
-    offset += part.length;
-  }
-  return all;
 }
 
 const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;

@@ -14,7 +14,7 @@ import { thumbnail } from './thumbnail.js';
 /** @typedef {import('./stack.js').Stack} Stack */
 /** @typedef {import('./samples.js').Part} Part */
 /** @typedef {import('./window.js').Window} Window */
-/** @typedef {{back: () => void, answers: HTMLElement|null, exact: () => Promise<void>, shown: () => void, complete: () => void}} Around */
+/** @typedef {{back: () => void, exact: () => Promise<void>, shown: () => void, complete: () => void}} Around */
 
 const ZOOM_MAX = 24;
 
@@ -26,6 +26,8 @@ export class Viewer {
   #tool = 'scroll';
   /** The doctor's own window of a series; none: as the image says. @type {Map<Stack, Window>} */
   #windows = new Map();
+  /** What the values of a picture say, which takes a sort of all of them. @type {WeakMap<object, {key:string, window:Window}>} */
+  #measured = new WeakMap();
   /** From the fit of the frame on the canvas. */
   #zoom = 1;
   #shift = { x: 0, y: 0 };
@@ -84,7 +86,7 @@ export class Viewer {
       h('header', {}, h('button', { class: 'back', 'aria-label': t('back'), click: () => this.around.back() }, '‹'), this.who),
       note ? h('details', { class: 'note', open: true }, h('summary', {}, t('note')), said(note, {}, true)) : null,
       this.stage,
-      this.loss, this.bar, h('div', { class: 'rail' }, this.slider), this.tools, this.strip, this.around.answers);
+      this.loss, this.bar, h('div', { class: 'rail' }, this.slider), this.tools, this.strip);
   }
 
   /** Another series: whose it is, its tools, its loss. */
@@ -205,10 +207,15 @@ export class Viewer {
     if (geometry?.center !== null && geometry?.center !== undefined && geometry.width) return { center: geometry.center, width: geometry.width };
     const layout = stack.frames[place]?.layout, part = this.pictures.picture(stack, stack.entry)?.parts[0] ?? this.pictures.picture(stack, place)?.parts[0];
     if (!layout || !part || part.kind === 'colour') return { center: 128, width: 256 };
-    return measured(part.data, (word) => {
+    const { padding, slope = 1, intercept = 0 } = geometry ?? {};
+    const key = `${padding} ${slope} ${intercept}`, known = this.#measured.get(part.data);
+    if (known?.key === key) return known.window;
+    const window = measured(part.data, (word) => {
       const value = storedValue(word, layout);
-      return value === geometry?.padding ? null : value * (geometry?.slope ?? 1) + (geometry?.intercept ?? 0);
+      return value === padding ? null : value * slope + intercept;
     });
+    this.#measured.set(part.data, { key, window });
+    return window;
   }
 
   /** @param {Window|null} window */
