@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from lab import compare, mail_store
 from lab.gateway import Gateway, Settings
 from lab.keys import Keys
@@ -12,9 +13,17 @@ from lab.mail_store import MailStore
 from lab.mailbox import Mailbox, Message
 from lab.process import log_tail
 from lab.reader import Reader
+from playwright.sync_api import Page
 
 DONE = ("notified", "pulled")
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 EXIT_DONE, EXIT_INCOMPLETE, EXIT_REFUSED, EXIT_MAILBOX = 0, 2, 3, 4
+
+
+def barriers(screen: Page) -> list[str]:
+    """Violations of WCAG 2.2 AA that axe finds on a page."""
+    found = Axe().run(screen, options=WCAG).response["violations"]
+    return [f"{one['id']}: {[node['target'] for node in one['nodes']]}: {one['help']}" for one in found]
 
 
 class Bench:

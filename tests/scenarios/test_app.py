@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from lab.link import Line, Link
 from lab.portal import Portal
 from lab.ports import free_port
@@ -18,7 +17,6 @@ from test_enrolment import body, doctor, invite, open_bench, parts, replace, wai
 
 WAIT_MS = 90_000
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True, "ignore_https_errors": True}
-WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 # What can be tapped and is smaller than a finger.
 SMALL = """[...document.querySelectorAll('button,input,summary,a')].filter(one => one.getClientRects().length
   && (one.getBoundingClientRect().height < 43.5 || one.getBoundingClientRect().width < 43.5)).map(one => one.outerHTML)"""
@@ -53,9 +51,8 @@ class Phone:
     def sees_no_fault(self, name: str) -> None:
         """A screenshot, WCAG 2.2 AA by axe, room for fingers, and nothing that the policy or the script complained of."""
         self.page.screenshot(path=self.shots / f"{name}.png")
-        found = Axe().run(self.page, options=WCAG).response["violations"]
-        words = [f"{one['id']}: {[node['target'] for node in one['nodes']]}: {one['help']}" for one in found]
-        assert not words, f"{name}: {words}"
+        found = harness.barriers(self.page)
+        assert not found, f"{name}: {found}"
         assert not self.page.evaluate(SMALL), name
         assert not self.refused, self.refused
 
