@@ -42,8 +42,8 @@ pub enum NoKey {
 }
 
 impl NoKey {
-    /// What is wrong and who must do what.
-    pub fn words(self, doctor: &str, kind: Kind) -> String {
+    /// What is wrong, and what the operator must do.
+    pub fn parts(self, doctor: &str, kind: Kind) -> (String, String) {
         let remedy = match kind {
             Kind::Reader if self == Self::Unvouched => {
                 format!("scanpost-gateway doctor certify {doctor}, or doctor add {doctor}")
@@ -63,7 +63,13 @@ impl NoKey {
                 "has only certificates that no authority of [directory] ca issued, or that it revoked"
             }
         };
-        format!("doctor {doctor} {what} (operator: {remedy})")
+        (format!("doctor {doctor} {what}"), remedy)
+    }
+
+    /// [`NoKey::parts`] as one sentence.
+    pub fn words(self, doctor: &str, kind: Kind) -> String {
+        let (what, remedy) = self.parts(doctor, kind);
+        format!("{what} (operator: {remedy})")
     }
 }
 

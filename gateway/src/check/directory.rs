@@ -50,9 +50,8 @@ fn doctor(
     let subject = format!("doctors.{name}");
     let sealed = match sealed_for(devices, name, table.kind, authorities, now) {
         Err(no_key) => {
-            let words = no_key.words(name, table.kind);
-            let (found, mend) = words.split_once(" (operator: ").unwrap_or((&words, ""));
-            return vec![Check::fail(AREA, subject, found, mend.trim_end_matches(')'))];
+            let (found, mend) = no_key.parts(name, table.kind);
+            return vec![Check::fail(AREA, subject, found, mend)];
         }
         Ok(recipients) => recipients.len(),
     };

@@ -7,7 +7,8 @@ use compressor::bundle::{Note, Summary};
 use compressor::dataset::Banner;
 use compressor::{Phi, Purpose, Uid};
 use seal::cover::Completeness;
-use seal::ids::{CaseId, DeliveryId, Digest};
+use seal::ids::{CaseId, DeliveryId, Digest, LinkId};
+use seal::native::Certificate;
 
 const HOLD: &str = "SCANPOST";
 const NAME: &str = "Yamada^Tarou";
@@ -184,6 +185,32 @@ async fn a_recalled_study_is_looked_for_in_each_mailbox_until_none_is_left() {
     assert_eq!((known.removed, known.looked_at_ms, known.stays), (2, Some(8000), false));
     journal.troubled(row.id, "too late", true, 9000).await.unwrap();
     assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Recalled, "a state never goes back");
+}
+
+#[tokio::test]
+async fn mails_of_an_ended_link_are_not_looked_for_for_ever_where_they_must_stay() {
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    pressed(&journal, row.case).await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    let link = LinkRow {
+        id: LinkId([7; 16]),
+        doctor: "outside".into(),
+        certificate: Certificate::from_der(certificate.der()).unwrap(),
+        message: None,
+        expires_at_ms: 7000,
+    };
+    let made = MadeLink { case: row.case, row: &link, by: "sato", at_ms: 6000 };
+    journal.add_link(made).await.unwrap();
+    assert_eq!(journal.end_links_over(7000).await.unwrap(), 1);
+    let hours = |hours: i64| 7000 + hours * 3_600_000;
+    let mut mails = vec![(DeliveryId(link.id.0), "outside".to_owned()), (row.id, "outside".to_owned())];
+    mails.sort_by_key(|(id, _)| id.0);
+    assert_eq!(journal.mails_to_remove(hours(9)).await.unwrap(), mails, "nobody has looked yet");
+    journal.mails_stay(row.id, "outside").await.unwrap();
+    assert_eq!(journal.mails_to_remove(8000).await.unwrap(), mails, "one may be on its way");
+    assert_eq!(journal.mails_to_remove(hours(2)).await.unwrap(), [], "the mailbox gives no right to delete");
 }
 
 #[tokio::test]

@@ -138,9 +138,9 @@ impl Journal {
         let rows = sqlx::query(
             "SELECT w.delivery_id, w.doctor FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
              WHERE (w.looked_at_ms IS NULL AND w.stays = 0) OR d.withdrawn_at_ms > $1 - $2
-             UNION SELECT l.id, l.doctor FROM link l WHERE l.ended_at_ms IS NOT NULL AND (l.gone_at_ms IS NULL OR l.ended_at_ms > $1 - $2)
+             UNION SELECT l.id, l.doctor FROM link l WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)
              UNION SELECT d.id, l.doctor FROM link l JOIN delivery d ON d.case_id = l.case_id
-               WHERE l.ended_at_ms IS NOT NULL AND (l.gone_at_ms IS NULL OR l.ended_at_ms > $1 - $2) ORDER BY 1, 2",
+               WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2) ORDER BY 1, 2",
         )
         .bind(now_ms)
         .bind(LOOKED_FOR_MS);
@@ -170,7 +170,7 @@ impl Journal {
         .bind(now_ms)
         .execute(&self.pool)
         .await?;
-        sqlx::query("UPDATE link SET gone_at_ms = $2 WHERE id = $1 AND ended_at_ms IS NOT NULL")
+        sqlx::query("UPDATE link SET gone_at_ms = $2, stays = 0 WHERE id = $1 AND ended_at_ms IS NOT NULL")
             .bind(id.0.as_slice())
             .bind(now_ms)
             .execute(&self.pool)
@@ -188,6 +188,14 @@ impl Journal {
             .bind(doctor)
             .execute(&self.pool)
             .await?;
+        sqlx::query(
+            "UPDATE link SET stays = 1 WHERE doctor = $2 AND ended_at_ms IS NOT NULL
+             AND (id = $1 OR case_id = (SELECT case_id FROM delivery WHERE id = $1))",
+        )
+        .bind(id.0.as_slice())
+        .bind(doctor)
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 

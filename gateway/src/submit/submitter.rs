@@ -117,9 +117,8 @@ impl Submitter {
     ) -> Result<(), SubmitError> {
         let mut all = recipients(delivery, config, journal).await?;
         let is_residual = journal.delivery(delivery).await?.residual_of.is_some();
-        all.retain(|one| !is_residual || !config.is_outside(&one.recipient.name));
-        // A residual is nothing for a mail program.
-        all.retain(|one| !config.is_mail_program(&one.recipient.name) || one.message(sealed).is_some());
+        // Who can ask for none gets none: neither a mail program nor a guest.
+        all.retain(|one| !is_residual || config.sends_receipts(&one.recipient.name));
         if all.is_empty() {
             return Err(SubmitError::NobodyLeft);
         }
