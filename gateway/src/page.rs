@@ -11,6 +11,7 @@ mod headers;
 mod index;
 mod layout;
 mod limits;
+mod links;
 mod live;
 mod operator;
 mod pacs;
@@ -69,6 +70,7 @@ pub struct Page {
     board: watch::Sender<Board>,
     index: Index,
     made: accounts::Made,
+    unshown: links::Unshown,
     figures: figures::Kept,
     changes: watch::Receiver<()>,
 }
@@ -89,6 +91,7 @@ impl Page {
             board: watch::channel(Board::default()).0,
             index: Index::new(changes.clone()),
             made: accounts::Made::default(),
+            unshown: links::Unshown::default(),
             figures: figures::Kept::default(),
             changes,
         }
@@ -143,6 +146,7 @@ fn router(page: Shared) -> Router {
         .merge(accounts::routes())
         .merge(studies::routes())
         .merge(press::routes())
+        .merge(links::routes())
         .merge(pictures::routes())
         .merge(api::routes())
         .merge(roster::routes())

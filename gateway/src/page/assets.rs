@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 
 const STYLE: &str = include_str!("static/page.css");
 const SCRIPT: &str = include_str!("static/page.js");
+const LINKS_SCRIPT: &str = include_str!("static/links.js");
 const ICON: &str = include_str!("static/icon.svg");
 /// Where there is no picture of a study.
 pub(super) const NO_PICTURE: &str = include_str!("static/no-picture.svg");
@@ -18,6 +19,7 @@ const FOREVER: &str = "public, max-age=31536000, immutable";
 
 static STYLE_PATH: LazyLock<String> = LazyLock::new(|| path("css", STYLE));
 static SCRIPT_PATH: LazyLock<String> = LazyLock::new(|| path("js", SCRIPT));
+static LINKS_SCRIPT_PATH: LazyLock<String> = LazyLock::new(|| path("js", LINKS_SCRIPT));
 static ICON_PATH: LazyLock<String> = LazyLock::new(|| path("svg", ICON));
 
 /// Path of the style sheet.
@@ -30,6 +32,11 @@ pub(super) fn script() -> &'static str {
     &SCRIPT_PATH
 }
 
+/// Path of the script that shows links.
+pub(super) fn links_script() -> &'static str {
+    &LINKS_SCRIPT_PATH
+}
+
 /// Path of the icon.
 pub(super) fn icon() -> &'static str {
     &ICON_PATH
@@ -39,6 +46,7 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route(style(), get(|| file("text/css; charset=utf-8", STYLE)))
         .route(script(), get(|| file("text/javascript; charset=utf-8", SCRIPT)))
+        .route(links_script(), get(|| file("text/javascript; charset=utf-8", LINKS_SCRIPT)))
         .route(icon(), get(|| file("image/svg+xml", ICON)))
 }
 

@@ -21,6 +21,12 @@ pub(super) const SEEN_EVERY_MS: i64 = MINUTE_MS;
 
 /// The time within which a press can be taken back.
 pub(super) const UNDO_MS: i64 = 5_000;
+/// How long link and passphrase wait in memory for who pressed: as long as an administrator's session without a request.
+pub(super) const LINKS_KEPT_MS: i64 = 15 * MINUTE_MS;
+/// Presses for outside recipients whose links nobody has seen: more than a hospital makes in that time.
+pub(super) const UNSHOWN_MAX: usize = 64;
+/// A request that waits for a press to count: until it does, and the second that its link takes, well within [`REQUEST_WAIT`].
+pub(super) const LINKS_WAIT: Duration = Duration::from_secs(20);
 /// Pictures made at once: each takes a core and up to 1 GiB for a moment.
 pub(super) const PICTURES_AT_ONCE: usize = 2;
 /// Rows of the list; older ones are found by search.

@@ -1,21 +1,23 @@
 //! The button and what can be wished for afterwards. A press waits here, not in the browser, as long as it can be taken back.
 
 use super::limits::UNDO_MS;
+use super::links::Made;
 use super::row::Wish;
-use super::session::{Person, Posted};
+use super::session::{Person, Posted, wants_json};
 use super::words::{Words, fill};
 use super::{Refused, Shared, clean};
 use crate::clock::now_ms;
 use crate::journal::{Choice, Press, PressAnswer, PressedStudy, WaitingPress};
+use crate::link::ShownLink;
 use crate::pipeline::WishError;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::header::{ACCEPT, HeaderMap};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Json, Redirect, Response};
 use axum::routing::post;
 use compressor::bundle::Note;
 use compressor::{Phi, Uid};
-use seal::ids::CaseId;
+use seal::ids::{CaseId, DeliveryId};
 use serde_json::json;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -40,26 +42,26 @@ struct Answer {
     for_ms: Option<i64>,
     /// The press that can still be taken back, and the word for it.
     undo: Option<(i64, &'static str)>,
+    /// Links of outside recipients will be there, to be asked for.
+    links: bool,
 }
 
 fn good(text: String) -> Answer {
-    Answer { text, is_bad: false, for_ms: None, undo: None }
+    Answer { text, is_bad: false, for_ms: None, undo: None, links: false }
 }
 
 fn bad(text: String) -> Answer {
-    Answer { text, is_bad: true, for_ms: None, undo: None }
+    Answer { text, is_bad: true, for_ms: None, undo: None, links: false }
 }
 
 impl Answer {
     /// Our script shows it where it is; without the script the list shows what became of it.
     fn to(self, headers: &HeaderMap) -> Response {
-        let is_script =
-            headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"));
-        if is_script {
+        if wants_json(headers) {
             let undo = self
                 .undo
                 .map(|(press, label)| json!({"path": format!("/presses/{press}/undo"), "label": label}));
-            let answer = json!({"said": self.text, "bad": self.is_bad, "for_ms": self.for_ms, "undo": undo});
+            let answer = json!({"said": self.text, "bad": self.is_bad, "for_ms": self.for_ms, "undo": undo, "links": self.links});
             return Json(answer).into_response();
         }
         Redirect::to("/").into_response()
@@ -76,7 +78,7 @@ async fn press(State(page): State<Shared>, headers: HeaderMap, posted: Posted) -
         return Ok(bad(words.choose_study.into()).to(&headers));
     };
     let doctors: Vec<String> = fields.all("doctor").map(str::to_owned).collect();
-    if doctors.is_empty() || !doctors.iter().all(|doctor| page.config.is_doctor(doctor)) {
+    if doctors.is_empty() || !doctors.iter().all(|doctor| page.config.doctors.contains_key(doctor)) {
         return Ok(bad(words.choose_doctor.into()).to(&headers));
     }
     let text = fields.one("note");
@@ -143,7 +145,8 @@ async fn keep(page: &Shared, press: &WaitingPress, words: &Words) -> Result<Answ
         let said = good(fill(words.will_send, &[&names(&press.doctors), &(UNDO_MS / 1000).to_string()]));
         // A study that lies here has its own button in the list, a list of what was searched has none for one at the PACS.
         let undo = matches!(press.study, PressedStudy::AtPacs { .. }).then_some((id, words.act_undo));
-        return Ok(Answer { for_ms: Some(UNDO_MS), undo, ..said });
+        let links = press.doctors.iter().any(|doctor| page.config.is_outside(doctor));
+        return Ok(Answer { for_ms: Some(UNDO_MS), undo, links, ..said });
     }
     let waiting = page.journal.waiting_presses().await?;
     let first = waiting.into_iter().find(|waiting| waiting.study == press.study);
@@ -200,6 +203,13 @@ impl From<WishError> for Refused {
 /// `changes` is marked after each change of the journal: another press may wait.
 pub(super) async fn hand_over(page: Shared, mut changes: watch::Receiver<()>) {
     loop {
+        let late = page.unshown.forget_late(now_ms());
+        if late > 0 {
+            tracing::warn!(
+                late,
+                "links of outside recipients were shown to nobody in time (technician: recall the study and press again)"
+            );
+        }
         // Also after a press that could not be done, which is tried again.
         tokio::time::sleep(LOOK).await;
         changes.mark_unchanged();
@@ -225,17 +235,39 @@ async fn hand_over_one(page: &Shared, waiting: WaitingPress) {
         Err(_) => return tracing::error!("a press is not done yet: the roster cannot be read"),
     };
     let press = Press { study, doctors, standby, urgent, note, by, at_ms };
-    let pressed = page.pipeline.press(&press).await;
-    match pressed {
-        Ok(PressAnswer::Begun(_) | PressAnswer::Already { .. }) => {}
-        Ok(PressAnswer::NotHere) => tracing::warn!("a pressed study is gone (technician: send it again)"),
+    let (begun, links) = match page.pipeline.press(&press).await {
+        Ok((PressAnswer::Begun(delivery), links)) => (Some(delivery), links),
+        Ok((PressAnswer::Already { .. }, _)) => (None, Vec::new()),
+        Ok((PressAnswer::NotHere, _)) => {
+            tracing::warn!("a pressed study is gone (technician: send it again)");
+            (None, Vec::new())
+        }
         // The next look tries again.
         Err(error @ WishError::Trouble(_)) => {
             return tracing::error!(%error, "a press is not done yet");
         }
-        Err(error) => tracing::error!(%error, act = "operator", "a press cannot be done"),
-    }
+        Err(error) => {
+            tracing::error!(%error, act = "operator", "a press cannot be done");
+            (None, Vec::new())
+        }
+    };
+    keep_links(page, &press, begun, links).await;
     if let Err(error) = page.journal.end_waiting_press(id).await {
         tracing::error!(%error, "a press that is done cannot be noted as done yet");
     }
+}
+
+/// Keeps what was made for outside recipients until who pressed is shown it; also that nothing was made.
+async fn keep_links(page: &Shared, press: &Press, begun: Option<DeliveryId>, links: Vec<ShownLink>) {
+    let outside: Vec<String> =
+        press.doctors.iter().filter(|doctor| page.config.is_outside(doctor)).cloned().collect();
+    if outside.is_empty() {
+        return;
+    }
+    let case = match (&press.study, begun) {
+        (PressedStudy::Case(case), _) => Some(*case),
+        (_, Some(delivery)) => page.journal.delivery(delivery).await.ok().map(|delivery| delivery.case),
+        (_, None) => None,
+    };
+    page.unshown.put(Made { by: press.by.clone(), case, outside, links, at_ms: now_ms() });
 }

@@ -54,8 +54,8 @@ pub(super) fn wishes(state: &str, stage: &Stage) -> Vec<Wish> {
         "received" if stage.missing.is_some() => vec![Wish::Wait, Wish::Partial, Wish::Cancel],
         "received" | "assembled" | "compressed" | "sealed" => vec![Wish::Cancel],
         "submitted" => vec![Wish::Recall],
-        "notified" => vec![Wish::Again, Wish::Recall],
-        "pulled" => vec![Wish::Recall],
+        "notified" if stage.can_tell_again => vec![Wish::Again, Wish::Recall],
+        "notified" | "pulled" => vec![Wish::Recall],
         "failed" => vec![Wish::Retry, Wish::Cancel],
         _ => Vec::new(),
     }

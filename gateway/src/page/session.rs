@@ -101,6 +101,11 @@ fn language(headers: &HeaderMap) -> Language {
     Language::accepted(accepted.unwrap_or_default())
 }
 
+/// Whether our script asks, and not a form.
+pub(super) fn wants_json(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"application/json"))
+}
+
 /// Somebody who has signed in.
 pub(super) struct Person {
     pub(super) name: String,

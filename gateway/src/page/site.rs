@@ -35,15 +35,27 @@ impl Site {
         self.escalate_after_ms
     }
 
-    /// Doctors that a person may choose, by the names in the configuration, with those that are shown.
+    /// Doctors that a person or a roster may choose, by the names in the configuration, with those that are shown.
     pub(super) fn doctors(&self) -> impl Iterator<Item = (&str, &str)> {
-        let doctors = self.doctors.iter().filter(|(key, _)| !self.outside.contains(*key));
+        let doctors = self.doctors.iter().filter(|(key, _)| !self.is_outside(key));
         doctors.map(|(key, name)| (key.as_str(), name.as_str()))
     }
 
-    /// "Dr Tanaka".
+    /// Outside recipients in the same way: a person may send to them, but nobody is on duty there.
+    pub(super) fn outside(&self) -> impl Iterator<Item = (&str, &str)> {
+        let outside = self.doctors.iter().filter(|(key, _)| self.is_outside(key));
+        outside.map(|(key, name)| (key.as_str(), name.as_str()))
+    }
+
+    /// Whether it is one who comes by a link.
+    pub(super) fn is_outside(&self, key: &str) -> bool {
+        self.outside.contains(key)
+    }
+
+    /// "Dr Tanaka", or "Clinic (outside)".
     pub(super) fn doctor(&self, key: &str, words: &Words) -> String {
-        fill(words.dr, &[&clean(self.doctors.get(key).map_or(key, String::as_str))])
+        let form = if self.is_outside(key) { words.outside_name } else { words.dr };
+        fill(form, &[&clean(self.doctors.get(key).map_or(key, String::as_str))])
     }
 
     /// Milliseconds since 1970-01-01 UTC.

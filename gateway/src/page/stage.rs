@@ -56,6 +56,8 @@ pub(super) struct Stage {
     pub(super) waiting: Option<Waiting>,
     /// Instances here and listed, where a choice is waited for.
     pub(super) missing: Option<(u64, u32)>,
+    /// Somebody of those who were notified can be again: outside recipients are told by telephone.
+    pub(super) can_tell_again: bool,
 }
 
 /// A press that does not count yet.
@@ -81,6 +83,7 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
         details: Vec::new(),
         waiting: None,
         missing: None,
+        can_tell_again: false,
     };
     match (state, waiting) {
         ("held", Some(press)) => {
@@ -170,11 +173,13 @@ fn notified(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
     let opened: Vec<_> = doctors.iter().filter(|doctor| doctor.pulled_at_ms.is_some()).collect();
     stage.done = if opened.is_empty() { STEPS - 1 } else { STEPS };
     stage.tone = if opened.is_empty() { Tone::Going } else { Tone::Good };
+    stage.can_tell_again = doctors.iter().any(|doctor| !site.is_outside(&doctor.doctor));
     let lines = doctors.iter().filter(|doctor| doctor.is_told()).map(|doctor| {
         let name = site.doctor(&doctor.doctor, words);
         match (doctor.pulled_at_ms, doctor.notified_at_ms, &doctor.refused) {
             (Some(at_ms), ..) => (0, fill(words.st_opened, &[&name, &site.time(at_ms)])),
             (None, _, Some(_)) => (2, fill(words.st_refused, &[&name])),
+            (None, None, None) if site.is_outside(&doctor.doctor) => (1, fill(words.st_link, &[&name])),
             (None, Some(at_ms), None) => (1, fill(words.st_notified, &[&name, &site.time(at_ms)])),
             (None, None, None) => (1, fill(words.st_notifying, &[&name])),
         }

@@ -6,7 +6,7 @@ use super::limits::ROWS_MAX;
 use super::live;
 use super::session::Person;
 use super::words::Words;
-use super::{Refused, Shared, clean, pacs};
+use super::{Refused, Shared, clean, links, pacs};
 use crate::clock::now_ms;
 use crate::journal::{JournalError, Study, StudyFilter};
 use axum::Router;
@@ -90,6 +90,7 @@ async fn list(
     let preselected = board.iter().find(|row| row.can_be_sent).map(|row| row.id.clone());
     let content = html! {
         (search_form(&search, words))
+        @if person.role.may_send() { (links::place(&page, &person)) }
         form #send .board method="post" action="/press" data-selected=[preselected] {
             (hidden(&person.secret.csrf()))
             section .list aria-label=(words.studies) {
@@ -147,6 +148,7 @@ async fn panel(page: &Shared, words: &Words) -> Result<Markup, Refused> {
     let mut doctors: Vec<_> = site.doctors().collect();
     doctors.sort_by_key(|(key, _)| order(key));
     let only = doctors.len() == 1;
+    let mut outside = site.outside().peekable();
     Ok(html! {
         section .panel aria-label=(words.transfer) {
             fieldset {
@@ -157,6 +159,18 @@ async fn panel(page: &Shared, words: &Words) -> Result<Markup, Refused> {
                         input type="checkbox" name="doctor" value=(key) checked[order == 0 || only] data-name=(site.doctor(key, words));
                         span { bdi { (clean(name)) } @if order == 0 { " " span .tag .duty { (words.on_duty) } } @else if order < usize::MAX { " " span .tag { (words.stands_behind) } } }
                     }
+                }
+            }
+            @if outside.peek().is_some() {
+                fieldset .outside aria-describedby="outside-hint" {
+                    legend { (words.outside) }
+                    @for (key, name) in outside {
+                        label .tick {
+                            input type="checkbox" name="doctor" value=(key) autocomplete="off" data-name=(site.doctor(key, words));
+                            span { bdi { (clean(name)) } }
+                        }
+                    }
+                    p #outside-hint .hint { (words.outside_hint) }
                 }
             }
             label .tick { input type="checkbox" name="urgent"; (words.urgent) }

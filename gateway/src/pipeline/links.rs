@@ -12,12 +12,12 @@ use ::seal::native::Certificate;
 const HOUR_MS: i64 = 3_600_000;
 
 impl Pipeline {
-    /// [`Pipeline::press`] for who can show links and passphrases, once: of each outside recipient that is named one comes back where the delivery
-    /// was begun.
+    /// Takes the order to deliver a study. When this returns, it survives a power cut. A second press for the same study is answered with what
+    /// the first one began. Where the delivery was begun, the link of each outside recipient that is named comes back, to be shown once.
     ///
     /// # Errors
     /// [`WishError`]; then nothing was begun, but where a link could not be kept.
-    pub async fn press_showing(&self, press: &Press) -> Result<(PressAnswer, Vec<ShownLink>), WishError> {
+    pub async fn press(&self, press: &Press) -> Result<(PressAnswer, Vec<ShownLink>), WishError> {
         self.check_press(press)?;
         let held_as = self.held_as(&press.study)?;
         let new = self.new_links(press).await?;

@@ -3,9 +3,7 @@
 use super::Pipeline;
 use super::trouble::Trouble;
 use crate::clock::now_ms;
-use crate::journal::{
-    Choice, HeldAs, JournalError, Press, PressAnswer, PressedStudy, Recipient, State, Withdrawal,
-};
+use crate::journal::{Choice, HeldAs, JournalError, Press, PressedStudy, Recipient, State, Withdrawal};
 use ::seal::ids::{CaseId, DeliveryId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,11 +26,6 @@ pub enum WishError {
     /// A PACS that the configuration does not know.
     #[error("PACS {0} is not in the configuration")]
     NoSuchPacs(String),
-    /// Link and passphrase of an outside recipient are shown once, and there is nobody to show them to.
-    #[error(
-        "an outside recipient is reached by the interface for programs, which shows link and passphrase once"
-    )]
-    Unshown,
     /// Nobody to deliver to.
     #[error("name at least one doctor")]
     Nobody,
@@ -88,18 +81,6 @@ impl Pipeline {
         let known = self.config.pacs.get(pacs).ok_or_else(|| WishError::NoSuchPacs(pacs.clone()))?;
         let hold = self.config.dicom.hold.as_deref().ok_or(WishError::NoHold)?;
         Ok(Some(HeldAs { hold, calling: &known.ae_title }))
-    }
-
-    /// Takes the order to deliver a study. When this returns, it survives a power cut. A second press for the same study is answered with what
-    /// the first one began.
-    ///
-    /// # Errors
-    /// [`WishError`]; then nothing was begun.
-    pub async fn press(&self, press: &Press) -> Result<PressAnswer, WishError> {
-        if press.doctors.iter().any(|doctor| self.config.is_outside(doctor)) {
-            return Err(WishError::Unshown);
-        }
-        Ok(self.press_showing(press).await?.0)
     }
 
     pub(super) fn check_press(&self, press: &Press) -> Result<(), WishError> {

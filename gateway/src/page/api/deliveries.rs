@@ -94,7 +94,7 @@ pub(super) async fn press(
     let at_ms = now_ms();
     let standby = page.standby(&doctors, at_ms).await.map_err(|_| Problem::OURS)?;
     let press = Press { study, doctors, standby, urgent: order.urgent, note: order.note, by, at_ms };
-    let (answer, shown) = page.pipeline.press_showing(&press).await?;
+    let (answer, shown) = page.pipeline.press(&press).await?;
     match answer {
         PressAnswer::Begun(delivery) => {
             let pressed = Some(Pressed { by: press.by, at_ms: press.at_ms, pacs: None });

@@ -81,7 +81,7 @@ impl From<WishError> for Problem {
             WishError::NoSuchPacs(_) => {
                 Self::new(StatusCode::NOT_FOUND, "no PACS of this name is configured")
             }
-            WishError::Nobody | WishError::NoHold | WishError::Unshown => Self::malformed(error.to_string()),
+            WishError::Nobody | WishError::NoHold => Self::malformed(error.to_string()),
         }
     }
 }

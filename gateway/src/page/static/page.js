@@ -86,8 +86,9 @@
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
         return say(page.querySelector(".notice")?.textContent ?? answer.statusText, true);
       }
-      const { said: text, bad, undo, for_ms: lasts } = await answer.json();
+      const { said: text, bad, undo, for_ms: lasts, links } = await answer.json();
       say(text, bad, undo, lasts);
+      if (links) document.dispatchEvent(new Event("links"));
     } catch {
       byId("line").hidden = false;
     }
