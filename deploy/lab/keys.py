@@ -23,6 +23,12 @@ class Keys:
             openssl.issue(authority, self.key(doctor), self.certificate(doctor), doctor, openssl.RECIPIENT)
         return self
 
+    def make_server(self, name: str) -> None:
+        """A certificate of the site's authority for a server on this machine; made once."""
+        if not self.certificate(name).exists():
+            authority = (self.folder / "ca.key.pem", self.ca)
+            openssl.issue(authority, self.key(name), self.certificate(name), "localhost", openssl.SERVER + openssl.LOCALHOST)
+
     @property
     def ca(self) -> Path:
         return self.folder / "ca.pem"

@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import openssl
 from lab.keys import Keys
 from lab.programs import program
 
@@ -36,10 +35,8 @@ class Account:
 
 
 def make_certificate(keys: Keys) -> None:
-    """A certificate of the site's authority for the page on this machine."""
-    if not keys.certificate("page").exists():
-        authority = (keys.folder / "ca.key.pem", keys.ca)
-        openssl.issue(authority, keys.key("page"), keys.certificate("page"), "localhost", openssl.SERVER + openssl.LOCALHOST)
+    """That of the page, as [lines] names it."""
+    keys.make_server("page")
 
 
 def lines(keys: Keys, port_file: Path, *more: str) -> list[str]:

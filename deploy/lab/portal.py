@@ -43,8 +43,10 @@ class Portal:
         self.config = folder / "reader.toml"
         self.ca = keys.ca
         self.child: Child | None = None
+        # Certificate and key that phones show, where the portal asks for one.
+        self.phone_certificate: tuple[Path, Path] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        make_certificate(keys)
+        keys.make_server("portal")
         self.state = state or folder / "state"
         self.cache = folder / "cache"
         self.config.write_text("\n".join([
@@ -92,20 +94,16 @@ class Portal:
         return Account(made["name"], made["password"], made["totp_secret"])
 
     def phone(self) -> "Phone":
-        return Phone(self.port, ssl.create_default_context(cafile=str(self.ca)), self.origin)
+        trust = ssl.create_default_context(cafile=str(self.ca))
+        if self.phone_certificate:
+            trust.load_cert_chain(*self.phone_certificate)
+        return Phone(self.port, trust, self.origin)
 
     def _answers(self) -> bool:
         try:
             return self.phone().get("/shell.json").status == 200
         except OSError:
             return False
-
-
-def make_certificate(keys: Keys) -> None:
-    """A certificate of the site's authority for the portal on this machine."""
-    if not keys.certificate("portal").exists():
-        authority = (keys.folder / "ca.key.pem", keys.ca)
-        openssl.issue(authority, keys.key("portal"), keys.certificate("portal"), "localhost", openssl.SERVER + openssl.LOCALHOST)
 
 
 def _mailbox(name: str, store: MailStore, imaps_port: int | None) -> list[str]:

@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+# Read at once; where the kernel gives nothing, the next page is tried.
+BLOCK_BYTES, PAGE_BYTES = 1 << 24, 1 << 12
+
 
 def processes_below(master: int) -> list[int]:
     """The process and all that descend from it."""
@@ -19,15 +22,16 @@ def processes_below(master: int) -> list[int]:
     return found
 
 
-def image(pid: int) -> bytes:
-    """All that the process may write to, byte for byte; nothing if it ended meanwhile."""
+def image(pid: int, rights: str = "rw") -> bytes:
+    """All that the process may write to, or with "r" all that it may read, byte for byte; nothing if it ended meanwhile."""
     parts = []
     try:
         maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
         with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
             for line in maps:
-                area = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)
-                if area and "[vvar]" not in line:
+                area = re.match(rf"([0-9a-f]+)-([0-9a-f]+) {rights}", line)
+                # The kernel's own pages, [vvar] and [vsyscall], are no memory of the process.
+                if area and "[v" not in line:
                     start, end = (int(part, 16) for part in area.groups())
                     parts.append(_read(memory, start, end))
     except (FileNotFoundError, ProcessLookupError):
@@ -36,8 +40,15 @@ def image(pid: int) -> bytes:
 
 
 def _read(memory, start: int, end: int) -> bytes:
-    try:
-        memory.seek(start)
-        return memory.read(end - start)
-    except OSError:  # A page that is set aside and was never used.
-        return b""
+    parts = []
+    while start < end:
+        try:
+            memory.seek(start)
+            part = memory.read(min(BLOCK_BYTES, end - start))
+        except ProcessLookupError:
+            raise
+        except OSError:  # A page that is set aside and was never used.
+            part = b""
+        parts.append(part)
+        start += len(part) or PAGE_BYTES
+    return b"".join(parts)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import subprocess
 import threading
 import time
@@ -16,7 +15,8 @@ from lab.page import Account
 from lab.portal import Passkey, Phone, Portal, b64u
 from lab.ports import free_port
 from lab.programs import program
-from peers import senders
+from peers import memory, senders
+from peers.authority import Authority, Issued
 
 import harness
 from harness import Bench
@@ -321,6 +321,37 @@ def test_two_portals_share_a_state_and_a_revoked_phone_ends_at_both(portal: Port
         second.stop()
 
 
+def test_a_portal_that_asks_for_certificates_lets_nobody_in_without(bench: Bench):
+    """TLS 1.3: what the client says first comes with its certificate, and is not read before that is good."""
+    devices, others = Authority(bench.folder / "devices"), Authority(bench.folder / "others", "other root")
+    good, lost = devices.issue("phone", purpose="clientAuth"), devices.issue("lost", purpose="clientAuth")
+    devices.revoke(lost)
+    portal = Portal(bench.folder / "portal", bench.folder / "log" / "portal.log", bench.store, bench.keys, free_port(),
+                    lines=(f'client_ca = "{devices.certificate}"', f'crl = "{devices.revocations()}"'))
+    bench.extra_logs.append(portal.log)
+
+    def phone(issued: Issued | None) -> Phone:
+        portal.phone_certificate = issued and (issued.certificate, issued.key)
+        return portal.phone()
+
+    phone(good)
+    portal.start()
+    try:
+        account = portal.add_account("doctor")
+        assert phone(good).by_password(account).status == 200
+        for refused in (None, others.issue("phone", purpose="clientAuth"), devices.issue("phone"), lost):
+            time.sleep(1)  # a line of the log a second
+            with pytest.raises(OSError):
+                phone(refused).get("/shell.json")
+        for words in ("it shows no client certificate", "authority that is not in client_ca", "is revoked"):
+            wait_until(lambda words=words: words in portal.log.read_text(), words)
+    finally:
+        portal.stop()
+    portal.config.write_text(portal.config.read_text().replace("[portal]", '[portal]\nguests = ["doctor2"]'))
+    with pytest.raises(RuntimeError, match="outside recipients have no certificate"):
+        portal.start()
+
+
 def test_a_device_that_is_deleted_ends_and_others_stay(portal: Portal, account: Account):
     phone, passkey = enrolled(portal, account)
     lost, gone = enrolled(portal, account, "lost", ahead=1)
@@ -347,7 +378,7 @@ def test_neither_disk_nor_memory_nor_log_holds_anything_plain(portal: Portal, be
     assert len(set(plain["pixels"])) > 4 and all(len(value) > 4 for value in plain.values())
     places = {str(path): path.read_bytes() for folder in (portal.state, portal.cache) for path in folder.iterdir()}
     places["log"] = portal.log.read_bytes()
-    places["memory"] = memory(portal.child.pid)
+    places["memory"] = memory.image(portal.child.pid, "r")
     # What must be there is found by the same search.
     assert delivery.encode() in places["memory"] and any(sealed[1][1000:1032] in content for content in places.values())
     for where, content in places.items():
@@ -355,21 +386,6 @@ def test_neither_disk_nor_memory_nor_log_holds_anything_plain(portal: Portal, be
             # A password is in memory while it is compared; it is not kept, and what was freed may still be there.
             if (where, what) != ("memory", "password"):
                 assert value not in content and value.decode("latin-1").encode("utf-16-le") not in content, f"{what} in {where}"
-
-
-def memory(pid: int) -> bytes:
-    """All memory of a process that may be read (proc(5))."""
-    parts = []
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as content:
-        for line in maps:
-            start, end, rights = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+)", line).groups()
-            if "r" in rights and "[v" not in line:
-                try:
-                    content.seek(int(start, 16))
-                    parts.append(content.read(int(end, 16) - int(start, 16)))
-                except (OSError, ValueError, OverflowError):
-                    continue
-    return b"".join(parts)
 
 
 def test_a_signed_shell_names_its_key(portal: Portal, bench: Bench):

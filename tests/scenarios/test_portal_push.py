@@ -11,7 +11,7 @@ import http_ece
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
-from lab.portal import Portal, b64u, from_b64u, make_certificate
+from lab.portal import Portal, b64u, from_b64u
 from lab.ports import free_port
 from peers import senders
 
@@ -24,7 +24,7 @@ TABLES = ("[portal.push]", 'contact = "mailto:operator@scanpost.test"', 'hosts =
 @pytest.fixture
 def service(bench: Bench):
     """A push service on loopback: keeps what it gets, and answers with `answer`."""
-    make_certificate(bench.keys)
+    bench.keys.make_server("portal")
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -64,6 +64,11 @@ impl Listener {
         Ok(Self { files: files.clone(), protocols, living, unusable: AtomicBool::new(false) })
     }
 
+    /// Whether each client has to show a certificate.
+    pub fn asks_for_certificates(&self) -> bool {
+        self.files.client_ca.is_some()
+    }
+
     /// Completes the handshake on a blocking stream. `stream` must end its reads with an error at a deadline, or this may last.
     ///
     /// # Errors

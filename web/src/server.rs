@@ -8,8 +8,8 @@ use hyper_util::service::TowerToHyperService;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tls::Listener;
+use std::time::{Duration, Instant};
+use tls::{AcceptError, Listener};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -23,6 +23,8 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(60);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Request headers.
 const HEADERS_MAX: usize = 64;
+/// Pause between two lines of the log about clients that are refused in the handshake: whoever knocks does not fill the disk.
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 /// Pause after `accept` failed, as when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Requests at once on one HTTP/2 connection: an app has its events, one stream of ranges and a few calls.
@@ -52,7 +54,7 @@ pub async fn serve(
     router: Router,
     connections: Connections,
 ) {
-    let rooms = Arc::new(Rooms { taken: Mutex::default(), connections });
+    let rooms = Arc::new(Rooms { taken: Mutex::default(), told_at: Mutex::default(), connections });
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -67,7 +69,7 @@ pub async fn serve(
     }
 }
 
-/// How a connection ends is the peer's affair: nothing of it is logged.
+/// How a connection ends is the peer's affair: nothing of it is logged, but why a client's own certificate is refused.
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
@@ -85,6 +87,9 @@ async fn connection(
                 streams(stream, peer, router).await;
             }
             Ok(Ok(stream)) => requests(stream, peer, router).await,
+            Ok(Err(AcceptError::Refused(reason))) if tls.asks_for_certificates() && room.rooms.may_tell() => {
+                tracing::warn!(reason, "a client is refused in the handshake");
+            }
             _ => {}
         },
     }
@@ -136,6 +141,7 @@ fn tower_service_of(
 
 struct Rooms {
     taken: Mutex<HashMap<IpAddr, usize>>,
+    told_at: Mutex<Option<Instant>>,
     connections: Connections,
 }
 
@@ -157,6 +163,16 @@ impl Rooms {
         }
         *theirs += 1;
         Some(Room { rooms: Arc::clone(self), address })
+    }
+
+    /// Whether a line of the log about a refusal is not too much now.
+    fn may_tell(&self) -> bool {
+        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = told_at.is_none_or(|at| at.elapsed() >= REFUSED_PAUSE);
+        if may {
+            *told_at = Some(Instant::now());
+        }
+        may
     }
 }
 
@@ -180,7 +196,7 @@ mod tests {
     #[test]
     fn one_address_cannot_take_every_room_and_gives_its_own_back() {
         let connections = Connections { at_once_max: 512, of_address_max: 64 };
-        let rooms = Arc::new(Rooms { taken: Mutex::default(), connections });
+        let rooms = Arc::new(Rooms { taken: Mutex::default(), told_at: Mutex::default(), connections });
         let address = |last| IpAddr::from(Ipv4Addr::new(10, 0, 0, last));
         let first: Vec<_> = std::iter::from_fn(|| rooms.enter(address(1))).collect();
         assert_eq!(first.len(), 64);

@@ -28,6 +28,10 @@ pub(crate) struct Settings {
     pub(crate) certificate: PathBuf,
     /// Its private key, PEM, mode 0600.
     pub(crate) key: PathBuf,
+    /// PEM with the only roots that a phone's own certificate may come from; where absent, none is asked for.
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Revocation lists of these authorities, PEM.
+    pub(crate) crl: Option<PathBuf>,
     /// What phones open: `https://HOST` or `https://HOST:PORT`.
     pub(crate) origin: String,
     /// Name that passkeys are bound to; the host of `origin` where absent. It can never change: passkeys would be lost.
@@ -92,11 +96,24 @@ impl Settings {
     }
 
     fn beside(mut self, folder: &Path) -> Self {
-        let Self { certificate, key, state, cache, sites, shell, port_file, push, mailboxes, .. } = &mut self;
+        let Self {
+            certificate,
+            key,
+            client_ca,
+            crl,
+            state,
+            cache,
+            sites,
+            shell,
+            port_file,
+            push,
+            mailboxes,
+            ..
+        } = &mut self;
         for path in [certificate, key, state].into_iter().chain(sites) {
             *path = folder.join(&path);
         }
-        for path in [cache, shell, port_file].into_iter().flatten() {
+        for path in [client_ca, crl, cache, shell, port_file].into_iter().flatten() {
             *path = folder.join(&path);
         }
         if let Some(ca) = push.as_mut().and_then(|push| push.ca.as_mut()) {
@@ -129,6 +146,14 @@ impl Settings {
         }
         if !self.guests.iter().all(|name| self.mailboxes.contains_key(name)) {
             return wrong("guests: each is the NAME of a [portal.mailboxes.NAME]");
+        }
+        if self.client_ca.is_some() && !self.guests.is_empty() {
+            return wrong(
+                "client_ca: outside recipients have no certificate; run a portal of its own for guests",
+            );
+        }
+        if self.crl.is_some() && self.client_ca.is_none() {
+            return wrong("crl: it is for phones' certificates; name client_ca too");
         }
         let is_contact = |push: &Push| {
             ["mailto:", "https://"]
@@ -167,8 +192,8 @@ impl Settings {
         ServerFiles {
             certificate: self.certificate.clone(),
             key: self.key.clone(),
-            client_ca: None,
-            crl: None,
+            client_ca: self.client_ca.clone(),
+            crl: self.crl.clone(),
             tls12: false,
         }
     }
