@@ -2,26 +2,31 @@
 the patient that is put into it on purpose.
 
 The scenario has a network of its own, so that every port of loopback is captured and nothing of other programs is. Searched, and expected to
-hold the patients, because they are the hospital's inside: the plain DICOM port and the audit trail. Left out: the portal, whose disk, memory and log test_portal searches,
-and metrics.
+hold the patients, because they are the hospital's inside: the plain DICOM port and the audit trail.
 """
 
 import json
 import os
 import socket
+import sqlite3
 import ssl
 import subprocess
 import threading
 import time
+import urllib.request
+from email import message_from_bytes
 from pathlib import Path
 
 import pydicom
 import pytest
 
-from lab import mail_store, openssl
+from lab import mail_store, openssl, page
+from lab.api import Api
 from lab.keys import Keys
 from lab.mail_store import MailStore, Options
 from lab.mailbox import Mailbox
+from lab.portal import Phone, Portal
+from lab.ports import free_port
 from lab.programs import program
 from lab.reader import Reader
 from lab.study import ct
@@ -123,12 +128,16 @@ class Run:
         self.syslog = Syslog(folder / "syslog").make()
         self.rsa = self._rsa_reader()
         self.tls_port_file, self.tls_port = folder / "dicom-tls.port", 0
+        self.page_port_file = folder / "page.port"
+        self.portal = Portal(folder / "portal", folder / "log" / "portal.log", store, bench.keys, free_port())
+        bench.extra_logs.append(self.portal.log)
         # What programs said, and looks at what changes while the run goes on.
         self.said: list[str] = []
         self.looks: dict[str, list[bytes]] = {}
 
     def start(self) -> None:
         self.syslog.start()
+        page.make_certificate(self.bench.keys)
         server = self.devices.issue("localhost")
         self.bench.gateway.extra_configuration = self.syslog.settings()
         self.bench.start(
@@ -139,7 +148,10 @@ class Run:
             doctor_lines={"doctor2": [f'identity = "{self.bench.keys.certificate("doctor2-identity")}"']},
             dicom_tls_lines=['listen = "127.0.0.1:0"', f'port_file = "{self.tls_port_file}"',
                              f'certificate = "{server.certificate}"', f'key = "{server.key}"', f'client_ca = "{self.devices.certificate}"'],
+            page_lines=page.lines(self.bench.keys, self.page_port_file),
         )
+        self.program = Api(self.bench.gateway.config, self.page_port_file, self.bench.keys.ca, "prometheus", "auditor")
+        self.phone = self._doctor_at_the_portal()
         self.find_tls_port()
 
     def _certificate(self, name: str) -> str:
@@ -149,7 +161,15 @@ class Run:
         """Each start of the gateway takes another one."""
         self.tls_port = int(self.tls_port_file.read_text())
 
+    def _doctor_at_the_portal(self) -> Phone:
+        self.portal.start()
+        phone = self.portal.phone()
+        assert phone.by_password(self.portal.add_account("doctor")).status == 200
+        phone.add_passkey()
+        return phone
+
     def close(self) -> None:
+        self.portal.stop()
         self.bench.gateway.stop()
         self.syslog.stop()
 
@@ -171,6 +191,32 @@ class Run:
         self._keep("spool", [_bytes(path) for path in spool.rglob("*") if path.is_file()])
         self._keep("mail queue", [_tree(self.store.dir / "queue")])
 
+    def look_at_metrics(self) -> None:
+        """Of a gateway that runs; each start takes another port."""
+        request = urllib.request.Request(f"https://localhost:{self.page_port_file.read_text()}/metrics", headers={"Authorization": f"Bearer {self.program.token}"})
+        with urllib.request.urlopen(request, timeout=60, context=self.program.tls) as answer:
+            self._keep("metrics of the gateway", [answer.read()])
+
+    def look_into_the_portal(self) -> None:
+        """All memory that it may read, as a core dump has it, and its disks, while a doctor who is signed in reads all that lies in the mailbox."""
+        pieces = _pieces(self.store, "doctor")
+        assert {entry["delivery"] for entry in self.phone.get("/api/deliveries").json["deliveries"]} == pieces.keys() != set()
+        streamed, looked = [], threading.Event()
+        def read() -> None:
+            while not looked.is_set():
+                streamed.append({delivery: self.phone.ranges(delivery, [(number, 0, len(sealed)) for number, sealed in sorted(of.items())]).body
+                                 for delivery, of in pieces.items()})
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            _wait("the first time that all was streamed", lambda: streamed or not reader.is_alive())
+            self._keep("memory of the portal", [memory.image(self.portal.child.pid, "r")])
+        finally:
+            looked.set()
+            reader.join()
+        assert streamed and all(once == {delivery: b"".join(of[number] for number in sorted(of)) for delivery, of in pieces.items()} for once in streamed)
+        self._keep("disk of the portal", [_tree(self.portal.state), _tree(self.portal.cache)])
+
     def look_into_memory(self) -> None:
         masters = [self.store.dir / "queue" / "pid" / "master.pid", self.store.dir / "run" / "master.pid"]
         outside = [pid for master in masters if master.exists() for pid in memory.processes_below(int(master.read_text()))]
@@ -187,9 +233,12 @@ class Run:
         """Every plain channel by its name, the hospital's own two among them."""
         self.look()
         self.look_into_memory()
+        self.look_at_metrics()
+        self.look_into_the_portal()
         store, bench = self.store, self.bench
         own = {"wire of SMTPS": store.smtps_port, "wire of IMAPS": store.imaps_port, "wire of DICOM over TLS": self.tls_port,
-               "wire of syslog over TLS": self.syslog.port, "inside: wire of DICOM": bench.port}
+               "wire of syslog over TLS": self.syslog.port, "wire of the portal": self.portal.port,
+               "inside: wire of DICOM": bench.port}
         wires = {name: _joined(content for flow, content in streams.items() if port in flow[:2]) for name, port in own.items()}
         wires["wire of all other ports"] = _joined(content for flow, content in streams.items() if not {*own.values()} & {*flow[:2]})
         readers = [bench.reader.output, self.rsa.output]
@@ -198,6 +247,7 @@ class Run:
             "mailboxes on disk": _tree(store.dir / "mailboxes"),
             "logs of the mail store": _tree(store.dir / "log"),
             "log of the gateway": bench.log.read_bytes(),
+            "log of the portal": self.portal.log.read_bytes(),
             "notices": _joined(message.content for message in harness.messages(store, "phone")),
             "output of reader and operator's commands": "\n".join(self.said).encode(),
             "what the readers keep beside the images": _joined(
@@ -286,8 +336,10 @@ def _send_through_everything(run: Run, studies: list[Path]) -> None:
     _send_nonsense(bench, studies)
     run.look()
     run.look_into_memory()
+    run.look_at_metrics()
     arrived = len(main(studies)) + len(over_tls(studies))
     bench.gateway.wait_for_state("notified", "failed", count=arrived + len(lost(studies)), seconds=240)
+    run.look_into_the_portal()
     run.said += [bench.pull(), bench.pull(run.rsa)]
     deliveries = bench.gateway.wait_for_state("pulled", "failed", count=arrived + len(lost(studies)))
     asked = _ask_for_exact_files(run, deliveries)
@@ -361,21 +413,22 @@ def _each_channel_shows_who_is_put_into_it(run: Run, patient: canaries.Patient, 
     run.find_tls_port()
     capture, open_ends = Capture(folder / "on-purpose.pcap"), []
     try:
-        for port in (store.smtps_port, store.imaps_port, run.tls_port, run.syslog.port, bench.port):
+        for port in (store.smtps_port, store.imaps_port, run.tls_port, run.syslog.port, run.portal.port, bench.port):
             _say_plainly(port, text.encode())
         mail = f"From: a@{mail_store.DOMAIN}\r\nSubject: x\r\n\r\n{text}\r\n".encode()
         for user in ("doctor", "phone"):
             with Mailbox(store, user) as mailbox:
                 mailbox.append(mail)
-        open_ends += [_held_by_dovecot(store, text)]
+        open_ends += [_held_by_dovecot(store, text), _held_by_the_portal(run.portal, text)]
         _log_in_as(store, text)
         _into_the_queue(store, mail)
-        for path in (bench.log, bench.gateway.folder / "state" / "spool" / "on-purpose",
+        for path in (bench.log, run.portal.log, run.portal.state / "on-purpose", run.portal.cache / "on-purpose", bench.gateway.folder / "state" / "spool" / "on-purpose",
                      bench.gateway.folder / "state" / "journal.sqlite-on-purpose", bench.reader.output / "on-purpose"):
             with open(path, "a") as file:
                 file.write(f"{text}\n")
         result = subprocess.run([program("scanpost-reader"), "pull", "--config", f"/nowhere/{text}"], capture_output=True, text=True, timeout=60)
         run.said.append(result.stderr)
+        _into_the_metrics(bench, text)
         _say_plainly(free_server(), text.encode() + LAST)
         channels = run.channels(capture.streams(LAST))
     finally:
@@ -427,6 +480,35 @@ def _held_by_dovecot(store: MailStore, text: str) -> ssl.SSLSocket:
     stream.sendall(text.encode())
     time.sleep(1)
     return stream
+
+
+def _held_by_the_portal(portal: Portal, text: str) -> ssl.SSLSocket:
+    """A request whose end does not come."""
+    context = ssl.create_default_context(cafile=str(portal.ca))
+    stream = context.wrap_socket(socket.create_connection(("localhost", portal.port), timeout=30), server_hostname="localhost")
+    head = f"POST /api/sign-in/password HTTP/1.1\r\nHost: localhost\r\nX-Scanpost: 1\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n"
+    stream.sendall(f"{head}{text}".encode())
+    time.sleep(1)
+    return stream
+
+
+def _into_the_metrics(bench: Bench, text: str) -> None:
+    """The one text of the journal that is a label there: the state of a delivery, against the rule of its column."""
+    with sqlite3.connect(bench.gateway.folder / "state" / "journal.sqlite") as journal:
+        journal.execute("PRAGMA ignore_check_constraints = ON")
+        assert journal.execute("UPDATE delivery SET state = ? WHERE id = (SELECT min(id) FROM delivery)", [text]).rowcount == 1
+    # They are read once a second at most.
+    time.sleep(1.5)
+
+
+def _pieces(store: MailStore, user: str) -> dict[str, dict[int, bytes]]:
+    """The sealed pieces of every delivery that lies in a mailbox."""
+    found: dict[str, dict[int, bytes]] = {}
+    for message in harness.messages(store, user):
+        delivery, _, part = harness.header(message, "Message-ID").strip("<>").split("@")[0].partition(".")
+        if part.isdigit():
+            found.setdefault(delivery, {})[int(part)] = message_from_bytes(message.content).get_payload(decode=True)
+    return found
 
 
 def _log_in_as(store: MailStore, text: str) -> None:
