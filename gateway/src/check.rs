@@ -16,7 +16,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// When the first certificate of a PEM file ends, seconds since 1970-01-01 UTC; none where there is none to read.
+pub(crate) use files::certificates;
+
+/// When the certificate of a PEM file ends that ends first, seconds since 1970-01-01 UTC; none where there is none to read.
 pub(crate) fn ends_at(path: &Path) -> Option<i64> {
     certificate::Certificate::of_file(path).map(|certificate| certificate.not_after.unix_timestamp())
 }

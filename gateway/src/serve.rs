@@ -126,7 +126,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tokio::spawn(pipeline.clone().drop_held());
     tokio::spawn(pipeline.clone().destroy_keys());
     tokio::spawn(pipeline.clone().escalate(changes.clone()));
-    tokio::spawn(directory::warn(journal.clone()));
+    tokio::spawn(directory::warn(config.clone(), journal.clone()));
     tokio::spawn(directory::audit_all(journal.clone(), audit.clone(), changes.clone()));
     if let Some(server) = config.audit.syslog.clone() {
         tokio::spawn(audit::forward(audit::folder(&config.state), server, audit.clone()));

@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import json
+import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -201,13 +203,31 @@ def test_areas_of_others_can_be_left_out(audit: Audit):
 
 def test_open_secrets_and_old_certificates_are_found(audit: Audit, keys: Keys, tmp_path: Path):
     authority = Authority(tmp_path / "authority")
-    old = authority.issue("gateway", purpose="clientAuth", ends=10)
+    old, page = authority.issue("gateway", purpose="clientAuth", ends=10), authority.issue(ends=3)
     audit.settings.server_lines = [f'client_certificate = "{old.certificate}"', f'client_key = "{old.key}"']
     old.key.chmod(0o644)
     secrets, certificates = audit.verdicts("secrets"), audit.verdicts("certificates")
     assert [words for verdict, words in secrets if verdict == "fail" and str(old.key) in words and "chmod 600" in words]
     assert [words for verdict, words in certificates if verdict == "fail" and str(old.certificate) in words and "renew" in words]
     assert [words for verdict, words in certificates if verdict == "pass" and "seal.certificate" in words and "days left" in words]
+    # The page's, and of several authorities in one file the one that ends first.
+    both = tmp_path / "authorities.pem"
+    both.write_text(authority.certificate.read_text() + authority.self_signed(is_authority=True).certificate.read_text())
+    audit.settings.page_lines = ['listen = "127.0.0.1:0"', f'certificate = "{page.certificate}"', f'key = "{page.key}"']
+    audit.bench.gateway.extra_configuration += f'[directory]\nca = "{both}"\n'
+    ending = [words for verdict, words in audit.verdicts("certificates") if verdict == "fail"]
+    assert any("page.certificate" in words and " 2 days left" in words for words in ending), ending
+    assert any("directory.ca" in words and "29 days left" in words for words in ending), ending
+    # The gateway says so itself, at its start and every day.
+    old.key.chmod(0o600)
+    audit.bench.gateway.start()
+    deadline = time.monotonic() + 30
+    while 'key="directory.ca"' not in (log := audit.bench.log.read_text()):
+        assert time.monotonic() < deadline, log
+        time.sleep(0.1)
+    assert re.search('ERROR .*ends within a week.*key="page.certificate" days=2', log), log
+    assert all(re.search(rf'WARN .*ends soon.*key="{key}"', log) for key in ("submit.client_certificate", "directory.ca")), log
+    assert 'key="seal.certificate"' not in log
 
 
 def test_tls_of_the_servers_is_judged_and_nobody_is_logged_in(audit: Audit, store: MailStore):

@@ -25,8 +25,13 @@ impl Certificate {
         })
     }
 
+    /// Of all in a PEM file the one that ends first; none where one of them cannot be read.
     pub(super) fn of_file(path: &Path) -> Option<Self> {
-        Self::of_der(&CertificateDer::from_pem_file(path).ok()?)
+        let all: Option<Vec<Self>> = CertificateDer::pem_file_iter(path)
+            .ok()?
+            .map(|certificate| Self::of_der(&certificate.ok()?))
+            .collect();
+        all?.into_iter().min_by_key(|certificate| certificate.not_after)
     }
 
     /// Whole days left; negative when it has expired.

@@ -11,29 +11,9 @@ const CERTIFICATES: &str = "certificates";
 const RENEW_DAYS: i64 = 30;
 
 pub(super) fn check(config: &Config) -> Vec<Check> {
-    let mut checks =
-        vec![private("state", &config.state, "700"), private("seal.key", &config.seal.key, "600")];
-    checks.push(fresh("seal.certificate", &config.seal.certificate));
-    for (table, server) in config.servers() {
-        checks.push(private(&format!("{table}.password_file"), &server.password_file, "600"));
-        let key = server.client_key.iter().map(|key| private(&format!("{table}.client_key"), key, "600"));
-        checks.extend(key);
-        let certificate = server.client_certificate.iter();
-        checks.extend(certificate.map(|path| fresh(&format!("{table}.client_certificate"), path)));
-        checks.extend(server.dkim.iter().map(|dkim| private(&format!("{table}.dkim.key"), &dkim.key, "600")));
-    }
-    if let Some(tls) = &config.dicom.tls {
-        checks.push(private("dicom.tls.key", &tls.files.key, "600"));
-        checks.push(fresh("dicom.tls.certificate", &tls.files.certificate));
-    }
-    let pacs =
-        config.pacs.iter().filter_map(|(name, pacs)| Some((format!("pacs.{name}.tls"), pacs.tls.as_ref()?)));
-    let syslog = config.audit.syslog.iter().map(|syslog| ("audit.syslog.tls".to_owned(), &syslog.tls));
-    for (table, tls) in pacs.chain(syslog) {
-        checks.extend(tls.client_key.iter().map(|key| private(&format!("{table}.client_key"), key, "600")));
-        let certificate = tls.client_certificate.iter();
-        checks.extend(certificate.map(|path| fresh(&format!("{table}.client_certificate"), path)));
-    }
+    let mut checks = vec![private("state", &config.state, "700")];
+    checks.extend(keys(config).into_iter().map(|(key, path)| private(&key, path, "600")));
+    checks.extend(certificates(config).into_iter().map(|(key, path)| fresh(&key, path)));
     for (name, doctor) in &config.doctors {
         checks.extend(
             doctor.certificate.iter().map(|path| fresh(&format!("doctors.{name}.certificate"), path)),
@@ -41,6 +21,51 @@ pub(super) fn check(config: &Config) -> Vec<Check> {
         checks.extend(doctor.identity.iter().map(|path| fresh(&format!("doctors.{name}.identity"), path)));
     }
     checks
+}
+
+/// What nobody else may read, each by its key in the configuration.
+fn keys(config: &Config) -> Vec<(String, &Path)> {
+    let mut keys = vec![("seal.key".to_owned(), &config.seal.key)];
+    for (table, server) in config.servers() {
+        keys.push((format!("{table}.password_file"), &server.password_file));
+        keys.extend(server.client_key.iter().map(|key| (format!("{table}.client_key"), key)));
+        keys.extend(server.dkim.iter().map(|dkim| (format!("{table}.dkim.key"), &dkim.key)));
+    }
+    keys.extend(config.dicom.tls.iter().map(|tls| ("dicom.tls.key".to_owned(), &tls.files.key)));
+    let page = config.page.iter().filter_map(|page| page.key.as_ref());
+    keys.extend(page.map(|key| ("page.key".to_owned(), key)));
+    for (table, tls) in clients(config) {
+        keys.extend(tls.client_key.iter().map(|key| (format!("{table}.client_key"), key)));
+    }
+    keys.into_iter().map(|(key, path)| (key, path.as_path())).collect()
+}
+
+/// Certificates that the hospital renews, each by its key in the configuration: its own, and those of the authorities that vouch for doctors.
+pub(crate) fn certificates(config: &Config) -> Vec<(String, &Path)> {
+    let mut found = vec![("seal.certificate".to_owned(), &config.seal.certificate)];
+    for (table, server) in config.servers() {
+        found.extend(
+            server.client_certificate.iter().map(|path| (format!("{table}.client_certificate"), path)),
+        );
+    }
+    found.extend(
+        config.dicom.tls.iter().map(|tls| ("dicom.tls.certificate".to_owned(), &tls.files.certificate)),
+    );
+    let page = config.page.iter().filter_map(|page| page.certificate.as_ref());
+    found.extend(page.map(|path| ("page.certificate".to_owned(), path)));
+    for (table, tls) in clients(config) {
+        found.extend(tls.client_certificate.iter().map(|path| (format!("{table}.client_certificate"), path)));
+    }
+    found.extend(config.directory.ca.iter().map(|path| ("directory.ca".to_owned(), path)));
+    found.into_iter().map(|(key, path)| (key, path.as_path())).collect()
+}
+
+/// Whom we come to inside the hospital, by table.
+fn clients(config: &Config) -> impl Iterator<Item = (String, &tls::ClientFiles)> {
+    let pacs =
+        config.pacs.iter().filter_map(|(name, pacs)| Some((format!("pacs.{name}.tls"), pacs.tls.as_ref()?)));
+    let syslog = config.audit.syslog.iter().map(|syslog| ("audit.syslog.tls".to_owned(), &syslog.tls));
+    pacs.chain(syslog)
 }
 
 fn private(key: &str, path: &Path, wanted: &str) -> Check {

@@ -1,7 +1,10 @@
-//! How long the certificates of the directory still last, said aloud before they end.
+//! How long the certificates of the directory, and those of ours, still last, said aloud before they end.
 
+use crate::check::{certificates, ends_at};
 use crate::clock::now_ms;
+use crate::config::Config;
 use crate::journal::{Device, Journal, Standing};
+use std::sync::Arc;
 use std::time::Duration;
 
 const DAY_SECONDS: i64 = 86_400;
@@ -27,7 +30,11 @@ pub enum Expiry {
 
 /// How long certificate and identity of a device last together; `now` in seconds since 1970-01-01 UTC.
 pub fn expiry(device: &Device, now: i64) -> Expiry {
-    let left = device.ends_at() - now;
+    lasting(device.ends_at(), now)
+}
+
+fn lasting(ends_at: i64, now: i64) -> Expiry {
+    let left = ends_at - now;
     match left / DAY_SECONDS {
         _ if left < 0 => Expiry::Expired,
         days if days < URGENT_DAYS => Expiry::Urgent(days),
@@ -36,14 +43,39 @@ pub fn expiry(device: &Device, now: i64) -> Expiry {
     }
 }
 
-/// Says at start and every day which active certificates end soon. Never ends.
-pub(crate) async fn warn(journal: Journal) {
+/// Says at start and every day which active certificates end soon, and which of ours. Never ends.
+pub(crate) async fn warn(config: Arc<Config>, journal: Journal) {
     loop {
+        for (key, path) in certificates(&config) {
+            // A file that cannot be read is said where it is used.
+            if let Some(ends_at) = ends_at(path) {
+                say_ours(&key, lasting(ends_at, now_ms() / 1000));
+            }
+        }
         match journal.devices().await {
             Ok(devices) => devices.iter().for_each(|device| say(device, now_ms() / 1000)),
             Err(error) => tracing::warn!(%error, "the directory of doctors cannot be read"),
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn say_ours(key: &str, expiry: Expiry) {
+    match expiry {
+        Expiry::Far => {}
+        Expiry::Soon(days) => {
+            tracing::warn!(key, days, "a certificate of the configuration ends soon (operator: renew it)");
+        }
+        Expiry::Urgent(days) => {
+            tracing::error!(
+                key,
+                days,
+                "a certificate of the configuration ends within a week (operator: renew it now)"
+            );
+        }
+        Expiry::Expired => {
+            tracing::error!(key, "a certificate of the configuration has expired (operator: renew it now)");
+        }
     }
 }
 
