@@ -121,12 +121,22 @@ class Screen:
     def __init__(self, port: int, trust: ssl.SSLContext, account: page.Account):
         self.port, self.trust, self.cookies = port, trust, {}
         self.connection = self.connect()
-        form = self.get("/sign-in")[1].decode()
-        csrf = re.search(r'name="csrf" value="([^"]+)"', form)[1]
-        body = urllib.parse.urlencode({"csrf": csrf, "name": account.name, "password": account.password, "code": account.code()})
-        status, _ = self.ask("POST", "/sign-in", body, {"Content-Type": "application/x-www-form-urlencoded", "Origin": f"https://localhost:{port}"})
+        csrf = csrf_of(self.get("/sign-in")[1])
+        status, _ = self.post("/sign-in", {"csrf": csrf, "name": account.name, "password": account.password, "code": account.code()})
         if status != 303:
             raise RuntimeError(f"signing in as {account.name} is answered with {status}")
+        self.csrf = csrf_of(self.get("/")[1])
+
+    def found(self, fields: dict[str, str]) -> str:
+        """Where what is looked for is shown."""
+        status, _ = self.post("/search", {"csrf": self.csrf, "q": "", "date": "", "modality": "", **fields})
+        if status != 303:
+            raise RuntimeError(f"a search is answered with {status}")
+        return self.moved_to
+
+    def post(self, path: str, fields: dict[str, str]) -> tuple[int, bytes]:
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": f"https://localhost:{self.port}"}
+        return self.ask("POST", path, urllib.parse.urlencode(fields), headers)
 
     def connect(self) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection("localhost", self.port, timeout=60, context=self.trust)
@@ -141,6 +151,7 @@ class Screen:
         self.connection.request(method, path, body, {**self.headers(), **(more or {})})
         answer = self.connection.getresponse()
         content = answer.read()
+        self.moved_to = answer.getheader("Location", "")
         for cookie in answer.msg.get_all("Set-Cookie") or []:
             name, value = cookie.split(";")[0].split("=", 1)
             self.cookies[name] = value
@@ -154,6 +165,10 @@ class Screen:
         while not stopped.is_set() and (line := answer.readline()):
             counted[0] += line.startswith(b"event: rows")
         connection.close()
+
+
+def csrf_of(form: bytes) -> str:
+    return re.search(r'name="csrf" value="([^"]+)"', form.decode())[1]
 
 
 def write_studies(folder: Path, count: int) -> list[Path]:
@@ -196,20 +211,20 @@ def memory_bytes(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
 
 
-def pages(cases: list[str]) -> list[tuple[str, str]]:
-    quote = urllib.parse.quote
+def pages(cases: list[str]) -> list[tuple[str, str | dict[str, str]]]:
+    """What a person asks for: an address, or the fields of a search."""
     searches = [("name", "山田"), ("kana", "すずき"), ("roman", "tanaka"), ("id", "P-01234"), ("accession", "A000999"), ("nobody", "zzz")]
-    found = [(f"search: {kind}", f"/?q={quote(words)}") for kind, words in searches]
-    return [("list", "/"), *found, ("search: date", "/?date=2026-03-14"), ("search: modality", "/?modality=MR"),
+    found = [(f"search: {kind}", {"q": words}) for kind, words in searches]
+    return [("list", "/"), *found, ("search: date", {"date": "2026-03-14"}), ("search: modality", {"modality": "MR"}),
             ("list, page 2", f"/?after={cases[99]}"), ("list, page 15", f"/?after={cases[-1]}"), ("roster", "/roster"), ("account", "/account")]
 
 
-def ask_all(screen: Screen, wanted: list[tuple[str, str]], offset: int, times: Times, stopped: threading.Event) -> None:
+def ask_all(screen: Screen, wanted: list[tuple[str, str | dict[str, str]]], offset: int, times: Times, stopped: threading.Event) -> None:
     wanted = wanted[offset % len(wanted):] + wanted[:offset % len(wanted)]
     while not stopped.is_set():
         for kind, path in wanted:
             began = time.monotonic()
-            status, content = screen.get(path)
+            status, content = screen.get(path if isinstance(path, str) else screen.found(path))
             times.add(kind, time.monotonic() - began)
             if status != 200 or b"</html>" not in content:
                 sys.exit(f"{path} is answered with {status}")
@@ -219,12 +234,12 @@ def ask_all(screen: Screen, wanted: list[tuple[str, str]], offset: int, times: T
 
 
 def ask_api(api: Api, cases: list[str], times: Times, stopped: threading.Event) -> None:
-    wanted = [("api: studies", "/studies"), ("api: page", f"/studies?after={cases[99]}"), ("api: search", f"/studies?q={urllib.parse.quote('佐藤')}"),
+    wanted = [("api: studies", "/studies"), ("api: page", f"/studies?after={cases[99]}"), ("api: search", {"q": "佐藤"}),
               ("api: study", f"/studies/{cases[0]}")]
     while not stopped.is_set():
         for kind, path in wanted:
             began = time.monotonic()
-            answer = api.get(path)
+            answer = api.get(path) if isinstance(path, str) else api.post("/studies/search", path)
             times.add(kind, time.monotonic() - began)
             if answer.status != 200:
                 sys.exit(f"{path} is answered with {answer.status}")
@@ -281,8 +296,8 @@ def run(arguments: argparse.Namespace, folder: Path, keys: Keys, gateway: Gatewa
     def metrics() -> str:
         request = urllib.request.Request(f"https://localhost:{port}/metrics", headers={"Authorization": f"Bearer {api.token}"})
         return urllib.request.urlopen(request, context=trust).read().decode()
-    threads = [threading.Thread(target=screen.follow, args=("/live" if index % 2 else f"/live?q={urllib.parse.quote(FAMILIES[index % 5][1])}", stopped, events),
-                                daemon=True) for index, screen in enumerate(screens[: arguments.screens])]
+    live = lambda index, screen: "/live" + ("" if index % 2 else screen.found({"q": FAMILIES[index % 5][1]})[1:])
+    threads = [threading.Thread(target=screen.follow, args=(live(index, screen), stopped, events), daemon=True) for index, screen in enumerate(screens[: arguments.screens])]
     threads += [threading.Thread(target=ask_all, args=(screen, wanted, index * 4, times, stopped), daemon=True)
                 for index, screen in enumerate(screens[arguments.screens :])]
     threads += [threading.Thread(target=ask_all, args=(operator, operator_pages, 0, times, stopped), daemon=True),

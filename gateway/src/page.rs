@@ -19,6 +19,7 @@ mod pictures;
 mod press;
 mod roster;
 mod row;
+mod search;
 mod session;
 mod sign_in;
 mod site;

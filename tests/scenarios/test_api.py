@@ -5,6 +5,7 @@ import sys
 import subprocess
 from pathlib import Path
 
+import pydicom
 from lab import page
 from lab.api import Api
 from peers import senders
@@ -31,5 +32,29 @@ def test_every_answer_is_as_described_and_none_is_a_fault_of_ours(bench: Bench, 
     print(result.stdout[-3000:])
     assert result.returncode == 0, result.stdout[-6000:]
     assert bench.gateway.child.is_running()
-    (study,) = api.get("/studies?q=generated").body or api.get("/studies").body
+    (study,) = api.get("/studies").body
     assert study["modalities"] == ["CT"]
+
+
+def test_a_study_is_found_and_its_key_images_are_marked(bench: Bench, mr_study: list[Path]) -> None:
+    page.make_certificate(bench.keys)
+    bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port"), hold=page.HOLD)
+    api = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    senders.storescu(bench.port, page.HOLD, mr_study)
+    name = str(pydicom.dcmread(mr_study[0], stop_before_pixels=True).PatientName).split("^")[0]
+    (found,) = api.post("/studies/search", {"q": name}).body
+    assert api.post("/studies/search", {"q": name, "modality": "CT"}).body == []
+    # What names a patient is not taken in an address.
+    assert api.get("/studies?q=anybody").status == 422
+    images = [str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in mr_study]
+    where = f"/studies/{found['case']}/key-images"
+    assert api.request("PUT", where, {"instances": images[:2]}).status == 204
+    assert api.get(f"/studies/{found['case']}").body["key_images"] == 2
+    assert api.request("PUT", where, {"instances": ["1.2.3"]}).status == 422
+    assert api.request("PUT", where, {"instances": images[-1:]}).status == 204
+    looking = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca, "looking", "auditor")
+    assert looking.request("PUT", where, {"instances": []}).status == 403
+    assert api.post("/deliveries", {"study": {"case": found["case"]}, "doctors": ["doctor"]}).status == 201
+    bench.gateway.wait_for_state("notified", "pulled")
+    assert api.get(f"/studies/{found['case']}").body["key_images"] == 1
+    assert api.request("PUT", where, {"instances": []}).status == 409

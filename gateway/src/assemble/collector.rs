@@ -241,6 +241,7 @@ impl Collector {
             series: parts.series,
             banner: named_in_trail(&parts.banner),
             modality: parts.modality,
+            instance_number: parts.instance_number,
             card: parts.banner,
             sop_class: received.sop_class.clone(),
             sop_instance: received.sop_instance.clone(),

@@ -51,6 +51,8 @@ pub struct NewInstance {
     pub association: u64,
     /// Modality, where the data set names one.
     pub modality: Option<String>,
+    /// Instance Number (0020,0013), where the data set has one.
+    pub instance_number: Option<i32>,
     /// What a list of studies shows of this one.
     pub card: Banner,
     /// Doctors of the destination at this moment; nobody where it waits for a press.
@@ -253,8 +255,8 @@ async fn insert(
 ) -> Result<(), JournalError> {
     sqlx::query(
         "INSERT INTO instance (case_id, delivery_id, file, series_uid, sop_class_uid, sop_instance_uid, transfer_syntax,
-                               bytes, sha256, conflict, received_at_ms, subject_id, file_key, modality)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                               bytes, sha256, conflict, received_at_ms, subject_id, file_key, modality, instance_number)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     )
     .bind(case.0.as_slice())
     .bind(delivery.0.as_slice())
@@ -270,6 +272,7 @@ async fn insert(
     .bind(subject)
     .bind(file_key)
     .bind(instance.modality.as_deref())
+    .bind(instance.instance_number)
     .execute(&mut **transaction)
     .await?;
     Ok(())

@@ -12,11 +12,16 @@ use std::collections::BTreeSet;
 const NO_PICTURES: &str =
     "('SR', 'PR', 'KO', 'DOC', 'RTSTRUCT', 'RTPLAN', 'RTRECORD', 'REG', 'ECG', 'AU', 'FID')";
 
+/// The order in which a series is shown.
+const ORDER: &str = "i.instance_number IS NULL, i.instance_number, i.id";
+
 /// An instance as a technician can choose it.
 #[derive(Clone, Debug)]
 pub struct Choosable {
     /// Its number in the journal.
     pub id: i64,
+    /// SOP Instance UID.
+    pub sop_instance: String,
     /// Its series; empty where it has none.
     pub series: String,
     /// Modality (0008,0060), where the data set names one.
@@ -26,19 +31,20 @@ pub struct Choosable {
 }
 
 impl Journal {
-    /// Instances of a case, series by series, in the order in which they came.
+    /// Instances of a case, series by series as they came, each by Instance Number.
     ///
     /// # Errors
     /// [`JournalError`].
     pub async fn choosable(&self, case: CaseId) -> Result<Vec<Choosable>, JournalError> {
-        let rows = sqlx::query(
-            "SELECT i.id, i.series_uid, i.modality, k.case_id IS NOT NULL AS is_key FROM instance i
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT i.id, i.sop_instance_uid, i.series_uid, i.modality, k.case_id IS NOT NULL AS is_key FROM instance i
              LEFT JOIN key_image k ON k.case_id = i.case_id AND k.sop_instance_uid = i.sop_instance_uid
-             WHERE i.case_id = $1 ORDER BY min(i.id) OVER (PARTITION BY i.series_uid), i.id",
-        )
-        .bind(case.0.as_slice());
+             WHERE i.case_id = $1 ORDER BY min(i.id) OVER (PARTITION BY i.series_uid), {ORDER}"
+        ));
+        let rows = sqlx::query(sql).bind(case.0.as_slice());
         let choosable = |row: &sqlx::sqlite::SqliteRow| Choosable {
             id: row.get("id"),
+            sop_instance: row.get("sop_instance_uid"),
             series: row.get("series_uid"),
             modality: row.get("modality"),
             is_key: row.get("is_key"),
@@ -56,7 +62,7 @@ impl Journal {
         row.as_ref().map(read_instance).transpose()
     }
 
-    /// The middle one of the series that has most images, by the order in which they came, and the number of all instances.
+    /// The middle one of the series that has most images, by Instance Number, and the number of all instances.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -68,7 +74,7 @@ impl Journal {
             "WITH longest AS (SELECT series_uid, count(*) AS n FROM instance WHERE case_id = $1
                GROUP BY series_uid ORDER BY coalesce(max(modality), '') IN {NO_PICTURES}, n DESC, min(id) LIMIT 1)
              SELECT i.*, (SELECT count(*) FROM instance WHERE case_id = $1) AS instances FROM instance i
-             WHERE i.case_id = $1 AND i.series_uid = (SELECT series_uid FROM longest) ORDER BY i.id
+             WHERE i.case_id = $1 AND i.series_uid = (SELECT series_uid FROM longest) ORDER BY {ORDER}
              LIMIT 1 OFFSET (SELECT n / 2 FROM longest)"
         ));
         let row = sqlx::query(sql).bind(case.0.as_slice()).fetch_optional(&self.pool).await?;

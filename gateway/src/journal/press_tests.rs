@@ -468,3 +468,19 @@ async fn a_case_that_is_over_makes_room_for_a_press_from_the_pacs() {
     let late = Press { at_ms: 2 * 24 * 3_600_000, ..press(study, "tanaka") };
     assert!(matches!(journal.press(&late, HELD_AS).await.unwrap(), PressAnswer::Begun(_)));
 }
+
+#[tokio::test]
+async fn a_series_is_shown_by_instance_number_whatever_came_first() {
+    let (journal, _folder) = journal().await;
+    let mut case = None;
+    for (number, place) in [(1, Some(30)), (2, None), (3, Some(10)), (4, Some(20)), (5, Some(-1))] {
+        let coming = NewInstance { instance_number: place, ..instance(number) };
+        case = Some(record(&journal, coming).await.0.case);
+    }
+    let case = case.unwrap();
+    let shown = journal.choosable(case).await.unwrap();
+    let shown: Vec<_> = shown.iter().map(|one| one.sop_instance.as_str()).collect();
+    assert_eq!(shown, ["1.2.3.4.5", "1.2.3.4.3", "1.2.3.4.4", "1.2.3.4.1", "1.2.3.4.2"]);
+    let (instances, middle) = journal.middle_instance(case).await.unwrap().unwrap();
+    assert_eq!((instances, middle.sop_instance.as_str()), (5, "1.2.3.4.4"));
+}

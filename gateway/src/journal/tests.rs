@@ -17,6 +17,7 @@ pub(crate) fn instance(number: u8) -> NewInstance {
         series: Some(Uid::parse("1.2.3.4").unwrap()),
         banner: Banner::default(),
         modality: Some("MR".into()),
+        instance_number: None,
         card: Banner::default(),
         sop_class: Uid::parse("1.2.840.10008.5.1.4.1.1.4").unwrap(),
         sop_instance: Uid::parse(&format!("1.2.3.4.{number}")).unwrap(),

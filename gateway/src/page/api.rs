@@ -12,7 +12,7 @@ use super::Shared;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use problem::Problem;
 
 const DESCRIPTION: &str = include_str!("api/openapi.json");
@@ -22,7 +22,9 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/openapi.json", get(description))
         .route("/doctors", get(studies::doctors))
         .route("/studies", get(studies::list))
+        .route("/studies/search", post(studies::search))
         .route("/studies/{case}", get(studies::one))
+        .route("/studies/{case}/key-images", put(studies::mark))
         .route("/studies/{case}/withdraw", post(deliveries::withdraw))
         .route("/deliveries", post(deliveries::press))
         .route("/deliveries/{delivery}", get(deliveries::one))

@@ -1,7 +1,7 @@
 //! What a search goes through: the words of the newest studies, read once after each change for all screens, and each patient's once for all.
 
 use super::limits::LIVE_PAUSE;
-use super::studies::Search;
+use super::search::Search;
 use crate::journal::{Journal, JournalError, Listed};
 use compressor::Purpose;
 use compressor::dataset::Banner;

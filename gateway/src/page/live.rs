@@ -1,8 +1,9 @@
 //! The live line of a screen: rows that changed, and their order, by server-sent events.
 
 use super::board::Board;
+use super::search::{Asked, Search};
 use super::session::{Person, session};
-use super::studies::{Search, found};
+use super::studies::found;
 use super::words::Language;
 use super::{Refused, Shared};
 use crate::clock::now_ms;
@@ -35,8 +36,9 @@ struct Line {
 pub(super) async fn live(
     State(page): State<Shared>,
     person: Person,
-    Query(search): Query<Search>,
+    Query(asked): Query<Asked>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refused> {
+    let search = asked.open(&person.secret).ok_or(Refused::Missing)?;
     let board = page.board.subscribe();
     let line = Line { page, person, search, board, sent: HashMap::new(), order: Vec::new(), is_first: true };
     let events = futures::stream::unfold(line, |mut line| async move {

@@ -1,8 +1,8 @@
 //! Studies that lie at a PACS: looked for from the same box, sent by the same button.
 
 use super::row::{Shown, date};
+use super::search::Search;
 use super::session::Person;
-use super::studies::Search;
 use super::words::{Words, fill};
 use super::{Shared, clean};
 use crate::query::{Asking, Found, FoundStudy, Limits, QueryError, StudyKeys, Timeouts};

@@ -183,8 +183,7 @@ async fn mark(
         let is_marked = |image: &&Choosable| whole.contains(&number) || images.contains(&image.id);
         marked.extend(series.iter().filter(is_marked).map(|image| image.id));
     }
-    page.pipeline.audit_marking(study.delivery.id, &person.name).await?;
-    if page.journal.mark_key_images(id, &marked).await? {
+    if page.pipeline.mark_key_images(&study.delivery, &marked, &person.name).await? {
         return Ok(Redirect::to("/").into_response());
     }
     let words = person.language.words();

@@ -41,8 +41,15 @@ impl Secret {
 
     /// Goes into each form of this visitor's pages; a foreign page cannot know it.
     pub(super) fn csrf(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.key_of("csrf"))
+    }
+
+    /// A key of this session alone, for one purpose.
+    pub(super) fn key_of(&self, purpose: &str) -> [u8; 32] {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.as_bytes());
-        URL_SAFE_NO_PAD.encode(hmac::sign(&key, b"csrf"))
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(hmac::sign(&key, purpose.as_bytes()).as_ref());
+        bytes
     }
 
     /// Lax would do for links from elsewhere; nothing of ours is linked from there.

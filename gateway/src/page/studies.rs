@@ -4,74 +4,24 @@ use super::board::{Row, rows};
 use super::layout::{self, Place, hidden};
 use super::limits::ROWS_MAX;
 use super::live;
-use super::session::Person;
+use super::search::{Asked, CHARS_MAX, Search};
+use super::session::{Person, Posted};
 use super::words::Words;
 use super::{Refused, Shared, clean, links, pacs};
 use crate::clock::now_ms;
-use crate::journal::{JournalError, Study, StudyFilter};
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::routing::get;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
 use compressor::limits::NOTE_BYTES_MAX;
 use maud::{Markup, PreEscaped, html};
-use seal::ids::CaseId;
-use serde::Deserialize;
 use std::sync::Arc;
 
 /// Modalities of PS3.3 C.7.3.1.1.1 that are offered.
 const MODALITIES: [&str; 11] = ["CT", "MR", "CR", "DX", "US", "XA", "RF", "NM", "PT", "MG", "OT"];
 
 pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/", get(list)).route("/live", get(live::live))
-}
-
-/// What is looked for.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct Search {
-    /// In names, ids, accession numbers and descriptions.
-    #[serde(default)]
-    pub(super) q: String,
-    /// Study date, as 2026-03-14.
-    #[serde(default)]
-    pub(super) date: String,
-    /// Modality (0008,0060).
-    #[serde(default)]
-    pub(super) modality: String,
-    /// Only what stands behind this study in the list.
-    #[serde(default)]
-    pub(super) after: Option<CaseId>,
-}
-
-impl Search {
-    /// Whether it is the list as everybody sees it.
-    pub(super) fn is_board(&self) -> bool {
-        self.is_empty() && self.after.is_none()
-    }
-
-    /// Whether nothing is looked for.
-    pub(super) fn is_empty(&self) -> bool {
-        self.q.trim().is_empty() && self.date.is_empty() && self.modality.is_empty()
-    }
-
-    /// At most so many, the newest first.
-    pub(super) async fn studies(&self, page: &Shared, limit: u32) -> Result<Vec<Study>, JournalError> {
-        if self.is_empty() {
-            return page.journal.studies(&StudyFilter { after: self.after, limit }).await;
-        }
-        let mut cases = page.index.found(&page.journal, self).await?;
-        cases.truncate(limit as usize);
-        page.journal.studies_at(&cases).await
-    }
-
-    /// Words, day and modality, as far as they are given.
-    pub(super) fn parts(&self) -> (Option<&str>, Option<&str>, Option<&str>) {
-        let given = |text: &'_ str| !text.is_empty();
-        (
-            Some(self.q.trim()).filter(|text| given(text)),
-            Some(self.date.as_str()).filter(|text| given(text)),
-            Some(self.modality.as_str()).filter(|text| given(text)),
-        )
-    }
+    Router::new().route("/", get(list)).route("/live", get(live::live)).route("/search", post(look))
 }
 
 /// Rows of the studies that are looked for.
@@ -82,21 +32,23 @@ pub(super) async fn found(page: &Shared, search: &Search) -> Result<Vec<Row>, Re
 async fn list(
     State(page): State<Shared>,
     person: Person,
-    Query(search): Query<Search>,
-) -> Result<Markup, Refused> {
+    Query(asked): Query<Asked>,
+) -> Result<Response, Refused> {
+    // What an earlier session looked for is nobody's any more.
+    let Some(search) = asked.open(&person.secret) else { return Ok(Redirect::to("/").into_response()) };
     let words = person.language.words();
     let board =
         if search.is_board() { page.board.borrow().clone() } else { Arc::new(found(&page, &search).await?) };
     let preselected = board.iter().find(|row| row.can_be_sent).map(|row| row.id.clone());
     let content = html! {
-        (search_form(&search, words))
+        (search_form(&search, &person, words))
         @if person.role.may_send() { (links::place(&page, &person)) }
         form #send .board method="post" action="/press" data-selected=[preselected] {
             (hidden(&person.secret.csrf()))
             section .list aria-label=(words.studies) {
                 ul #studies { @for row in board.iter() { (PreEscaped(row.html(person.language))) } }
                 p #none .none hidden[!board.is_empty()] { (if search.is_empty() { words.none_yet } else { words.none_found }) }
-                (further(&search, &board, words))
+                (further(&asked, &board, words))
                 @if search.after.is_none() { (pacs::found(&page, &person, &search).await) }
             }
             @if person.role.may_send() { (panel(&page, words).await?) }
@@ -107,25 +59,32 @@ async fn list(
         p #news .unseen role="status" aria-live="polite" {}
         p #line .line role="alert" hidden { (words.line_lost) }
     };
-    Ok(layout::page(&person, Place::Studies, words.studies, &content))
+    Ok(layout::page(&person, Place::Studies, words.studies, &content).into_response())
+}
+
+async fn look(Posted { person, fields }: Posted) -> Result<Redirect, Refused> {
+    let search = Search::of(fields.one("q"), fields.one("date"), fields.one("modality"));
+    if search.is_empty() {
+        return Ok(Redirect::to("/"));
+    }
+    Ok(Redirect::to(&format!("/?search={}", search.seal(&person.secret)?)))
 }
 
 /// To what stands behind the last row. The script keeps it right while studies come.
-fn further(search: &Search, board: &[Row], words: &Words) -> Markup {
+fn further(asked: &Asked, board: &[Row], words: &Words) -> Markup {
     let after = board.last().map(|row| row.id.as_str()).unwrap_or_default();
     html! {
         button #further .quiet form="older" name="after" value=(after) data-rows=(ROWS_MAX) hidden[board.len() < ROWS_MAX as usize] { (words.older_studies) }
-        @for (name, value) in [("q", &search.q), ("date", &search.date), ("modality", &search.modality)] {
-            @if !value.is_empty() { input type="hidden" form="older" name=(name) value=(value); }
-        }
+        @if !asked.search.is_empty() { input type="hidden" form="older" name="search" value=(asked.search); }
     }
 }
 
-fn search_form(search: &Search, words: &Words) -> Markup {
+fn search_form(search: &Search, person: &Person, words: &Words) -> Markup {
     html! {
-        form .search role="search" method="get" action="/" {
+        form .search role="search" method="post" action="/search" {
+            (hidden(&person.secret.csrf()))
             label .unseen for="q" { (words.search) }
-            input #q type="search" name="q" value=(search.q) placeholder=(words.search_hint) autocomplete="off" maxlength="64" data-key="/";
+            input #q type="search" name="q" value=(search.q) placeholder=(words.search_hint) autocomplete="off" maxlength=(CHARS_MAX) data-key="/";
             label .unseen for="date" { (words.study_date) }
             input #date type="date" name="date" value=(search.date);
             label .unseen for="modality" { (words.modality) }

@@ -3,7 +3,9 @@
 use super::Pipeline;
 use super::trouble::Trouble;
 use crate::clock::now_ms;
-use crate::journal::{Choice, HeldAs, JournalError, Press, PressedStudy, Recipient, State, Withdrawal};
+use crate::journal::{
+    Choice, DeliveryReport, HeldAs, JournalError, Press, PressedStudy, Recipient, State, Withdrawal,
+};
 use ::seal::ids::{CaseId, DeliveryId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,12 +108,18 @@ impl Pipeline {
         Ok(chosen)
     }
 
-    /// Tells the trail that a person marks key images, before they are.
+    /// The key images of a delivery's case are these instances, by their numbers in the journal, and no others. False where its images are packed already.
     ///
     /// # Errors
     /// [`WishError`].
-    pub async fn audit_marking(&self, delivery: DeliveryId, by: &str) -> Result<(), WishError> {
-        Ok(self.audit_wish(delivery, by, "mark key images").await?)
+    pub async fn mark_key_images(
+        &self,
+        delivery: &DeliveryReport,
+        instances: &[i64],
+        by: &str,
+    ) -> Result<bool, WishError> {
+        self.audit_wish(delivery.id, by, "mark key images").await?;
+        Ok(self.journal.mark_key_images(delivery.case, instances).await.map_err(Trouble::from)?)
     }
 
     /// Withdraws a case: whatever is under way of it ends, its key and what was made of it are destroyed, and its mails are deleted from the

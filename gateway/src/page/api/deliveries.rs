@@ -205,6 +205,6 @@ async fn there(page: &Shared, delivery: &str) -> Result<DeliveryId, Problem> {
     Ok(delivery)
 }
 
-fn done(done: bool, why_not: &'static str) -> Result<StatusCode, Problem> {
+pub(super) fn done(done: bool, why_not: &'static str) -> Result<StatusCode, Problem> {
     if done { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::conflict(why_not)) }
 }

@@ -2,16 +2,18 @@
 
 use super::super::Shared;
 use super::super::limits::ROWS_MAX;
-use super::super::studies::Search;
-use super::caller::Caller;
+use super::super::search::Search;
+use super::caller::{Body, Caller};
+use super::deliveries::done;
 use super::problem::Problem;
 use crate::journal::{DeliveryReport, Study};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Json, Path, Query, State};
+use axum::http::StatusCode;
 use compressor::{Purpose, Uid};
 use seal::ids::CaseId;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A study. Patient data: it goes to whoever has a token, inside the hospital.
 #[derive(Serialize)]
@@ -22,6 +24,7 @@ pub(super) struct StudyView {
     patient: Option<BTreeMap<&'static str, String>>,
     modalities: Vec<String>,
     series: u32,
+    key_images: u32,
     opened_at_ms: i64,
     last_received_ms: Option<i64>,
     delivery: DeliveryReport,
@@ -38,6 +41,7 @@ impl From<Study> for StudyView {
             patient: study.card.map(texts),
             modalities: study.modalities,
             series: study.series,
+            key_images: study.key_images,
             opened_at_ms: study.opened_at_ms,
             last_received_ms: study.last_received_ms,
             delivery: study.delivery,
@@ -45,10 +49,18 @@ impl From<Study> for StudyView {
     }
 }
 
-/// Which studies.
+/// Which studies of the list.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
+    after: Option<CaseId>,
+    limit: Option<u32>,
+}
+
+/// Which studies are looked for. In a body: addresses are kept in logs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sought {
     #[serde(default)]
     q: String,
     #[serde(default)]
@@ -64,13 +76,29 @@ pub(super) async fn list(
     _caller: Caller,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Json<Vec<StudyView>>, Problem> {
-    let malformed = |_| Problem::malformed("q, date, modality, after and limit can be asked for");
-    let Query(Wanted { q, date, modality, after, limit }) = wanted.map_err(malformed)?;
+    let Query(Wanted { after, limit }) =
+        wanted.map_err(|_| Problem::malformed("after and limit can be asked for"))?;
+    studies(&page, &Search { after, ..Search::default() }, limit).await
+}
+
+pub(super) async fn search(
+    State(page): State<Shared>,
+    _caller: Caller,
+    Body(Sought { q, date, modality, after, limit }): Body<Sought>,
+) -> Result<Json<Vec<StudyView>>, Problem> {
+    studies(&page, &Search { after, ..Search::of(&q, &date, &modality) }, limit).await
+}
+
+async fn studies(
+    page: &Shared,
+    search: &Search,
+    limit: Option<u32>,
+) -> Result<Json<Vec<StudyView>>, Problem> {
     let limit = limit.unwrap_or(ROWS_MAX);
     if limit > ROWS_MAX {
         return Err(Problem::malformed("limit is larger than /api/v1/openapi.json allows"));
     }
-    let studies = Search { q, date, modality, after }.studies(&page, limit).await?;
+    let studies = search.studies(page, limit).await?;
     Ok(Json(studies.into_iter().map(StudyView::from).collect()))
 }
 
@@ -82,6 +110,37 @@ pub(super) async fn one(
     let case = CaseId::parse(&case).ok_or(Problem::MISSING)?;
     let study = page.journal.study_of(case).await?.ok_or(Problem::MISSING)?;
     Ok(Json(study.into()))
+}
+
+/// The images that are sent first, by their SOP Instance UIDs; those that were marked before are marked no more.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Marked {
+    instances: BTreeSet<String>,
+}
+
+pub(super) async fn mark(
+    State(page): State<Shared>,
+    caller: Caller,
+    Path(case): Path<String>,
+    Body(Marked { instances }): Body<Marked>,
+) -> Result<StatusCode, Problem> {
+    let by = caller.sends()?.name;
+    let case = CaseId::parse(&case).ok_or(Problem::MISSING)?;
+    let study = page.journal.study_of(case).await?.ok_or(Problem::MISSING)?;
+    let all = page.journal.choosable(case).await?;
+    let here: BTreeSet<&str> = all.iter().map(|image| image.sop_instance.as_str()).collect();
+    if !instances.iter().all(|uid| here.contains(uid.as_str())) {
+        return Err(Problem::malformed(
+            "an instance that is named has not come yet, or is not of this study",
+        ));
+    }
+    let marked = all.iter().filter(|image| instances.contains(&image.sop_instance));
+    let marked: Vec<i64> = marked.map(|image| image.id).collect();
+    done(
+        page.pipeline.mark_key_images(&study.delivery, &marked, &by).await?,
+        "the images of this study are packed already",
+    )
 }
 
 /// A doctor whom studies can be sent to.
