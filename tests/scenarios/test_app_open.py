@@ -374,11 +374,13 @@ def test_keys_that_the_mailbox_swaps_are_not_pinned(open_bench: Bench, portal: S
     replace(bench, genuine, bytes(swapped), body(genuine))
     bench.start(without_certificate=("doctor",))
     assert wait_for(lambda: waiting(bench)) == [fingerprint], "the changed request is a try, no device"
+    portal.withholds_confirmations = True
     doctor(bench, "confirm", "doctor", "--fingerprint", fingerprint)
     (confirmation,) = wait_for(lambda: parts(bench, "enrolled"))
     changed = bytearray(body(confirmation))
     changed[-30] ^= 1
     replace(bench, confirmation, bytes(changed))
+    portal.withholds_confirmations = False
     answer = app.hear()
     assert answer.get("refused") == "cancelled" and listed(bench) == [("phone", "active")], answer
     # The genuine one, after an interruption: the same code, the same keys and request.

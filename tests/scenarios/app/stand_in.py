@@ -32,6 +32,7 @@ class StandIn:
         self.tamper: Tamper = lambda number, content: content
         self.lose_after: int | None = None  # bytes of an answer, then the line is dropped, once
         self.bytes_per_second: int | None = None
+        self.withholds_confirmations = False
         self.links: dict[str, dict] = {}  # by id: what the portal tells, and statement and proof
         self.asked: list[list[list[int]]] = []
         self.parts: dict[tuple[str, str], list[bytes]] = {}
@@ -111,7 +112,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(link["told"])
         if found := re.fullmatch("/api/enrolments/([0-9a-f]{32})", path):
             self.portal.read()
-            bodies = self.portal.parts.get((found[1], "enrolled"), [])
+            bodies = [] if self.portal.withholds_confirmations else self.portal.parts.get((found[1], "enrolled"), [])
             return self.answer({"messages": [base64.b64encode(body).decode() for body in bodies]})
         return self.answer({"error": "unknown", "who": "us", "retry_after": None}, 404)
 
