@@ -50,7 +50,7 @@ def test_a_study_is_found_and_its_key_images_are_marked(bench: Bench, mr_study: 
     where = f"/studies/{found['case']}/key-images"
     assert api.request("PUT", where, {"instances": images[:2]}).status == 204
     assert api.get(f"/studies/{found['case']}").body["key_images"] == 2
-    assert api.request("PUT", where, {"instances": ["1.2.3"]}).status == 422
+    assert api.request("PUT", where, {"instances": ["1.2.3"]}).status == 409
     assert api.request("PUT", where, {"instances": images[-1:]}).status == 204
     looking = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca, "looking", "auditor")
     assert looking.request("PUT", where, {"instances": []}).status == 403

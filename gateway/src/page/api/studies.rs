@@ -68,7 +68,6 @@ pub(super) struct Sought {
     #[serde(default)]
     modality: String,
     after: Option<CaseId>,
-    limit: Option<u32>,
 }
 
 pub(super) async fn list(
@@ -78,26 +77,22 @@ pub(super) async fn list(
 ) -> Result<Json<Vec<StudyView>>, Problem> {
     let Query(Wanted { after, limit }) =
         wanted.map_err(|_| Problem::malformed("after and limit can be asked for"))?;
+    let limit = limit.unwrap_or(ROWS_MAX);
+    if limit > ROWS_MAX {
+        return Err(Problem::malformed("limit is larger than /api/v1/openapi.json allows"));
+    }
     studies(&page, &Search { after, ..Search::default() }, limit).await
 }
 
 pub(super) async fn search(
     State(page): State<Shared>,
     _caller: Caller,
-    Body(Sought { q, date, modality, after, limit }): Body<Sought>,
+    Body(Sought { q, date, modality, after }): Body<Sought>,
 ) -> Result<Json<Vec<StudyView>>, Problem> {
-    studies(&page, &Search { after, ..Search::of(&q, &date, &modality) }, limit).await
+    studies(&page, &Search { after, ..Search::of(&q, &date, &modality) }, ROWS_MAX).await
 }
 
-async fn studies(
-    page: &Shared,
-    search: &Search,
-    limit: Option<u32>,
-) -> Result<Json<Vec<StudyView>>, Problem> {
-    let limit = limit.unwrap_or(ROWS_MAX);
-    if limit > ROWS_MAX {
-        return Err(Problem::malformed("limit is larger than /api/v1/openapi.json allows"));
-    }
+async fn studies(page: &Shared, search: &Search, limit: u32) -> Result<Json<Vec<StudyView>>, Problem> {
     let studies = search.studies(page, limit).await?;
     Ok(Json(studies.into_iter().map(StudyView::from).collect()))
 }
@@ -131,9 +126,7 @@ pub(super) async fn mark(
     let all = page.journal.choosable(case).await?;
     let here: BTreeSet<&str> = all.iter().map(|image| image.sop_instance.as_str()).collect();
     if !instances.iter().all(|uid| here.contains(uid.as_str())) {
-        return Err(Problem::malformed(
-            "an instance that is named has not come yet, or is not of this study",
-        ));
+        return Err(Problem::conflict("an instance that is named has not come yet, or is not of this study"));
     }
     let marked = all.iter().filter(|image| instances.contains(&image.sop_instance));
     let marked: Vec<i64> = marked.map(|image| image.id).collect();
