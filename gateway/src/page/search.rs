@@ -99,6 +99,7 @@ fn key(secret: &Secret) -> Option<RandomizedNonceKey> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::string_slice)]
 mod tests {
     use super::*;
 

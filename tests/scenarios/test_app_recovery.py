@@ -1,0 +1,85 @@
+"""A phone that is lost: its doctor opens cases on another one by the recovery key, and the lost one opens nothing any more."""
+
+import time
+from pathlib import Path
+
+from lab.portal import Portal
+from playwright.sync_api import expect
+
+from harness import Bench
+from test_app import EN, WAIT_MS, Phone, deliver, enrol, link, phones, portal, shots  # noqa: F401
+from test_enrolment import open_bench  # noqa: F401
+
+# A code of an account is good once: the next one is of the next half minute.
+STEP_SECONDS = 30
+GONE_MS = 5_000
+
+
+def settings(phone: Phone):
+    phone.page.get_by_role("button", name=EN.settings).click()
+    return phone.page
+
+
+def by_password(phone: Phone, account, ahead: int) -> None:
+    page = phone.open()
+    page.get_by_text(EN.password).click()
+    page.get_by_label(EN.user).fill(account.name)
+    page.get_by_label(EN.secret, exact=True).fill(account.password)
+    page.get_by_label(EN.code).fill(account.code(time.time() + ahead * STEP_SECONDS))
+    page.get_by_role("button", name=EN.sign_in, exact=True).click()
+    expect(page.get_by_role("heading", name=EN.cases)).to_be_visible()
+
+
+def test_another_phone_opens_by_the_recovery_key_and_the_lost_one_no_more(open_bench: Bench, portal: Portal, phones, ct_study: list[Path]) -> None:  # noqa: F811
+    account = portal.add_account("doctor")
+    lost, fresh = phones(), phones()
+    enrol(lost, open_bench, EN, account)
+    page = settings(lost)
+    page.get_by_role("button", name="Make a recovery key").click()
+    shown = page.locator(".big")
+    expect(shown).to_be_visible()
+    key = shown.inner_text()
+    assert len(key.replace(" ", "").replace("-", "")) >= 26, "128 bits at least"
+    lost.sees_no_fault("recovery-key")
+    page.get_by_role("button", name="Back to the list").click()
+    delivery = deliver(open_bench, ct_study)
+    case = f"[data-delivery='{delivery}']"
+    expect(page.locator(case)).to_be_visible(timeout=WAIT_MS)
+
+    by_password(fresh, account, ahead=1)
+    page = settings(fresh)
+    page.get_by_role("button", name="Use a recovery key").click()
+    wrong = ("A" if key[0] != "A" else "B") + key[1:]
+    page.get_by_label("Recovery key").fill(wrong)
+    page.get_by_role("button", name="Open", exact=True).click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    fresh.sees_no_fault("recovery-wrong")
+    page.get_by_label("Recovery key").fill(key)
+    page.get_by_role("button", name="Open", exact=True).click()
+    expect(page.get_by_role("button", name=EN.add)).to_be_visible()
+    page.get_by_label("Name of the device").fill("second phone")
+    page.get_by_role("button", name=EN.add).click()
+    page.locator(case).click()
+    fresh.full()
+    fresh.sees_no_fault("recovered-viewer")
+    page.locator(".back").click()
+
+    settings(fresh)
+    devices = page.locator(".device")
+    expect(devices).to_have_count(2)
+    expect(devices.filter(has_text="second phone")).to_contain_text("this device")
+    page.once("dialog", lambda dialog: dialog.accept())
+    devices.filter(has_not_text="this device").get_by_role("button", name="Remove").click()
+    began = time.monotonic()
+    # The lost phone lies open on a table: it hears of it by itself.
+    expect(lost.page.get_by_role("button", name=EN.open)).to_be_visible(timeout=GONE_MS)
+    print(f"a device that was removed is signed out after {time.monotonic() - began:.1f} s")
+    expect(devices).to_have_count(1)
+    lost.page.get_by_role("button", name=EN.open).click()
+    expect(lost.page.get_by_role("alert")).to_be_visible()
+    lost.page.screenshot(path=lost.shots / "removed.png")
+    expect(lost.page.get_by_role("heading", name=EN.cases)).to_have_count(0)
+    # The other one goes on, also after its page was closed.
+    page = fresh.open(f"/c/{delivery}")
+    page.get_by_role("button", name=EN.open).click()
+    fresh.full()
