@@ -282,6 +282,12 @@ def test_search(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
     assert other.url == desk.url + "/"
 
 
+def test_a_screen_that_nobody_touches_ends_with_its_session(desk: Desk) -> None:
+    screen = desk.open("en")
+    subprocess.run([program("scanpost-gateway"), "account", "lock", "sato", "--config", desk.bench.gateway.config], check=True, capture_output=True)
+    expect(screen).to_have_url(desk.url + "/sign-in", timeout=20_000)
+
+
 def test_at_night_and_on_a_small_screen(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
     store(desk.bench, write_study(tmp_path / "study", mr_study))
     night = desk.open("ja", color_scheme="dark")
