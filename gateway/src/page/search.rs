@@ -99,7 +99,7 @@ fn key(secret: &Secret) -> Option<RandomizedNonceKey> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::string_slice)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
