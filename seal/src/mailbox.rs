@@ -194,6 +194,7 @@ impl Mailbox {
             _ => return Err(MailboxError::NoFolder { folder: folder.to_owned() }),
         }
         self.opened = Some((folder.to_owned(), state));
+        self.link.opened();
         Ok(state)
     }
 

@@ -264,13 +264,13 @@ def test_enrolment_and_renewal_go_through(portal: Portal, bench: Bench, account:
     wait_until(lambda: phone.get(path).json == {"messages": ["AQID"]}, "the confirmation is there")
 
 
-def events(phone: Phone, heard: list[str]) -> threading.Thread:
+def events(phone: Phone, heard: list[str], path: str = "/api/events") -> threading.Thread:
     """Notes the events of a phone until the portal ends them."""
     import http.client
 
     def listen() -> None:
         connection = http.client.HTTPSConnection("localhost", phone.port, context=phone.trust, timeout=60)
-        connection.request("GET", "/api/events", headers={"Cookie": "; ".join(f"{key}={value}" for key, value in phone.cookies.items())})
+        connection.request("GET", path, headers={"Cookie": "; ".join(f"{key}={value}" for key, value in phone.cookies.items())})
         answer = connection.getresponse()
         while line := answer.readline():
             if line.startswith(b"event:"):
@@ -415,3 +415,31 @@ def test_a_signed_shell_names_its_key(portal: Portal, bench: Bench):
     signed.write_text(signed.read_text().replace('"key":"B', '"key":"C'))
     with pytest.raises(RuntimeError, match="sign it anew"):
         portal.start()
+
+
+def test_a_line_of_events_tells_of_every_new_case_also_of_one_that_came_before_it(portal: Portal, bench: Bench, account: Account, ct_study: list[Path]):
+    """A cover that comes while the portal reads another, and one that comes between the app's look and its line."""
+    first = deliver(bench, ct_study)
+    phone, _ = enrolled(portal, account)
+    heard: list[str] = []
+    events(phone, heard)
+    named = lambda part: next(one for one in harness.messages(bench.store, "doctor") if f".{part}@" in harness.header(one, "Message-ID"))  # noqa: E731
+    piece, cover = named("1"), named("cover")
+    slowest = 0.0
+    for number in range(12):
+        delivery = f"{number + 1:032x}"
+        with Mailbox(bench.store, "doctor") as mailbox:
+            # One right behind the other, as the mail server delivers them.
+            for message in (piece, cover):
+                mailbox.append(message.content.replace(first.encode(), delivery.encode()))
+        here = lambda: delivery in {entry["delivery"] for entry in phone.get("/api/deliveries?idle=1").json["deliveries"]}  # noqa: E731, B023
+        slowest = max(slowest, wait_until(here, "the case is in the list", 10))
+    print(f"a new case is in the list after {slowest:.1f} s at most")
+    wait_until(lambda: heard.count("cases") >= 12, "every one was told")
+    # Of a newer one than is known it is told at once, of the known one not.
+    newest = phone.get("/api/deliveries?idle=1").json["deliveries"][0]["delivery"]
+    for known, is_told in ((newest, False), (first, True)):
+        told: list[str] = []
+        events(phone, told, f"/api/events?newest={known}")
+        time.sleep(2)
+        assert told == (["cases"] if is_told else []), known

@@ -10,6 +10,7 @@ use super::refused::Refused;
 use super::store::{Account, Session, Store};
 use super::{Portal, now_ms};
 use axum::extract::FromRequestParts;
+use axum::http::Uri;
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::request::Parts;
 use base64::Engine;
@@ -91,6 +92,12 @@ fn is_good(session: &Session, now_ms: i64) -> bool {
         && (0..=age_max_ms).contains(&(now_ms - session.began_at_ms))
 }
 
+/// What the app does without its doctor is no sign of a person (SPEC 1.3).
+fn is_by_itself(uri: &Uri) -> bool {
+    uri.path() == "/api/events"
+        || uri.query().is_some_and(|query| query.split('&').any(|one| one == "idle=1"))
+}
+
 impl FromRequestParts<Shared> for Caller {
     type Rejection = Refused;
 
@@ -98,8 +105,7 @@ impl FromRequestParts<Shared> for Caller {
         let secret = secret_of(&parts.headers).ok_or(Refused::SignedOut)?;
         let (digest, now_ms) = (Sha256::digest(secret).into(), now_ms());
         let session = session(&portal.store, &digest, now_ms).await?.ok_or(Refused::SignedOut)?;
-        // A live line is no sign of a person.
-        if parts.uri.path() != "/api/events" && now_ms - session.seen_at_ms >= SEEN_EVERY_MS {
+        if !is_by_itself(&parts.uri) && now_ms - session.seen_at_ms >= SEEN_EVERY_MS {
             portal.store.session_seen(&digest, now_ms).await?;
         }
         Ok(Self { digest, session })

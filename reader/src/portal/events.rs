@@ -4,11 +4,12 @@ use super::caller::{Doctor, SessionDigest, session};
 use super::limits::SESSION_LOOK;
 use super::{Here, Shared, now_ms};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use axum::routing::get;
 use futures::Stream;
+use serde::Deserialize;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -30,8 +31,24 @@ struct Line {
     is_over: bool,
 }
 
-async fn events(State(portal): Here, doctor: Doctor) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let changes = doctor.mailbox.changes();
+#[derive(Deserialize)]
+struct Since {
+    /// The newest delivery that the app knows of.
+    #[serde(default)]
+    newest: Option<String>,
+}
+
+async fn events(
+    State(portal): Here,
+    doctor: Doctor,
+    Query(since): Query<Since>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let mut changes = doctor.mailbox.changes();
+    // What came between the app's look and this line, or while the line was broken.
+    let newest = doctor.mailbox.contents().ok().and_then(|here| here.deliveries.first().map(|one| one.id));
+    if since.newest.is_some_and(|known| newest.is_some_and(|newest| newest.to_string() != known)) {
+        changes.mark_changed();
+    }
     let line = Line { portal, digest: doctor.caller.digest, changes, is_over: false };
     let events = futures::stream::unfold(line, |mut line| async move {
         if line.is_over {

@@ -26,6 +26,8 @@ const IDLE_BYTES_MAX: u64 = 1 << 20;
 pub(super) struct Link {
     session: Option<Session<Metered>>,
     wait: Duration,
+    /// A message came or went since the folder was opened, and the server said so beside the answer to a command: it will not say it again.
+    changed: bool,
 }
 
 /// The tagged reply, as far as it makes a difference.
@@ -77,7 +79,7 @@ impl Link {
         let metered = Metered { stream, left: LOGIN_BYTES_MAX };
         let session = timeout(connect, login(config, metered)).await;
         let session = session.map_err(|_| MailboxError::Lost { during: "LOGIN" })??;
-        Ok(Self { session: Some(session), wait })
+        Ok(Self { session: Some(session), wait, changed: false })
     }
 
     /// Runs one command; `each` sees every untagged response. `budget`: octets the server may send in answer.
@@ -91,10 +93,21 @@ impl Link {
         // Taken out, so that a call that is dropped or fails half-way leaves no connection behind that is out of step.
         let mut session = self.session.take().ok_or(MailboxError::Lost { during })?;
         session.get_mut().left = budget;
-        let reply = timeout(self.wait, exchange(&mut session, during, command, None, &mut each)).await;
+        let mut changed = false;
+        let mut see = |response: &Response<'_>| {
+            changed |= is_change(response);
+            each(response);
+        };
+        let reply = timeout(self.wait, exchange(&mut session, during, command, None, &mut see)).await;
         let reply = reply.map_err(|_| MailboxError::Lost { during })??;
         self.session = Some(session);
+        self.changed |= changed;
         Ok(reply)
+    }
+
+    /// The folder was opened: what the server said of it then is no change.
+    pub(super) fn opened(&mut self) {
+        self.changed = false;
     }
 
     pub(super) async fn append(&mut self, command: &str, message: &str) -> Result<Reply, MailboxError> {
@@ -108,9 +121,12 @@ impl Link {
         Ok(reply)
     }
 
-    /// IDLE (RFC 2177): waits at most `wait` for a change of the open folder, and gives whether there was one.
+    /// IDLE (RFC 2177): waits at most `wait` for a change of the open folder since it was opened, and gives whether there was one.
     pub(super) async fn idle(&mut self, wait: Duration) -> Result<bool, MailboxError> {
         let during = "IDLE";
+        if std::mem::take(&mut self.changed) {
+            return Ok(true);
+        }
         let mut session = self.session.take().ok_or(MailboxError::Lost { during })?;
         session.get_mut().left = IDLE_BYTES_MAX;
         let idled = idle(&mut session, wait, self.wait).await?;
@@ -181,11 +197,17 @@ async fn heard(session: &mut Session<Metered>, tag: &RequestId) -> Result<Heard,
         Response::Done { tag: done, status, .. } if done == tag => Heard::Done(*status == Status::Ok),
         Response::Done { .. } => return Err(MailboxError::Protocol { during }),
         Response::Data { status: Status::Bye, .. } => return Err(MailboxError::Lost { during }),
-        Response::MailboxData(MailboxDatum::Exists(_)) | Response::Expunge(_) | Response::Vanished { .. } => {
-            Heard::Change
-        }
+        response if is_change(response) => Heard::Change,
         _ => Heard::Nothing,
     })
+}
+
+/// A message came or went (RFC 3501 7.3.1, 7.4.1; RFC 7162 3.2.10).
+fn is_change(response: &Response<'_>) -> bool {
+    matches!(
+        response,
+        Response::MailboxData(MailboxDatum::Exists(_)) | Response::Expunge(_) | Response::Vanished { .. }
+    )
 }
 
 async fn login(config: &MailboxConfig, stream: Metered) -> Result<Session<Metered>, MailboxError> {

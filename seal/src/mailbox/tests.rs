@@ -248,3 +248,21 @@ async fn commands_cannot_be_smuggled_into_a_folder_name() {
     }
     assert_eq!(quoted("a\"b\\c").unwrap(), "\"a\\\"b\\\\c\"");
 }
+
+/// Dovecot tells of a message that comes while another is fetched beside the answer to the fetch, and never again.
+#[tokio::test]
+async fn what_came_before_idle_is_not_waited_for() {
+    let fetched = "* 1 FETCH (UID 1 BODY[1]<0> {6}\r\nYWJj\r\n)\r\n* 2 EXISTS\r\nTAG OK done\r\n";
+    let idle = "+ idling\r\n";
+    let opened = "* 1 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n* OK [UIDNEXT 2] n\r\nTAG OK done\r\n";
+    let script = Box::leak(Box::new([("EXAMINE", opened), ("UID FETCH", fetched), ("IDLE", idle)]));
+    let server = server(script).await;
+    let mut mailbox = connect(&server).await.unwrap();
+    mailbox.fetch_body(&found(), &mut Vec::new(), 3).await.unwrap();
+    assert!(mailbox.idle(Duration::from_secs(30)).await.unwrap());
+    // What the server says as the folder is opened is no change: then it is waited, here in vain.
+    mailbox.open_folder("INBOX").await.unwrap();
+    let waited =
+        tokio::time::timeout(Duration::from_millis(300), mailbox.idle(Duration::from_secs(30))).await;
+    assert!(waited.is_err(), "{waited:?}");
+}
