@@ -14,7 +14,7 @@ mod trail;
 mod walk;
 
 pub use command::{list, verify};
-pub use events::{RetrievalNodes, Server, ServerRefusal, Subject};
+pub use events::{Reading, RetrievalNodes, Server, ServerRefusal, Subject};
 pub use forward::forward;
 pub use message::{Message, Outcome};
 pub use trail::Durable;

@@ -3,6 +3,7 @@
 mod account;
 mod acts;
 mod again;
+mod answers;
 mod changes;
 mod delivery;
 mod directory;
@@ -29,6 +30,7 @@ mod withdrawal;
 
 pub use account::{Account, AccountAct, NewAccount, NotedAccountAct, Role};
 pub use acts::{Act, Actor, NotedAct};
+pub use answers::{AnswerKind, AnswerReport, Came, Noted, ShownAnswer};
 pub use changes::changes;
 pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, State};
 pub use directory::{Device, Origin, Standing};

@@ -118,7 +118,11 @@ impl Notifier {
 
 async fn pending(delivery: DeliveryId, journal: &Journal) -> Result<Vec<Recipient>, JournalError> {
     let mut recipients = journal.recipients(delivery).await?;
-    recipients.retain(|recipient| recipient.is_told && recipient.submitted && !recipient.notified);
+    // The turn of one who stood behind is over once somebody has opened it.
+    let is_opened = recipients.iter().any(|recipient| recipient.opened);
+    recipients.retain(|recipient| {
+        recipient.is_told && recipient.submitted && !recipient.notified && !(recipient.escalated && is_opened)
+    });
     Ok(recipients)
 }
 

@@ -2,6 +2,7 @@
 //! journal says it stands, until it waits for its receipts or is a dead letter.
 
 mod addressees;
+mod answers;
 mod audited;
 mod escalate;
 mod gather;
@@ -20,8 +21,8 @@ use crate::config::Config;
 use crate::journal::{DeliveryInstance, DeliveryRow, Journal, State};
 use crate::notify::{Notifier, NotifyError};
 use crate::query::{Asking, QueryError, Timeouts};
-use crate::seal::{Sealed, Sealer};
-use crate::spool::Spool;
+use crate::seal::{Beside, Sealed, Sealer};
+use crate::spool::{FileKey, Spool};
 use crate::submit::{Submitter, retry};
 use crate::{compress, seal};
 use ::seal::cover::Completeness;
@@ -277,17 +278,17 @@ impl Pipeline {
         }
         let turn = self.turns.take(self.config.is_urgent(delivery)).await;
         self.journal.began(delivery.id, "seal", now_ms()).await?;
-        let previous = self.journal.previous_cover(delivery.case, delivery.sequence).await?;
         let instances = self.journal.instances(delivery.residual_of.unwrap_or(delivery.id)).await?;
         let (readers, programs) = self.addressees(delivery).await?;
         let case_key = self.journal.case_key(delivery.case).await?;
+        let beside = self.beside(delivery, case_key.as_ref()).await?;
         let (sealer, spool, row) = (self.sealer.clone(), self.spool.clone(), delivery.clone());
         let sealed = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let key = case_key.as_ref();
             let pieces = match readers.is_empty() {
                 true => None,
-                false => Some(seal::seal(&sealer, &spool, &row, &instances, &readers, key, previous)?),
+                false => Some(seal::seal(&sealer, &spool, &row, &instances, &readers, key, beside)?),
             };
             let messages = seal::seal_messages(&sealer, &spool, &row, instances, &programs, key)?;
             Ok::<_, SealError>(Sealed { pieces, messages })
@@ -300,6 +301,16 @@ impl Pipeline {
         self.journal.sealed(delivery.id, pieces, mail_bytes, cover, now_ms()).await?;
         tracing::info!(stage = "seal", delivery = %delivery.id, pieces, messages = sealed.messages.len(), mail_bytes, "sealed");
         Ok(())
+    }
+
+    async fn beside(&self, delivery: &DeliveryRow, case_key: Option<&FileKey>) -> Result<Beside, Trouble> {
+        let previous = self.journal.previous_cover(delivery.case, delivery.sequence).await?;
+        // Whoever gets a residual answers to what it completes.
+        let answers = match delivery.residual_of {
+            None => Some(self.journal.answer_point(delivery.id, case_key).await?),
+            Some(_) => None,
+        };
+        Ok(Beside { previous, answers })
     }
 
     fn not_sealed(&self, delivery: &DeliveryRow, error: SealError) -> Trouble {

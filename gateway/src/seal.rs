@@ -6,6 +6,7 @@ use crate::journal::{DeliveryInstance, DeliveryRow};
 use crate::smime::{Content, Letter, Renderer};
 use crate::spool::{self, FileKey, Received, Spool};
 use compressor::bundle::{BundleFile, ResidualPart, read_manifest};
+use seal::answer::AnswerPoint;
 use seal::cover::{Completeness, ContentKeyText, Cover, FORMAT};
 use seal::ids::Digest;
 use seal::native::{
@@ -41,6 +42,15 @@ pub struct Sealed {
     pub pieces: Option<SealedPieces>,
     /// By the numbers of their recipients.
     pub messages: Vec<SealedMessage>,
+}
+
+/// What a cover says that the delivery's row does not.
+#[derive(Clone, Copy)]
+pub struct Beside {
+    /// Digest of the cover sealed before it in the case.
+    pub previous: Option<Digest>,
+    /// Where answers are sealed to.
+    pub answers: Option<AnswerPoint>,
 }
 
 /// A recipient who has only a mail program.
@@ -123,7 +133,7 @@ pub fn seal(
     instances: &[DeliveryInstance],
     recipients: &[Certificate],
     case_key: Option<&FileKey>,
-    previous: Option<Digest>,
+    beside: Beside,
 ) -> Result<SealedPieces, SealError> {
     let folder = spool.sealed(delivery.id);
     if let Some(sealed) = SealedPieces::reopen(&folder, delivery.id)? {
@@ -136,9 +146,10 @@ pub fn seal(
         case: delivery.case,
         delivery: delivery.id,
         sequence: delivery.sequence,
-        previous,
+        previous: beside.previous,
         residual_of: delivery.residual_of,
         residual_until: delivery.residual_until_ms.map(|ms| ms / 1000),
+        answers: beside.answers,
         content: content_digest(&sealer.content_secret, instances),
         site: sealer.site.clone(),
         sealed_at: now_ms() / 1000,

@@ -6,7 +6,7 @@ use reader::config::{Config, Images};
 use reader::enrol::{Enrolling, Enrolment, renew};
 use reader::portal;
 use reader::profile;
-use reader::pull::{self, Exit, Outcome, Progress, PullError};
+use reader::pull::{self, Exit, Outcome, Progress, PullError, Say};
 use seal::ids::CaseId;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -33,6 +33,11 @@ enum Command {
     /// Exit code: 0 the hospital has confirmed; 2 not yet, run it again with the same code; 4 the mailbox cannot be used; 5
     /// configuration or a mistyped code.
     Enrol(Enrol),
+    /// Say something back about a case that was pulled: seen, call me back, or a few words, which only the hospital can read.
+    ///
+    /// Exit code: 0 sent; 2 not taken as it is written, or by this hospital; 4 the mailbox cannot be used; 5 configuration, keys, or a case that is
+    /// not here.
+    Answer(Answer),
     /// Make a new key and tell the hospitals that know this device: they seal for it from then on. The old one stays for what is there.
     ///
     /// Exit code: 0 sent; 4 the mailbox cannot be used; 5 configuration or keys.
@@ -65,6 +70,26 @@ struct Enrol {
     /// How long to wait for the confirmation, in seconds.
     #[arg(long, default_value_t = 600)]
     wait: u64,
+}
+
+#[derive(Debug, clap::Args)]
+struct Answer {
+    /// The configuration, TOML.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The case: the name of its folder.
+    #[arg(long, value_name = "CASE", value_parser = case_id)]
+    case: CaseId,
+    /// What to say. Words are read from standard input, one line, so that they stand in no list of processes.
+    #[arg(value_enum)]
+    say: Saying,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Saying {
+    Seen,
+    CallBack,
+    Words,
 }
 
 #[derive(Debug, clap::Args)]
@@ -124,6 +149,7 @@ fn once(command: &Command) -> anyhow::Result<Exit> {
     match command {
         Command::Pull(arguments) => run(arguments),
         Command::Enrol(arguments) => enrol(arguments),
+        Command::Answer(arguments) => say(arguments),
         Command::Renew { config } => renew_key(config),
         Command::Profile(arguments) => write_profile(arguments),
         Command::Portal(_) => Ok(Exit::Setup),
@@ -185,6 +211,19 @@ fn serve(command: portal::command::Command) -> anyhow::Result<Exit> {
     if !shown.is_empty() {
         writeln!(std::io::stdout(), "{shown}").context("cannot print")?;
     }
+    Ok(Exit::Done)
+}
+
+fn say(arguments: &Answer) -> anyhow::Result<Exit> {
+    log(false);
+    let config = Config::load(&arguments.config).map_err(PullError::from)?;
+    let say = match arguments.say {
+        Saying::Seen => Say::Seen,
+        Saying::CallBack => Say::CallBack,
+        Saying::Words => pull::typed().context("cannot read the words")?,
+    };
+    runtime()?.block_on(pull::answer(&config, arguments.case, say, now))?;
+    println!("The hospital is told.");
     Ok(Exit::Done)
 }
 

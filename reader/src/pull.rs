@@ -3,6 +3,7 @@
 //! A delivery is genuine or nothing of it is written into its place, and it is in its place whole or not at all. The receipt goes
 //! only after that. Each run begins with what earlier runs left, so it can be cut off anywhere and be run again.
 
+mod answer;
 mod covers;
 mod dicom_file;
 pub(crate) mod durable;
@@ -16,6 +17,7 @@ mod receipts;
 mod report;
 mod session;
 
+pub use answer::{Say, answer, typed};
 pub use error::{Exit, PullError};
 pub use exact::Exact;
 pub use output::Record;
@@ -344,6 +346,7 @@ mod tests {
             recipient: None,
             completeness,
             residual_of: None,
+            answers: None,
             exact: Exact::Here,
             instances: 149,
             sealed_at: 0,

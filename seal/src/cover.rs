@@ -1,5 +1,6 @@
 //! The cover: the last message of a delivery, and the only thing in it that names its parts (SPEC 5).
 
+use crate::answer::AnswerPoint;
 use crate::error::Refusal;
 use crate::ids::{CaseId, DeliveryId, Digest, parse_hex};
 use crate::limits::{COVER_BYTES_BASE, COVER_BYTES_PER_PIECE, PIECES_MAX, POLICY_CHARS_MAX, RECIPIENTS_MAX};
@@ -35,6 +36,9 @@ pub struct Cover {
     /// where it keeps none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub residual_until: Option<i64>,
+    /// The point that answers to this delivery are sealed to; none where the site takes none (SPEC 7.3).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub answers: Option<AnswerPoint>,
     /// Keyed digest of the content: merges duplicates while the case is open (DESIGN 4).
     pub content: Digest,
     /// The site's name, as in its Message-IDs.
@@ -144,9 +148,9 @@ impl Cover {
     /// Whether every field is within its limits and the fields agree with each other.
     pub fn is_sound(&self) -> bool {
         let in_place = self.sequence > 1 || (self.sequence == 1 && self.previous.is_none());
-        // A residual follows what it completes, and has none of its own.
+        // A residual follows what it completes, has none of its own, and is not answered.
         let follows = self.residual_of.is_none_or(|base| base != self.delivery && self.sequence > 1)
-            && (self.residual_of.is_none() || self.residual_until.is_none());
+            && (self.residual_of.is_none() || (self.residual_until.is_none() && self.answers.is_none()));
         let recipients: HashSet<&Digest> = self.recipients.iter().collect();
         self.format == FORMAT
             && in_place

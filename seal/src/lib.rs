@@ -1,8 +1,9 @@
 //! Both ends of the wire contract (`docs/spec-mail.md`): seal at the hospital, open at the doctor.
 //!
-//! [`cover`], [`index`], [`piece`], [`mail`], [`receipt`], [`statement`], [`enrol`] and [`link`] parse and lay out bytes without any key and build for WASM; they
+//! [`cover`], [`index`], [`piece`], [`mail`], [`receipt`], [`answer`], [`statement`], [`enrol`] and [`link`] parse and lay out bytes without any key and build for WASM; they
 //! are the only parser. What needs a primitive says so as data ([`cms`]), and `native` answers with aws-lc-rs.
 
+pub mod answer;
 pub mod certificate;
 pub mod cms;
 pub mod cover;

@@ -25,6 +25,8 @@ pub const SIGNER_INFO_BYTES_MAX: usize = 2 << 10;
 pub const RECEIPT_BYTES_MAX: usize = 1 << 10;
 /// A receipt's DER: content, signer info, frame.
 pub const RECEIPT_DER_BYTES_MAX: usize = RECEIPT_BYTES_MAX + SIGNER_INFO_BYTES_MAX + 256;
+/// Longest reading that a receipt tells of, in seconds: a day. A longer one is several.
+pub const READ_SECONDS_MAX: u32 = 24 * 60 * 60;
 /// Request or renewal of an enrolment, with MAC and signature: it goes whole into a record of 1 kB, so that whoever reads the mailbox need
 /// not be trusted with keys.
 pub const ENROLMENT_BYTES_MAX: usize = 984;

@@ -1,5 +1,6 @@
 //! Sealing and opening with aws-lc-rs.
 
+mod answers;
 mod enrol;
 mod envelope;
 mod folder;
@@ -14,6 +15,7 @@ mod sealed;
 pub use crate::certificate::{Certificate, Recipient};
 pub use crate::error::{Refusal, SealError};
 pub use crate::statement::MAC_BYTES;
+pub use answers::{ANSWER_KEY_BYTES, AnswerKey, seal_answer};
 pub use enrol::{
     CodeKeys, Enrolled, SignedNotice, new_code, open_confirmation, open_renewal, open_request,
     open_revocation, sign_confirmation, sign_renewal, sign_request, sign_revocation,

@@ -1,9 +1,10 @@
 //! Receipts: what the reader did or wants, signed by its key (SPEC 7).
 
+use crate::answer::SealedAnswer;
 use crate::cms::signed::Attested;
 use crate::error::Refusal;
 use crate::ids::{DeliveryId, Digest};
-use crate::limits::RECEIPT_BYTES_MAX;
+use crate::limits::{READ_SECONDS_MAX, RECEIPT_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 
 /// Format that this code writes and reads.
@@ -26,8 +27,14 @@ pub struct Receipt {
     pub kind: ReceiptKind,
     /// When, seconds since 1970-01-01 UTC, by the reader's clock.
     pub at: i64,
-    /// Instances that are durable at the reader.
+    /// Instances that are durable at the reader; 0 unless it was fetched.
     pub instances: u32,
+    /// How long the case was on the screen until `at`; only of a reading.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seconds: Option<u32>,
+    /// What the doctor says back; only of an answer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sealed: Option<SealedAnswer>,
 }
 
 /// What a receipt attests, or asks for.
@@ -38,20 +45,36 @@ pub enum ReceiptKind {
     Fetched,
     /// The recipient wants the residual of the delivery.
     ExactWanted,
+    /// The first image was on the screen.
+    FirstImageShown,
+    /// The recipient says: I have seen it.
+    Seen,
+    /// The case was on the screen, see [`Receipt::seconds`].
+    Read,
+    /// The recipient says something, see [`Receipt::sealed`].
+    Answer,
 }
 
 impl ReceiptKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::Fetched, Self::ExactWanted, Self::FirstImageShown, Self::Seen, Self::Read, Self::Answer];
+
     /// The word used in Message-IDs and logs.
     pub fn word(self) -> &'static str {
         match self {
             Self::Fetched => "fetched",
             Self::ExactWanted => "exact_wanted",
+            Self::FirstImageShown => "first_image_shown",
+            Self::Seen => "seen",
+            Self::Read => "read",
+            Self::Answer => "answer",
         }
     }
 
     /// The kind that has this word.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Fetched, Self::ExactWanted].into_iter().find(|kind| kind.word() == word)
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 }
 
@@ -62,6 +85,33 @@ struct Format {
 }
 
 impl Receipt {
+    /// Of this kind, with nothing that only some kinds have.
+    pub fn new(kind: ReceiptKind, delivery: DeliveryId, cover: Digest, recipient: Digest, at: i64) -> Self {
+        Self {
+            format: FORMAT,
+            delivery,
+            cover,
+            recipient,
+            kind,
+            at,
+            instances: 0,
+            seconds: None,
+            sealed: None,
+        }
+    }
+
+    /// Whether it has what its kind has, and nothing else.
+    pub fn is_sound(&self) -> bool {
+        let counted = self.instances == 0 || self.kind == ReceiptKind::Fetched;
+        let timed = match self.kind {
+            ReceiptKind::Read => {
+                self.seconds.is_some_and(|seconds| (1..=READ_SECONDS_MAX).contains(&seconds))
+            }
+            _ => self.seconds.is_none(),
+        };
+        counted && timed && self.sealed.is_some() == (self.kind == ReceiptKind::Answer)
+    }
+
     /// Reads the signed content.
     ///
     /// # Errors
@@ -75,7 +125,8 @@ impl Receipt {
         if format != FORMAT {
             return Err(Refusal::UnknownFormat(format));
         }
-        serde_json::from_slice(json).map_err(malformed)
+        let receipt: Self = serde_json::from_slice(json).map_err(malformed)?;
+        if receipt.is_sound() { Ok(receipt) } else { Err(Refusal::Malformed(WHAT)) }
     }
 
     /// The content to sign: the fields in their order, without white space.
@@ -99,6 +150,7 @@ impl Receipt {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
+    use crate::answer::SEALED_BYTES;
     use proptest::prelude::*;
 
     fn receipt() -> Receipt {
@@ -109,15 +161,47 @@ mod tests {
             recipient: Digest([3; 32]),
             kind: ReceiptKind::ExactWanted,
             at: i64::MIN,
-            instances: u32::MAX,
+            instances: 0,
+            seconds: None,
+            sealed: None,
+        }
+    }
+
+    fn one_of(kind: ReceiptKind) -> Receipt {
+        Receipt {
+            kind,
+            instances: if kind == ReceiptKind::Fetched { u32::MAX } else { 0 },
+            seconds: (kind == ReceiptKind::Read).then_some(READ_SECONDS_MAX),
+            sealed: (kind == ReceiptKind::Answer).then(|| SealedAnswer(Box::new([0xFF; SEALED_BYTES]))),
+            ..receipt()
         }
     }
 
     #[test]
-    fn the_longest_receipt_is_within_the_limit_and_read_as_written() {
-        let json = serde_json::to_vec(&receipt()).unwrap();
-        assert!(json.len() <= RECEIPT_BYTES_MAX);
-        assert_eq!(Receipt::parse(&json), Ok(receipt()));
+    fn the_longest_receipts_are_within_the_limit_and_read_as_written() {
+        for kind in ReceiptKind::ALL {
+            let json = serde_json::to_vec(&one_of(kind)).unwrap();
+            assert!(json.len() <= RECEIPT_BYTES_MAX, "{} has {} bytes", kind.word(), json.len());
+            assert_eq!(Receipt::parse(&json), Ok(one_of(kind)));
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_another_kind_is_refused() {
+        let (answer, read) = (one_of(ReceiptKind::Answer), one_of(ReceiptKind::Read));
+        let wrong = [
+            Receipt { instances: 1, ..one_of(ReceiptKind::Seen) },
+            Receipt { seconds: Some(1), ..one_of(ReceiptKind::FirstImageShown) },
+            Receipt { sealed: answer.sealed.clone(), ..one_of(ReceiptKind::Fetched) },
+            Receipt { sealed: None, ..answer },
+            Receipt { seconds: None, ..read.clone() },
+            Receipt { seconds: Some(0), ..read.clone() },
+            Receipt { seconds: Some(READ_SECONDS_MAX + 1), ..read },
+        ];
+        for receipt in wrong {
+            let json = serde_json::to_vec(&receipt).unwrap();
+            assert_eq!(Receipt::parse(&json), Err(Refusal::Malformed(WHAT)), "{receipt:?}");
+        }
     }
 
     #[test]
@@ -135,10 +219,10 @@ mod tests {
 
     #[test]
     fn words_name_kinds() {
-        for kind in [ReceiptKind::Fetched, ReceiptKind::ExactWanted] {
+        for kind in ReceiptKind::ALL {
             assert_eq!(ReceiptKind::from_word(kind.word()), Some(kind));
         }
-        assert_eq!(ReceiptKind::from_word("seen"), None);
+        assert_eq!(ReceiptKind::from_word("eaten"), None);
     }
 
     proptest! {

@@ -38,6 +38,14 @@ impl Code {
     pub(super) const WITHDRAWN: Self =
         Self { code: "WITHDRAWN", system: "99SCANPOST", meaning: "Delivery withdrawn" };
 
+    /// A.5.3.6: somebody looked at a study.
+    pub(super) const INSTANCES_ACCESSED: Self = dcm("110103", "DICOM Instances Accessed");
+    /// As [`Self::NOTICE`].
+    pub(super) const SEEN: Self = Self { code: "SEEN", system: "99SCANPOST", meaning: "Acknowledged" };
+    /// As [`Self::NOTICE`].
+    pub(super) const ANSWERED: Self =
+        Self { code: "ANSWERED", system: "99SCANPOST", meaning: "Answered by a doctor" };
+
     // CID 401, event types.
     pub(super) const APPLICATION_START: Self = dcm("110120", "Application Start");
     pub(super) const APPLICATION_STOP: Self = dcm("110121", "Application Stop");
@@ -51,6 +59,12 @@ impl Code {
         Self { code: "RECEIPT", system: "99SCANPOST", meaning: "Receipt refused" };
     pub(super) const TRAIL_DAMAGED: Self =
         Self { code: "TRAIL", system: "99SCANPOST", meaning: "Audit trail damaged" };
+
+    /// What kind of access it was: private ones.
+    pub(super) const FIRST_IMAGE: Self =
+        Self { code: "FIRSTIMAGE", system: "99SCANPOST", meaning: "First image shown" };
+    pub(super) const READING: Self =
+        Self { code: "READING", system: "99SCANPOST", meaning: "Images were on the screen" };
 
     // CID 402, roles.
     pub(super) const APPLICATION: Self = dcm("110150", "Application");

@@ -2,6 +2,8 @@
 
 use super::walk::{Verdict, Walked, walk};
 use crate::hex::hex;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use compressor::dataset::on_screen;
 use compressor::{Phi, Purpose};
 use seal::native::Certificate;
@@ -53,6 +55,9 @@ struct Listed<'l> {
     outcome: &'l str,
     participants: Vec<&'l str>,
     objects: Vec<&'l str>,
+    /// When a reading began and ended, and its seconds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reading: Vec<String>,
 }
 
 /// Gives every message that can be checked as a line of text, or of JSON, to `out`: those behind damage too, once the gateway went on.
@@ -84,6 +89,7 @@ fn line(number: u64, text: &str, json: bool) -> io::Result<Phi<String>> {
         outcome: first("EventOutcomeIndicator"),
         participants: attributes(text, "UserID").collect(),
         objects: attributes(text, "ParticipantObjectID").collect(),
+        reading: reading(text),
     };
     if json {
         return Ok(Phi::new(serde_json::to_string(&listed)?));
@@ -91,14 +97,26 @@ fn line(number: u64, text: &str, json: bool) -> io::Result<Phi<String>> {
     let shown = |texts: &[&str]| {
         texts.iter().map(|text| on_screen(text, SHOWN_CHARACTERS_MAX)).collect::<Vec<_>>().join(", ")
     };
-    Ok(Phi::new(format!(
-        "{number:>8} {} {} {}: {}; {}",
-        listed.at,
-        listed.outcome,
-        listed.event,
-        shown(&listed.participants),
-        shown(&listed.objects)
-    )))
+    Ok(Phi::new(
+        format!(
+            "{number:>8} {} {} {}: {}; {}",
+            listed.at,
+            listed.outcome,
+            listed.event,
+            shown(&listed.participants),
+            shown(&listed.objects)
+        ) + &listed.reading.iter().map(|detail| format!("; {detail}")).collect::<String>(),
+    ))
+}
+
+/// "Reading Start 2026-…" and so on, of a message that tells how long a study was on a screen.
+pub(super) fn reading(text: &str) -> Vec<String> {
+    let value = |value: &str| String::from_utf8(STANDARD.decode(value).ok()?).ok();
+    let details = attributes(text, "type").zip(attributes(text, "value"));
+    details
+        .filter(|(kind, _)| kind.starts_with("Reading "))
+        .filter_map(|(kind, text)| Some(format!("{kind} {}", value(text)?)))
+        .collect()
 }
 
 /// Values of an attribute in XML that this program wrote: as they stand there, with entities.

@@ -21,6 +21,15 @@ pub struct Subject {
     pub classes: BTreeMap<Uid, u64>,
 }
 
+/// How long a study was on a doctor's screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// By the reader's clock, seconds since 1970-01-01 UTC.
+    pub ended_at: i64,
+    /// How long, in seconds, rounded by the reader.
+    pub seconds: u32,
+}
+
 /// A server that the gateway connects to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
@@ -122,8 +131,23 @@ fn node(ae_title: &str, role: Code, requestor: bool, address: Option<Address>) -
     Participant { user: ae_title.to_owned(), requestor, role, address, media: None }
 }
 
+/// By a doctor, at the reader's side.
+fn accessed(doctor: &str, subject: &Subject) -> Message {
+    let participants = vec![node(doctor, Code::DESTINATION, true, None), gateway(Code::SOURCE, false)];
+    message(Code::INSTANCES_ACCESSED, 'R', participants, subject.objects(true, false))
+}
+
 fn message(event: Code, action: char, participants: Vec<Participant>, objects: Vec<Object>) -> Message {
-    Message { event, kind: None, action, outcome: Outcome::Success, reason: None, participants, objects }
+    Message {
+        event,
+        kind: None,
+        action,
+        outcome: Outcome::Success,
+        reason: None,
+        participants,
+        objects,
+        reading: None,
+    }
 }
 
 impl Message {
@@ -241,6 +265,29 @@ impl Message {
     pub fn pulled(doctor: &str, subject: &Subject) -> Self {
         let participants = vec![gateway(Code::SOURCE, false), node(doctor, Code::DESTINATION, true, None)];
         message(Code::INSTANCES_TRANSFERRED, 'R', participants, subject.objects(true, false))
+    }
+
+    /// DICOM Instances Accessed: a doctor's signed receipt says that the first image was on the screen (A.5.3.6).
+    pub fn first_image(doctor: &str, subject: &Subject) -> Self {
+        Self { kind: Some(Code::FIRST_IMAGE), ..accessed(doctor, subject) }
+    }
+
+    /// DICOM Instances Accessed: a doctor's signed receipt says how long the study was on the screen (A.5.3.6).
+    pub fn read(doctor: &str, reading: Reading, subject: &Subject) -> Self {
+        Self { kind: Some(Code::READING), reading: Some(reading), ..accessed(doctor, subject) }
+    }
+
+    /// A doctor says: I have seen it.
+    pub fn seen(doctor: &str, subject: &Subject) -> Self {
+        let participants = vec![node(doctor, Code::SOURCE, true, None), gateway(Code::APPLICATION, false)];
+        message(Code::SEEN, 'E', participants, subject.objects(true, false))
+    }
+
+    /// A doctor says something to the hospital; `told`: what, but for the words.
+    pub fn answered(doctor: &str, told: &'static str, subject: &Subject) -> Self {
+        let participants = vec![node(doctor, Code::SOURCE, true, None), gateway(Code::APPLICATION, false)];
+        let event = message(Code::ANSWERED, 'E', participants, subject.objects(true, false));
+        Self { reason: Some(told.to_owned()), ..event }
     }
 
     /// A doctor's signed request for exact files, before it is taken.

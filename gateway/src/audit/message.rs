@@ -1,6 +1,7 @@
 //! An audit message and its XML (PS3.15 A.5.1). What tells of a patient becomes text here alone, and the text is [`Phi`] again.
 
 use super::codes::Code;
+use super::events::Reading;
 use compressor::dataset::{Banner, on_screen};
 use compressor::{Phi, Purpose, Uid};
 use std::collections::BTreeMap;
@@ -47,6 +48,8 @@ pub struct Message {
     pub(super) reason: Option<String>,
     pub(super) participants: Vec<Participant>,
     pub(super) objects: Vec<Object>,
+    /// Of the study, where it was read.
+    pub(super) reading: Option<Reading>,
 }
 
 /// Who took part.
@@ -124,7 +127,7 @@ impl Message {
         // 4: application server process.
         xml.empty("AuditSourceTypeCode", &[("csd-code", "4")]);
         xml.close("AuditSourceIdentification");
-        self.objects.iter().for_each(|object| object.write(&mut xml));
+        self.objects.iter().for_each(|object| object.write(&mut xml, self.reading));
         xml.close("AuditMessage");
         Phi::new(xml.0)
     }
@@ -154,7 +157,7 @@ impl Participant {
 }
 
 impl Object {
-    fn write(&self, xml: &mut Xml) {
+    fn write(&self, xml: &mut Xml, reading: Option<Reading>) {
         match self {
             Self::Study { uid, accession, classes, encrypted, deleted } => {
                 // 2, 3: system object, report. 15: erased.
@@ -166,6 +169,12 @@ impl Object {
                 attributes.extend(deleted.then_some(("ParticipantObjectDataLifeCycle", "15")));
                 xml.object(&attributes, Code::STUDY_INSTANCE_UID, |xml| {
                     xml.text("ParticipantObjectName", uid);
+                    reading.into_iter().flat_map(details).for_each(|(kind, value)| {
+                        xml.empty(
+                            "ParticipantObjectDetail",
+                            &[("type", kind), ("value", &base64(value.as_bytes()))],
+                        );
+                    });
                     xml.open("ParticipantObjectDescription", &[]);
                     if let Some(accession) =
                         accession.as_ref().map(|a| a.expose_for(Purpose::Audit)).filter(|a| !a.is_empty())
@@ -226,6 +235,22 @@ impl Object {
             }
         }
     }
+}
+
+/// When a reading began and ended, and how long it was.
+fn details(reading: Reading) -> [(&'static str, String); 3] {
+    let time = |at: i64| {
+        OffsetDateTime::from_unix_timestamp(at)
+            .ok()
+            .and_then(|at| at.format(&Rfc3339).ok())
+            .unwrap_or_default()
+    };
+    let began_at = reading.ended_at.saturating_sub(reading.seconds.into());
+    [
+        ("Reading Start", time(began_at)),
+        ("Reading End", time(reading.ended_at)),
+        ("Reading Seconds", reading.seconds.to_string()),
+    ]
 }
 
 fn write_classes(classes: &BTreeMap<Uid, u64>, xml: &mut Xml) {

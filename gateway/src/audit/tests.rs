@@ -99,6 +99,23 @@ fn a_trail_that_nobody_touched_is_intact_over_restarts() {
 }
 
 #[test]
+fn a_reading_says_from_when_to_when_and_how_long() {
+    let reading = Reading { ended_at: 1_795_373_465, seconds: 90 };
+    let read = Message::read("Dr X", reading, &subject()).xml(OffsetDateTime::UNIX_EPOCH, SITE);
+    let xml = read.expose_for(Purpose::Compare);
+    for part in ["110103", "READING", "Dr X", "4711", "EventActionCode=\"R\""] {
+        assert!(xml.contains(part), "{part}");
+    }
+    let listed = super::command::reading(xml);
+    assert_eq!(
+        listed,
+        ["Reading Start 2026-11-22T18:49:35Z", "Reading End 2026-11-22T18:51:05Z", "Reading Seconds 90"]
+    );
+    let seen = Message::seen("Dr X", &subject()).xml(OffsetDateTime::UNIX_EPOCH, SITE);
+    assert_eq!(super::command::reading(seen.expose_for(Purpose::Compare)), Vec::<String>::new());
+}
+
+#[test]
 fn every_byte_that_is_changed_is_found_where_it_is() {
     let made = Made::new(4);
     let whole = fs::read(made.first_file()).unwrap();

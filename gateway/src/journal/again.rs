@@ -35,7 +35,7 @@ impl Journal {
         Ok(taken_up.rows_affected() > 0)
     }
 
-    /// The doctors who have not pulled a delivery get another notice, with an id of its own. Gives who.
+    /// The doctors who have not opened a delivery get another notice, with an id of its own. Gives who.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -43,7 +43,7 @@ impl Journal {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let rows = sqlx::query(
             "SELECT r.doctor FROM recipient r JOIN delivery d ON d.id = r.delivery_id
-             WHERE r.delivery_id = $1 AND d.state = 'notified' AND d.residual_of IS NULL AND r.pulled_at_ms IS NULL AND r.refused IS NULL
+             WHERE r.delivery_id = $1 AND d.state = 'notified' AND d.residual_of IS NULL AND coalesce(r.pulled_at_ms, r.first_image_at_ms, r.seen_at_ms) IS NULL AND r.refused IS NULL
              AND (r.stands_behind = 0 OR r.escalated_at_ms IS NOT NULL)",
         )
         .bind(id.0.as_slice())

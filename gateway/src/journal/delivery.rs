@@ -158,6 +158,14 @@ pub struct Recipient {
     pub notified: bool,
     /// The receipt is here.
     pub pulled: bool,
+    /// A receipt is here: fetched, first image shown, seen, or an answer.
+    pub opened: bool,
+    /// The turn of this one came, who stood behind others.
+    pub escalated: bool,
+    /// The first image was on the screen.
+    pub first_image: bool,
+    /// This one said so, or answered.
+    pub seen: bool,
     /// When the doctor's last request for the residual of this delivery was signed, in seconds since 1970-01-01 UTC.
     pub exact_asked_at: Option<i64>,
     /// The mail server will never take mail for this doctor.
@@ -491,6 +499,24 @@ impl Journal {
             .await
     }
 
+    /// The first image of a delivery was on a doctor's screen.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn first_image(&self, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<(), JournalError> {
+        self.mark("UPDATE recipient SET first_image_at_ms = coalesce(first_image_at_ms, $3) WHERE delivery_id = $1 AND doctor = $2", id, doctor, now_ms)
+            .await
+    }
+
+    /// A doctor says that the delivery was seen.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn seen(&self, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<(), JournalError> {
+        self.mark("UPDATE recipient SET seen_at_ms = coalesce(seen_at_ms, $3) WHERE delivery_id = $1 AND doctor = $2", id, doctor, now_ms)
+            .await
+    }
+
     async fn mark(
         &self,
         sql: &'static str,
@@ -587,15 +613,19 @@ pub(super) fn read_instance(row: &SqliteRow) -> Result<DeliveryInstance, Journal
 }
 
 fn read_recipient(row: &SqliteRow) -> Result<Recipient, JournalError> {
+    let is_there = |column: &str| row.get::<Option<i64>, _>(column).is_some();
     Ok(Recipient {
         doctor: row.get("doctor"),
         notice: bytes16(row.get("notice_id"), "notice_id")?,
-        is_told: row.get::<u32, _>("stands_behind") == 0
-            || row.get::<Option<i64>, _>("escalated_at_ms").is_some(),
+        is_told: row.get::<u32, _>("stands_behind") == 0 || is_there("escalated_at_ms"),
         submitted: row.get("submitted"),
-        cover_seen: row.get::<Option<i64>, _>("cover_seen_at_ms").is_some(),
-        notified: row.get::<Option<i64>, _>("notified_at_ms").is_some(),
-        pulled: row.get::<Option<i64>, _>("pulled_at_ms").is_some(),
+        cover_seen: is_there("cover_seen_at_ms"),
+        notified: is_there("notified_at_ms"),
+        pulled: is_there("pulled_at_ms"),
+        opened: ["pulled_at_ms", "first_image_at_ms", "seen_at_ms"].into_iter().any(is_there),
+        escalated: is_there("escalated_at_ms"),
+        first_image: is_there("first_image_at_ms"),
+        seen: is_there("seen_at_ms"),
         exact_asked_at: row.get("exact_asked_at"),
         refused: row.get("refused"),
     })

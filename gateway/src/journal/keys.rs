@@ -1,12 +1,17 @@
 //! Keys of the spool as the journal keeps them: that of a case under the master key, that of a received file under its case's.
 
 use super::intake::CASE_OPEN_MS;
-use super::{Journal, JournalError, bytes16};
+use super::{Journal, JournalError, answers, bytes16};
 use crate::spool::{FileKey, WrappedKey};
 use seal::ids::CaseId;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use std::sync::atomic::Ordering;
+
+/// Cases that were opened more than $2 before $1 and of which nothing is under way any more.
+const OVER: &str = "SELECT c.id FROM study_case c WHERE c.opened_at_ms < $1 - $2
+    AND NOT EXISTS (SELECT 1 FROM delivery u WHERE u.case_id = c.id AND u.residual_of IS NULL
+      AND u.state NOT IN ('pulled', 'cancelled', 'recalled') AND u.handed_over_at_ms IS NULL)";
 
 impl Journal {
     /// The key of a case; none if the spool was plain when it began.
@@ -39,7 +44,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]; after `Busy` the keys are in the log still, and the next call empties it.
     pub async fn destroy_keys_over(&self, now_ms: i64) -> Result<Vec<CaseId>, JournalError> {
-        self.forget_cards(now_ms).await?;
+        self.forget_over(now_ms).await?;
         let rows = sqlx::query(
             "UPDATE study_case SET spool_key = NULL, spool_key_destroyed_at_ms = $1, closed_at_ms = coalesce(closed_at_ms, $1)
              WHERE spool_key IS NOT NULL AND opened_at_ms < $1 - $2
@@ -61,17 +66,13 @@ impl Journal {
         Ok(cases)
     }
 
-    /// Deletes what the list of studies shows of cases that are over.
-    async fn forget_cards(&self, now_ms: i64) -> Result<(), JournalError> {
-        sqlx::query(
-            "DELETE FROM study_card WHERE case_id IN (SELECT c.id FROM study_case c WHERE c.opened_at_ms < $1 - $2
-               AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = c.id AND d.residual_of IS NULL
-                 AND d.state NOT IN ('pulled', 'cancelled', 'recalled') AND d.handed_over_at_ms IS NULL))",
-        )
-        .bind(now_ms)
-        .bind(CASE_OPEN_MS)
-        .execute(&self.pool)
-        .await?;
+    /// Deletes what the list of studies shows of cases that are over, and what doctors answered to them.
+    async fn forget_over(&self, now_ms: i64) -> Result<(), JournalError> {
+        let [words, keys] = answers::forgetting(&format!("d.case_id IN ({OVER})"));
+        for sql in [format!("DELETE FROM study_card WHERE case_id IN ({OVER})"), words, keys] {
+            let sql = sqlx::AssertSqlSafe(sql);
+            sqlx::query(sql).bind(now_ms).bind(CASE_OPEN_MS).execute(&self.pool).await?;
+        }
         Ok(())
     }
 

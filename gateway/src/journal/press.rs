@@ -320,7 +320,7 @@ pub(super) async fn follow(
     .execute(&mut **transaction)
     .await?;
     let rows = sqlx::query(
-        "SELECT doctor, CASE WHEN escalated_at_ms IS NULL AND pulled_at_ms IS NULL THEN stands_behind ELSE 0 END AS stands_behind
+        "SELECT doctor, CASE WHEN coalesce(escalated_at_ms, pulled_at_ms, first_image_at_ms, seen_at_ms) IS NULL THEN stands_behind ELSE 0 END AS stands_behind
          FROM recipient WHERE delivery_id = $1",
     );
     for row in rows.bind(pressed.0.as_slice()).fetch_all(&mut **transaction).await? {

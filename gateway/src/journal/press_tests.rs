@@ -349,6 +349,35 @@ async fn who_stands_behind_is_told_when_the_turn_comes_and_not_once_somebody_ope
     assert_eq!(places, [("ito", 2), ("suzuki", 0), ("tanaka", 0)]);
 }
 
+/// Whatever shows that a person has it ends escalation, also for one whose turn came in the same moment.
+#[tokio::test]
+async fn an_image_on_the_screen_a_word_and_an_answer_each_end_escalation() {
+    for receipt in 0..3 {
+        let (journal, _folder) = journal().await;
+        let (row, _) = record(&journal, held(1)).await;
+        let standby = vec!["suzuki".to_owned(), "ito".to_owned()];
+        let press = Press { standby, ..press(PressedStudy::Case(row.case), "tanaka") };
+        journal.press(&press, HELD_AS).await.unwrap();
+        journal.reached(row.id, State::Notified, 6000).await.unwrap();
+        assert!(journal.escalate(row.id, "suzuki", 7000).await.unwrap());
+        assert_eq!(journal.stood_by().await.unwrap(), [row.id]);
+        let digest = seal::ids::Digest([1; 32]);
+        match receipt {
+            0 => journal.first_image(row.id, "tanaka", 8000).await.unwrap(),
+            1 => journal.seen(row.id, "tanaka", 8000).await.unwrap(),
+            _ => {
+                let came = Came::Answer(seal::answer::Answer::CallBack);
+                assert!(journal.answered(row.id, "tanaka", &digest, &came, 8000).await.unwrap());
+            }
+        }
+        assert_eq!(journal.stood_by().await.unwrap(), []);
+        assert!(!journal.escalate(row.id, "ito", 9000).await.unwrap());
+        assert!(!journal.is_somebody_untold(row.id).await.unwrap(), "suzuki is left in peace");
+        let standings = journal.standings(row.id).await.unwrap();
+        assert_eq!(crate::notify::next(&standings, 0), crate::notify::Next::Over);
+    }
+}
+
 #[tokio::test]
 async fn key_images_are_marked_until_the_study_is_packed_and_stay_with_what_waits_again() {
     let (journal, _folder) = journal().await;

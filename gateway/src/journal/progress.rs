@@ -1,5 +1,6 @@
 //! How far the newest studies have come, in numbers alone: what the operator's figures are made of.
 
+use super::answers::OPENED;
 use super::report::{StageTime, stage_seconds};
 use super::{Journal, JournalError};
 use sqlx::Row;
@@ -18,6 +19,8 @@ pub struct Progress {
     pub received_at_ms: i64,
     /// When the last notice was accepted, milliseconds since 1970-01-01 UTC.
     pub notified_at_ms: Option<i64>,
+    /// Somebody looked at it.
+    pub opened: bool,
     /// Seconds of each stage that is done.
     pub seconds: BTreeMap<String, f64>,
 }
@@ -48,7 +51,8 @@ impl Journal {
             });
         }
         let sql = sqlx::AssertSqlSafe(format!(
-            "{NEWEST} SELECT *, (SELECT max(notified_at_ms) FROM recipient r WHERE r.delivery_id = newest.id) AS notified_at_ms FROM newest"
+            "{NEWEST} SELECT *, (SELECT max(notified_at_ms) FROM recipient r WHERE r.delivery_id = newest.id) AS notified_at_ms,
+             EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = newest.id AND {OPENED}) AS opened FROM newest"
         ));
         let rows = sqlx::query(sql).bind(limit).fetch_all(&self.pool).await?;
         let progress = rows.iter().map(|row| {
@@ -60,6 +64,7 @@ impl Journal {
                 received_bytes: row.get::<i64, _>("bytes").unsigned_abs(),
                 received_at_ms: last_received_ms.unwrap_or_else(|| row.get("opened_at_ms")),
                 notified_at_ms: row.get("notified_at_ms"),
+                opened: row.get("opened"),
                 seconds: stage_seconds(&stages, last_received_ms).1,
             }
         });

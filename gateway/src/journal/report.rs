@@ -1,5 +1,6 @@
 //! What page, command line and demo show of a delivery: no patient data, no UIDs.
 
+use super::answers::AnswerReport;
 use super::press::{self, Chosen, Pressed};
 use super::withdrawal::{self, WithdrawnMail};
 use super::{Journal, JournalError, bytes16};
@@ -89,6 +90,14 @@ pub struct DoctorReport {
     pub notified_at_ms: Option<i64>,
     /// The receipt came, milliseconds since 1970-01-01 UTC.
     pub pulled_at_ms: Option<i64>,
+    /// The receipt came that the first image was on the screen, milliseconds since 1970-01-01 UTC.
+    pub first_image_at_ms: Option<i64>,
+    /// The doctor said so, or answered; milliseconds since 1970-01-01 UTC.
+    pub seen_at_ms: Option<i64>,
+    /// Seconds that the images were on the screen, as far as the reader told; null where it told nothing.
+    pub read_seconds: Option<i64>,
+    /// What the doctor answered, without the words, the oldest first.
+    pub answers: Vec<AnswerReport>,
     /// When the doctor last asked for exact files, by the reader's clock, seconds since 1970-01-01 UTC.
     pub exact_asked_at: Option<i64>,
     /// Why the mail server will never take mail for this doctor.
@@ -98,6 +107,11 @@ pub struct DoctorReport {
 }
 
 impl DoctorReport {
+    /// When this one first looked at it, milliseconds since 1970-01-01 UTC.
+    pub fn opened_at_ms(&self) -> Option<i64> {
+        [self.first_image_at_ms, self.pulled_at_ms, self.seen_at_ms].into_iter().flatten().min()
+    }
+
     /// Told at once, or the turn came.
     pub fn is_told(&self) -> bool {
         self.stands_behind == 0 || self.escalated_at_ms.is_some()
@@ -149,20 +163,26 @@ impl Journal {
     /// A residual was asked for in the delivery that it is of.
     async fn doctor_reports(&self, ids: &str) -> Result<Of<DoctorReport>, JournalError> {
         let rows = sqlx::query(
-            "SELECT r.delivery_id, r.doctor, r.stands_behind, r.escalated_at_ms, r.notified_at_ms, r.pulled_at_ms, r.refused, w.removed, w.looked_at_ms, w.stays,
-             (SELECT b.exact_asked_at FROM recipient b WHERE b.delivery_id = coalesce(d.residual_of, d.id) AND b.doctor = r.doctor) AS exact_asked_at
+            "SELECT r.delivery_id, r.doctor, r.stands_behind, r.escalated_at_ms, r.notified_at_ms, r.pulled_at_ms, r.first_image_at_ms, r.seen_at_ms, r.refused, w.removed, w.looked_at_ms, w.stays,
+             (SELECT b.exact_asked_at FROM recipient b WHERE b.delivery_id = coalesce(d.residual_of, d.id) AND b.doctor = r.doctor) AS exact_asked_at,
+             (SELECT sum(g.seconds) FROM reading g WHERE g.delivery_id = r.delivery_id AND g.doctor = r.doctor) AS read_seconds
              FROM json_each($1) AS ids JOIN recipient r ON r.delivery_id = unhex(ids.value) JOIN delivery d ON d.id = r.delivery_id
              LEFT JOIN withdrawn_mail w ON w.delivery_id = r.delivery_id AND w.doctor = r.doctor ORDER BY r.doctor",
         )
         .bind(ids);
-        let mut reports = Of::new();
+        let (mut reports, mut answers) = (Of::new(), self.answer_reports(ids).await?);
         for row in rows.fetch_all(&self.pool).await? {
+            let of = (row.get("delivery_id"), row.get("doctor"));
             reports.entry(row.get("delivery_id")).or_default().push(DoctorReport {
                 doctor: row.get("doctor"),
                 stands_behind: row.get("stands_behind"),
                 escalated_at_ms: row.get("escalated_at_ms"),
                 notified_at_ms: row.get("notified_at_ms"),
                 pulled_at_ms: row.get("pulled_at_ms"),
+                first_image_at_ms: row.get("first_image_at_ms"),
+                seen_at_ms: row.get("seen_at_ms"),
+                read_seconds: row.get("read_seconds"),
+                answers: answers.remove(&of).unwrap_or_default(),
                 exact_asked_at: row.get("exact_asked_at"),
                 refused: row.get("refused"),
                 withdrawn: withdrawal::read_mail(&row),

@@ -1,5 +1,6 @@
 //! Doctors who stand behind others: who they are, and whose turn came.
 
+use super::answers::OPENED;
 use super::delivery::PART_COVER;
 use super::{Journal, JournalError, bytes16};
 use crate::notify::Standing;
@@ -12,12 +13,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn stood_by(&self) -> Result<Vec<DeliveryId>, JournalError> {
-        let rows = sqlx::query(
+        let sql = sqlx::AssertSqlSafe(format!(
             "SELECT DISTINCT d.id FROM recipient r JOIN delivery d ON d.id = r.delivery_id
              WHERE r.stands_behind > 0 AND r.escalated_at_ms IS NULL AND r.refused IS NULL AND d.state IN ('submitted', 'notified')
-             AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = d.id AND o.pulled_at_ms IS NOT NULL)",
-        );
-        let rows = rows.fetch_all(&self.pool).await?;
+             AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = d.id AND {OPENED})"
+        ));
+        let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
         rows.iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
     }
 
@@ -27,7 +28,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn standings(&self, id: DeliveryId) -> Result<Vec<Standing>, JournalError> {
         let rows = sqlx::query(
-            "SELECT r.*, p.accepted_at_ms FROM recipient r
+            "SELECT r.*, p.accepted_at_ms, coalesce(r.pulled_at_ms, r.first_image_at_ms, r.seen_at_ms) AS opened_at_ms FROM recipient r
              LEFT JOIN accepted_part p ON p.delivery_id = r.delivery_id AND p.doctor = r.doctor AND p.part = $2
              WHERE r.delivery_id = $1 ORDER BY r.doctor",
         )
@@ -39,22 +40,22 @@ impl Journal {
             escalated_at_ms: row.get("escalated_at_ms"),
             submitted_at_ms: row.get("accepted_at_ms"),
             notified_at_ms: row.get("notified_at_ms"),
-            has_opened: row.get::<Option<i64>, _>("pulled_at_ms").is_some(),
+            has_opened: row.get::<Option<i64>, _>("opened_at_ms").is_some(),
             is_refused: row.get::<Option<&str>, _>("refused").is_some(),
         };
         Ok(rows.fetch_all(&self.pool).await?.iter().map(standing).collect())
     }
 
-    /// Whether somebody's turn came whose notice has not gone yet.
+    /// Whether somebody's turn came whose notice has not gone yet, while nobody has opened the delivery.
     ///
     /// # Errors
     /// [`JournalError`].
     pub async fn is_somebody_untold(&self, id: DeliveryId) -> Result<bool, JournalError> {
-        let untold = sqlx::query(
-            "SELECT 1 FROM recipient WHERE delivery_id = $1 AND escalated_at_ms IS NOT NULL AND notified_at_ms IS NULL
-             AND pulled_at_ms IS NULL AND refused IS NULL",
-        );
-        Ok(untold.bind(id.0.as_slice()).fetch_optional(&self.pool).await?.is_some())
+        let untold = sqlx::AssertSqlSafe(format!(
+            "SELECT 1 FROM recipient r WHERE r.delivery_id = $1 AND r.escalated_at_ms IS NOT NULL AND r.notified_at_ms IS NULL AND r.refused IS NULL
+             AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = $1 AND {OPENED})"
+        ));
+        Ok(sqlx::query(untold).bind(id.0.as_slice()).fetch_optional(&self.pool).await?.is_some())
     }
 
     /// It is this doctor's turn: the notice goes next. False where it was before, or somebody opened the delivery meanwhile.
@@ -63,16 +64,17 @@ impl Journal {
     /// [`JournalError`].
     pub async fn escalate(&self, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<bool, JournalError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let escalated = sqlx::query(
+        let escalate = sqlx::AssertSqlSafe(format!(
             "UPDATE recipient SET escalated_at_ms = $3 WHERE delivery_id = $1 AND doctor = $2 AND escalated_at_ms IS NULL
              AND EXISTS (SELECT 1 FROM delivery d WHERE d.id = $1 AND d.state IN ('submitted', 'notified'))
-             AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = $1 AND o.pulled_at_ms IS NOT NULL)",
-        )
-        .bind(id.0.as_slice())
-        .bind(doctor)
-        .bind(now_ms)
-        .execute(&mut *transaction)
-        .await?;
+             AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = $1 AND {OPENED})"
+        ));
+        let escalated = sqlx::query(escalate)
+            .bind(id.0.as_slice())
+            .bind(doctor)
+            .bind(now_ms)
+            .execute(&mut *transaction)
+            .await?;
         sqlx::query(
             "UPDATE delivery SET state = 'submitted' WHERE id = $1 AND state = 'notified' AND $2 > 0",
         )

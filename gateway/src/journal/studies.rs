@@ -1,5 +1,6 @@
 //! The list of studies: what lies here and how far it has come, with what a list shows of a patient.
 
+use super::answers::ShownAnswer;
 use super::intake::NewInstance;
 use super::keys::key_of_open_case;
 use super::report::{self, DeliveryReport, REPORT};
@@ -48,6 +49,8 @@ pub struct Study {
     pub opened_at_ms: i64,
     /// When the last instance came, milliseconds since 1970-01-01 UTC.
     pub last_received_ms: Option<i64>,
+    /// What doctors answered to any delivery of its case, the oldest first.
+    pub answers: Vec<ShownAnswer>,
     /// How far it has come.
     pub delivery: DeliveryReport,
 }
@@ -128,7 +131,7 @@ impl Journal {
         let cases = report::ids(rows, "case_id");
         let (mut series, mut cards) = (self.series(&cases).await?, self.cards_of(&cases).await?);
         let mut key_images = self.numbers_of_key_images(&cases).await?;
-        let deliveries = self.reports(rows).await?;
+        let (deliveries, mut answers) = (self.reports(rows).await?, self.answers_of(&cases).await?);
         let of = |(row, delivery): (&SqliteRow, DeliveryReport)| {
             let modalities = series.remove(&delivery.case).unwrap_or_default();
             Study {
@@ -139,6 +142,7 @@ impl Journal {
                 key_images: key_images.remove(&delivery.case).unwrap_or(0),
                 opened_at_ms: row.get("opened_at_ms"),
                 last_received_ms: row.get("last_received_ms"),
+                answers: answers.remove(&delivery.case).unwrap_or_default(),
                 delivery,
             }
         };

@@ -390,6 +390,97 @@ async fn the_key_of_a_case_lives_as_long_as_anything_needs_it() {
     assert_eq!(journal.destroy_keys_over(20 * DAY_MS).await.unwrap(), none, "its files are all that is left");
 }
 
+fn words(text: &str) -> Came {
+    Came::Answer(seal::answer::Answer::Words(seal::answer::Words::new(Phi::new(text.to_owned())).unwrap()))
+}
+
+#[tokio::test]
+async fn words_lie_encrypted_count_once_and_die_with_their_case() {
+    let (folder, master) = (tempfile::tempdir().unwrap(), FileKey::random().unwrap());
+    let journal = Journal::open_with(&folder.path().join("journal.sqlite"), Some(master)).await.unwrap();
+    let row = keyed(&journal, 1, &FileKey::random().unwrap()).await;
+    let case_key = journal.case_key(row.case).await.unwrap();
+    let point = journal.answer_point(row.id, case_key.as_ref()).await.unwrap();
+    assert_eq!(journal.answer_point(row.id, case_key.as_ref()).await.unwrap(), point, "made once");
+    let key = journal.answer_key(row.id).await.unwrap().unwrap();
+    assert_eq!(key.point().unwrap(), point);
+    let secret = key.to_bytes().unwrap();
+    assert!(!holds(&on_disk(folder.path()), &*secret));
+
+    let digest = |number: u8| seal::ids::Digest([number; 32]);
+    let new = async |number| journal.is_new_answer(row.id, "tanaka", &digest(number)).await.unwrap();
+    assert_eq!(new(1).await, Noted::New);
+    assert!(
+        journal
+            .answered(row.id, "tanaka", &digest(1), &words("Herniation, TARO-YAMADA"), 5000)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !journal
+            .answered(row.id, "tanaka", &digest(1), &words("Herniation, TARO-YAMADA"), 6000)
+            .await
+            .unwrap()
+    );
+    assert_eq!((new(1).await, new(2).await), (Noted::Known, Noted::New));
+    assert!(!holds(&on_disk(folder.path()), b"TARO-YAMADA"));
+    let shown = async || journal.study_of(row.case).await.unwrap().unwrap().answers;
+    let answers = shown().await;
+    let text = answers[0].words.as_ref().map(|words| words.expose_for(Purpose::Show));
+    assert_eq!((answers.len(), answers[0].came_at_ms, text), (1, 5000, Some("Herniation, TARO-YAMADA")));
+    let report = journal.report_of(row.id).await.unwrap().unwrap();
+    let tanaka = report.doctors.iter().find(|doctor| doctor.doctor == "tanaka").unwrap();
+    assert_eq!((tanaka.seen_at_ms, tanaka.opened_at_ms(), tanaka.answers.len()), (Some(5000), Some(5000), 1));
+    assert!(!serde_json::to_string(&report).unwrap().contains("YAMADA"), "the report is without words");
+    for number in 2..=20 {
+        journal.answered(row.id, "tanaka", &digest(number), &words("more"), 7000).await.unwrap();
+    }
+    assert_eq!((new(1).await, new(99).await), (Noted::Known, Noted::TooMany));
+
+    journal.reached(row.id, State::Pulled, 8000).await.unwrap();
+    assert_eq!(journal.destroy_keys_over(2 * DAY_MS).await.unwrap(), [row.case]);
+    assert!(journal.answer_key(row.id).await.unwrap().is_none(), "no more can be opened");
+    let after = shown().await;
+    assert!(after.len() == 20 && after.iter().all(|answer| answer.words.is_none()), "that they came stays");
+}
+
+#[tokio::test]
+async fn words_are_gone_with_a_withdrawn_case_also_where_the_spool_is_plain() {
+    let (journal, folder) = journal().await;
+    let Recorded::New { delivery, .. } = journal.record_instance(instance(1)).await.unwrap() else {
+        panic!()
+    };
+    journal.answer_point(delivery, None).await.unwrap();
+    let digest = seal::ids::Digest([1; 32]);
+    journal.answered(delivery, "tanaka", &digest, &words("TARO-YAMADA"), 5000).await.unwrap();
+    assert!(holds(&on_disk(folder.path()), b"TARO-YAMADA"), "the search must be able to find it");
+    let case = journal.delivery(delivery).await.unwrap().case;
+    journal.withdraw(case, None, "technician", 6000).await.unwrap().unwrap();
+    journal.destroy_keys_over(7000).await.unwrap();
+    assert!(!holds(&on_disk(folder.path()), b"TARO-YAMADA"));
+    assert!(journal.answer_key(delivery).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn readings_add_up_and_count_once() {
+    let (journal, _folder) = journal().await;
+    let Recorded::New { delivery, .. } = journal.record_instance(instance(1)).await.unwrap() else {
+        panic!()
+    };
+    let new = async |at, seconds| journal.is_new_reading(delivery, "tanaka", at, seconds).await.unwrap();
+    for (at, seconds) in [(1000, 40), (1000, 40), (2000, 20)] {
+        journal.was_read(delivery, "tanaka", at, seconds).await.unwrap();
+    }
+    assert_eq!((new(1000, 40).await, new(1000, 50).await), (Noted::Known, Noted::New));
+    let report = journal.report_of(delivery).await.unwrap().unwrap();
+    let read: Vec<_> = report.doctors.iter().map(|doctor| doctor.read_seconds).collect();
+    assert_eq!(read, [None, Some(60)], "sato, tanaka");
+    for at in 0..200 {
+        journal.was_read(delivery, "tanaka", at, 10).await.unwrap();
+    }
+    assert_eq!(new(9000, 10).await, Noted::TooMany);
+}
+
 /// Nobody is waited for: the case ends, and a withdrawal has nothing of it to hold again.
 #[tokio::test]
 async fn what_mail_programs_have_is_over() {

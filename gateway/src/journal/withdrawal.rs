@@ -1,6 +1,7 @@
 //! Withdrawal: a case that is not to be delivered after all. Its deliveries end, its key is destroyed, what was mailed of it is noted to be
 //! deleted, and what still lies here of the study waits for another press, as a case of its own.
 
+use super::answers::forget_answers;
 use super::hold_again::Old;
 use super::link::end_links;
 use super::{Journal, JournalError, State, bytes16};
@@ -113,6 +114,7 @@ impl Journal {
         }
         let old = Old { case, key, now_ms };
         close(&mut transaction, case, now_ms).await?;
+        forget_answers(&mut transaction, case).await?;
         end_links(&mut transaction, case, now_ms).await?;
         match hold {
             Some(hold) if !instances.is_empty() => {

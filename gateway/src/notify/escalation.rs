@@ -13,7 +13,7 @@ pub struct Standing {
     pub submitted_at_ms: Option<i64>,
     /// When the last notice was accepted.
     pub notified_at_ms: Option<i64>,
-    /// A signed receipt is here.
+    /// A signed receipt is here: fetched, first image shown, seen, or an answer.
     pub has_opened: bool,
     /// The mail server takes nothing for this one.
     pub is_refused: bool,

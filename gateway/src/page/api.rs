@@ -1,6 +1,7 @@
 //! The interface for programs: a PACS puts the button on its own screen. JSON over the page's listener, described by `/api/v1/openapi.json`;
 //! each system has a token of its own.
 
+mod answers;
 mod caller;
 pub mod command;
 mod deliveries;
@@ -25,6 +26,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/studies/search", post(studies::search))
         .route("/studies/{case}", get(studies::one))
         .route("/studies/{case}/key-images", put(studies::mark))
+        .route("/studies/{case}/answers", get(answers::list))
         .route("/studies/{case}/withdraw", post(deliveries::withdraw))
         .route("/deliveries", post(deliveries::press))
         .route("/deliveries/{delivery}", get(deliveries::one))

@@ -92,7 +92,7 @@ fn of(studies: &[Progress], now_ms: i64) -> Figures {
         *figures.states.entry(study.state.clone()).or_default() += 1;
         figures.in_trouble += u64::from(study.in_trouble);
         let is_late = study.notified_at_ms.is_some_and(|at_ms| now_ms - at_ms > UNOPENED_AFTER_MS);
-        figures.unopened += u64::from(study.state == "notified" && is_late);
+        figures.unopened += u64::from(study.state == "notified" && is_late && !study.opened);
         let age_hours = (now_ms - study.received_at_ms) / HOUR_MS;
         let hour = usize::try_from(age_hours).ok().and_then(|age| (HOURS - 1).checked_sub(age));
         if let Some(bytes) = hour.and_then(|hour| figures.hours.get_mut(hour)) {

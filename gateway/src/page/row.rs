@@ -4,7 +4,7 @@ use super::site::Site;
 use super::stage::{STEPS, Stage, Tone, Waiting};
 use super::words::{Words, fill};
 use super::{clean, pictures};
-use crate::journal::{Study, WaitingPress};
+use crate::journal::{AnswerKind, ShownAnswer, Study, WaitingPress};
 use compressor::Purpose;
 use compressor::dataset::Banner;
 use maud::{Markup, html};
@@ -126,6 +126,7 @@ pub(super) fn row(study: &Study, stage: &Stage, site: &Site, words: &Words) -> M
                     @if let Some(waiting) = stage.waiting { " " (due(waiting)) }
                     @if study.delivery.urgent { " " span .tag { (words.urgent) } }
                 }
+                @for answer in &study.answers { (said(answer, site, words)) }
                 @for line in &stage.details { p .detail { (line) } }
                 @if let Some(trouble) = &study.delivery.trouble { p .detail .trouble lang="en" { (clean(trouble)) } }
                 @if let Some(remark) = &study.delivery.remark { p .detail lang="en" { (clean(remark)) } }
@@ -168,6 +169,21 @@ pub(super) fn waiting_row(press: &WaitingPress, pacs: &str, site: &Site, words: 
             }
             div .wishes { (undo(waiting, &name, words)) }
         }
+    }
+}
+
+/// What a doctor said back; the words are another's, and stand apart from the direction of the line.
+fn said(answer: &ShownAnswer, site: &Site, words: &Words) -> Markup {
+    let line = match answer.kind {
+        AnswerKind::CallBack => words.st_call_back,
+        AnswerKind::Words => words.st_words,
+        AnswerKind::Unreadable => words.st_unreadable,
+        AnswerKind::Closed => words.st_after_end,
+    };
+    let line = fill(line, &[&site.doctor(&answer.doctor, words), &site.time(answer.came_at_ms)]);
+    let own = answer.words.as_ref().map(|own| clean(own.expose_for(Purpose::Show)));
+    html! {
+        p .answer .urgent[answer.kind != AnswerKind::Words] { (line) @if let Some(own) = own { " " bdi { (own) } } }
     }
 }
 

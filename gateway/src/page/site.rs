@@ -65,9 +65,18 @@ impl Site {
 
     /// 02:14, with the date where it is not today.
     pub(super) fn time(&self, at_ms: i64) -> String {
+        self.written(at_ms, "%H:%M", "%m-%d %H:%M")
+    }
+
+    /// 02:13:20, with the date where it is not today.
+    pub(super) fn time_exact(&self, at_ms: i64) -> String {
+        self.written(at_ms, "%H:%M:%S", "%m-%d %H:%M:%S")
+    }
+
+    fn written(&self, at_ms: i64, today: &str, other: &str) -> String {
         let at = |ms| Timestamp::from_millisecond(ms).unwrap_or_default().to_zoned(self.zone.clone());
         let (then, now) = (at(at_ms), at(self.now_ms));
-        let format = if then.date() == now.date() { "%H:%M" } else { "%m-%d %H:%M" };
+        let format = if then.date() == now.date() { today } else { other };
         then.strftime(format).to_string()
     }
 }

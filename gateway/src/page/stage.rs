@@ -170,13 +170,18 @@ fn seconds_left(accepted: u32, all: u32, between: Option<(i64, i64)>, now_ms: i6
 /// "Dr X opened it at 02:14" for who has, and for who has not since when they know of it.
 fn notified(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
     let doctors = &study.delivery.doctors;
-    let opened: Vec<_> = doctors.iter().filter(|doctor| doctor.pulled_at_ms.is_some()).collect();
-    stage.done = if opened.is_empty() { STEPS - 1 } else { STEPS };
-    stage.tone = if opened.is_empty() { Tone::Going } else { Tone::Good };
+    let is_opened = doctors.iter().any(|doctor| doctor.opened_at_ms().is_some());
+    stage.done = if is_opened { STEPS } else { STEPS - 1 };
+    stage.tone = if is_opened { Tone::Good } else { Tone::Going };
     stage.can_tell_again = doctors.iter().any(|doctor| !site.is_outside(&doctor.doctor));
-    let lines = doctors.iter().filter(|doctor| doctor.is_told()).map(|doctor| {
+    // The turn of one who stood behind may come in the moment in which somebody opens it: then no notice goes.
+    let is_shown = |doctor: &&DoctorReport| {
+        let no_notice = doctor.notified_at_ms.is_none() && doctor.opened_at_ms().is_none();
+        doctor.is_told() && !(is_opened && no_notice && doctor.stands_behind > 0)
+    };
+    let lines = doctors.iter().filter(is_shown).map(|doctor| {
         let name = site.doctor(&doctor.doctor, words);
-        match (doctor.pulled_at_ms, doctor.notified_at_ms, &doctor.refused) {
+        match (doctor.opened_at_ms(), doctor.notified_at_ms, &doctor.refused) {
             (Some(at_ms), ..) => (0, fill(words.st_opened, &[&name, &site.time(at_ms)])),
             (None, _, Some(_)) => (2, fill(words.st_refused, &[&name])),
             (None, None, None) if site.is_outside(&doctor.doctor) => (1, fill(words.st_link, &[&name])),
@@ -191,15 +196,28 @@ fn notified(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
     stage.details.extend(lines);
     for doctor in doctors {
         let name = site.doctor(&doctor.doctor, words);
+        stage.details.extend(looked(doctor, &name, site, words));
         if let Some(at_ms) = doctor.escalated_at_ms {
             stage.details.push(fill(words.st_escalated, &[&site.time(at_ms), &name]));
         }
     }
-    if opened.is_empty()
-        && let Some((name, at_ms)) = told_next(doctors, site)
-    {
+    if !is_opened && let Some((name, at_ms)) = told_next(doctors, site) {
         stage.details.push(fill(words.st_told_next, &[&site.time(at_ms), &site.doctor(name, words)]));
     }
+}
+
+/// "Dr X: first image 02:13:20, seen 02:14, 3 min on the screen", as far as the reader told.
+fn looked(doctor: &DoctorReport, name: &str, site: &Site, words: &Words) -> Option<String> {
+    let parts = [
+        doctor.first_image_at_ms.map(|at_ms| fill(words.st_first_image, &[&site.time_exact(at_ms)])),
+        doctor.seen_at_ms.map(|at_ms| fill(words.st_seen, &[&site.time(at_ms)])),
+        doctor.read_seconds.map(|seconds| match (seconds + 30) / 60 {
+            0 => fill(words.st_read_seconds, &[&seconds.to_string()]),
+            minutes => fill(words.st_read_minutes, &[&minutes.to_string()]),
+        }),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| fill(words.st_looked, &[name, &parts.join(words.comma)]))
 }
 
 /// Who is told when nobody opens it, and when.
@@ -220,7 +238,7 @@ fn withdrawn(doctor: &DoctorReport, site: &Site, words: &Words) -> Option<String
         (false, Some(_)) => fill(words.st_mail_gone, &[&name, &mail.removed.to_string()]),
         (false, None) => fill(words.st_mail_looking, &[&name]),
     };
-    let opened = match doctor.pulled_at_ms {
+    let opened = match doctor.opened_at_ms() {
         Some(at_ms) => fill(words.st_was_opened, &[&site.time(at_ms)]),
         None => words.st_was_not_opened.to_owned(),
     };

@@ -3,8 +3,8 @@
 
 use super::Pipeline;
 use super::trouble::Trouble;
-use crate::audit::{AuditError, Message, Server, ServerRefusal, Subject};
-use crate::journal::{DeliveryRow, Pressed, Recipient};
+use crate::audit::{AuditError, Message, Reading, Server, ServerRefusal, Subject};
+use crate::journal::{AnswerKind, DeliveryRow, Pressed, Recipient};
 use crate::notify::NotifyError;
 use crate::pulled::record::{self, Kind, Record, Refusal};
 use crate::submit::SubmitError;
@@ -216,6 +216,52 @@ impl Pipeline {
         Ok(self.record_each(&subjects, |subject| Message::pulled(doctor, subject)).await?)
     }
 
+    /// Before the receipt counts that the first image was shown.
+    pub(super) async fn audit_shown(&self, delivery: DeliveryId, doctor: &str) -> Result<(), Trouble> {
+        let subjects = self.subjects(&self.journal.delivery(delivery).await?).await?;
+        Ok(self.record_each(&subjects, |subject| Message::first_image(doctor, subject)).await?)
+    }
+
+    /// Before a doctor's "seen" counts.
+    pub(super) async fn audit_seen(&self, delivery: DeliveryId, doctor: &str) -> Result<(), Trouble> {
+        let subjects = self.subjects(&self.journal.delivery(delivery).await?).await?;
+        Ok(self.record_each(&subjects, |subject| Message::seen(doctor, subject)).await?)
+    }
+
+    /// Before an answer counts: that there is one, never its words.
+    pub(super) async fn audit_answered(
+        &self,
+        delivery: DeliveryId,
+        doctor: &str,
+        kind: AnswerKind,
+    ) -> Result<(), Trouble> {
+        if kind == AnswerKind::Unreadable {
+            self.audit.alert(Message::receipt_refused(doctor, "an answer is no plain text"));
+        }
+        let subjects = self.subjects(&self.journal.delivery(delivery).await?).await?;
+        let told = kind.told();
+        Ok(self.record_each(&subjects, |subject| Message::answered(doctor, told, subject)).await?)
+    }
+
+    /// Before a reading counts, which ended at `ended_at` by the reader's clock, seconds since 1970-01-01 UTC.
+    pub(super) async fn audit_read(
+        &self,
+        delivery: DeliveryId,
+        doctor: &str,
+        ended_at: i64,
+        seconds: u32,
+    ) -> Result<(), Trouble> {
+        let subjects = self.subjects(&self.journal.delivery(delivery).await?).await?;
+        let reading = Reading { ended_at, seconds };
+        Ok(self.record_each(&subjects, |subject| Message::read(doctor, reading, subject)).await?)
+    }
+
+    /// A genuine receipt of somebody whom the delivery was not for.
+    pub(super) fn alert_of_stranger(&self, doctor: &str) {
+        self.audit
+            .alert(Message::receipt_refused(doctor, "a receipt of a doctor whom the delivery was not for"));
+    }
+
     /// Before a request for exact files is taken, if it is none that was taken before.
     pub(super) async fn audit_exact_asked(
         &self,
@@ -251,7 +297,7 @@ impl Pipeline {
             Kind::Refused(_) => {
                 return self.audit.alert(Message::receipt_refused(doctor, "a receipt is not genuine"));
             }
-            Kind::Fetched | Kind::ExactWanted => {
+            Kind::Receipt(_) => {
                 return self.audit.alert(Message::receipt_refused(doctor, "a receipt names another cover"));
             }
             Kind::Trouble(record::Trouble::Certificate) => ServerRefusal::Certificate,

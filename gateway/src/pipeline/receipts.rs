@@ -7,6 +7,7 @@ use crate::journal::{DeliveryRow, Recipient, State};
 use crate::pulled::record::{Kind, Record, folder_digest};
 use crate::submit::retry;
 use ::seal::ids::DeliveryId;
+use ::seal::receipt::ReceiptKind;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -37,20 +38,52 @@ impl Pipeline {
         let Some(cover) = self.journal.cover_digest(record.delivery).await? else { return Ok(()) };
         match record.kind {
             Kind::CoverSeen => self.journal.cover_seen(record.delivery, doctor, now_ms()).await?,
-            Kind::Fetched if record.cover == cover => {
-                self.audit_pulled(record.delivery, doctor).await?;
-                self.journal.pulled(record.delivery, doctor, now_ms()).await?;
-                self.finish_if_pulled(record.delivery).await?;
-            }
-            Kind::ExactWanted if record.cover == cover => {
-                self.exact_asked(record.delivery, doctor, record.at).await?;
-            }
-            Kind::Fetched | Kind::ExactWanted => {
+            Kind::Receipt(kind) if record.cover == cover => self.take_receipt(record, kind, doctor).await?,
+            Kind::Receipt(_) => {
                 self.alert_of_record(record, Some(doctor));
                 tracing::warn!(stage = "pulled", delivery = %record.delivery, "a receipt names another cover and is ignored");
             }
             Kind::Refused(_) | Kind::Trouble(_) | Kind::Confined(_) | Kind::Removed(_) | Kind::NotRemoved => {
             }
+        }
+        Ok(())
+    }
+
+    /// Of the cover that was sent, signed by this doctor.
+    async fn take_receipt(
+        self: &Arc<Self>,
+        record: &Record,
+        kind: ReceiptKind,
+        doctor: &str,
+    ) -> Result<(), Trouble> {
+        let id = record.delivery;
+        if kind == ReceiptKind::ExactWanted {
+            return self.exact_asked(id, doctor, record.at).await;
+        }
+        let recipients = self.journal.recipients(id).await?;
+        let Some(recipient) = recipients.iter().find(|recipient| recipient.doctor == doctor) else {
+            self.alert_of_stranger(doctor);
+            tracing::warn!(stage = "pulled", delivery = %id, doctor, "a receipt of a doctor whom the delivery was not for is ignored");
+            return Ok(());
+        };
+        match kind {
+            ReceiptKind::Fetched => {
+                self.audit_pulled(id, doctor).await?;
+                self.journal.pulled(id, doctor, now_ms()).await?;
+                self.finish_if_pulled(id).await?;
+            }
+            ReceiptKind::FirstImageShown if !recipient.first_image => {
+                self.audit_shown(id, doctor).await?;
+                self.journal.first_image(id, doctor, now_ms()).await?;
+            }
+            ReceiptKind::Seen if !recipient.seen => {
+                self.audit_seen(id, doctor).await?;
+                self.journal.seen(id, doctor, now_ms()).await?;
+            }
+            ReceiptKind::Read => self.take_reading(record, doctor).await?,
+            ReceiptKind::Answer => self.take_answer(record, doctor).await?,
+            // Read again, as at every start of the inbound process.
+            ReceiptKind::FirstImageShown | ReceiptKind::Seen | ReceiptKind::ExactWanted => {}
         }
         Ok(())
     }

@@ -3,25 +3,27 @@
 //! | bytes | field |
 //! |---|---|
 //! | 0…3 | `SCPR` |
-//! | 4 | format, 2 |
-//! | 5 | kind: 1 cover seen, 2 fetched, 3 refused, 4 trouble, 5 exact wanted, 6 confined, 7 removed, 8 not removed |
+//! | 4 | format, 3 |
+//! | 5 | kind: 1 cover seen, 3 refused, 4 trouble, 6 confined, 7 removed, 8 not removed; a receipt: 2 fetched, 5 exact wanted, 9 first image shown, 10 seen, 11 read, 12 answer |
 //! | 6, 7 | code of 3, 4 and 6, number of mails for 7, else 0 |
 //! | 8…23 | delivery, 0 for 4 and 6 |
 //! | 24…55 | SHA-256 of the recipient's certificate, of the folder's name for 7 and 8; 0 for 6 and for trouble that concerns all |
-//! | 56…87 | SHA-256 of the cover, for 2 and 5 |
-//! | 88…95 | time by the reader's clock, seconds since 1970-01-01 UTC, for 2 and 5 |
-//! | 96…99 | instances, for 2 |
-//! | 100, 101 | length of the signature, for 2 and 5 |
-//! | 102…173 | signature, for 2 and 5 |
-//! | 174…1023 | 0 |
+//! | 56…87 | SHA-256 of the cover, for receipts |
+//! | 88…95 | time by the reader's clock, seconds since 1970-01-01 UTC, for receipts |
+//! | 96…99 | instances for 2, seconds for 11 |
+//! | 100, 101 | length of the signature, for receipts |
+//! | … | signature, at most 72 bytes, for receipts |
+//! | … | sealed answer, 401 bytes, for 12 |
+//! | …1023 | 0 |
 //!
 //! Numbers are big endian. A record that holds anything else is refused as a whole, and the process that sent it is ended. The
 //! signature is checked again by whoever takes the record ([`Record::is_proved`]): a process that was taken over cannot make one.
 
 use super::inbound::Confinement;
+use seal::answer::{SEALED_BYTES, SealedAnswer};
 use seal::ids::{DeliveryId, Digest};
 use seal::native::{Recipient, SignedReceipt, verify_receipt};
-use seal::receipt::{self, Receipt, ReceiptKind};
+use seal::receipt::{Receipt, ReceiptKind};
 use sha2::{Digest as _, Sha256};
 
 /// Bytes of a record.
@@ -30,7 +32,7 @@ pub const RECORD_BYTES: usize = 1024;
 pub const SIGNATURE_BYTES_MAX: usize = 72;
 
 const MAGIC: [u8; 4] = *b"SCPR";
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +47,10 @@ pub struct Record {
     pub cover: Digest,
     /// When the reader had it or asked, by its clock, seconds since 1970-01-01 UTC; zero unless there is a receipt.
     pub at: i64,
-    /// Instances durable at the reader; zero unless [`Kind::Fetched`].
-    pub instances: u32,
+    /// Instances durable at the reader, or seconds that the case was on the screen; zero where a receipt tells of neither.
+    pub count: u32,
+    /// What the doctor says back, which only the site's key for this delivery opens.
+    pub sealed: Option<SealedAnswer>,
     /// The recipient's signature on the receipt; empty unless there is one.
     pub signature: Vec<u8>,
 }
@@ -56,10 +60,8 @@ pub struct Record {
 pub enum Kind {
     /// The cover lies in the recipient's folder.
     CoverSeen,
-    /// A receipt with the recipient's signature: all instances are durable at the reader.
-    Fetched,
-    /// A receipt with the recipient's signature: the residual of the delivery is asked for.
-    ExactWanted,
+    /// A receipt with the recipient's signature.
+    Receipt(ReceiptKind),
     /// A message that names itself a receipt is none.
     Refused(Refusal),
     /// State of the mailbox, sent when it changes.
@@ -148,37 +150,35 @@ pub fn folder_digest(folder: &str) -> Digest {
 impl Record {
     /// A record of this kind about a delivery, all else zero.
     pub fn new(kind: Kind, delivery: DeliveryId, recipient: Digest) -> Self {
-        let (cover, at, instances, signature) = (Digest([0; 32]), 0, 0, Vec::new());
-        Self { kind, delivery, recipient, cover, at, instances, signature }
+        let (cover, at, count, sealed, signature) = (Digest([0; 32]), 0, 0, None, Vec::new());
+        Self { kind, delivery, recipient, cover, at, count, sealed, signature }
     }
 
     /// The record of a receipt; none for one with fields that do not belong to its kind.
     pub fn of_receipt(signed: SignedReceipt) -> Option<Self> {
         let SignedReceipt { receipt, signature } = signed;
-        let Receipt { delivery, recipient, cover, at, instances, .. } = receipt;
-        let kind = match receipt.kind {
-            ReceiptKind::Fetched => Kind::Fetched,
-            ReceiptKind::ExactWanted => Kind::ExactWanted,
+        let Receipt { delivery, recipient, cover, at, instances, seconds, sealed, .. } = receipt;
+        let (kind, count) = (Kind::Receipt(receipt.kind), seconds.unwrap_or(instances));
+        Some(Self { kind, delivery, recipient, cover, at, count, sealed, signature })
+            .filter(Self::is_consistent)
+    }
+
+    /// The receipt that the record is of; none for one of another kind.
+    pub fn receipt(&self) -> Option<Receipt> {
+        let Kind::Receipt(kind) = self.kind else { return None };
+        let receipt = Receipt::new(kind, self.delivery, self.cover, self.recipient, self.at);
+        let (instances, seconds) = match kind {
+            ReceiptKind::Read => (0, Some(self.count)),
+            _ => (self.count, None),
         };
-        Some(Self { kind, delivery, recipient, cover, at, instances, signature }).filter(Self::is_consistent)
+        Some(Receipt { instances, seconds, sealed: self.sealed.clone(), ..receipt })
     }
 
     /// Whether the record may be believed: what claims to be a receipt bears the signature of the recipient that it names, who is
     /// one of these.
     pub fn is_proved(&self, recipients: &[Recipient]) -> bool {
-        let kind = match self.kind {
-            Kind::Fetched => ReceiptKind::Fetched,
-            Kind::ExactWanted => ReceiptKind::ExactWanted,
-            Kind::CoverSeen
-            | Kind::Refused(_)
-            | Kind::Trouble(_)
-            | Kind::Confined(_)
-            | Kind::Removed(_)
-            | Kind::NotRemoved => return true,
-        };
-        let Self { delivery, recipient, cover, at, instances, ref signature, .. } = *self;
-        let receipt = Receipt { format: receipt::FORMAT, delivery, cover, recipient, kind, at, instances };
-        let signed = SignedReceipt { receipt, signature: signature.clone() };
+        let Some(receipt) = self.receipt() else { return true };
+        let signed = SignedReceipt { receipt, signature: self.signature.clone() };
         recipients.iter().any(|recipient| verify_receipt(&signed, recipient).is_ok())
     }
 
@@ -186,7 +186,8 @@ impl Record {
     pub fn to_bytes(&self) -> [u8; RECORD_BYTES] {
         let (kind, code) = self.kind.numbers();
         let signature_bytes = u16::try_from(self.signature.len()).unwrap_or(0);
-        let fields: [&[u8]; 10] = [
+        let sealed = self.sealed.as_ref().map_or(&[][..], |sealed| &sealed.0[..]);
+        let fields: [&[u8]; 11] = [
             &MAGIC,
             &[FORMAT, kind],
             &code.to_be_bytes(),
@@ -194,9 +195,10 @@ impl Record {
             &self.recipient.0,
             &self.cover.0,
             &self.at.to_be_bytes(),
-            &self.instances.to_be_bytes(),
+            &self.count.to_be_bytes(),
             &signature_bytes.to_be_bytes(),
             &self.signature,
+            sealed,
         ];
         let mut bytes = [0; RECORD_BYTES];
         for (to, from) in bytes.iter_mut().zip(fields.into_iter().flatten()) {
@@ -213,17 +215,24 @@ impl Record {
         let (recipient, rest) = rest.split_first_chunk()?;
         let (cover, rest) = rest.split_first_chunk()?;
         let (at, rest) = rest.split_first_chunk()?;
-        let (instances, rest) = rest.split_first_chunk()?;
+        let (count, rest) = rest.split_first_chunk()?;
         let (signature_bytes, rest) = rest.split_first_chunk()?;
         let signature_bytes = usize::from(u16::from_be_bytes(*signature_bytes));
+        let kind = Kind::parse(kind, u16::from_be_bytes([high, low]))?;
+        let (signature, rest) = rest.split_at_checked(signature_bytes)?;
+        let sealed = match kind {
+            Kind::Receipt(ReceiptKind::Answer) => Some(SealedAnswer::new(rest.get(..SEALED_BYTES)?)?),
+            _ => None,
+        };
         let record = Self {
-            kind: Kind::parse(kind, u16::from_be_bytes([high, low]))?,
+            kind,
             delivery: DeliveryId(*delivery),
             recipient: Digest(*recipient),
             cover: Digest(*cover),
             at: i64::from_be_bytes(*at),
-            instances: u32::from_be_bytes(*instances),
-            signature: rest.get(..signature_bytes)?.to_vec(),
+            count: u32::from_be_bytes(*count),
+            sealed,
+            signature: signature.to_vec(),
         };
         (record.is_consistent() && record.to_bytes() == *bytes).then_some(record)
     }
@@ -233,8 +242,10 @@ impl Record {
         let bare = Self::new(self.kind, self.delivery, self.recipient);
         let no_delivery = self.delivery == DeliveryId([0; 16]);
         match self.kind {
-            Kind::Fetched => self.signature.len() <= SIGNATURE_BYTES_MAX,
-            Kind::ExactWanted => self.instances == 0 && self.signature.len() <= SIGNATURE_BYTES_MAX,
+            Kind::Receipt(_) => {
+                self.signature.len() <= SIGNATURE_BYTES_MAX
+                    && self.receipt().is_some_and(|receipt| receipt.is_sound())
+            }
             Kind::CoverSeen | Kind::Refused(_) | Kind::Removed(_) | Kind::NotRemoved => *self == bare,
             Kind::Trouble(_) => *self == bare && no_delivery,
             Kind::Confined(_) => *self == bare && no_delivery && self.recipient == Digest([0; 32]),
@@ -246,10 +257,9 @@ impl Kind {
     fn numbers(self) -> (u8, u16) {
         match self {
             Self::CoverSeen => (1, 0),
-            Self::Fetched => (2, 0),
             Self::Refused(refusal) => (3, refusal as u16),
             Self::Trouble(trouble) => (4, trouble as u16),
-            Self::ExactWanted => (5, 0),
+            Self::Receipt(kind) => (receipt_number(kind), 0),
             Self::Confined(confinement) => (6, confinement.bits()),
             Self::Removed(mails) => (7, mails),
             Self::NotRemoved => (8, 0),
@@ -277,9 +287,20 @@ impl Kind {
         ]
         .map(Self::Trouble);
         let confined = Confinement::all().map(Self::Confined);
-        let others =
-            [Self::CoverSeen, Self::Fetched, Self::ExactWanted, Self::NotRemoved, Self::Removed(code)];
-        let mut kinds = others.into_iter().chain(refusals).chain(troubles).chain(confined);
+        let others = [Self::CoverSeen, Self::NotRemoved, Self::Removed(code)];
+        let receipts = ReceiptKind::ALL.map(Self::Receipt);
+        let mut kinds = others.into_iter().chain(receipts).chain(refusals).chain(troubles).chain(confined);
         kinds.find(|known| known.numbers() == (kind, code))
+    }
+}
+
+fn receipt_number(kind: ReceiptKind) -> u8 {
+    match kind {
+        ReceiptKind::Fetched => 2,
+        ReceiptKind::ExactWanted => 5,
+        ReceiptKind::FirstImageShown => 9,
+        ReceiptKind::Seen => 10,
+        ReceiptKind::Read => 11,
+        ReceiptKind::Answer => 12,
     }
 }

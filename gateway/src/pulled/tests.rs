@@ -9,11 +9,14 @@ use super::*;
 use crate::submit::tests::delivery::party;
 use imap::{FakeImap, PASSWORD};
 use proptest::prelude::*;
+use seal::answer::{Answer, SEALED_BYTES, SealedAnswer};
 use seal::ids::{DeliveryId, Digest, InvitationId};
-use seal::limits::ENROLMENT_BYTES_MAX;
+use seal::limits::{ENROLMENT_BYTES_MAX, READ_SECONDS_MAX};
 use seal::mail::{MessageId, Site};
-use seal::native::{Certificate, DoctorKey, Recipient, open_signed_receipt, sign_receipt};
-use seal::receipt::{self, Receipt, ReceiptKind};
+use seal::native::{
+    AnswerKey, Certificate, DoctorKey, Recipient, open_signed_receipt, seal_answer, sign_receipt,
+};
+use seal::receipt::{Receipt, ReceiptKind};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 use tls::ClientFiles;
@@ -24,20 +27,31 @@ use tokio::time::timeout;
 const DELIVERY: DeliveryId = DeliveryId([0xDE; 16]);
 const COVER: Digest = Digest([0xC0; 32]);
 const LONG: Duration = Duration::from_secs(20);
+const FETCHED: Kind = Kind::Receipt(ReceiptKind::Fetched);
+const WANTED: Kind = Kind::Receipt(ReceiptKind::ExactWanted);
 
 /// A record of a receipt with a signature that proves nothing.
 fn fetched(recipient: Digest) -> Record {
     Record {
         cover: COVER,
         at: 1_795_373_465,
-        instances: 150,
+        count: 150,
         signature: vec![0x51; 70],
-        ..Record::new(Kind::Fetched, DELIVERY, recipient)
+        ..Record::new(FETCHED, DELIVERY, recipient)
     }
 }
 
 fn wanted(recipient: Digest) -> Record {
-    Record { instances: 0, kind: Kind::ExactWanted, ..fetched(recipient) }
+    Record { count: 0, kind: WANTED, ..fetched(recipient) }
+}
+
+fn answered(recipient: Digest) -> Record {
+    let sealed = Some(SealedAnswer(Box::new([0x5E; SEALED_BYTES])));
+    Record { sealed, count: 0, kind: Kind::Receipt(ReceiptKind::Answer), ..fetched(recipient) }
+}
+
+fn read(recipient: Digest) -> Record {
+    Record { count: 40, kind: Kind::Receipt(ReceiptKind::Read), ..fetched(recipient) }
 }
 
 fn unsigned(record: Record) -> Record {
@@ -47,7 +61,7 @@ fn unsigned(record: Record) -> Record {
 #[test]
 fn record_has_exactly_these_bytes() {
     let bytes = fetched(Digest([0xAB; 32])).to_bytes();
-    let mut expected = b"SCPR\x02\x02\x00\x00".to_vec();
+    let mut expected = b"SCPR\x03\x02\x00\x00".to_vec();
     expected.extend([0xDE; 16]);
     expected.extend([0xAB; 32]);
     expected.extend([0xC0; 32]);
@@ -64,18 +78,22 @@ fn only_a_signed_receipt_is_proved() {
     let (doctor, other) = (Doctor::new(), Doctor::new());
     let pinned = [&other, &doctor].map(Doctor::recipient);
     let (genuine, request) = (doctor.record(), doctor.record_of(ReceiptKind::ExactWanted));
-    for proved in [&genuine, &request] {
+    let (answer, reading) = (doctor.record_of(ReceiptKind::Answer), doctor.record_of(ReceiptKind::Read));
+    for proved in [&genuine, &request, &answer, &reading] {
         assert!(proved.is_proved(&pinned) && !proved.is_proved(&pinned[..1]));
     }
     let lies = [
-        Record { instances: 151, ..genuine.clone() },
+        Record { count: 151, ..genuine.clone() },
         Record { at: 1_795_373_466, ..genuine.clone() },
         Record { cover: Digest([1; 32]), ..genuine.clone() },
         Record { delivery: DeliveryId([1; 16]), ..genuine.clone() },
         Record { recipient: other.digest(), ..genuine.clone() },
         Record { signature: Vec::new(), ..genuine.clone() },
-        Record { kind: Kind::ExactWanted, instances: 0, ..genuine.clone() },
-        Record { kind: Kind::Fetched, ..request.clone() },
+        Record { kind: WANTED, count: 0, ..genuine.clone() },
+        Record { kind: FETCHED, ..request.clone() },
+        Record { kind: Kind::Receipt(ReceiptKind::Seen), ..request.clone() },
+        Record { sealed: answered(doctor.digest()).sealed, ..answer.clone() },
+        Record { count: reading.count + 1, ..reading.clone() },
         Record { at: request.at + 1, ..request },
         fetched(doctor.digest()),
         wanted(doctor.digest()),
@@ -112,7 +130,11 @@ fn every_kind_is_read_as_written() {
     let about_delivery = kinds.map(|kind| Record::new(kind, DELIVERY, recipient));
     let confined = inbound::Confinement { files: true, network: false, system_calls: true };
     let about_all = Record::new(Kind::Confined(confined), DeliveryId([0; 16]), Digest([0; 32]));
-    let receipts = [about_all, fetched(recipient), wanted(recipient)];
+    let bare = [ReceiptKind::Seen, ReceiptKind::FirstImageShown].map(Kind::Receipt);
+    let bare = bare.map(|kind| Record { kind, ..wanted(recipient) });
+    let receipts = [about_all, fetched(recipient), wanted(recipient), answered(recipient), read(recipient)]
+        .into_iter()
+        .chain(bare);
     for record in about_mailbox.into_iter().chain(about_delivery).chain(receipts) {
         assert_eq!(Record::parse(&record.to_bytes()), Some(record));
     }
@@ -121,15 +143,18 @@ fn every_kind_is_read_as_written() {
 #[test]
 fn fields_that_do_not_belong_are_refused() {
     let seen = Record { at: 1, ..Record::new(Kind::CoverSeen, DELIVERY, COVER) };
-    let refused = Record { instances: 1, ..Record::new(Kind::Refused(Refusal::Malformed), DELIVERY, COVER) };
+    let refused = Record { count: 1, ..Record::new(Kind::Refused(Refusal::Malformed), DELIVERY, COVER) };
     let trouble = Record::new(Kind::Trouble(Trouble::Login), DELIVERY, COVER);
     let confined = Record {
         recipient: COVER,
         ..Record::new(Kind::Confined(Default::default()), DeliveryId([0; 16]), COVER)
     };
     let long = Record { signature: vec![1; record::SIGNATURE_BYTES_MAX + 1], ..fetched(COVER) };
-    let wanted = Record { instances: 1, ..wanted(COVER) };
-    for record in [seen, refused, trouble, confined, long, wanted] {
+    let wanted = Record { count: 1, ..wanted(COVER) };
+    let endless = Record { count: READ_SECONDS_MAX + 1, ..read(COVER) };
+    let no_time = Record { count: 0, ..read(COVER) };
+    let says_more = Record { kind: Kind::Receipt(ReceiptKind::Seen), ..answered(COVER) };
+    for record in [seen, refused, trouble, confined, long, wanted, endless, no_time, says_more] {
         assert_eq!(Record::parse(&record.to_bytes()), None, "{record:?}");
     }
 }
@@ -225,14 +250,16 @@ impl Doctor {
     }
 
     fn signed(&self, delivery: DeliveryId, kind: ReceiptKind) -> Vec<u8> {
-        let receipt = Receipt {
-            format: receipt::FORMAT,
-            delivery,
-            cover: COVER,
-            recipient: self.digest(),
-            kind,
-            at: 1_795_373_465,
-            instances: if kind == ReceiptKind::Fetched { 150 } else { 0 },
+        let receipt = Receipt::new(kind, delivery, COVER, self.digest(), 1_795_373_465);
+        let receipt = match kind {
+            ReceiptKind::Fetched => Receipt { instances: 150, ..receipt },
+            ReceiptKind::Read => Receipt { seconds: Some(40), ..receipt },
+            ReceiptKind::Answer => {
+                let site = AnswerKey::generate().unwrap().point().unwrap();
+                let sealed = seal_answer(&Answer::CallBack, &receipt, &site).unwrap();
+                Receipt { sealed: Some(sealed), ..receipt }
+            }
+            _ => receipt,
         };
         sign_receipt(&receipt, &self.key).unwrap()
     }
@@ -293,6 +320,40 @@ async fn a_request_for_exact_files_counts_only_under_its_own_name() {
     assert_eq!(unsigned(asked), unsigned(wanted(doctor.digest())));
     server.put("A", &id, &doctor.receipt(DELIVERY));
     assert_eq!(pipes.next().await.kind, Kind::Refused(Refusal::Mismatch));
+    assert!(pipes.is_quiet().await);
+}
+
+/// What a doctor says goes over as it is sealed; a forged, a moved and an overlong one do not.
+#[tokio::test]
+async fn answers_go_over_sealed_and_forged_ones_are_refused() {
+    let (server, doctor, other) = (FakeImap::start(&["A"]).await, Doctor::new(), Doctor::new());
+    let mut pipes = Pipes::confined(&request(&server, &[("A", &doctor)])).await;
+    let id = |delivery, doctor: &Doctor| {
+        MessageId::receipt(delivery, ReceiptKind::Answer, &doctor.digest(), &site()).to_string()
+    };
+    let answer = doctor.signed(DELIVERY, ReceiptKind::Answer);
+    server.put("A", &id(DELIVERY, &doctor), &answer);
+    let record = pipes.next().await;
+    assert!(record.is_proved(&[doctor.recipient()]) && record.sealed.is_some());
+    // The same words again are handed over again: whether they are known is the journal's to say.
+    server.put("A", &id(DELIVERY, &doctor), &answer);
+    assert_eq!(pipes.next().await, record);
+    let long = Receipt {
+        seconds: Some(READ_SECONDS_MAX),
+        ..Receipt::new(ReceiptKind::Seen, DELIVERY, COVER, doctor.digest(), 1)
+    };
+    let refused: [(String, Vec<u8>, Refusal); 5] = [
+        (id(DELIVERY, &doctor), other.signed(DELIVERY, ReceiptKind::Answer), Refusal::Signature),
+        (id(DELIVERY, &other), other.signed(DELIVERY, ReceiptKind::Answer), Refusal::Stranger),
+        (id(DeliveryId([1; 16]), &doctor), answer, Refusal::Mismatch),
+        (id(DELIVERY, &doctor), doctor.signed(DELIVERY, ReceiptKind::Seen), Refusal::Mismatch),
+        (id(DELIVERY, &doctor), sign_receipt(&long, &doctor.key).unwrap(), Refusal::Malformed),
+    ];
+    for (id, body, refusal) in refused {
+        let delivery = MessageId::parse(&id).unwrap().delivery();
+        server.put("A", &id, &body);
+        assert_eq!(pipes.next().await, Record::new(Kind::Refused(refusal), delivery, doctor.digest()));
+    }
     assert!(pipes.is_quiet().await);
 }
 

@@ -192,7 +192,7 @@ impl Keeper {
         if let Kind::Trouble(trouble) = record.kind {
             self.request.troubled = trouble != Trouble::None;
         }
-        if matches!(record.kind, Kind::CoverSeen | Kind::Fetched | Kind::ExactWanted | Kind::Removed(0)) {
+        if matches!(record.kind, Kind::CoverSeen | Kind::Receipt(_) | Kind::Removed(0)) {
             return;
         }
         if self.told.allows(Instant::now()) {
@@ -260,6 +260,6 @@ fn log(record: &Record) {
             delivery = %record.delivery,
             "a withdrawn delivery cannot be deleted from a mailbox (operator: grant t and e, RFC 4314)"
         ),
-        Kind::CoverSeen | Kind::Fetched | Kind::ExactWanted => {}
+        Kind::CoverSeen | Kind::Receipt(_) => {}
     }
 }

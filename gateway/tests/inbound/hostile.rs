@@ -3,6 +3,7 @@
 use crate::server::{Attack, DELIVERY, Doctor, SITE, Server, mail};
 use gateway::pulled::record::{Kind, Record, Refusal, Trouble};
 use gateway::pulled::{Folder, Pinned, Request, Sinks, watch_program};
+use seal::receipt::ReceiptKind;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -146,7 +147,7 @@ async fn records(attack: Attack, doctor: &Doctor) -> (Vec<Record>, usize) {
     loop {
         let next = timeout(LONG, receiver.recv()).await;
         let record = next.unwrap_or_else(|_| panic!("{}: silent after {all:?}", attack.name)).unwrap();
-        let last = record.kind == Kind::Fetched;
+        let last = record.kind == Kind::Receipt(ReceiptKind::Fetched);
         all.push(record);
         if last || matches!(all.last().unwrap().kind, Kind::Refused(_)) {
             break;
@@ -180,7 +181,7 @@ async fn hostile_servers_and_receipts_give_fixed_records_and_nothing_else() {
             Some(refusal) => {
                 assert_eq!((last.kind, last.delivery), (Kind::Refused(refusal), DELIVERY), "{name}")
             }
-            None => assert!(last.is_proved(&[doctor.recipient()]) && last.instances == 150, "{name}"),
+            None => assert!(last.is_proved(&[doctor.recipient()]) && last.count == 150, "{name}"),
         }
         let fixed = |record: &Record| {
             matches!(

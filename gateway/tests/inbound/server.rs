@@ -10,7 +10,7 @@ use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, date_tim
 use seal::ids::{DeliveryId, Digest};
 use seal::mail::{MessageId, Site};
 use seal::native::{Certificate, DoctorKey, Recipient, sign_receipt};
-use seal::receipt::{self, Receipt, ReceiptKind};
+use seal::receipt::{Receipt, ReceiptKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -55,16 +55,9 @@ impl Doctor {
     }
 
     pub(crate) fn receipt(&self, instances: u32) -> Vec<u8> {
-        let receipt = Receipt {
-            format: receipt::FORMAT,
-            delivery: DELIVERY,
-            cover: Digest([0xC0; 32]),
-            recipient: self.recipient().certificate().digest(),
-            kind: ReceiptKind::Fetched,
-            at: 1_795_373_465,
-            instances,
-        };
-        sign_receipt(&receipt, &self.key).unwrap()
+        let (cover, recipient) = (Digest([0xC0; 32]), self.recipient().certificate().digest());
+        let receipt = Receipt::new(ReceiptKind::Fetched, DELIVERY, cover, recipient, 1_795_373_465);
+        sign_receipt(&Receipt { instances, ..receipt }, &self.key).unwrap()
     }
 
     pub(crate) fn receipt_id(&self) -> String {

@@ -14,6 +14,7 @@
 use super::durable;
 use super::error::PullError;
 use super::exact::Exact;
+use seal::answer::AnswerPoint;
 use seal::cover::{Completeness, Cover};
 use seal::ids::{CaseId, DeliveryId, Digest};
 use seal::native::VerifiedCover;
@@ -46,6 +47,9 @@ pub struct Record {
     /// The delivery whose residual this one brought: this folder holds the files of that one as they came.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub residual_of: Option<DeliveryId>,
+    /// The point that answers to it are sealed to; none where the site takes none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub answers: Option<AnswerPoint>,
     /// Where its files are as they came.
     #[serde(default)]
     pub exact: Exact,
@@ -60,8 +64,9 @@ pub struct Record {
 impl Record {
     /// What will be remembered of a delivery once it is in its place.
     pub(crate) fn new(verified: &VerifiedCover, exact: Exact, instances: u32, received: i64) -> Self {
-        let Cover { delivery, case, sequence, residual_of, completeness, sealed_at, ref site, .. } =
-            verified.cover;
+        let Cover {
+            delivery, case, sequence, residual_of, answers, completeness, sealed_at, ref site, ..
+        } = verified.cover;
         let (signer, cover) = (verified.signer, verified.digest);
         Self {
             delivery,
@@ -73,6 +78,7 @@ impl Record {
             recipient: Some(verified.recipient),
             completeness,
             residual_of,
+            answers,
             exact,
             instances,
             sealed_at,

@@ -15,6 +15,7 @@ fn record(delivery: u8, sequence: u32) -> Record {
         recipient: None,
         completeness: Completeness::Proved { instances: 3 },
         residual_of: None,
+        answers: None,
         exact: Exact::Here,
         instances: 3,
         sealed_at: 1_763_800_000,

@@ -1,18 +1,16 @@
-//! The signed receipt, sent once, after every instance is durable; and the request for exact files (SPEC 7).
+//! The signed receipt, sent once, after every instance is durable; the request for exact files; and what the doctor answers (SPEC 7).
 
 use super::error::PullError;
 use super::output::{Output, Record};
 use super::session::{Session, is_of_message};
 use crate::config::{Config, ConfigError, Keys};
+use seal::answer::Answer;
 use seal::limits::RECEIPT_DER_BYTES_MAX;
 use seal::mail::{Address, Message, MessageId, Part, RecipientTag, Site};
 use seal::mailbox::Found;
-use seal::native::{DoctorKey, Recipient, open_receipt, sign_receipt};
+use seal::native::{DoctorKey, Recipient, open_receipt, seal_answer, sign_receipt};
 use seal::receipt::{Receipt, ReceiptKind};
 use std::io;
-
-/// Format of receipts that this code writes.
-const FORMAT: u32 = 1;
 
 /// Who signs receipts, and where they go.
 pub(crate) struct Receipts<'a> {
@@ -62,16 +60,35 @@ impl Receipts<'_> {
             .map_err(PullError::output("cannot remember that exact files were asked for"))
     }
 
+    /// Tells the site that the doctor has seen it, or what the doctor answers.
+    ///
+    /// # Errors
+    /// [`PullError`].
+    pub(crate) async fn say(
+        &self,
+        session: &mut Session,
+        record: &Record,
+        answer: Option<&Answer>,
+    ) -> Result<(), PullError> {
+        let kind = if answer.is_some() { ReceiptKind::Answer } else { ReceiptKind::Seen };
+        let mut receipt = self.receipt(record, kind, (self.now)())?;
+        if let Some(answer) = answer {
+            let takes_none =
+                || PullError::Unavailable("the hospital takes no answers to this delivery: call it".into());
+            let to = record.answers.as_ref().ok_or_else(takes_none)?;
+            receipt.sealed = Some(seal_answer(answer, &receipt, to)?);
+        }
+        let message = self.message(record, &receipt)?;
+        session.append(self.config.receipt_folder(), &message).await?;
+        tracing::info!(delivery = %record.delivery, kind = kind.word(), "answer sent");
+        Ok(())
+    }
+
     fn receipt(&self, record: &Record, kind: ReceiptKind, at: i64) -> Result<Receipt, PullError> {
-        Ok(Receipt {
-            format: FORMAT,
-            delivery: record.delivery,
-            cover: record.cover,
-            recipient: self.signer(record)?.certificate().digest(),
-            kind,
-            at,
-            instances: if kind == ReceiptKind::Fetched { record.instances } else { 0 },
-        })
+        let recipient = self.signer(record)?.certificate().digest();
+        let receipt = Receipt::new(kind, record.delivery, record.cover, recipient, at);
+        let instances = if kind == ReceiptKind::Fetched { record.instances } else { 0 };
+        Ok(Receipt { instances, ..receipt })
     }
 
     /// The key that the delivery was opened by, or one that is as good: all of a device's have one identity.

@@ -196,6 +196,7 @@ fn cover(plan: Plan, recipients: &[Certificate], instances: u32) -> Cover {
         previous: (plan.sequence > 1).then_some(plan.previous),
         residual_of: None,
         residual_until: None,
+        answers: None,
         content: Digest([0; 32]),
         site: SITE.into(),
         sealed_at: now(),

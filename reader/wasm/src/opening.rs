@@ -10,7 +10,9 @@ mod fields;
 pub(crate) use code::Refused;
 
 use crate::{OK, study, with};
+use compressor::Phi;
 use fields::{Answer, Fields};
+use seal::answer::{self, AnswerPoint, SealedAnswer, Words};
 use seal::certificate::Certificate;
 use seal::certificate::draft::{self, Role};
 use seal::cms::envelope::{self, KeyRequest, agreement::kdf_tail};
@@ -19,11 +21,11 @@ use seal::cover::{Cover, cover_bytes_max};
 use seal::ecdsa;
 use seal::enrol::{self, Confirmation, Renewal, Request};
 use seal::error::Refusal;
-use seal::ids::Digest;
+use seal::ids::{DeliveryId, Digest};
 use seal::limits::{CONFIRMATION_BYTES_MAX, PIECES_MAX};
 use seal::link::{self, Link, Secret};
 use seal::piece::Header;
-use seal::receipt::{self, Receipt, ReceiptKind};
+use seal::receipt::{Receipt, ReceiptKind};
 use seal::statement;
 use serde_json::Value;
 use zeroize::Zeroize;
@@ -41,7 +43,7 @@ const LINK: &str = "the link";
 /// `{"code": …, "words": …}`.
 #[unsafe(no_mangle)]
 pub extern "C" fn scanpost_ask() -> i32 {
-    answered(answer)
+    answered(respond)
 }
 
 /// Nonce (12 bytes) and associated data (36) of a segment in a piece: the input is the header of the piece, `counter` counts the sealed
@@ -87,7 +89,7 @@ pub(crate) fn answered(work: impl FnOnce(&[u8]) -> Result<Vec<u8>, Refused>) -> 
     })
 }
 
-fn answer(question: &[u8]) -> Result<Vec<u8>, Refused> {
+fn respond(question: &[u8]) -> Result<Vec<u8>, Refused> {
     if question.len() > QUESTION_BYTES_MAX {
         return Err(Refused::question());
     }
@@ -113,6 +115,7 @@ fn answer(question: &[u8]) -> Result<Vec<u8>, Refused> {
         "confirmation_mac" => confirmation_mac(&fields),
         "confirmation" => confirmation(&fields),
         "renewal" => renewal(&fields),
+        "answer" => answer_to_seal(&fields),
         "receipt" => receipt(&fields),
         "signed_receipt" => signed_receipt(&fields),
         "link" => link(&fields),
@@ -272,15 +275,38 @@ fn signed_receipt(fields: &Fields) -> Result<Answer, Refused> {
 
 fn receipt_of(fields: &Fields) -> Result<Receipt, Refused> {
     let fields = fields.fields("receipt")?;
-    Ok(Receipt {
-        format: receipt::FORMAT,
-        delivery: fields.delivery()?,
-        cover: fields.digest("cover")?,
-        recipient: fields.digest("recipient")?,
-        kind: ReceiptKind::from_word(fields.text("kind")?).ok_or_else(Refused::question)?,
-        at: fields.number("at")?,
-        instances: fields.count("instances")?,
-    })
+    let kind = ReceiptKind::from_word(fields.text("kind")?).ok_or_else(Refused::question)?;
+    let (delivery, cover, recipient) = bound(&fields)?;
+    let receipt = Receipt::new(kind, delivery, cover, recipient, fields.number("at")?);
+    let receipt = match kind {
+        ReceiptKind::Fetched => Receipt { instances: fields.count("instances")?, ..receipt },
+        ReceiptKind::Read => Receipt { seconds: Some(fields.count("seconds")?), ..receipt },
+        ReceiptKind::Answer => Receipt { sealed: SealedAnswer::new(&fields.bytes("sealed")?), ..receipt },
+        _ => receipt,
+    };
+    if receipt.is_sound() { Ok(receipt) } else { Err(Refused::question()) }
+}
+
+/// What a receipt is about.
+fn bound(fields: &Fields) -> Result<(DeliveryId, Digest, Digest), Refused> {
+    Ok((fields.delivery()?, fields.digest("cover")?, fields.digest("recipient")?))
+}
+
+/// An answer, to be sealed, and what its key is made of (SPEC 7.3). No words: call me back.
+fn answer_to_seal(fields: &Fields) -> Result<Answer, Refused> {
+    let said = match fields.text("words")? {
+        "" => answer::Answer::CallBack,
+        words => {
+            let words = Words::new(Phi::new(words.to_owned()));
+            answer::Answer::Words(
+                words.ok_or_else(|| Refused::wrong("the answer is no line of a few words"))?,
+            )
+        }
+    };
+    let (delivery, cover, recipient) = bound(fields)?;
+    let site = AnswerPoint(fields.fixed("site")?);
+    let info = answer::key_info(delivery, &cover, &recipient, &fields.fixed("sender")?, &site);
+    Ok(Answer::default().bytes("plain", &*said.to_plain()).bytes("salt", answer::SALT).bytes("info", &info))
 }
 
 /// What a link says, and what is to be checked (SPEC 10).

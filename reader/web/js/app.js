@@ -3,11 +3,13 @@ import { h } from './dom.js';
 import { sorry, t } from './texts.js';
 import { Portal, Refusal } from './portal.js';
 import { addDevice, forget, offlineSignIn, recover, recoveryKey, remember, signIn } from './keys.js';
-import { enrol } from './enrol.js';
+import { enrol, renew, retire } from './enrol.js';
 import { linkInfo, openLink } from './link.js';
 import { Delivery } from './delivery.js';
 import { compile, load } from './wasm.js';
 import { Decoder } from './decoder.js';
+import { flush, tell, waits } from './outbox.js';
+import { Reading } from './reading.js';
 import { Viewer } from './viewer/viewer.js';
 import { casesScreen } from './screens/cases.js';
 import { enrolScreen, guestScreen, recoverScreen, settingsScreen } from './screens/settings.js';
@@ -20,8 +22,8 @@ import { pushCard, recheckPush } from './notices.js';
 
 const portal = new Portal();
 const root = /** @type {HTMLElement} */ (document.querySelector('#app'));
-/** Ids of cases that were opened here, so that the list marks new ones, and of those whose receipt went out; random numbers, as many as a list shows. */
-const OPENED = 'opened', TOLD = 'told', IDS_MAX = 200;
+/** Ids of cases that were opened here, so that the list marks new ones; random numbers, as many as a list shows. */
+const OPENED = 'opened', IDS_MAX = 200;
 /** A line that a proxy holds back tells nothing: the list looks by itself now and then, ms. */
 const LOOK_MS = 30_000;
 
@@ -33,6 +35,8 @@ const state = {
   /** Whose a case is, once it was opened. @type {Map<string, string>} */ names: new Map(),
   /** Deliveries that only complete others. @type {Set<string>} */ hidden: new Set(),
   /** @type {(() => void)|null} */ events: null,
+  /** Of the case that is looked at. @type {Reading|null} */ reading: null,
+  /** Somebody touched the page since it looked last. */ touched: true,
 };
 /** Made while the doctor looks at the phone: the first case finds decoder and parser ready. @type {Decoder|null} */
 let decoder = new Decoder(compile());
@@ -40,12 +44,18 @@ void load().catch(() => {});
 
 /** @param {HTMLElement} element */
 function show(element) {
-  state.viewer?.close();
-  state.viewer = null;
+  leave();
   root.replaceChildren(element);
   // A screen reader begins at the title.
   const heading = element.querySelector('h1');
   if (heading instanceof HTMLElement) heading.focus({ preventScroll: true });
+}
+
+/** What is looked at leaves the screen. */
+function leave() {
+  state.reading?.close();
+  state.viewer?.close();
+  Object.assign(state, { viewer: null, reading: null });
 }
 
 /** @param {string|null} [told] */
@@ -78,12 +88,20 @@ async function byPassword(user, password, code) {
 function entered(home, keys) {
   Object.assign(state, { entries: home.deliveries, keys, user: home.user, level: home.level, offline: false });
   if (home.level === 'link') return;
-  if (keys) void remember(home.deliveries, keys).catch(() => {});
+  if (keys) {
+    void remember(home.deliveries, keys).catch(() => {});
+    void tellHospital();
+    void tend(keys);
+  }
   state.events?.();
-  state.events = portal.events((name) => {
-    if (name === 'cases') void refresh().catch(ended);
+  state.events = portal.events(() => state.entries[0]?.delivery ?? '', (name) => {
+    if (name === 'cases') void refresh(true).catch(ended);
     else if (name === 'gone') signedOut('signed_out');
-    else { state.lost = name === 'lost'; if (!state.viewer) again(); }
+    else {
+      state.lost = name === 'lost';
+      if (!state.viewer) again();
+      if (name === 'back') void tellHospital();
+    }
   });
   void recheckPush(portal).catch(() => {});
 }
@@ -113,12 +131,38 @@ function showCases() {
 }
 
 function look() {
-  if (document.visibilityState === 'visible' && state.level && state.level !== 'link' && !state.offline) void refresh().catch(ended);
+  if (document.visibilityState !== 'visible' || !state.level || state.level === 'link' || state.offline) return;
+  void refresh(!state.touched).catch(ended);
+  void tellHospital();
+  state.touched = false;
 }
 
-async function refresh() {
+/** What waits to be told, of deliveries that are still there. */
+function tellHospital() {
+  const { keys } = state;
+  if (!keys || state.offline) return Promise.resolve();
+  return flush(async (delivery, told) => {
+    const entry = state.entries.find((one) => one.delivery === delivery);
+    return !!entry?.cover && keys === state.keys && Delivery.tell(entry, keys, portal, told);
+  });
+}
+
+/** Keys that end soon are renewed, and those that nothing needs are forgotten. @param {Keys} keys */
+async function tend(keys) {
+  if (!keys.wrapped || state.level !== 'device') return;
+  try {
+    await renew(portal, keys);
+    // The whole list is asked for only where there is something to forget: the first picture is on its way.
+    if (keys.encryption.length > 1) await retire(portal, keys, (await portal.deliveries(true)).deliveries);
+  } catch {
+    // At the next sign-in.
+  }
+}
+
+/** @param {boolean} idle nobody asked for it */
+async function refresh(idle) {
   const known = new Set(state.entries.map(({ delivery }) => delivery));
-  state.entries = (await portal.deliveries()).deliveries;
+  state.entries = (await portal.deliveries(idle)).deliveries;
   if (state.keys) void remember(state.entries, state.keys, true).catch(() => {});
   const changed = state.entries.length !== known.size || state.entries.some(({ delivery }) => !known.has(delivery));
   if (!state.viewer && changed) again();
@@ -167,23 +211,33 @@ function showCase(entry, delivery) {
       guest ? location.reload() : showCases();
     },
     exact: async () => { await delivery.exact(); },
-    shown: () => remembered(entry.delivery),
+    shown: () => {
+      remembered(entry.delivery);
+      if (guest) return;
+      tell(delivery.id, delivery.told('first_image_shown'), true);
+      void tellHospital();
+      state.reading = new Reading((seconds) => {
+        tell(delivery.id, delivery.told('read', seconds));
+        void tellHospital();
+      });
+    },
     complete: () => {
       // What the hospital waits for: every piece is verified, and kept on this device.
-      if (!guest && !delivery.residualOf) void told(delivery);
+      if (guest || delivery.residualOf) return;
+      tell(delivery.id, delivery.told('fetched'), true);
+      void tellHospital();
     },
+    answer: delivery.canAnswer ? async (kind, text) => {
+      tell(delivery.id, await delivery.answer(kind, text));
+      await tellHospital();
+      return !waits(delivery.id);
+    } : null,
   });
   const { banner, mixedPatients } = delivery.series[0] ?? {};
   if (banner && !mixedPatients) state.names.set(entry.delivery, (banner.name_ideographic || banner.name_alphabetic || '').replace(/\^+/g, ' ').trim() || entry.site);
   show(viewer.element);
   state.viewer = viewer;
   if (state.level === 'device') for (const other of state.entries) if (other.delivery !== entry.delivery && other.site === entry.site && !opened().includes(other.delivery)) void joined(viewer, other);
-}
-
-/** Once for each delivery; what could not be told is told at the next opening. @param {Delivery} delivery */
-async function told(delivery) {
-  if (kept(TOLD).includes(delivery.id)) return;
-  if (await delivery.receipt('fetched').catch(() => false)) keep(TOLD, delivery.id);
 }
 
 function showSettings() {
@@ -224,8 +278,8 @@ function ended(error) {
 function signedOut(code) {
   forget();
   state.events?.();
-  state.viewer?.close();
-  Object.assign(state, { entries: [], keys: null, level: '', viewer: null, events: null, names: new Map() });
+  leave();
+  Object.assign(state, { entries: [], keys: null, level: '', events: null, names: new Map() });
   start(code && t(`error ${code}`));
 }
 
@@ -257,6 +311,7 @@ addEventListener('online', () => { if (state.offline) start(); });
 // A telephone that slept heard nothing of what came.
 document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'visible') look(); });
 setInterval(look, LOOK_MS);
+for (const name of ['pointerdown', 'keydown', 'wheel']) addEventListener(name, () => { state.touched = true; }, { passive: true, capture: true });
 navigator.serviceWorker?.addEventListener('message', ({ data }) => {
   if (data?.unsigned) signedOut(null), start(t('unsigned'));
 });

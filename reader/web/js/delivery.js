@@ -1,10 +1,10 @@
 // One delivery: opened, verified, and fetched in the order that the viewer wants.
 
-import { fromBase64, sha256, same, toHex } from './bytes.js';
+import { fromBase64, now, sha256, same, toHex } from './bytes.js';
 import { Fetching } from './fetching.js';
 import { Front } from './front.js';
 import { Refusal } from './portal.js';
-import { signReceipt } from './receipt.js';
+import { sealAnswer, signReceipt } from './receipt.js';
 import { openCover, openSegment, pieceKey } from './seal.js';
 import { keepJson, keptJson, SealedParts } from './store.js';
 import { load } from './wasm.js';
@@ -12,6 +12,7 @@ import { load } from './wasm.js';
 /** @import { Bytes } from './bytes.js' */
 /** @import { Keys } from './keys.js' */
 /** @import { Entry, Portal } from './portal.js' */
+/** @import { Kind, Told } from './receipt.js' */
 /** @import { VerifiedCover } from './seal.js' */
 /** @import { Parser } from './wasm.js' */
 
@@ -33,6 +34,14 @@ async function verified(entry, keys) {
   if (cover.cover.delivery !== entry.delivery || cover.site !== entry.site) throw new Refusal('replayed', 'hospital');
   if (keys.onlyCase !== null && cover.cover.case !== keys.onlyCase) throw new Refusal('not_for_us', 'hospital');
   return cover;
+}
+
+/** @param {VerifiedCover} cover @param {Keys} keys @param {Portal} portal @param {Told} told @returns {Promise<boolean>} */
+async function post(cover, keys, portal, told) {
+  const der = await signReceipt(cover, keys, told);
+  if (!der) return false;
+  await portal.postReceipt(cover.cover.delivery, told.kind, cover.opener.digest.slice(0, 16), cover.site, der);
+  return true;
 }
 
 export class Delivery extends EventTarget {
@@ -171,15 +180,35 @@ export class Delivery extends EventTarget {
   }
 
   /**
-   * Signs and posts a receipt. A guest has no identity and posts none. @param {string} kind `fetched`, `exact_wanted` @returns {Promise<boolean>} whether it
-   * was posted
+   * Signs and posts a receipt. A guest has no identity and posts none. @param {Kind} kind one that needs no more than its name
+   * @returns {Promise<boolean>} whether it was posted
    */
-  async receipt(kind) {
-    const instances = kind === 'fetched' ? this.completeness.instances : 0;
-    const der = await signReceipt(this.#cover, this.#keys, kind, instances);
-    if (!der) return false;
-    await this.#portal.postReceipt(this.id, kind, this.#cover.opener.digest.slice(0, 16), this.site, der);
-    return true;
+  receipt(kind) {
+    return post(this.#cover, this.#keys, this.#portal, this.told(kind));
+  }
+
+  /** What a receipt of this moment says. @param {Kind} kind @param {number} [seconds] of `read` @returns {Told} */
+  told(kind, seconds) {
+    const instances = kind === 'fetched' ? { instances: this.completeness.instances } : {};
+    return { kind, at: now(), ...instances, ...(seconds ? { seconds } : {}) };
+  }
+
+  /** Whether the doctor can say something back: not a guest, and not where the hospital takes no answers. */
+  get canAnswer() {
+    return this.#keys.identity !== null && typeof this.#cover.cover.answers === 'string';
+  }
+
+  /** What the doctor says back, sealed. @param {'seen'|'call_back'|'words'} kind @param {string} [text] of `words` @returns {Promise<Told>} */
+  async answer(kind, text = '') {
+    return kind === 'seen' ? this.told('seen') : sealAnswer(this.#cover, kind === 'words' ? text : '');
+  }
+
+  /**
+   * Signs and posts what was kept of a delivery that need not be open. @param {Entry} entry @param {Keys} keys @param {Portal} portal @param {Told} told
+   * @returns {Promise<boolean>}
+   */
+  static async tell(entry, keys, portal, told) {
+    return post(await verified(entry, keys), keys, portal, told);
   }
 
   /** Asks the hospital for what the pictures lack to the originals; it comes as a delivery with {@link residualOf}. @returns {Promise<boolean>} */

@@ -3,11 +3,11 @@
 import { concat, fromBase64, now, toBase64, toHex, sha256 } from './bytes.js';
 import { change, keysOfDevice, make, makeEncryption, store, stored } from './keys.js';
 import { Refusal } from './portal.js';
-import { signStatement, verifies } from './seal.js';
+import { openCover, signStatement, verifies } from './seal.js';
 import { load } from './wasm.js';
 
 /** @import { Keys, Stored } from './keys.js' */
-/** @import { Portal } from './portal.js' */
+/** @import { Entry, Portal } from './portal.js' */
 
 /** Pause between two looks for the answer. */
 const POLL_MS = 1500;
@@ -53,6 +53,7 @@ export async function enrol(portal, keys, code, deviceName, { onFingerprint, sig
  * @param {Portal} portal @param {Keys} keys @param {boolean} [always] @returns {Promise<boolean>} whether there is a new one
  */
 export async function renew(portal, keys, always = false) {
+  await tellRenewals(portal, keys);
   const parser = await load();
   const { not_after } = parser.ask('certificate', { certificate: toBase64(keys.encryption[0].certificate) });
   if (!always && not_after > now() + RENEW_BEFORE_S) return false;
@@ -65,18 +66,36 @@ export async function renew(portal, keys, always = false) {
   await change(portal, keys, (content) => {
     content.encryption.unshift(made);
     content.made_at = now();
+    content.renewals = [...(content.renewals ?? []), ...content.sites.map((site) => ({ id: renewal.id, site: site.name, message: toBase64(message) }))];
   });
-  for (const site of keys.sites) await portal.postRenewal(renewal.id, site.name ?? '', message);
+  await tellRenewals(portal, keys);
   return true;
+}
+
+/** Posts renewals that wait: a link that broke between keeping the key and telling of it loses none. @param {Portal} portal @param {Keys} keys */
+async function tellRenewals(portal, keys) {
+  const { renewals = [] } = await stored(keys);
+  for (const { id, site, message } of renewals) await portal.postRenewal(id, site, fromBase64(message));
+  if (renewals.length === 0) return;
+  await change(portal, keys, (content) => {
+    content.renewals = (content.renewals ?? []).filter((one) => !renewals.some((told) => told.id === one.id && told.site === one.site));
+  });
 }
 
 /**
  * Forgets older keys that nothing needs: a site has sealed for the newest, and no delivery in the mailbox is for the older.
- * @param {Portal} portal @param {Keys} keys @param {Set<string>} used digests of the certificates that the deliveries in the mailbox are sealed for
+ * @param {Portal} portal @param {Keys} keys @param {Entry[]} entries all that lie in the mailbox
  */
-export async function retire(portal, keys, used) {
-  const { made_at } = await stored(keys);
-  if (keys.encryption.length < 2 || !used.has(keys.encryption[0].digest) || made_at + RETIRE_AFTER_S > now()) return;
+export async function retire(portal, keys, entries) {
+  if (keys.encryption.length < 2 || (await stored(keys)).made_at + RETIRE_AFTER_S > now()) return;
+  const used = new Set();
+  for (const { cover } of entries) {
+    // One that is not here might be for any of them.
+    if (!cover) return;
+    const opened = await openCover(fromBase64(cover), keys).catch(() => null);
+    if (opened) used.add(opened.opener.digest);
+  }
+  if (!used.has(keys.encryption[0].digest)) return;
   const stays = keys.encryption.filter(({ digest }, at) => at === 0 || used.has(digest)).map(({ certificate }) => toBase64(certificate));
   await change(portal, keys, (content) => {
     content.encryption = content.encryption.filter(({ certificate }) => stays.includes(certificate));

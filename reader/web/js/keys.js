@@ -20,6 +20,7 @@ import { load } from './wasm.js';
  * @property {StoredKey} identity
  * @property {{name: string, certificate: string}[]} sites pinned here, never taken from the portal
  * @property {{invitation: string, site: string, request: string}[]} pending requests to enrol that were sent
+ * @property {{id: string, site: string, message: string}[]} [renewals] of the newest key that were not told yet
  * @property {string} [recovery] key encryption key of the recovery copy, so that it follows every change
  * @property {number} made_at when the newest encryption key was made
  */

@@ -18,6 +18,9 @@ export class Refusal extends Error {
   }
 }
 
+/** Pause before the line of events is begun anew. */
+const RECONNECT_MS = 5000;
+
 export class Portal {
   /** @param {string} [origin] where the portal is; its own pages leave it out */
   constructor(origin = '') {
@@ -52,9 +55,9 @@ export class Portal {
     return this.#json('GET', 'home');
   }
 
-  /** @returns {Promise<{deliveries: Entry[], uid_validity: number}>} */
-  deliveries() {
-    return this.#json('GET', 'deliveries');
+  /** @param {boolean} [idle] nobody touches the page: it is no sign that the doctor is there @returns {Promise<{deliveries: Entry[], uid_validity: number}>} */
+  deliveries(idle = false) {
+    return this.#json('GET', idle ? 'deliveries?idle=1' : 'deliveries');
   }
 
   /** @returns {Promise<any[]>} */
@@ -140,22 +143,32 @@ export class Portal {
   }
 
   /**
-   * Tells of changes until it is closed; the browser connects again by itself.
+   * Tells of changes until it is closed. The browser connects again where the line breaks, and gives up where the answer was another: then it is begun anew.
+   * @param {() => string} newest the newest delivery that is known: of a newer one it is told at once
    * @param {(name: 'cases'|'gone'|'lost'|'back') => void} onEvent @returns {() => void} closes
    */
-  events(onEvent) {
-    const source = new EventSource(`${this.#origin}/api/events`);
-    let lost = false;
-    for (const name of /** @type {const} */ (['cases', 'gone'])) source.addEventListener(name, () => onEvent(name));
-    source.addEventListener('error', () => {
-      if (!lost) onEvent('lost');
-      lost = true;
-    });
-    source.addEventListener('open', () => {
-      if (lost) onEvent('back');
-      lost = false;
-    });
-    return () => source.close();
+  events(newest, onEvent) {
+    let lost = false, timer = 0;
+    /** @type {EventSource} */
+    let source;
+    const connect = () => {
+      source = new EventSource(`${this.#origin}/api/events?newest=${newest()}`);
+      for (const name of /** @type {const} */ (['cases', 'gone'])) source.addEventListener(name, () => onEvent(name));
+      source.addEventListener('error', () => {
+        if (!lost) onEvent('lost');
+        lost = true;
+        if (source.readyState === EventSource.CLOSED) timer = setTimeout(connect, RECONNECT_MS);
+      });
+      source.addEventListener('open', () => {
+        if (lost) onEvent('back');
+        lost = false;
+      });
+    };
+    connect();
+    return () => {
+      clearTimeout(timer);
+      source.close();
+    };
   }
 
   /** @param {string} method @param {string} path @param {unknown} [body] @returns {Promise<any>} */

@@ -14,6 +14,7 @@ fn cover() -> Cover {
         previous: None,
         residual_of: None,
         residual_until: None,
+        answers: None,
         content: Digest([3; 32]),
         site: "hospital.example".into(),
         sealed_at: 1_795_373_465,
@@ -74,8 +75,9 @@ fn a_residual_follows_another_delivery_and_has_none_of_its_own() {
     }
     let own = Cover { residual_of: Some(residual.delivery), ..residual.clone() };
     let first = Cover { sequence: 1, ..residual.clone() };
+    let talking = Cover { answers: Some(AnswerPoint([4; 65])), ..residual.clone() };
     let endless = Cover { residual_until: kept.residual_until, ..residual };
-    for wrong in [own, first, endless] {
+    for wrong in [own, first, talking, endless] {
         assert_eq!(Cover::parse(&wrong.to_json().unwrap()), Err(Refusal::Malformed(WHAT)));
     }
 }

@@ -120,6 +120,7 @@ pub(crate) fn draft(delivery: DeliveryId, recipients: &[Certificate]) -> Cover {
         previous: None,
         residual_of: None,
         residual_until: None,
+        answers: None,
         content: Digest([1; 32]),
         site: "hospital.example".into(),
         sealed_at: NOW,

@@ -3,6 +3,7 @@
 #![cfg(feature = "native")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod answers;
 mod bouncy_castle;
 mod delivery;
 mod enrolment;

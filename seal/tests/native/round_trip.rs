@@ -7,7 +7,7 @@ use seal::native::{
     OpenedPieces, Recipient, Refusal, SealError, SealedPieces, Sealing, open_cover, open_receipt,
     seal_delivery, sign_receipt,
 };
-use seal::receipt::{self, Receipt, ReceiptKind};
+use seal::receipt::{Receipt, ReceiptKind};
 use std::io::{ErrorKind, Read};
 use tempfile::TempDir;
 
@@ -171,13 +171,7 @@ fn a_receipt_comes_back() {
 }
 
 pub(crate) fn receipt(doctor: &Party) -> Receipt {
-    Receipt {
-        format: receipt::FORMAT,
-        delivery: DELIVERY,
-        cover: Digest([7; 32]),
-        recipient: doctor.certificate().digest(),
-        kind: ReceiptKind::Fetched,
-        at: NOW + 60,
-        instances: 3,
-    }
+    let recipient = doctor.certificate().digest();
+    let receipt = Receipt::new(ReceiptKind::Fetched, DELIVERY, Digest([7; 32]), recipient, NOW + 60);
+    Receipt { instances: 3, ..receipt }
 }

@@ -5,16 +5,13 @@ use super::super::record::{Kind, Record, Refusal, Trouble, folder_digest};
 use super::super::request::{Folder, Pinned};
 use super::{InboundError, Records};
 use seal::ids::{DeliveryId, Digest, InvitationId};
-use seal::limits::ENROLMENT_BYTES_MAX;
+use seal::limits::{ENROLMENT_BYTES_MAX, RECEIPT_DER_BYTES_MAX};
 use seal::mail::{Part, RecipientTag};
 use seal::mailbox::{Found, ImapUid, Mailbox, MailboxError};
 use seal::native::{Recipient, SealError, open_signed_receipt};
 use seal::receipt::ReceiptKind;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWrite;
-
-/// A receipt with its signature before base64: 1 kB of content and at most some hundred bytes around it.
-const RECEIPT_BYTES_MAX: u64 = 4 << 10;
 
 /// Pause before mails that could not be deleted are tried again: somebody may grant the right meanwhile.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
@@ -181,7 +178,7 @@ impl Watched {
         mailbox: &mut Mailbox,
     ) -> Result<Result<Record, Refusal>, MailboxError> {
         let mut der = Vec::new();
-        match mailbox.fetch_body(message, &mut der, RECEIPT_BYTES_MAX).await {
+        match mailbox.fetch_body(message, &mut der, RECEIPT_DER_BYTES_MAX as u64).await {
             Ok(_) => {}
             Err(MailboxError::TooLarge { .. } | MailboxError::NotBase64) => {
                 return Ok(Err(Refusal::Malformed));

@@ -75,6 +75,7 @@ fn draft(recipients: &[Certificate]) -> Cover {
         previous: None,
         residual_of: None,
         residual_until: None,
+        answers: None,
         content: Digest([1; 32]),
         site: "hospital.example".into(),
         sealed_at: 1_795_373_465,

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 fn ask(question: &Value) -> Result<Value, String> {
-    match answer(question.to_string().as_bytes()) {
+    match respond(question.to_string().as_bytes()) {
         Ok(answer) => Ok(serde_json::from_slice(&answer).unwrap()),
         Err(refused) => {
             let refused: Value = serde_json::from_slice(&refused.to_json()).unwrap();
@@ -57,7 +57,7 @@ fn what_is_no_cover_is_damaged() {
 proptest! {
     #[test]
     fn answering_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..100), pieces in 0_usize..9) {
-        prop_assert!(answer(&bytes).is_err());
+        prop_assert!(respond(&bytes).is_err());
         prop_assert!(study::index(&bytes, pieces).is_err());
         prop_assert!(study::manifest(&bytes).is_err());
         let _ = study::geometry(&bytes, pieces);

@@ -8,13 +8,15 @@ import { edges } from './letters.js';
 import { PRESETS, measured, storedValue } from './window.js';
 import { banner, lossWords } from './banner.js';
 import { thumbnail } from './thumbnail.js';
+import { answers } from './answers.js';
 
 /** @typedef {import('../delivery.js').Delivery} Delivery */
 /** @typedef {import('../decoder.js').Decoder} Decoder */
 /** @typedef {import('./stack.js').Stack} Stack */
 /** @typedef {import('./samples.js').Part} Part */
 /** @typedef {import('./window.js').Window} Window */
-/** @typedef {{back: () => void, exact: () => Promise<void>, shown: () => void, complete: () => void}} Around */
+/** @typedef {{back: () => void, exact: () => Promise<void>, shown: () => void, complete: () => void, answer: import('./answers.js').Say|null}} Around answer: none where
+ * nobody listens */
 
 const ZOOM_MAX = 24;
 
@@ -86,7 +88,7 @@ export class Viewer {
       h('header', {}, h('button', { class: 'back', 'aria-label': t('back'), click: () => this.around.back() }, '‹'), this.who),
       note ? h('details', { class: 'note', open: true }, h('summary', {}, t('note')), said(note, {}, true)) : null,
       this.stage,
-      this.loss, this.bar, h('div', { class: 'rail' }, this.slider), this.tools, this.strip);
+      this.loss, this.bar, h('div', { class: 'rail' }, this.slider), this.tools, this.strip, this.around.answer ? answers(this.around.answer) : null);
   }
 
   /** Another series: whose it is, its tools, its loss. */

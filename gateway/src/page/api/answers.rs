@@ -1,0 +1,37 @@
+//! What doctors answered to a study, with the words.
+
+use super::super::Shared;
+use super::caller::Caller;
+use super::problem::Problem;
+use crate::journal::{AnswerKind, ShownAnswer};
+use axum::extract::{Json, Path, State};
+use compressor::Purpose;
+use seal::ids::CaseId;
+use serde::Serialize;
+
+/// One answer; its words may tell of the patient.
+#[derive(Serialize)]
+pub(super) struct Answered {
+    doctor: String,
+    kind: AnswerKind,
+    came_at_ms: i64,
+    words: Option<String>,
+}
+
+impl Answered {
+    fn of(answer: ShownAnswer) -> Self {
+        let ShownAnswer { doctor, kind, words, came_at_ms } = answer;
+        let words = words.map(|words| words.expose_for(Purpose::Show).to_owned());
+        Self { doctor, kind, came_at_ms, words }
+    }
+}
+
+pub(super) async fn list(
+    State(page): State<Shared>,
+    _caller: Caller,
+    Path(case): Path<String>,
+) -> Result<Json<Vec<Answered>>, Problem> {
+    let case = CaseId::parse(&case).ok_or(Problem::MISSING)?;
+    let study = page.journal.study_of(case).await?.ok_or(Problem::MISSING)?;
+    Ok(Json(study.answers.into_iter().map(Answered::of).collect()))
+}
