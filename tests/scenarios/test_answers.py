@@ -135,6 +135,8 @@ def test_what_the_doctor_says_is_on_the_technicians_page(open_bench: Bench, desk
     assert all(told(api, delivery)[name] for name in ("first_image_at_ms", "seen_at_ms", "pulled_at_ms"))
     assert [one["kind"] for one in told(api, delivery)["answers"]] == ["call_back", "words"]
     assert SECRET not in json.dumps(open_bench.gateway.deliveries(), ensure_ascii=False)
+    (report,) = open_bench.gateway.deliveries()
+    assert 0 < report["click_to_first_image"] < report["click_to_seen"]
     held = [name for name, content in everywhere(open_bench).items() if SECRET.encode() in content or b"line shift" in content]
     assert not held, f"words in plain: {held}"
 

@@ -55,6 +55,10 @@ pub struct DeliveryReport {
     pub click_to_notified: Option<f64>,
     /// First instance to last receipt, in seconds.
     pub click_to_pulled: Option<f64>,
+    /// First instance to the first image on a doctor's screen, in seconds: of the doctor who was first.
+    pub click_to_first_image: Option<f64>,
+    /// First instance to the first "seen" or answer, in seconds.
+    pub click_to_seen: Option<f64>,
     /// Doctors of the delivery.
     pub doctors: Vec<DoctorReport>,
     /// Failures in a row.
@@ -253,6 +257,8 @@ fn report(
         seconds,
         click_to_notified: last(&doctors, |doctor| doctor.notified_at_ms).and_then(since_click),
         click_to_pulled: last(&doctors, |doctor| doctor.pulled_at_ms).and_then(since_click),
+        click_to_first_image: first(&doctors, |doctor| doctor.first_image_at_ms).and_then(since_click),
+        click_to_seen: first(&doctors, |doctor| doctor.seen_at_ms).and_then(since_click),
         doctors,
         urgent: row.get("urgent"),
         pressed: press::read(row)?,
@@ -291,6 +297,10 @@ pub(super) fn stage_seconds(
 
 fn last(doctors: &[DoctorReport], at_ms: impl Fn(&DoctorReport) -> Option<i64>) -> Option<i64> {
     doctors.iter().filter_map(at_ms).max()
+}
+
+fn first(doctors: &[DoctorReport], at_ms: impl Fn(&DoctorReport) -> Option<i64>) -> Option<i64> {
+    doctors.iter().filter_map(at_ms).min()
 }
 
 fn seconds_between(from_ms: i64, to_ms: i64) -> f64 {
