@@ -216,8 +216,8 @@ def der_of(message: Message) -> bytes:
 
 
 def own_octets(message: Message) -> int:
-    """Without what mail servers put before it, and the CRLF that closes DATA."""
-    return len(message.content.removesuffix(b"\r\n\r\n")) + 2 - message.content.index(b"Date: ")
+    """Without what mail servers put before it."""
+    return len(message.content) - message.content.index(b"Date: ")
 
 
 def series_of(study: list[Path]) -> list[list[pydicom.Dataset]]:

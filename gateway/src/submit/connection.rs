@@ -17,8 +17,6 @@ use tls::{TlsError, Trust};
 
 /// Reply that asks for the message (RFC 5321 4.3.2).
 const START_MAIL_INPUT: u16 = 354;
-/// CRLF that the client writes before the closing dot although the message already ends with one.
-const CLOSING_CRLF_BYTES: u64 = 2;
 
 /// Longest waits (RFC 5321 4.5.3.2).
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +116,7 @@ impl Connection {
         mail: &Mail<'_>,
         body: impl FnOnce() -> io::Result<R>,
     ) -> Result<Outcomes, SubmitError> {
-        let size = mail.message.encoded_bytes().saturating_add(CLOSING_CRLF_BYTES);
+        let size = mail.message.encoded_bytes();
         self.check_size(mail.part, size)?;
         let sealed = |source| SubmitError::Sealed { part: mail.part, source };
         let body = body().map_err(sealed)?;
@@ -174,7 +172,7 @@ impl Connection {
     ) -> Result<(), SubmitError> {
         let progress = Progress::default();
         let mut error = None;
-        let body = Body { blocks, valve: self.valve.clone(), progress: &progress, error: &mut error };
+        let body = Body::new(blocks, self.valve.clone(), &progress, &mut error);
         let sent = tokio::select! {
             sent = self.smtp.message_iter(body) => Some(sent),
             () = stalled(&progress, self.timeouts) => None,

@@ -14,6 +14,8 @@ use std::task::{Context, Poll};
 use tls::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+const CRLF: &[u8; 2] = b"\r\n";
+
 /// Shut once, never opened again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Valve(Arc<AtomicBool>);
@@ -51,12 +53,26 @@ impl Progress {
     }
 }
 
-/// Blocks of a message; at an error it shuts the valve, keeps the error and ends.
+/// Blocks of a message; at an error it shuts the valve, keeps the error and ends. The client writes a CRLF of its own before the closing dot: that of
+/// the last line is left to it, or the message had an empty line more than was sealed, signed and announced.
 pub(super) struct Body<'a, I> {
-    pub(super) blocks: I,
-    pub(super) valve: Valve,
-    pub(super) progress: &'a Progress,
-    pub(super) error: &'a mut Option<io::Error>,
+    blocks: I,
+    valve: Valve,
+    progress: &'a Progress,
+    error: &'a mut Option<io::Error>,
+    /// The CRLF of the block before is not written yet.
+    owes_crlf: bool,
+}
+
+impl<'a, I> Body<'a, I> {
+    pub(super) fn new(
+        blocks: I,
+        valve: Valve,
+        progress: &'a Progress,
+        error: &'a mut Option<io::Error>,
+    ) -> Self {
+        Self { blocks, valve, progress, error, owes_crlf: false }
+    }
 }
 
 impl<I: Iterator<Item = io::Result<Vec<u8>>>> Iterator for Body<'_, I> {
@@ -64,8 +80,15 @@ impl<I: Iterator<Item = io::Result<Vec<u8>>>> Iterator for Body<'_, I> {
 
     fn next(&mut self) -> Option<Vec<u8>> {
         match self.blocks.next() {
-            Some(Ok(block)) => {
+            Some(Ok(mut block)) => {
                 self.progress.step(false);
+                if std::mem::take(&mut self.owes_crlf) {
+                    block.splice(0..0, *CRLF);
+                }
+                if block.ends_with(CRLF) {
+                    block.truncate(block.len() - CRLF.len());
+                    self.owes_crlf = true;
+                }
                 Some(block)
             }
             Some(Err(error)) => {
