@@ -2,8 +2,11 @@
 
 import base64
 import json
+import sqlite3
 import ssl
+import subprocess
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from lab.portal import Portal, b64u, from_b64u
 from lab.ports import free_port
+from lab.programs import program
 from peers import senders
 
 from harness import Bench
@@ -77,6 +81,46 @@ def test_a_new_case_is_told_once_and_only_the_phone_can_read_it_until_its_subscr
         assert len(service.got) == 2
     finally:
         portal.stop()
+
+
+def test_a_revoked_phone_is_told_nothing_more_within_five_seconds(bench: Bench, service: HTTPServer, ct_study: list[Path], mr_study: list[Path]):
+    """Two devices of one doctor, with an identity and a subscription each; one is lost."""
+    portal = Portal(bench.folder / "portal", bench.folder / "log" / "portal.log", bench.store, bench.keys, free_port(),
+                    tables=(*TABLES, f'ca = "{bench.keys.ca}"'))
+    bench.extra_logs.append(portal.log)
+    portal.start()
+    try:
+        account = portal.add_account("doctor")
+        phone, lost = enrolled(portal, account), enrolled(portal, account, "lost", ahead=1)
+        bench.start()
+        administer(bench, "add", "doctor", "--certificate", str(bench.keys.certificate("doctor2")), "--device", "phone")
+        identities = {device["device"]: device["identity"] for device in json.loads(administer(bench, "list", "--json")) if device["doctor"] == "doctor"}
+        assert identities.keys() == {"configuration", "phone"}
+        for number, ((one, passkey), identity) in enumerate([(phone, identities["phone"]), (lost, identities["configuration"])], 1):
+            point = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+            subscription = {"endpoint": f"https://localhost:{service.server_port}/phone/{number}", "p256dh": b64u(point), "auth": b64u(bytes(range(16)))}
+            assert one.post("/api/push", subscription).status == 200
+            assert one.request("PUT", f"/api/keys/{b64u(passkey.credential)}?identity={identity}", b"wrapped").status == 200
+        senders.pynetdicom(bench.port, "DR_DEMO", ct_study)
+        wait_until(lambda: {path for path, _, _ in service.got} == {"/phone/1", "/phone/2"}, "both are told", 30)
+        service.got.clear()
+        administer(bench, "revoke", "doctor", "configuration")
+        wait_until(lambda: lost[0].get("/api/home").status == 401, "the lost phone is out", 5)
+        with sqlite3.connect(portal.state / "portal.db") as state:
+            assert state.execute("SELECT endpoint FROM push").fetchall() == [(f"https://localhost:{service.server_port}/phone/1",)]
+            assert state.execute("SELECT count(*) FROM device WHERE keys IS NOT NULL").fetchone() == (1,), "the wrapped key is gone too"
+        senders.pynetdicom(bench.port, "DR_DEMO", mr_study)
+        wait_until(lambda: service.got, "the other one is told of the next", 30)
+        time.sleep(2)
+        assert [path for path, _, _ in service.got] == ["/phone/1"]
+        assert phone[0].get("/api/home").status == 200
+    finally:
+        portal.stop()
+
+
+def administer(bench: Bench, *words: str) -> str:
+    command = [program("scanpost-gateway"), "doctor", *words, "--config", bench.gateway.config]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
 
 
 def check_token(authorization: str, public: str, audience: str) -> None:
