@@ -1,7 +1,8 @@
 """Tap → first image, whole stack coarse, whole study, on emulated 4G and 3G links (deploy/lab/link.py), in headless Chromium at a phone's viewport.
 
-The tap is the authenticator's answer. Warm: the program's files are kept; the case's bytes never are. Cold: nothing is kept.
-Prints, for each link, median and p95 of the runs beside what is asked; and script + upload a slice, decode a slice, memory.
+The tap is the authenticator's answer. Warm: the program's files are kept; the case's bytes never are. Cold: nothing is kept, and the button is pressed as
+soon as it is there. Only some runs wait for the whole study. Prints, for each link, median and p95 of the runs beside what is asked; and script + upload a
+slice, decode a slice, memory. Without runs: memory alone, while the whole stack is fetched and scrolled through.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import harness  # noqa: E402
 from test_app import EN, PHONE, Phone, deliver, enrol  # noqa: E402
 
 WAIT_S = 240
+MEMORY_ASKED_MB = 256
 # Seconds asked of (link, cold?): first image, whole stack coarse. None: not asked.
 ASKED = {("4G", False): (1.0, 3), ("4G", True): (2.0, None), ("3G", False): (2.0, 10), ("3G", True): (3.5, None)}
 WHOLE_ASKED = 1.15
@@ -57,7 +59,8 @@ WATCH = """(() => {
 })()"""
 
 
-def run(phone: Phone, link: Link, line, delivery: str, cold: bool) -> dict:
+def run(phone: Phone, link: Link, line, delivery: str, cold: bool, last: str) -> dict:
+    """Until the mark `last`: the whole stack, or the whole study."""
     page = phone.page
     page.goto("about:blank")
     client = phone.context.new_cdp_session(page)
@@ -77,19 +80,59 @@ def run(phone: Phone, link: Link, line, delivery: str, cold: bool) -> dict:
     before = link.bytes
     button.click()
     deadline = time.monotonic() + WAIT_S
-    while "whole" not in (marks := page.evaluate("window.marks")):
+    while last not in (marks := page.evaluate("window.marks")):
         if time.monotonic() > deadline:
             raise TimeoutError(marks)
         time.sleep(0.1)
     fetched = link.bytes - before
     link.line = None
-    seconds = {name: (marks[name] - marks["tap"]) / 1000 for name in ("first", "full", "stack", "whole")}
+    seconds = {name: (marks[name] - marks["tap"]) / 1000 for name in ("first", "full", "stack", "whole") if name in marks}
     # A cold page's own bytes come before the tap, but belong to what the doctor waits for.
-    return seconds | {"page": loaded, "ratio": seconds["whole"] / (fetched * 8 / line.bits_per_second)}
+    whole = {"ratio": seconds["whole"] / (fetched * 8 / line.bits_per_second)} if last == "whole" else {}
+    return seconds | {"page": loaded} | whole
 
 
 def p95(values: list[float]) -> float:
     return sorted(values)[math.ceil(0.95 * len(values)) - 1]
+
+
+class Memory:
+    """The largest private memory of the page's process, MB: script, pictures, WASM of the page and its workers; graphics are another process's."""
+
+    def __init__(self, browser):
+        client = browser.new_browser_cdp_session()
+        processes = client.send("SystemInfo.getProcessInfo")["processInfo"]
+        self.pids = [one["id"] for one in processes if one["type"] == "renderer"]
+        self.peak_mb = 0.0
+
+    def look(self) -> None:
+        for pid in self.pids:
+            try:
+                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            except OSError:
+                continue
+            private = sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_"))
+            self.peak_mb = max(self.peak_mb, private / 1000)
+
+
+def in_memory(browser, phone: Phone, delivery: str) -> dict:
+    """The whole study without a link, then a walk through it, there and back."""
+    page = phone.page
+    page.goto(f"{phone.portal.origin}/c/{delivery}")
+    page.get_by_role("button", name=EN.open).click()
+    memory, deadline = Memory(browser), time.monotonic() + WAIT_S
+    while "whole" not in (marks := page.evaluate("window.marks")):
+        memory.look()
+        if time.monotonic() > deadline:
+            raise TimeoutError(marks)
+        time.sleep(0.2)
+    frames = page.evaluate("viewer.pictures.stacks[0].frames.length")
+    for place in (*range(frames), *reversed(range(frames))):
+        page.evaluate(f"viewer.show({place})")
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        if place % 10 == 0:
+            memory.look()
+    return {"frames": frames, "peak_mb": round(memory.peak_mb, 1), "asked_mb": MEMORY_ASKED_MB}
 
 
 def scrolled(phone: Phone) -> dict:
@@ -113,6 +156,7 @@ def scrolled(phone: Phone) -> dict:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=40)
+    parser.add_argument("--whole", type=int, default=5, help="so many of them wait for the whole study")
     parser.add_argument("--images", type=int, default=150)
     parser.add_argument("--kind", choices=("mr", "ct"), default="mr")
     parser.add_argument("--json", type=Path)
@@ -139,10 +183,13 @@ def main() -> int:
             enrol(phone, bench, EN)
             delivery = deliver(bench, sorted(study.iterdir()))
             phone.page.add_init_script(WATCH)
-            for line in LINES:
+            if not arguments.runs:
+                results["memory"] = in_memory(browser, phone, delivery)
+                print(json.dumps(results["memory"]), flush=True)
+            for line in LINES if arguments.runs else ():
                 for cold in (False, True):
-                    runs = [run(phone, link, line, delivery, cold) for _ in range(arguments.runs)]
-                    told = {name: {"median": round(statistics.median(values), 3), "p95": round(p95(values), 3)} for name in runs[0] if (values := [one[name] for one in runs])}
+                    runs = [run(phone, link, line, delivery, cold, "whole" if number < max(1, arguments.whole) else "stack") for number in range(arguments.runs)]
+                    told = {name: {"median": round(statistics.median(values), 3), "p95": round(p95(values), 3)} for name in runs[0] if (values := [one[name] for one in runs if name in one])}
                     results["links"][f"{line.name} {'cold' if cold else 'warm'}"] = told
                     first, stack = ASKED[line.name, cold]
                     print(f"{line.name} {'cold' if cold else 'warm'}: first image p95 {told['first']['p95']:.2f} s (asked {first}), full {told['full']['p95']:.2f} s, "

@@ -1,5 +1,8 @@
 //! The app's own files, in the program itself, and the manifest of their hashes that is signed offline.
 
+mod script;
+mod served;
+
 use super::{Here, Shared};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -7,14 +10,14 @@ use aws_lc_rs::signature::{
 };
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use seal::ids::Digest;
 use serde::{Deserialize, Serialize};
+use served::Served;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -85,9 +88,12 @@ const MANIFEST: &str = "application/manifest+json";
 const PURPOSE: &[u8] = b"scanpost shell\0";
 const FORMAT: u32 = 1;
 
+/// By path.
+type Files = BTreeMap<&'static str, Served>;
+
 /// The files as they are served.
 pub(crate) struct Shell {
-    etags: BTreeMap<&'static str, String>,
+    files: Files,
     manifest: String,
     signature: Option<String>,
 }
@@ -125,9 +131,20 @@ struct Manifest<'a> {
     files: BTreeMap<&'static str, String>,
 }
 
-/// The manifest of this program's files, to be signed by `key`.
-fn manifest(key: Option<&str>) -> String {
-    let files = FILES.iter().map(|(path, _, content)| (*path, Digest::of(content).to_string())).collect();
+fn files() -> Files {
+    let served = |(path, kind, content): &(&'static str, &'static str, &[u8])| {
+        let content = match std::str::from_utf8(content) {
+            Ok(source) if *kind == SCRIPT => script::without_comments(source).into_bytes(),
+            _ => content.to_vec(),
+        };
+        (*path, Served::new(kind, content))
+    };
+    FILES.iter().map(served).collect()
+}
+
+/// The manifest of these files, to be signed by `key`.
+fn manifest(files: &Files, key: Option<&str>) -> String {
+    let files = files.iter().map(|(path, file)| (*path, file.digest().to_string())).collect();
     serde_json::to_string(&Manifest { format: FORMAT, key, files }).unwrap_or_default()
 }
 
@@ -139,7 +156,7 @@ pub(crate) fn sign(pkcs8: &[u8]) -> Result<String, ShellError> {
     let pair =
         EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).map_err(|_| ShellError::Key)?;
     let key = STANDARD.encode(pair.public_key().as_ref());
-    let message = [PURPOSE, manifest(Some(&key)).as_bytes()].concat();
+    let message = [PURPOSE, manifest(&files(), Some(&key)).as_bytes()].concat();
     let signature = pair.sign(&SystemRandom::new(), &message).map_err(|_| ShellError::Key)?;
     let signed = Signed { key, signature: STANDARD.encode(signature.as_ref()) };
     serde_json::to_string(&signed).map_err(|_| ShellError::Key)
@@ -148,17 +165,19 @@ pub(crate) fn sign(pkcs8: &[u8]) -> Result<String, ShellError> {
 impl Shell {
     /// With the signature of this file, which must fit.
     pub(crate) fn read(path: Option<&Path>) -> Result<Self, ShellError> {
-        let etags =
-            FILES.iter().map(|(path, _, content)| (*path, format!("\"{}\"", Digest::of(content)))).collect();
-        let Some(path) = path else { return Ok(Self { etags, manifest: manifest(None), signature: None }) };
+        let files = files();
+        let Some(path) = path else {
+            let manifest = manifest(&files, None);
+            return Ok(Self { files, manifest, signature: None });
+        };
         let unreadable = |error: &dyn ToString| ShellError::Read(path.to_owned(), error.to_string());
         let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
         let signed: Signed = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
-        let manifest = manifest(Some(&signed.key));
+        let manifest = manifest(&files, Some(&signed.key));
         if !is_signed(&signed, &manifest) {
             return Err(ShellError::Outdated(path.to_owned()));
         }
-        Ok(Self { etags, manifest, signature: Some(signed.signature) })
+        Ok(Self { files, manifest, signature: Some(signed.signature) })
     }
 }
 
@@ -200,15 +219,11 @@ fn text(text: &str, kind: &'static str) -> Response {
 async fn file(State(portal): Here, uri: Uri, headers: HeaderMap) -> Response {
     let asked = uri.path();
     let path = if asked.starts_with("/l/") || asked.starts_with("/c/") { INDEX } else { asked };
-    let Some((path, kind, content)) = FILES.iter().find(|(known, ..)| *known == path) else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    let etag = portal.shell.etags.get(path).map_or("", String::as_str);
-    let fresh = [(CACHE_CONTROL, "no-cache"), (ETAG, etag)];
-    if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
-        return (StatusCode::NOT_MODIFIED, fresh).into_response();
-    }
-    (fresh, [(CONTENT_TYPE, *kind)], *content).into_response()
+    portal
+        .shell
+        .files
+        .get(path)
+        .map_or_else(|| StatusCode::NOT_FOUND.into_response(), |file| file.answer(&headers))
 }
 
 #[cfg(test)]
@@ -239,6 +254,42 @@ mod tests {
             let path = path.strip_prefix(top).unwrap();
             assert!(FILES.iter().any(|(known, ..)| *known == path), "{path} is not in FILES");
         }
+    }
+
+    /// One sign ` that stands alone would turn literals and code around.
+    #[test]
+    fn comments_are_found_in_every_script() {
+        for (path, _, content) in FILES.iter().filter(|(_, kind, _)| *kind == SCRIPT) {
+            let source = std::str::from_utf8(content).unwrap();
+            let script = script::without_comments(source);
+            assert_eq!(source.lines().count(), script.lines().count());
+            assert_eq!(script.matches('`').count() % 2, 0, "{path}");
+            assert!(script.len() < source.len(), "{path}");
+        }
+    }
+
+    /// Each level of imports that is not named there costs a way to the portal and back.
+    #[test]
+    fn the_page_names_all_that_its_script_imports() {
+        fn imported(from: &Path, found: &mut std::collections::BTreeSet<PathBuf>) {
+            if !found.insert(from.to_owned()) {
+                return;
+            }
+            for line in
+                std::fs::read_to_string(from).unwrap().lines().filter(|line| line.starts_with("import "))
+            {
+                let name = line.split('\'').nth(1).unwrap();
+                imported(&from.parent().unwrap().join(name).canonicalize().unwrap(), found);
+            }
+        }
+        let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("web").canonicalize().unwrap();
+        let mut found = std::collections::BTreeSet::new();
+        imported(&web.join("js/app.js"), &mut found);
+        let page = include_str!("../../web/index.html");
+        let named = page.lines().filter_map(|line| line.strip_prefix("<link rel=\"modulepreload\" href=\"/"));
+        let named: Vec<_> = named.map(|line| web.join(line.trim_end_matches("\">"))).collect();
+        found.remove(&web.join("js/app.js"));
+        assert_eq!(named, Vec::from_iter(found));
     }
 
     #[test]

@@ -26,6 +26,8 @@ const root = /** @type {HTMLElement} */ (document.querySelector('#app'));
 const OPENED = 'opened', IDS_MAX = 200;
 /** A line that a proxy holds back tells nothing: the list looks by itself now and then, ms. */
 const LOOK_MS = 30_000;
+/** Who shows no picture by then is in no hurry: the program is kept, or looked after, ms. */
+const KEPT_MS = 5000;
 
 const state = {
   /** @type {Entry[]} */ entries: [],
@@ -213,6 +215,7 @@ function showCase(entry, delivery) {
     exact: async () => { await delivery.exact(); },
     shown: () => {
       remembered(entry.delivery);
+      keepProgram();
       if (guest) return;
       tell(delivery.id, delivery.told('first_image_shown'), true);
       void tellHospital();
@@ -315,7 +318,14 @@ for (const name of ['pointerdown', 'keydown', 'wheel']) addEventListener(name, (
 navigator.serviceWorker?.addEventListener('message', ({ data }) => {
   if (data?.unsigned) signedOut(null), start(t('unsigned'));
 });
-navigator.serviceWorker?.register('/sw.js').then(() => navigator.serviceWorker.ready).then(({ active }) => active?.postMessage('look'), () => {});
+
+/** Once, and not while the first picture is on its way: the link is for that alone. */
+function keepProgram() {
+  clearTimeout(keeping);
+  if (keeping) navigator.serviceWorker?.register('/sw.js').then(() => navigator.serviceWorker.ready).then(({ active }) => active?.postMessage('look'), () => {});
+  keeping = 0;
+}
+let keeping = setTimeout(keepProgram, KEPT_MS);
 
 const link = /^\/l\/([0-9a-f]{32})$/.exec(location.pathname)?.[1];
 if (link) void guest(link);

@@ -50,10 +50,8 @@ export class Delivery extends EventTarget {
    * @param {Entry} entry @param {Keys} keys @param {Portal} portal @returns {Promise<Delivery>}
    */
   static async open(entry, keys, portal) {
-    const cover = await verified(entry, keys);
-    const opened = await remembered(cover);
-    const parts = await SealedParts.of(entry.delivery);
-    const front = await Front.read(cover, parts, portal);
+    const [cover, parts] = await Promise.all([verified(entry, keys), SealedParts.of(entry.delivery)]);
+    const [front, opened] = await Promise.all([Front.read(cover, parts, portal), remembered(cover)]);
     return new Delivery(cover, keys, portal, parts, front, opened, await load());
   }
 

@@ -86,8 +86,9 @@ export async function signIn(portal) {
   current = vault;
   if (!home.keys) return { home, keys: null };
   const keys = await unwrap(fromBase64(home.keys), needed(vault));
-  await keepJson('device', { credential: toBase64(new Uint8Array(credential.rawId)), rp_id, blob: home.keys });
-  await remember(home.deliveries, keys);
+  // For a time without network; the picture does not wait for it.
+  void keepJson('device', { credential: toBase64(new Uint8Array(credential.rawId)), rp_id, blob: home.keys });
+  void remember(home.deliveries, keys).catch(() => {});
   return { home, keys };
 }
 

@@ -38,7 +38,7 @@ function module(name) {
   return made;
 }
 
-/** @param {string} name */
+/** Compiled as it comes. @param {string} name */
 async function build(name) {
   let answer;
   try {
@@ -47,7 +47,11 @@ async function build(name) {
     throw new Refusal('link_lost', 'doctor');
   }
   if (!answer.ok) throw new Refusal('ours', 'operator');
-  return WebAssembly.compile(await answer.arrayBuffer());
+  try {
+    return await WebAssembly.compileStreaming(answer);
+  } catch (error) {
+    throw error instanceof WebAssembly.CompileError ? new Refusal('ours', 'us') : new Refusal('link_lost', 'doctor');
+  }
 }
 
 /** @param {WebAssembly.Module} module @returns {Promise<Exports>} */

@@ -11,7 +11,7 @@ const load = (name) => import(new URL(`${name}.js`, pathToFileURL(`${modules}/`)
 
 const overTheNetwork = globalThis.fetch;
 globalThis.fetch = async (address, how) => {
-  if (`${address}`.startsWith('file:')) return new Response(await readFile(new URL(address)));
+  if (`${address}`.startsWith('file:')) return new Response(await readFile(new URL(address)), { headers: { 'Content-Type': 'application/wasm' } });
   return overTheNetwork(address, how);
 };
 
