@@ -29,10 +29,9 @@ from lab.process import Child  # noqa: E402
 from lab.study import mr  # noqa: E402
 
 import harness  # noqa: E402
-from test_portal import STEP_SECONDS, deliver, pieces  # noqa: E402
+from test_portal import deliver, pieces  # noqa: E402
 
 WAIT_S = 600
-DEVICES_AT_ONCE = 2  # codes of an account that are good within one half minute: this one and the next
 
 
 @dataclass
@@ -108,16 +107,14 @@ def resident_mb(pid: int) -> float:
 
 
 def signed_in(portal: Portal, sessions: int) -> list[Phone]:
-    account = portal.add_account("doctor")
+    """Phones of as many accounts, which read one mailbox: a code of an account is good once in half a minute."""
     phones = []
     for number in range(sessions):
-        if number and number % DEVICES_AT_ONCE == 0:
-            time.sleep(STEP_SECONDS)
-        phone = portal.phone()
-        answer = phone.by_password(account, code=account.code(time.time() + number % DEVICES_AT_ONCE * STEP_SECONDS))
+        phone, account = portal.phone(), portal.add_account(f"phone{number}", "doctor")
+        answer = phone.by_password(account)
         if answer.status != 200:
             sys.exit(f"a phone cannot sign in: {answer.status} {answer.body!r}")
-        phone.add_passkey(name=f"phone {number}")
+        phone.add_passkey()
         phones.append(phone)
     return phones
 
