@@ -131,7 +131,7 @@ fn other_message_ids_are_refused() {
         format!("<{hex}.1@hospital.exam\r\nple>"),
         format!("<{hex}.cover@>"),
         format!("<{hex}.cover.x@hospital.example>"),
-        format!("<{hex}.seen.5c5c5c5c5c5c5c5c@hospital.example>"),
+        format!("<{hex}.shown.5c5c5c5c5c5c5c5c@hospital.example>"),
         format!("<{hex}.fetched.5c5c@hospital.example>"),
         String::new(),
     ];
