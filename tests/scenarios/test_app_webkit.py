@@ -83,6 +83,8 @@ def test_webkit_shows_the_decoded_pixels(webkit: WebKit, ct_study: list[Path], w
 
 def compare(browser: WebKit, told: dict, decoded: Path) -> None:
     """The canvas read back, beside the decoded slice through the same window."""
+    # What was asked for is drawn in the next frame.
+    assert browser.awaited("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))") == {"value": True}
     frame, view, window = browser.evaluate("[viewer.frame.instance, viewer.view, viewer.window]")
     held = pixels(base64.b64decode(browser.evaluate("viewer.canvas.toDataURL().split(',')[1]")))[..., 0]
     geometry = told["geometries"][0][frame]

@@ -381,7 +381,7 @@ def test_neither_disk_nor_memory_nor_log_holds_anything_plain(portal: Portal, be
     places["log"] = portal.log.read_bytes()
     places["memory"] = memory.image(portal.child.pid, "r")
     # What must be there is found by the same search.
-    assert delivery.encode() in places["memory"] and any(sealed[1][1000:1032] in content for content in places.values())
+    assert bytes.fromhex(delivery) in places["memory"] and any(sealed[1][1000:1032] in content for content in places.values())
     for where, content in places.items():
         for what, value in plain.items():
             # A password is in memory while it is compared; it is not kept, and what was freed may still be there.
