@@ -66,7 +66,8 @@ class Gateway:
         """Returns when the DICOM port is open. After the first start the port stays the same."""
         self.write_configuration()
         self.port_file.unlink(missing_ok=True)
-        self.child = Child([program("scanpost-gateway"), "serve", "--config", self.config], self.log)
+        # As docs/config.md has an operator start it.
+        self.child = Child([program("scanpost-gateway"), "serve", "--config", self.config], self.log, {"MALLOC_ARENA_MAX": "2"})
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self._read_port():
             if time.monotonic() > deadline or not self.child.is_running():
