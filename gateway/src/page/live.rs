@@ -17,14 +17,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use web::events::named;
 
 /// A sign of life, so that a dead line is noticed.
 const ALIVE: Duration = Duration::from_secs(15);
 /// Pause between two looks for the results of a search, which are made for one screen alone.
 const SEARCH_PAUSE: Duration = Duration::from_secs(2);
-
-/// Of an event that says all by its name: a browser dispatches none without data (HTML 9.2.6).
-const TOLD: &str = "now";
 
 struct Line {
     page: Shared,
@@ -60,7 +58,7 @@ async fn next(line: &mut Line) -> Option<Event> {
         }
         line.is_first = false;
         if session(&line.page, &line.person.secret, now_ms()).await.ok()?.is_none() {
-            return Some(Event::default().event("end").data(TOLD));
+            return Some(named("end"));
         }
         let rows = if line.search.is_board() {
             line.board.borrow_and_update().clone()

@@ -13,12 +13,10 @@ use serde::Deserialize;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::watch;
+use web::events::named;
 
 /// A sign of life, so that a dead line is noticed.
 const ALIVE: Duration = Duration::from_secs(15);
-
-/// Of an event that says all by its name: a browser dispatches none without data (HTML 9.2.6).
-const TOLD: &str = "now";
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new().route("/api/events", get(events))
@@ -66,10 +64,10 @@ async fn next(line: &mut Line) -> Event {
         // While the state cannot be read the line stays as it is.
         if matches!(session(&line.portal.store, &line.digest, now_ms()).await, Ok(None)) {
             line.is_over = true;
-            return Event::default().event("gone").data(TOLD);
+            return named("gone");
         }
         if matches!(changed, Ok(Ok(()))) {
-            return Event::default().event("cases").data(TOLD);
+            return named("cases");
         }
     }
 }
