@@ -14,7 +14,7 @@
 
 use super::keys::FileKey;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use zeroize::Zeroizing;
 
@@ -35,21 +35,12 @@ struct Chunks {
     header: Header,
 }
 
-/// Length of what HKDF gives.
-struct Length;
-
-impl KeyType for Length {
-    fn len(&self) -> usize {
-        32
-    }
-}
-
 impl Chunks {
     fn new(key: &FileKey, header: Header) -> io::Result<Self> {
         let salt = header.get(HEADER_BYTES - SALT_BYTES..).unwrap_or_default();
         let extracted = Salt::new(HKDF_SHA256, salt).extract(key.bytes());
         let mut derived = Zeroizing::new([0; 32]);
-        let filled = extracted.expand(&[INFO], Length).and_then(|okm| okm.fill(&mut *derived));
+        let filled = extracted.expand(&[INFO], HKDF_SHA256).and_then(|okm| okm.fill(&mut *derived));
         let key = filled.and_then(|()| UnboundKey::new(&AES_256_GCM, &*derived));
         Ok(Self {
             key: LessSafeKey::new(key.map_err(|_| io::Error::other("the cipher refused a key"))?),

@@ -8,7 +8,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
 use aws_lc_rs::encoding::{AsBigEndian, EcPrivateKeyBin};
 use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
 /// Bytes of a private key.
@@ -19,15 +19,6 @@ const KEY: &str = "the key of the answers";
 
 /// The key that the answers to one delivery are sealed to.
 pub struct AnswerKey(PrivateKey);
-
-/// Length of what HKDF gives.
-struct Length;
-
-impl KeyType for Length {
-    fn len(&self) -> usize {
-        32
-    }
-}
 
 impl AnswerKey {
     /// A new one.
@@ -106,7 +97,7 @@ fn derive(
     let info = key_info(receipt.delivery, &receipt.cover, &receipt.recipient, sender, site);
     agree(own, UnparsedPublicKey::new(&ECDH_P256, peer), Unspecified, |secret| {
         let mut bytes = Zeroizing::new([0; 32]);
-        Salt::new(HKDF_SHA256, SALT).extract(secret).expand(&[&info], Length)?.fill(&mut *bytes)?;
+        Salt::new(HKDF_SHA256, SALT).extract(secret).expand(&[&info], HKDF_SHA256)?.fill(&mut *bytes)?;
         Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*bytes)?))
     })
 }

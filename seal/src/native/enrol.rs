@@ -12,7 +12,7 @@ use crate::ids::{Digest, InvitationId};
 use crate::limits::{CONFIRMATION_BYTES_MAX, ENROLMENT_BYTES_MAX};
 use crate::mail::{MessageId, Part, Site};
 use crate::statement::{self, MAC_BYTES};
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
@@ -241,16 +241,13 @@ fn unauthenticated<'a>(
 }
 
 fn derive(code: &Code, usage: &str) -> Result<Zeroizing<[u8; MAC_BYTES]>, SealError> {
-    struct Output;
-    impl KeyType for Output {
-        fn len(&self) -> usize {
-            MAC_BYTES
-        }
-    }
     let failed = |_| SealError::key("the code", "no key can be derived from it");
     let mut output = Zeroizing::new([0; MAC_BYTES]);
     let info = code.info(usage);
     let extracted = Salt::new(HKDF_SHA256, CODE_SALT).extract(code.secret());
-    extracted.expand(&[&info], Output).and_then(|expanded| expanded.fill(&mut *output)).map_err(failed)?;
+    extracted
+        .expand(&[&info], HKDF_SHA256)
+        .and_then(|expanded| expanded.fill(&mut *output))
+        .map_err(failed)?;
     Ok(output)
 }

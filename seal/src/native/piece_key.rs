@@ -4,7 +4,7 @@ use crate::cover::CONTENT_KEY_BYTES;
 use crate::piece::{Header, nonce};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
 const KEY_BYTES: usize = 32;
@@ -15,21 +15,12 @@ pub(super) struct PieceKey {
     header: Header,
 }
 
-/// Length of what HKDF gives.
-struct Length;
-
-impl KeyType for Length {
-    fn len(&self) -> usize {
-        KEY_BYTES
-    }
-}
-
 impl PieceKey {
     /// Derives it from the content key (SPEC 2.1).
     pub(super) fn derive(content_key: &[u8; CONTENT_KEY_BYTES], header: Header) -> Result<Self, Unspecified> {
         let extracted = Salt::new(HKDF_SHA256, &header.salt).extract(content_key);
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-        extracted.expand(&[&header.key_info()], Length)?.fill(&mut *bytes)?;
+        extracted.expand(&[&header.key_info()], HKDF_SHA256)?.fill(&mut *bytes)?;
         Ok(Self { key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*bytes)?), header })
     }
 
