@@ -1,5 +1,6 @@
 //! What is done once more because a person asks: a dead letter, a notice.
 
+use super::answers::OPENED_AT;
 use super::{Journal, JournalError, random_id};
 use seal::ids::DeliveryId;
 use sqlx::Row;
@@ -41,14 +42,12 @@ impl Journal {
     /// [`JournalError`].
     pub async fn notify_again(&self, id: DeliveryId) -> Result<Vec<String>, JournalError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let rows = sqlx::query(
+        let sql = sqlx::AssertSqlSafe(format!(
             "SELECT r.doctor FROM recipient r JOIN delivery d ON d.id = r.delivery_id
-             WHERE r.delivery_id = $1 AND d.state = 'notified' AND d.residual_of IS NULL AND coalesce(r.pulled_at_ms, r.first_image_at_ms, r.seen_at_ms) IS NULL AND r.refused IS NULL
-             AND (r.stands_behind = 0 OR r.escalated_at_ms IS NOT NULL)",
-        )
-        .bind(id.0.as_slice())
-        .fetch_all(&mut *transaction)
-        .await?;
+             WHERE r.delivery_id = $1 AND d.state = 'notified' AND d.residual_of IS NULL AND {OPENED_AT} IS NULL AND r.refused IS NULL
+             AND (r.stands_behind = 0 OR r.escalated_at_ms IS NOT NULL)"
+        ));
+        let rows = sqlx::query(sql).bind(id.0.as_slice()).fetch_all(&mut *transaction).await?;
         for row in &rows {
             sqlx::query("UPDATE recipient SET notified_at_ms = NULL, notice_id = $3 WHERE delivery_id = $1 AND doctor = $2")
                 .bind(id.0.as_slice())

@@ -1,6 +1,7 @@
 //! What comes back from a doctor: that the first image was seen, that the case was, how long it was looked at, and a few words. Words die with
 //! their case.
 
+use super::delivery::marking;
 use super::report::json_of;
 use super::{Journal, JournalError, bytes16};
 use crate::hex::hex;
@@ -19,8 +20,8 @@ const ANSWERS_MAX: i64 = 20;
 /// Readings of one delivery by one doctor that are kept; a telephone that is put down and taken up again begins another.
 const READINGS_MAX: i64 = 200;
 
-/// Of a recipient: somebody looked at the delivery there.
-pub(super) const OPENED: &str = "coalesce(o.pulled_at_ms, o.first_image_at_ms, o.seen_at_ms) IS NOT NULL";
+/// Of a recipient: a sign that the doctor looked at the delivery; null where there is none.
+pub(super) const OPENED_AT: &str = "coalesce(pulled_at_ms, first_image_at_ms, seen_at_ms)";
 
 /// What an answer says, as far as everybody may know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -200,7 +201,7 @@ impl Journal {
         .execute(&mut *transaction)
         .await?;
         // Whoever answers has seen it.
-        sqlx::query("UPDATE recipient SET seen_at_ms = coalesce(seen_at_ms, $3) WHERE delivery_id = $1 AND doctor = $2")
+        sqlx::query(sqlx::AssertSqlSafe(marking("seen_at_ms")))
             .bind(id.0.as_slice())
             .bind(doctor)
             .bind(now_ms)

@@ -477,8 +477,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn cover_seen(&self, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<(), JournalError> {
-        self.mark("UPDATE recipient SET cover_seen_at_ms = coalesce(cover_seen_at_ms, $3) WHERE delivery_id = $1 AND doctor = $2", id, doctor, now_ms)
-            .await
+        self.mark("cover_seen_at_ms", id, doctor, now_ms).await
     }
 
     /// The notice for a doctor was accepted.
@@ -486,8 +485,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn notified(&self, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<(), JournalError> {
-        self.mark("UPDATE recipient SET notified_at_ms = coalesce(notified_at_ms, $3) WHERE delivery_id = $1 AND doctor = $2", id, doctor, now_ms)
-            .await
+        self.mark("notified_at_ms", id, doctor, now_ms).await
     }
 
     /// A doctor's verified receipt came, for the cover that was sent.
@@ -495,8 +493,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn pulled(&self, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<(), JournalError> {
-        self.mark("UPDATE recipient SET pulled_at_ms = coalesce(pulled_at_ms, $3) WHERE delivery_id = $1 AND doctor = $2", id, doctor, now_ms)
-            .await
+        self.mark("pulled_at_ms", id, doctor, now_ms).await
     }
 
     /// The first image of a delivery was on a doctor's screen.
@@ -504,8 +501,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn first_image(&self, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<(), JournalError> {
-        self.mark("UPDATE recipient SET first_image_at_ms = coalesce(first_image_at_ms, $3) WHERE delivery_id = $1 AND doctor = $2", id, doctor, now_ms)
-            .await
+        self.mark("first_image_at_ms", id, doctor, now_ms).await
     }
 
     /// A doctor says that the delivery was seen.
@@ -513,17 +509,17 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn seen(&self, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<(), JournalError> {
-        self.mark("UPDATE recipient SET seen_at_ms = coalesce(seen_at_ms, $3) WHERE delivery_id = $1 AND doctor = $2", id, doctor, now_ms)
-            .await
+        self.mark("seen_at_ms", id, doctor, now_ms).await
     }
 
     async fn mark(
         &self,
-        sql: &'static str,
+        column: &'static str,
         id: DeliveryId,
         doctor: &str,
         now_ms: i64,
     ) -> Result<(), JournalError> {
+        let sql = sqlx::AssertSqlSafe(marking(column));
         sqlx::query(sql).bind(id.0.as_slice()).bind(doctor).bind(now_ms).execute(&self.pool).await?;
         Ok(())
     }
@@ -538,6 +534,11 @@ impl Journal {
             row.fetch_optional(&self.pool).await?.and_then(|row| row.get("cover_digest"));
         digest.map(|digest| Ok(Digest(bytes32(digest, "cover_digest")?))).transpose()
     }
+}
+
+/// Sets the time in this column of a recipient, delivery $1 and doctor $2, to $3, where there is none.
+pub(super) fn marking(column: &'static str) -> String {
+    format!("UPDATE recipient SET {column} = coalesce({column}, $3) WHERE delivery_id = $1 AND doctor = $2")
 }
 
 /// Sets the state, ends the stage under way and forgets its failures. A state never goes back: then nothing is done.

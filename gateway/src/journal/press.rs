@@ -1,5 +1,6 @@
 //! The press: a person asks that a study be delivered (DESIGN 6). It is one transaction, so that two presses at once make one delivery.
 
+use super::answers::OPENED_AT;
 use super::intake::{add_recipient, open_case};
 use super::keys::key_of_open_case;
 use super::{Journal, JournalError, State, bytes16, note, random_id};
@@ -319,11 +320,11 @@ pub(super) async fn follow(
     .bind(pressed.0.as_slice())
     .execute(&mut **transaction)
     .await?;
-    let rows = sqlx::query(
-        "SELECT doctor, CASE WHEN coalesce(escalated_at_ms, pulled_at_ms, first_image_at_ms, seen_at_ms) IS NULL THEN stands_behind ELSE 0 END AS stands_behind
-         FROM recipient WHERE delivery_id = $1",
-    );
-    for row in rows.bind(pressed.0.as_slice()).fetch_all(&mut **transaction).await? {
+    let sql = sqlx::AssertSqlSafe(format!(
+        "SELECT doctor, CASE WHEN coalesce(escalated_at_ms, {OPENED_AT}) IS NULL THEN stands_behind ELSE 0 END AS stands_behind
+         FROM recipient WHERE delivery_id = $1"
+    ));
+    for row in sqlx::query(sql).bind(pressed.0.as_slice()).fetch_all(&mut **transaction).await? {
         add_recipient(transaction, supplement, row.get("doctor"), row.get("stands_behind")).await?;
     }
     Ok(())

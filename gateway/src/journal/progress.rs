@@ -1,6 +1,6 @@
 //! How far the newest studies have come, in numbers alone: what the operator's figures are made of.
 
-use super::answers::OPENED;
+use super::answers::OPENED_AT;
 use super::report::{StageTime, stage_seconds};
 use super::{Journal, JournalError};
 use sqlx::Row;
@@ -52,7 +52,7 @@ impl Journal {
         }
         let sql = sqlx::AssertSqlSafe(format!(
             "{NEWEST} SELECT *, (SELECT max(notified_at_ms) FROM recipient r WHERE r.delivery_id = newest.id) AS notified_at_ms,
-             EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = newest.id AND {OPENED}) AS opened FROM newest"
+             EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = newest.id AND {OPENED_AT} IS NOT NULL) AS opened FROM newest"
         ));
         let rows = sqlx::query(sql).bind(limit).fetch_all(&self.pool).await?;
         let progress = rows.iter().map(|row| {

@@ -1,6 +1,6 @@
 //! Doctors who stand behind others: who they are, and whose turn came.
 
-use super::answers::OPENED;
+use super::answers::OPENED_AT;
 use super::delivery::PART_COVER;
 use super::{Journal, JournalError, bytes16};
 use crate::notify::Standing;
@@ -16,7 +16,7 @@ impl Journal {
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT DISTINCT d.id FROM recipient r JOIN delivery d ON d.id = r.delivery_id
              WHERE r.stands_behind > 0 AND r.escalated_at_ms IS NULL AND r.refused IS NULL AND d.state IN ('submitted', 'notified')
-             AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = d.id AND {OPENED})"
+             AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = d.id AND {OPENED_AT} IS NOT NULL)"
         ));
         let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
         rows.iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
@@ -27,13 +27,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn standings(&self, id: DeliveryId) -> Result<Vec<Standing>, JournalError> {
-        let rows = sqlx::query(
-            "SELECT r.*, p.accepted_at_ms, coalesce(r.pulled_at_ms, r.first_image_at_ms, r.seen_at_ms) AS opened_at_ms FROM recipient r
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT r.*, p.accepted_at_ms, {OPENED_AT} AS opened_at_ms FROM recipient r
              LEFT JOIN accepted_part p ON p.delivery_id = r.delivery_id AND p.doctor = r.doctor AND p.part = $2
-             WHERE r.delivery_id = $1 ORDER BY r.doctor",
-        )
-        .bind(id.0.as_slice())
-        .bind(PART_COVER);
+             WHERE r.delivery_id = $1 ORDER BY r.doctor"
+        ));
+        let rows = sqlx::query(sql).bind(id.0.as_slice()).bind(PART_COVER);
         let standing = |row: &sqlx::sqlite::SqliteRow| Standing {
             doctor: row.get("doctor"),
             stands_behind: row.get("stands_behind"),
@@ -53,7 +52,7 @@ impl Journal {
     pub async fn is_somebody_untold(&self, id: DeliveryId) -> Result<bool, JournalError> {
         let untold = sqlx::AssertSqlSafe(format!(
             "SELECT 1 FROM recipient r WHERE r.delivery_id = $1 AND r.escalated_at_ms IS NOT NULL AND r.notified_at_ms IS NULL AND r.refused IS NULL
-             AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = $1 AND {OPENED})"
+             AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = $1 AND {OPENED_AT} IS NOT NULL)"
         ));
         Ok(sqlx::query(untold).bind(id.0.as_slice()).fetch_optional(&self.pool).await?.is_some())
     }
@@ -67,7 +66,7 @@ impl Journal {
         let escalate = sqlx::AssertSqlSafe(format!(
             "UPDATE recipient SET escalated_at_ms = $3 WHERE delivery_id = $1 AND doctor = $2 AND escalated_at_ms IS NULL
              AND EXISTS (SELECT 1 FROM delivery d WHERE d.id = $1 AND d.state IN ('submitted', 'notified'))
-             AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = $1 AND {OPENED})"
+             AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = $1 AND {OPENED_AT} IS NOT NULL)"
         ));
         let escalated = sqlx::query(escalate)
             .bind(id.0.as_slice())
