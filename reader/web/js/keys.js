@@ -87,7 +87,7 @@ export async function signIn(portal) {
   if (!home.keys) return { home, keys: null };
   const keys = await unwrap(fromBase64(home.keys), needed(vault));
   // For a time without network; the picture does not wait for it.
-  void keepJson('device', { credential: toBase64(new Uint8Array(credential.rawId)), rp_id, blob: home.keys });
+  void keepJson('device', { credential: toBase64(new Uint8Array(credential.rawId)), rp_id, blob: home.keys }).catch(() => {});
   void remember(home.deliveries, keys).catch(() => {});
   return { home, keys };
 }
