@@ -65,8 +65,8 @@ class Desk:
         assert not screen.refused, screen.refused
 
 
-@pytest.fixture
-def desk(bench: Bench, chromium: Browser, tmp_path: Path) -> Desk:
+def desk_of(bench: Bench, chromium: Browser, tmp_path: Path) -> Desk:
+    """The page of a gateway that is started for it, and a technician."""
     page.make_certificate(bench.keys)
     lines = page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"')
     bench.start(page_lines=lines, hold=page.HOLD, doctor_lines={"doctor": ['name = "田中"']})
@@ -74,6 +74,11 @@ def desk(bench: Bench, chromium: Browser, tmp_path: Path) -> Desk:
     shots = tmp_path / "screenshots"
     shots.mkdir()
     return Desk(bench, account, chromium, shots)
+
+
+@pytest.fixture
+def desk(bench: Bench, chromium: Browser, tmp_path: Path) -> Desk:
+    return desk_of(bench, chromium, tmp_path)
 
 
 def write_study(folder: Path, files: list[Path], name: str = NAME, number: int = 1, count: int | None = None) -> list[Path]:

@@ -9,37 +9,22 @@ import pytest
 from lab import page
 from lab.api import Api
 from lab.portal import Portal
-from lab.ports import free_port
 from playwright.sync_api import Browser, Page, expect
 
 import harness
 from harness import Bench
 from test_app import PHONE, WAIT_MS
 from test_link import GUEST_TABLES, PORTAL, guest_mails, wait_for
-from test_page import Desk, row, store, write_study
-from test_portal_links import GUESTS, opened, proof, told
+from test_page import Desk, desk_of, row, store, write_study
+from test_portal_links import opened, portal, proof, told  # noqa: F401
 
 UNDO_SECONDS = 5
 
 
 @pytest.fixture
 def desk(bench: Bench, chromium: Browser, tmp_path: Path) -> Desk:
-    page.make_certificate(bench.keys)
     bench.gateway.extra_configuration = GUEST_TABLES
-    lines = page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"')
-    bench.start(page_lines=lines, hold=page.HOLD, doctor_lines={"doctor": ['name = "田中"']})
-    account = page.add_account(bench.gateway.config, "sato", "technician", "--no-totp")
-    shots = tmp_path / "screenshots"
-    shots.mkdir()
-    return Desk(bench, account, chromium, shots)
-
-
-@pytest.fixture
-def portal(bench: Bench):
-    portal = Portal(bench.folder / "portal", bench.folder / "log" / "portal.log", bench.store, bench.keys, free_port(), lines=GUESTS)
-    bench.extra_logs.append(portal.log)
-    yield portal.start()
-    portal.stop()
+    return desk_of(bench, chromium, tmp_path)
 
 
 def choose(screen: Page, *doctors: str) -> None:
