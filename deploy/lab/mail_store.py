@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lab import openssl
 from lab.ports import free_port, is_listening
+from lab.process import Ending, children
 
 DOMAIN = "scanpost.test"
 # The doctors receive studies, phone receives notices, gateway submits and looks into the doctors' mailboxes.
@@ -25,6 +26,7 @@ GATEWAY_RIGHTS = ("lookup", "read", "write-deleted", "expunge")
 FOLDERS = ("INBOX", "Junk")
 TEMPLATES = Path(__file__).resolve().parent.parent / "mail-store"
 START_SECONDS_MAX = 20
+SESSION_SECONDS_MAX = 2
 # A Unix socket's path has 108 bytes (unix(7)); Dovecot's longest name below the folder is about 40.
 DIR_CHARACTERS_MAX = 64
 
@@ -81,11 +83,15 @@ class MailStore:
         """Stops both servers by the process ids in their own folders; fine when they do not run."""
         if self._master_pid(self.dir / "queue" / "pid" / "master.pid"):
             _run("postfix", "-c", self.dir / "postfix", "stop")
-        if self._master_pid(self.dir / "run" / "master.pid"):
+        dovecot = self._master_pid(self.dir / "run" / "master.pid")
+        # An IMAP session that is just answering a command outlives its master and goes on serving.
+        sessions = Ending(children(dovecot) if dovecot else [])
+        if dovecot:
             _run("doveadm", "-c", self.dir / "dovecot" / "dovecot.conf", "stop")
         deadline = time.monotonic() + START_SECONDS_MAX
         while any(self.status().values()) and time.monotonic() < deadline:
             time.sleep(0.05)
+        sessions.wait(SESSION_SECONDS_MAX)
 
     def status(self) -> dict[str, bool]:
         """Which of the two servers runs."""

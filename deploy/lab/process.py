@@ -2,8 +2,10 @@
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 STOP_SECONDS_MAX = 15
@@ -58,20 +60,49 @@ def peak_memory_bytes(pid: int) -> int:
     """Largest resident memory of a process and its children so far, added up (VmHWM, proc(5))."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     own = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    listed = children.read_text().split() if children.exists() else _children_by_parent(pid)
-    return own + sum(peak_memory_bytes(int(child)) for child in listed)
+    return own + sum(peak_memory_bytes(child) for child in children(pid))
 
 
-def _children_by_parent(pid: int) -> list[str]:
+def children(pid: int) -> list[int]:
+    """Process ids of those that a process started and that still run."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    if listed.exists():
+        return [int(child) for child in listed.read_text().split()]
     found = []
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             if f"PPid:\t{pid}\n" in status.read_text():
-                found.append(status.parent.name)
+                found.append(int(status.parent.name))
         except OSError:
             continue
     return found
+
+
+class Ending:
+    """Processes that are about to end: whoever has not after some seconds is killed."""
+
+    def __init__(self, pids: list[int]):
+        self._handles = [handle for handle in map(_handle, pids) if handle is not None]
+
+    def wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        for handle in self._handles:
+            left_ms = max(0, deadline - time.monotonic()) * 1000
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            if not poll.poll(left_ms):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+                poll.poll(STOP_SECONDS_MAX * 1000)
+            os.close(handle)
+        self._handles = []
+
+
+def _handle(pid: int) -> int | None:
+    """Names this process alone, also after its number went to another (pidfd_open(2))."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
 
 
 def _die_with_parent() -> None:
