@@ -1,15 +1,23 @@
 //! Plain notices, and the channels that carry them. Nothing here knows what a study is: no field of a [`Notice`] can hold
 //! patient data, and every text is a constant.
 
+mod address;
+mod command;
 mod error;
+mod http;
+mod limits;
 mod mail;
 mod text;
 
-pub use error::NoticeError;
+pub use address::Kind;
+pub use command::CommandChannel;
+pub use error::{MustAct, NoticeError};
+pub use http::{Body, Format, HttpChannel, HttpServer, Login, Template, host_of};
 pub use mail::{MailChannel, MailServer, Sign};
 
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use time::OffsetDateTime;
 
 /// What reaches the phone: that something waits, how urgent it is, since when.
@@ -34,7 +42,8 @@ impl fmt::Display for NoticeId {
 }
 
 /// How urgent a notice is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Urgency {
     /// Routine.
     #[default]
@@ -60,16 +69,14 @@ pub enum Language {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted;
 
-/// Something that carries notices to a phone.
-pub trait Channel {
-    /// Sends a notice to an address of this channel. The same notice again is at most a repetition of the first.
-    ///
-    /// # Errors
-    /// [`NoticeError`].
-    fn send(
-        &self,
-        notice: &Notice,
-        to: &str,
-        language: Language,
-    ) -> impl Future<Output = Result<Accepted, NoticeError>> + Send;
+/// A notice under way.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Accepted, NoticeError>> + Send + 'a>>;
+
+/// A secret, read when it is needed: what was renewed on the disk counts at once. None where it cannot be read.
+pub type Secret = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// Something that carries notices to a phone. It ends by itself: each has its own longest wait.
+pub trait Channel: Send + Sync {
+    /// Sends a notice to an address of this channel; fails with [`NoticeError`]. The same notice again is at most a repetition of the first.
+    fn send<'a>(&'a self, notice: &'a Notice, to: &'a str, language: Language) -> Sending<'a>;
 }

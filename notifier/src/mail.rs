@@ -1,6 +1,8 @@
 //! Notices by mail, over SMTP with implicit TLS.
 
-use crate::{Accepted, Channel, Language, Notice, NoticeError, Urgency};
+use crate::error::unusable;
+use crate::limits::MAIL_WAIT;
+use crate::{Accepted, Channel, Kind, Language, Notice, NoticeError, Sending, Urgency};
 use lettre::Address;
 use lettre::address::Envelope;
 use lettre::message::header::{
@@ -13,11 +15,9 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::Quit;
 use lettre::transport::smtp::extension::ClientId;
 use std::error::Error as _;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use tls::{TlsError, Trust, bounded};
 
-/// Longest wait for the connection, and for the server to take the notice, which is small.
-const TIMEOUT: Duration = Duration::from_secs(60);
 /// Codes that refuse a login (RFC 4954 6).
 const LOGIN_REFUSED: [u16; 3] = [530, 534, 535];
 
@@ -73,6 +73,15 @@ impl MailChannel {
         })
     }
 
+    async fn mail(&self, notice: &Notice, to: &str, language: Language) -> Result<Accepted, NoticeError> {
+        let message = self.message(notice, to, language)?;
+        let stream = self.trust.connect(&self.host, self.port, MAIL_WAIT).await?;
+        let late = || NoticeError::Unreachable { reason: "it does not answer in time".to_owned() };
+        let mail = self.signed(message.formatted(), notice.at.unix_timestamp())?;
+        let handed_over = self.hand_over(stream, message.envelope(), &mail);
+        tokio::time::timeout(MAIL_WAIT, handed_over).await.map_err(|_| late())?
+    }
+
     fn signed(&self, mail: Vec<u8>, at: i64) -> Result<Vec<u8>, NoticeError> {
         let Some(sign) = &self.sign else { return Ok(mail) };
         let fields = sign(&mail, at).ok_or_else(|| unusable("the mail cannot be signed"))?;
@@ -98,7 +107,8 @@ impl MailChannel {
     }
 
     fn message(&self, notice: &Notice, to: &str, language: Language) -> Result<Message, NoticeError> {
-        let to: Address = to.parse().map_err(|_| NoticeError::Address)?;
+        Kind::Mail.check(to)?;
+        let to: Address = to.parse().map_err(|_| unusable("the address is not a mail address"))?;
         let (subject, body) = notice.text(language);
         let mut message = Message::builder()
             .from(self.from.clone())
@@ -122,13 +132,8 @@ impl MailChannel {
 }
 
 impl Channel for MailChannel {
-    async fn send(&self, notice: &Notice, to: &str, language: Language) -> Result<Accepted, NoticeError> {
-        let message = self.message(notice, to, language)?;
-        let stream = self.trust.connect(&self.host, self.port, TIMEOUT).await?;
-        let late = || NoticeError::Unreachable { reason: "it does not answer in time".to_owned() };
-        let mail = self.signed(message.formatted(), notice.at.unix_timestamp())?;
-        let handed_over = self.hand_over(stream, message.envelope(), &mail);
-        tokio::time::timeout(TIMEOUT, handed_over).await.map_err(|_| late())?
+    fn send<'a>(&'a self, notice: &'a Notice, to: &'a str, language: Language) -> Sending<'a> {
+        Box::pin(self.mail(notice, to, language))
     }
 }
 
@@ -142,17 +147,14 @@ fn refused(error: &SmtpError) -> NoticeError {
     let text = bounded(&text);
     match error.status().map(u16::from) {
         Some(code) if LOGIN_REFUSED.contains(&code) => NoticeError::Login { code, reply: text },
-        Some(code) => NoticeError::Refused { code, reply: text },
+        Some(code) if code >= 500 => NoticeError::Refused { code, reply: text },
+        Some(code) => NoticeError::Busy { code, reply: text, retry_after: None },
         // What cannot be parsed may be anything, and is not repeated.
         None if error.is_response() => {
             NoticeError::Unreachable { reason: "its answer is not understood".to_owned() }
         }
         None => NoticeError::Unreachable { reason: text },
     }
-}
-
-fn unusable(reason: &str) -> NoticeError {
-    NoticeError::Configuration { reason: reason.to_owned() }
 }
 
 #[cfg(test)]
@@ -214,7 +216,7 @@ mod tests {
     async fn lines_cannot_be_smuggled_in_by_an_address() {
         for to in ["", "a", "a@b\r\nBcc: c@d", "a@b, c@d"] {
             let message = channel().message(&notice(Urgency::Routine), to, Language::English);
-            assert_eq!(message.unwrap_err(), NoticeError::Address, "{to:?}");
+            assert!(matches!(message.unwrap_err(), NoticeError::Address { .. }), "{to:?}");
         }
     }
 }

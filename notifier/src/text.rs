@@ -28,6 +28,13 @@ impl Notice {
         (subject, body)
     }
 
+    /// All in one line, for what is short or spoken: 70 characters at most in English, 50 in Japanese, one text message each.
+    pub fn line(&self, language: Language) -> String {
+        let (subject, _) = constant(language, self.urgency);
+        let stop = if language == Language::English { ". " } else { "。" };
+        format!("{subject}{stop}{}", self.time(language))
+    }
+
     fn time(&self, language: Language) -> String {
         let minutes = format_description!("[year]-[month]-[day] [hour]:[minute]");
         let (at, zone) = match language {
@@ -74,6 +81,22 @@ mod tests {
             "Scanpost に画像が届いています。至急 Scanpost を開いてご確認ください。\r\n\r\n\
              時刻: 2026-11-23 02:14 (日本時間)\r\n通知番号: a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5\r\n"
         );
+    }
+
+    #[test]
+    fn a_line_fits_into_one_text_message() {
+        let urgent = notice(Urgency::Urgent);
+        assert_eq!(
+            urgent.line(Language::English),
+            "Scanpost: URGENT, images are waiting for you. 2026-11-22 17:14 UTC"
+        );
+        assert_eq!(
+            urgent.line(Language::Japanese),
+            "Scanpost: 【至急】画像が届いています。2026-11-23 02:14 (日本時間)"
+        );
+        // 3GPP TS 23.038: 160 characters of the GSM alphabet, 70 of any other.
+        assert!(urgent.line(Language::English).is_ascii() && urgent.line(Language::English).len() <= 160);
+        assert!(urgent.line(Language::Japanese).chars().count() <= 70);
     }
 
     #[test]

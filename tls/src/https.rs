@@ -150,8 +150,8 @@ impl Https {
     }
 }
 
-/// Host as in a certificate, and port.
-fn authority(url: &Uri) -> Option<(String, u16)> {
+/// Host as in a certificate, and port, of an absolute `https` URL without user and password; none for any other.
+pub fn authority(url: &Uri) -> Option<(String, u16)> {
     let authority = url.authority().filter(|authority| !authority.as_str().contains('@'))?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     (url.scheme_str() == Some("https") && !host.is_empty())

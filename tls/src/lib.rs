@@ -16,7 +16,7 @@ pub use client::{FixedTrust, Trust};
 pub use error::{TlsError, bounded};
 pub use files::{ClientFiles, ServerFiles};
 #[cfg(feature = "https")]
-pub use https::{Https, HttpsError};
+pub use https::{Https, HttpsError, authority};
 pub use server::{AcceptError, Accepted, HTTP2, Listener, Served};
 pub use stream::{Seen, Stream};
 
