@@ -1,5 +1,6 @@
 //! The gateway's configuration: one TOML file, every key documented here and in `docs/config.md`.
 
+mod channels;
 mod doctors;
 mod links;
 mod mail_identity;
@@ -7,6 +8,7 @@ mod pacs;
 mod page;
 mod smime;
 
+pub use channels::{Channel, MAIL, Way};
 pub use doctors::{Doctor, Kind};
 pub use links::Links;
 pub use mail_identity::{Check, Dkim};
@@ -59,6 +61,9 @@ pub struct Config {
     pub submit: Server,
     /// How notices are sent.
     pub notify: Notify,
+    /// What carries notices beside mail, by name.
+    #[serde(default)]
+    pub channels: BTreeMap<String, Channel>,
     /// The mailbox store as seen by the gateway's own login: receipts come back through it.
     pub pulled: Pulled,
     /// The audit trail.
@@ -492,7 +497,9 @@ impl Config {
         }
         self.smime.check()?;
         self.links.as_ref().map_or(Ok(()), Links::check)?;
+        self.channels.iter().try_for_each(|(name, channel)| channel.check(name))?;
         self.doctors.iter().try_for_each(|(name, doctor)| doctor.check(name))?;
+        self.doctors.iter().try_for_each(|(name, doctor)| self.check_ways(name, doctor))?;
         if self.links.is_none() && self.doctors.keys().any(|doctor| self.is_outside(doctor)) {
             return wrong("links.portal_url".into(), "is needed: a doctor is of kind = \"link\"");
         }
@@ -719,9 +726,9 @@ fn poll_ms_default() -> u64 {
 mod tests {
     use super::*;
 
-    const SAMPLE: &str = include_str!("../../deploy/gateway.sample.toml");
+    pub(super) const SAMPLE: &str = include_str!("../../deploy/gateway.sample.toml");
 
-    fn load(text: &str) -> Result<Config, ConfigError> {
+    pub(super) fn load(text: &str) -> Result<Config, ConfigError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         Config::load(file.path())

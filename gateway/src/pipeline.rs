@@ -11,6 +11,7 @@ mod links;
 mod press;
 mod receipts;
 mod residual;
+mod tell;
 mod trouble;
 mod turns;
 
@@ -19,7 +20,7 @@ use crate::audit::Audit;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::journal::{DeliveryInstance, DeliveryRow, Journal, State};
-use crate::notify::{Notifier, NotifyError};
+use crate::notify::Notifier;
 use crate::query::{Asking, QueryError, Timeouts};
 use crate::seal::{Beside, Sealed, Sealer};
 use crate::spool::{FileKey, Spool};
@@ -35,6 +36,7 @@ pub use press::WishError;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+pub use tell::Telling;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::AbortHandle;
 use trouble::Trouble;
@@ -67,6 +69,8 @@ pub struct Pipeline {
     pub endings: AsyncMutex<()>,
     /// Who compresses or seals.
     pub turns: Turns,
+    /// Notices under way.
+    pub telling: Telling,
     /// Deliveries under way.
     pub driven: Mutex<HashMap<DeliveryId, Driven>>,
 }
@@ -149,12 +153,14 @@ impl Pipeline {
     /// How long to wait after a failure; one that lasts is said aloud.
     async fn pause(&self, id: DeliveryId) -> Duration {
         let Ok(delivery) = self.journal.delivery(id).await else { return retry::delay(1, random()) };
-        let since = delivery.failing_since_ms.unwrap_or_else(now_ms);
-        if retry::is_alarm(since / 1000, now_ms() / 1000) {
-            tracing::error!(delivery = %id, attempts = delivery.attempts,
-                "a delivery has been failing for more than an hour (operator: see its trouble)");
-        }
+        alarm_of_lasting(&delivery);
         retry::delay(delivery.attempts, random())
+    }
+
+    async fn alarm_of_lasting(&self, id: DeliveryId) {
+        if let Ok(delivery) = self.journal.delivery(id).await {
+            alarm_of_lasting(&delivery);
+        }
     }
 
     /// One stage. True: go on at once; false: nothing left to do here.
@@ -165,12 +171,8 @@ impl Pipeline {
             State::Assembled => self.compress(&delivery).await?,
             State::Compressed => self.seal(&delivery).await?,
             State::Sealed => self.submit(&delivery).await?,
-            State::Submitted => self.notify(&delivery).await?,
+            State::Submitted => return self.notify(&delivery).await,
             State::Notified => {
-                // The turn of one who stood behind came meanwhile.
-                if self.journal.is_somebody_untold(id).await? {
-                    self.notify(&delivery).await?;
-                }
                 self.finish_if_pulled(id).await?;
                 return Ok(false);
             }
@@ -324,38 +326,41 @@ impl Pipeline {
         self.audit_begin_export(delivery).await?;
         let submitted = self.submitter.submit(delivery.id, &sealed, &self.config, &self.journal).await;
         self.audit_exported(delivery).await?;
-        if let Err(error) = submitted {
-            self.alert_of_server(&error);
-            // A colleague whose mailbox stalls must not keep the notice from those who have everything.
-            let alarmed = self.alarm(delivery).await;
-            self.audit_notified(delivery).await?;
-            return Err(Trouble::from(error).and(alarmed.err()));
-        }
+        // A colleague whose mailbox stalls does not keep the notice from those who have everything.
+        submitted.inspect_err(|error| self.alert_of_server(error))?;
         self.mail_links(delivery).await?;
         self.journal.reached(delivery.id, State::Submitted, now_ms()).await?;
         tracing::info!(stage = "submit", delivery = %delivery.id, "submitted");
         Ok(())
     }
 
-    async fn notify(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+    /// False where somebody was not told yet: each notice that goes begins here again. A residual was asked for by who knows of the case:
+    /// no second alarm (DESIGN 4).
+    async fn notify(&self, delivery: &DeliveryRow) -> Result<bool, Trouble> {
         self.journal.began(delivery.id, "notify", now_ms()).await?;
-        let alarmed = self.alarm(delivery).await;
-        self.audit_notified(delivery).await?;
-        alarmed?;
+        self.telling.ring();
+        for doctor in self.journal.not_notified(delivery.id).await? {
+            let Some(configured) = self.config.doctors.get(&doctor) else {
+                return Err(Trouble::doctor_not_configured(&doctor));
+            };
+            // A mail program shows the message itself; a notice beside it is a choice.
+            if configured.ways().next().is_some() {
+                return Ok(false);
+            }
+        }
         if self.journal.reached(delivery.id, State::Notified, now_ms()).await? {
             self.journal.began(delivery.id, "pulled", now_ms()).await?;
         }
-        tracing::info!(stage = "notify", delivery = %delivery.id, "notified");
-        Ok(())
+        tracing::info!(stage = "notify", delivery = %delivery.id, "all are notified");
+        Ok(true)
     }
+}
 
-    /// A residual was asked for by who knows of the case: no second alarm (DESIGN 4).
-    async fn alarm(&self, delivery: &DeliveryRow) -> Result<(), NotifyError> {
-        if delivery.residual_of.is_some() {
-            return Ok(());
-        }
-        let notified = self.notifier.notify(delivery, &self.config, &self.journal).await;
-        notified.inspect_err(|error| self.alert_of_notice(error))
+fn alarm_of_lasting(delivery: &DeliveryRow) {
+    let since_ms = delivery.failing_since_ms.unwrap_or_else(now_ms);
+    if retry::is_alarm(since_ms / 1000, now_ms() / 1000) {
+        tracing::error!(delivery = %delivery.id, attempts = delivery.attempts,
+            "a delivery has been failing for more than an hour (operator: see its trouble)");
     }
 }
 

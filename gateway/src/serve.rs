@@ -8,7 +8,7 @@ use crate::directory::DirectoryError;
 use crate::journal::{Device, Journal, JournalError, Standing};
 use crate::notify::Notifier;
 use crate::page::Page;
-use crate::pipeline::{Pipeline, Turns};
+use crate::pipeline::{Pipeline, Telling, Turns};
 use crate::receive::Doors;
 use crate::seal::{POLICY_LOSSLESS, Sealer};
 use crate::smime::Renderer;
@@ -111,6 +111,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         config: config.clone(),
         turns: Turns::default(),
         driven: Mutex::default(),
+        telling: Telling::default(),
     });
     let (requests_sender, requests) = watch::channel(inbound_request(&config, &journal).await?);
     let changes = journal::changes(&spool.journal()).await?;
@@ -126,6 +127,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tokio::spawn(pipeline.clone().drop_held());
     tokio::spawn(pipeline.clone().destroy_keys());
     tokio::spawn(pipeline.clone().escalate(changes.clone()));
+    let telling = pipeline.clone().tell(changes.clone());
     tokio::spawn(directory::warn(config.clone(), journal.clone()));
     tokio::spawn(directory::audit_all(journal.clone(), audit.clone(), changes.clone()));
     if let Some(server) = config.audit.syslog.clone() {
@@ -140,6 +142,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         _ = tokio::spawn(directory::take_records(journal.clone(), enrolments)) => Err(ServeError::Ended("the intake of enrolments")),
         _ = tokio::spawn(follow_journal(config.clone(), journal, changes, requests_sender)) => Err(ServeError::Ended("the watch over the directory")),
         _ = tokio::spawn(pipeline.take_records(records)) => Err(ServeError::Ended("the intake of receipts")),
+        _ = tokio::spawn(telling) => Err(ServeError::Ended("the sending of notices")),
         _ = tokio::spawn(page) => Err(ServeError::Ended("the technician's page")),
         _ = &mut received => return Err(ServeError::Ended("the DICOM listener")),
     };
@@ -173,7 +176,9 @@ fn warn_of_exceptions(config: &Config) {
         );
     }
     let web = web.filter(|(_, web)| web.tls12).map(|(name, _)| format!("pacs.{name}.dicomweb"));
-    for table in servers.chain(pacs).chain(web).chain(dicom).chain(syslog) {
+    let channels = config.channels.iter().filter(|(_, channel)| channel.tls12);
+    let channels = channels.map(|(name, _)| format!("channels.{name}"));
+    for table in servers.chain(channels).chain(pacs).chain(web).chain(dicom).chain(syslog) {
         tracing::warn!(table, act = "operator", "tls12 = true: TLS 1.2 is allowed, 1.3 would be safer");
     }
 }

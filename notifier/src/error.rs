@@ -123,10 +123,11 @@ impl NoticeError {
         }
     }
 
-    /// How long the server asks to be left alone.
+    /// How long the server asks to be left alone, or is to be: one whose answer is not as agreed may have sent the notice.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { retry_after, .. } => *retry_after,
+            Self::Answer { .. } => Some(Duration::MAX),
             _ => None,
         }
     }

@@ -16,6 +16,7 @@ use lettre::transport::smtp::commands::Quit;
 use lettre::transport::smtp::extension::ClientId;
 use std::error::Error as _;
 use std::time::SystemTime;
+use time::OffsetDateTime;
 use tls::{TlsError, Trust, bounded};
 
 /// Codes that refuse a login (RFC 4954 6).
@@ -77,7 +78,7 @@ impl MailChannel {
         let message = self.message(notice, to, language)?;
         let stream = self.trust.connect(&self.host, self.port, MAIL_WAIT).await?;
         let late = || NoticeError::Unreachable { reason: "it does not answer in time".to_owned() };
-        let mail = self.signed(message.formatted(), notice.at.unix_timestamp())?;
+        let mail = self.signed(message.formatted(), OffsetDateTime::now_utc().unix_timestamp())?;
         let handed_over = self.hand_over(stream, message.envelope(), &mail);
         tokio::time::timeout(MAIL_WAIT, handed_over).await.map_err(|_| late())?
     }

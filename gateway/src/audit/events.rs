@@ -256,9 +256,16 @@ impl Message {
     }
 
     /// A plain notice went to a doctor's phone; the notice itself names nobody.
-    pub fn notified(doctor: &str, subject: &Subject) -> Self {
+    pub fn notified(doctor: &str, channel: &str, subject: &Subject) -> Self {
         let participants = vec![gateway(Code::SOURCE, true), node(doctor, Code::DESTINATION, false, None)];
-        message(Code::NOTICE, 'E', participants, subject.objects(false, false))
+        let event = message(Code::NOTICE, 'E', participants, subject.objects(false, false));
+        Self { reason: Some(format!("by channel {channel}")), ..event }
+    }
+
+    /// A channel will not take it.
+    pub fn notice_refused(doctor: &str, channel: &str, subject: &Subject) -> Self {
+        let reason = Some(format!("not sent: channel {channel} refuses it"));
+        Self { outcome: Outcome::SeriousFailure, reason, ..Self::notified(doctor, channel, subject) }
     }
 
     /// DICOM Instances Transferred: a doctor's signed receipt says that the study is there.

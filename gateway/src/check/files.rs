@@ -25,19 +25,23 @@ pub(super) fn check(config: &Config) -> Vec<Check> {
 
 /// What nobody else may read, each by its key in the configuration.
 fn keys(config: &Config) -> Vec<(String, &Path)> {
-    let mut keys = vec![("seal.key".to_owned(), &config.seal.key)];
+    let mut keys = vec![("seal.key".to_owned(), config.seal.key.as_path())];
     for (table, server) in config.servers() {
-        keys.push((format!("{table}.password_file"), &server.password_file));
-        keys.extend(server.client_key.iter().map(|key| (format!("{table}.client_key"), key)));
-        keys.extend(server.dkim.iter().map(|dkim| (format!("{table}.dkim.key"), &dkim.key)));
+        keys.push((format!("{table}.password_file"), server.password_file.as_path()));
+        keys.extend(server.client_key.iter().map(|key| (format!("{table}.client_key"), key.as_path())));
+        keys.extend(server.dkim.iter().map(|dkim| (format!("{table}.dkim.key"), dkim.key.as_path())));
     }
-    keys.extend(config.dicom.tls.iter().map(|tls| ("dicom.tls.key".to_owned(), &tls.files.key)));
+    for (name, channel) in &config.channels {
+        let secrets = channel.secrets().chain(channel.client_key.as_deref().map(|key| ("client_key", key)));
+        keys.extend(secrets.map(|(key, path)| (format!("channels.{name}.{key}"), path)));
+    }
+    keys.extend(config.dicom.tls.iter().map(|tls| ("dicom.tls.key".to_owned(), tls.files.key.as_path())));
     let page = config.page.iter().filter_map(|page| page.key.as_ref());
-    keys.extend(page.map(|key| ("page.key".to_owned(), key)));
+    keys.extend(page.map(|key| ("page.key".to_owned(), key.as_path())));
     for (table, tls) in clients(config) {
-        keys.extend(tls.client_key.iter().map(|key| (format!("{table}.client_key"), key)));
+        keys.extend(tls.client_key.iter().map(|key| (format!("{table}.client_key"), key.as_path())));
     }
-    keys.into_iter().map(|(key, path)| (key, path.as_path())).collect()
+    keys
 }
 
 /// Certificates that the hospital renews, each by its key in the configuration: its own, and those of the authorities that vouch for doctors.
@@ -47,6 +51,10 @@ pub(crate) fn certificates(config: &Config) -> Vec<(String, &Path)> {
         found.extend(
             server.client_certificate.iter().map(|path| (format!("{table}.client_certificate"), path)),
         );
+    }
+    for (name, channel) in &config.channels {
+        let certificate = channel.client_certificate.iter();
+        found.extend(certificate.map(|path| (format!("channels.{name}.client_certificate"), path)));
     }
     found.extend(
         config.dicom.tls.iter().map(|tls| ("dicom.tls.certificate".to_owned(), &tls.files.certificate)),

@@ -3,7 +3,7 @@
 use super::Check;
 use super::certificate::Certificate;
 use super::files::lasting;
-use crate::config::Config;
+use crate::config::{Channel, Config};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tls::{ClientFiles, TlsError, Trust};
@@ -25,6 +25,9 @@ pub(super) async fn check(config: &Config) -> (Vec<Check>, Seen) {
         checks.push(check);
         seen.insert((server.host.clone(), server.port), key);
     }
+    for (name, channel) in &config.channels {
+        checks.extend(of_channel(name, channel).await);
+    }
     for (name, pacs) in &config.pacs {
         let Some((files, (host, port))) = pacs.tls.as_ref().zip(pacs.host_and_port()) else { continue };
         checks.push(one(format!("pacs.{name}.tls {host}:{port}"), host, port, files).await.0);
@@ -41,6 +44,19 @@ pub(super) async fn check(config: &Config) -> (Vec<Check>, Seen) {
         });
     }
     (checks, seen)
+}
+
+/// A URL may be a secret: its host alone is shown. None for a program.
+async fn of_channel(name: &str, channel: &Channel) -> Option<Check> {
+    let table = format!("channels.{name}");
+    let url = match channel.server_url() {
+        Ok(url) => url?,
+        Err(error) => return Some(Check::fail(AREA, table, error, "make the file, mode 600")),
+    };
+    let Some((host, port)) = notifier::host_of(&url) else {
+        return Some(Check::fail(AREA, table, "its URL is not https with a host", "correct the file"));
+    };
+    Some(one(format!("{table} {host}:{port}"), &host, port, &channel.tls()).await.0)
 }
 
 async fn one(

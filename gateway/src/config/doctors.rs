@@ -1,6 +1,6 @@
 //! `[doctors.NAME]`: who a doctor is, and by which keys.
 
-use super::{ConfigError, read, wrong};
+use super::{ConfigError, MAIL, Way, read, wrong};
 use seal::mail::Encryption;
 use seal::native::{Certificate, Recipient, SealError};
 use serde::Deserialize;
@@ -41,9 +41,12 @@ pub struct Doctor {
     pub certificate: Option<PathBuf>,
     /// The certificate that receipts are signed under, PEM, P-256; `certificate` itself where absent. An RSA certificate needs it.
     pub identity: Option<PathBuf>,
-    /// Address of the phone that gets the notice; a mail program can do without one.
+    /// Mail address of the phone that gets the notice: the short form of a first way by the channel `mail`.
     #[serde(default)]
     pub phone: String,
+    /// By which channels the doctor is told, the first of them first; a mail program can do without any.
+    #[serde(default)]
+    pub notify: Vec<Way>,
     /// Language of the notice.
     #[serde(default)]
     pub language: notifier::Language,
@@ -56,8 +59,12 @@ impl Doctor {
             Kind::Reader if self.folder.is_empty() => {
                 wrong(key("folder"), "name the folder of the mailbox as the gateway's login sees it")
             }
-            Kind::Reader if self.phone.is_empty() => {
-                wrong(key("phone"), "name the mail address of the phone that gets the notice")
+            Kind::Reader if self.ways().next().is_none() => wrong(
+                key("phone"),
+                "name the mail address of the phone that gets the notice, or other channels in notify",
+            ),
+            Kind::Reader if self.ways().all(|way| way.level > 0) => {
+                wrong(key("notify"), "nobody would be told at once: give one channel level 0, or none")
             }
             Kind::Reader if self.quirk_cbc_recipient => wrong(
                 key("quirk_cbc_recipient"),
@@ -72,7 +79,7 @@ impl Doctor {
             Kind::Link
                 if self.certificate.is_some()
                     || self.identity.is_some()
-                    || !self.phone.is_empty()
+                    || self.ways().next().is_some()
                     || self.quirk_cbc_recipient =>
             {
                 wrong(
@@ -82,6 +89,16 @@ impl Doctor {
             }
             Kind::Reader | Kind::Smime | Kind::Link => Ok(()),
         }
+    }
+
+    /// Every way to tell the doctor, in order.
+    pub fn ways(&self) -> impl Iterator<Item = Way> {
+        let mail = (!self.phone.is_empty()).then(|| Way {
+            channel: MAIL.to_owned(),
+            to: self.phone.clone(),
+            level: 0,
+        });
+        mail.into_iter().chain(self.notify.iter().cloned())
     }
 
     /// How a message for the mail program is encrypted.

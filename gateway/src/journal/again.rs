@@ -49,7 +49,13 @@ impl Journal {
         ));
         let rows = sqlx::query(sql).bind(id.0.as_slice()).fetch_all(&mut *transaction).await?;
         for row in &rows {
-            sqlx::query("UPDATE recipient SET notified_at_ms = NULL, notice_id = $3 WHERE delivery_id = $1 AND doctor = $2")
+            // All channels are asked again, as they are configured by then.
+            sqlx::query("DELETE FROM notice WHERE delivery_id = $1 AND doctor = $2")
+                .bind(id.0.as_slice())
+                .bind(row.get::<&str, _>("doctor"))
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query("UPDATE recipient SET notified_at_ms = NULL, notice_id = $3, told_level = NULL WHERE delivery_id = $1 AND doctor = $2")
                 .bind(id.0.as_slice())
                 .bind(row.get::<&str, _>("doctor"))
                 .bind(random_id()?.as_slice())

@@ -154,7 +154,7 @@ pub struct Recipient {
     pub submitted: bool,
     /// The cover was seen in the mailbox.
     pub cover_seen: bool,
-    /// The notice was accepted.
+    /// A channel took the notice.
     pub notified: bool,
     /// The receipt is here.
     pub pulled: bool,
@@ -478,14 +478,6 @@ impl Journal {
     /// [`JournalError`].
     pub async fn cover_seen(&self, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<(), JournalError> {
         self.mark("cover_seen_at_ms", id, doctor, now_ms).await
-    }
-
-    /// The notice for a doctor was accepted.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn notified(&self, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<(), JournalError> {
-        self.mark("notified_at_ms", id, doctor, now_ms).await
     }
 
     /// A doctor's verified receipt came, for the cover that was sent.

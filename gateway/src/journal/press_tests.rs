@@ -1,6 +1,7 @@
 //! Press, choice and withdrawal on a real journal.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use super::notices::tests::notified;
 use super::tests::{instance, on_disk};
 use super::*;
 use compressor::bundle::{Note, Summary};
@@ -224,7 +225,7 @@ async fn a_dead_letter_is_taken_up_where_it_stood_and_a_notice_goes_again() {
     assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Assembled);
     assert!(journal.notify_again(row.id).await.unwrap().is_empty());
     journal.reached(row.id, State::Notified, 7000).await.unwrap();
-    journal.notified(row.id, "tanaka", 7000).await.unwrap();
+    notified(&journal, row.id, "tanaka", 7000).await;
     let notice = journal.recipients(row.id).await.unwrap()[0].notice;
     assert_eq!(journal.notify_again(row.id).await.unwrap(), ["tanaka"]);
     let recipient = &journal.recipients(row.id).await.unwrap()[0];
@@ -336,9 +337,8 @@ async fn who_stands_behind_is_told_when_the_turn_comes_and_not_once_somebody_ope
     assert_eq!(journal.notify_again(row.id).await.unwrap(), ["tanaka"], "who was not told is not told again");
     assert!(journal.escalate(row.id, "suzuki", 7000).await.unwrap());
     assert!(!journal.escalate(row.id, "suzuki", 7001).await.unwrap(), "once");
-    assert_eq!((told().await.len(), journal.is_somebody_untold(row.id).await.unwrap()), (2, true));
-    journal.notified(row.id, "suzuki", 7100).await.unwrap();
-    assert!(!journal.is_somebody_untold(row.id).await.unwrap());
+    assert_eq!(told().await.len(), 2);
+    notified(&journal, row.id, "suzuki", 7100).await;
     journal.pulled(row.id, "suzuki", 8000).await.unwrap();
     assert_eq!(journal.stood_by().await.unwrap(), []);
     assert!(!journal.escalate(row.id, "ito", 9000).await.unwrap());
@@ -360,6 +360,8 @@ async fn an_image_on_the_screen_a_word_and_an_answer_each_end_escalation() {
         journal.press(&press, HELD_AS).await.unwrap();
         journal.reached(row.id, State::Notified, 6000).await.unwrap();
         assert!(journal.escalate(row.id, "suzuki", 7000).await.unwrap());
+        journal.accepted(row.id, PART_COVER, "suzuki", 7000).await.unwrap();
+        assert_eq!(journal.untold().await.unwrap().len(), 1);
         assert_eq!(journal.stood_by().await.unwrap(), [row.id]);
         let digest = seal::ids::Digest([1; 32]);
         match receipt {
@@ -372,7 +374,7 @@ async fn an_image_on_the_screen_a_word_and_an_answer_each_end_escalation() {
         }
         assert_eq!(journal.stood_by().await.unwrap(), []);
         assert!(!journal.escalate(row.id, "ito", 9000).await.unwrap());
-        assert!(!journal.is_somebody_untold(row.id).await.unwrap(), "suzuki is left in peace");
+        assert_eq!(journal.untold().await.unwrap().len(), 0, "suzuki is left in peace");
         let standings = journal.standings(row.id).await.unwrap();
         assert_eq!(crate::notify::next(&standings, 0), crate::notify::Next::Over);
     }

@@ -1,6 +1,7 @@
 //! What page, command line and demo show of a delivery: no patient data, no UIDs.
 
 use super::answers::AnswerReport;
+use super::notices::NoticeReport;
 use super::press::{self, Chosen, Pressed};
 use super::withdrawal::{self, WithdrawnMail};
 use super::{Journal, JournalError, bytes16};
@@ -92,6 +93,8 @@ pub struct DoctorReport {
     pub escalated_at_ms: Option<i64>,
     /// The notice was accepted, milliseconds since 1970-01-01 UTC.
     pub notified_at_ms: Option<i64>,
+    /// How each channel stands that is to tell this one, in the order of their levels.
+    pub notices: Vec<NoticeReport>,
     /// The receipt came, milliseconds since 1970-01-01 UTC.
     pub pulled_at_ms: Option<i64>,
     /// The receipt came that the first image was on the screen, milliseconds since 1970-01-01 UTC.
@@ -175,6 +178,7 @@ impl Journal {
         )
         .bind(ids);
         let (mut reports, mut answers) = (Of::new(), self.answer_reports(ids).await?);
+        let mut notices = self.notice_reports(ids).await?;
         for row in rows.fetch_all(&self.pool).await? {
             let of = (row.get("delivery_id"), row.get("doctor"));
             reports.entry(row.get("delivery_id")).or_default().push(DoctorReport {
@@ -186,6 +190,7 @@ impl Journal {
                 first_image_at_ms: row.get("first_image_at_ms"),
                 seen_at_ms: row.get("seen_at_ms"),
                 read_seconds: row.get("read_seconds"),
+                notices: notices.remove(&of).unwrap_or_default(),
                 answers: answers.remove(&of).unwrap_or_default(),
                 exact_asked_at: row.get("exact_asked_at"),
                 refused: row.get("refused"),

@@ -45,18 +45,6 @@ impl Journal {
         Ok(rows.fetch_all(&self.pool).await?.iter().map(standing).collect())
     }
 
-    /// Whether somebody's turn came whose notice has not gone yet, while nobody has opened the delivery.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn is_somebody_untold(&self, id: DeliveryId) -> Result<bool, JournalError> {
-        let untold = sqlx::AssertSqlSafe(format!(
-            "SELECT 1 FROM recipient r WHERE r.delivery_id = $1 AND r.escalated_at_ms IS NOT NULL AND r.notified_at_ms IS NULL AND r.refused IS NULL
-             AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = $1 AND {OPENED_AT} IS NOT NULL)"
-        ));
-        Ok(sqlx::query(untold).bind(id.0.as_slice()).fetch_optional(&self.pool).await?.is_some())
-    }
-
     /// It is this doctor's turn: the notice goes next. False where it was before, or somebody opened the delivery meanwhile.
     ///
     /// # Errors

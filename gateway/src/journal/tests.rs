@@ -30,7 +30,7 @@ pub(crate) fn instance(number: u8) -> NewInstance {
     }
 }
 
-async fn journal() -> (Journal, tempfile::TempDir) {
+pub(super) async fn journal() -> (Journal, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     (Journal::open(&folder.path().join("journal.sqlite")).await.unwrap(), folder)
 }

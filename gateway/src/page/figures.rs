@@ -43,6 +43,8 @@ pub(super) struct Figures {
     pub(super) unopened: u64,
     /// Under way, with something that a person must do.
     pub(super) in_trouble: u64,
+    /// Notices of deliveries that nobody has opened, by channel and state.
+    pub(super) notices: Vec<(String, String, i64)>,
     /// Of the disk that holds the state folder.
     pub(super) free_bytes: u64,
     pub(super) disk_bytes: u64,
@@ -77,6 +79,7 @@ async fn read(page: &Shared, now_ms: i64) -> Result<Figures, Refused> {
         (figures.free_bytes, figures.disk_bytes) =
             (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
     }
+    figures.notices = page.journal.notice_counts().await?;
     let devices = page.journal.devices().await?;
     let active = devices.iter().filter(|device| device.standing == Standing::Active);
     figures.certificates = active.map(|device| (device.doctor.clone(), device.ends_at())).collect();

@@ -103,6 +103,9 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
         ("recalled", _) => (stage.tone, stage.words) = (Tone::Over, words.st_recalled.to_owned()),
         _ => state.clone_into(&mut stage.words),
     }
+    if matches!(state, "submitted" | "notified") {
+        stage.details.extend(delivery.doctors.iter().flat_map(|doctor| channels(doctor, site, words)));
+    }
     if matches!(state, "recalled" | "cancelled") {
         stage.details.extend(delivery.doctors.iter().filter_map(|doctor| withdrawn(doctor, site, words)));
     }
@@ -218,6 +221,28 @@ fn looked(doctor: &DoctorReport, name: &str, site: &Site, words: &Words) -> Opti
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| fill(words.st_looked, &[name, &parts.join(words.comma)]))
+}
+
+/// The channels of a doctor that have not told so far, while nobody was: what happened, and who must act.
+fn channels(doctor: &DoctorReport, site: &Site, words: &Words) -> Vec<String> {
+    if doctor.opened_at_ms().is_some() {
+        return Vec::new();
+    }
+    let name = site.doctor(&doctor.doctor, words);
+    let failed = doctor.notices.iter().filter(|notice| notice.accepted_at_ms.is_none());
+    let said = failed.filter_map(|notice| {
+        let form = match (notice.state.as_str(), notice.error.is_some()) {
+            ("refused", _) => words.st_channel_refused,
+            (_, true) => words.st_channel_waits,
+            (_, false) => return None,
+        };
+        let act = match notice.must_act.as_deref() {
+            Some("server") => words.st_act_server,
+            _ => words.st_act_operator,
+        };
+        Some(fill(form, &[&name, &super::clean(&notice.channel), act]))
+    });
+    said.collect()
 }
 
 /// Who is told when nobody opens it, and when.

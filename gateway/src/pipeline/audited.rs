@@ -4,8 +4,7 @@
 use super::Pipeline;
 use super::trouble::Trouble;
 use crate::audit::{AuditError, Message, Reading, Server, ServerRefusal, Subject};
-use crate::journal::{AnswerKind, DeliveryRow, Pressed, Recipient};
-use crate::notify::NotifyError;
+use crate::journal::{AnswerKind, DeliveryRow, DueNotice, Pressed, Recipient};
 use crate::pulled::record::{self, Kind, Record, Refusal};
 use crate::submit::SubmitError;
 use ::seal::ids::DeliveryId;
@@ -24,8 +23,6 @@ pub enum Told {
     Begun,
     /// That the mail server took the study for the doctor.
     Exported,
-    /// That the notice went.
-    Notified,
 }
 
 impl Pipeline {
@@ -99,14 +96,6 @@ impl Pipeline {
         Ok(self.record_each(&subjects, |subject| Message::wished(by, words, subject)).await?)
     }
 
-    /// These doctors get another notice, which the trail is to be told of.
-    pub(super) fn audit_notice_again(&self, delivery: DeliveryId, doctors: &[String]) {
-        let mut audited = self.audited.lock().unwrap_or_else(PoisonError::into_inner);
-        for doctor in doctors {
-            audited.remove(&(delivery, doctor.clone(), Told::Notified));
-        }
-    }
-
     /// Before a delivery is withdrawn.
     pub(super) async fn audit_withdrawn(&self, delivery: &DeliveryRow, by: &str) -> Result<(), Trouble> {
         let subjects = self.subjects(delivery).await?;
@@ -158,15 +147,18 @@ impl Pipeline {
         .await
     }
 
-    /// For each doctor whose notice went.
-    pub(super) async fn audit_notified(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
-        self.audit_recipients(
-            delivery,
-            Told::Notified,
-            |recipient| recipient.notified,
-            |recipient, subject| Message::notified(&recipient.doctor, subject),
-        )
-        .await
+    /// Before it counts that a channel took a notice.
+    pub(super) async fn audit_notified(&self, due: &DueNotice) -> Result<(), Trouble> {
+        let subjects = self.subjects(&self.journal.delivery(due.delivery).await?).await?;
+        let message = |subject: &Subject| Message::notified(&due.doctor, &due.channel, subject);
+        Ok(self.record_each(&subjects, message).await?)
+    }
+
+    /// Before it counts that a channel will not take it.
+    pub(super) async fn audit_notice_refused(&self, due: &DueNotice) -> Result<(), Trouble> {
+        let subjects = self.subjects(&self.journal.delivery(due.delivery).await?).await?;
+        let message = |subject: &Subject| Message::notice_refused(&due.doctor, &due.channel, subject);
+        Ok(self.record_each(&subjects, message).await?)
     }
 
     async fn audit_recipients(
@@ -318,15 +310,14 @@ impl Pipeline {
         self.alert_of(Server::Mail, &self.config.submit.host, refusal);
     }
 
-    /// The same of the server that takes notices.
-    pub(super) fn alert_of_notice(&self, error: &NotifyError) {
+    /// The same of a server that takes notices.
+    pub(super) fn alert_of_notice(&self, channel: &str, error: &NoticeError) {
         let refusal = match error {
-            NotifyError::Notice(NoticeError::Tls(error)) => ServerRefusal::of(error),
-            NotifyError::Notice(NoticeError::Login { .. }) => Some(ServerRefusal::Login),
+            NoticeError::Tls(error) => ServerRefusal::of(error),
+            NoticeError::Login { .. } => Some(ServerRefusal::Login),
             _ => None,
         };
-        let server = self.config.notify.server.as_ref().unwrap_or(&self.config.submit);
-        self.alert_of(Server::Notice, &server.host, refusal);
+        self.alert_of(Server::Notice, &self.config.notice_host(channel), refusal);
     }
 
     fn alert_of(&self, server: Server, host: &str, refusal: Option<ServerRefusal>) {

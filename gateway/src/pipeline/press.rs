@@ -152,9 +152,8 @@ impl Pipeline {
         let Some(withdrawal) = withdrawn else { return Ok(None) };
         for delivery in &deliveries {
             self.stop(delivery.id);
-            // What the mail server took until then, and whom a notice reached.
+            // What the mail server took until then.
             self.audit_exported(delivery).await?;
-            self.audit_notified(delivery).await?;
             if !withdrawal.files.is_empty() {
                 self.audit_deleted(delivery).await?;
             }
@@ -199,7 +198,7 @@ impl Pipeline {
         Ok(taken_up)
     }
 
-    /// Notifies the doctors again who have not pulled the delivery. False where nobody is to be told.
+    /// Notifies the doctors again, by all their channels, who have not pulled the delivery. False where nobody is to be told.
     ///
     /// # Errors
     /// [`WishError`].
@@ -207,7 +206,6 @@ impl Pipeline {
         self.audit_wish(delivery, by, "notify again").await?;
         let doctors = self.journal.notify_again(delivery).await?;
         if !doctors.is_empty() {
-            self.audit_notice_again(delivery, &doctors);
             self.collector.begin(delivery);
         }
         Ok(!doctors.is_empty())

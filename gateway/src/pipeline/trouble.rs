@@ -4,7 +4,6 @@ use crate::audit::AuditError;
 use crate::config::ConfigError;
 use crate::directory::DirectoryError;
 use crate::journal::JournalError;
-use crate::notify::NotifyError;
 use crate::submit::{Culprit, SubmitError};
 use ::seal::ids::DeliveryId;
 use ::seal::limits::RECIPIENTS_MAX;
@@ -55,21 +54,16 @@ impl Trouble {
         )
     }
 
-    /// Adds what else is wrong; then trying again may help.
-    pub(super) fn and(mut self, other: Option<impl Into<Self>>) -> Self {
-        if let Some(other) = other.map(Into::into) {
-            self.text = format!("{}; {}", self.text, other.text);
-            self.permanent = false;
-        }
-        self
-    }
-
     pub(super) fn log(&self, id: DeliveryId) {
         if self.permanent {
             tracing::error!(delivery = %id, trouble = self.text, "delivery failed");
         } else {
             tracing::warn!(delivery = %id, trouble = self.text, "delivery will be tried again");
         }
+    }
+
+    pub(super) fn log_of_notices(&self) {
+        tracing::warn!(stage = "notify", trouble = self.text, "who is to be told is looked for again");
     }
 
     fn temporary(text: impl Into<String>) -> Self {
@@ -148,12 +142,6 @@ impl From<SubmitError> for Trouble {
             Culprit::Us => "us: report this",
         };
         Self { permanent: error.is_permanent(), text: format!("submit: {error} ({who})") }
-    }
-}
-
-impl From<NotifyError> for Trouble {
-    fn from(error: NotifyError) -> Self {
-        Self::temporary(format!("notify: {error}"))
     }
 }
 

@@ -36,6 +36,10 @@ fn text(figures: &Figures) -> String {
             );
         }
     }
+    text += &head("notices", "Notices of deliveries that nobody has opened, by channel and state.");
+    for (channel, state, count) in &figures.notices {
+        let _ = writeln!(text, "scanpost_notices{{channel=\"{channel}\",state=\"{state}\"}} {count}");
+    }
     let day: u64 = figures.hours.iter().sum();
     for (name, help, value) in [
         ("received_bytes_24h", "Bytes received in the last 24 hours.", day),
