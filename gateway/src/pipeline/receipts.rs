@@ -37,7 +37,10 @@ impl Pipeline {
         let Some(doctor) = doctor else { return Ok(()) };
         let Some(cover) = self.journal.cover_digest(record.delivery).await? else { return Ok(()) };
         match record.kind {
-            Kind::CoverSeen => self.journal.cover_seen(record.delivery, doctor, now_ms()).await?,
+            Kind::CoverSeen => {
+                self.journal.cover_seen(record.delivery, doctor, now_ms()).await?;
+                self.telling.ring();
+            }
             Kind::Receipt(kind) if record.cover == cover => self.take_receipt(record, kind, doctor).await?,
             Kind::Receipt(_) => {
                 self.alert_of_record(record, Some(doctor));
