@@ -185,6 +185,20 @@ async fn whoever_opened_it_is_not_told_again() {
 }
 
 #[tokio::test]
+async fn what_is_asked_at_each_change_looks_at_what_is_open_alone() {
+    let (journal, _folder) = journal().await;
+    for (sql, index) in
+        [(untold(), "SCAN r USING INDEX recipient_untold"), (super::due(), "SCAN n USING INDEX notice_open")]
+    {
+        let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
+        let rows = plan.fetch_all(&journal.pool).await.unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        let scans: Vec<_> = steps.iter().filter(|step| step.starts_with("SCAN")).collect();
+        assert!(scans.len() == 1 && scans[0].starts_with(index), "{steps:?}");
+    }
+}
+
+#[tokio::test]
 async fn mails_of_the_version_before_are_notices_now() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
