@@ -47,7 +47,7 @@ use crate::encapsulated::FrameDecoder;
 use crate::encapsulated::NotDecoded;
 #[cfg(feature = "native")]
 use crate::near::Policy;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 #[cfg(feature = "native")]
 use std::collections::BTreeSet;
 use std::io::{self, Read, Seek};
@@ -56,7 +56,8 @@ use std::io::{self, Read, Seek};
 pub const FORMAT: u32 = 1;
 
 /// What the bundle holds (SPEC 4). The first segment, sealed like all others: it may name the patient's UIDs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct Manifest {
     /// [`FORMAT`].
     pub format: u32,
@@ -70,7 +71,8 @@ pub struct Manifest {
 }
 
 /// One series, or the instances of a series with one transfer syntax.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct Series {
     /// Study Instance UID, where the instances have one.
     pub study: Option<Uid>,
@@ -129,7 +131,8 @@ impl Series {
 }
 
 /// Noise of a series, in stored values, by two estimators (`docs/decisions/0005-near-auto.md`).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct Sigma {
     /// Of the highest frequencies alone: median size of the finest diagonal wavelet band / 0.6745 (sHH).
     pub fine: f64,
@@ -138,7 +141,8 @@ pub struct Sigma {
 }
 
 /// One instance (SPEC 1).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct Instance {
     /// SOP Class UID.
     pub sop_class: Option<Uid>,
@@ -170,7 +174,8 @@ pub struct Instance {
 }
 
 /// What became of compressed pixels (SPEC 4.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "snake_case")]
 pub enum Compressed {
     /// The slabs hold the decoded frames; the residual is the bulk value as it came.
@@ -180,7 +185,8 @@ pub enum Compressed {
 }
 
 /// One segment (SPEC 2).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub struct Segment {
     /// What it holds.
     pub kind: SegmentKind,
@@ -195,7 +201,8 @@ pub struct Segment {
 }
 
 /// What a segment holds (SPEC 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "lowercase")]
 pub enum SegmentKind {
     /// A slice of the header stream of a series.

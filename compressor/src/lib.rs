@@ -9,6 +9,7 @@ pub mod confinement;
 pub mod dataset;
 pub mod derive;
 pub mod encapsulated;
+pub mod json;
 pub mod limits;
 #[cfg(feature = "native")]
 pub mod near;

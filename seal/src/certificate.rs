@@ -1,18 +1,17 @@
 //! X.509 certificates of recipients and sites: P-256, or RSA of at least 3072 bits for recipients.
 
 pub mod draft;
+mod structure;
 
+use crate::elements::{self, Algorithm};
 use crate::error::SealError;
 use crate::ids::Digest;
 use crate::limits::{RSA_BITS_MAX, RSA_BITS_MIN};
-use ::cms::cert::IssuerAndSerialNumber;
-use der::asn1::{ObjectIdentifier, UintRef};
-use der::{Decode, Encode, Sequence};
+use der::asn1::ObjectIdentifier;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::fmt;
-use x509_cert::spki::SubjectPublicKeyInfoOwned;
-use x509_cert::time::Time;
+use structure::Structure;
 
 /// `id-ecPublicKey` (RFC 5480 2.1.1).
 pub(crate) const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -33,18 +32,12 @@ pub enum PublicKey {
     Rsa(Vec<u8>),
 }
 
-/// RFC 8017 A.1.1.
-#[derive(Sequence)]
-struct RsaPublicKey<'a> {
-    modulus: UintRef<'a>,
-    exponent: UintRef<'a>,
-}
-
 /// An X.509 certificate of a recipient or a site. It is trusted because it was pinned, by its bytes; no chain is built.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
     der: Vec<u8>,
-    identifier: IssuerAndSerialNumber,
+    /// Issuer and serial number: the value of an IssuerAndSerialNumber (RFC 5652 10.2.4).
+    identifier: Vec<u8>,
     public_key: PublicKey,
     not_before: i64,
     not_after: i64,
@@ -66,15 +59,13 @@ impl Certificate {
     /// # Errors
     /// [`SealError::Key`] if it is not a certificate with a key on P-256, or an RSA key that is long enough.
     pub fn from_der(der: &[u8]) -> Result<Self, SealError> {
-        let parsed =
-            x509_cert::Certificate::from_der(der).map_err(|_| refused("not an X.509 certificate"))?;
-        let tbs = parsed.tbs_certificate;
+        let read = structure::read(der).ok_or_else(|| refused("not an X.509 certificate"))?;
         Ok(Self {
             der: der.to_vec(),
-            public_key: public_key(&tbs.subject_public_key_info)?,
-            identifier: IssuerAndSerialNumber { issuer: tbs.issuer, serial_number: tbs.serial_number },
-            not_before: seconds(tbs.validity.not_before),
-            not_after: seconds(tbs.validity.not_after),
+            public_key: public_key(&read)?,
+            identifier: [read.issuer, read.serial].concat(),
+            not_before: read.not_before,
+            not_after: read.not_after,
         })
     }
 
@@ -121,8 +112,8 @@ impl Certificate {
         (self.not_before..=self.not_after).contains(&time)
     }
 
-    /// Issuer and serial number, by which CMS names it.
-    pub(crate) fn identifier(&self) -> &IssuerAndSerialNumber {
+    /// Issuer and serial number, by which CMS names it: the value of an IssuerAndSerialNumber.
+    pub(crate) fn identifier(&self) -> &[u8] {
         &self.identifier
     }
 }
@@ -180,44 +171,47 @@ pub(crate) fn read_point(bytes: &[u8]) -> Option<[u8; POINT_BYTES]> {
     (point.first() == Some(&POINT_UNCOMPRESSED)).then_some(point)
 }
 
-fn public_key(key: &SubjectPublicKeyInfoOwned) -> Result<PublicKey, SealError> {
-    if key.algorithm.oid == RSA_ENCRYPTION {
-        return rsa_key(key);
+fn public_key(read: &Structure<'_>) -> Result<PublicKey, SealError> {
+    if read.algorithm.oid == RSA_ENCRYPTION.as_bytes() {
+        return rsa_key(read);
     }
-    point_of(key)
+    point_of(&read.algorithm, read.key)
         .map(PublicKey::P256)
         .ok_or_else(|| refused("its key is neither on P-256 nor RSA of at least 3072 bits"))
 }
 
-fn point_of(key: &SubjectPublicKeyInfoOwned) -> Option<[u8; POINT_BYTES]> {
-    let curve: ObjectIdentifier = key.algorithm.parameters.as_ref()?.decode_as().ok()?;
-    let is_p256 = key.algorithm.oid == EC_PUBLIC_KEY && curve == P256;
-    is_p256.then(|| read_point(key.subject_public_key.as_bytes()?)).flatten()
+fn point_of(algorithm: &Algorithm<'_>, key: Option<&[u8]>) -> Option<[u8; POINT_BYTES]> {
+    let curve = elements::sole(algorithm.parameters?.whole, elements::OBJECT_IDENTIFIER)?;
+    let is_p256 = algorithm.oid == EC_PUBLIC_KEY.as_bytes() && curve == P256.as_bytes();
+    is_p256.then(|| read_point(key?)).flatten()
 }
 
-fn rsa_key(key: &SubjectPublicKeyInfoOwned) -> Result<PublicKey, SealError> {
-    let bytes = key.subject_public_key.as_bytes().unwrap_or_default();
-    let rsa = RsaPublicKey::from_der(bytes).map_err(|_| refused("its RSA key is malformed"))?;
-    let bits = bits(rsa.modulus.as_bytes());
+fn rsa_key(read: &Structure<'_>) -> Result<PublicKey, SealError> {
+    let (modulus, exponent) =
+        read.key.and_then(rsa_numbers).ok_or_else(|| refused("its RSA key is malformed"))?;
+    let bits = bits(modulus);
     if bits < RSA_BITS_MIN {
         return Err(refused(&format!(
             "its RSA key has {bits} bits, at least {RSA_BITS_MIN} are needed: make a new one"
         )));
     }
-    if bits > RSA_BITS_MAX || rsa.exponent.is_empty() {
+    if bits > RSA_BITS_MAX || exponent.is_empty() {
         return Err(refused(&format!("its RSA key has more than {RSA_BITS_MAX} bits, or no exponent")));
     }
-    key.to_der().map(PublicKey::Rsa).map_err(|_| refused("its RSA key is malformed"))
+    Ok(PublicKey::Rsa(read.public_key.to_vec()))
+}
+
+/// Modulus and exponent (RFC 8017 A.1.1).
+fn rsa_numbers(key: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut numbers = elements::sequence(key)?;
+    let pair = (numbers.unsigned()?, numbers.unsigned()?);
+    numbers.end(pair)
 }
 
 /// Length of a number, big endian without leading zero bytes.
 fn bits(number: &[u8]) -> usize {
     let first = number.first().copied().unwrap_or_default();
     number.len() * 8 - first.leading_zeros() as usize
-}
-
-fn seconds(time: Time) -> i64 {
-    i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX)
 }
 
 fn refused(reason: &str) -> SealError {

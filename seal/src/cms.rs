@@ -9,13 +9,15 @@
 pub mod envelope;
 pub mod signed;
 
+use crate::certificate::Certificate;
+use crate::elements::{self, Algorithm, context};
 #[cfg(feature = "native")]
 use crate::mail::Encryption;
+use ::cms::cert::IssuerAndSerialNumber;
 use der::asn1::{AnyRef, ObjectIdentifier};
 #[cfg(feature = "native")]
 use der::{Decode, Header, SliceReader};
-use der::{Encode, Sequence};
-use x509_cert::spki::AlgorithmIdentifierOwned;
+use der::{Encode, Sequence, Tag};
 
 /// `id-data` (RFC 5652 4).
 const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
@@ -28,7 +30,14 @@ const AUTH_ENVELOPED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.
 /// `id-sha256` (RFC 5754 2.2).
 const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 
-/// RFC 5652 3, borrowing its content.
+/// Content type and content (RFC 5652 3).
+fn unwrap(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut fields = elements::sequence(der)?;
+    let pair = (fields.oid()?, fields.value(context(0))?);
+    fields.end(pair)
+}
+
+/// RFC 5652 3, as it is written.
 #[derive(Sequence)]
 struct ContentInfo<'a> {
     content_type: ObjectIdentifier,
@@ -38,6 +47,12 @@ struct ContentInfo<'a> {
 
 fn wrap(content_type: ObjectIdentifier, content: &[u8]) -> der::Result<Vec<u8>> {
     ContentInfo { content_type, content: AnyRef::try_from(content)? }.to_der()
+}
+
+/// By which CMS names a certificate (RFC 5652 10.2.4), as it is written.
+fn issuer_and_serial(certificate: &Certificate) -> der::Result<IssuerAndSerialNumber> {
+    let whole = AnyRef::new(Tag::Sequence, certificate.identifier())?;
+    whole.decode_as()
 }
 
 /// How a message is encrypted, by its first bytes; none if it is no encrypted message.
@@ -53,6 +68,9 @@ pub(crate) fn outermost(front: &[u8]) -> Option<Encryption> {
 }
 
 /// RFC 5754 2: parameters absent, or NULL from older senders.
-fn is_sha256(algorithm: &AlgorithmIdentifierOwned) -> bool {
-    algorithm.oid == SHA256 && algorithm.parameters.as_ref().is_none_or(|parameters| parameters.is_null())
+fn is_sha256(algorithm: &Algorithm<'_>) -> bool {
+    algorithm.oid == SHA256.as_bytes() && algorithm.is_plain()
 }
+
+#[cfg(test)]
+mod tests;

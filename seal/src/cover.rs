@@ -1,5 +1,7 @@
 //! The cover: the last message of a delivery, and the only thing in it that names its parts (SPEC 5).
 
+mod reader;
+
 use crate::answer::AnswerPoint;
 use crate::error::Refusal;
 use crate::ids::{CaseId, DeliveryId, Digest, parse_hex};
@@ -16,7 +18,8 @@ use zeroize::Zeroizing;
 pub const FORMAT: u32 = 1;
 
 /// What the site signs (SPEC 5.3).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
 pub struct Cover {
     /// [`FORMAT`].
     pub format: u32,
@@ -85,11 +88,13 @@ pub enum Completeness {
 }
 
 /// One piece as the cover names it: bytes, SHA-256 in base64 with padding (64 bytes of JSON at most).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(Deserialize))]
 pub struct PieceEntry(pub u32, pub String);
 
 /// Hex text of a content key: wiped from memory when dropped, and not printed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, zeroize::ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq, Serialize, zeroize::ZeroizeOnDrop)]
+#[cfg_attr(test, derive(Deserialize))]
 #[serde(transparent)]
 pub struct ContentKeyText(pub String);
 
@@ -97,12 +102,6 @@ pub struct ContentKeyText(pub String);
 pub const CONTENT_KEY_BYTES: usize = 32;
 
 const WHAT: &str = "the cover";
-
-/// The format alone, to tell a newer cover from a broken one.
-#[derive(Deserialize)]
-struct Format {
-    format: u32,
-}
 
 /// Largest DER of a cover with so many pieces (SPEC 5.3).
 pub fn cover_bytes_max(pieces: usize) -> usize {
@@ -115,12 +114,12 @@ impl Cover {
     /// # Errors
     /// `UnknownFormat`, `Malformed`.
     pub fn parse(json: &[u8]) -> Result<Self, Refusal> {
-        let malformed = |_| Refusal::Malformed(WHAT);
-        let Format { format } = serde_json::from_slice(json).map_err(malformed)?;
+        let malformed = Refusal::Malformed(WHAT);
+        let format = reader::format(json).ok_or(malformed.clone())?;
         if format != FORMAT {
             return Err(Refusal::UnknownFormat(format));
         }
-        let cover: Self = serde_json::from_slice(json).map_err(malformed)?;
+        let cover = reader::cover(json).ok_or(malformed)?;
         if cover.is_sound() { Ok(cover) } else { Err(Refusal::Malformed(WHAT)) }
     }
 

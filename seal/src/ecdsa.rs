@@ -1,8 +1,9 @@
 //! The two forms of an ECDSA signature on P-256: ECDSA-Sig-Value in DER (RFC 3279 2.2.3), which goes over the wire, and the plain pair
 //! r ‖ s of WebCrypto.
 
+use crate::elements;
 use der::asn1::UintRef;
-use der::{Decode, Encode, Sequence};
+use der::{Encode, Sequence};
 
 /// Bytes of r and of s.
 const NUMBER_BYTES: usize = 32;
@@ -17,12 +18,14 @@ struct SigValue<'a> {
 
 /// r ‖ s of a signature in DER; none if it is not one of P-256.
 pub fn pair(der: &[u8]) -> Option<[u8; PAIR_BYTES]> {
-    let value = SigValue::from_der(der).ok()?;
+    let mut numbers = elements::sequence(der)?;
+    let value = (numbers.unsigned()?, numbers.unsigned()?);
+    let (first, second) = numbers.end(value)?;
     let mut pair = [0; PAIR_BYTES];
     let (r, s) = pair.split_at_mut(NUMBER_BYTES);
-    for (place, number) in [(r, value.r), (s, value.s)] {
-        let start = NUMBER_BYTES.checked_sub(number.as_bytes().len())?;
-        place.get_mut(start..)?.copy_from_slice(number.as_bytes());
+    for (place, number) in [(r, first), (s, second)] {
+        let start = NUMBER_BYTES.checked_sub(number.len())?;
+        place.get_mut(start..)?.copy_from_slice(number);
     }
     Some(pair)
 }

@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod cms;
 pub mod cover;
 pub mod ecdsa;
+mod elements;
 pub mod enrol;
 pub mod error;
 pub mod ids;

@@ -1,10 +1,9 @@
 //! The manifest on its way in and out, and every check that its numbers agree (SPEC 4).
 
 use super::{
-    Compressed, FORMAT, Instance, Manifest, Note, Segment, SegmentKind, SegmentSource, Series, Summary,
-    UnpackError,
+    Compressed, FORMAT, Instance, Manifest, Segment, SegmentKind, SegmentSource, Series, Summary, UnpackError,
 };
-use crate::dataset::{BannerTexts, ImageLayout};
+use crate::dataset::ImageLayout;
 use crate::limits::{
     CHUNK_BYTES_MAX, INSTANCES_MAX, MANIFEST_BYTES_MAX, MODEL_BYTES_MAX, NAME_BYTES_MAX, RATIO_FREE_BYTES,
     RATIO_MAX, SEGMENT_BYTES_MAX, SEGMENTS_MAX,
@@ -15,6 +14,7 @@ use crate::zstd_frame;
 mod banners;
 #[cfg(feature = "native")]
 mod encoder;
+mod reader;
 #[cfg(feature = "native")]
 pub(super) use encoder::encode;
 
@@ -59,27 +59,15 @@ impl Manifest {
 /// # Errors
 /// [`UnpackError`].
 pub fn read_manifest(segments: &mut dyn SegmentSource) -> Result<Manifest, UnpackError> {
-    #[derive(serde::Deserialize)]
-    struct Format {
-        format: u32,
-    }
-    #[derive(serde::Deserialize)]
-    struct Aside {
-        #[serde(default)]
-        banners: Vec<BannerTexts>,
-        note: Option<Note>,
-    }
     let text = zeroize::Zeroizing::new(decode(&segments.segment(0)?)?);
-    let damaged = |_| UnpackError::damaged("manifest is not what its format says");
-    let Format { format } = serde_json::from_slice(&text).map_err(damaged)?;
+    let damaged = || UnpackError::damaged("manifest is not what its format says");
+    let format = reader::format(&text).ok_or_else(damaged)?;
     if format != FORMAT {
         return Err(UnpackError::UnknownFormat { format });
     }
-    let mut manifest: Manifest = serde_json::from_slice(&text).map_err(damaged)?;
-    let Aside { banners, note } = serde_json::from_slice(&text).map_err(damaged)?;
+    let (mut manifest, banners) = reader::manifest(&text).ok_or_else(damaged)?;
     check(&manifest)?;
     banners::give(banners, &mut manifest.series)?;
-    manifest.note = note;
     Ok(manifest)
 }
 

@@ -2,10 +2,9 @@
 
 use crate::limits::NOTE_BYTES_MAX;
 use crate::phi::{Phi, Purpose};
-use serde::Deserialize;
 
 /// A few words, UTF-8, at most [`NOTE_BYTES_MAX`] bytes. They may name the patient.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "String")]
 pub struct Note(Phi<String>);
 

@@ -5,9 +5,9 @@ mod screen;
 pub use screen::on_screen;
 
 use super::charset::{CharacterSet, Delimiters};
+use crate::json::Json;
 use crate::limits::BANNER_TEXT_BYTES_MAX;
 use crate::phi::{Phi, Purpose};
-use serde::Deserialize;
 
 /// Patient, study and series as the data sets of one series name them. A text is empty where there is none.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Banner {
 }
 
 /// Texts of a banner on their way in; names as in [`Banner::texts`]. One that is longer than a scan gives is refused.
-#[derive(Default, Deserialize)]
+#[derive(Default, serde::Deserialize)]
 #[serde(default)]
 pub struct BannerTexts {
     name_alphabetic: Text,
@@ -103,7 +103,7 @@ pub struct BannerTexts {
 }
 
 /// A text not longer than a scan gives.
-#[derive(Default, Deserialize)]
+#[derive(Default, serde::Deserialize)]
 #[serde(try_from = "String")]
 struct Text(Phi<String>);
 
@@ -113,6 +113,34 @@ impl TryFrom<String> for Text {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let text = (text.len(), Phi::new(text));
         if text.0 <= BANNER_TEXT_BYTES_MAX { Ok(Self(text.1)) } else { Err("text of a banner too long") }
+    }
+}
+
+impl BannerTexts {
+    /// Reads them; none where one comes twice, or is too long.
+    pub(crate) fn read(json: &mut Json<'_>) -> Option<Self> {
+        let (mut told, mut seen) = (Self::default(), Vec::new());
+        json.object(&mut |name, json| {
+            let place = match name {
+                "name_alphabetic" => &mut told.name_alphabetic,
+                "name_ideographic" => &mut told.name_ideographic,
+                "name_phonetic" => &mut told.name_phonetic,
+                "patient_id" => &mut told.patient_id,
+                "birth_date" => &mut told.birth_date,
+                "sex" => &mut told.sex,
+                "accession" => &mut told.accession,
+                "study_date" => &mut told.study_date,
+                "study_time" => &mut told.study_time,
+                "study_description" => &mut told.study_description,
+                "series_description" => &mut told.series_description,
+                _ => return json.skip(),
+            };
+            *place = Text::try_from(json.text()?).ok()?;
+            let is_first = !seen.iter().any(|known| known == name);
+            seen.push(name.to_owned());
+            is_first.then_some(())
+        })?;
+        Some(told)
     }
 }
 

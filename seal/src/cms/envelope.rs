@@ -8,15 +8,16 @@ pub mod transport;
 pub use agreement::{KeyAgreement, WRAPPED_KEY_BYTES};
 pub use transport::KeyTransport;
 
-use super::{AUTH_ENVELOPED_DATA, ContentInfo, DATA, ENVELOPED_DATA, wrap};
+use super::{AUTH_ENVELOPED_DATA, DATA, ENVELOPED_DATA, unwrap, wrap};
 use crate::certificate::{Certificate, POINT_BYTES};
+use crate::elements::{self, Element, Elements, SEQUENCE, SET, context, context_primitive};
 use crate::error::Refusal;
 use crate::limits::{RECIPIENT_INFO_BYTES_MAX, RECIPIENTS_MAX};
 use crate::piece::TAG_BYTES;
 use ::cms::content_info::CmsVersion;
 use ::cms::enveloped_data::RecipientInfo;
 use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef, SetOfVec};
-use der::{Decode, Encode, Reader, Sequence, SliceReader, Tag, Tagged};
+use der::{Encode, Sequence};
 use x509_cert::spki::AlgorithmIdentifierRef;
 
 /// `id-aes256-GCM` (RFC 5084 3.2).
@@ -27,6 +28,13 @@ pub const KEY_BYTES: usize = 32;
 /// Nonce of AES-GCM (RFC 5084 3.2 recommends 12).
 pub const NONCE_BYTES: usize = 12;
 const COVER: &str = "the cover";
+const MALFORMED: Refusal = Refusal::Malformed(COVER);
+/// Tags of recipient infos (RFC 5652 6.2); those of the last three are for keys that no recipient of ours has.
+const KEY_TRANSPORT: u8 = SEQUENCE;
+const KEY_AGREEMENT: u8 = context(1);
+const KEY_ENCRYPTION: u8 = context(2);
+const PASSWORD: u8 = context(3);
+const OTHER: u8 = context(4);
 
 /// What a recipient must compute to get the content encryption key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,16 +93,14 @@ pub enum Wrapping {
 /// # Errors
 /// `Malformed`, `Unauthenticated` for EnvelopedData, `NotForUs`, `KeyWrapping`.
 pub fn parse(der: &[u8], recipient: &Certificate) -> Result<Envelope, Refusal> {
-    let outer = ContentInfo::from_der(der).map_err(malformed)?;
-    match outer.content_type {
-        AUTH_ENVELOPED_DATA => {}
-        ENVELOPED_DATA => return Err(Refusal::Unauthenticated),
-        _ => return Err(Refusal::Malformed(COVER)),
+    let (content_type, content) = unwrap(der).ok_or(MALFORMED)?;
+    if content_type == ENVELOPED_DATA.as_bytes() {
+        return Err(Refusal::Unauthenticated);
     }
-    let data: AuthEnvelopedData<'_> = outer.content.decode_as().map_err(malformed)?;
-    let decryption = decryption(&data).ok_or(Refusal::Malformed(COVER))?;
+    let data =
+        Sealed::read(content).filter(|_| content_type == AUTH_ENVELOPED_DATA.as_bytes()).ok_or(MALFORMED)?;
     let key = find_key(data.recipient_infos, recipient)?;
-    Ok(Envelope { key, decryption })
+    Ok(Envelope { key, decryption: data.decryption })
 }
 
 /// Lays out a cover, or an S/MIME message: `sealed` is the ciphertext with its tag.
@@ -122,11 +128,43 @@ pub fn build(keys: &[WrappedKey<'_>], nonce: &[u8; NONCE_BYTES], sealed: &[u8]) 
     wrap(AUTH_ENVELOPED_DATA, &data.to_der()?)
 }
 
-/// RFC 5083 2.1. originatorInfo and both sets of attributes are not accepted: nothing in them would be authenticated or used.
+/// What is read of AuthEnvelopedData (RFC 5083 2.1). originatorInfo and both sets of attributes are not accepted: nothing in them would be
+/// authenticated or used.
+struct Sealed<'a> {
+    /// Elements of a set, not looked at.
+    recipient_infos: &'a [u8],
+    decryption: Decryption,
+}
+
+impl<'a> Sealed<'a> {
+    fn read(der: &'a [u8]) -> Option<Self> {
+        let mut fields = elements::sequence(der)?;
+        let (version, recipient_infos, mut content, tag) =
+            (fields.small()?, fields.value(SET)?, fields.sequence()?, fields.octets()?);
+        fields.end(())?;
+        // RFC 5652 6.1.
+        let (content_type, algorithm, ciphertext) =
+            (content.oid()?, content.algorithm()?, content.value(context_primitive(0))?);
+        content.end(())?;
+        // RFC 5084 3.2; the default of the tag's length, 12, is refused.
+        let mut parameters = elements::sequence(algorithm.parameters?.whole)?;
+        let (nonce, tag_bytes) = (parameters.octets()?, parameters.small()?);
+        parameters.end(())?;
+        let accepted = version == 0
+            && content_type == DATA.as_bytes()
+            && algorithm.oid == AES256_GCM.as_bytes()
+            && usize::from(tag_bytes) == TAG_BYTES
+            && tag.len() == TAG_BYTES;
+        let nonce = nonce.try_into().ok().filter(|_| accepted)?;
+        Some(Self { recipient_infos, decryption: Decryption { nonce, sealed: [ciphertext, tag].concat() } })
+    }
+}
+
+/// RFC 5083 2.1, as it is written.
 #[derive(Sequence)]
-struct AuthEnvelopedData<'a> {
+pub(super) struct AuthEnvelopedData<'a> {
     version: CmsVersion,
-    recipient_infos: AnyRef<'a>,
+    pub(super) recipient_infos: AnyRef<'a>,
     content: EncryptedContent<'a>,
     tag: OctetStringRef<'a>,
 }
@@ -144,64 +182,35 @@ struct EncryptedContent<'a> {
 #[derive(Sequence)]
 struct GcmParameters<'a> {
     nonce: OctetStringRef<'a>,
-    #[asn1(default = "tag_bytes_default")]
+    /// DEFAULT 12, never written.
     tag_bytes: u8,
 }
 
-/// RFC 5084 3.2: aes-ICVlen DEFAULT 12. Written otherwise, and refused on reading.
-fn tag_bytes_default() -> u8 {
-    12
-}
-
-fn decryption(data: &AuthEnvelopedData<'_>) -> Option<Decryption> {
-    let content = &data.content;
-    let parameters: GcmParameters<'_> = content.algorithm.parameters?.decode_as().ok()?;
-    let accepted = data.version == CmsVersion::V0
-        && content.content_type == DATA
-        && content.algorithm.oid == AES256_GCM
-        && usize::from(parameters.tag_bytes) == TAG_BYTES
-        && data.tag.as_bytes().len() == TAG_BYTES;
-    let nonce = parameters.nonce.as_bytes().try_into().ok()?;
-    accepted
-        .then(|| Decryption { nonce, sealed: [content.ciphertext.as_bytes(), data.tag.as_bytes()].concat() })
-}
-
-/// Walks the set without decoding it as one: that would sort it, at a cost that grows with its square.
-fn find_key(infos: AnyRef<'_>, recipient: &Certificate) -> Result<KeyRequest, Refusal> {
-    if infos.tag() != Tag::Set {
-        return Err(Refusal::Malformed(COVER));
-    }
-    let mut reader = SliceReader::new(infos.value()).map_err(malformed)?;
+/// One recipient after the other, until it is found.
+fn find_key(infos: &[u8], recipient: &Certificate) -> Result<KeyRequest, Refusal> {
+    let mut infos = Elements::of(infos);
     for _ in 0..RECIPIENTS_MAX {
-        if reader.is_finished() {
+        if infos.is_end() {
             return Err(Refusal::NotForUs);
         }
-        let info = reader.tlv_bytes().map_err(malformed)?;
-        if let Some(key) = key_for(info, recipient)? {
+        let info = infos.element().ok_or(MALFORMED)?;
+        if let Some(key) = key_for(&info, recipient)? {
             return Ok(key);
         }
     }
-    Err(if reader.is_finished() { Refusal::NotForUs } else { Refusal::Malformed(COVER) })
+    Err(if infos.is_end() { Refusal::NotForUs } else { MALFORMED })
 }
 
 /// None if this recipient info is for somebody else.
-fn key_for(bytes: &[u8], recipient: &Certificate) -> Result<Option<KeyRequest>, Refusal> {
-    if bytes.len() > RECIPIENT_INFO_BYTES_MAX {
-        return Err(Refusal::Malformed(COVER));
+fn key_for(info: &Element<'_>, recipient: &Certificate) -> Result<Option<KeyRequest>, Refusal> {
+    if info.whole.len() > RECIPIENT_INFO_BYTES_MAX {
+        return Err(MALFORMED);
     }
-    let info = RecipientInfo::from_der(bytes).map_err(malformed)?;
-    // One spelling only: the decoder passes over unknown context-specific fields.
-    if info.to_der().map_err(malformed)? != bytes {
-        return Err(Refusal::Malformed(COVER));
-    }
-    match &info {
-        RecipientInfo::Kari(info) => {
-            agreement::read(info, recipient).map(|key| key.map(KeyRequest::Agreement))
-        }
-        RecipientInfo::Ktri(info) => {
-            transport::read(info, recipient).map(|key| key.map(KeyRequest::Transport))
-        }
-        _ => Ok(None),
+    match info.tag {
+        KEY_AGREEMENT => agreement::read(info.value, recipient).map(|key| key.map(KeyRequest::Agreement)),
+        KEY_TRANSPORT => transport::read(info.value, recipient).map(|key| key.map(KeyRequest::Transport)),
+        KEY_ENCRYPTION | PASSWORD | OTHER => Ok(None),
+        _ => Err(MALFORMED),
     }
 }
 
@@ -223,10 +232,6 @@ fn recipient_info(key: &WrappedKey<'_>) -> der::Result<RecipientInfo> {
             transport::write(key.recipient, transport::pkcs1(), encrypted_key).map(RecipientInfo::Ktri)
         }
     }
-}
-
-fn malformed(_: der::Error) -> Refusal {
-    Refusal::Malformed(COVER)
 }
 
 #[cfg(test)]

@@ -1,18 +1,16 @@
 //! SignedData (RFC 5652 5): one signer, P-256 ECDSA with SHA-256, signed attributes.
 
-use super::{ContentInfo, DATA, SHA256, SIGNED_DATA, is_sha256, wrap};
+use super::{DATA, SHA256, SIGNED_DATA, is_sha256, unwrap, wrap};
 use crate::certificate::Certificate;
+use crate::elements::{
+    self, Element, Elements, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, context, set, time,
+};
 use crate::error::Refusal;
 use crate::ids::Digest;
 use crate::limits::SIGNER_INFO_BYTES_MAX;
-use ::cms::cert::IssuerAndSerialNumber;
 use ::cms::content_info::CmsVersion;
-use ::cms::signed_data::{SignerIdentifier, SignerInfo};
 use der::asn1::{Any, AnyRef, ObjectIdentifier, OctetString, OctetStringRef, SetOfVec};
-use der::{
-    Choice, Decode, DecodeValue, Encode, EncodeValue, Header, Length, Sequence, Tag, TagNumber, Tagged,
-    Writer,
-};
+use der::{Encode, Sequence, Tag, TagNumber};
 use std::time::Duration;
 use x509_cert::attr::{Attribute, Attributes};
 use x509_cert::spki::AlgorithmIdentifierOwned;
@@ -46,13 +44,14 @@ pub struct Signed<'a> {
     pub verification: Verification,
     /// The signing-time attribute, seconds since 1970-01-01 UTC.
     pub signed_at: i64,
-    signer: IssuerAndSerialNumber,
+    /// Issuer and serial number, as [`Certificate::identifier`].
+    signer: &'a [u8],
 }
 
 impl Signed<'_> {
     /// Whether the signer info names this certificate.
     pub fn is_by(&self, certificate: &Certificate) -> bool {
-        &self.signer == certificate.identifier()
+        self.signer == certificate.identifier()
     }
 
     /// The pinned sites that may have signed: there can be several of one name.
@@ -112,19 +111,25 @@ impl Attested {
         signer: &Certificate,
         carry_certificate: bool,
     ) -> der::Result<Zeroizing<Vec<u8>>> {
-        let algorithms = SetOfVec::try_from(vec![sha256()])?.to_der()?;
-        let signer_infos = SetOfVec::try_from(vec![signer_info(self.0, signature, signer)?])?.to_der()?;
+        let algorithm = sha256().to_der()?;
+        let signer_info = SignerInfo {
+            version: CmsVersion::V1,
+            signer: AnyRef::new(Tag::Sequence, signer.identifier())?,
+            digest_algorithm: sha256(),
+            attributes: self.0,
+            signature_algorithm: AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None },
+            signature: OctetStringRef::new(signature)?,
+        };
+        let signer_info = signer_info.to_der()?;
         let data = SignedData {
             version: CmsVersion::V1,
-            digest_algorithms: AnyRef::try_from(algorithms.as_slice())?,
+            digest_algorithms: AnyRef::new(Tag::Set, &algorithm)?,
             encapsulated: Encapsulated {
                 content_type: DATA,
                 content: content.map(OctetStringRef::new).transpose()?,
             },
-            certificates: carry_certificate
-                .then(|| AnyRef::new(Certificates::TAG, signer.der()).map(Certificates))
-                .transpose()?,
-            signer_infos: AnyRef::try_from(signer_infos.as_slice())?,
+            certificates: carry_certificate.then(|| AnyRef::new(CERTIFICATES, signer.der())).transpose()?,
+            signer_infos: AnyRef::new(Tag::Set, &signer_info)?,
         };
         // Wiped, because a cover holds the content key.
         let der = Zeroizing::new(data.to_der()?);
@@ -137,32 +142,55 @@ impl Attested {
 /// # Errors
 /// `Malformed`, `Unsigned` and `Damaged`, of `what`.
 pub fn parse<'a>(der: &'a [u8], what: &'static str) -> Result<Signed<'a>, Refusal> {
-    let malformed = |_: der::Error| Refusal::Malformed(what);
-    let outer = ContentInfo::from_der(der).map_err(malformed)?;
-    if outer.content_type != SIGNED_DATA {
+    let malformed = Refusal::Malformed(what);
+    let (content_type, content) = unwrap(der).ok_or(malformed.clone())?;
+    if content_type != SIGNED_DATA.as_bytes() {
         return Err(Refusal::Unsigned(what));
     }
-    let data: SignedData<'a> = outer.content.decode_as().map_err(malformed)?;
-    if data.signer_infos.value().is_empty() {
+    let (content, signer_infos) = read_data(content).ok_or(malformed.clone())?;
+    if signer_infos.is_end() {
         return Err(Refusal::Unsigned(what));
     }
-    let info = sole_signer(&data).ok_or(Refusal::Malformed(what))?;
-    let content = data.encapsulated.content.ok_or(Refusal::Malformed(what))?.as_bytes();
-    let (signed, digest) = signed(info, content).ok_or(Refusal::Malformed(what))?;
+    let content = content.ok_or(malformed.clone())?;
+    let (signed, digest) = signed(signer_infos, content).ok_or(malformed)?;
     if digest == Digest::of(content) { Ok(signed) } else { Err(Refusal::Damaged(what)) }
 }
 
-/// RFC 5652 5.1, borrowing; without CRLs.
+/// The content, where there is one, and the signer infos of a SignedData (RFC 5652 5.1) without CRLs.
+fn read_data(der: &[u8]) -> Option<(Option<&[u8]>, Elements<'_>)> {
+    let mut fields = elements::sequence(der)?;
+    let (version, mut algorithms, mut encapsulated) =
+        (fields.small()?, Elements::of(fields.value(SET)?), fields.sequence()?);
+    fields.optional(context(0))?;
+    let signer_infos = Elements::of(fields.value(SET)?);
+    fields.end(())?;
+    // RFC 5652 5.2.
+    let (content_type, content) = (encapsulated.oid()?, encapsulated.optional(context(0))?);
+    encapsulated.end(())?;
+    let content = match content {
+        Some(content) => Some(elements::sole(content, OCTET_STRING)?),
+        None => None,
+    };
+    // Without a signer it says nothing of algorithms: then that is what is refused.
+    let is_accepted = signer_infos.is_end()
+        || version == 1
+            && algorithms.algorithm().is_some_and(|only| is_sha256(&only))
+            && algorithms.is_end()
+            && content_type == DATA.as_bytes();
+    is_accepted.then_some((content, signer_infos))
+}
+
+/// RFC 5652 5.1, as it is written.
 #[derive(Sequence)]
 struct SignedData<'a> {
     version: CmsVersion,
     digest_algorithms: AnyRef<'a>,
     encapsulated: Encapsulated<'a>,
-    certificates: Option<Certificates<'a>>,
+    certificates: Option<AnyRef<'a>>,
     signer_infos: AnyRef<'a>,
 }
 
-/// RFC 5652 5.2; the content is always there where we read.
+/// RFC 5652 5.2.
 #[derive(Sequence)]
 struct Encapsulated<'a> {
     content_type: ObjectIdentifier,
@@ -170,81 +198,61 @@ struct Encapsulated<'a> {
     content: Option<OctetStringRef<'a>>,
 }
 
-/// `[0] IMPLICIT CertificateSet`, not decoded.
-struct Certificates<'a>(AnyRef<'a>);
+/// `[0] IMPLICIT CertificateSet`.
+const CERTIFICATES: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
 
-impl Certificates<'_> {
-    const TAG: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
+/// RFC 5652 5.3, as it is written.
+#[derive(Sequence)]
+struct SignerInfo<'a> {
+    version: CmsVersion,
+    signer: AnyRef<'a>,
+    digest_algorithm: AlgorithmIdentifierOwned,
+    #[asn1(context_specific = "0", tag_mode = "IMPLICIT")]
+    attributes: Attributes,
+    signature_algorithm: AlgorithmIdentifierOwned,
+    signature: OctetStringRef<'a>,
 }
 
-impl<'a> Choice<'a> for Certificates<'a> {
-    fn can_decode(tag: Tag) -> bool {
-        tag == Self::TAG
-    }
-}
-
-impl<'a> Decode<'a> for Certificates<'a> {
-    fn decode<R: der::Reader<'a>>(reader: &mut R) -> der::Result<Self> {
-        let header = Header::decode(reader)?;
-        header.tag.assert_eq(Self::TAG)?;
-        AnyRef::decode_value(reader, header).map(Self)
-    }
-}
-
-impl Tagged for Certificates<'_> {
-    fn tag(&self) -> Tag {
-        Self::TAG
-    }
-}
-
-impl EncodeValue for Certificates<'_> {
-    fn value_len(&self) -> der::Result<Length> {
-        self.0.value_len()
-    }
-
-    fn encode_value(&self, writer: &mut impl Writer) -> der::Result<()> {
-        self.0.encode_value(writer)
-    }
-}
-
-fn sole_signer(data: &SignedData<'_>) -> Option<SignerInfo> {
-    let infos = data.signer_infos;
-    let accepted = data.version == CmsVersion::V1
-        && data.digest_algorithms.tag() == Tag::Set
-        && AlgorithmIdentifierOwned::from_der(data.digest_algorithms.value())
-            .is_ok_and(|only| is_sha256(&only))
-        && data.encapsulated.content_type == DATA
-        && infos.tag() == Tag::Set
-        && infos.value().len() <= SIGNER_INFO_BYTES_MAX;
-    // `from_der` refuses bytes after the first, so there is exactly one.
-    accepted.then(|| SignerInfo::from_der(infos.value()).ok()).flatten()
-}
-
-fn signed(info: SignerInfo, content: &[u8]) -> Option<(Signed<'_>, Digest)> {
-    let accepted = info.version == CmsVersion::V1
-        && is_sha256(&info.digest_alg)
-        && info.signature_algorithm.oid == ECDSA_WITH_SHA256
-        && info.signature_algorithm.parameters.is_none()
-        && info.unsigned_attrs.is_none();
-    let SignerIdentifier::IssuerAndSerialNumber(signer) = info.sid else { return None };
-    let attributes = info.signed_attrs?;
-    let content_type: ObjectIdentifier = sole_value(&attributes, CONTENT_TYPE)?.decode_as().ok()?;
-    let digest: OctetStringRef<'_> = sole_value(&attributes, MESSAGE_DIGEST)?.decode_as().ok()?;
-    let digest = Digest(digest.as_bytes().try_into().ok()?);
-    let signed_at = read_time(sole_value(&attributes, SIGNING_TIME)?)?;
-    let verification =
-        Verification { message: attributes.to_der().ok()?, signature: info.signature.as_bytes().to_vec() };
-    let signed = Signed { content, verification, signed_at, signer };
-    (accepted && content_type == DATA).then_some((signed, digest))
+/// The one signer (RFC 5652 5.3), without attributes that are not signed.
+fn signed<'a>(mut infos: Elements<'a>, content: &'a [u8]) -> Option<(Signed<'a>, Digest)> {
+    let info = infos.tagged(SEQUENCE).filter(|info| info.whole.len() <= SIGNER_INFO_BYTES_MAX)?;
+    infos.end(())?;
+    let mut fields = Elements::of(info.value);
+    let (version, signer, digest_algorithm) =
+        (fields.small()?, fields.tagged(SEQUENCE)?, fields.algorithm()?);
+    let (attributes, algorithm, signature) =
+        (fields.tagged(context(0))?, fields.algorithm()?, fields.octets()?);
+    fields.end(())?;
+    let accepted = version == 1
+        && is_sha256(&digest_algorithm)
+        && algorithm.oid == ECDSA_WITH_SHA256.as_bytes()
+        && algorithm.parameters.is_none();
+    let found = set(attributes.value).filter(|_| accepted)?;
+    let content_type = elements::sole(sole_value(&found, CONTENT_TYPE)?.whole, OBJECT_IDENTIFIER)?;
+    let digest = elements::sole(sole_value(&found, MESSAGE_DIGEST)?.whole, OCTET_STRING)?;
+    let signed_at = time(&sole_value(&found, SIGNING_TIME)?)?;
+    // The same bytes, with the tag of a set (RFC 5652 5.4).
+    let mut message = attributes.whole.to_vec();
+    *message.first_mut()? = SET;
+    let verification = Verification { message, signature: signature.to_vec() };
+    let signed = Signed { content, verification, signed_at, signer: signer.value };
+    (content_type == DATA.as_bytes()).then_some((signed, Digest(digest.try_into().ok()?)))
 }
 
 /// The one value of the one attribute of this type (RFC 5652 11).
-fn sole_value(attributes: &Attributes, oid: ObjectIdentifier) -> Option<&Any> {
-    let mut found = attributes.iter().filter(|attribute| attribute.oid == oid);
-    let (attribute, None) = (found.next()?, found.next()) else { return None };
-    let mut values = attribute.values.iter();
-    let (value, None) = (values.next()?, values.next()) else { return None };
-    Some(value)
+fn sole_value<'a>(attributes: &[Element<'a>], oid: ObjectIdentifier) -> Option<Element<'a>> {
+    let mut sole = None;
+    for attribute in attributes {
+        let mut fields = elements::sequence(attribute.whole)?;
+        let (own, values) = (fields.oid()?, fields.value(SET)?);
+        fields.end(())?;
+        if own == oid.as_bytes() {
+            let mut values = Elements::of(values);
+            let value = values.element().filter(|_| sole.is_none() && values.is_end())?;
+            sole = Some(value);
+        }
+    }
+    sole
 }
 
 fn attribute(oid: ObjectIdentifier, value: Any) -> der::Result<Attribute> {
@@ -258,23 +266,6 @@ fn signing_time(seconds: i64) -> der::Result<Time> {
     der::asn1::UtcTime::from_unix_duration(since_epoch)
         .map(Time::UtcTime)
         .or_else(|_| der::asn1::GeneralizedTime::from_unix_duration(since_epoch).map(Time::GeneralTime))
-}
-
-fn read_time(value: &Any) -> Option<i64> {
-    let time = Time::from_der(&value.to_der().ok()?).ok()?;
-    i64::try_from(time.to_unix_duration().as_secs()).ok()
-}
-
-fn signer_info(attributes: Attributes, signature: &[u8], signer: &Certificate) -> der::Result<SignerInfo> {
-    Ok(SignerInfo {
-        version: CmsVersion::V1,
-        sid: SignerIdentifier::IssuerAndSerialNumber(signer.identifier().clone()),
-        digest_alg: sha256(),
-        signed_attrs: Some(attributes),
-        signature_algorithm: AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None },
-        signature: OctetString::new(signature)?,
-        unsigned_attrs: None,
-    })
 }
 
 fn sha256() -> AlgorithmIdentifierOwned {

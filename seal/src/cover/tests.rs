@@ -4,6 +4,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 fn cover() -> Cover {
     Cover {
@@ -34,6 +35,69 @@ fn a_cover_is_read_as_written() {
     assert_eq!(Cover::parse(&json), Ok(cover()));
     assert_eq!(cover().content_key.key().as_deref(), Some(&[0xC5; 32]));
     assert_eq!((cover().pieces[0].bytes(), cover().pieces[0].digest()), (u32::MAX, Some(Digest([0xFF; 32]))));
+}
+
+fn full() -> serde_json::Value {
+    let full = Cover {
+        previous: Some(Digest([7; 32])),
+        residual_of: Some(DeliveryId([8; 16])),
+        residual_until: Some(-5),
+        answers: Some(AnswerPoint([4; 65])),
+        ..cover()
+    };
+    serde_json::from_slice(&full.to_json().unwrap()).unwrap()
+}
+
+/// By code that `serde` derives.
+fn derived(text: &[u8]) -> Option<Cover> {
+    serde_json::from_slice(text).ok()
+}
+
+/// With each value replaced by each other kind of value, or left out.
+#[test]
+fn whatever_stands_in_a_field_is_read_as_serde_reads_it() {
+    use serde_json::{Value, json};
+    let full = full();
+    let compare = |changed: &Value, what: &str| {
+        let text = changed.to_string();
+        let ours = reader::cover(text.as_bytes());
+        assert_eq!(ours, derived(text.as_bytes()), "{what}");
+        ours.is_some()
+    };
+    assert!(compare(&full, "whole"));
+    let (long, short) = ("ab".repeat(32), "ab".repeat(16));
+    let others = [
+        json!(null),
+        json!(true),
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!(5_000_000_000_u64),
+        json!(""),
+        json!(long),
+        json!(short),
+        json!([]),
+        json!({}),
+        json!([1, "x"]),
+        json!([[1, "x"]]),
+        json!([[1, "x", 2]]),
+        json!({"is": "proved", "instances": 1}),
+        json!({"is": "partial", "instances": 1}),
+        json!({"is": "not_proved", "instances": 1, "other": [{}]}),
+        json!({"is": "x", "instances": 1}),
+    ];
+    let mut taken = 0;
+    for name in full.as_object().unwrap().keys() {
+        for other in &others {
+            let mut changed = full.clone();
+            changed[name] = other.clone();
+            taken += usize::from(compare(&changed, &format!("{name} {other}")));
+        }
+        let mut changed = full.clone();
+        changed.as_object_mut().unwrap().remove(name);
+        compare(&changed, name);
+    }
+    assert!(taken > 20, "{taken}");
 }
 
 #[test]
@@ -109,5 +173,25 @@ proptest! {
         let position = position % json.len();
         json[position] = byte;
         let _ = Cover::parse(&json);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// A few characters replaced by others, or by a piece of the same text: fields come twice, are cut, or stand elsewhere.
+    #[test]
+    fn a_cover_with_signs_replaced_is_read_as_serde_reads_it(
+        at in any::<Index>(), out in 0_usize..12, from in any::<Index>(), length in 0_usize..40, signs in r#"[\[\]{}:,"\\\\ntrue0-9.eE+\- ]{0,3}"#
+    ) {
+        let mut text = full().to_string().into_bytes();
+        let from = from.index(text.len());
+        let again = text[from..(from + length).min(text.len())].to_vec();
+        let at = at.index(text.len());
+        let end = (at + out).min(text.len());
+        drop(text.splice(at..end, [signs.as_bytes(), &again].concat()));
+        let read = reader::cover(&text);
+        // Serde takes more, nothing otherwise.
+        prop_assert!(read.is_none() || read == derived(&text));
     }
 }

@@ -130,7 +130,7 @@ fn openssl_opens_our_cover_for_each_recipient_and_verifies_the_site() {
         openssl.write("cover.p7m", sealed.cover());
         openssl.run("cms -decrypt -binary -inform DER -in cover.p7m -inkey doctor.key -recip doctor.pem -out signed.der");
         openssl.run(&format!("cms -verify -binary -inform DER -in signed.der -CAfile site.pem -purpose any -attime {NOW} -out cover.json"));
-        assert_eq!(serde_json::from_slice::<Cover>(&openssl.read("cover.json")).unwrap(), expected);
+        assert_eq!(Cover::parse(&openssl.read("cover.json")).unwrap(), expected);
     }
 }
 

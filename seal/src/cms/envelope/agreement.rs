@@ -2,6 +2,10 @@
 
 use super::{COVER, KEY_BYTES};
 use crate::certificate::{Certificate, EC_PUBLIC_KEY, P256, POINT_BYTES, read_point};
+use crate::cms::issuer_and_serial;
+use crate::elements::{
+    self, Algorithm, Element, Elements, OCTET_STRING, SEQUENCE, context, context_primitive,
+};
 use crate::error::Refusal;
 use ::cms::content_info::CmsVersion;
 use ::cms::enveloped_data::{
@@ -18,6 +22,8 @@ use zeroize::Zeroizing;
 const STD_DH_SHA256_KDF: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.1.11.1");
 /// `id-aes256-wrap` (RFC 3565 2.3.2).
 const AES256_WRAP: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.45");
+/// Of KeyAgreeRecipientInfo (RFC 5652 6.2.2).
+const VERSION: u8 = 3;
 /// A wrapped key: the key and the check value of RFC 3394.
 pub const WRAPPED_KEY_BYTES: usize = KEY_BYTES + 8;
 /// Length of a key encryption key in bits, big endian (RFC 5753 7.2, suppPubInfo).
@@ -76,15 +82,63 @@ struct SharedInfo<'a> {
     supp_pub_info: OctetStringRef<'a>,
 }
 
+/// Its algorithm, and its bits where they fill bytes.
+type OriginatorKey<'a> = (Algorithm<'a>, Option<&'a [u8]>);
+
+/// What is read of KeyAgreeRecipientInfo (RFC 5652 6.2.2).
+struct Info<'a> {
+    version: u8,
+    /// Of the originator; none where it is named by a certificate.
+    originator: Option<OriginatorKey<'a>>,
+    ukm: Option<&'a [u8]>,
+    algorithm: Algorithm<'a>,
+    /// The key wrapped for the recipient.
+    wrapped_key: Option<&'a [u8]>,
+}
+
 /// None if it is for somebody else.
-pub(super) fn read(
-    info: &KeyAgreeRecipientInfo,
-    recipient: &Certificate,
-) -> Result<Option<KeyAgreement>, Refusal> {
-    let Some(encrypted) = info.recipient_enc_keys.iter().find(|key| is_for(key, recipient)) else {
-        return Ok(None);
-    };
-    request(info, encrypted).map(Some).ok_or(Refusal::Malformed(COVER))
+pub(super) fn read(info: &[u8], recipient: &Certificate) -> Result<Option<KeyAgreement>, Refusal> {
+    let info = Info::read(info, recipient).ok_or(Refusal::Malformed(COVER))?;
+    let Some(wrapped_key) = info.wrapped_key else { return Ok(None) };
+    request(&info, wrapped_key).map(Some).ok_or(Refusal::Malformed(COVER))
+}
+
+impl<'a> Info<'a> {
+    fn read(value: &'a [u8], recipient: &Certificate) -> Option<Self> {
+        let mut fields = Elements::of(value);
+        let version = fields.small()?;
+        let originator = originator(fields.value(context(0))?)?;
+        let ukm = match fields.optional(context(1))? {
+            Some(ukm) => Some(elements::sole(ukm, OCTET_STRING)?),
+            None => None,
+        };
+        let (algorithm, mut keys) = (fields.algorithm()?, fields.sequence()?);
+        fields.end(())?;
+        let mut wrapped_key = None;
+        while !keys.is_end() {
+            let mut key = keys.sequence()?;
+            let (identifier, wrapped) = (key.element()?, key.octets()?);
+            key.end(())?;
+            let is_ours = identifier.tag == SEQUENCE && identifier.value == recipient.identifier();
+            if is_ours && wrapped_key.is_none() {
+                wrapped_key = Some(wrapped);
+            }
+        }
+        Some(Self { version, originator, ukm, algorithm, wrapped_key })
+    }
+}
+
+/// OriginatorIdentifierOrKey; no key where a certificate is named instead.
+fn originator(value: &[u8]) -> Option<Option<OriginatorKey<'_>>> {
+    let mut choice = Elements::of(value);
+    let named = choice.element()?;
+    choice.end(())?;
+    if named.tag != context(1) {
+        return (named.tag == SEQUENCE || named.tag == context_primitive(0)).then_some(None);
+    }
+    let mut key = Elements::of(named.value);
+    let read = (key.algorithm()?, key.bits());
+    key.end(Some(read))
 }
 
 pub(super) fn write(
@@ -105,39 +159,34 @@ pub(super) fn write(
             parameters: Some(Any::encode_from(&wrap)?),
         },
         recipient_enc_keys: vec![RecipientEncryptedKey {
-            rid: KeyAgreeRecipientIdentifier::IssuerAndSerialNumber(recipient.identifier().clone()),
+            rid: KeyAgreeRecipientIdentifier::IssuerAndSerialNumber(issuer_and_serial(recipient)?),
             enc_key: OctetString::new(wrapped_key.as_slice())?,
         }],
     })
 }
 
-fn is_for(key: &RecipientEncryptedKey, recipient: &Certificate) -> bool {
-    matches!(&key.rid, KeyAgreeRecipientIdentifier::IssuerAndSerialNumber(id) if id == recipient.identifier())
-}
-
-fn request(info: &KeyAgreeRecipientInfo, key: &RecipientEncryptedKey) -> Option<KeyAgreement> {
-    let OriginatorIdentifierOrKey::OriginatorKey(originator) = &info.originator else { return None };
-    let wrap: AlgorithmIdentifierOwned = info.key_enc_alg.parameters.as_ref()?.decode_as().ok()?;
-    let accepted = info.version == CmsVersion::V3
-        && info.key_enc_alg.oid == STD_DH_SHA256_KDF
-        && wrap.oid == AES256_WRAP
+fn request(info: &Info<'_>, wrapped_key: &[u8]) -> Option<KeyAgreement> {
+    let (algorithm, point) = info.originator?;
+    let mut parameters = Elements::of(info.algorithm.parameters?.whole);
+    let wrap = parameters.algorithm()?;
+    let accepted = info.version == VERSION
+        && info.algorithm.oid == STD_DH_SHA256_KDF.as_bytes()
+        && wrap.oid == AES256_WRAP.as_bytes()
         && wrap.parameters.is_none()
-        && is_p256(&originator.algorithm);
+        && is_p256(&algorithm);
     if !accepted {
         return None;
     }
     Some(KeyAgreement {
-        ephemeral_point: read_point(originator.public_key.as_bytes()?)?,
-        shared_info: shared_info(info.ukm.as_ref().map(|ukm| ukm.as_bytes())).ok()?,
-        wrapped_key: key.enc_key.as_bytes().try_into().ok()?,
+        ephemeral_point: read_point(point?)?,
+        shared_info: shared_info(info.ukm).ok()?,
+        wrapped_key: wrapped_key.try_into().ok()?,
     })
 }
 
 /// RFC 5753 3.1.1: parameters are absent or NULL, or name the curve.
-fn is_p256(algorithm: &AlgorithmIdentifierOwned) -> bool {
-    let curve_fits = algorithm
-        .parameters
-        .as_ref()
-        .is_none_or(|curve| curve.is_null() || curve.decode_as::<ObjectIdentifier>() == Ok(P256));
-    algorithm.oid == EC_PUBLIC_KEY && curve_fits
+fn is_p256(algorithm: &Algorithm<'_>) -> bool {
+    let names = |parameters: Element<'_>| Elements::of(parameters.whole).oid() == Some(P256.as_bytes());
+    algorithm.oid == EC_PUBLIC_KEY.as_bytes()
+        && (algorithm.is_plain() || algorithm.parameters.is_some_and(names))
 }

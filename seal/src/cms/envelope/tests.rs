@@ -4,6 +4,13 @@
 
 use super::agreement::shared_info;
 use super::*;
+use ::cms::enveloped_data::RecipientInfo;
+use der::{Decode, Tagged};
+
+/// Of one recipient info alone.
+fn key_of(info: &[u8], recipient: &Certificate) -> Result<Option<KeyRequest>, Refusal> {
+    key_for(&Elements::of(info).element().ok_or(MALFORMED)?, recipient)
+}
 
 fn certificate() -> Certificate {
     let key = rcgen::KeyPair::generate().unwrap();
@@ -24,11 +31,11 @@ fn info_for(recipient: &Certificate) -> Vec<u8> {
 #[test]
 fn a_recipient_info_is_read_as_written() {
     let recipient = certificate();
-    let request = key_for(&info_for(&recipient), &recipient).unwrap().unwrap();
+    let request = key_of(&info_for(&recipient), &recipient).unwrap().unwrap();
     let KeyRequest::Agreement(request) = request else { panic!("{request:?}") };
     assert_eq!((request.ephemeral_point[1], request.wrapped_key), (7, [1; WRAPPED_KEY_BYTES]));
     assert_eq!(request.shared_info, shared_info(None).unwrap());
-    assert_eq!(key_for(&info_for(&recipient), &certificate()), Ok(None));
+    assert_eq!(key_of(&info_for(&recipient), &certificate()), Ok(None));
 }
 
 /// RFC 5753 7.2 by hand: the wrap algorithm, then `[2]` with 256 bits.
@@ -45,11 +52,11 @@ fn fields_that_the_decoder_passes_over_are_refused() {
     let recipient = certificate();
     let info = info_for(&recipient);
     let outer = AnyRef::from_der(&info).unwrap();
-    let mut reader = SliceReader::new(outer.value()).unwrap();
-    let (version, originator) = (reader.tlv_bytes().unwrap(), reader.tlv_bytes().unwrap());
+    let mut fields = Elements::of(outer.value());
+    let (version, originator) = (fields.element().unwrap().whole, fields.element().unwrap().whole);
     let rest = &outer.value()[version.len() + originator.len()..];
     let stuffed = [version, originator, b"\xa0\x00", rest].concat();
     let stuffed = AnyRef::new(outer.tag(), &stuffed).unwrap().to_der().unwrap();
     assert!(RecipientInfo::from_der(&stuffed).is_ok());
-    assert_eq!(key_for(&stuffed, &recipient), Err(Refusal::Malformed(COVER)));
+    assert_eq!(key_of(&stuffed, &recipient), Err(Refusal::Malformed(COVER)));
 }

@@ -3,13 +3,14 @@
 
 use super::COVER;
 use crate::certificate::{Certificate, RSA_ENCRYPTION};
-use crate::cms::{SHA256, is_sha256};
+use crate::cms::{SHA256, is_sha256, issuer_and_serial};
+use crate::elements::{self, Algorithm, Elements, SEQUENCE, context};
 use crate::error::Refusal;
 use crate::limits::RSA_BITS_MAX;
 use ::cms::content_info::CmsVersion;
 use ::cms::enveloped_data::{KeyTransRecipientInfo, RecipientIdentifier};
-use der::asn1::{Any, AnyRef, ObjectIdentifier, OctetString};
-use der::{Decode, Encode, Sequence};
+use der::Sequence;
+use der::asn1::{Any, ObjectIdentifier, OctetString};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
 /// `id-RSAES-OAEP` (RFC 4055 4.1).
@@ -24,7 +25,7 @@ pub struct KeyTransport {
     pub encrypted_key: Vec<u8>,
 }
 
-/// RFC 4055 4.1. The label is left at its default, which is none.
+/// RFC 4055 4.1, as it is written. The label is left at its default, which is none.
 #[derive(Sequence)]
 struct OaepParameters {
     #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
@@ -34,18 +35,21 @@ struct OaepParameters {
 }
 
 /// None if it is for somebody else.
-pub(super) fn read(
-    info: &KeyTransRecipientInfo,
-    recipient: &Certificate,
-) -> Result<Option<KeyTransport>, Refusal> {
-    if !matches!(&info.rid, RecipientIdentifier::IssuerAndSerialNumber(id) if id == recipient.identifier()) {
+pub(super) fn read(info: &[u8], recipient: &Certificate) -> Result<Option<KeyTransport>, Refusal> {
+    let fields = || {
+        let mut fields = Elements::of(info);
+        let (version, identifier) = (fields.small()?, fields.element()?);
+        let (algorithm, encrypted_key) = (fields.algorithm()?, fields.octets()?);
+        fields.end((version, identifier, algorithm, encrypted_key))
+    };
+    let (version, identifier, algorithm, encrypted_key) = fields().ok_or(Refusal::Malformed(COVER))?;
+    if identifier.tag != SEQUENCE || identifier.value != recipient.identifier() {
         return Ok(None);
     }
-    let encrypted_key = info.enc_key.as_bytes();
-    if info.version != CmsVersion::V0 || encrypted_key.len() > RSA_BITS_MAX / 8 {
+    if version != 0 || encrypted_key.len() > RSA_BITS_MAX / 8 {
         return Err(Refusal::Malformed(COVER));
     }
-    if !is_oaep_sha256(&info.key_enc_alg) {
+    if !is_oaep_sha256(&algorithm).unwrap_or_default() {
         return Err(Refusal::KeyWrapping);
     }
     Ok(Some(KeyTransport { encrypted_key: encrypted_key.to_vec() }))
@@ -58,7 +62,7 @@ pub(super) fn write(
 ) -> der::Result<KeyTransRecipientInfo> {
     Ok(KeyTransRecipientInfo {
         version: CmsVersion::V0,
-        rid: RecipientIdentifier::IssuerAndSerialNumber(recipient.identifier().clone()),
+        rid: RecipientIdentifier::IssuerAndSerialNumber(issuer_and_serial(recipient)?),
         key_enc_alg: algorithm,
         enc_key: OctetString::new(encrypted_key)?,
     })
@@ -87,20 +91,22 @@ fn sha256_with_null() -> AlgorithmIdentifierOwned {
     AlgorithmIdentifierOwned { oid: SHA256, parameters: Some(Any::null()) }
 }
 
-fn is_oaep_sha256(algorithm: &AlgorithmIdentifierOwned) -> bool {
-    let Some(parameters) = algorithm.parameters.as_ref().and_then(oaep_parameters) else { return false };
-    let mask_hash = parameters
-        .mask
-        .filter(|mask| mask.oid == MGF1)
-        .and_then(|mask| mask.parameters.and_then(|hash| hash.decode_as::<AlgorithmIdentifierOwned>().ok()));
-    algorithm.oid == RSAES_OAEP
-        && parameters.hash.is_some_and(|hash| is_sha256(&hash))
-        && mask_hash.is_some_and(|hash| is_sha256(&hash))
+/// One spelling only: a label, or anything else, is not accepted. None for what is malformed.
+fn is_oaep_sha256(algorithm: &Algorithm<'_>) -> Option<bool> {
+    let mut parameters = elements::sequence(algorithm.parameters?.whole)?;
+    let (hash, mask) = (sole(parameters.value(context(0))?)?, sole(parameters.value(context(1))?)?);
+    parameters.end(())?;
+    let mask_hash = sole(mask.parameters?.whole)?;
+    Some(
+        algorithm.oid == RSAES_OAEP.as_bytes()
+            && is_sha256(&hash)
+            && mask.oid == MGF1.as_bytes()
+            && is_sha256(&mask_hash),
+    )
 }
 
-/// One spelling only: a label, or anything else that the decoder passes over, is not accepted.
-fn oaep_parameters(parameters: &Any) -> Option<OaepParameters> {
-    let der = parameters.to_der().ok()?;
-    let read = OaepParameters::from_der(&der).ok()?;
-    (AnyRef::from_der(&read.to_der().ok()?) == AnyRef::from_der(&der)).then_some(read)
+fn sole(der: &[u8]) -> Option<Algorithm<'_>> {
+    let mut elements = Elements::of(der);
+    let algorithm = elements.algorithm()?;
+    elements.end(algorithm)
 }
