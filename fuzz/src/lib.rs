@@ -1,4 +1,4 @@
-//! One target for each parser of bytes in the compressor, and for encode → decode within a bound.
+//! One target for each parser of bytes in the compressor, for what is sealed around it, and for encode → decode within a bound.
 //!
 //! A target is a function of bytes that panics on a finding. libFuzzer calls it (`fuzz/run`), and so does a deterministic test
 //! on mutated seeds (`tests/mutations.rs`), which needs no nightly compiler. Every call runs within a budget of memory and time.
@@ -13,12 +13,14 @@ mod dataset;
 mod fragments;
 mod graphics;
 mod input;
+mod json;
 mod manifest;
 mod model;
 pub mod mutate;
 mod portable;
 mod round_trip;
 mod sample;
+mod sealed;
 mod slab;
 
 use std::time::{Duration, Instant};
@@ -51,6 +53,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "round_trip", run: round_trip::run, bytes_max: SLAB_BYTES_MAX, seeds: round_trip::seeds },
     Target { name: "model", run: model::run, bytes_max: SLAB_BYTES_MAX, seeds: model::seeds },
     Target { name: "chunk", run: chunk::run, bytes_max: 4 << 20, seeds: chunk::seeds },
+    // A tree of serde_json beside it.
+    Target { name: "json", run: json::run, bytes_max: 4 << 20, seeds: json::seeds },
+    // Covers name ten thousand pieces at most.
+    Target { name: "sealed", run: sealed::run, bytes_max: 4 << 20, seeds: sealed::seeds },
     Target { name: "manifest", run: manifest::run, bytes_max: MANIFEST_BYTES_MAX, seeds: manifest::seeds },
     Target { name: "bundle", run: bundle::run, bytes_max: MANIFEST_BYTES_MAX, seeds: bundle::seeds },
     Target {
