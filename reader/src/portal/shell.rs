@@ -71,6 +71,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("js/wasm.js", SCRIPT),
     file!("manifest.webmanifest", MANIFEST),
     file!("sw.js", SCRIPT),
+    file!("wasm/device.wasm", WASM),
     file!("wasm/parser.wasm", WASM),
     file!("wasm/plain.wasm", WASM),
     file!("wasm/simd.wasm", WASM),

@@ -4,18 +4,22 @@
 //! [`scanpost_output_bytes`] name. Nothing the page passes is taken for an address, so there is nothing to get wrong in here. A pointer
 //! holds until the next call.
 //!
-//! Two modules are built from it, one small and one fast: the parsers of what is sealed ([`opening`], [`study`], [`passphrase`]) for the page, and the pixel
-//! [`decoder`] for its workers. One instance is one worker, with one input and one output.
+//! Three modules are built from it: the parsers of what is sealed ([`opening`], [`study`]), small, for the page; what a [`device`] signs and a link's
+//! [`passphrase`], which the page fetches when it is asked for; the pixel [`decoder`], fast, for the workers. One instance is one worker, with one input and one output.
 
 // Names that a page can find are all that is unsafe here: `no_mangle` could clash with another symbol of the same name.
 #![allow(unsafe_code)]
 
 #[cfg(feature = "decoder")]
 pub mod decoder;
+#[cfg(feature = "device")]
+pub mod device;
 #[cfg(feature = "parser")]
 pub mod opening;
-#[cfg(feature = "parser")]
+#[cfg(feature = "device")]
 pub mod passphrase;
+#[cfg(any(feature = "parser", feature = "device"))]
+pub mod question;
 #[cfg(feature = "parser")]
 pub mod study;
 

@@ -1,13 +1,13 @@
 //! The passphrase of a link, stretched into a key (SPEC 10).
 
-use crate::opening::{Refused, answered};
+use crate::question::{Refused, answered};
 use argon2::{Algorithm, Argon2, Params, Version};
 use seal::link::{Argon2Cost, SALT_BYTES};
 
 const KEY_BYTES: usize = 32;
 
 /// Argon2id (RFC 9106) of the input, a salt of 16 bytes and the passphrase, into 32 bytes. The memory is not given back: an instance of its own
-/// computes it. As [`scanpost_ask`](crate::opening::scanpost_ask).
+/// computes it. As [`scanpost_ask`](crate::question::scanpost_ask).
 #[unsafe(no_mangle)]
 pub extern "C" fn scanpost_argon2id(memory_kib: u32, iterations: u32, lanes: u32) -> i32 {
     answered(|input| stretch(input, memory_kib, iterations, lanes))

@@ -1,15 +1,15 @@
 //! What the page learns of a study: index, manifest, and where each image lies, all of them decrypted already.
 
-use crate::opening::Refused;
+use crate::question::Refused;
 use compressor::bundle::{
     Manifest, SegmentKind, SegmentSource, Series, UnpackError, header_bytes, read_manifest,
 };
 use compressor::dataset::{Encoding, Geometry, ImageLayout};
+use compressor::json::{Json, object, once};
 use compressor::pixels::{frame_bytes, references, whole_frame};
 use compressor::{Purpose, Uid};
 use seal::index::Index;
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -198,10 +198,17 @@ fn place(layout: Option<ImageLayout>, offset: u64) -> (u64, u64) {
 /// JSON: an array of [`Geometry`], in the order of the instances, as far as the parts reach.
 pub(crate) fn geometry(input: &[u8], question_bytes: usize) -> Result<Vec<u8>, Refused> {
     let (question, mut coded) = input.split_at_checked(question_bytes).ok_or_else(Refused::question)?;
-    let question: Value = serde_json::from_slice(question).map_err(|_| Refused::question())?;
-    let syntax = question.get("transfer_syntax").and_then(Value::as_str).and_then(|uid| Uid::parse(uid).ok());
-    let encoding = Encoding::of_transfer_syntax(&syntax.ok_or_else(Refused::question)?);
-    let (heads, sizes) = (pairs(&question, "heads")?, pairs(&question, "parts")?);
+    let (mut syntax, mut heads, mut sizes) = (None, None, None);
+    let asked = object(question, &mut |name, json| match name {
+        "transfer_syntax" => once(&mut syntax, Uid::parse(&json.string()?).ok()),
+        "heads" => once(&mut heads, json.list(pair)),
+        "parts" => once(&mut sizes, json.list(pair)),
+        _ => None,
+    });
+    let (Some(()), Some(syntax), Some(heads), Some(sizes)) = (asked, syntax, heads, sizes) else {
+        return Err(Refused::question());
+    };
+    let encoding = Encoding::of_transfer_syntax(&syntax);
     let raw = sizes.iter().fold(0_usize, |sum, (_, raw)| sum.saturating_add(*raw));
     if raw > HEADER_BYTES_MAX {
         return Err(Refused::question());
@@ -225,10 +232,7 @@ pub(crate) fn geometry(input: &[u8], question_bytes: usize) -> Result<Vec<u8>, R
     serde_json::to_vec(&read).map_err(|_| Refused::question())
 }
 
-/// Pairs of sizes in bytes.
-fn pairs(question: &Value, name: &str) -> Result<Vec<(usize, usize)>, Refused> {
-    let size = |value: Option<&Value>| usize::try_from(value?.as_u64()?).ok();
-    let pair = |pair: &Value| Some((size(pair.get(0))?, size(pair.get(1))?));
-    let list = question.get(name).and_then(Value::as_array);
-    list.and_then(|list| list.iter().map(pair).collect()).ok_or_else(Refused::question)
+/// Two sizes in bytes.
+fn pair(json: &mut Json<'_>) -> Option<(usize, usize)> {
+    if let [first, second] = json.list(Json::number)?[..] { Some((first, second)) } else { None }
 }

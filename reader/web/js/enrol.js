@@ -4,7 +4,7 @@ import { concat, fromBase64, now, toBase64, toHex, sha256 } from './bytes.js';
 import { change, keysOfDevice, make, makeEncryption, store, stored } from './keys.js';
 import { Refusal } from './portal.js';
 import { openCover, signStatement, verifies } from './seal.js';
-import { load } from './wasm.js';
+import { load, loadDevice } from './wasm.js';
 
 /** @import { Keys, Stored } from './keys.js' */
 /** @import { Entry, Portal } from './portal.js' */
@@ -54,12 +54,12 @@ export async function enrol(portal, keys, code, deviceName, { onFingerprint, sig
  */
 export async function renew(portal, keys, always = false) {
   await tellRenewals(portal, keys);
-  const parser = await load();
-  const { not_after } = parser.ask('certificate', { certificate: toBase64(keys.encryption[0].certificate) });
+  const { not_after } = (await load()).ask('certificate', { certificate: toBase64(keys.encryption[0].certificate) });
   if (!always && not_after > now() + RENEW_BEFORE_S) return false;
   const identity = keys.identity;
   if (!identity) throw new Refusal('needs_device', 'doctor');
   const made = await makeEncryption(identity.key);
+  const parser = await loadDevice();
   const renewal = parser.ask('renewal', { identity: identity.digest, certificate: made.certificate, at: now() });
   const message = await signStatement(identity.key, renewal);
   // The key is kept before a site can seal for it.
@@ -104,7 +104,7 @@ export async function retire(portal, keys, entries) {
 
 /** @param {string} text @returns {Promise<CodeKeys>} */
 async function derive(text) {
-  const parser = await load();
+  const parser = await loadDevice();
   const code = parser.ask('code', { text });
   const secret = await crypto.subtle.importKey('raw', fromBase64(code.secret), 'HKDF', false, ['deriveBits']);
   const output = async (/** @type {string} */ info) => {
@@ -123,7 +123,7 @@ async function derive(text) {
 
 /** @param {Stored} content @param {CodeKeys} codeKeys @param {string} device @returns {Promise<string>} base64 */
 async function request(content, { invitation, request }, device) {
-  const parser = await load();
+  const parser = await loadDevice();
   const [{ certificate }] = content.encryption;
   const toSign = parser.ask('request', { invitation, certificate, identity: content.identity.certificate, device, at: now() });
   const pkcs8 = fromBase64(content.identity.pkcs8);
@@ -140,7 +140,7 @@ async function digests(content) {
 
 /** @param {Stored} content @param {CodeKeys} codeKeys @returns {Promise<string>} */
 async function fingerprint(content, { invitation }) {
-  return (await load()).ask('fingerprint', { invitation, ...(await digests(content)) }).fingerprint;
+  return (await loadDevice()).ask('fingerprint', { invitation, ...(await digests(content)) }).fingerprint;
 }
 
 /** @param {Portal} portal @param {Stored} content @param {CodeKeys} codeKeys @param {AbortSignal} [signal] @returns {Promise<string>} the site's certificate, base64 */
@@ -162,7 +162,7 @@ function patient(error) {
 
 /** @param {string} message base64 @param {Stored} content @param {CodeKeys} codeKeys @returns {Promise<string|null>} null for a message of somebody else */
 async function open(message, content, { invitation, confirmation }) {
-  const parser = await load();
+  const parser = await loadDevice();
   try {
     const { mac, statement } = parser.ask('confirmation_mac', { message });
     if (!(await crypto.subtle.verify('HMAC', confirmation, fromBase64(mac), fromBase64(statement)))) return null;

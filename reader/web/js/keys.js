@@ -5,7 +5,7 @@ import { concat, fromBase64, fromBase64Url, now, random, sha256, toBase64, toBas
 import { Refusal } from './portal.js';
 import { sign } from './seal.js';
 import { forgetAllBut, kept, keep, keptJson, keepJson } from './store.js';
-import { load } from './wasm.js';
+import { loadDevice } from './wasm.js';
 
 /** @import { Bytes } from './bytes.js' */
 /** @import { Entry, Home, Portal } from './portal.js' */
@@ -216,7 +216,7 @@ export async function makeEncryption(identity) {
 
 /** @param {'identity'|'encryption'} role @param {CryptoKeyPair} pair @param {CryptoKey} signer @param {number} days @returns {Promise<string>} */
 async function certify(role, pair, signer, days) {
-  const parser = await load();
+  const parser = await loadDevice();
   const point = toBase64(new Uint8Array(await crypto.subtle.exportKey('raw', pair.publicKey)));
   const time = { not_before: now() - BACKDATED_S, not_after: now() + days * DAY_S };
   const { draft } = parser.ask('draft', { role, point, serial: toBase64(random(16)), ...time });

@@ -4,7 +4,7 @@ import { concat, fromBase64, fromHex, sha256, toBase64, toHex, utf8 } from './by
 import { Keys } from './keys.js';
 import { Refusal } from './portal.js';
 import { verifies } from './seal.js';
-import { load, stretch } from './wasm.js';
+import { loadDevice, stretch } from './wasm.js';
 
 /** @import { Bytes } from './bytes.js' */
 /** @import { Home, Portal } from './portal.js' */
@@ -43,7 +43,7 @@ function normalised(passphrase) {
 
 /** @param {string} statement base64 @param {string} link @param {Bytes} key @param {string|null} site @returns {Promise<Keys>} */
 async function unseal(statement, link, key, site) {
-  const parser = await load();
+  const parser = await loadDevice();
   const terms = parser.ask('link', { statement });
   if (terms.link !== link) throw new Refusal('replayed', 'operator');
   const sealed = fromBase64(terms.sealed);

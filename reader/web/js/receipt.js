@@ -3,7 +3,7 @@
 import { concat, fromBase64, now, toBase64, toHex } from './bytes.js';
 import { Refusal } from './portal.js';
 import { sign } from './seal.js';
-import { load } from './wasm.js';
+import { loadDevice } from './wasm.js';
 
 /** @import { Bytes } from './bytes.js' */
 /** @import { Keys } from './keys.js' */
@@ -21,7 +21,7 @@ const about = (cover) => ({ delivery: cover.cover.delivery, cover: toHex(cover.d
 /** @param {VerifiedCover} cover @param {Keys} keys @param {Told} told @returns {Promise<Bytes|null>} DER; null for a guest, who has no identity */
 export async function signReceipt(cover, keys, told) {
   if (!keys.identity) return null;
-  const parser = await load();
+  const parser = await loadDevice();
   const receipt = { ...about(cover), ...told };
   const { message } = parser.ask('receipt', { receipt });
   const signature = await sign(keys.identity.key, message);
@@ -35,7 +35,7 @@ export async function signReceipt(cover, keys, told) {
 export async function sealAnswer(cover, words) {
   const site = cover.cover.answers;
   if (!site) throw new Refusal('not_allowed', 'hospital', null, 'the hospital takes no answers to this delivery');
-  const parser = await load();
+  const parser = await loadDevice();
   const curve = { name: 'ECDH', namedCurve: 'P-256' };
   const own = await crypto.subtle.generateKey(curve, false, ['deriveBits']);
   const sender = new Uint8Array(await crypto.subtle.exportKey('raw', own.publicKey));

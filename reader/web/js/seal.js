@@ -1,7 +1,7 @@
 // Opens what a site sealed (docs/spec-mail.md): seal's parser says what to compute, WebCrypto computes it.
 
 import { concat, fromBase64, fromHex, sha256, toBase64, toHex } from './bytes.js';
-import { load } from './wasm.js';
+import { load, loadDevice } from './wasm.js';
 import { Refusal } from './portal.js';
 
 /** @import { Bytes } from './bytes.js' */
@@ -97,7 +97,7 @@ export async function sign(key, message) {
  * A signed statement (SPEC 8.2). @param {CryptoKey} key @param {{content: string, message: string}} toSign @returns {Promise<Bytes>}
  */
 export async function signStatement(key, { content, message }) {
-  const parser = await load();
+  const parser = await loadDevice();
   return fromBase64(parser.ask('statement', { content, signature: await sign(key, message) }).statement);
 }
 

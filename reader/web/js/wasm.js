@@ -1,4 +1,4 @@
-// The two WASM modules: seal's parsers for this page, and the decoder for whoever runs one (decode-worker.js).
+// The WASM modules: seal's parsers for this page, in two parts, and the decoder for whoever runs one (decode-worker.js).
 
 import { concat, utf8 } from './bytes.js';
 import { Refusal } from './portal.js';
@@ -10,24 +10,35 @@ const SIMD = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 
 
 /** @type {Map<string, Promise<WebAssembly.Module>>} */
 const compiled = new Map();
-/** @type {Promise<Parser>|null} */
-let loaded = null;
+/** @type {Map<string, Promise<Parser>>} */
+const loaded = new Map();
 
 /** The decoder in the best build that this browser takes, compiled once; it can be posted to a worker. @returns {Promise<WebAssembly.Module>} */
 export function compile() {
   return module(WebAssembly.validate(SIMD) ? 'simd' : 'plain');
 }
 
-/** The page's own instance, which parses. @returns {Promise<Parser>} */
+/** The page's own instance, which parses what is sealed. @returns {Promise<Parser>} */
 export function load() {
-  loaded ??= module('parser').then(async (module) => new Parser(await instance(module))).catch((error) => {
-    loaded = null;
-    throw error;
-  });
-  return loaded;
+  return parser('parser');
 }
 
-/** @param {'parser'|'simd'|'plain'} name @returns {Promise<WebAssembly.Module>} */
+/** Its other part: what this device signs, and links. No picture waits for it. @returns {Promise<Parser>} */
+export function loadDevice() {
+  return parser('device');
+}
+
+/** @param {'parser'|'device'} name @returns {Promise<Parser>} */
+function parser(name) {
+  const known = loaded.get(name);
+  if (known) return known;
+  const made = module(name).then(async (module) => new Parser(await instance(module)));
+  loaded.set(name, made);
+  made.catch(() => loaded.delete(name));
+  return made;
+}
+
+/** @param {'parser'|'device'|'simd'|'plain'} name @returns {Promise<WebAssembly.Module>} */
 function module(name) {
   const known = compiled.get(name);
   if (known) return known;
@@ -85,7 +96,7 @@ export class Parser {
   #exports;
 
   /**
-   * Asks one question of reader/wasm/src/opening.rs. Bytes go in and out as base64.
+   * Asks one question of reader/wasm/src/opening.rs or device.rs. Bytes go in and out as base64.
    * @param {string} name @param {Record<string, unknown>} fields @returns {any}
    */
   ask(name, fields) {
@@ -148,7 +159,7 @@ export class Parser {
       code = call();
     } catch {
       // A mistake of ours stopped it in the middle: the next question goes to a new instance.
-      loaded = null;
+      loaded.clear();
       throw new Refusal('ours', 'us', null, `${name}: the parser stopped`);
     }
     const output = new Uint8Array(this.#exports.memory.buffer, this.#exports.scanpost_output(), this.#exports.scanpost_output_bytes());
@@ -168,6 +179,6 @@ export class Parser {
  * @returns {Promise<Bytes>} 32 bytes
  */
 export async function stretch(passphrase, salt, cost) {
-  const parser = new Parser(await instance(await module('parser')));
+  const parser = new Parser(await instance(await module('device')));
   return parser.argon2id(concat(salt, utf8(passphrase)), cost);
 }

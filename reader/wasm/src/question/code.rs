@@ -19,6 +19,7 @@ enum Code {
     /// Encrypted in a way that anybody can change (EFAIL), or wrapped by a weak one.
     Unsafe,
     /// Typed wrongly.
+    #[cfg(feature = "device")]
     Wrong,
     /// The page asked what cannot be answered: a mistake in our program.
     Ours,
@@ -33,6 +34,7 @@ impl Code {
             Self::Damaged => "damaged",
             Self::NewerFormat => "newer_format",
             Self::Unsafe => "unsafe",
+            #[cfg(feature = "device")]
             Self::Wrong => "wrong",
             Self::Ours => "ours",
         }
@@ -55,6 +57,7 @@ impl Refused {
         Self::of(Code::Ours, "the question is not one that can be answered")
     }
 
+    #[cfg(feature = "device")]
     pub(crate) fn wrong(words: &str) -> Self {
         Self::of(Code::Wrong, words)
     }
@@ -64,8 +67,8 @@ impl Refused {
     }
 
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let answer = Answer::default().text("code", self.code.word()).text("words", self.words.as_str());
-        answer.into_value().to_string().into_bytes()
+        let answer = Answer::default().text("code", self.code.word()).text("words", &self.words);
+        answer.into_json()
     }
 }
 

@@ -1,8 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
+use crate::study;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn ask(question: &Value) -> Result<Value, String> {
     match respond(question.to_string().as_bytes()) {
