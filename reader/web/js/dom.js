@@ -14,7 +14,7 @@ export function h(tag, attributes = {}, ...children) {
 
 /** Control characters and marks of direction of another's text become visible: nothing turns a line round or hides in it (spec-bundle 4.3).
  * @param {string} text @param {boolean} [lines] whether line ends stay */
-export function plain(text, lines = false) {
+function plain(text, lines = false) {
   return text.replace(/\r\n?/g, '\n').replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g,
     (mark) => (mark === '\n' && lines ? mark : mark === '\n' || mark === '\t' ? ' ' : '\ufffd'));
 }

@@ -361,7 +361,7 @@ async function vaultOf(credential) {
 }
 
 /** @param {Bytes} derived @param {Bytes} credential @returns {Promise<Vault>} */
-export async function vaultFrom(derived, credential) {
+async function vaultFrom(derived, credential) {
   const from = await crypto.subtle.importKey('raw', derived, 'HKDF', false, ['deriveKey', 'deriveBits']);
   derived.fill(0);
   const how = (/** @type {Bytes} */ info) => ({ name: 'HKDF', hash: 'SHA-256', salt: SALT, info });

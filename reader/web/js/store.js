@@ -90,12 +90,6 @@ export async function forgetAllBut(deliveries) {
   }
 }
 
-/** Forgets all that is kept of this device. */
-export async function forgetAll() {
-  memory.clear();
-  if ('caches' in globalThis) await caches.delete(NAME).catch(() => false);
-}
-
 /** The ciphertext of one delivery, by names of its parts. */
 export class SealedParts {
   /** @param {string} delivery */

@@ -17,7 +17,7 @@ export function action(words, work, look = '') {
 }
 
 /** @param {HTMLButtonElement} button @param {HTMLElement} told @param {() => Promise<unknown>|void} work */
-export async function run(button, told, work) {
+async function run(button, told, work) {
   if (button.disabled) return;
   button.disabled = true;
   told.hidden = true;

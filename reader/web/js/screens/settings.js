@@ -32,7 +32,7 @@ export function settingsScreen({ portal, keys, level, back, again, enrol, recove
 }
 
 /** A name to begin with. */
-export const guess = () => /iPhone|iPad|Android/.exec(navigator.userAgent)?.[0] ?? 'PC';
+const guess = () => /iPhone|iPad|Android/.exec(navigator.userAgent)?.[0] ?? 'PC';
 
 /** @param {(code: string, name: string, told: (fingerprint: string) => void) => Promise<void>} enrol @param {(() => void)|null} back */
 export function enrolScreen(enrol, back) {
