@@ -231,4 +231,4 @@ fn is_oid(bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -165,22 +165,22 @@ impl<'a> Sealed<'a> {
 pub(super) struct AuthEnvelopedData<'a> {
     version: CmsVersion,
     pub(super) recipient_infos: AnyRef<'a>,
-    content: EncryptedContent<'a>,
+    pub(super) content: EncryptedContent<'a>,
     tag: OctetStringRef<'a>,
 }
 
 /// RFC 5652 6.1.
 #[derive(Sequence)]
-struct EncryptedContent<'a> {
+pub(super) struct EncryptedContent<'a> {
     content_type: ObjectIdentifier,
-    algorithm: AlgorithmIdentifierRef<'a>,
+    pub(super) algorithm: AlgorithmIdentifierRef<'a>,
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT")]
     ciphertext: OctetStringRef<'a>,
 }
 
 /// RFC 5084 3.2.
 #[derive(Sequence)]
-struct GcmParameters<'a> {
+pub(super) struct GcmParameters<'a> {
     nonce: OctetStringRef<'a>,
     /// DEFAULT 12, never written.
     tag_bytes: u8,

@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use super::envelope::{self, AuthEnvelopedData, WRAPPED_KEY_BYTES, WrappedKey, Wrapping};
+use super::envelope::{self, AuthEnvelopedData, GcmParameters, WRAPPED_KEY_BYTES, WrappedKey, Wrapping};
 use super::signed::{self, Attested, Signed};
 use super::*;
 use crate::certificate::POINT_BYTES;
 use crate::certificate::draft::{Role, draft, finish};
+use crate::elements::tests::edited;
 use ::cms::content_info::ContentInfo;
-use ::cms::enveloped_data::RecipientInfos;
+use ::cms::enveloped_data::RecipientInfo;
 use ::cms::signed_data::SignedData;
 use der::{Decode, Encode};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use x509_cert::spki::AlgorithmIdentifierOwned;
 
 const WHAT: &str = "the cover";
 const CONTENT: &[u8] = b"what the site signs";
@@ -39,11 +41,19 @@ fn content_of(der: &[u8]) -> Option<Vec<u8>> {
     info.content.to_der().ok()
 }
 
+/// What stands behind the first recipient info is for other people, and not looked at here.
 fn is_envelope(der: &[u8]) -> bool {
     let read = |content: &[u8]| {
         let data = AuthEnvelopedData::from_der(content).ok()?;
-        let infos = RecipientInfos::from_der(&data.recipient_infos.to_der().ok()?).ok()?;
-        (data.to_der().ok()? == content && infos.0.len() == 1).then_some(())
+        let parameters = data.content.algorithm.parameters?.to_der().ok()?;
+        GcmParameters::from_der(&parameters).ok()?;
+        let infos = data.recipient_infos.value();
+        let info = RecipientInfo::decode(&mut SliceReader::new(infos).ok()?).ok()?;
+        let RecipientInfo::Kari(agreement) = &info else { return None };
+        AlgorithmIdentifierOwned::from_der(&agreement.key_enc_alg.parameters.as_ref()?.to_der().ok()?)
+            .ok()?;
+        let info = info.to_der().ok()?;
+        (data.to_der().ok()? == content && infos.starts_with(&info)).then_some(())
     };
     content_of(der).is_some_and(|content| read(&content).is_some())
 }
@@ -96,6 +106,16 @@ fn changed(whole: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 fn cut_or_longer(whole: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let cut = (0..whole.len()).map(|bytes| whole[..bytes].to_vec());
     cut.chain([[whole, &[0]].concat(), [whole, &[5, 0]].concat(), [whole, whole].concat()])
+}
+
+#[test]
+fn a_cover_with_an_element_too_many_or_too_few_is_taken_only_as_the_crates_take_it() {
+    let (recipient, signer) = (certificate(), certificate());
+    let (sealed, attested) = (edited(&sealed(&recipient)), edited(&attested(&signer)));
+    assert!(sealed.len() > 100 && attested.len() > 100, "{} {}", sealed.len(), attested.len());
+    let sealed_taken = taken(sealed.into_iter(), |bytes| take_envelope(bytes, &recipient));
+    let attested_taken = taken(attested.into_iter(), |bytes| take_signed(bytes, &signer));
+    assert!(sealed_taken < 10 && attested_taken < 10, "{sealed_taken} {attested_taken}");
 }
 
 #[test]

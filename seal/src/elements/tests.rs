@@ -4,7 +4,7 @@
 
 use super::*;
 use der::asn1::{AnyRef, BitStringRef, IntRef, ObjectIdentifier, UintRef};
-use der::{Decode, Reader, SliceReader};
+use der::{Decode, Encode, Reader, SliceReader, Tag};
 use proptest::prelude::*;
 use x509_cert::time::Time;
 
@@ -40,6 +40,37 @@ fn compare(bytes: &[u8]) {
     both(whole(bytes, Elements::bits), bits.and_then(|bits| bits.as_bytes()));
     let seconds = Time::from_der(bytes).ok().map(|time| time.to_unix_duration().as_secs() as i64);
     both(whole(bytes, |all| time(&all.element()?)), seconds);
+}
+
+/// With an element put in, left out, doubled, or exchanged with the next one, at every place and depth; all lengths around it agree.
+pub(crate) fn edited(elements: &[u8]) -> Vec<Vec<u8>> {
+    const CONSTRUCTED: u8 = 0x20;
+    let (mut rest, mut children) = (Elements::of(elements), Vec::new());
+    while let Some(child) = rest.element() {
+        children.push(child);
+    }
+    let wholes: Vec<_> = children.iter().map(|child| child.whole).collect();
+    let replaced = |places: std::ops::Range<usize>, new: &[&[u8]]| {
+        [&wholes[..places.start], new, &wholes[places.end..]].concat().concat()
+    };
+    let mut all: Vec<_> = (0..=wholes.len()).map(|at| replaced(at..at, &[&[5, 0]])).collect();
+    for (at, child) in children.iter().enumerate() {
+        all.push(replaced(at..at + 1, &[]));
+        all.push(replaced(at..at, &[child.whole]));
+        if let Some(next) = wholes.get(at + 1).filter(|next| **next != child.whole) {
+            all.push(replaced(at..at + 2, &[next, child.whole]));
+        }
+        if child.tag & CONSTRUCTED != 0 {
+            let tag = Tag::try_from(child.tag).unwrap();
+            let inner = edited(child.value).into_iter();
+            all.extend(
+                inner.map(|value| {
+                    replaced(at..at + 1, &[&AnyRef::new(tag, &value).unwrap().to_der().unwrap()])
+                }),
+            );
+        }
+    }
+    all
 }
 
 /// All of one and two bytes of value under every tag, and lengths in every form.

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::certificate::draft::{Role, draft, finish};
+use crate::elements::tests::edited;
 use der::{Decode, Encode};
 
 /// Of our own devices, and one with all that the standard lets stand in it.
@@ -58,4 +59,12 @@ fn a_certificate_with_a_bit_changed_is_read_as_the_crate_reads_it() {
         assert_eq!(ours(&[whole.as_slice(), &[0]].concat()), None);
     }
     assert!(stricter * 100 < same, "{stricter} of {same}");
+}
+
+#[test]
+fn a_certificate_with_an_element_too_many_or_too_few_is_read_as_the_crate_reads_it() {
+    for changed in certificates().iter().flat_map(|whole| edited(whole)) {
+        let (ours, theirs) = (ours(&changed), theirs(&changed));
+        assert!(ours.is_none() || ours == theirs, "{changed:02x?}");
+    }
 }
