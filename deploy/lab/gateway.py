@@ -59,6 +59,8 @@ class Gateway:
         self.spool_key = folder / "spool.key"
         self.child: Child | None = None
         self.port = 0
+        # As docs/config.md has an operator start it.
+        self.environment = {"MALLOC_ARENA_MAX": "2"}
         # Tables that few scenarios need, as TOML.
         self.extra_configuration = ""
 
@@ -66,8 +68,7 @@ class Gateway:
         """Returns when the DICOM port is open. After the first start the port stays the same."""
         self.write_configuration()
         self.port_file.unlink(missing_ok=True)
-        # As docs/config.md has an operator start it.
-        self.child = Child([program("scanpost-gateway"), "serve", "--config", self.config], self.log, {"MALLOC_ARENA_MAX": "2"})
+        self.child = Child([program("scanpost-gateway"), "serve", "--config", self.config], self.log, self.environment)
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self._read_port():
             if time.monotonic() > deadline or not self.child.is_running():

@@ -1,5 +1,6 @@
 //! The gateway's configuration: one TOML file, every key documented here and in `docs/config.md`.
 
+mod case;
 mod channels;
 mod doctors;
 mod links;
@@ -8,6 +9,7 @@ mod pacs;
 mod page;
 mod smime;
 
+pub use case::Case;
 pub use channels::{Channel, MAIL, Way};
 pub use doctors::{Doctor, Kind};
 pub use links::Links;
@@ -69,6 +71,9 @@ pub struct Config {
     /// The audit trail.
     #[serde(default)]
     pub audit: Audit,
+    /// How long a case lasts.
+    #[serde(default)]
+    pub case: Case,
     /// Messages for mail programs.
     #[serde(default)]
     pub smime: Smime,
@@ -496,6 +501,15 @@ impl Config {
             server.check_dkim(table)?;
         }
         self.smime.check()?;
+        self.case.check()?;
+        if self.compress.residual == Residual::OnRequest
+            && self.case.expire_hours < self.compress.residual_hours
+        {
+            return wrong(
+                "case.expire_hours".into(),
+                "must be at least compress.residual_hours: the doctor is promised the exact files for as long",
+            );
+        }
         self.links.as_ref().map_or(Ok(()), Links::check)?;
         self.channels.iter().try_for_each(|(name, channel)| channel.check(name))?;
         self.doctors.iter().try_for_each(|(name, doctor)| doctor.check(name))?;

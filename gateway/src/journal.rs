@@ -7,6 +7,7 @@ mod answers;
 mod changes;
 mod delivery;
 mod directory;
+mod ending;
 mod hold_again;
 mod intake;
 mod invitation;
@@ -35,6 +36,7 @@ pub use answers::{AnswerKind, AnswerReport, Came, Noted, ShownAnswer};
 pub use changes::changes;
 pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, State};
 pub use directory::{Device, Origin, Standing};
+pub use ending::{Ended, EndedCase, EndedMail, Unopened};
 pub use intake::{NewInstance, Recorded};
 pub use invitation::{Invitation, TRIES_MAX, Taken};
 pub use link::{LinkRow, MadeLink};
@@ -43,14 +45,14 @@ pub use notices::{DueNotice, NoticeReport, Untold};
 pub use pictures::Choosable;
 pub use press::{Choice, Chosen, HeldAs, Press, PressAnswer, Pressed, PressedStudy};
 pub use progress::Progress;
-pub use report::{DeliveryReport, DoctorReport};
+pub use report::{AlarmReport, DeliveryReport, DoctorReport, EndReport};
 pub use residual::Asked;
 pub use roster::RosterChange;
 pub use session::Session;
 pub use studies::{Listed, Study, StudyFilter};
 pub use token::Token;
 pub use waiting::WaitingPress;
-pub use withdrawal::{Withdrawal, WithdrawnMail};
+pub use withdrawal::{Removal, Withdrawal, WithdrawnMail};
 
 use crate::spool::FileKey;
 use sqlx::SqlitePool;
@@ -171,6 +173,12 @@ impl Journal {
         Ok(Self { pool, master, intake, log_holds_keys: Arc::new(AtomicBool::new(true)) })
     }
 
+    /// Waits until nothing is under way any more, in the driver's threads neither.
+    #[cfg(test)]
+    pub(crate) async fn close(self) {
+        self.pool.close().await;
+    }
+
     /// Opens an existing journal for reading beside a running gateway.
     ///
     /// # Errors
@@ -212,6 +220,8 @@ fn bytes32(bytes: Vec<u8>, column: &'static str) -> Result<[u8; 32], JournalErro
     bytes.try_into().map_err(|_| JournalError::Unknown(column))
 }
 
+#[cfg(test)]
+mod ending_tests;
 #[cfg(test)]
 mod press_tests;
 #[cfg(test)]

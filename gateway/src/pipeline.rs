@@ -4,6 +4,7 @@
 mod addressees;
 mod answers;
 mod audited;
+mod ending;
 mod escalate;
 mod gather;
 mod keys;
@@ -176,7 +177,12 @@ impl Pipeline {
                 self.finish_if_pulled(id).await?;
                 return Ok(false);
             }
-            State::Held | State::Pulled | State::Failed | State::Cancelled | State::Recalled => {
+            State::Held
+            | State::Pulled
+            | State::Failed
+            | State::Cancelled
+            | State::Recalled
+            | State::Closed => {
                 return Ok(false);
             }
         }

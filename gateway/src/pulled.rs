@@ -8,7 +8,7 @@ mod request;
 mod watch;
 
 pub use enrolment::{Enrolment, EnrolmentKind};
-pub use request::{Folder, Pinned, Request, inbound_request};
+pub use request::{Folder, Pinned, Request, Withdrawn, inbound_request};
 pub use watch::{Sinks, watch, watch_program};
 
 #[cfg(test)]

@@ -127,6 +127,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tokio::spawn(pipeline.clone().drop_held());
     tokio::spawn(pipeline.clone().destroy_keys());
     tokio::spawn(pipeline.clone().escalate(changes.clone()));
+    tokio::spawn(pipeline.clone().watch_over_cases(changes.clone()));
     let telling = pipeline.clone().tell(changes.clone());
     tokio::spawn(directory::warn(config.clone(), journal.clone()));
     tokio::spawn(directory::audit_all(journal.clone(), audit.clone(), changes.clone()));

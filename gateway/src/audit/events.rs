@@ -8,6 +8,8 @@ use compressor::Uid;
 use compressor::dataset::Banner;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tls::TlsError;
 
 /// A study of one patient, as far as an event is about it.
@@ -28,6 +30,21 @@ pub struct Reading {
     pub ended_at: i64,
     /// How long, in seconds, rounded by the reader.
     pub seconds: u32,
+}
+
+impl Reading {
+    /// When it began and ended, and how long it was.
+    fn details(self) -> Vec<(&'static str, Vec<u8>)> {
+        let time = |at: i64| {
+            let at = OffsetDateTime::from_unix_timestamp(at).ok();
+            at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default().into_bytes()
+        };
+        vec![
+            ("Reading Start", time(self.ended_at.saturating_sub(self.seconds.into()))),
+            ("Reading End", time(self.ended_at)),
+            ("Reading Seconds", self.seconds.to_string().into_bytes()),
+        ]
+    }
 }
 
 /// A server that the gateway connects to.
@@ -146,7 +163,7 @@ fn message(event: Code, action: char, participants: Vec<Participant>, objects: V
         reason: None,
         participants,
         objects,
-        reading: None,
+        details: Vec::new(),
     }
 }
 
@@ -281,7 +298,7 @@ impl Message {
 
     /// DICOM Instances Accessed: a doctor's signed receipt says how long the study was on the screen (A.5.3.6).
     pub fn read(doctor: &str, reading: Reading, subject: &Subject) -> Self {
-        Self { kind: Some(Code::READING), reading: Some(reading), ..accessed(doctor, subject) }
+        Self { kind: Some(Code::READING), details: reading.details(), ..accessed(doctor, subject) }
     }
 
     /// A doctor says: I have seen it.
@@ -331,6 +348,11 @@ impl Message {
             vec![gateway(Code::APPLICATION, true)],
             subject.objects(false, true),
         )
+    }
+
+    /// DICOM Study Deleted: it is in no mailbox of ours any more either (A.5.3.8). `proof`: the site's signed statement of that.
+    pub fn deletion_proved(proof: &[u8], subject: &Subject) -> Self {
+        Self { details: vec![("Deletion Proof", proof.to_vec())], ..Self::deleted(subject) }
     }
 
     /// Security Alert: a peer that was not let in (A.5.3.11).

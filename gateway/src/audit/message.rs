@@ -1,7 +1,6 @@
 //! An audit message and its XML (PS3.15 A.5.1). What tells of a patient becomes text here alone, and the text is [`Phi`] again.
 
 use super::codes::Code;
-use super::events::Reading;
 use compressor::dataset::{Banner, on_screen};
 use compressor::{Phi, Purpose, Uid};
 use std::collections::BTreeMap;
@@ -48,8 +47,8 @@ pub struct Message {
     pub(super) reason: Option<String>,
     pub(super) participants: Vec<Participant>,
     pub(super) objects: Vec<Object>,
-    /// Of the study, where it was read.
-    pub(super) reading: Option<Reading>,
+    /// What else there is to say of the study, by type.
+    pub(super) details: Vec<(&'static str, Vec<u8>)>,
 }
 
 /// Who took part.
@@ -127,7 +126,7 @@ impl Message {
         // 4: application server process.
         xml.empty("AuditSourceTypeCode", &[("csd-code", "4")]);
         xml.close("AuditSourceIdentification");
-        self.objects.iter().for_each(|object| object.write(&mut xml, self.reading));
+        self.objects.iter().for_each(|object| object.write(&mut xml, &self.details));
         xml.close("AuditMessage");
         Phi::new(xml.0)
     }
@@ -157,7 +156,7 @@ impl Participant {
 }
 
 impl Object {
-    fn write(&self, xml: &mut Xml, reading: Option<Reading>) {
+    fn write(&self, xml: &mut Xml, details: &[(&'static str, Vec<u8>)]) {
         match self {
             Self::Study { uid, accession, classes, encrypted, deleted } => {
                 // 2, 3: system object, report. 15: erased.
@@ -169,12 +168,7 @@ impl Object {
                 attributes.extend(deleted.then_some(("ParticipantObjectDataLifeCycle", "15")));
                 xml.object(&attributes, Code::STUDY_INSTANCE_UID, |xml| {
                     xml.text("ParticipantObjectName", uid);
-                    reading.into_iter().flat_map(details).for_each(|(kind, value)| {
-                        xml.empty(
-                            "ParticipantObjectDetail",
-                            &[("type", kind), ("value", &base64(value.as_bytes()))],
-                        );
-                    });
+                    details.iter().for_each(|(kind, value)| xml.detail(kind, value));
                     xml.open("ParticipantObjectDescription", &[]);
                     if let Some(accession) =
                         accession.as_ref().map(|a| a.expose_for(Purpose::Audit)).filter(|a| !a.is_empty())
@@ -211,11 +205,8 @@ impl Object {
                     ("ParticipantObjectTypeCodeRole", "3"),
                 ];
                 xml.object(&attributes, Code::SOP_CLASS_UID, |xml| {
-                    xml.text("ParticipantObjectQuery", &base64(keys));
-                    xml.empty(
-                        "ParticipantObjectDetail",
-                        &[("type", "TransferSyntax"), ("value", &base64(transfer_syntax.as_bytes()))],
-                    );
+                    xml.base64("ParticipantObjectQuery", keys);
+                    xml.detail("TransferSyntax", transfer_syntax.as_bytes());
                 });
             }
             Self::Node { id, alert } => {
@@ -227,30 +218,11 @@ impl Object {
                 ];
                 xml.object(&attributes, Code::NODE_ID, |xml| {
                     xml.text("ParticipantObjectName", id);
-                    xml.empty(
-                        "ParticipantObjectDetail",
-                        &[("type", "Alert Description"), ("value", &base64(alert.as_bytes()))],
-                    );
+                    xml.detail("Alert Description", alert.as_bytes());
                 });
             }
         }
     }
-}
-
-/// When a reading began and ended, and how long it was.
-fn details(reading: Reading) -> [(&'static str, String); 3] {
-    let time = |at: i64| {
-        OffsetDateTime::from_unix_timestamp(at)
-            .ok()
-            .and_then(|at| at.format(&Rfc3339).ok())
-            .unwrap_or_default()
-    };
-    let began_at = reading.ended_at.saturating_sub(reading.seconds.into());
-    [
-        ("Reading Start", time(began_at)),
-        ("Reading End", time(reading.ended_at)),
-        ("Reading Seconds", reading.seconds.to_string()),
-    ]
 }
 
 fn write_classes(classes: &BTreeMap<Uid, u64>, xml: &mut Xml) {
@@ -291,6 +263,16 @@ impl Xml {
         self.open(name, &[]);
         self.escaped(text);
         self.close(name);
+    }
+
+    /// Whole, however long: no part of it means anything.
+    fn base64(&mut self, name: &str, bytes: &[u8]) {
+        let _ = write!(self.0, "<{name}>{}</{name}>", base64(bytes));
+    }
+
+    /// See [`Self::base64`].
+    fn detail(&mut self, kind: &'static str, value: &[u8]) {
+        let _ = write!(self.0, "<ParticipantObjectDetail type=\"{kind}\" value=\"{}\"/>", base64(value));
     }
 
     fn code(&mut self, name: &str, code: Code) {

@@ -37,6 +37,8 @@ pub enum State {
     Cancelled,
     /// Withdrawn after that: what was mailed is deleted where the mailbox gives the right to.
     Recalled,
+    /// Its case has ended, and what was mailed is deleted in the same way.
+    Closed,
 }
 
 impl State {
@@ -54,6 +56,7 @@ impl State {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::Recalled => "recalled",
+            Self::Closed => "closed",
         }
     }
 
@@ -70,6 +73,7 @@ impl State {
             Self::Failed,
             Self::Cancelled,
             Self::Recalled,
+            Self::Closed,
         ]
         .into_iter()
         .find(|state| state.word() == word)
@@ -195,7 +199,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn unfinished(&self) -> Result<Vec<DeliveryId>, JournalError> {
-        let rows = sqlx::query("SELECT id FROM delivery WHERE state NOT IN ('held', 'pulled', 'failed', 'cancelled', 'recalled') AND handed_over_at_ms IS NULL")
+        let rows = sqlx::query("SELECT id FROM delivery WHERE state NOT IN ('held', 'pulled', 'failed', 'cancelled', 'recalled', 'closed') AND handed_over_at_ms IS NULL")
             .fetch_all(&self.pool);
         rows.await?.into_iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
     }
@@ -230,7 +234,7 @@ impl Journal {
     pub async fn files(&self) -> Result<Vec<String>, JournalError> {
         let rows = sqlx::query(
             "SELECT file FROM instance i JOIN delivery d ON d.id = i.delivery_id
-             WHERE d.state NOT IN ('pulled', 'cancelled', 'recalled') AND d.handed_over_at_ms IS NULL",
+             WHERE d.state NOT IN ('pulled', 'cancelled', 'recalled', 'closed') AND d.handed_over_at_ms IS NULL",
         );
         Ok(rows.fetch_all(&self.pool).await?.iter().map(|row| row.get("file")).collect())
     }
@@ -416,7 +420,7 @@ impl Journal {
         sqlx::query(
             "UPDATE delivery SET trouble = $2, attempts = attempts + 1, failing_since_ms = coalesce(failing_since_ms, $4),
              state = CASE WHEN $3 THEN 'failed' ELSE state END
-             WHERE id = $1 AND state NOT IN ('pulled', 'cancelled', 'recalled')",
+             WHERE id = $1 AND state NOT IN ('pulled', 'cancelled', 'recalled', 'closed')",
         )
         .bind(id.0.as_slice())
         .bind(trouble)
@@ -559,6 +563,15 @@ async fn advance(
         .bind(now_ms)
         .execute(&mut **transaction)
         .await?;
+    if matches!(state, State::Submitted | State::Notified) {
+        sqlx::query(
+            "UPDATE study_case SET mailed_running_ms = coalesce(mailed_running_ms, (SELECT ms FROM running))
+             WHERE id = (SELECT case_id FROM delivery WHERE id = $1)",
+        )
+        .bind(id.0.as_slice())
+        .execute(&mut **transaction)
+        .await?;
+    }
     Ok(true)
 }
 

@@ -320,7 +320,7 @@ pub(super) async fn close_over(
     sqlx::query(
         "UPDATE study_case SET closed_at_ms = $3 WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL
          AND opened_at_ms < $3 - $4 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = study_case.id
-           AND d.residual_of IS NULL AND d.handed_over_at_ms IS NULL AND d.state NOT IN ('pulled', 'failed', 'cancelled', 'recalled'))",
+           AND d.residual_of IS NULL AND d.handed_over_at_ms IS NULL AND d.state NOT IN ('pulled', 'failed', 'cancelled', 'recalled', 'closed'))",
     )
     .bind(destination)
     .bind(study)

@@ -8,10 +8,11 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use std::sync::atomic::Ordering;
 
-/// Cases that were opened more than $2 before $1 and of which nothing is under way any more.
-const OVER: &str = "SELECT c.id FROM study_case c WHERE c.opened_at_ms < $1 - $2
+/// Cases that were opened more than $2 before $1 and of which nothing is under way any more. The gateway has run for as long since: a clock that
+/// jumps makes no case older.
+const OVER: &str = "SELECT c.id FROM study_case c WHERE c.opened_at_ms < $1 - $2 AND c.opened_running_ms <= (SELECT ms FROM running) - $2
     AND NOT EXISTS (SELECT 1 FROM delivery u WHERE u.case_id = c.id AND u.residual_of IS NULL
-      AND u.state NOT IN ('pulled', 'cancelled', 'recalled') AND u.handed_over_at_ms IS NULL)";
+      AND u.state NOT IN ('pulled', 'cancelled', 'recalled', 'closed') AND u.handed_over_at_ms IS NULL)";
 
 impl Journal {
     /// The key of a case; none if the spool was plain when it began.
@@ -47,9 +48,9 @@ impl Journal {
         self.forget_over(now_ms).await?;
         let rows = sqlx::query(
             "UPDATE study_case SET spool_key = NULL, spool_key_destroyed_at_ms = $1, closed_at_ms = coalesce(closed_at_ms, $1)
-             WHERE spool_key IS NOT NULL AND opened_at_ms < $1 - $2
+             WHERE spool_key IS NOT NULL AND opened_at_ms < $1 - $2 AND opened_running_ms <= (SELECT ms FROM running) - $2
              AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = study_case.id
-               AND ((d.state NOT IN ('pulled', 'cancelled', 'recalled') AND d.handed_over_at_ms IS NULL AND (d.state <> 'failed' OR d.residual_of IS NULL)) OR (d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL)))
+               AND ((d.state NOT IN ('pulled', 'cancelled', 'recalled', 'closed') AND d.handed_over_at_ms IS NULL AND (d.state <> 'failed' OR d.residual_of IS NULL)) OR (d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL)))
              RETURNING id",
         )
         .bind(now_ms)
@@ -58,12 +59,23 @@ impl Journal {
         .await?;
         let cases = rows.iter().map(|row| Ok(CaseId(bytes16(row.get("id"), "study_case.id")?)));
         let cases: Vec<_> = cases.collect::<Result<_, JournalError>>()?;
-        if !cases.is_empty() || self.log_holds_keys.load(Ordering::Acquire) {
+        if !cases.is_empty() {
             self.log_holds_keys.store(true, Ordering::Release);
+        }
+        self.empty_held_log().await?;
+        Ok(cases)
+    }
+
+    /// Empties the log where it may hold what was deleted.
+    ///
+    /// # Errors
+    /// [`JournalError`]; after `Busy` it is in the log still, and the next call empties it.
+    pub(crate) async fn empty_held_log(&self) -> Result<(), JournalError> {
+        if self.log_holds_keys.load(Ordering::Acquire) {
             self.empty_log().await?;
             self.log_holds_keys.store(false, Ordering::Release);
         }
-        Ok(cases)
+        Ok(())
     }
 
     /// Deletes what the list of studies shows of cases that are over, and what doctors answered to them.

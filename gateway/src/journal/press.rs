@@ -155,7 +155,7 @@ impl Journal {
     ) -> Result<PressAnswer, JournalError> {
         let last = sqlx::query(
             "SELECT id, state, pressed_at_ms, pressed_by, pacs FROM delivery WHERE case_id = $1 AND residual_of IS NULL
-             AND state NOT IN ('failed', 'cancelled', 'recalled')
+             AND state NOT IN ('failed', 'cancelled', 'recalled', 'closed')
              ORDER BY state = 'held' DESC, sequence DESC LIMIT 1",
         )
         .bind(case.0.as_slice())
@@ -298,7 +298,7 @@ pub(super) async fn last_of(
 ) -> Result<Option<DeliveryId>, JournalError> {
     let row = sqlx::query(
         "SELECT id FROM delivery WHERE case_id = $1 AND pressed_at_ms IS NOT NULL AND residual_of IS NULL
-         AND state NOT IN ('cancelled', 'recalled') ORDER BY sequence DESC LIMIT 1",
+         AND state NOT IN ('cancelled', 'recalled', 'closed') ORDER BY sequence DESC LIMIT 1",
     )
     .bind(case.0.as_slice())
     .fetch_optional(&mut **transaction)

@@ -15,7 +15,7 @@ const HOLD: &str = "SCANPOST";
 const NAME: &str = "Yamada^Tarou";
 const WORDS: &str = "Yamada-san: stroke? Please call 2034.";
 
-fn held(number: u8) -> NewInstance {
+pub(super) fn held(number: u8) -> NewInstance {
     let mut card = Banner::default();
     card.name.alphabetic = Phi::new(NAME.to_owned());
     let key = FileKey::random().unwrap();
@@ -28,13 +28,13 @@ fn held(number: u8) -> NewInstance {
     }
 }
 
-async fn journal() -> (Journal, tempfile::TempDir) {
+pub(super) async fn journal() -> (Journal, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let master = FileKey::from_bytes([5; 32]);
     (Journal::open_with(&folder.path().join("journal.sqlite"), Some(master)).await.unwrap(), folder)
 }
 
-async fn record(journal: &Journal, instance: NewInstance) -> (DeliveryRow, bool) {
+pub(super) async fn record(journal: &Journal, instance: NewInstance) -> (DeliveryRow, bool) {
     let Recorded::New { delivery, begins, .. } = journal.record_instance(instance).await.unwrap() else {
         panic!("must be new")
     };
@@ -56,7 +56,7 @@ fn press(study: PressedStudy, doctor: &str) -> Press {
     }
 }
 
-async fn pressed(journal: &Journal, case: CaseId) -> DeliveryId {
+pub(super) async fn pressed(journal: &Journal, case: CaseId) -> DeliveryId {
     match journal.press(&press(PressedStudy::Case(case), "tanaka"), HELD_AS).await.unwrap() {
         PressAnswer::Begun(delivery) => delivery,
         other => panic!("{other:?}"),
@@ -177,7 +177,7 @@ async fn a_recalled_study_is_looked_for_in_each_mailbox_until_none_is_left() {
     assert_eq!(withdrawal.ended, [(row.id, State::Recalled)]);
     assert_eq!((withdrawal.held, withdrawal.files), (None, vec![held(1).file]));
     let hours = |hours: i64| 7000 + hours * 3_600_000;
-    let mail = [(row.id, "tanaka".to_owned())];
+    let mail = [Removal { delivery: row.id, doctor: "tanaka".into(), receipts: false }];
     assert_eq!(journal.mails_to_remove(hours(9)).await.unwrap(), mail, "nobody has looked yet");
     journal.mails_removed(row.id, "tanaka", 2, 8000).await.unwrap();
     assert_eq!(journal.mails_to_remove(8000).await.unwrap(), mail, "one may be on its way");
@@ -206,8 +206,9 @@ async fn mails_of_an_ended_link_are_not_looked_for_for_ever_where_they_must_stay
     journal.add_link(made).await.unwrap();
     assert_eq!(journal.end_links_over(7000).await.unwrap(), 1);
     let hours = |hours: i64| 7000 + hours * 3_600_000;
-    let mut mails = vec![(DeliveryId(link.id.0), "outside".to_owned()), (row.id, "outside".to_owned())];
-    mails.sort_by_key(|(id, _)| id.0);
+    let removal = |delivery| Removal { delivery, doctor: "outside".into(), receipts: false };
+    let mut mails = vec![removal(DeliveryId(link.id.0)), removal(row.id)];
+    mails.sort_by_key(|removal| removal.delivery.0);
     assert_eq!(journal.mails_to_remove(hours(9)).await.unwrap(), mails, "nobody has looked yet");
     journal.mails_stay(row.id, "outside").await.unwrap();
     assert_eq!(journal.mails_to_remove(8000).await.unwrap(), mails, "one may be on its way");
@@ -313,7 +314,8 @@ async fn a_study_that_was_withdrawn_says_whose_it_is_as_long_as_it_waits_again()
         assert_eq!(name(case).await.as_deref(), Some(NAME));
     }
     assert_eq!(journal.searched(9).await.unwrap().len(), 3, "a search finds all of them");
-    journal.give_up_held(third, 9_000_000, "hold_hours", 9_000_000).await.unwrap().unwrap();
+    journal.ran(9_000).await.unwrap();
+    journal.give_up_held(third, 9_000, "hold_hours", 9_000_000).await.unwrap().unwrap();
     for case in [row.case, second, third] {
         assert_eq!(name(case).await, None, "what is deleted is shown nowhere");
     }
@@ -456,14 +458,21 @@ async fn a_list_of_two_thousand_studies() {
 async fn a_study_that_was_withdrawn_waits_as_long_as_one_that_came_and_nobody_deletes_what_was_pressed() {
     let (journal, _folder) = journal().await;
     let (row, _) = record(&journal, held(1)).await;
-    assert_eq!(journal.held_since(9_000_000).await.unwrap(), [row.case]);
+    assert_eq!(
+        journal.held_since(3_600, 9_000_000).await.unwrap(),
+        [],
+        "only its clock says that time went by"
+    );
+    journal.ran(3_600).await.unwrap();
+    assert_eq!(journal.held_since(3_600, 9_000_000).await.unwrap(), [row.case]);
     pressed(&journal, row.case).await;
-    assert!(journal.give_up_held(row.case, 9_000_000, "hold_hours", 9_000_000).await.unwrap().is_none());
+    assert!(journal.give_up_held(row.case, 3_600, "hold_hours", 9_000_000).await.unwrap().is_none());
     assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Received);
     journal.withdraw(row.case, Some(HOLD), "sato", 9_500_000).await.unwrap().unwrap();
-    assert_eq!(journal.held_since(9_000_000).await.unwrap(), [], "its time begins anew");
-    let [case] = journal.held_since(9_600_000).await.unwrap()[..] else { panic!() };
-    let given_up = journal.give_up_held(case, 9_600_000, "hold_hours", 9_700_000).await.unwrap().unwrap();
+    assert_eq!(journal.held_since(3_600, 9_600_000).await.unwrap(), [], "its time begins anew");
+    journal.ran(3_600).await.unwrap();
+    let [case] = journal.held_since(3_600, 9_600_000).await.unwrap()[..] else { panic!() };
+    let given_up = journal.give_up_held(case, 3_600, "hold_hours", 9_700_000).await.unwrap().unwrap();
     assert_eq!(given_up.files, [held(1).file]);
     assert!(journal.study_of(case).await.unwrap().unwrap().card.is_none());
 }

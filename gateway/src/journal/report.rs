@@ -1,6 +1,7 @@
 //! What page, command line and demo show of a delivery: no patient data, no UIDs.
 
 use super::answers::AnswerReport;
+use super::ending::Ended;
 use super::notices::NoticeReport;
 use super::press::{self, Chosen, Pressed};
 use super::withdrawal::{self, WithdrawnMail};
@@ -72,14 +73,42 @@ pub struct DeliveryReport {
     pub listed: Option<u32>,
     /// What a person said about that.
     pub chosen: Option<Chosen>,
-    /// Who withdrew it.
+    /// Who withdrew it, or closed its case.
     pub withdrawn_by: Option<String>,
     /// When, milliseconds since 1970-01-01 UTC.
     pub withdrawn_at_ms: Option<i64>,
+    /// How its case ended; null before.
+    pub ended: Option<EndReport>,
+    /// Nobody has opened its case in time; null where no alarm was raised.
+    pub alarm: Option<AlarmReport>,
     /// What is wrong with the stage under way and who must act.
     pub trouble: Option<String>,
     /// What else the operator should know of this delivery, and who must act.
     pub remark: Option<String>,
+}
+
+/// How a case ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct EndReport {
+    /// How.
+    pub how: Ended,
+    /// Who closed it; null where its time was over.
+    pub by: Option<String>,
+    /// When, milliseconds since 1970-01-01 UTC.
+    pub at_ms: i64,
+    /// The audit trail has the proof of its deletion since then, milliseconds since 1970-01-01 UTC.
+    pub proved_at_ms: Option<i64>,
+}
+
+/// An alarm of the hospital.
+#[derive(Clone, Debug, Serialize)]
+pub struct AlarmReport {
+    /// When it was raised, milliseconds since 1970-01-01 UTC.
+    pub at_ms: i64,
+    /// A person said then to have heard it.
+    pub heard_at_ms: Option<i64>,
+    /// Who.
+    pub heard_by: Option<String>,
 }
 
 /// How far a delivery has come for one doctor.
@@ -127,6 +156,7 @@ impl DoctorReport {
 
 /// Rows of deliveries for [`Journal::reports`]; a condition and an order may follow.
 pub(super) const REPORT: &str = "SELECT d.*, c.destination, c.study_uid, c.opened_at_ms,
+    c.ended_at_ms, c.ended_how, c.ended_by, c.deletion_proved_at_ms, c.alarmed_at_ms, c.alarm_heard_at_ms, c.alarm_heard_by,
     coalesce(n.instances, 0) AS instances, coalesce(n.conflicts, 0) AS conflicts, coalesce(n.bytes, 0) AS received_bytes,
     n.last_received_ms, (SELECT count(*) FROM accepted_part p WHERE p.delivery_id = d.id) AS accepted_parts,
     (SELECT min(accepted_at_ms) FROM accepted_part p WHERE p.delivery_id = d.id AND d.state = 'sealed') AS first_part_ms,
@@ -271,10 +301,22 @@ fn report(
         chosen: press::read_choice(row)?,
         withdrawn_by: row.get("withdrawn_by"),
         withdrawn_at_ms: row.get("withdrawn_at_ms"),
+        ended: ended(row)?,
+        alarm: row.get::<Option<i64>, _>("alarmed_at_ms").map(|at_ms| AlarmReport {
+            at_ms,
+            heard_at_ms: row.get("alarm_heard_at_ms"),
+            heard_by: row.get("alarm_heard_by"),
+        }),
         attempts: row.get("attempts"),
         trouble: row.get("trouble"),
         remark: row.get("remark"),
     })
+}
+
+fn ended(row: &SqliteRow) -> Result<Option<EndReport>, JournalError> {
+    let Some(at_ms) = row.get("ended_at_ms") else { return Ok(None) };
+    let (by, proved_at_ms) = (row.get("ended_by"), row.get("deletion_proved_at_ms"));
+    Ok(Some(EndReport { how: Ended::parse(row.get("ended_how"))?, by, at_ms, proved_at_ms }))
 }
 
 /// Seconds of each stage; *receive* ends with the last instance, and *assemble* begins there. First in the pair: when the clock started.

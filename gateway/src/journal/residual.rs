@@ -29,10 +29,23 @@ const PULL_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Of delivery `d` at the time $1: its residual may be deleted. The bundle is needed until every delivery that carries the residual is
 /// sealed.
-const OVER: &str = "d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL AND d.state IN ('pulled', 'failed', 'cancelled', 'recalled')
-    AND (d.residual_until_ms <= $1 OR d.state IN ('cancelled', 'recalled')
-      OR EXISTS (SELECT 1 FROM delivery r WHERE r.residual_of = d.id AND r.state = 'pulled'))
-    AND NOT EXISTS (SELECT 1 FROM delivery r WHERE r.residual_of = d.id AND r.state IN ('received', 'assembled', 'compressed'))";
+fn over() -> String {
+    format!(
+        "d.residual_until_ms IS NOT NULL AND d.residual_gone_at_ms IS NULL AND d.state IN ('pulled', 'failed', 'cancelled', 'recalled', 'closed')
+         AND ({} OR d.state IN ('cancelled', 'recalled', 'closed')
+           OR EXISTS (SELECT 1 FROM delivery r WHERE r.residual_of = d.id AND r.state = 'pulled'))
+         AND NOT EXISTS (SELECT 1 FROM delivery r WHERE r.residual_of = d.id AND r.state IN ('received', 'assembled', 'compressed'))",
+        is_past("d")
+    )
+}
+
+/// The time of this delivery's residual has passed at the time $1, by the clock and by the time that the gateway ran: a clock that jumps ends none.
+fn is_past(delivery: &str) -> String {
+    format!(
+        "({delivery}.residual_until_ms <= $1 AND EXISTS (SELECT 1 FROM study_case k, running WHERE k.id = {delivery}.case_id
+           AND k.opened_running_ms <= running.ms - ({delivery}.residual_until_ms - k.opened_at_ms)))"
+    )
+}
 
 /// With a residual that ends without a receipt.
 const NOT_PULLED: &str = "the exact files that were asked for were not pulled in time (technician: ask the doctor whether they are needed still)";
@@ -65,7 +78,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn residuals_over(&self, now_ms: i64) -> Result<Vec<DeliveryId>, JournalError> {
-        let sql = sqlx::AssertSqlSafe(format!("SELECT d.id FROM delivery AS d WHERE {OVER}"));
+        let sql = sqlx::AssertSqlSafe(format!("SELECT d.id FROM delivery AS d WHERE {}", over()));
         sqlx::query(sql).bind(now_ms).fetch_all(&self.pool).await?.iter().map(id).collect()
     }
 
@@ -74,13 +87,14 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn end_unpulled(&self, now_ms: i64) -> Result<Vec<DeliveryId>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "UPDATE delivery SET state = 'failed', trouble = $3 WHERE state = 'notified'
-             AND EXISTS (SELECT 1 FROM delivery b WHERE b.id = delivery.residual_of AND b.residual_until_ms <= $1)
+             AND EXISTS (SELECT 1 FROM delivery b WHERE b.id = delivery.residual_of AND {})
              AND EXISTS (SELECT 1 FROM stage_time t WHERE t.delivery_id = delivery.id AND t.stage = 'submit'
                AND t.done_at_ms <= $1 - $2)
              RETURNING id",
-        );
+            is_past("b")
+        )));
         let rows = rows.bind(now_ms).bind(PULL_MS).bind(NOT_PULLED);
         rows.fetch_all(&self.pool).await?.iter().map(id).collect()
     }
@@ -102,7 +116,8 @@ impl Journal {
     /// [`JournalError`].
     pub async fn residual_gone(&self, base: DeliveryId, now_ms: i64) -> Result<bool, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "UPDATE delivery AS d SET residual_gone_at_ms = $1 WHERE d.id = $2 AND {OVER}"
+            "UPDATE delivery AS d SET residual_gone_at_ms = $1 WHERE d.id = $2 AND {}",
+            over()
         ));
         let gone = sqlx::query(sql).bind(now_ms).bind(base.0.as_slice()).execute(&self.pool).await?;
         Ok(gone.rows_affected() > 0)
@@ -153,7 +168,7 @@ async fn answer(
     now_ms: i64,
 ) -> Result<Asked, JournalError> {
     let sent = sqlx::query(
-        "SELECT id FROM delivery WHERE residual_of = $1 AND state NOT IN ('failed', 'cancelled', 'recalled')",
+        "SELECT id FROM delivery WHERE residual_of = $1 AND state NOT IN ('failed', 'cancelled', 'recalled', 'closed')",
     )
     .bind(base.0.as_slice())
     .fetch_optional(&mut **transaction)
@@ -162,7 +177,7 @@ async fn answer(
         return Ok(Asked::Sent(id(&row)?));
     }
     let kept = sqlx::query(
-        "SELECT residual_until_ms, residual_gone_at_ms IS NOT NULL OR state IN ('failed', 'cancelled', 'recalled') AS gone FROM delivery WHERE id = $1",
+        "SELECT residual_until_ms, residual_gone_at_ms IS NOT NULL OR state IN ('failed', 'cancelled', 'recalled', 'closed') AS gone FROM delivery WHERE id = $1",
     )
     .bind(base.0.as_slice())
     .fetch_one(&mut **transaction)

@@ -27,7 +27,7 @@ impl Journal {
             "SELECT s.id, s.calling, s.patient, c.study_uid, i.sop_class_uid, count(i.id) AS instances
              FROM subject s JOIN delivery d ON d.id = s.delivery_id JOIN study_case c ON c.id = d.case_id
              LEFT JOIN instance i ON i.delivery_id = s.delivery_id AND i.subject_id = s.id
-             WHERE s.delivery_id = $1 AND (i.id IS NOT NULL OR d.state IN ('cancelled', 'recalled')) GROUP BY s.id, i.sop_class_uid ORDER BY s.id",
+             WHERE s.delivery_id = $1 AND (i.id IS NOT NULL OR d.state IN ('cancelled', 'recalled', 'closed')) GROUP BY s.id, i.sop_class_uid ORDER BY s.id",
         )
         .bind(id.0.as_slice());
         let mut subjects: BTreeMap<i64, (String, Subject)> = BTreeMap::new();
@@ -57,9 +57,9 @@ impl Journal {
     pub async fn forget_subjects(&self, now_ms: i64) -> Result<(), JournalError> {
         sqlx::query(
             "DELETE FROM subject WHERE delivery_id IN (
-               SELECT d.id FROM delivery d JOIN study_case c ON c.id = d.case_id WHERE c.opened_at_ms < $1 - $2
+               SELECT d.id FROM delivery d JOIN study_case c ON c.id = d.case_id WHERE c.opened_at_ms < $1 - $2 AND c.opened_running_ms <= (SELECT ms FROM running) - $2
                AND NOT EXISTS (SELECT 1 FROM delivery u WHERE u.case_id = c.id AND u.handed_over_at_ms IS NULL
-                 AND u.state NOT IN ('pulled', 'failed', 'cancelled', 'recalled')))",
+                 AND u.state NOT IN ('pulled', 'failed', 'cancelled', 'recalled', 'closed')))",
         )
         .bind(now_ms)
         .bind(SUBJECTS_KEPT_MS)

@@ -202,6 +202,10 @@ async fn a_residual_is_kept_while_it_may_be_needed() {
     let (journal, _folder) = journal().await;
     let base = kept(&journal).await;
     assert_eq!(journal.residuals_kept().await.unwrap(), [base]);
+    journal.reached(base, State::Pulled, 3000).await.unwrap();
+    assert_eq!(journal.residuals_over(99_999).await.unwrap(), [], "only its clock says that time went by");
+    sqlx::query("UPDATE delivery SET state = 'notified'").execute(&journal.pool).await.unwrap();
+    journal.ran(60 * DAY_MS).await.unwrap();
     assert_eq!(journal.residuals_over(99_999).await.unwrap(), [], "the doctors do not have it yet");
     journal.reached(base, State::Pulled, 3000).await.unwrap();
     assert_eq!(journal.residuals_over(8_999).await.unwrap(), [], "its time has not passed");
@@ -241,6 +245,7 @@ async fn a_residual_that_nobody_pulls_ends_and_swallows_no_press() {
         panic!("a press a day later was swallowed by a residual")
     };
     assert_ne!(journal.delivery(delivery).await.unwrap().case, journal.delivery(base).await.unwrap().case);
+    journal.ran(60 * DAY_MS).await.unwrap();
     assert_eq!(journal.residuals_over(8_999).await.unwrap(), [], "the cover promised it, whatever the case");
     assert_eq!(journal.end_unpulled(8_000 + DAY_MS - 1).await.unwrap(), [], "it was mailed late");
     assert_eq!(journal.end_unpulled(8_000 + DAY_MS).await.unwrap(), [residual]);
@@ -297,6 +302,7 @@ async fn each_patient_of_a_series_is_known_until_no_receipt_can_come() {
     };
     assert_eq!(named(&journal, second).await, [("0815".to_owned(), 1)], "sent again, it is of the second");
     assert_eq!(named(&journal, first).await, [("4711".to_owned(), 2)]);
+    journal.ran(60 * DAY_MS).await.unwrap();
     journal.forget_subjects(40 * DAY_MS).await.unwrap();
     assert_eq!(named(&journal, second).await.len(), 1, "it is under way");
     journal.reached(second, State::Pulled, 3000).await.unwrap();
@@ -356,6 +362,7 @@ async fn destroying_the_key_of_a_case_leaves_nothing_readable() {
     assert!(holds(&on_disk(folder.path()), &wrapped_case_key), "the search must be able to find it");
 
     journal.reached(row.id, State::Pulled, 2000).await.unwrap();
+    journal.ran(60 * DAY_MS).await.unwrap();
     assert_eq!(journal.destroy_keys_over(2 * DAY_MS).await.unwrap(), [row.case]);
     assert!(!holds(&on_disk(folder.path()), &wrapped_case_key), "neither journal nor log holds the key");
     assert!(matches!(journal.case_key(row.case).await, Err(JournalError::KeyDestroyed)));
@@ -374,6 +381,7 @@ async fn the_key_of_a_case_lives_as_long_as_anything_needs_it() {
     let journal = Journal::open_with(&folder.path().join("journal.sqlite"), Some(master)).await.unwrap();
     let row = keyed(&journal, 1, &FileKey::random().unwrap()).await;
     let none: [CaseId; 0] = [];
+    journal.ran(60 * DAY_MS).await.unwrap();
     assert_eq!(journal.destroy_keys_over(9 * DAY_MS).await.unwrap(), none, "it is under way");
     journal.reached(row.id, State::Pulled, 2000).await.unwrap();
     assert_eq!(journal.destroy_keys_over(DAY_MS).await.unwrap(), none, "the case is open");
@@ -438,6 +446,7 @@ async fn words_lie_encrypted_count_once_and_die_with_their_case() {
     assert_eq!((new(1).await, new(99).await), (Noted::Known, Noted::TooMany));
 
     journal.reached(row.id, State::Pulled, 8000).await.unwrap();
+    journal.ran(60 * DAY_MS).await.unwrap();
     assert_eq!(journal.destroy_keys_over(2 * DAY_MS).await.unwrap(), [row.case]);
     assert!(journal.answer_key(row.id).await.unwrap().is_none(), "no more can be opened");
     let after = shown().await;
@@ -456,6 +465,7 @@ async fn words_are_gone_with_a_withdrawn_case_also_where_the_spool_is_plain() {
     assert!(holds(&on_disk(folder.path()), b"TARO-YAMADA"), "the search must be able to find it");
     let case = journal.delivery(delivery).await.unwrap().case;
     journal.withdraw(case, None, "technician", 6000).await.unwrap().unwrap();
+    journal.ran(60 * DAY_MS).await.unwrap();
     journal.destroy_keys_over(7000).await.unwrap();
     assert!(!holds(&on_disk(folder.path()), b"TARO-YAMADA"));
     assert!(journal.answer_key(delivery).await.unwrap().is_none());
@@ -489,6 +499,7 @@ async fn what_mail_programs_have_is_over() {
     let row = keyed(&journal, 1, &FileKey::random().unwrap()).await;
     assert!(!journal.handed_over(row.id, 2000).await.unwrap(), "it has not come that far");
     journal.reached(row.id, State::Notified, 2000).await.unwrap();
+    journal.ran(60 * DAY_MS).await.unwrap();
     assert_eq!(journal.destroy_keys_over(2 * DAY_MS).await.unwrap(), []);
     assert!(journal.handed_over(row.id, 3000).await.unwrap());
     assert!(journal.delivery(row.id).await.unwrap().handed_over);
@@ -511,6 +522,7 @@ async fn a_spool_of_another_key_is_refused_at_the_start_and_a_plain_one_needs_no
         assert!(error.to_string().contains(words) && error.to_string().contains("operator"), "{error}");
     }
     journal.reached(row.id, State::Pulled, 2000).await.unwrap();
+    journal.ran(60 * DAY_MS).await.unwrap();
     journal.destroy_keys_over(2 * DAY_MS).await.unwrap();
     assert!(Journal::open(&path).await.is_ok(), "nothing is left that a key would be for");
     let (plain, _folder) = self::journal().await;
@@ -540,6 +552,7 @@ async fn a_patient_lies_encrypted_until_a_late_receipt_and_in_no_byte_of_the_fil
     assert_eq!(same, delivery);
     assert_eq!(named(&journal, delivery).await, [(NAME.to_owned(), 2)], "one patient, one row");
     journal.reached(delivery, State::Pulled, 2000).await.unwrap();
+    journal.ran(60 * DAY_MS).await.unwrap();
     assert_eq!(journal.destroy_keys_over(2 * DAY_MS).await.unwrap().len(), 1);
     assert_eq!(named(&journal, delivery).await, [(NAME.to_owned(), 2)], "a late receipt names the patient");
     assert!(!holds(&on_disk(folder.path()), NAME.as_bytes()));

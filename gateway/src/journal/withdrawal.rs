@@ -15,9 +15,25 @@ use std::sync::atomic::Ordering;
 /// moment may be on its way.
 const LOOKED_FOR_MS: i64 = 60 * 60 * 1000;
 
-/// Cases with a delivery that waits for a press and had nothing new since $1.
-const HELD_SINCE: &str = "SELECT d.case_id FROM delivery d JOIN study_case c ON c.id = d.case_id WHERE d.state = 'held'
-    AND c.opened_at_ms < $1 AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = d.id AND i.received_at_ms >= $1)";
+/// Cases with a delivery that waits for a press and had nothing new for $2 before $1. The gateway has run for as long since they were opened: a
+/// clock that jumps makes none older.
+const HELD_SINCE: &str =
+    "SELECT d.case_id FROM delivery d JOIN study_case c ON c.id = d.case_id WHERE d.state = 'held'
+    AND c.opened_at_ms < $1 - $2 AND c.opened_running_ms <= (SELECT ms FROM running) - $2
+    AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = d.id AND i.received_at_ms >= $1 - $2)";
+
+/// How a case is withdrawn.
+#[derive(Clone, Copy)]
+pub(super) struct Withdraw<'a> {
+    /// The AE title under which the study waits for another press; where absent, what lies of it is given up.
+    pub(super) hold: Option<&'a str>,
+    /// It has served its purpose.
+    pub(super) ends: bool,
+    /// Who wants it.
+    pub(super) by: &'a str,
+    /// Milliseconds since 1970-01-01 UTC.
+    pub(super) now_ms: i64,
+}
 
 /// What a withdrawal did.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +44,17 @@ pub struct Withdrawal {
     pub held: Option<CaseId>,
     /// Received files that nobody needs any more.
     pub files: Vec<String>,
+}
+
+/// Mails that are to be deleted from a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// Of this delivery.
+    pub delivery: DeliveryId,
+    /// Name in the configuration.
+    pub doctor: String,
+    /// Also what the doctor said: the case has ended.
+    pub receipts: bool,
 }
 
 /// What is known of a withdrawn delivery's mails in one mailbox.
@@ -55,27 +82,27 @@ impl Journal {
         now_ms: i64,
     ) -> Result<Option<Withdrawal>, JournalError> {
         let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        self.withdraw_in(transaction, case, hold, by, now_ms).await
+        self.withdraw_in(transaction, case, Withdraw { hold, ends: false, by, now_ms }).await
     }
 
-    /// Gives up a study that nobody asked for: [`Journal::withdraw`], unless somebody did meanwhile, or more of it came since `before_ms`.
+    /// Gives up a study that nobody asked for: [`Journal::withdraw`], unless somebody did meanwhile, or more of it came in the last `age_ms`.
     ///
     /// # Errors
     /// [`JournalError`].
     pub async fn give_up_held(
         &self,
         case: CaseId,
-        before_ms: i64,
+        age_ms: i64,
         by: &str,
         now_ms: i64,
     ) -> Result<Option<Withdrawal>, JournalError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let sql = sqlx::AssertSqlSafe(format!("{HELD_SINCE} AND d.case_id = $2"));
-        let still = sqlx::query(sql).bind(before_ms).bind(case.0.as_slice());
+        let sql = sqlx::AssertSqlSafe(format!("{HELD_SINCE} AND d.case_id = $3"));
+        let still = sqlx::query(sql).bind(now_ms).bind(age_ms).bind(case.0.as_slice());
         if still.fetch_optional(&mut *transaction).await?.is_none() {
             return Ok(None);
         }
-        self.withdraw_in(transaction, case, None, by, now_ms).await
+        self.withdraw_in(transaction, case, Withdraw { hold: None, ends: false, by, now_ms }).await
     }
 
     /// Deliveries of a case that can be withdrawn.
@@ -88,21 +115,24 @@ impl Journal {
         rows.iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
     }
 
-    async fn withdraw_in(
+    pub(super) async fn withdraw_in(
         &self,
         mut transaction: Transaction<'static, Sqlite>,
         case: CaseId,
-        hold: Option<&str>,
-        by: &str,
-        now_ms: i64,
+        withdraw: Withdraw<'_>,
     ) -> Result<Option<Withdrawal>, JournalError> {
+        let Withdraw { hold, ends, by, now_ms } = withdraw;
         let row = sqlx::query("SELECT spool_key FROM study_case WHERE id = $1").bind(case.0.as_slice());
         let row = row.fetch_optional(&mut *transaction).await?;
         let key = row.map(|row| self.unwrapped(&row)).transpose()?.flatten();
         let (mut withdrawal, mut instances) = (Withdrawal::default(), Vec::new());
         for row in deliveries(&mut transaction, case).await? {
             let id = DeliveryId(bytes16(row.get("id"), "delivery.id")?);
-            let state = if row.get("mailed") { State::Recalled } else { State::Cancelled };
+            let state = match (row.get("mailed"), ends) {
+                (false, _) => State::Cancelled,
+                (true, false) => State::Recalled,
+                (true, true) => State::Closed,
+            };
             if row.get::<&str, _>("state") != State::Pulled.word() && !row.get::<bool, _>("handed_over") {
                 instances.extend(instances_of(&mut transaction, id).await?);
             }
@@ -131,23 +161,23 @@ impl Journal {
         Ok(Some(withdrawal))
     }
 
-    /// Mails of withdrawn deliveries, and of links that ended, that are still to be looked for: (delivery, doctor). A link stands in the place of
-    /// a delivery.
+    /// Mails of withdrawn deliveries, and of links that ended, that are still to be looked for. A link stands in the place of a delivery.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn mails_to_remove(&self, now_ms: i64) -> Result<Vec<(DeliveryId, String)>, JournalError> {
+    pub async fn mails_to_remove(&self, now_ms: i64) -> Result<Vec<Removal>, JournalError> {
         let rows = sqlx::query(
-            "SELECT w.delivery_id, w.doctor FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
+            "SELECT w.delivery_id, w.doctor, d.state = 'closed' AS receipts FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
              WHERE (w.looked_at_ms IS NULL AND w.stays = 0) OR d.withdrawn_at_ms > $1 - $2
-             UNION SELECT l.id, l.doctor FROM link l WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)
-             UNION SELECT d.id, l.doctor FROM link l JOIN delivery d ON d.case_id = l.case_id
+             UNION SELECT l.id, l.doctor, 0 FROM link l WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)
+             UNION SELECT d.id, l.doctor, d.state = 'closed' FROM link l JOIN delivery d ON d.case_id = l.case_id
                WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2) ORDER BY 1, 2",
         )
         .bind(now_ms)
         .bind(LOOKED_FOR_MS);
         let read = |row: &SqliteRow| {
-            Ok((DeliveryId(bytes16(row.get("delivery_id"), "delivery_id")?), row.get("doctor")))
+            let delivery = DeliveryId(bytes16(row.get("delivery_id"), "delivery_id")?);
+            Ok(Removal { delivery, doctor: row.get("doctor"), receipts: row.get("receipts") })
         };
         rows.fetch_all(&self.pool).await?.iter().map(read).collect()
     }
@@ -201,13 +231,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Cases of which nothing came for so long that nobody will press: their deliveries are held, and the last instance is older than
-    /// `before_ms`.
+    /// Cases of which nothing came for so long that nobody will press: their deliveries are held, and the last instance is older than `age_ms`.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn held_since(&self, before_ms: i64) -> Result<Vec<CaseId>, JournalError> {
-        let rows = sqlx::query(HELD_SINCE).bind(before_ms);
+    pub async fn held_since(&self, age_ms: i64, now_ms: i64) -> Result<Vec<CaseId>, JournalError> {
+        let rows = sqlx::query(HELD_SINCE).bind(now_ms).bind(age_ms);
         let read = |row: &SqliteRow| Ok(CaseId(bytes16(row.get("case_id"), "delivery.case_id")?));
         rows.fetch_all(&self.pool).await?.iter().map(read).collect()
     }
@@ -226,7 +255,7 @@ async fn deliveries(
     let rows = sqlx::query(
         "SELECT id, state, handed_over_at_ms IS NOT NULL AS handed_over,
            EXISTS (SELECT 1 FROM accepted_part p WHERE p.delivery_id = d.id) AS mailed
-         FROM delivery d WHERE case_id = $1 AND state NOT IN ('cancelled', 'recalled') ORDER BY sequence",
+         FROM delivery d WHERE case_id = $1 AND state NOT IN ('cancelled', 'recalled', 'closed') ORDER BY sequence",
     )
     .bind(case.0.as_slice());
     Ok(rows.fetch_all(&mut **transaction).await?)

@@ -66,6 +66,19 @@ pub fn next(standings: &[Standing], after_ms: i64) -> Next {
     }
 }
 
+/// When the hospital is to be alarmed, `alarm_after_ms` after the last doctor was told: none while there is somebody left to tell or something of
+/// it is under way still, and none once somebody has opened it. `escalate_after_ms`: see [`next`]; without it nobody who stands behind is told.
+pub fn alarm_at(standings: &[Standing], escalate_after_ms: Option<i64>, alarm_after_ms: i64) -> Option<i64> {
+    let is_left = |one: &Standing| !one.is_told() && !one.is_refused && escalate_after_ms.is_some();
+    if standings.iter().any(|one| one.has_opened || is_left(one)) {
+        return None;
+    }
+    let told = standings.iter().filter(|one| one.is_told() && !one.is_refused);
+    let since: Vec<i64> = told.map(Standing::waited_for_since_ms).collect::<Option<_>>()?;
+    // Where nobody of them can be reached it is the hospital's turn at once.
+    Some(since.into_iter().max().map_or(i64::MIN, |since_ms| since_ms.saturating_add(alarm_after_ms)))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
@@ -143,6 +156,28 @@ mod tests {
         assert_eq!(next(&group, AFTER_MS), Next::Tell { doctor: "second".into(), at_ms: 185_000 });
         group[1].notified_at_ms = Some(9_000);
         assert_eq!(next(&group, AFTER_MS), Next::Tell { doctor: "second".into(), at_ms: 189_000 });
+    }
+
+    #[test]
+    fn the_hospital_is_alarmed_after_the_last_was_told_and_not_once_it_is_opened() {
+        let mut group = group();
+        assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), None, "two are left to tell");
+        assert_eq!(alarm_at(&group, None, 60_000), Some(61_000), "nobody who stands behind is ever told");
+        group[1].notified_at_ms = Some(5_000);
+        group[2].escalated_at_ms = Some(185_000);
+        group[0].is_refused = true;
+        assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), Some(245_000));
+        group[2].notified_at_ms = Some(190_000);
+        assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), Some(250_000));
+        group[1].submitted_at_ms = None;
+        group[1].notified_at_ms = None;
+        assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), None, "something of it is not in a mailbox yet");
+        group[1].is_refused = true;
+        group[2].has_opened = true;
+        assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), None);
+        group[2].has_opened = false;
+        group[2].is_refused = true;
+        assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), Some(i64::MIN), "nobody can be reached");
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/studies/{case}/key-images", put(studies::mark))
         .route("/studies/{case}/answers", get(answers::list))
         .route("/studies/{case}/withdraw", post(deliveries::withdraw))
+        .route("/studies/{case}/close", post(deliveries::close))
+        .route("/studies/{case}/heard", post(deliveries::heard))
         .route("/deliveries", post(deliveries::press))
         .route("/deliveries/{delivery}", get(deliveries::one))
         .route("/deliveries/{delivery}/choice", post(deliveries::choose))

@@ -188,6 +188,8 @@ async fn grant(page: &Shared, person: &Person, case: CaseId, wish: Wish) -> Resu
         }
         Wish::Retry => (page.pipeline.retry(delivery, by).await?, words.retried),
         Wish::Again => (page.pipeline.notify_again(delivery, by).await?, words.notified_again),
+        Wish::Heard => (page.pipeline.alarm_heard(case, delivery, by).await?, words.heard),
+        Wish::Close => (page.pipeline.close(case, by).await?, words.closed),
     };
     Ok(if done { good(said.into()) } else { bad(words.too_late.into()) })
 }

@@ -18,11 +18,21 @@ pub(super) enum Wish {
     Recall,
     Retry,
     Again,
+    Heard,
+    Close,
 }
 
 impl Wish {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Wait, Self::Partial, Self::Cancel, Self::Recall, Self::Retry, Self::Again];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Wait,
+        Self::Partial,
+        Self::Cancel,
+        Self::Recall,
+        Self::Retry,
+        Self::Again,
+        Self::Heard,
+        Self::Close,
+    ];
 
     /// In paths.
     pub(super) fn word(self) -> &'static str {
@@ -33,6 +43,8 @@ impl Wish {
             Self::Recall => "recall",
             Self::Retry => "retry",
             Self::Again => "notify",
+            Self::Heard => "heard",
+            Self::Close => "close",
         }
     }
 
@@ -44,6 +56,8 @@ impl Wish {
             Self::Recall => words.act_recall,
             Self::Retry => words.act_retry,
             Self::Again => words.act_again,
+            Self::Heard => words.act_heard,
+            Self::Close => words.act_close,
         }
     }
 }
@@ -54,8 +68,15 @@ pub(super) fn wishes(state: &str, stage: &Stage) -> Vec<Wish> {
         "received" if stage.missing.is_some() => vec![Wish::Wait, Wish::Partial, Wish::Cancel],
         "received" | "assembled" | "compressed" | "sealed" => vec![Wish::Cancel],
         "submitted" => vec![Wish::Recall],
-        "notified" if stage.can_tell_again => vec![Wish::Again, Wish::Recall],
-        "notified" | "pulled" => vec![Wish::Recall],
+        "notified" | "pulled" => {
+            let wishes = [
+                (Wish::Heard, stage.rings),
+                (Wish::Again, state == "notified" && stage.can_tell_again),
+                (Wish::Close, stage.is_opened),
+                (Wish::Recall, true),
+            ];
+            wishes.into_iter().filter(|(_, can)| *can).map(|(wish, _)| wish).collect()
+        }
         "failed" => vec![Wish::Retry, Wish::Cancel],
         _ => Vec::new(),
     }
@@ -102,7 +123,7 @@ pub(super) fn row(study: &Study, stage: &Stage, site: &Site, words: &Words) -> M
     let wishes = wishes(state, stage);
     let can_be_sent = state == "held" && stage.waiting.is_none();
     html! {
-        li #{"s-" (case)} .study .(class) .sendable[can_be_sent] data-name=(shown.name) data-id=(shown.id) {
+        li #{"s-" (case)} .study .(class) .sendable[can_be_sent] .ring[stage.rings] data-name=(shown.name) data-id=(shown.id) {
             div .pick {
                 @if can_be_sent {
                     input #{"r-" (case)} type="radio" name="study" value=(case) aria-describedby={"w-" (case)};
@@ -232,7 +253,8 @@ fn what(study: &Study, site: &Site, words: &Words) -> Markup {
 
 /// The choice stands open; what takes something back is one step away.
 fn buttons(case: &str, wishes: &[Wish], name: &str, words: &Words) -> Markup {
-    let is_open = |wish: &&Wish| matches!(wish, Wish::Wait | Wish::Partial | Wish::Retry | Wish::Again);
+    let is_open =
+        |wish: &&Wish| matches!(wish, Wish::Wait | Wish::Partial | Wish::Retry | Wish::Again | Wish::Heard);
     let (open, hidden): (Vec<&Wish>, Vec<&Wish>) = wishes.iter().partition(is_open);
     let button = |wish: Wish| {
         let label = wish.label(words);

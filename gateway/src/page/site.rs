@@ -58,6 +58,11 @@ impl Site {
         fill(form, &[&clean(self.doctors.get(key).map_or(key, String::as_str))])
     }
 
+    /// Somebody who acted: a doctor, or an account of the page.
+    pub(super) fn who(&self, name: &str, words: &Words) -> String {
+        if self.doctors.contains_key(name) { self.doctor(name, words) } else { clean(name) }
+    }
+
     /// Milliseconds since 1970-01-01 UTC.
     pub(super) fn now_ms(&self) -> i64 {
         self.now_ms

@@ -1,8 +1,9 @@
 //! How far a study has come, in words, a tone and six steps: pure, so that every state can be looked at in a test.
 
+use super::clean;
 use super::site::Site;
 use super::words::{Words, fill};
-use crate::journal::{Choice, DoctorReport, Study, WaitingPress};
+use crate::journal::{Choice, DoctorReport, Ended, Study, WaitingPress};
 use serde_json::Value;
 
 /// Steps after the press: received, compressed, sealed, submitted, notified, opened.
@@ -56,6 +57,10 @@ pub(super) struct Stage {
     pub(super) waiting: Option<Waiting>,
     /// Instances here and listed, where a choice is waited for.
     pub(super) missing: Option<(u64, u32)>,
+    /// A sign of a doctor who looked at it is here.
+    pub(super) is_opened: bool,
+    /// Nobody has opened it in time, and nobody at the hospital has heard of that.
+    pub(super) rings: bool,
     /// Somebody of those who were notified can be again: outside recipients are told by telephone.
     pub(super) can_tell_again: bool,
 }
@@ -83,6 +88,8 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
         details: Vec::new(),
         waiting: None,
         missing: None,
+        is_opened: false,
+        rings: false,
         can_tell_again: false,
     };
     match (state, waiting) {
@@ -101,14 +108,18 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
         ("failed", _) => (stage.tone, stage.words) = (Tone::Bad, words.st_failed.to_owned()),
         ("cancelled", _) => (stage.tone, stage.words) = (Tone::Over, words.st_cancelled.to_owned()),
         ("recalled", _) => (stage.tone, stage.words) = (Tone::Over, words.st_recalled.to_owned()),
+        ("closed", _) => closed(&mut stage, study, site, words),
         _ => state.clone_into(&mut stage.words),
     }
     if matches!(state, "submitted" | "notified") {
         stage.details.extend(delivery.doctors.iter().flat_map(|doctor| channels(doctor, site, words)));
     }
-    if matches!(state, "recalled" | "cancelled") {
-        stage.details.extend(delivery.doctors.iter().filter_map(|doctor| withdrawn(doctor, site, words)));
+    if matches!(state, "recalled" | "cancelled" | "closed") {
+        stage.details.extend(
+            delivery.doctors.iter().filter_map(|doctor| withdrawn(doctor, state == "closed", site, words)),
+        );
     }
+    alarm(&mut stage, study, &to, site, words);
     if state == "failed" {
         stage.done = steps_before(study);
     }
@@ -176,6 +187,7 @@ fn notified(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
     let is_opened = doctors.iter().any(|doctor| doctor.opened_at_ms().is_some());
     stage.done = if is_opened { STEPS } else { STEPS - 1 };
     stage.tone = if is_opened { Tone::Good } else { Tone::Going };
+    stage.is_opened = is_opened;
     stage.can_tell_again = doctors.iter().any(|doctor| !site.is_outside(&doctor.doctor));
     // The turn of one who stood behind may come in the moment in which somebody opens it: then no notice goes.
     let is_shown = |doctor: &&DoctorReport| {
@@ -206,6 +218,42 @@ fn notified(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
     }
     if !is_opened && let Some((name, at_ms)) = told_next(doctors, site) {
         stage.details.push(fill(words.st_told_next, &[&site.time(at_ms), &site.doctor(name, words)]));
+    }
+}
+
+/// "Closed by X at 02:40", and whether what was mailed is known to be gone.
+fn closed(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
+    let Some(ended) = &study.delivery.ended else { return };
+    let at = site.time(ended.at_ms);
+    stage.done = STEPS;
+    stage.tone = Tone::Over;
+    stage.words = match (ended.how, &ended.by) {
+        (Ended::Closed, Some(by)) => fill(words.st_closed, &[&at, &site.who(by, words)]),
+        (Ended::Closed, None) | (Ended::Expired, _) => fill(words.st_expired, &[&at]),
+        (Ended::Unopened, _) => {
+            (stage.done, stage.tone) = (STEPS - 1, Tone::Bad);
+            fill(words.st_ended_unopened, &[&at])
+        }
+    };
+    stage.details.push(match ended.proved_at_ms {
+        Some(at_ms) => fill(words.st_deletion_proved, &[&site.time(at_ms)]),
+        None => words.st_deletion_going.to_owned(),
+    });
+}
+
+/// "Nobody has opened it: telephone Dr X", until a person has heard it or somebody opens it.
+fn alarm(stage: &mut Stage, study: &Study, to: &str, site: &Site, words: &Words) {
+    let Some(alarm) = &study.delivery.alarm else { return };
+    match (&alarm.heard_by, alarm.heard_at_ms) {
+        (Some(by), Some(at_ms)) => {
+            stage.details.push(fill(words.st_alarm_heard, &[&clean(by), &site.time(at_ms)]))
+        }
+        _ if stage.is_opened || study.delivery.state == "closed" => {}
+        _ => {
+            let waiting = std::mem::replace(&mut stage.words, fill(words.st_alarm, &[to]));
+            stage.details.insert(0, waiting);
+            (stage.tone, stage.rings) = (Tone::Bad, true);
+        }
     }
 }
 
@@ -255,10 +303,11 @@ fn told_next<'a>(doctors: &'a [DoctorReport], site: &Site) -> Option<(&'a str, i
 }
 
 /// What became of a doctor's mails, and whether they were opened before.
-fn withdrawn(doctor: &DoctorReport, site: &Site, words: &Words) -> Option<String> {
+fn withdrawn(doctor: &DoctorReport, is_closed: bool, site: &Site, words: &Words) -> Option<String> {
     let name = site.doctor(&doctor.doctor, words);
     let mail = doctor.withdrawn.as_ref()?;
     let mails = match (mail.stays, mail.looked_at_ms) {
+        (true, _) if is_closed => fill(words.st_mail_kept, &[&name]),
         (true, _) => fill(words.st_mail_stays, &[&name]),
         (false, Some(_)) => fill(words.st_mail_gone, &[&name, &mail.removed.to_string()]),
         (false, None) => fill(words.st_mail_looking, &[&name]),

@@ -4,7 +4,7 @@
 use super::Pipeline;
 use super::trouble::Trouble;
 use crate::audit::{AuditError, Message, Reading, Server, ServerRefusal, Subject};
-use crate::journal::{AnswerKind, DeliveryRow, DueNotice, Pressed, Recipient};
+use crate::journal::{AnswerKind, DeliveryRow, DueNotice, EndedCase, Pressed, Recipient};
 use crate::pulled::record::{self, Kind, Record, Refusal};
 use crate::submit::SubmitError;
 use ::seal::ids::DeliveryId;
@@ -278,6 +278,20 @@ impl Pipeline {
     pub(super) async fn audit_deleted(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
         let subjects = self.subjects(delivery).await?;
         Ok(self.record_each(&subjects, Message::deleted).await?)
+    }
+
+    /// Before the journal forgets whose study an ended case was.
+    pub(super) async fn audit_proved(&self, ended: &EndedCase, proof: &[u8]) -> Result<(), Trouble> {
+        let mut told: Vec<Subject> = Vec::new();
+        for delivery in &ended.deliveries {
+            for subject in self.subjects(&self.journal.delivery(*delivery).await?).await? {
+                // A supplement is of the same patient.
+                if !told.iter().any(|known| known.banner == subject.banner) {
+                    told.push(subject);
+                }
+            }
+        }
+        Ok(self.record_each(&told, |subject| Message::deletion_proved(proof, subject)).await?)
     }
 
     /// A record that may be an attack.

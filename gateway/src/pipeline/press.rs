@@ -4,7 +4,7 @@ use super::Pipeline;
 use super::trouble::Trouble;
 use crate::clock::now_ms;
 use crate::journal::{
-    Choice, DeliveryReport, HeldAs, JournalError, Press, PressedStudy, Recipient, State, Withdrawal,
+    Choice, DeliveryReport, Ended, HeldAs, JournalError, Press, PressedStudy, Recipient, State, Withdrawal,
 };
 use ::seal::ids::{CaseId, DeliveryId};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl From<Trouble> for WishError {
 
 /// Why a case is withdrawn.
 #[derive(Clone, Copy)]
-enum How<'a> {
+pub(super) enum How<'a> {
     /// A person wants it.
     Wish {
         /// AE title under which the study waits for another press.
@@ -60,10 +60,17 @@ enum How<'a> {
         /// Login name.
         by: &'a str,
     },
-    /// Nobody asked for it since then.
+    /// Nobody asked for it for so long.
     Late {
-        /// Milliseconds since 1970-01-01 UTC.
-        before_ms: i64,
+        /// In milliseconds.
+        age_ms: i64,
+    },
+    /// It has served its purpose, or its time is over.
+    Ends {
+        /// How.
+        how: Ended,
+        /// Login name, or doctor; none where its time is over.
+        by: Option<&'a str>,
     },
 }
 
@@ -72,6 +79,7 @@ impl How<'_> {
         match self {
             Self::Wish { by, .. } => by,
             Self::Late { .. } => NOBODY,
+            Self::Ends { how, by } => by.unwrap_or(how.word()),
         }
     }
 }
@@ -133,7 +141,11 @@ impl Pipeline {
         Ok(self.withdraw_as(case, How::Wish { hold, by }).await?)
     }
 
-    async fn withdraw_as(&self, case: CaseId, how: How<'_>) -> Result<Option<Withdrawal>, Trouble> {
+    pub(super) async fn withdraw_as(
+        &self,
+        case: CaseId,
+        how: How<'_>,
+    ) -> Result<Option<Withdrawal>, Trouble> {
         let _one_at_a_time = self.endings.lock().await;
         let mut deliveries = Vec::new();
         for id in self.journal.to_withdraw(case).await? {
@@ -143,11 +155,15 @@ impl Pipeline {
             if let Some(pressed) = &delivery.pressed {
                 self.audit_pressed(delivery, pressed).await?;
             }
-            self.audit_withdrawn(delivery, how.by()).await?;
+            match how {
+                How::Ends { how: ended, .. } => self.audit_wish(delivery.id, how.by(), ended.told()).await?,
+                How::Wish { .. } | How::Late { .. } => self.audit_withdrawn(delivery, how.by()).await?,
+            }
         }
         let withdrawn = match how {
             How::Wish { hold, by } => self.journal.withdraw(case, hold, by, now_ms()).await?,
-            How::Late { before_ms } => self.journal.give_up_held(case, before_ms, NOBODY, now_ms()).await?,
+            How::Late { age_ms } => self.journal.give_up_held(case, age_ms, NOBODY, now_ms()).await?,
+            How::Ends { how, by } => self.journal.end(case, how, by, now_ms()).await?,
         };
         let Some(withdrawal) = withdrawn else { return Ok(None) };
         for delivery in &deliveries {
@@ -160,7 +176,7 @@ impl Pipeline {
             self.collector.forget(delivery.id);
             self.audit_forget(delivery.id);
             self.spool.release_made(delivery.id);
-            tracing::info!(delivery = %delivery.id, "withdrawn");
+            tracing::info!(delivery = %delivery.id, by = how.by(), "withdrawn");
         }
         for (delivery, _) in &withdrawal.ended {
             // Nobody of ours may look into the mailbox of a mail program.
@@ -226,9 +242,9 @@ impl Pipeline {
     }
 
     async fn drop_held_once(&self) -> Result<(), Trouble> {
-        let before_ms = now_ms() - i64::from(self.config.dicom.hold_hours) * HOUR_MS;
-        for case in self.journal.held_since(before_ms).await? {
-            match self.withdraw_as(case, How::Late { before_ms }).await {
+        let age_ms = i64::from(self.config.dicom.hold_hours) * HOUR_MS;
+        for case in self.journal.held_since(age_ms, now_ms()).await? {
+            match self.withdraw_as(case, How::Late { age_ms }).await {
                 Ok(Some(_)) => {
                     tracing::info!(stage = "receive", %case, "a study that nobody asked for in time is deleted");
                 }

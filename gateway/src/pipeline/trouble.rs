@@ -66,6 +66,10 @@ impl Trouble {
         tracing::warn!(stage = "notify", trouble = self.text, "who is to be told is looked for again");
     }
 
+    pub(super) fn ours(text: impl std::fmt::Display) -> Self {
+        Self::temporary(format!("{text} (us: report this)"))
+    }
+
     fn temporary(text: impl Into<String>) -> Self {
         Self { text: text.into(), permanent: false }
     }

@@ -2,7 +2,7 @@
 
 use crate::config::{self, Config, ConfigError, Kind};
 use crate::directory::receipts_of;
-use crate::journal::Device;
+use crate::journal::{Device, Removal};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use seal::ids::DeliveryId;
@@ -49,9 +49,19 @@ pub struct Folder {
     pub folder: String,
     /// Whose receipts count in it: one for each certificate that covers were sealed for.
     pub recipients: Vec<Pinned>,
-    /// Deliveries that were withdrawn, and links that ended: their pieces, covers and statements are deleted.
+    /// What is to be deleted in it.
     #[serde(default)]
-    pub withdrawn: Vec<DeliveryId>,
+    pub withdrawn: Vec<Withdrawn>,
+}
+
+/// A delivery that was withdrawn, or a link that ended: its pieces, cover and statement are deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Withdrawn {
+    /// Its id.
+    pub delivery: DeliveryId,
+    /// Receipts are, too, once they were looked at.
+    pub receipts: bool,
 }
 
 /// A recipient as two certificates, base64 of their DER.
@@ -90,7 +100,7 @@ impl fmt::Debug for Request {
 pub fn inbound_request(
     config: &Config,
     devices: &[Device],
-    withdrawn: &[(DeliveryId, String)],
+    withdrawn: &[Removal],
 ) -> Result<Request, ConfigError> {
     let server = &config.pulled.server;
     let folder = |(name, doctor): (&String, &config::Doctor)| Folder {
@@ -98,8 +108,8 @@ pub fn inbound_request(
         recipients: receipts_of(devices, name).map(|device| Pinned::of(&device.recipient)).collect(),
         withdrawn: withdrawn
             .iter()
-            .filter(|(_, doctor)| doctor == name)
-            .map(|(delivery, _)| *delivery)
+            .filter(|removal| removal.doctor == *name)
+            .map(|removal| Withdrawn { delivery: removal.delivery, receipts: removal.receipts })
             .collect(),
     };
     let readers = config.doctors.iter().filter(|(_, doctor)| doctor.kind != Kind::Smime);

@@ -195,6 +195,32 @@ pub(super) async fn withdraw(
     Ok(Json(Withdrawn { ended: withdrawal.ended.into_iter().map(ended).collect(), held: withdrawal.held }))
 }
 
+pub(super) async fn close(
+    State(page): State<Shared>,
+    caller: Caller,
+    Path(case): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let by = caller.sends()?.name;
+    let case = CaseId::parse(&case).ok_or(Problem::MISSING)?;
+    page.journal.study_of(case).await?.ok_or(Problem::MISSING)?;
+    done(
+        page.pipeline.close(case, &by).await?,
+        "nobody has opened this case, or it has ended: withdraw takes it back",
+    )
+}
+
+pub(super) async fn heard(
+    State(page): State<Shared>,
+    caller: Caller,
+    Path(case): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let by = caller.sends()?.name;
+    let case = CaseId::parse(&case).ok_or(Problem::MISSING)?;
+    let study = page.journal.study_of(case).await?.ok_or(Problem::MISSING)?;
+    let heard = page.pipeline.alarm_heard(case, study.delivery.id, &by).await?;
+    done(heard, "no alarm of this case waits for somebody who hears it")
+}
+
 fn known(delivery: &str) -> Result<DeliveryId, Problem> {
     DeliveryId::parse(delivery).ok_or(Problem::MISSING)
 }

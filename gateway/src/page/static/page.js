@@ -191,6 +191,24 @@
   line.onerror = () => { byId("line").hidden = false; };
   line.onopen = () => { byId("line").hidden = true; };
 
+  // What nobody has opened rings until a person here says to have heard it. A browser lets a page sound once somebody has touched it.
+  const RING_MS = 4_000;
+  let sound = null;
+  setInterval(() => {
+    const rings = list.querySelector(".ring") !== null;
+    document.body.classList.toggle("rings", rings);
+    if (!rings) return;
+    sound ??= new AudioContext();
+    if (sound.state === "suspended") sound.resume().catch(() => {});
+    for (const [at, hertz] of [[0, 880], [0.3, 660], [0.6, 880]]) {
+      const tone = new OscillatorNode(sound, { frequency: hertz });
+      const loud = new GainNode(sound, { gain: 0.2 });
+      tone.connect(loud).connect(sound.destination);
+      tone.start(sound.currentTime + at);
+      tone.stop(sound.currentTime + at + 0.25);
+    }
+  }, RING_MS);
+
   setInterval(() => {
     for (const due of list.querySelectorAll(".due")) {
       due.textContent = `${Math.max(0, Math.ceil((Number(due.dataset.due) - Date.now()) / 1000))} s`;

@@ -2,9 +2,9 @@
 
 use super::super::enrolment::{Enrolment, EnrolmentKind};
 use super::super::record::{Kind, Record, Refusal, Trouble, folder_digest};
-use super::super::request::{Folder, Pinned};
+use super::super::request::{Folder, Pinned, Withdrawn};
 use super::{InboundError, Records};
-use seal::ids::{DeliveryId, Digest, InvitationId};
+use seal::ids::{Digest, InvitationId};
 use seal::limits::{ENROLMENT_BYTES_MAX, RECEIPT_DER_BYTES_MAX};
 use seal::mail::{Part, RecipientTag};
 use seal::mailbox::{Found, ImapUid, Mailbox, MailboxError};
@@ -27,8 +27,8 @@ pub(super) struct Watched {
     uid_validity: u32,
     /// Messages below were looked at.
     next: ImapUid,
-    /// Deliveries whose pieces and covers are deleted.
-    withdrawn: Vec<DeliveryId>,
+    /// What is deleted here.
+    withdrawn: Vec<Withdrawn>,
     /// Nothing of them was left when the next message was to get this UID.
     cleared: Option<u32>,
     /// They could not be deleted; when that is tried again.
@@ -98,7 +98,8 @@ impl Watched {
         Ok(found)
     }
 
-    /// Deletes what lies here of withdrawn deliveries, also what came after they were withdrawn. Receipts stay: they are the doctor's word.
+    /// Deletes what lies here of withdrawn deliveries, also what came after they were withdrawn. Receipts are the doctor's word: they stay with a
+    /// delivery that was recalled, and go with a case that has ended only after they were looked at.
     pub(super) async fn clear<W: AsyncWrite + Unpin>(
         &mut self,
         mailbox: &mut Mailbox,
@@ -121,12 +122,21 @@ impl Watched {
             Err(error) => return Ok(Err(error)),
         };
         self.try_again = None;
-        for delivery in &self.withdrawn {
-            let is_theirs = |message: &&Found| {
-                message.id.delivery() == *delivery
-                    && matches!(message.id.part(), Part::Cover | Part::Piece(_) | Part::Link)
+        let mut is_unread = false;
+        for Withdrawn { delivery, receipts } in &self.withdrawn {
+            let goes = |message: &&Found| match message.id.part() {
+                Part::Cover | Part::Piece(_) | Part::Link => true,
+                Part::Receipt { .. } => *receipts,
+                _ => false,
             };
-            let theirs: Vec<_> = found.iter().filter(is_theirs).cloned().collect();
+            let theirs = found.iter().filter(|message| message.id.delivery() == *delivery).filter(goes);
+            let (unread, theirs): (Vec<_>, Vec<_>) = theirs.cloned().partition(|message| {
+                matches!(message.id.part(), Part::Receipt { .. }) && message.uid >= self.next
+            });
+            if !unread.is_empty() {
+                is_unread = true;
+                continue;
+            }
             let kind = match mailbox.remove(&theirs).await {
                 Ok(true) => Kind::Removed(u16::try_from(theirs.len()).unwrap_or(u16::MAX)),
                 Ok(false) => {
@@ -138,7 +148,7 @@ impl Watched {
             // A folder whose doctor has no certificate any more is known by its name.
             records.write(&Record::new(kind, *delivery, folder_digest(&self.folder))).await?;
         }
-        self.cleared = self.try_again.is_none().then_some(uid_next);
+        self.cleared = (self.try_again.is_none() && !is_unread).then_some(uid_next);
         Ok(Ok(()))
     }
 

@@ -1,0 +1,284 @@
+//! The end of a case: a person closes it, or its time is over. What was mailed of it is deleted, its key destroyed, and once the mailboxes are
+//! known to be empty the journal forgets whose study it was.
+
+use super::answers::OPENED_AT;
+use super::withdrawal::Withdraw;
+use super::{Journal, JournalError, Withdrawal, bytes16};
+use crate::notify::Standing;
+use seal::ids::{CaseId, DeliveryId};
+use serde::Serialize;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use std::sync::atomic::Ordering;
+
+/// How a case ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// A person closed it.
+    Closed,
+    /// Its time was over, and somebody had opened it.
+    Expired,
+    /// Its time was over, everybody had been told, a person at the hospital had heard the alarm, and nobody has opened it.
+    Unopened,
+}
+
+impl Ended {
+    /// The word in the journal.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Expired => "expired",
+            Self::Unopened => "unopened",
+        }
+    }
+
+    /// The words of the audit trail.
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Closed => "close the case",
+            Self::Expired => "the time of the case is over",
+            Self::Unopened => "the time of the case is over, and nobody has opened it",
+        }
+    }
+
+    pub(super) fn parse(word: &str) -> Result<Self, JournalError> {
+        let mut all = [Self::Closed, Self::Expired, Self::Unopened].into_iter();
+        all.find(|ended| ended.word() == word).ok_or(JournalError::Unknown("study_case.ended_how"))
+    }
+}
+
+/// A case that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedCase {
+    /// Its id.
+    pub case: CaseId,
+    /// How it ended.
+    pub how: Ended,
+    /// Who closed it; none where its time was over.
+    pub by: Option<String>,
+    /// When, milliseconds since 1970-01-01 UTC.
+    pub at_ms: i64,
+    /// Its deliveries, with what became of the mails of each.
+    pub deliveries: Vec<DeliveryId>,
+    /// What became of its mails.
+    pub mails: Vec<EndedMail>,
+}
+
+/// What became of a delivery's mails in one mailbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EndedMail {
+    /// The delivery, or a link of the case.
+    pub delivery: DeliveryId,
+    /// Name in the configuration.
+    pub doctor: String,
+    /// Mails deleted.
+    pub removed: u32,
+    /// A search found none then, milliseconds since 1970-01-01 UTC; null where the mailbox gives no right to delete.
+    pub empty_at_ms: Option<i64>,
+}
+
+/// A case that nobody has opened yet.
+#[derive(Clone, Debug)]
+pub struct Unopened {
+    /// Its id.
+    pub case: CaseId,
+    /// Its last delivery that is with the doctors.
+    pub delivery: DeliveryId,
+    /// How its doctors stand.
+    pub standings: Vec<Standing>,
+}
+
+impl Journal {
+    /// The gateway has run for so long since this was last said.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn ran(&self, ms: i64) -> Result<(), JournalError> {
+        sqlx::query("UPDATE running SET ms = ms + $1").bind(ms.max(0)).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Ends a case of which something was mailed: its deliveries are closed, its key is destroyed, and what was mailed of it is noted to be
+    /// deleted. None where it ended before, or may not end so: nobody closes what nobody has opened, and what nobody has opened only ends
+    /// after an alarm that was heard.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn end(
+        &self,
+        case: CaseId,
+        how: Ended,
+        by: Option<&str>,
+        now_ms: i64,
+    ) -> Result<Option<Withdrawal>, JournalError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let condition = match how {
+            Ended::Closed | Ended::Expired => is_opened(),
+            Ended::Unopened => format!("c.alarm_heard_at_ms IS NOT NULL AND NOT {}", is_opened()),
+        };
+        let ended = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "UPDATE study_case AS c SET ended_at_ms = $2, ended_how = $3, ended_by = $4
+             WHERE c.id = $1 AND c.ended_at_ms IS NULL AND c.mailed_running_ms IS NOT NULL AND {condition}"
+        )))
+        .bind(case.0.as_slice())
+        .bind(now_ms)
+        .bind(how.word())
+        .bind(by)
+        .execute(&mut *transaction)
+        .await?;
+        if ended.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let by = by.unwrap_or(how.word());
+        self.withdraw_in(transaction, case, Withdraw { hold: None, ends: true, by, now_ms }).await
+    }
+
+    /// Cases that were with the mail server for longer than `age_ms` of the gateway's running, and how each may end. One with a link that is good
+    /// still waits for its end.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn overdue(&self, age_ms: i64) -> Result<Vec<(CaseId, Ended)>, JournalError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT c.id, {opened} AS opened FROM study_case c, running
+             WHERE c.ended_at_ms IS NULL AND c.mailed_running_ms <= running.ms - $1 AND (c.alarm_heard_at_ms IS NOT NULL OR {opened})
+               AND EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = c.id AND d.state NOT IN ('cancelled', 'recalled', 'closed'))
+               AND NOT EXISTS (SELECT 1 FROM link l WHERE l.case_id = c.id AND l.ended_at_ms IS NULL)",
+            opened = is_opened()
+        )));
+        let read = |row: &SqliteRow| {
+            let how = if row.get("opened") { Ended::Expired } else { Ended::Unopened };
+            Ok((case_of(row)?, how))
+        };
+        rows.bind(age_ms).fetch_all(&self.pool).await?.iter().map(read).collect()
+    }
+
+    /// Cases that are with their doctors, that nobody has opened, and of which no alarm was raised.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn unopened(&self) -> Result<Vec<Unopened>, JournalError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT c.id, d.id AS delivery FROM study_case c JOIN delivery d ON d.case_id = c.id AND d.residual_of IS NULL
+             WHERE c.ended_at_ms IS NULL AND c.alarmed_at_ms IS NULL AND d.state IN ('submitted', 'notified') AND d.handed_over_at_ms IS NULL
+               AND d.sequence = (SELECT max(l.sequence) FROM delivery l WHERE l.case_id = c.id AND l.residual_of IS NULL
+                 AND l.state IN ('submitted', 'notified', 'pulled'))
+               AND NOT {}",
+            is_opened()
+        )));
+        let mut unopened = Vec::new();
+        for row in rows.fetch_all(&self.pool).await? {
+            let delivery = DeliveryId(bytes16(row.get("delivery"), "delivery.id")?);
+            let standings = self.standings(delivery).await?;
+            unopened.push(Unopened { case: case_of(&row)?, delivery, standings });
+        }
+        Ok(unopened)
+    }
+
+    /// Nobody has opened a case, and everybody was told: it is for the hospital now. False where an alarm was raised before.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn alarm(&self, case: CaseId, now_ms: i64) -> Result<bool, JournalError> {
+        let alarmed = sqlx::query(
+            "UPDATE study_case SET alarmed_at_ms = $2 WHERE id = $1 AND alarmed_at_ms IS NULL AND ended_at_ms IS NULL",
+        );
+        let alarmed = alarmed.bind(case.0.as_slice()).bind(now_ms).execute(&self.pool).await?;
+        Ok(alarmed.rows_affected() > 0)
+    }
+
+    /// A person at the hospital has heard the alarm. False where there is none, or somebody has heard it before.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn alarm_heard(&self, case: CaseId, by: &str, now_ms: i64) -> Result<bool, JournalError> {
+        let heard = sqlx::query(
+            "UPDATE study_case SET alarm_heard_at_ms = $3, alarm_heard_by = $2
+             WHERE id = $1 AND alarmed_at_ms IS NOT NULL AND alarm_heard_at_ms IS NULL AND ended_at_ms IS NULL",
+        );
+        let heard = heard.bind(case.0.as_slice()).bind(by).bind(now_ms).execute(&self.pool).await?;
+        Ok(heard.rows_affected() > 0)
+    }
+
+    /// Cases that have ended, whose mails are known to be gone, or to stay, and of which the trail has no proof yet.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn to_prove(&self) -> Result<Vec<EndedCase>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT c.id, c.ended_at_ms, c.ended_how, c.ended_by FROM study_case c
+             WHERE c.ended_at_ms IS NOT NULL AND c.deletion_proved_at_ms IS NULL
+               AND NOT EXISTS (SELECT 1 FROM delivery d JOIN withdrawn_mail w ON w.delivery_id = d.id
+                 WHERE d.case_id = c.id AND w.looked_at_ms IS NULL AND w.stays = 0)
+               AND NOT EXISTS (SELECT 1 FROM link l WHERE l.case_id = c.id AND l.gone_at_ms IS NULL AND l.stays = 0)",
+        );
+        let mut cases = Vec::new();
+        for row in rows.fetch_all(&self.pool).await? {
+            let case = case_of(&row)?;
+            let deliveries = sqlx::query("SELECT id FROM delivery WHERE case_id = $1 ORDER BY sequence");
+            let deliveries = deliveries.bind(case.0.as_slice()).fetch_all(&self.pool).await?;
+            let id = |row: &SqliteRow| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?));
+            cases.push(EndedCase {
+                case,
+                how: Ended::parse(row.get("ended_how"))?,
+                by: row.get("ended_by"),
+                at_ms: row.get("ended_at_ms"),
+                deliveries: deliveries.iter().map(id).collect::<Result<_, JournalError>>()?,
+                mails: self.mails_of(case).await?,
+            });
+        }
+        Ok(cases)
+    }
+
+    async fn mails_of(&self, case: CaseId) -> Result<Vec<EndedMail>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT w.delivery_id AS id, w.doctor, w.removed, CASE w.stays WHEN 0 THEN w.looked_at_ms END AS empty_at_ms
+               FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id WHERE d.case_id = $1
+             UNION ALL SELECT l.id, l.doctor, 0, CASE l.stays WHEN 0 THEN l.gone_at_ms END FROM link l WHERE l.case_id = $1
+             ORDER BY 2, 1",
+        );
+        let read = |row: &SqliteRow| {
+            Ok(EndedMail {
+                delivery: DeliveryId(bytes16(row.get("id"), "withdrawn_mail.delivery_id")?),
+                doctor: row.get("doctor"),
+                removed: row.get("removed"),
+                empty_at_ms: row.get("empty_at_ms"),
+            })
+        };
+        rows.bind(case.0.as_slice()).fetch_all(&self.pool).await?.iter().map(read).collect()
+    }
+
+    /// The trail has the proof: the journal forgets whose study it was and which images it had. When the log of the journal is emptied next,
+    /// nothing is left of them.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn forget(&self, case: CaseId, now_ms: i64) -> Result<(), JournalError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        for sql in [
+            "DELETE FROM instance WHERE case_id = $1",
+            "DELETE FROM subject WHERE delivery_id IN (SELECT id FROM delivery WHERE case_id = $1)",
+            // The list goes on to count series and images.
+            "UPDATE case_series SET series_uid = hex(randomblob(16)) WHERE case_id = $1",
+            "UPDATE study_case SET study_uid = 'forgotten ' || hex(id), deletion_proved_at_ms = $2 WHERE id = $1",
+        ] {
+            sqlx::query(sql).bind(case.0.as_slice()).bind(now_ms).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        self.log_holds_keys.store(true, Ordering::Release);
+        self.empty_held_log().await
+    }
+}
+
+/// Somebody opened a delivery of case `c`, or has it in a mail program, which says nothing.
+fn is_opened() -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM delivery o JOIN recipient r ON r.delivery_id = o.id
+           WHERE o.case_id = c.id AND o.residual_of IS NULL AND (o.handed_over_at_ms IS NOT NULL OR {OPENED_AT} IS NOT NULL))"
+    )
+}
+
+fn case_of(row: &SqliteRow) -> Result<CaseId, JournalError> {
+    Ok(CaseId(bytes16(row.get("id"), "study_case.id")?))
+}

@@ -1,0 +1,118 @@
+//! The end of a case on a real journal.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use super::press_tests::{held, journal, pressed, record};
+use super::tests::on_disk;
+use super::*;
+use compressor::bundle::Summary;
+use seal::cover::Completeness;
+use seal::ids::{CaseId, DeliveryId, Digest};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const STUDY: &[u8] = b"1.2.3.4";
+
+/// A study that lies in the mailbox of one doctor, who was notified.
+async fn mailed(journal: &Journal) -> (CaseId, DeliveryId) {
+    let (row, _) = record(journal, held(1)).await;
+    pressed(journal, row.case).await;
+    assert!(journal.assembled(row.id, 1, Completeness::Proved { instances: 1 }, 6000).await.unwrap());
+    journal.compressed(row.id, &Summary::default(), None, 6000).await.unwrap();
+    journal.sealed(row.id, 1, 1000, Some(Digest([3; 32])), 6000).await.unwrap();
+    for part in [1, 0] {
+        journal.accepted(row.id, part, "tanaka", 6000).await.unwrap();
+    }
+    journal.reached(row.id, State::Submitted, 6000).await.unwrap();
+    journal.notified(row.id, "tanaka", 7000).await.unwrap();
+    journal.reached(row.id, State::Notified, 7000).await.unwrap();
+    (row.case, row.id)
+}
+
+fn holds(folder: &tempfile::TempDir, needle: &[u8]) -> bool {
+    on_disk(folder.path()).windows(needle.len()).any(|window| window == needle)
+}
+
+#[tokio::test]
+async fn a_closed_case_is_forgotten_once_every_mailbox_is_known_to_be_empty() {
+    let (journal, folder) = journal().await;
+    let (case, delivery) = mailed(&journal).await;
+    assert!(
+        journal.end(case, Ended::Closed, Some("sato"), 8000).await.unwrap().is_none(),
+        "nobody has opened it"
+    );
+    journal.seen(delivery, "tanaka", 8000).await.unwrap();
+    let withdrawal = journal.end(case, Ended::Closed, Some("sato"), 9000).await.unwrap().unwrap();
+    assert_eq!((withdrawal.ended, withdrawal.held), (vec![(delivery, State::Closed)], None));
+    assert_eq!(withdrawal.files, [held(1).file]);
+    assert!(matches!(journal.case_key(case).await, Err(JournalError::KeyDestroyed)));
+    assert!(journal.study_of(case).await.unwrap().unwrap().card.is_none(), "the list forgets at once");
+    assert!(journal.end(case, Ended::Closed, Some("sato"), 9000).await.unwrap().is_none(), "it ends once");
+    let removal = Removal { delivery, doctor: "tanaka".into(), receipts: true };
+    assert_eq!(journal.mails_to_remove(9000).await.unwrap(), [removal]);
+    assert_eq!(journal.to_prove().await.unwrap(), [], "nobody has looked into the mailbox");
+    assert_eq!(journal.subjects(delivery).await.unwrap().len(), 1, "the trail will be told whose it was");
+    journal.mails_removed(delivery, "tanaka", 3, 9500).await.unwrap();
+    let mail = EndedMail { delivery, doctor: "tanaka".into(), removed: 3, empty_at_ms: Some(9500) };
+    let proved = EndedCase {
+        case,
+        how: Ended::Closed,
+        by: Some("sato".into()),
+        at_ms: 9000,
+        deliveries: vec![delivery],
+        mails: vec![mail],
+    };
+    assert_eq!(journal.to_prove().await.unwrap(), [proved]);
+    assert!(holds(&folder, STUDY));
+    journal.forget(case, 9600).await.unwrap();
+    assert!(!holds(&folder, STUDY), "no UID of it is on the disk, in the log neither");
+    assert_eq!(journal.to_prove().await.unwrap(), []);
+    let report = journal.report_of(delivery).await.unwrap().unwrap();
+    let ended = report.ended.unwrap();
+    assert_eq!((ended.how, ended.proved_at_ms, report.instances), (Ended::Closed, Some(9600), 1));
+    let (again, _) = record(&journal, held(1)).await;
+    assert_ne!(again.case, case, "a study that comes again is a new case");
+}
+
+#[tokio::test]
+async fn only_the_time_that_the_gateway_ran_ends_a_case_and_nobodys_only_after_an_alarm_that_was_heard() {
+    let (journal, _folder) = journal().await;
+    journal.ran(5 * DAY_MS).await.unwrap();
+    let (case, delivery) = mailed(&journal).await;
+    assert_eq!(journal.overdue(DAY_MS).await.unwrap(), [], "a journal that is older ends no new case");
+    journal.ran(DAY_MS - 1).await.unwrap();
+    journal.ran(-DAY_MS).await.unwrap();
+    journal.seen(delivery, "tanaka", i64::MAX / 2).await.unwrap();
+    assert_eq!(journal.overdue(DAY_MS).await.unwrap(), [], "no clock of a receipt counts");
+    journal.ran(1).await.unwrap();
+    assert_eq!(journal.overdue(DAY_MS).await.unwrap(), [(case, Ended::Expired)]);
+    assert!(journal.end(case, Ended::Expired, None, 9000).await.unwrap().is_some());
+    assert_eq!(journal.overdue(DAY_MS).await.unwrap(), []);
+
+    let (case, delivery) = mailed(&journal).await;
+    journal.ran(40 * DAY_MS).await.unwrap();
+    assert_eq!(journal.overdue(DAY_MS).await.unwrap(), [], "nobody has opened it, nobody was alarmed");
+    let unopened = journal.unopened().await.unwrap();
+    assert_eq!((unopened[0].case, unopened[0].delivery, unopened[0].standings.len()), (case, delivery, 1));
+    assert!(!journal.alarm_heard(case, "sato", 9000).await.unwrap(), "there is no alarm");
+    assert!(journal.alarm(case, 9000).await.unwrap() && !journal.alarm(case, 9000).await.unwrap());
+    assert!(journal.unopened().await.unwrap().is_empty(), "it rings already");
+    assert_eq!(journal.overdue(DAY_MS).await.unwrap(), [], "nobody has heard it");
+    assert!(journal.alarm_heard(case, "sato", 9500).await.unwrap());
+    assert_eq!(journal.overdue(DAY_MS).await.unwrap(), [(case, Ended::Unopened)]);
+    journal.seen(delivery, "tanaka", 9600).await.unwrap();
+    assert!(
+        journal.end(case, Ended::Unopened, None, 9700).await.unwrap().is_none(),
+        "somebody opened it meanwhile"
+    );
+    assert_eq!(journal.overdue(DAY_MS).await.unwrap(), [(case, Ended::Expired)]);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_keeps_its_mails_holds_up_no_end_and_is_named() {
+    let (journal, _folder) = journal().await;
+    let (case, delivery) = mailed(&journal).await;
+    journal.seen(delivery, "tanaka", 8000).await.unwrap();
+    journal.end(case, Ended::Closed, Some("tanaka"), 9000).await.unwrap().unwrap();
+    journal.mails_stay(delivery, "tanaka").await.unwrap();
+    let proved = journal.to_prove().await.unwrap().remove(0);
+    assert_eq!((proved.mails[0].removed, proved.mails[0].empty_at_ms), (0, None));
+}

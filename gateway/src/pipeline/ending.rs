@@ -1,0 +1,149 @@
+//! The end of a case: who closes it, when its time is over, when the hospital is alarmed because nobody opened it, and the proof that what was
+//! mailed is gone.
+
+use super::Pipeline;
+use super::press::{How, WishError};
+use super::trouble::Trouble;
+use crate::clock::now_ms;
+use crate::journal::{Ended, EndedCase, EndedMail};
+use crate::notify::alarm_at;
+use ::seal::ids::{CaseId, DeliveryId};
+use ::seal::statement;
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Least pause between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Longest pause: where nothing changes, and after an error. The age of cases is noted as often.
+const LOOK: Duration = Duration::from_secs(30);
+/// What the signature of a proof begins with (SPEC 11).
+const PURPOSE: &str = "scanpost deletion";
+/// Format of a proof.
+const FORMAT: u32 = 1;
+/// What no proof can say.
+const NOT_PROVED: &str =
+    "backups that the provider of a mailbox keeps of its own; what a doctor saved elsewhere";
+
+/// What is signed.
+#[derive(Serialize)]
+struct Proof<'a> {
+    format: u32,
+    site: &'a str,
+    case: CaseId,
+    deliveries: &'a [DeliveryId],
+    how: Ended,
+    by: Option<&'a str>,
+    ended_at_ms: i64,
+    spool_key_destroyed: bool,
+    mailboxes: &'a [EndedMail],
+    proved_at_ms: i64,
+    not_proved: &'static str,
+}
+
+impl Pipeline {
+    /// Closes a case that somebody has opened. False where nobody has, or it has ended before.
+    ///
+    /// # Errors
+    /// [`WishError`].
+    pub async fn close(&self, case: CaseId, by: &str) -> Result<bool, WishError> {
+        Ok(self.withdraw_as(case, How::Ends { how: Ended::Closed, by: Some(by) }).await?.is_some())
+    }
+
+    /// A person has heard the alarm of a case, and looks after it. False where there is none that nobody has heard.
+    ///
+    /// # Errors
+    /// [`WishError`].
+    pub async fn alarm_heard(&self, case: CaseId, delivery: DeliveryId, by: &str) -> Result<bool, WishError> {
+        self.audit_wish(delivery, by, "heard the alarm").await?;
+        Ok(self.journal.alarm_heard(case, by, now_ms()).await?)
+    }
+
+    /// Alarms, ends and proves whatever it is time for, for ever. `changes` is marked after each change of the journal.
+    pub async fn watch_over_cases(self: Arc<Self>, mut changes: watch::Receiver<()>) {
+        let mut told = Instant::now();
+        loop {
+            changes.mark_unchanged();
+            let wait = match self.look_after_cases(&mut told).await {
+                Ok(Some(at_ms)) => Duration::from_millis((at_ms - now_ms()).max(0).unsigned_abs()).min(LOOK),
+                Ok(None) => LOOK,
+                Err(trouble) => {
+                    tracing::warn!(stage = "pulled", trouble = trouble.text, "cases will be looked at again");
+                    LOOK
+                }
+            };
+            tokio::time::sleep(PAUSE).await;
+            let _ = tokio::time::timeout(wait, changes.changed()).await;
+        }
+    }
+
+    /// Gives when the next alarm is due. `told`: until when the journal knows that the gateway ran.
+    async fn look_after_cases(&self, told: &mut Instant) -> Result<Option<i64>, Trouble> {
+        // Not at each change, since noting it is one.
+        if told.elapsed() >= LOOK {
+            let ran = told.elapsed();
+            self.journal.ran(i64::try_from(ran.as_millis()).unwrap_or(i64::MAX)).await?;
+            *told += ran;
+        }
+        for (case, how) in self.journal.overdue(self.config.case.expire_ms()).await? {
+            if self.withdraw_as(case, How::Ends { how, by: None }).await?.is_some() {
+                tracing::info!(stage = "pulled", %case, how = how.word(), "the time of a case is over");
+            }
+        }
+        for ended in self.journal.to_prove().await? {
+            self.prove(&ended).await?;
+        }
+        let next = self.alarm_due().await?;
+        self.journal.empty_held_log().await?;
+        Ok(next)
+    }
+
+    async fn alarm_due(&self) -> Result<Option<i64>, Trouble> {
+        let mut first = None;
+        for unopened in self.journal.unopened().await? {
+            let (escalate, alarm) =
+                (self.config.notify.escalate_after_ms(), self.config.case.alarm_after_ms());
+            let Some(at_ms) = alarm_at(&unopened.standings, escalate, alarm) else { continue };
+            if at_ms > now_ms() {
+                first = Some(first.map_or(at_ms, |first: i64| first.min(at_ms)));
+                continue;
+            }
+            self.audit_wish(
+                unopened.delivery,
+                "alarm_after_s",
+                "nobody opened it in time: alarm the hospital",
+            )
+            .await?;
+            if self.journal.alarm(unopened.case, now_ms()).await? {
+                tracing::error!(stage = "notify", delivery = %unopened.delivery,
+                    "nobody has opened a delivery, and everybody was told (technician: telephone, then say on the page that you heard)");
+            }
+        }
+        Ok(first)
+    }
+
+    /// The trail gets the proof before the journal forgets whose study it was.
+    async fn prove(&self, ended: &EndedCase) -> Result<(), Trouble> {
+        let now_ms = now_ms();
+        let proof = Proof {
+            format: FORMAT,
+            site: &self.config.site,
+            case: ended.case,
+            deliveries: &ended.deliveries,
+            how: ended.how,
+            by: ended.by.as_deref(),
+            ended_at_ms: ended.at_ms,
+            spool_key_destroyed: true,
+            mailboxes: &ended.mails,
+            proved_at_ms: now_ms,
+            not_proved: NOT_PROVED,
+        };
+        let content = serde_json::to_vec(&proof).map_err(Trouble::ours)?;
+        let signature = self.sealer.key.sign_statement(PURPOSE, &content)?;
+        self.audit_proved(ended, &statement::join(&signature, &content)).await?;
+        self.journal.forget(ended.case, now_ms).await?;
+        tracing::info!(stage = "pulled", case = %ended.case, "the deletion of a case is proved: the audit trail has the proof");
+        Ok(())
+    }
+}
