@@ -31,6 +31,8 @@ pub mod pulled;
 pub mod page;
 pub mod roster;
 
+pub mod simulate;
+
 pub mod audit;
 pub mod check;
 

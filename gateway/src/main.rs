@@ -9,6 +9,7 @@ use gateway::directory;
 use gateway::journal::{DeliveryReport, Journal};
 use gateway::page;
 use gateway::retrieve;
+use gateway::simulate;
 use gateway::smime::render;
 use gateway::spool::{self, Spool};
 use seal::native::Certificate;
@@ -76,6 +77,24 @@ enum Command {
         config: Option<PathBuf>,
         #[command(subcommand)]
         action: spool::Action,
+    },
+    /// Run a night of cases with random failures through the rules of escalation, alarm and end, and have the log of it judged. Sends nothing.
+    Simulate {
+        /// Whose settings; without it those of the documentation.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// How many.
+        #[arg(long, default_value_t = 10_000)]
+        cases: u32,
+        /// The same seed is the same night; without it one is drawn and told.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Plants a bug, which must be found.
+        #[arg(long)]
+        bug: Option<simulate::Bug>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Ask a PACS, and fetch from it, by hand, while no gateway works here.
     Pacs {
@@ -191,6 +210,15 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Spool { config, action } => {
             let config = load(&config.context("--config FILE is missing")?)?;
             println!("{}", on_runtime(spool::run(&config, action))?);
+        }
+        Command::Simulate { config, cases, seed, bug, json } => {
+            let settings = config.map(|config| load(&config)).transpose()?;
+            let settings = settings.as_ref().map_or_else(simulate::Settings::default, simulate::Settings::of);
+            let report = simulate::simulate(cases, seed.unwrap_or_else(simulate::any_seed), settings, bug);
+            println!("{}", if json { serde_json::to_string(&report)? } else { report.to_string() });
+            if report.violations > 0 {
+                std::process::exit(simulate::EXIT_VIOLATED);
+            }
         }
         Command::Pacs { config, pacs, json, action } => {
             let config = load(&config.context("--config FILE is missing")?)?;

@@ -4,7 +4,7 @@
 mod channels;
 mod escalation;
 
-pub use escalation::{Next, Standing, alarm_at, next};
+pub use escalation::{Aged, Next, Standing, alarm_at, ends, next};
 
 use crate::config::{Config, ConfigError, Way};
 use crate::journal::{DueNotice, Untold};

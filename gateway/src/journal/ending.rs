@@ -4,7 +4,7 @@
 use super::answers::OPENED_AT;
 use super::withdrawal::Withdraw;
 use super::{Journal, JournalError, Withdrawal, bytes16};
-use crate::notify::Standing;
+use crate::notify::{Aged, Standing};
 use seal::ids::{CaseId, DeliveryId};
 use serde::Serialize;
 use sqlx::Row;
@@ -134,22 +134,21 @@ impl Journal {
         self.withdraw_in(transaction, case, Withdraw { hold: None, ends: true, by, now_ms }).await
     }
 
-    /// Cases that were with the mail server for longer than `age_ms` of the gateway's running, and how each may end. One with a link that is good
-    /// still waits for its end.
+    /// Cases that were with the mail server for longer than `age_ms` of the gateway's running, and what decides how they end.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn overdue(&self, age_ms: i64) -> Result<Vec<(CaseId, Ended)>, JournalError> {
+    pub async fn aged(&self, age_ms: i64) -> Result<Vec<(CaseId, Aged)>, JournalError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT c.id, {opened} AS opened FROM study_case c, running
-             WHERE c.ended_at_ms IS NULL AND c.mailed_running_ms <= running.ms - $1 AND (c.alarm_heard_at_ms IS NOT NULL OR {opened})
-               AND EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = c.id AND d.state NOT IN ('cancelled', 'recalled', 'closed'))
-               AND NOT EXISTS (SELECT 1 FROM link l WHERE l.case_id = c.id AND l.ended_at_ms IS NULL)",
-            opened = is_opened()
+            "SELECT c.id, {} AS opened, c.alarm_heard_at_ms IS NOT NULL AS heard,
+               EXISTS (SELECT 1 FROM link l WHERE l.case_id = c.id AND l.ended_at_ms IS NULL) AS linked
+             FROM study_case c, running WHERE c.ended_at_ms IS NULL AND c.mailed_running_ms <= running.ms - $1
+               AND EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = c.id AND d.state NOT IN ('cancelled', 'recalled', 'closed'))",
+            is_opened()
         )));
         let read = |row: &SqliteRow| {
-            let how = if row.get("opened") { Ended::Expired } else { Ended::Unopened };
-            Ok((case_of(row)?, how))
+            let (has_opened, alarm_was_heard) = (row.get("opened"), row.get("heard"));
+            Ok((case_of(row)?, Aged { has_opened, alarm_was_heard, has_good_link: row.get("linked") }))
         };
         rows.bind(age_ms).fetch_all(&self.pool).await?.iter().map(read).collect()
     }
@@ -161,9 +160,9 @@ impl Journal {
     pub async fn unopened(&self) -> Result<Vec<Unopened>, JournalError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT c.id, d.id AS delivery FROM study_case c JOIN delivery d ON d.case_id = c.id AND d.residual_of IS NULL
-             WHERE c.ended_at_ms IS NULL AND c.alarmed_at_ms IS NULL AND d.state IN ('submitted', 'notified') AND d.handed_over_at_ms IS NULL
+             WHERE c.ended_at_ms IS NULL AND c.alarmed_at_ms IS NULL AND d.state IN ('sealed', 'submitted', 'notified') AND d.handed_over_at_ms IS NULL
                AND d.sequence = (SELECT max(l.sequence) FROM delivery l WHERE l.case_id = c.id AND l.residual_of IS NULL
-                 AND l.state IN ('submitted', 'notified', 'pulled'))
+                 AND l.state IN ('sealed', 'submitted', 'notified', 'pulled'))
                AND NOT {}",
             is_opened()
         )));

@@ -15,7 +15,7 @@ impl Journal {
     pub async fn stood_by(&self) -> Result<Vec<DeliveryId>, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT DISTINCT d.id FROM recipient r JOIN delivery d ON d.id = r.delivery_id
-             WHERE r.stands_behind > 0 AND r.escalated_at_ms IS NULL AND r.refused IS NULL AND d.state IN ('submitted', 'notified')
+             WHERE r.stands_behind > 0 AND r.escalated_at_ms IS NULL AND r.refused IS NULL AND d.state IN ('sealed', 'submitted', 'notified')
              AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = d.id AND {OPENED_AT} IS NOT NULL)"
         ));
         let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
@@ -53,7 +53,7 @@ impl Journal {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let escalate = sqlx::AssertSqlSafe(format!(
             "UPDATE recipient SET escalated_at_ms = $3 WHERE delivery_id = $1 AND doctor = $2 AND escalated_at_ms IS NULL
-             AND EXISTS (SELECT 1 FROM delivery d WHERE d.id = $1 AND d.state IN ('submitted', 'notified'))
+             AND EXISTS (SELECT 1 FROM delivery d WHERE d.id = $1 AND d.state IN ('sealed', 'submitted', 'notified'))
              AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = $1 AND {OPENED_AT} IS NOT NULL)"
         ));
         let escalated = sqlx::query(escalate)

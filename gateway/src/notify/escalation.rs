@@ -1,5 +1,7 @@
 //! Who is told next when nobody opens a delivery: a function of what happened and of the time.
 
+use crate::journal::Ended;
+
 /// A doctor of a delivery. Times are milliseconds since 1970-01-01 UTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -53,10 +55,8 @@ pub fn next(standings: &[Standing], after_ms: i64) -> Next {
     if standings.iter().any(|one| one.has_opened) {
         return Next::Over;
     }
-    let told = || standings.iter().filter(|one| one.is_told() && !one.is_refused);
-    let since: Option<Vec<i64>> = told().map(Standing::waited_for_since_ms).collect();
-    match since.map(|since| since.into_iter().max()) {
-        // Something of it is not in a mailbox yet.
+    match waited_for_since_ms(standings) {
+        // It is in no mailbox yet.
         None => Next::Wait,
         // Nobody of those who were to be told can be reached.
         Some(None) => Next::Tell { doctor: next.doctor.clone(), at_ms: i64::MIN },
@@ -66,17 +66,46 @@ pub fn next(standings: &[Standing], after_ms: i64) -> Next {
     }
 }
 
-/// When the hospital is to be alarmed, `alarm_after_ms` after the last doctor was told: none while there is somebody left to tell or something of
-/// it is under way still, and none once somebody has opened it. `escalate_after_ms`: see [`next`]; without it nobody who stands behind is told.
+/// When the hospital is to be alarmed, `alarm_after_ms` after the last doctor was told: none while there is somebody left to tell or nobody has it, and
+/// none once somebody has opened it. `escalate_after_ms`: see [`next`]; without it nobody who stands behind is told.
 pub fn alarm_at(standings: &[Standing], escalate_after_ms: Option<i64>, alarm_after_ms: i64) -> Option<i64> {
     let is_left = |one: &Standing| !one.is_told() && !one.is_refused && escalate_after_ms.is_some();
     if standings.iter().any(|one| one.has_opened || is_left(one)) {
         return None;
     }
-    let told = standings.iter().filter(|one| one.is_told() && !one.is_refused);
-    let since: Vec<i64> = told.map(Standing::waited_for_since_ms).collect::<Option<_>>()?;
     // Where nobody of them can be reached it is the hospital's turn at once.
-    Some(since.into_iter().max().map_or(i64::MIN, |since_ms| since_ms.saturating_add(alarm_after_ms)))
+    Some(waited_for_since_ms(standings)?.map_or(i64::MIN, |since_ms| since_ms.saturating_add(alarm_after_ms)))
+}
+
+/// Since when the last of those who were told is waited for; inner none where none of them can be reached. None while nobody has it. One whose
+/// mailbox stalls is waited for since others have it, and no longer than they are.
+fn waited_for_since_ms(standings: &[Standing]) -> Option<Option<i64>> {
+    let reached = || standings.iter().filter(|one| !one.is_refused);
+    let had_ms = reached().filter_map(|one| one.submitted_at_ms).max();
+    let told = reached().filter(|one| one.is_told());
+    let since: Option<Vec<i64>> = told.map(|one| one.waited_for_since_ms().or(had_ms)).collect();
+    since.map(|since| since.into_iter().max())
+}
+
+/// A case whose time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aged {
+    /// A doctor has opened it, or has it in a mail program.
+    pub has_opened: bool,
+    /// A person at the hospital has heard that nobody has.
+    pub alarm_was_heard: bool,
+    /// Somebody outside may open it by a link still.
+    pub has_good_link: bool,
+}
+
+/// How such a case ends; none where it must not yet.
+pub fn ends(aged: Aged) -> Option<Ended> {
+    match aged {
+        Aged { has_good_link: true, .. } => None,
+        Aged { has_opened: true, .. } => Some(Ended::Expired),
+        Aged { alarm_was_heard: true, .. } => Some(Ended::Unopened),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -150,8 +179,13 @@ mod tests {
     #[test]
     fn it_waits_for_the_mail_server_and_not_for_the_notice() {
         let mut group = group();
-        group[1].submitted_at_ms = None;
-        assert_eq!(next(&group, AFTER_MS), Next::Wait);
+        for one in &mut group {
+            one.submitted_at_ms = None;
+        }
+        assert_eq!(next(&group, AFTER_MS), Next::Wait, "nobody has it");
+        group[2].submitted_at_ms = Some(2_000);
+        let tell = |at_ms| Next::Tell { doctor: "second".into(), at_ms };
+        assert_eq!(next(&group, AFTER_MS), tell(182_000), "the first one's mailbox stalls, the second has it");
         group[1].submitted_at_ms = Some(5_000);
         assert_eq!(next(&group, AFTER_MS), Next::Tell { doctor: "second".into(), at_ms: 185_000 });
         group[1].notified_at_ms = Some(9_000);
@@ -171,7 +205,7 @@ mod tests {
         assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), Some(250_000));
         group[1].submitted_at_ms = None;
         group[1].notified_at_ms = None;
-        assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), None, "something of it is not in a mailbox yet");
+        assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), Some(250_000), "one whose mailbox stalls holds nobody up");
         group[1].is_refused = true;
         group[2].has_opened = true;
         assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), None);

@@ -6,7 +6,7 @@ use super::press::{How, WishError};
 use super::trouble::Trouble;
 use crate::clock::now_ms;
 use crate::journal::{Ended, EndedCase, EndedMail};
-use crate::notify::alarm_at;
+use crate::notify::{alarm_at, ends};
 use ::seal::ids::{CaseId, DeliveryId};
 use ::seal::statement;
 use serde::Serialize;
@@ -86,7 +86,8 @@ impl Pipeline {
             self.journal.ran(i64::try_from(ran.as_millis()).unwrap_or(i64::MAX)).await?;
             *told += ran;
         }
-        for (case, how) in self.journal.overdue(self.config.case.expire_ms()).await? {
+        for (case, aged) in self.journal.aged(self.config.case.expire_ms()).await? {
+            let Some(how) = ends(aged) else { continue };
             if self.withdraw_as(case, How::Ends { how, by: None }).await?.is_some() {
                 tracing::info!(stage = "pulled", %case, how = how.word(), "the time of a case is over");
             }

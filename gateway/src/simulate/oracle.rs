@@ -1,0 +1,302 @@
+//! The oracle: reads the log of a night and says what must not be. Written from what the hospital is promised, without the gateway's rules:
+//! whoever changes those changes nothing here.
+
+use super::night::{Entry, Log, What};
+use super::{Counts, Settings};
+use crate::journal::Ended;
+use serde::Serialize;
+use std::ops::Range;
+
+/// Latest that anything may be told behind its time.
+const LATE_MAX_MS: i64 = 1_000;
+/// Longest way of a notice from a channel to a phone, or to where carriers lose it.
+const WAY_MAX_MS: i64 = 60 * 60 * 1000;
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// In which case.
+    pub case: u32,
+    /// When, milliseconds since the night began.
+    pub at_ms: i64,
+    /// What.
+    pub what: &'static str,
+}
+
+pub(super) struct Judged {
+    pub(super) violations: Vec<Violation>,
+    pub(super) counts: Counts,
+    pub(super) latest_ms: i64,
+}
+
+pub(super) fn judge(log: &Log, settings: Settings) -> Judged {
+    let mut judged = Judged { violations: Vec::new(), counts: Counts::default(), latest_ms: 0 };
+    judged.counts.events = log.entries.len();
+    for entries in log.entries.chunk_by(|one, next| one.case == next.case) {
+        let mut entries: Vec<&Entry> = entries.iter().collect();
+        entries.sort_by_key(|entry| entry.at_ms);
+        Judge::new(settings, &log.down, &mut judged).case(&entries);
+    }
+    judged
+}
+
+/// What the log says of one doctor.
+#[derive(Clone, Default)]
+struct Doctor {
+    before: u32,
+    told: Option<i64>,
+    mailed: Option<i64>,
+    refused: bool,
+    accepted: Vec<i64>,
+    arrived: usize,
+    not_taken: bool,
+}
+
+/// What must happen next, and when.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Tell(usize, i64),
+    Alarm(i64),
+    Nothing,
+}
+
+struct Judge<'a> {
+    settings: Settings,
+    down: &'a [Range<i64>],
+    judged: &'a mut Judged,
+    case: u32,
+    doctors: Vec<Doctor>,
+    opened: bool,
+    alarmed: bool,
+    heard: bool,
+    first_mailed: Option<i64>,
+    ended: Option<Ended>,
+    is_failed: bool,
+    /// When it last changed what is due.
+    since: i64,
+}
+
+impl<'a> Judge<'a> {
+    fn new(settings: Settings, down: &'a [Range<i64>], judged: &'a mut Judged) -> Self {
+        Self {
+            settings,
+            down,
+            judged,
+            case: 0,
+            doctors: Vec::new(),
+            opened: false,
+            alarmed: false,
+            heard: false,
+            first_mailed: None,
+            ended: None,
+            is_failed: false,
+            since: 0,
+        }
+    }
+
+    fn case(mut self, entries: &[&Entry]) {
+        let Some(first) = entries.first() else { return };
+        self.case = first.case;
+        self.judged.counts.cases += 1;
+        for entry in entries {
+            self.missed(entry);
+            self.take(entry);
+        }
+        let last = entries.last().map_or(0, |entry| entry.at_ms);
+        self.end(last);
+    }
+
+    /// What was due long before this entry and is not it.
+    fn missed(&mut self, entry: &Entry) {
+        let (at, is_it) = match (self.due(), &entry.what) {
+            (Due::Nothing, _) => return,
+            (Due::Tell(doctor, at), What::Told(told)) => (at, doctor == *told),
+            (Due::Alarm(at), What::Alarmed) => (at, true),
+            (Due::Tell(_, at) | Due::Alarm(at), _) => (at, false),
+        };
+        if !is_it && self.possible(at) + LATE_MAX_MS < entry.at_ms {
+            self.violated(entry.at_ms, "what was due did not happen in time");
+            // Said once.
+            self.since = i64::MAX;
+        }
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        let at = entry.at_ms;
+        let is_watched = self.since != i64::MAX;
+        match &entry.what {
+            What::Pressed(before) => {
+                let of = |before: &u32| Doctor {
+                    before: *before,
+                    told: (*before == 0).then_some(at),
+                    ..Doctor::default()
+                };
+                self.doctors = before.iter().map(of).collect();
+            }
+            What::Submitted(doctor) => {
+                self.first_mailed = self.first_mailed.or(Some(at));
+                self.of(*doctor).mailed = Some(at);
+            }
+            What::Refused(doctor) => self.of(*doctor).refused = true,
+            What::Told(doctor) => self.told(*doctor, at),
+            What::Accepted(doctor) => {
+                self.judged.counts.notices += 1;
+                self.of(*doctor).accepted.push(at);
+            }
+            What::NotTaken(doctor) => self.of(*doctor).not_taken = true,
+            What::Reached(doctor) | What::Lost(doctor) => self.of(*doctor).arrived += 1,
+            What::Opens(_) => return,
+            What::Opened(_) => self.opened = true,
+            What::Alarmed => self.alarm(at),
+            What::Heard => {
+                if !self.alarmed {
+                    self.violated(at, "an alarm was heard that nobody raised");
+                }
+                self.heard = true;
+            }
+            What::Failed => self.failed(at),
+            What::Ended(how) => self.ended(*how, at),
+        }
+        if is_watched {
+            self.since = at;
+        }
+    }
+
+    fn told(&mut self, doctor: usize, at: i64) {
+        self.judged.counts.escalations += 1;
+        if self.opened {
+            self.violated(at, "somebody was told after it was opened");
+        }
+        match self.due() {
+            Due::Tell(next, due) if next == doctor => self.punctual(due, at),
+            _ => self.violated(at, "somebody was told out of turn"),
+        }
+        self.of(doctor).told = Some(at);
+    }
+
+    fn alarm(&mut self, at: i64) {
+        self.judged.counts.alarmed += 1;
+        if self.opened {
+            self.violated(at, "the hospital was alarmed after it was opened");
+        }
+        match self.due() {
+            Due::Alarm(due) => self.punctual(due, at),
+            _ => self.violated(at, "the hospital was alarmed out of turn"),
+        }
+        self.alarmed = true;
+    }
+
+    fn punctual(&mut self, due: i64, at: i64) {
+        if at < due {
+            self.violated(at, "somebody was told before the time");
+        }
+        let late = at - self.possible(due);
+        self.judged.latest_ms = self.judged.latest_ms.max(late);
+        if late > LATE_MAX_MS {
+            self.violated(at, "somebody was told late");
+        }
+    }
+
+    fn failed(&mut self, at: i64) {
+        self.judged.counts.failed += 1;
+        self.is_failed = true;
+        if !self.doctors.iter().all(|doctor| doctor.refused) {
+            self.violated(at, "it was given up although somebody could have it");
+        }
+    }
+
+    fn ended(&mut self, how: Ended, at: i64) {
+        let counts = &mut self.judged.counts;
+        match how {
+            Ended::Closed => counts.closed += 1,
+            Ended::Expired => counts.expired += 1,
+            Ended::Unopened => counts.unopened += 1,
+        }
+        let may = match how {
+            Ended::Closed | Ended::Expired => self.opened,
+            Ended::Unopened => !self.opened && self.heard,
+        };
+        if !may {
+            self.violated(at, "it ended unopened before a person had heard the alarm");
+        }
+        let ran = self.first_mailed.map_or(0, |mailed| at - mailed - self.stood_still(mailed, at));
+        if how != Ended::Closed && ran < self.settings.expire_ms {
+            self.violated(at, "it ended before its time");
+        }
+        if self.ended.replace(how).is_some() {
+            self.violated(at, "it ended twice");
+        }
+    }
+
+    /// Once nothing happens any more.
+    fn end(&mut self, at: i64) {
+        self.judged.counts.opened += u32::from(self.opened);
+        if self.is_failed {
+            return;
+        }
+        if self.ended.is_none() {
+            self.violated(at, "it never ended");
+        }
+        if !self.opened && !self.alarmed {
+            self.violated(at, "nobody opened it, and no person at the hospital was told");
+        }
+        for doctor in self.doctors.clone() {
+            let expected = doctor.accepted.iter().filter(|accepted| **accepted + WAY_MAX_MS < at).count();
+            if doctor.arrived < expected {
+                self.violated(at, "a channel took a notice that neither arrived nor was lost on the way");
+            }
+            let could_be = doctor.told.is_some() && doctor.mailed.is_some() && !doctor.refused;
+            if could_be && doctor.accepted.is_empty() && !doctor.not_taken && !self.opened {
+                self.violated(at, "somebody whose turn it was never got a notice");
+            }
+        }
+    }
+
+    /// From what the log has said so far.
+    fn due(&self) -> Due {
+        if self.doctors.is_empty() || self.opened || self.ended.is_some() || self.is_failed || self.since == i64::MAX {
+            return Due::Nothing;
+        }
+        let had = self.doctors.iter().filter(|doctor| !doctor.refused).filter_map(|doctor| doctor.mailed).max();
+        let mut latest = None;
+        for doctor in self.doctors.iter().filter(|doctor| doctor.told.is_some() && !doctor.refused) {
+            // The press tells nobody who is first: the mail does. Where it stalls, the patient does not wait longer than for those who have it.
+            let turn = doctor.told.filter(|_| doctor.before > 0);
+            let times = [turn, doctor.mailed, doctor.accepted.last().copied()];
+            let Some(waits) = times.into_iter().flatten().max().or(had) else { return Due::Nothing };
+            latest = latest.max(Some(waits));
+        }
+        let untold =
+            self.doctors.iter().enumerate().filter(|(_, doctor)| doctor.told.is_none() && !doctor.refused);
+        let next = untold.min_by_key(|(_, doctor)| doctor.before).map(|(place, _)| place);
+        match (next, self.settings.escalate_after_ms) {
+            (Some(place), Some(after)) => {
+                Due::Tell(place, latest.map_or(self.since, |latest| latest + after))
+            }
+            _ if self.alarmed => Due::Nothing,
+            _ => Due::Alarm(latest.map_or(self.since, |latest| latest + self.settings.alarm_after_ms)),
+        }
+    }
+
+    /// When the gateway could do what was due then: it cannot while it is down, nor before it was due at all.
+    fn possible(&self, due: i64) -> i64 {
+        let at = due.max(self.since);
+        self.down.iter().find(|down| down.contains(&at)).map_or(at, |down| down.end)
+    }
+
+    fn stood_still(&self, from: i64, to: i64) -> i64 {
+        self.down.iter().map(|down| (down.end.min(to) - down.start.max(from)).max(0)).sum()
+    }
+
+    fn of(&mut self, doctor: usize) -> &mut Doctor {
+        if self.doctors.len() <= doctor {
+            self.doctors.resize(doctor + 1, Doctor::default());
+        }
+        #[expect(clippy::indexing_slicing, reason = "made just now where it was missing")]
+        &mut self.doctors[doctor]
+    }
+
+    fn violated(&mut self, at_ms: i64, what: &'static str) {
+        self.judged.violations.push(Violation { case: self.case, at_ms, what });
+    }
+}
