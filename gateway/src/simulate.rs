@@ -102,8 +102,9 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { cases, opened, alarmed, closed, expired, unopened, failed, escalations, notices, .. } =
-            self.counts;
+        let Counts {
+            cases, opened, alarmed, closed, expired, unopened, failed, escalations, notices, ..
+        } = self.counts;
         writeln!(
             formatter,
             "seed {}: {cases} cases, {opened} opened; {alarmed} alarms of the hospital",

@@ -88,6 +88,7 @@ struct Answer {
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Saying {
     Seen,
+    Close,
     CallBack,
     Words,
 }
@@ -219,6 +220,7 @@ fn say(arguments: &Answer) -> anyhow::Result<Exit> {
     let config = Config::load(&arguments.config).map_err(PullError::from)?;
     let say = match arguments.say {
         Saying::Seen => Say::Seen,
+        Saying::Close => Say::Close,
         Saying::CallBack => Say::CallBack,
         Saying::Words => pull::typed().context("cannot read the words")?,
     };

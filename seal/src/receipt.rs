@@ -53,12 +53,21 @@ pub enum ReceiptKind {
     Read,
     /// The recipient says something, see [`Receipt::sealed`].
     Answer,
+    /// The recipient needs the case no longer: it is to be deleted.
+    Closed,
 }
 
 impl ReceiptKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Fetched, Self::ExactWanted, Self::FirstImageShown, Self::Seen, Self::Read, Self::Answer];
+    pub const ALL: [Self; 7] = [
+        Self::Fetched,
+        Self::ExactWanted,
+        Self::FirstImageShown,
+        Self::Seen,
+        Self::Read,
+        Self::Answer,
+        Self::Closed,
+    ];
 
     /// The word used in Message-IDs and logs.
     pub fn word(self) -> &'static str {
@@ -69,6 +78,7 @@ impl ReceiptKind {
             Self::Seen => "seen",
             Self::Read => "read",
             Self::Answer => "answer",
+            Self::Closed => "closed",
         }
     }
 

@@ -14,6 +14,7 @@ import pytest
 from lab import page
 from lab.api import Api
 from lab.portal import Portal
+from lab.programs import program
 from peers import senders
 from playwright.sync_api import Browser, expect
 
@@ -144,6 +145,20 @@ def test_a_closed_case_leaves_nothing_and_a_proof(bench: Bench, api: Api, portal
     assert audit(bench, "verify").returncode == 0
     # A study that comes again is a new case.
     assert press(bench, api, study) != case
+
+
+def test_the_doctor_closes_it(bench: Bench, api: Api, study: list[Path]):
+    case = press(bench, api, study)
+    bench.pull()
+    (placed,) = [path.name for path in bench.reader.output.iterdir() if re.fullmatch("[0-9a-f]{32}", path.name)]
+    assert placed == case
+    command = [program("scanpost-reader"), "answer", "--config", bench.reader.config, "--case", case, "close"]
+    assert subprocess.run(list(map(str, command)), capture_output=True, timeout=60).returncode == 0
+    ended = until(bench, case, "the proof", lambda one: one["ended"] and one["ended"]["proved_at_ms"])
+    assert (ended["ended"]["how"], ended["ended"]["by"]) == ("closed", "doctor") and ended["doctors"][0]["seen_at_ms"]
+    assert not harness.messages(bench.store, "doctor"), "its receipts are gone, too"
+    # What was pulled is the doctor's own.
+    assert bench.pull() and bench.reader.files()
 
 
 def test_an_end_goes_on_where_a_crash_left_it(bench: Bench, api: Api, study: list[Path]):

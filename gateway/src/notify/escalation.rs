@@ -185,7 +185,11 @@ mod tests {
         assert_eq!(next(&group, AFTER_MS), Next::Wait, "nobody has it");
         group[2].submitted_at_ms = Some(2_000);
         let tell = |at_ms| Next::Tell { doctor: "second".into(), at_ms };
-        assert_eq!(next(&group, AFTER_MS), tell(182_000), "the first one's mailbox stalls, the second has it");
+        assert_eq!(
+            next(&group, AFTER_MS),
+            tell(182_000),
+            "the first one's mailbox stalls, the second has it"
+        );
         group[1].submitted_at_ms = Some(5_000);
         assert_eq!(next(&group, AFTER_MS), Next::Tell { doctor: "second".into(), at_ms: 185_000 });
         group[1].notified_at_ms = Some(9_000);
@@ -205,7 +209,11 @@ mod tests {
         assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), Some(250_000));
         group[1].submitted_at_ms = None;
         group[1].notified_at_ms = None;
-        assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), Some(250_000), "one whose mailbox stalls holds nobody up");
+        assert_eq!(
+            alarm_at(&group, Some(AFTER_MS), 60_000),
+            Some(250_000),
+            "one whose mailbox stalls holds nobody up"
+        );
         group[1].is_refused = true;
         group[2].has_opened = true;
         assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), None);

@@ -48,7 +48,12 @@ impl Pipeline {
     /// # Errors
     /// [`WishError`].
     pub async fn close(&self, case: CaseId, by: &str) -> Result<bool, WishError> {
-        Ok(self.withdraw_as(case, How::Ends { how: Ended::Closed, by: Some(by) }).await?.is_some())
+        Ok(self.end(case, Ended::Closed, Some(by)).await?)
+    }
+
+    /// `by`: login name, or doctor; none where its time is over.
+    pub(super) async fn end(&self, case: CaseId, how: Ended, by: Option<&str>) -> Result<bool, Trouble> {
+        Ok(self.withdraw_as(case, How::Ends { how, by }).await?.is_some())
     }
 
     /// A person has heard the alarm of a case, and looks after it. False where there is none that nobody has heard.
@@ -88,7 +93,7 @@ impl Pipeline {
         }
         for (case, aged) in self.journal.aged(self.config.case.expire_ms()).await? {
             let Some(how) = ends(aged) else { continue };
-            if self.withdraw_as(case, How::Ends { how, by: None }).await?.is_some() {
+            if self.end(case, how, None).await? {
                 tracing::info!(stage = "pulled", %case, how = how.word(), "the time of a case is over");
             }
         }

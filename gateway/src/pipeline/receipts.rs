@@ -3,7 +3,7 @@
 use super::trouble::Trouble;
 use super::{Pipeline, random};
 use crate::clock::now_ms;
-use crate::journal::{DeliveryRow, Recipient, State};
+use crate::journal::{DeliveryRow, Ended, Recipient, State};
 use crate::pulled::record::{Kind, Record, folder_digest};
 use crate::submit::retry;
 use ::seal::ids::DeliveryId;
@@ -82,6 +82,14 @@ impl Pipeline {
             ReceiptKind::Seen if !recipient.seen => {
                 self.audit_seen(id, doctor).await?;
                 self.journal.seen(id, doctor, now_ms()).await?;
+            }
+            ReceiptKind::Closed => {
+                // Whoever closes it has seen it.
+                if !recipient.seen {
+                    self.audit_seen(id, doctor).await?;
+                    self.journal.seen(id, doctor, now_ms()).await?;
+                }
+                self.end(self.journal.delivery(id).await?.case, Ended::Closed, Some(doctor)).await?;
             }
             ReceiptKind::Read => self.take_reading(record, doctor).await?,
             ReceiptKind::Answer => self.take_answer(record, doctor).await?,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0…3 | `SCPR` |
 //! | 4 | format, 3 |
-//! | 5 | kind: 1 cover seen, 3 refused, 4 trouble, 6 confined, 7 removed, 8 not removed; a receipt: 2 fetched, 5 exact wanted, 9 first image shown, 10 seen, 11 read, 12 answer |
+//! | 5 | kind: 1 cover seen, 3 refused, 4 trouble, 6 confined, 7 removed, 8 not removed; a receipt: 2 fetched, 5 exact wanted, 9 first image shown, 10 seen, 11 read, 12 answer, 13 closed |
 //! | 6, 7 | code of 3, 4 and 6, number of mails for 7, else 0 |
 //! | 8…23 | delivery, 0 for 4 and 6 |
 //! | 24…55 | SHA-256 of the recipient's certificate, of the folder's name for 7 and 8; 0 for 6 and for trouble that concerns all |
@@ -302,5 +302,6 @@ fn receipt_number(kind: ReceiptKind) -> u8 {
         ReceiptKind::Seen => 10,
         ReceiptKind::Read => 11,
         ReceiptKind::Answer => 12,
+        ReceiptKind::Closed => 13,
     }
 }

@@ -254,10 +254,16 @@ impl<'a> Judge<'a> {
 
     /// From what the log has said so far.
     fn due(&self) -> Due {
-        if self.doctors.is_empty() || self.opened || self.ended.is_some() || self.is_failed || self.since == i64::MAX {
+        if self.doctors.is_empty()
+            || self.opened
+            || self.ended.is_some()
+            || self.is_failed
+            || self.since == i64::MAX
+        {
             return Due::Nothing;
         }
-        let had = self.doctors.iter().filter(|doctor| !doctor.refused).filter_map(|doctor| doctor.mailed).max();
+        let had =
+            self.doctors.iter().filter(|doctor| !doctor.refused).filter_map(|doctor| doctor.mailed).max();
         let mut latest = None;
         for doctor in self.doctors.iter().filter(|doctor| doctor.told.is_some() && !doctor.refused) {
             // The press tells nobody who is first: the mail does. Where it stalls, the patient does not wait longer than for those who have it.

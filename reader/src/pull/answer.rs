@@ -8,6 +8,7 @@ use crate::config::Config;
 use compressor::Phi;
 use seal::answer::{Answer, Words};
 use seal::ids::CaseId;
+use seal::receipt::ReceiptKind;
 use std::io;
 
 /// What the doctor says.
@@ -15,6 +16,8 @@ use std::io;
 pub enum Say {
     /// I have seen it.
     Seen,
+    /// I need it no longer: it is deleted everywhere but in the output folder.
+    Close,
     /// Call me back.
     CallBack,
     /// A few words.
@@ -26,14 +29,18 @@ pub enum Say {
 /// # Errors
 /// [`PullError`].
 pub async fn answer(config: &Config, case: CaseId, say: Say, now: fn() -> i64) -> Result<(), PullError> {
-    let answer = match say {
-        Say::Seen => None,
-        Say::CallBack => Some(Answer::CallBack),
-        Say::Words(text) => Some(Answer::Words(Words::new(text).ok_or_else(|| {
-            PullError::Unavailable(
-                "an answer is one line of at most 100 characters, without control characters".into(),
-            )
-        })?)),
+    let (kind, answer) = match say {
+        Say::Seen => (ReceiptKind::Seen, None),
+        Say::Close => (ReceiptKind::Closed, None),
+        Say::CallBack => (ReceiptKind::Answer, Some(Answer::CallBack)),
+        Say::Words(text) => {
+            let words = Words::new(text).ok_or_else(|| {
+                PullError::Unavailable(
+                    "an answer is one line of at most 100 characters, without control characters".into(),
+                )
+            })?;
+            (ReceiptKind::Answer, Some(Answer::Words(words)))
+        }
     };
     let keys = config.keys()?;
     let mut session = Session::new(config.mailbox_login()?);
@@ -42,7 +49,7 @@ pub async fn answer(config: &Config, case: CaseId, say: Say, now: fn() -> i64) -
     let receipts = Receipts { address: config.address()?, config, keys: &keys, output: &output, now };
     let of_case = known.placed.values().filter(|record| record.case == case && record.residual_of.is_none());
     let record: &Record = of_case.max_by_key(|record| record.sequence).ok_or(PullError::UnknownCase)?;
-    receipts.say(&mut session, record, answer.as_ref()).await?;
+    receipts.say(&mut session, record, kind, answer.as_ref()).await?;
     session.close().await;
     Ok(())
 }

@@ -60,7 +60,7 @@ impl Receipts<'_> {
             .map_err(PullError::output("cannot remember that exact files were asked for"))
     }
 
-    /// Tells the site that the doctor has seen it, or what the doctor answers.
+    /// Tells the site something of this kind; `answer`: with the words of an answer.
     ///
     /// # Errors
     /// [`PullError`].
@@ -68,9 +68,9 @@ impl Receipts<'_> {
         &self,
         session: &mut Session,
         record: &Record,
+        kind: ReceiptKind,
         answer: Option<&Answer>,
     ) -> Result<(), PullError> {
-        let kind = if answer.is_some() { ReceiptKind::Answer } else { ReceiptKind::Seen };
         let mut receipt = self.receipt(record, kind, (self.now)())?;
         if let Some(answer) = answer {
             let takes_none =
