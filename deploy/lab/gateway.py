@@ -46,6 +46,7 @@ class Settings:
     hold: str | None = None  # AE title whose studies wait for a press
     page_lines: list[str] = field(default_factory=list)  # all keys of [page]
     escalate_after_s: int | None = None  # of [notify]
+    channel_after_s: int | None = None
 
 
 class Gateway:
@@ -159,6 +160,7 @@ class Gateway:
             "[notify]",
             f"cover_seen_ms = {settings.cover_seen_ms}",
             *([f"escalate_after_s = {settings.escalate_after_s}"] if settings.escalate_after_s else []),
+            *([f"channel_after_s = {settings.channel_after_s}"] if settings.channel_after_s else []),
             "[pulled]",
             *self._server(store.imaps_port),
             f"poll_ms = {settings.poll_ms}",

@@ -290,12 +290,19 @@ pub struct Notify {
     pub cover_seen_ms: u64,
     /// Seconds without anybody having opened a delivery before the next of the group on duty is told; nobody is, where absent.
     pub escalate_after_s: Option<NonZeroU32>,
+    /// The same before a doctor's channels of the next level are tried; they are not, where absent.
+    pub channel_after_s: Option<NonZeroU32>,
 }
 
 impl Notify {
     /// In milliseconds.
     pub fn escalate_after_ms(&self) -> Option<i64> {
-        self.escalate_after_s.map(|seconds| i64::from(seconds.get()) * 1000)
+        self.escalate_after_s.map(in_ms)
+    }
+
+    /// In milliseconds.
+    pub fn channel_after_ms(&self) -> Option<i64> {
+        self.channel_after_s.map(in_ms)
     }
 }
 
@@ -698,6 +705,10 @@ fn syslog_port_default() -> u16 {
 }
 
 /// Three days: a weekend.
+fn in_ms(seconds: NonZeroU32) -> i64 {
+    i64::from(seconds.get()) * 1000
+}
+
 fn hold_hours_default() -> u32 {
     72
 }

@@ -17,6 +17,8 @@ use std::time::Instant;
 const ESCALATE_AFTER_MS: i64 = 180_000;
 /// Exit code of a night in which something was that must not be.
 pub const EXIT_VIOLATED: i32 = 3;
+/// And one until further channels are tried.
+const CHANNEL_AFTER_MS: i64 = 60_000;
 /// Violations that a report names; the rest is counted.
 const NAMED_MAX: usize = 20;
 
@@ -25,6 +27,8 @@ const NAMED_MAX: usize = 20;
 pub struct Settings {
     /// See `[notify] escalate_after_s`; null where nobody who stands behind is told.
     pub escalate_after_ms: Option<i64>,
+    /// See `[notify] channel_after_s`; null where further channels are never tried.
+    pub channel_after_ms: Option<i64>,
     /// See `[case] alarm_after_s`.
     pub alarm_after_ms: i64,
     /// See `[case] expire_hours`.
@@ -36,6 +40,7 @@ impl Settings {
     pub fn of(config: &Config) -> Self {
         Self {
             escalate_after_ms: config.notify.escalate_after_ms(),
+            channel_after_ms: config.notify.channel_after_ms(),
             alarm_after_ms: config.case.alarm_after_ms(),
             expire_ms: config.case.expire_ms(),
         }
@@ -47,6 +52,7 @@ impl Default for Settings {
         let case = crate::config::Case::default();
         Self {
             escalate_after_ms: Some(ESCALATE_AFTER_MS),
+            channel_after_ms: Some(CHANNEL_AFTER_MS),
             alarm_after_ms: case.alarm_after_ms(),
             expire_ms: case.expire_ms(),
         }
@@ -72,6 +78,8 @@ pub struct Counts {
     pub failed: u32,
     /// Doctors who were told because those before did not open it.
     pub escalations: u32,
+    /// Times that further channels were tried for a doctor.
+    pub raises: u32,
     /// Notices that a channel took.
     pub notices: u32,
     /// Entries of the log.
@@ -103,7 +111,17 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts {
-            cases, opened, alarmed, closed, expired, unopened, failed, escalations, notices, ..
+            cases,
+            opened,
+            alarmed,
+            closed,
+            expired,
+            unopened,
+            failed,
+            escalations,
+            raises,
+            notices,
+            ..
         } = self.counts;
         writeln!(
             formatter,
@@ -116,7 +134,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             formatter,
-            "{notices} notices, {escalations} doctors told because others did not open it; at most {} ms late",
+            "{notices} notices, {escalations} doctors told because others did not open it, {raises} times further channels; at most {} ms late",
             self.latest_ms
         )?;
         for Violation { case, at_ms, what } in &self.named {

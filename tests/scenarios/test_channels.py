@@ -240,3 +240,21 @@ def metrics_of(api: Api) -> str:
     request = urllib.request.Request(api.url.removesuffix("/api/v1") + "/metrics", headers={"Authorization": f"Bearer {api.token}"})
     with urllib.request.urlopen(request, timeout=60, context=api.tls) as answer:
         return answer.read().decode()
+
+
+def test_further_channels_are_tried_while_nobody_opens_it_and_not_after(bench: Bench, servers, ct_study: list[Path]):
+    taken = servers({"/first": ["200"], "/second": ["200"], "/third": ["200"]})
+    bench.gateway.extra_configuration = "".join(
+        table(bench, name, "sms", f'url = "{taken.url(f"/{name}")}"', f"body = {FORM}") for name in ("first", "second", "third"))
+    listed = ", ".join(f'{{ channel = "{name}", to = "{NUMBER}", level = {level} }}' for level, name in enumerate(("first", "second", "third")))
+    bench.start(doctor_lines={"doctor": [f"notify = [{listed}]"]}, channel_after_s=4)
+    senders.pynetdicom(bench.port, "DR_DEMO", ct_study[:2])
+    wait_for(bench, {"first": "accepted"})
+    assert "second" not in notices(bench.gateway.deliveries())
+    found = wait_for(bench, {"first": "accepted", "second": "accepted"}, 20)
+    assert 4_000 <= found["second"]["accepted_at_ms"] - found["first"]["accepted_at_ms"] < 12_000 and "third" not in found
+    bench.pull()
+    bench.gateway.wait_for_state("pulled")
+    time.sleep(6)
+    assert "third" not in notices(bench.gateway.deliveries()), "nobody is told after it was opened"
+    assert "nobody opened it in time: try further channels" in trail(bench)

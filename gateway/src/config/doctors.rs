@@ -101,6 +101,11 @@ impl Doctor {
         mail.into_iter().chain(self.notify.iter().cloned())
     }
 
+    /// The least level above this one that channels have.
+    pub fn next_level(&self, level: u32) -> Option<u32> {
+        self.ways().map(|way| way.level).filter(|one| *one > level).min()
+    }
+
     /// How a message for the mail program is encrypted.
     pub fn encryption(&self) -> Encryption {
         if self.quirk_cbc_recipient { Encryption::QuirkCbc } else { Encryption::Authenticated }

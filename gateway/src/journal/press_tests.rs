@@ -328,9 +328,9 @@ async fn who_stands_behind_is_told_when_the_turn_comes_and_not_once_somebody_ope
     let standby = vec!["suzuki".to_owned(), "ito".to_owned()];
     let press = Press { standby, ..press(PressedStudy::Case(row.case), "tanaka") };
     journal.press(&press, HELD_AS).await.unwrap();
-    assert_eq!(journal.stood_by().await.unwrap(), [], "nothing was mailed yet");
+    assert_eq!(journal.unopened_deliveries().await.unwrap(), [], "nothing was mailed yet");
     journal.reached(row.id, State::Notified, 6000).await.unwrap();
-    assert_eq!(journal.stood_by().await.unwrap(), [row.id]);
+    assert_eq!(journal.unopened_deliveries().await.unwrap(), [row.id]);
     let told = async || {
         let recipients = journal.recipients(row.id).await.unwrap().into_iter().filter(|one| one.is_told);
         recipients.map(|one| one.doctor).collect::<Vec<_>>()
@@ -342,7 +342,7 @@ async fn who_stands_behind_is_told_when_the_turn_comes_and_not_once_somebody_ope
     assert_eq!(told().await.len(), 2);
     notified(&journal, row.id, "suzuki", 7100).await;
     journal.pulled(row.id, "suzuki", 8000).await.unwrap();
-    assert_eq!(journal.stood_by().await.unwrap(), []);
+    assert_eq!(journal.unopened_deliveries().await.unwrap(), []);
     assert!(!journal.escalate(row.id, "ito", 9000).await.unwrap());
     // A late image goes to those who know of the study at once.
     let (supplement, _) = record(&journal, held(2)).await;
@@ -364,7 +364,7 @@ async fn an_image_on_the_screen_a_word_and_an_answer_each_end_escalation() {
         assert!(journal.escalate(row.id, "suzuki", 7000).await.unwrap());
         journal.accepted(row.id, PART_COVER, "suzuki", 7000).await.unwrap();
         assert_eq!(journal.untold().await.unwrap().len(), 1);
-        assert_eq!(journal.stood_by().await.unwrap(), [row.id]);
+        assert_eq!(journal.unopened_deliveries().await.unwrap(), [row.id]);
         let digest = seal::ids::Digest([1; 32]);
         match receipt {
             0 => journal.first_image(row.id, "tanaka", 8000).await.unwrap(),
@@ -374,7 +374,7 @@ async fn an_image_on_the_screen_a_word_and_an_answer_each_end_escalation() {
                 assert!(journal.answered(row.id, "tanaka", &digest, &came, 8000).await.unwrap());
             }
         }
-        assert_eq!(journal.stood_by().await.unwrap(), []);
+        assert_eq!(journal.unopened_deliveries().await.unwrap(), []);
         assert!(!journal.escalate(row.id, "ito", 9000).await.unwrap());
         assert_eq!(journal.untold().await.unwrap().len(), 0, "suzuki is left in peace");
         let standings = journal.standings(row.id).await.unwrap();

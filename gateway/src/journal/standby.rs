@@ -8,14 +8,14 @@ use seal::ids::DeliveryId;
 use sqlx::Row;
 
 impl Journal {
-    /// Deliveries of which somebody stands by to be told, while nobody has opened them.
+    /// Deliveries that are with their doctors, or with some of them, while nobody has opened them.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn stood_by(&self) -> Result<Vec<DeliveryId>, JournalError> {
+    pub async fn unopened_deliveries(&self) -> Result<Vec<DeliveryId>, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT DISTINCT d.id FROM recipient r JOIN delivery d ON d.id = r.delivery_id
-             WHERE r.stands_behind > 0 AND r.escalated_at_ms IS NULL AND r.refused IS NULL AND d.state IN ('sealed', 'submitted', 'notified')
+            "SELECT d.id FROM delivery d
+             WHERE d.state IN ('sealed', 'submitted', 'notified') AND d.residual_of IS NULL AND d.handed_over_at_ms IS NULL
              AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = d.id AND {OPENED_AT} IS NOT NULL)"
         ));
         let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
@@ -41,6 +41,8 @@ impl Journal {
             notified_at_ms: row.get("notified_at_ms"),
             has_opened: row.get::<Option<i64>, _>("opened_at_ms").is_some(),
             is_refused: row.get::<Option<&str>, _>("refused").is_some(),
+            level: row.get("level"),
+            level_at_ms: row.get("level_at_ms"),
         };
         Ok(rows.fetch_all(&self.pool).await?.iter().map(standing).collect())
     }

@@ -19,6 +19,10 @@ pub struct Standing {
     pub has_opened: bool,
     /// The mail server takes nothing for this one.
     pub is_refused: bool,
+    /// Up to which level channels tell this one.
+    pub level: u32,
+    /// When that was raised, if it was.
+    pub level_at_ms: Option<i64>,
 }
 
 impl Standing {
@@ -66,6 +70,41 @@ pub fn next(standings: &[Standing], after_ms: i64) -> Next {
     }
 }
 
+/// Further channels are tried for somebody then, unless one opens it before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raise {
+    /// Name in the configuration.
+    pub doctor: String,
+    /// Up to which level.
+    pub level: u32,
+    /// When.
+    pub at_ms: i64,
+}
+
+/// Whose further channels are tried next, `after_ms` after the last that was: none once somebody has opened it.
+/// `next_level`: the least level above one that channels of a doctor have.
+pub fn raises(
+    standings: &[Standing],
+    after_ms: i64,
+    next_level: impl Fn(&str, u32) -> Option<u32>,
+) -> Vec<Raise> {
+    if standings.iter().any(|one| one.has_opened) {
+        return Vec::new();
+    }
+    let had_ms = had_ms(standings);
+    let told =
+        standings.iter().filter(|one| one.is_told() && !one.is_refused && one.submitted_at_ms.is_some());
+    let raise = |one: &Standing| {
+        let since_ms = [one.waited_for_since_ms().or(had_ms), one.level_at_ms].into_iter().flatten().max()?;
+        Some(Raise {
+            doctor: one.doctor.clone(),
+            level: next_level(&one.doctor, one.level)?,
+            at_ms: since_ms.saturating_add(after_ms),
+        })
+    };
+    told.filter_map(raise).collect()
+}
+
 /// When the hospital is to be alarmed, `alarm_after_ms` after the last doctor was told: none while there is somebody left to tell or nobody has it, and
 /// none once somebody has opened it. `escalate_after_ms`: see [`next`]; without it nobody who stands behind is told.
 pub fn alarm_at(standings: &[Standing], escalate_after_ms: Option<i64>, alarm_after_ms: i64) -> Option<i64> {
@@ -80,11 +119,15 @@ pub fn alarm_at(standings: &[Standing], escalate_after_ms: Option<i64>, alarm_af
 /// Since when the last of those who were told is waited for; inner none where none of them can be reached. None while nobody has it. One whose
 /// mailbox stalls is waited for since others have it, and no longer than they are.
 fn waited_for_since_ms(standings: &[Standing]) -> Option<Option<i64>> {
-    let reached = || standings.iter().filter(|one| !one.is_refused);
-    let had_ms = reached().filter_map(|one| one.submitted_at_ms).max();
-    let told = reached().filter(|one| one.is_told());
+    let had_ms = had_ms(standings);
+    let told = standings.iter().filter(|one| one.is_told() && !one.is_refused);
     let since: Option<Vec<i64>> = told.map(|one| one.waited_for_since_ms().or(had_ms)).collect();
     since.map(|since| since.into_iter().max())
+}
+
+/// When the mail server had it for the last of those whom it takes it for.
+fn had_ms(standings: &[Standing]) -> Option<i64> {
+    standings.iter().filter(|one| !one.is_refused).filter_map(|one| one.submitted_at_ms).max()
 }
 
 /// A case whose time is over.
@@ -124,6 +167,8 @@ mod tests {
             notified_at_ms: None,
             has_opened: false,
             is_refused: false,
+            level: 0,
+            level_at_ms: None,
         }
     }
 
@@ -194,6 +239,26 @@ mod tests {
         assert_eq!(next(&group, AFTER_MS), Next::Tell { doctor: "second".into(), at_ms: 185_000 });
         group[1].notified_at_ms = Some(9_000);
         assert_eq!(next(&group, AFTER_MS), Next::Tell { doctor: "second".into(), at_ms: 189_000 });
+    }
+
+    #[test]
+    fn one_channel_after_the_other_is_tried_until_somebody_opens_it() {
+        let mut group = group();
+        let levels = |doctor: &str, level: u32| (doctor != "third" && level < 2).then_some(level + 1);
+        let raises = |group: &[Standing]| raises(group, 60_000, levels);
+        let raise = |level, at_ms| Raise { doctor: "first".into(), level, at_ms };
+        assert_eq!(raises(&group), [raise(1, 61_000)], "who stands behind was not told yet");
+        group[1].notified_at_ms = Some(5_000);
+        assert_eq!(raises(&group), [raise(1, 65_000)]);
+        (group[1].level_at_ms, group[1].level) = (Some(66_000), 1);
+        assert_eq!(raises(&group), [raise(2, 126_000)]);
+        let tell = Next::Tell { doctor: "second".into(), at_ms: 185_000 };
+        assert_eq!(next(&group, AFTER_MS), tell, "further channels put nobody's turn off");
+        group[1].level = 2;
+        assert_eq!(raises(&group), []);
+        group[1].level = 1;
+        group[0].has_opened = true;
+        assert_eq!(raises(&group), []);
     }
 
     #[test]

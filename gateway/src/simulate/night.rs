@@ -33,14 +33,16 @@ pub(super) struct Entry {
 /// Doctors are named by their place in the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    /// Somebody pressed: for each doctor how many stand before.
-    Pressed(Vec<u32>),
+    /// Somebody pressed: for each doctor how many stand before, and the highest level of channels.
+    Pressed(Vec<(u32, u32)>),
     /// The mail server has it for this one.
     Submitted(usize),
     /// It takes nothing for this one.
     Refused(usize),
     /// It is this one's turn.
     Told(usize),
+    /// Channels up to this level tell this one.
+    Raised(usize, u32),
     /// A channel took a notice.
     Accepted(usize),
     /// None will.
@@ -141,6 +143,8 @@ struct Case<'a> {
     events: u64,
     next_look: Option<i64>,
     standings: Vec<Standing>,
+    /// The highest level of each doctor's channels.
+    levels: Vec<u32>,
     mailed_at: Option<i64>,
     is_alarmed: bool,
     is_heard: bool,
@@ -159,7 +163,10 @@ impl<'a> Case<'a> {
             notified_at_ms: None,
             has_opened: false,
             is_refused: false,
+            level: 0,
+            level_at_ms: None,
         };
+        let levels = (0..doctors).map(|_| chance.u32(0..=2)).collect();
         Self {
             number,
             settings,
@@ -170,6 +177,7 @@ impl<'a> Case<'a> {
             events: 0,
             next_look: None,
             standings: (0..doctors).map(standing).collect(),
+            levels,
             mailed_at: None,
             is_alarmed: false,
             is_heard: false,
@@ -179,7 +187,8 @@ impl<'a> Case<'a> {
 
     fn run(mut self, log: &mut Vec<Entry>) {
         let pressed = up(&self.world.gateway, self.chance.i64(0..NIGHT));
-        let ranks = self.standings.iter().map(|one| one.stands_behind).collect();
+        let ranks =
+            self.standings.iter().map(|one| one.stands_behind).zip(self.levels.iter().copied()).collect();
         self.log(log, pressed, What::Pressed(ranks));
         // Compressed and sealed.
         let sealed = pressed + self.chance.i64(2 * SECOND..=30 * SECOND);
@@ -294,8 +303,8 @@ impl<'a> Case<'a> {
     fn notify(&mut self, log: &mut Vec<Entry>, at: i64, doctor: usize, failures: u32) {
         let is_opened = self.standings.iter().any(|one| one.has_opened);
         let Some(standing) = self.standings.get_mut(doctor) else { return };
-        // The turn of one who stood behind is over once somebody has opened it.
-        if is_opened && standing.escalated_at_ms.is_some() {
+        // The turn of one who stood behind is over once somebody has opened it, and further channels are for nobody then.
+        if is_opened && (standing.escalated_at_ms.is_some() || standing.level > 0) {
             return;
         }
         if up(&self.world.notices, at) > at || self.chance.u8(..100) < 3 {
@@ -305,7 +314,7 @@ impl<'a> Case<'a> {
         if self.chance.u8(..100) < 1 {
             return self.log(log, at, What::NotTaken(doctor));
         }
-        standing.notified_at_ms = Some(at);
+        standing.notified_at_ms = standing.notified_at_ms.or(Some(at));
         self.log(log, at, What::Accepted(doctor));
         if self.chance.u8(..100) < 1 {
             self.log(log, at, What::Lost(doctor));
@@ -335,8 +344,35 @@ impl<'a> Case<'a> {
                 self.come(at + after, Event::Notify { doctor: place, failures: 0 });
             }
         }
+        self.raise(log, at);
         self.alarm(log, at);
         self.age(log, at);
+    }
+
+    fn raise(&mut self, log: &mut Vec<Entry>, at: i64) {
+        let Some(after_ms) = self.settings.channel_after_ms else { return };
+        let levels = self.levels.clone();
+        let next_level = |doctor: &str, level: u32| {
+            let highest = levels.get(doctor.parse::<usize>().ok()?).copied()?;
+            (level < highest).then_some(level + 1)
+        };
+        for raise in self.rules.raises(&self.standings, after_ms, next_level) {
+            if raise.at_ms > at {
+                let pause = self.chance.i64(0..=LOOK_MAX);
+                self.look_at(raise.at_ms + pause);
+                continue;
+            }
+            let Some(place) = self.standings.iter().position(|one| one.doctor == raise.doctor) else {
+                continue;
+            };
+            let Some(standing) = self.standings.get_mut(place) else { continue };
+            (standing.level, standing.level_at_ms) = (raise.level, Some(at));
+            self.log(log, at, What::Raised(place, raise.level));
+            let after = self.chance.i64(50..=800);
+            self.come(at + after, Event::Notify { doctor: place, failures: 0 });
+            // The level after that may be near.
+            self.look_at(at + 1);
+        }
     }
 
     fn alarm(&mut self, log: &mut Vec<Entry>, at: i64) {

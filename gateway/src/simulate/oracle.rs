@@ -49,6 +49,9 @@ struct Doctor {
     refused: bool,
     accepted: Vec<i64>,
     arrived: usize,
+    highest: u32,
+    level: u32,
+    raised: Option<i64>,
     not_taken: bool,
 }
 
@@ -108,6 +111,7 @@ impl<'a> Judge<'a> {
 
     /// What was due long before this entry and is not it.
     fn missed(&mut self, entry: &Entry) {
+        self.missed_raises(entry);
         let (at, is_it) = match (self.due(), &entry.what) {
             (Due::Nothing, _) => return,
             (Due::Tell(doctor, at), What::Told(told)) => (at, doctor == *told),
@@ -121,13 +125,28 @@ impl<'a> Judge<'a> {
         }
     }
 
+    fn missed_raises(&mut self, entry: &Entry) {
+        for doctor in 0..self.doctors.len() {
+            let is_it = matches!(entry.what, What::Raised(raised, _) if raised == doctor);
+            let Some(due) = self.raise_due(doctor).filter(|_| !is_it && self.since != i64::MAX) else {
+                continue;
+            };
+            if self.possible(due) + LATE_MAX_MS < entry.at_ms {
+                self.violated(entry.at_ms, "further channels were not tried in time");
+                // Said once.
+                self.of(doctor).level = u32::MAX;
+            }
+        }
+    }
+
     fn take(&mut self, entry: &Entry) {
         let at = entry.at_ms;
         let is_watched = self.since != i64::MAX;
         match &entry.what {
             What::Pressed(before) => {
-                let of = |before: &u32| Doctor {
+                let of = |(before, highest): &(u32, u32)| Doctor {
                     before: *before,
+                    highest: *highest,
                     told: (*before == 0).then_some(at),
                     ..Doctor::default()
                 };
@@ -139,6 +158,7 @@ impl<'a> Judge<'a> {
             }
             What::Refused(doctor) => self.of(*doctor).refused = true,
             What::Told(doctor) => self.told(*doctor, at),
+            What::Raised(doctor, level) => self.raised(*doctor, *level, at),
             What::Accepted(doctor) => {
                 self.judged.counts.notices += 1;
                 self.of(*doctor).accepted.push(at);
@@ -172,6 +192,30 @@ impl<'a> Judge<'a> {
             _ => self.violated(at, "somebody was told out of turn"),
         }
         self.of(doctor).told = Some(at);
+    }
+
+    fn raised(&mut self, doctor: usize, level: u32, at: i64) {
+        self.judged.counts.raises += 1;
+        if self.opened {
+            self.violated(at, "further channels were tried after it was opened");
+        }
+        match self.raise_due(doctor) {
+            Some(due) if self.of(doctor).level + 1 == level => self.punctual(due, at),
+            _ => self.violated(at, "further channels were tried out of turn"),
+        }
+        let one = self.of(doctor);
+        (one.level, one.raised) = (level, Some(at));
+    }
+
+    /// When further channels of a doctor are to be tried, from what the log has said so far.
+    fn raise_due(&self, doctor: usize) -> Option<i64> {
+        let (one, after) = (self.doctors.get(doctor)?, self.settings.channel_after_ms?);
+        if self.opened || self.ended.is_some() || one.refused || one.level >= one.highest {
+            return None;
+        }
+        let turn = one.told.map(|told| if one.before > 0 { told } else { 0 })?;
+        let notice = one.accepted.first().copied().unwrap_or(0);
+        Some(turn.max(one.mailed?).max(notice).max(one.raised.unwrap_or(0)) + after)
     }
 
     fn alarm(&mut self, at: i64) {
@@ -268,7 +312,7 @@ impl<'a> Judge<'a> {
         for doctor in self.doctors.iter().filter(|doctor| doctor.told.is_some() && !doctor.refused) {
             // The press tells nobody who is first: the mail does. Where it stalls, the patient does not wait longer than for those who have it.
             let turn = doctor.told.filter(|_| doctor.before > 0);
-            let times = [turn, doctor.mailed, doctor.accepted.last().copied()];
+            let times = [turn, doctor.mailed, doctor.accepted.first().copied()];
             let Some(waits) = times.into_iter().flatten().max().or(had) else { return Due::Nothing };
             latest = latest.max(Some(waits));
         }

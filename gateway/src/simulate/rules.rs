@@ -1,7 +1,7 @@
 //! The rules under test: those that the gateway runs by, and the same with a bug in them that the oracle must find.
 
 use crate::journal::Ended;
-use crate::notify::{Aged, Next, Standing, alarm_at, ends, next};
+use crate::notify::{Aged, Next, Raise, Standing, alarm_at, ends, next, raises};
 use serde::Serialize;
 
 /// By how much a late one is late.
@@ -23,6 +23,8 @@ pub enum Bug {
     EndsUnheard,
     /// The next one is told five seconds late.
     Late,
+    /// Further channels are never tried.
+    OneChannel,
 }
 
 #[derive(Clone, Copy)]
@@ -36,6 +38,18 @@ impl Rules {
             }
             (Some(Bug::SkipsTheLast), Next::Tell { .. }) if left(standings) == 1 => Next::Over,
             (_, next) => next,
+        }
+    }
+
+    pub(super) fn raises(
+        self,
+        standings: &[Standing],
+        after_ms: i64,
+        next_level: impl Fn(&str, u32) -> Option<u32>,
+    ) -> Vec<Raise> {
+        match self.0 {
+            Some(Bug::OneChannel) => Vec::new(),
+            _ => raises(&self.seen(standings), after_ms, next_level),
         }
     }
 
