@@ -127,7 +127,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tokio::spawn(pipeline.clone().drop_held());
     tokio::spawn(pipeline.clone().destroy_keys());
     tokio::spawn(pipeline.clone().escalate(changes.clone()));
-    tokio::spawn(pipeline.clone().watch_over_cases(changes.clone()));
+    let over_cases = pipeline.clone().watch_over_cases(changes.clone());
     let telling = pipeline.clone().tell(changes.clone());
     tokio::spawn(directory::warn(config.clone(), journal.clone()));
     tokio::spawn(directory::audit_all(journal.clone(), audit.clone(), changes.clone()));
@@ -138,6 +138,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         tokio::spawn(receive::serve(doors, config.dicom.clone(), spool.receive(), collector, stopped));
     let ended = tokio::select! {
         told = told_to_stop() => told.map_err(at(Path::new("signals"))),
+        _ = tokio::spawn(over_cases) => Err(ServeError::Ended("the watch over cases")),
         _ = tokio::spawn(pipeline.clone().run(unfinished, begun)) => Err(ServeError::Ended("the pipeline")),
         _ = tokio::spawn(pulled::watch(requests, sinks)) => Err(ServeError::Ended("the watch over receipts")),
         _ = tokio::spawn(directory::take_records(journal.clone(), enrolments)) => Err(ServeError::Ended("the intake of enrolments")),

@@ -65,16 +65,37 @@ CREATE TRIGGER study_case_opens AFTER INSERT ON study_case BEGIN
     UPDATE study_case SET opened_running_ms = (SELECT ms FROM running) WHERE id = NEW.id;
 END;
 
-ALTER TABLE study_case ADD COLUMN mailed_running_ms INTEGER;        -- running.ms when its first delivery was with the mail server
+ALTER TABLE study_case ADD COLUMN mailed_running_ms INTEGER;        -- running.ms when the mail server had the last of it for a doctor
 ALTER TABLE study_case ADD COLUMN alarmed_at_ms INTEGER;            -- nobody opened it, everybody was told: the page rings
 ALTER TABLE study_case ADD COLUMN alarm_heard_at_ms INTEGER;        -- a person at the hospital said to have heard
 ALTER TABLE study_case ADD COLUMN alarm_heard_by TEXT;
 ALTER TABLE study_case ADD COLUMN ended_at_ms INTEGER;
 ALTER TABLE study_case ADD COLUMN ended_by TEXT;                    -- who closed it; absent where its time was over
-ALTER TABLE study_case ADD COLUMN ended_how TEXT CHECK (ended_how IN ('closed', 'expired', 'unopened'));
+ALTER TABLE study_case ADD COLUMN ended_how TEXT CHECK (ended_how IN ('closed', 'expired', 'handed_over', 'unopened'));
 ALTER TABLE study_case ADD COLUMN deletion_proved_at_ms INTEGER;
 
 CREATE INDEX study_case_ending ON study_case (ended_at_ms) WHERE ended_at_ms IS NOT NULL AND deletion_proved_at_ms IS NULL;
+
+-- How long the gateway had run when the last instance came.
+ALTER TABLE delivery_count ADD COLUMN last_received_running_ms INTEGER NOT NULL DEFAULT 0;
+DROP TRIGGER instance_added;
+DROP TRIGGER instance_moved;
+CREATE TRIGGER instance_added AFTER INSERT ON instance BEGIN
+    INSERT INTO delivery_count VALUES (NEW.delivery_id, 1, NEW.conflict, NEW.bytes, NEW.received_at_ms, (SELECT ms FROM running))
+        ON CONFLICT DO UPDATE SET instances = instances + 1, conflicts = conflicts + NEW.conflict, bytes = bytes + NEW.bytes,
+                                  last_received_ms = max(last_received_ms, NEW.received_at_ms),
+                                  last_received_running_ms = excluded.last_received_running_ms;
+    INSERT INTO case_series VALUES (NEW.case_id, NEW.series_uid, NEW.modality) ON CONFLICT DO NOTHING;
+END;
+CREATE TRIGGER instance_moved AFTER UPDATE OF delivery_id ON instance WHEN OLD.delivery_id <> NEW.delivery_id BEGIN
+    UPDATE delivery_count SET instances = instances - 1, conflicts = conflicts - OLD.conflict, bytes = bytes - OLD.bytes
+        WHERE delivery_id = OLD.delivery_id;
+    INSERT INTO delivery_count VALUES (NEW.delivery_id, 1, NEW.conflict, NEW.bytes, NEW.received_at_ms, (SELECT ms FROM running))
+        ON CONFLICT DO UPDATE SET instances = instances + 1, conflicts = conflicts + NEW.conflict, bytes = bytes + NEW.bytes,
+                                  last_received_ms = max(last_received_ms, NEW.received_at_ms),
+                                  last_received_running_ms = excluded.last_received_running_ms;
+    INSERT INTO case_series VALUES (NEW.case_id, NEW.series_uid, NEW.modality) ON CONFLICT DO NOTHING;
+END;
 
 -- Cases that were mailed before are as old as this table.
 UPDATE study_case SET mailed_running_ms = 0

@@ -452,13 +452,25 @@ impl Journal {
         doctor: &str,
         now_ms: i64,
     ) -> Result<(), JournalError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query("INSERT INTO accepted_part (delivery_id, part, doctor, accepted_at_ms) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
             .bind(id.0.as_slice())
             .bind(part)
             .bind(doctor)
             .bind(now_ms)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await?;
+        if part == PART_COVER {
+            // The doctor has all of it: the age of the case is counted from here.
+            sqlx::query(
+                "UPDATE study_case SET mailed_running_ms = (SELECT ms FROM running)
+                 WHERE id = (SELECT case_id FROM delivery WHERE id = $1 AND residual_of IS NULL)",
+            )
+            .bind(id.0.as_slice())
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -563,15 +575,6 @@ async fn advance(
         .bind(now_ms)
         .execute(&mut **transaction)
         .await?;
-    if matches!(state, State::Submitted | State::Notified) {
-        sqlx::query(
-            "UPDATE study_case SET mailed_running_ms = coalesce(mailed_running_ms, (SELECT ms FROM running))
-             WHERE id = (SELECT case_id FROM delivery WHERE id = $1)",
-        )
-        .bind(id.0.as_slice())
-        .execute(&mut **transaction)
-        .await?;
-    }
     Ok(true)
 }
 

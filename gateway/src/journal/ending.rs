@@ -19,6 +19,8 @@ pub enum Ended {
     Closed,
     /// Its time was over, and somebody had opened it.
     Expired,
+    /// Its time was over, and the mail server had it for mail programs and guests alone: nobody says whether it was read.
+    HandedOver,
     /// Its time was over, everybody had been told, a person at the hospital had heard the alarm, and nobody has opened it.
     Unopened,
 }
@@ -29,6 +31,7 @@ impl Ended {
         match self {
             Self::Closed => "closed",
             Self::Expired => "expired",
+            Self::HandedOver => "handed_over",
             Self::Unopened => "unopened",
         }
     }
@@ -37,13 +40,13 @@ impl Ended {
     pub fn told(self) -> &'static str {
         match self {
             Self::Closed => "close the case",
-            Self::Expired => "the time of the case is over",
+            Self::Expired | Self::HandedOver => "the time of the case is over",
             Self::Unopened => "the time of the case is over, and nobody has opened it",
         }
     }
 
     pub(super) fn parse(word: &str) -> Result<Self, JournalError> {
-        let mut all = [Self::Closed, Self::Expired, Self::Unopened].into_iter();
+        let mut all = [Self::Closed, Self::Expired, Self::HandedOver, Self::Unopened].into_iter();
         all.find(|ended| ended.word() == word).ok_or(JournalError::Unknown("study_case.ended_how"))
     }
 }
@@ -65,17 +68,17 @@ pub struct EndedCase {
     pub mails: Vec<EndedMail>,
 }
 
-/// What became of a delivery's mails in one mailbox.
+/// What became of a case's mails in one mailbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EndedMail {
-    /// The delivery, or a link of the case.
-    pub delivery: DeliveryId,
     /// Name in the configuration.
     pub doctor: String,
     /// Mails deleted.
     pub removed: u32,
     /// A search found none then, milliseconds since 1970-01-01 UTC; null where the mailbox gives no right to delete.
     pub empty_at_ms: Option<i64>,
+    /// All that was mailed had been there. Else some may be on its way still; it is searched for and deleted for five days.
+    pub arrived: bool,
 }
 
 /// A case that nobody has opened yet.
@@ -83,10 +86,12 @@ pub struct EndedMail {
 pub struct Unopened {
     /// Its id.
     pub case: CaseId,
-    /// Its last delivery that is with the doctors.
+    /// A delivery of it.
     pub delivery: DeliveryId,
     /// How its doctors stand.
     pub standings: Vec<Standing>,
+    /// Since when the delivery does not get on; 0 for a dead letter.
+    pub stuck_since_ms: Option<i64>,
 }
 
 impl Journal {
@@ -99,9 +104,20 @@ impl Journal {
         Ok(())
     }
 
-    /// Ends a case of which something was mailed: its deliveries are closed, its key is destroyed, and what was mailed of it is noted to be
-    /// deleted. None where it ended before, or may not end so: nobody closes what nobody has opened, and what nobody has opened only ends
-    /// after an alarm that was heard.
+    /// Whether a case may end so: none does while more of it is on its way to the doctors, which would be lost. Nobody closes what has a delivery
+    /// that nobody has opened; nothing ends by its time that has a dead letter, and what nobody has opened only after an alarm that was heard.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn may_end(&self, case: CaseId, how: Ended) -> Result<bool, JournalError> {
+        let sql = format!("SELECT 1 FROM study_case c WHERE c.id = $1 AND {}", may_end(how));
+        let may =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(case.0.as_slice()).fetch_optional(&self.pool).await?;
+        Ok(may.is_some())
+    }
+
+    /// Ends a case: its deliveries are closed, its key is destroyed, and what was mailed of it is noted to be deleted. None where it ended before,
+    /// or [may not](Self::may_end).
     ///
     /// # Errors
     /// [`JournalError`].
@@ -113,13 +129,9 @@ impl Journal {
         now_ms: i64,
     ) -> Result<Option<Withdrawal>, JournalError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let condition = match how {
-            Ended::Closed | Ended::Expired => is_opened(),
-            Ended::Unopened => format!("c.alarm_heard_at_ms IS NOT NULL AND NOT {}", is_opened()),
-        };
         let ended = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "UPDATE study_case AS c SET ended_at_ms = $2, ended_how = $3, ended_by = $4
-             WHERE c.id = $1 AND c.ended_at_ms IS NULL AND c.mailed_running_ms IS NOT NULL AND {condition}"
+            "UPDATE study_case AS c SET ended_at_ms = $2, ended_how = $3, ended_by = $4 WHERE c.id = $1 AND {}",
+            may_end(how)
         )))
         .bind(case.0.as_slice())
         .bind(now_ms)
@@ -134,35 +146,41 @@ impl Journal {
         self.withdraw_in(transaction, case, Withdraw { hold: None, ends: true, by, now_ms }).await
     }
 
-    /// Cases that were with the mail server for longer than `age_ms` of the gateway's running, and what decides how they end.
+    /// Cases of which the mail server had the last part for longer than `age_ms` of the gateway's running, and what decides how they end.
     ///
     /// # Errors
     /// [`JournalError`].
     pub async fn aged(&self, age_ms: i64) -> Result<Vec<(CaseId, Aged)>, JournalError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT c.id, {} AS opened, c.alarm_heard_at_ms IS NOT NULL AS heard,
+            "SELECT c.id, {} AS opened, {HAS_HANDED_OVER} AS handed_over, c.alarm_heard_at_ms IS NOT NULL AS heard,
                EXISTS (SELECT 1 FROM link l WHERE l.case_id = c.id AND l.ended_at_ms IS NULL) AS linked
              FROM study_case c, running WHERE c.ended_at_ms IS NULL AND c.mailed_running_ms <= running.ms - $1
                AND EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = c.id AND d.state NOT IN ('cancelled', 'recalled', 'closed'))",
             is_opened()
         )));
         let read = |row: &SqliteRow| {
-            let (has_opened, alarm_was_heard) = (row.get("opened"), row.get("heard"));
-            Ok((case_of(row)?, Aged { has_opened, alarm_was_heard, has_good_link: row.get("linked") }))
+            let aged = Aged {
+                has_opened: row.get("opened"),
+                is_handed_over: row.get("handed_over"),
+                alarm_was_heard: row.get("heard"),
+                has_good_link: row.get("linked"),
+            };
+            Ok((case_of(row)?, aged))
         };
         rows.bind(age_ms).fetch_all(&self.pool).await?.iter().map(read).collect()
     }
 
-    /// Cases that are with their doctors, that nobody has opened, and of which no alarm was raised.
+    /// Deliveries of cases that nobody has opened and of which no alarm was raised: those that are with their doctors, and those that do not get there.
     ///
     /// # Errors
     /// [`JournalError`].
     pub async fn unopened(&self) -> Result<Vec<Unopened>, JournalError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT c.id, d.id AS delivery FROM study_case c JOIN delivery d ON d.case_id = c.id AND d.residual_of IS NULL
-             WHERE c.ended_at_ms IS NULL AND c.alarmed_at_ms IS NULL AND d.state IN ('sealed', 'submitted', 'notified') AND d.handed_over_at_ms IS NULL
-               AND d.sequence = (SELECT max(l.sequence) FROM delivery l WHERE l.case_id = c.id AND l.residual_of IS NULL
-                 AND l.state IN ('sealed', 'submitted', 'notified', 'pulled'))
+            "SELECT c.id, d.id AS delivery, CASE d.state WHEN 'failed' THEN 0 WHEN 'submitted' THEN NULL WHEN 'notified' THEN NULL ELSE d.failing_since_ms END AS stuck
+             FROM study_case c JOIN delivery d ON d.case_id = c.id AND d.residual_of IS NULL
+             WHERE c.ended_at_ms IS NULL AND c.alarmed_at_ms IS NULL AND d.handed_over_at_ms IS NULL
+               AND (d.state IN ('sealed', 'submitted', 'notified', 'failed')
+                 OR (d.state IN ('received', 'assembled', 'compressed') AND d.failing_since_ms IS NOT NULL))
                AND NOT {}",
             is_opened()
         )));
@@ -170,9 +188,23 @@ impl Journal {
         for row in rows.fetch_all(&self.pool).await? {
             let delivery = DeliveryId(bytes16(row.get("delivery"), "delivery.id")?);
             let standings = self.standings(delivery).await?;
-            unopened.push(Unopened { case: case_of(&row)?, delivery, standings });
+            unopened.push(Unopened {
+                case: case_of(&row)?,
+                delivery,
+                standings,
+                stuck_since_ms: row.get("stuck"),
+            });
         }
         Ok(unopened)
+    }
+
+    /// Whether an alarm is for somebody to hear.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn is_ringing(&self) -> Result<bool, JournalError> {
+        let sql = format!("SELECT 1 FROM study_case c WHERE {} LIMIT 1", rings());
+        Ok(sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_optional(&self.pool).await?.is_some())
     }
 
     /// Nobody has opened a case, and everybody was told: it is for the hospital now. False where an alarm was raised before.
@@ -230,22 +262,41 @@ impl Journal {
         Ok(cases)
     }
 
+    /// One for each mailbox.
     async fn mails_of(&self, case: CaseId) -> Result<Vec<EndedMail>, JournalError> {
         let rows = sqlx::query(
-            "SELECT w.delivery_id AS id, w.doctor, w.removed, CASE w.stays WHEN 0 THEN w.looked_at_ms END AS empty_at_ms
-               FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id WHERE d.case_id = $1
-             UNION ALL SELECT l.id, l.doctor, 0, CASE l.stays WHEN 0 THEN l.gone_at_ms END FROM link l WHERE l.case_id = $1
-             ORDER BY 2, 1",
+            "SELECT doctor, sum(removed) AS removed, CASE max(stays) WHEN 0 THEN min(looked_at_ms) END AS empty_at_ms, min(arrived) AS arrived FROM (
+               SELECT w.doctor, w.removed, w.looked_at_ms, w.stays, r.cover_seen_at_ms IS NOT NULL OR w.removed > 1 AS arrived
+                 FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
+                 JOIN recipient r ON r.delivery_id = w.delivery_id AND r.doctor = w.doctor WHERE d.case_id = $1
+               UNION ALL SELECT l.doctor, 0, l.gone_at_ms, l.stays, 1 FROM link l WHERE l.case_id = $1)
+             GROUP BY doctor ORDER BY doctor",
+        );
+        let read = |row: &SqliteRow| EndedMail {
+            doctor: row.get("doctor"),
+            removed: row.get("removed"),
+            empty_at_ms: row.get("empty_at_ms"),
+            arrived: row.get("arrived"),
+        };
+        Ok(rows.bind(case.0.as_slice()).fetch_all(&self.pool).await?.iter().map(read).collect())
+    }
+
+    /// Mailboxes that nobody has looked into yet for mails of cases that have ended.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn unlooked(&self) -> Result<Vec<(DeliveryId, String)>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT w.delivery_id, w.doctor FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
+             WHERE d.state = 'closed' AND w.looked_at_ms IS NULL AND w.stays = 0",
         );
         let read = |row: &SqliteRow| {
-            Ok(EndedMail {
-                delivery: DeliveryId(bytes16(row.get("id"), "withdrawn_mail.delivery_id")?),
-                doctor: row.get("doctor"),
-                removed: row.get("removed"),
-                empty_at_ms: row.get("empty_at_ms"),
-            })
+            Ok((
+                DeliveryId(bytes16(row.get("delivery_id"), "withdrawn_mail.delivery_id")?),
+                row.get("doctor"),
+            ))
         };
-        rows.bind(case.0.as_slice()).fetch_all(&self.pool).await?.iter().map(read).collect()
+        rows.fetch_all(&self.pool).await?.iter().map(read).collect()
     }
 
     /// The trail has the proof: the journal forgets whose study it was and which images it had. When the log of the journal is emptied next,
@@ -270,11 +321,50 @@ impl Journal {
     }
 }
 
-/// Somebody opened a delivery of case `c`, or has it in a mail program, which says nothing.
-fn is_opened() -> String {
+/// Somebody opened a delivery of case `c`.
+pub(super) fn is_opened() -> String {
     format!(
         "EXISTS (SELECT 1 FROM delivery o JOIN recipient r ON r.delivery_id = o.id
-           WHERE o.case_id = c.id AND o.residual_of IS NULL AND (o.handed_over_at_ms IS NOT NULL OR {OPENED_AT} IS NOT NULL))"
+           WHERE o.case_id = c.id AND o.residual_of IS NULL AND {OPENED_AT} IS NOT NULL)"
+    )
+}
+
+/// The alarm of case `c` is for somebody to hear.
+pub(super) fn rings() -> String {
+    format!(
+        "(c.alarmed_at_ms IS NOT NULL AND c.alarm_heard_at_ms IS NULL AND c.ended_at_ms IS NULL AND NOT {}
+           AND EXISTS (SELECT 1 FROM delivery l WHERE l.case_id = c.id AND l.state NOT IN ('cancelled', 'recalled', 'closed')))",
+        is_opened()
+    )
+}
+
+/// Mail programs or guests have a delivery of case `c`, and nobody else is waited for.
+const HAS_HANDED_OVER: &str =
+    "EXISTS (SELECT 1 FROM delivery o WHERE o.case_id = c.id AND o.handed_over_at_ms IS NOT NULL)";
+
+/// More of case `c` is on its way to its doctors. Of one that is sealed somebody may have all.
+const IS_UNDER_WAY: &str = "EXISTS (SELECT 1 FROM delivery u WHERE u.case_id = c.id AND u.residual_of IS NULL
+    AND (u.state IN ('held', 'received', 'assembled', 'compressed') OR (u.state = 'sealed'
+      AND NOT EXISTS (SELECT 1 FROM accepted_part p WHERE p.delivery_id = u.id AND p.part = 0))))";
+
+/// A delivery of case `c` is a dead letter: its files are all that is left.
+const HAS_FAILED: &str = "EXISTS (SELECT 1 FROM delivery f WHERE f.case_id = c.id AND f.residual_of IS NULL AND f.state = 'failed')";
+
+/// See [`Journal::may_end`].
+fn may_end(how: Ended) -> String {
+    let condition = match how {
+        Ended::Closed => format!(
+            "({opened} OR {HAS_HANDED_OVER}) AND NOT EXISTS (SELECT 1 FROM delivery n WHERE n.case_id = c.id AND n.residual_of IS NULL
+               AND n.state IN ('sealed', 'submitted', 'notified') AND n.handed_over_at_ms IS NULL
+               AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.delivery_id = n.id AND {OPENED_AT} IS NOT NULL))",
+            opened = is_opened()
+        ),
+        Ended::Expired => format!("{} AND NOT {HAS_FAILED}", is_opened()),
+        Ended::HandedOver => format!("{HAS_HANDED_OVER} AND NOT {HAS_FAILED}"),
+        Ended::Unopened => format!("c.alarm_heard_at_ms IS NOT NULL AND NOT {HAS_FAILED} AND NOT {}", is_opened()),
+    };
+    format!(
+        "c.ended_at_ms IS NULL AND c.mailed_running_ms IS NOT NULL AND NOT {IS_UNDER_WAY} AND {condition}"
     )
 }
 

@@ -1,7 +1,8 @@
 //! The end of a case on a real journal.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use super::press_tests::{held, journal, pressed, record};
+use super::notices::tests::notified;
+use super::press_tests::{HELD_AS, held, journal, press, pressed, record};
 use super::tests::on_disk;
 use super::*;
 use crate::notify::ends;
@@ -23,7 +24,7 @@ async fn mailed(journal: &Journal) -> (CaseId, DeliveryId) {
         journal.accepted(row.id, part, "tanaka", 6000).await.unwrap();
     }
     journal.reached(row.id, State::Submitted, 6000).await.unwrap();
-    journal.notified(row.id, "tanaka", 7000).await.unwrap();
+    notified(journal, row.id, "tanaka", 7000).await;
     journal.reached(row.id, State::Notified, 7000).await.unwrap();
     (row.case, row.id)
 }
@@ -58,7 +59,7 @@ async fn a_closed_case_is_forgotten_once_every_mailbox_is_known_to_be_empty() {
     assert_eq!(journal.to_prove().await.unwrap(), [], "nobody has looked into the mailbox");
     assert_eq!(journal.subjects(delivery).await.unwrap().len(), 1, "the trail will be told whose it was");
     journal.mails_removed(delivery, "tanaka", 3, 9500).await.unwrap();
-    let mail = EndedMail { delivery, doctor: "tanaka".into(), removed: 3, empty_at_ms: Some(9500) };
+    let mail = EndedMail { doctor: "tanaka".into(), removed: 3, empty_at_ms: Some(9500), arrived: true };
     let proved = EndedCase {
         case,
         how: Ended::Closed,
@@ -122,4 +123,67 @@ async fn a_mailbox_that_keeps_its_mails_holds_up_no_end_and_is_named() {
     journal.mails_stay(delivery, "tanaka").await.unwrap();
     let proved = journal.to_prove().await.unwrap().remove(0);
     assert_eq!((proved.mails[0].removed, proved.mails[0].empty_at_ms), (0, None));
+}
+
+/// Another image of the same study came late.
+async fn late(journal: &Journal) -> DeliveryId {
+    let (supplement, begins) = record(journal, held(2)).await;
+    assert!(begins && supplement.sequence == 2);
+    supplement.id
+}
+
+#[tokio::test]
+async fn nothing_ends_while_more_of_it_is_on_its_way_or_a_dead_letter() {
+    let (journal, _folder) = journal().await;
+    let (case, first) = mailed(&journal).await;
+    journal.seen(first, "tanaka", 8000).await.unwrap();
+    assert!(journal.may_end(case, Ended::Closed).await.unwrap());
+    let supplement = late(&journal).await;
+    journal.ran(2 * DAY_MS).await.unwrap();
+    for how in [Ended::Closed, Ended::Expired] {
+        assert!(journal.end(case, how, None, 9000).await.unwrap().is_none(), "its images would be lost");
+    }
+    assert!(journal.assembled(supplement, 1, Completeness::Proved { instances: 1 }, 9000).await.unwrap());
+    journal.sealed(supplement, 1, 1000, Some(Digest([4; 32])), 9000).await.unwrap();
+    assert!(!journal.may_end(case, Ended::Expired).await.unwrap(), "nobody has it");
+    journal.accepted(supplement, 0, "tanaka", 9000).await.unwrap();
+    assert_eq!(overdue(&journal).await, [], "its time begins with the last of it");
+    assert!(!journal.may_end(case, Ended::Closed).await.unwrap(), "nobody has opened the supplement");
+    journal.seen(supplement, "tanaka", 9100).await.unwrap();
+    assert!(journal.may_end(case, Ended::Closed).await.unwrap());
+    journal.ran(DAY_MS).await.unwrap();
+    assert_eq!(overdue(&journal).await, [(case, Ended::Expired)]);
+    journal.troubled(supplement, "refused", true, 9200).await.unwrap();
+    assert!(!journal.may_end(case, Ended::Expired).await.unwrap(), "its files are all that is left");
+}
+
+#[tokio::test]
+async fn one_mailbox_that_stalls_keeps_no_case_from_ending_and_its_mails_are_looked_for_for_days() {
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    let press = Press {
+        doctors: vec!["tanaka".into(), "suzuki".into()],
+        ..press(PressedStudy::Case(row.case), "tanaka")
+    };
+    journal.press(&press, HELD_AS).await.unwrap();
+    assert!(journal.assembled(row.id, 1, Completeness::Proved { instances: 1 }, 6000).await.unwrap());
+    journal.sealed(row.id, 1, 1000, Some(Digest([3; 32])), 6000).await.unwrap();
+    journal.accepted(row.id, 0, "tanaka", 6000).await.unwrap();
+    journal.cover_seen(row.id, "tanaka", 6100).await.unwrap();
+    journal.troubled(row.id, "the mailbox is full", false, 6200).await.unwrap();
+    let unopened = journal.unopened().await.unwrap();
+    assert_eq!(unopened[0].stuck_since_ms, Some(6200), "it does not get on: that rings, too");
+    journal.seen(row.id, "tanaka", 7000).await.unwrap();
+    journal.end(row.case, Ended::Closed, Some("tanaka"), 8000).await.unwrap().unwrap();
+    let unlooked = journal.unlooked().await.unwrap();
+    assert_eq!(unlooked.len(), 2);
+    for (delivery, doctor) in unlooked {
+        journal.mails_removed(delivery, &doctor, 0, 8100).await.unwrap();
+    }
+    let mails = journal.to_prove().await.unwrap().remove(0).mails;
+    let arrived: Vec<_> = mails.iter().map(|mail| (mail.doctor.as_str(), mail.arrived)).collect();
+    assert_eq!(arrived, [("suzuki", false), ("tanaka", true)]);
+    let looked_for = |days: i64| journal.mails_to_remove(8000 + days * DAY_MS);
+    assert_eq!(looked_for(4).await.unwrap().len(), 1, "one that is on its way");
+    assert!(looked_for(6).await.unwrap().is_empty());
 }

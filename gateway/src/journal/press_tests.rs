@@ -41,9 +41,9 @@ pub(super) async fn record(journal: &Journal, instance: NewInstance) -> (Deliver
     (journal.delivery(delivery).await.unwrap(), begins)
 }
 
-const HELD_AS: Option<HeldAs<'static>> = Some(HeldAs { hold: HOLD, calling: "PACS" });
+pub(super) const HELD_AS: Option<HeldAs<'static>> = Some(HeldAs { hold: HOLD, calling: "PACS" });
 
-fn press(study: PressedStudy, doctor: &str) -> Press {
+pub(super) fn press(study: PressedStudy, doctor: &str) -> Press {
     let note = Note::new(Phi::new(WORDS.to_owned()));
     Press {
         study,

@@ -1,7 +1,7 @@
 //! What page, command line and demo show of a delivery: no patient data, no UIDs.
 
 use super::answers::AnswerReport;
-use super::ending::Ended;
+use super::ending::{self, Ended};
 use super::notices::NoticeReport;
 use super::press::{self, Chosen, Pressed};
 use super::withdrawal::{self, WithdrawnMail};
@@ -109,6 +109,8 @@ pub struct AlarmReport {
     pub heard_at_ms: Option<i64>,
     /// Who.
     pub heard_by: Option<String>,
+    /// Nobody has opened the case since, and nobody has heard it: the page rings.
+    pub rings: bool,
 }
 
 /// How far a delivery has come for one doctor.
@@ -155,13 +157,19 @@ impl DoctorReport {
 }
 
 /// Rows of deliveries for [`Journal::reports`]; a condition and an order may follow.
-pub(super) const REPORT: &str = "SELECT d.*, c.destination, c.study_uid, c.opened_at_ms,
-    c.ended_at_ms, c.ended_how, c.ended_by, c.deletion_proved_at_ms, c.alarmed_at_ms, c.alarm_heard_at_ms, c.alarm_heard_by,
-    coalesce(n.instances, 0) AS instances, coalesce(n.conflicts, 0) AS conflicts, coalesce(n.bytes, 0) AS received_bytes,
-    n.last_received_ms, (SELECT count(*) FROM accepted_part p WHERE p.delivery_id = d.id) AS accepted_parts,
-    (SELECT min(accepted_at_ms) FROM accepted_part p WHERE p.delivery_id = d.id AND d.state = 'sealed') AS first_part_ms,
-    (SELECT max(accepted_at_ms) FROM accepted_part p WHERE p.delivery_id = d.id AND d.state = 'sealed') AS last_part_ms
-    FROM delivery d JOIN study_case c ON c.id = d.case_id LEFT JOIN delivery_count n ON n.delivery_id = d.id";
+pub(super) fn rows() -> String {
+    format!(
+        "SELECT d.*, c.destination, c.study_uid, c.opened_at_ms,
+           c.ended_at_ms, c.ended_how, c.ended_by, c.deletion_proved_at_ms, c.alarmed_at_ms, c.alarm_heard_at_ms, c.alarm_heard_by,
+           {} AS rings,
+           coalesce(n.instances, 0) AS instances, coalesce(n.conflicts, 0) AS conflicts, coalesce(n.bytes, 0) AS received_bytes,
+           n.last_received_ms, (SELECT count(*) FROM accepted_part p WHERE p.delivery_id = d.id) AS accepted_parts,
+           (SELECT min(accepted_at_ms) FROM accepted_part p WHERE p.delivery_id = d.id AND d.state = 'sealed') AS first_part_ms,
+           (SELECT max(accepted_at_ms) FROM accepted_part p WHERE p.delivery_id = d.id AND d.state = 'sealed') AS last_part_ms
+         FROM delivery d JOIN study_case c ON c.id = d.case_id LEFT JOIN delivery_count n ON n.delivery_id = d.id",
+        ending::rings()
+    )
+}
 
 /// What many deliveries have, by the delivery's id.
 type Of<T> = HashMap<Vec<u8>, Vec<T>>;
@@ -172,7 +180,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn report(&self) -> Result<Vec<DeliveryReport>, JournalError> {
-        let sql = sqlx::AssertSqlSafe(format!("{REPORT} ORDER BY c.opened_at_ms, d.sequence"));
+        let sql = sqlx::AssertSqlSafe(format!("{} ORDER BY c.opened_at_ms, d.sequence", rows()));
         self.reports(&sqlx::query(sql).fetch_all(&self.pool).await?).await
     }
 
@@ -181,12 +189,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn report_of(&self, id: DeliveryId) -> Result<Option<DeliveryReport>, JournalError> {
-        let sql = sqlx::AssertSqlSafe(format!("{REPORT} WHERE d.id = $1"));
+        let sql = sqlx::AssertSqlSafe(format!("{} WHERE d.id = $1", rows()));
         let rows = sqlx::query(sql).bind(id.0.as_slice()).fetch_all(&self.pool).await?;
         Ok(self.reports(&rows).await?.pop())
     }
 
-    /// Of rows of [`REPORT`], in their order.
+    /// Of [`rows`], in their order.
     pub(super) async fn reports(&self, rows: &[SqliteRow]) -> Result<Vec<DeliveryReport>, JournalError> {
         let ids = ids(rows, "id");
         let (mut doctors, mut stages) = (self.doctor_reports(&ids).await?, self.stages(&ids).await?);
@@ -306,6 +314,7 @@ fn report(
             at_ms,
             heard_at_ms: row.get("alarm_heard_at_ms"),
             heard_by: row.get("alarm_heard_by"),
+            rings: row.get("rings"),
         }),
         attempts: row.get("attempts"),
         trouble: row.get("trouble"),

@@ -15,7 +15,7 @@ impl Journal {
     pub async fn unopened_deliveries(&self) -> Result<Vec<DeliveryId>, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT d.id FROM delivery d
-             WHERE d.state IN ('sealed', 'submitted', 'notified') AND d.residual_of IS NULL AND d.handed_over_at_ms IS NULL
+             WHERE d.state IN ('sealed', 'submitted', 'notified') AND d.residual_of IS NULL
              AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = d.id AND {OPENED_AT} IS NOT NULL)"
         ));
         let rows = sqlx::query(sql).fetch_all(&self.pool).await?;

@@ -3,7 +3,7 @@
 use super::answers::ShownAnswer;
 use super::intake::NewInstance;
 use super::keys::key_of_open_case;
-use super::report::{self, DeliveryReport, REPORT};
+use super::report::{self, DeliveryReport};
 use super::{Journal, JournalError, bytes16};
 use crate::hex::hex;
 use crate::spool::{self, FileKey};
@@ -79,8 +79,9 @@ impl Journal {
     /// [`JournalError`].
     pub async fn studies_at(&self, cases: &[CaseId]) -> Result<Vec<Study>, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "{REPORT} WHERE c.id IN (SELECT unhex(value) FROM json_each($1)) AND d.residual_of IS NULL
-             AND d.sequence = (SELECT max(sequence) FROM delivery l WHERE l.case_id = d.case_id AND l.residual_of IS NULL)"
+            "{} WHERE c.id IN (SELECT unhex(value) FROM json_each($1)) AND d.residual_of IS NULL
+             AND d.sequence = (SELECT max(sequence) FROM delivery l WHERE l.case_id = d.case_id AND l.residual_of IS NULL)",
+            report::rows()
         ));
         let rows = sqlx::query(sql).bind(json_of(cases)).fetch_all(&self.pool).await?;
         let mut studies = self.studies_of(&rows).await?;

@@ -14,13 +14,16 @@ use std::sync::atomic::Ordering;
 /// How long the mailboxes are looked into for mails of a withdrawn delivery, in milliseconds: one that the mail server took in the last
 /// moment may be on its way.
 const LOOKED_FOR_MS: i64 = 60 * 60 * 1000;
+/// And where its cover was never seen there: a mail server tries for five days (RFC 5321 4.5.4.1).
+const ON_ITS_WAY_MS: i64 = 5 * 24 * 60 * 60 * 1000;
 
-/// Cases with a delivery that waits for a press and had nothing new for $2 before $1. The gateway has run for as long since they were opened: a
-/// clock that jumps makes none older.
+/// Cases with a delivery that waits for a press and had nothing new for $2 before $1. The gateway has run for as long since: a clock that jumps
+/// makes none older.
 const HELD_SINCE: &str =
     "SELECT d.case_id FROM delivery d JOIN study_case c ON c.id = d.case_id WHERE d.state = 'held'
     AND c.opened_at_ms < $1 - $2 AND c.opened_running_ms <= (SELECT ms FROM running) - $2
-    AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = d.id AND i.received_at_ms >= $1 - $2)";
+    AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = d.id AND i.received_at_ms >= $1 - $2)
+    AND NOT EXISTS (SELECT 1 FROM delivery_count n WHERE n.delivery_id = d.id AND n.last_received_running_ms > (SELECT ms FROM running) - $2)";
 
 /// How a case is withdrawn.
 #[derive(Clone, Copy)]
@@ -168,13 +171,16 @@ impl Journal {
     pub async fn mails_to_remove(&self, now_ms: i64) -> Result<Vec<Removal>, JournalError> {
         let rows = sqlx::query(
             "SELECT w.delivery_id, w.doctor, d.state = 'closed' AS receipts FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
+             JOIN recipient r ON r.delivery_id = w.delivery_id AND r.doctor = w.doctor
              WHERE (w.looked_at_ms IS NULL AND w.stays = 0) OR d.withdrawn_at_ms > $1 - $2
+               OR (r.cover_seen_at_ms IS NULL AND w.removed < 2 AND w.stays = 0 AND d.withdrawn_at_ms > $1 - $3)
              UNION SELECT l.id, l.doctor, 0 FROM link l WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)
              UNION SELECT d.id, l.doctor, d.state = 'closed' FROM link l JOIN delivery d ON d.case_id = l.case_id
                WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2) ORDER BY 1, 2",
         )
         .bind(now_ms)
-        .bind(LOOKED_FOR_MS);
+        .bind(LOOKED_FOR_MS)
+        .bind(ON_ITS_WAY_MS);
         let read = |row: &SqliteRow| {
             let delivery = DeliveryId(bytes16(row.get("delivery_id"), "delivery_id")?);
             Ok(Removal { delivery, doctor: row.get("doctor"), receipts: row.get("receipts") })
@@ -286,7 +292,8 @@ async fn end(
     .execute(&mut **transaction)
     .await?;
     sqlx::query(
-        "UPDATE delivery SET state = $2, withdrawn_at_ms = $3, withdrawn_by = $4, trouble = NULL, listed = NULL, note = NULL
+        "UPDATE delivery SET state = $2, withdrawn_at_ms = $3, withdrawn_by = $4, trouble = NULL, listed = NULL, note = NULL,
+           residual_gone_at_ms = CASE WHEN $2 = 'closed' AND residual_until_ms IS NOT NULL THEN coalesce(residual_gone_at_ms, $3) ELSE residual_gone_at_ms END
          WHERE id = $1",
     )
     .bind(id.0.as_slice())

@@ -133,8 +133,10 @@ fn had_ms(standings: &[Standing]) -> Option<i64> {
 /// A case whose time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aged {
-    /// A doctor has opened it, or has it in a mail program.
+    /// A doctor has opened it.
     pub has_opened: bool,
+    /// Mail programs or guests have it, and nobody else is waited for.
+    pub is_handed_over: bool,
     /// A person at the hospital has heard that nobody has.
     pub alarm_was_heard: bool,
     /// Somebody outside may open it by a link still.
@@ -146,6 +148,7 @@ pub fn ends(aged: Aged) -> Option<Ended> {
     match aged {
         Aged { has_good_link: true, .. } => None,
         Aged { has_opened: true, .. } => Some(Ended::Expired),
+        Aged { is_handed_over: true, .. } => Some(Ended::HandedOver),
         Aged { alarm_was_heard: true, .. } => Some(Ended::Unopened),
         _ => None,
     }

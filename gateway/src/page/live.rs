@@ -31,6 +31,8 @@ struct Line {
     board: watch::Receiver<Board>,
     sent: HashMap<String, [u8; 8]>,
     order: Vec<String>,
+    /// A case that nobody has opened rings, on this page of the list or not.
+    rings: bool,
     is_first: bool,
 }
 
@@ -41,7 +43,16 @@ pub(super) async fn live(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refused> {
     let search = asked.open(&person.secret).ok_or(Refused::Missing)?;
     let board = page.board.subscribe();
-    let line = Line { page, person, search, board, sent: HashMap::new(), order: Vec::new(), is_first: true };
+    let line = Line {
+        page,
+        person,
+        search,
+        board,
+        sent: HashMap::new(),
+        order: Vec::new(),
+        rings: false,
+        is_first: true,
+    };
     let events = futures::stream::unfold(line, |mut line| async move {
         let event = next(&mut line).await?;
         Some((Ok(event), line))
@@ -68,23 +79,24 @@ async fn next(line: &mut Line) -> Option<Event> {
             tokio::time::sleep(SEARCH_PAUSE).await;
             rows
         };
-        if let Some(data) = changed(line, &rows) {
+        let rings = line.page.journal.is_ringing().await.unwrap_or(line.rings);
+        if let Some(data) = changed(line, &rows, rings) {
             return Some(Event::default().event("rows").data(data));
         }
     }
 }
 
-fn changed(line: &mut Line, rows: &Board) -> Option<String> {
+fn changed(line: &mut Line, rows: &Board, rings: bool) -> Option<String> {
     let order: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
     let language: Language = line.person.language;
     let mut fresh = Map::new();
     for row in rows.iter().filter(|row| line.sent.get(&row.id) != Some(&row.digest)) {
         fresh.insert(row.id.clone(), Value::from(row.html(language)));
     }
-    if fresh.is_empty() && order == line.order {
+    if fresh.is_empty() && order == line.order && rings == line.rings {
         return None;
     }
     line.sent = rows.iter().map(|row| (row.id.clone(), row.digest)).collect();
-    line.order = order;
-    Some(json!({"order": line.order, "rows": fresh}).to_string())
+    (line.order, line.rings) = (order, rings);
+    Some(json!({"order": line.order, "rows": fresh, "rings": line.rings}).to_string())
 }

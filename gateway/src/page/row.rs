@@ -64,13 +64,12 @@ impl Wish {
 
 /// What can be wished for in a state.
 pub(super) fn wishes(state: &str, stage: &Stage) -> Vec<Wish> {
-    match state {
+    let of_state = match state {
         "received" if stage.missing.is_some() => vec![Wish::Wait, Wish::Partial, Wish::Cancel],
         "received" | "assembled" | "compressed" | "sealed" => vec![Wish::Cancel],
         "submitted" => vec![Wish::Recall],
         "notified" | "pulled" => {
             let wishes = [
-                (Wish::Heard, stage.rings),
                 (Wish::Again, state == "notified" && stage.can_tell_again),
                 (Wish::Close, stage.is_opened),
                 (Wish::Recall, true),
@@ -79,7 +78,8 @@ pub(super) fn wishes(state: &str, stage: &Stage) -> Vec<Wish> {
         }
         "failed" => vec![Wish::Retry, Wish::Cancel],
         _ => Vec::new(),
-    }
+    };
+    stage.rings.then_some(Wish::Heard).into_iter().chain(of_state).collect()
 }
 
 /// How a name is shown and found.

@@ -93,6 +93,7 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
         can_tell_again: false,
     };
     match (state, waiting) {
+        _ if delivery.ended.is_some() => closed(&mut stage, study, site, words),
         ("held", Some(press)) => {
             let to: Vec<_> = press.doctors.iter().map(|doctor| site.doctor(doctor, words)).collect();
             stage.words = fill(words.st_waiting, &[&to.join(words.comma)]);
@@ -108,7 +109,6 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
         ("failed", _) => (stage.tone, stage.words) = (Tone::Bad, words.st_failed.to_owned()),
         ("cancelled", _) => (stage.tone, stage.words) = (Tone::Over, words.st_cancelled.to_owned()),
         ("recalled", _) => (stage.tone, stage.words) = (Tone::Over, words.st_recalled.to_owned()),
-        ("closed", _) => closed(&mut stage, study, site, words),
         _ => state.clone_into(&mut stage.words),
     }
     if matches!(state, "submitted" | "notified") {
@@ -229,7 +229,7 @@ fn closed(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
     stage.tone = Tone::Over;
     stage.words = match (ended.how, &ended.by) {
         (Ended::Closed, Some(by)) => fill(words.st_closed, &[&at, &site.who(by, words)]),
-        (Ended::Closed, None) | (Ended::Expired, _) => fill(words.st_expired, &[&at]),
+        (Ended::Closed, None) | (Ended::Expired | Ended::HandedOver, _) => fill(words.st_expired, &[&at]),
         (Ended::Unopened, _) => {
             (stage.done, stage.tone) = (STEPS - 1, Tone::Bad);
             fill(words.st_ended_unopened, &[&at])
@@ -248,7 +248,7 @@ fn alarm(stage: &mut Stage, study: &Study, to: &str, site: &Site, words: &Words)
         (Some(by), Some(at_ms)) => {
             stage.details.push(fill(words.st_alarm_heard, &[&clean(by), &site.time(at_ms)]))
         }
-        _ if stage.is_opened || study.delivery.state == "closed" => {}
+        _ if !alarm.rings => {}
         _ => {
             let waiting = std::mem::replace(&mut stage.words, fill(words.st_alarm, &[to]));
             stage.details.insert(0, waiting);

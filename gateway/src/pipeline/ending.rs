@@ -5,6 +5,7 @@ use super::Pipeline;
 use super::press::{How, WishError};
 use super::trouble::Trouble;
 use crate::clock::now_ms;
+use crate::config::Encryption;
 use crate::journal::{Ended, EndedCase, EndedMail};
 use crate::notify::{alarm_at, ends};
 use ::seal::ids::{CaseId, DeliveryId};
@@ -36,7 +37,8 @@ struct Proof<'a> {
     how: Ended,
     by: Option<&'a str>,
     ended_at_ms: i64,
-    spool_key_destroyed: bool,
+    /// Null where the spool is plain.
+    spool_key_destroyed: Option<bool>,
     mailboxes: &'a [EndedMail],
     proved_at_ms: i64,
     not_proved: &'static str,
@@ -91,18 +93,42 @@ impl Pipeline {
             self.journal.ran(i64::try_from(ran.as_millis()).unwrap_or(i64::MAX)).await?;
             *told += ran;
         }
+        // First of all: no other trouble may keep it back.
+        let next = self.alarm_due().await?;
         for (case, aged) in self.journal.aged(self.config.case.expire_ms()).await? {
             let Some(how) = ends(aged) else { continue };
-            if self.end(case, how, None).await? {
-                tracing::info!(stage = "pulled", %case, how = how.word(), "the time of a case is over");
+            match self.end(case, how, None).await {
+                Ok(true) => {
+                    tracing::info!(stage = "pulled", %case, how = how.word(), "the time of a case is over")
+                }
+                Ok(false) => {}
+                Err(trouble) => log(case, &trouble),
             }
         }
-        for ended in self.journal.to_prove().await? {
-            self.prove(&ended).await?;
-        }
-        let next = self.alarm_due().await?;
+        // Keys that were destroyed are in the log of the journal until it is emptied.
         self.journal.empty_held_log().await?;
+        self.give_up_mailboxes().await?;
+        for ended in self.journal.to_prove().await? {
+            if let Err(trouble) = self.prove(&ended).await {
+                log(ended.case, &trouble);
+            }
+        }
         Ok(next)
+    }
+
+    /// Nobody of ours can look into the mailbox of a mail program, nor into one that is no longer in the configuration.
+    async fn give_up_mailboxes(&self) -> Result<(), Trouble> {
+        for (delivery, doctor) in self.journal.unlooked().await? {
+            let is_known = self.config.doctors.contains_key(&doctor);
+            if !is_known {
+                tracing::warn!(stage = "pulled", %delivery, doctor,
+                    "mails of a case that has ended stay in a mailbox that is no longer in the configuration (operator: empty it by hand)");
+            }
+            if !is_known || self.config.is_mail_program(&doctor) {
+                self.journal.mails_stay(delivery, &doctor).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn alarm_due(&self) -> Result<Option<i64>, Trouble> {
@@ -110,7 +136,9 @@ impl Pipeline {
         for unopened in self.journal.unopened().await? {
             let (escalate, alarm) =
                 (self.config.notify.escalate_after_ms(), self.config.case.alarm_after_ms());
-            let Some(at_ms) = alarm_at(&unopened.standings, escalate, alarm) else { continue };
+            let at_ms = alarm_at(&unopened.standings, escalate, alarm);
+            let stuck = unopened.stuck_since_ms.map(|since_ms| since_ms.saturating_add(alarm));
+            let Some(at_ms) = at_ms.into_iter().chain(stuck).min() else { continue };
             if at_ms > now_ms() {
                 first = Some(first.map_or(at_ms, |first: i64| first.min(at_ms)));
                 continue;
@@ -131,6 +159,13 @@ impl Pipeline {
 
     /// The trail gets the proof before the journal forgets whose study it was.
     async fn prove(&self, ended: &EndedCase) -> Result<(), Trouble> {
+        // Once more what a crash may have left.
+        for delivery in &ended.deliveries {
+            let instances = self.journal.instances(*delivery).await?;
+            self.spool
+                .release_received(&instances.into_iter().map(|instance| instance.file).collect::<Vec<_>>());
+            self.spool.release_made(*delivery);
+        }
         let now_ms = now_ms();
         let proof = Proof {
             format: FORMAT,
@@ -140,7 +175,7 @@ impl Pipeline {
             how: ended.how,
             by: ended.by.as_deref(),
             ended_at_ms: ended.at_ms,
-            spool_key_destroyed: true,
+            spool_key_destroyed: (self.config.spool.encryption == Encryption::On).then_some(true),
             mailboxes: &ended.mails,
             proved_at_ms: now_ms,
             not_proved: NOT_PROVED,
@@ -152,4 +187,8 @@ impl Pipeline {
         tracing::info!(stage = "pulled", case = %ended.case, "the deletion of a case is proved: the audit trail has the proof");
         Ok(())
     }
+}
+
+fn log(case: CaseId, trouble: &Trouble) {
+    tracing::warn!(stage = "pulled", %case, trouble = trouble.text, "the end of a case is tried again");
 }

@@ -147,6 +147,11 @@ impl Pipeline {
         how: How<'_>,
     ) -> Result<Option<Withdrawal>, Trouble> {
         let _one_at_a_time = self.endings.lock().await;
+        if let How::Ends { how, .. } = how
+            && !self.journal.may_end(case, how).await?
+        {
+            return Ok(None);
+        }
         let mut deliveries = Vec::new();
         for id in self.journal.to_withdraw(case).await? {
             deliveries.push(self.journal.delivery(id).await?);

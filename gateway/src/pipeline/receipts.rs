@@ -89,7 +89,10 @@ impl Pipeline {
                     self.audit_seen(id, doctor).await?;
                     self.journal.seen(id, doctor, now_ms()).await?;
                 }
-                self.end(self.journal.delivery(id).await?.case, Ended::Closed, Some(doctor)).await?;
+                let case = self.journal.delivery(id).await?.case;
+                if !self.end(case, Ended::Closed, Some(doctor)).await? {
+                    tracing::info!(stage = "pulled", %case, doctor, "a case that a doctor closed has more on its way, or has ended");
+                }
             }
             ReceiptKind::Read => self.take_reading(record, doctor).await?,
             ReceiptKind::Answer => self.take_answer(record, doctor).await?,
@@ -131,6 +134,11 @@ impl Pipeline {
         let _one_at_a_time = self.endings.lock().await;
         let delivery = self.journal.delivery(id).await?;
         let mut recipients = self.journal.recipients(id).await?;
+        let may_be_told = |one: &Recipient| {
+            !one.is_told && one.refused.is_none() && self.config.sends_receipts(&one.doctor)
+        };
+        let is_somebody_left =
+            self.config.notify.escalate_after_ms().is_some() && recipients.iter().any(may_be_told);
         // Nobody waits for who was never told.
         recipients.retain(|recipient| recipient.is_told || recipient.pulled);
         if let Some(base) = delivery.residual_of {
@@ -149,7 +157,9 @@ impl Pipeline {
             return Ok(false);
         }
         if !recipients.iter().any(|recipient| recipient.pulled) {
-            let handed_over = recipients.iter().any(is_handed_over) && delivery.state == State::Notified;
+            let handed_over = recipients.iter().any(is_handed_over)
+                && delivery.state == State::Notified
+                && !is_somebody_left;
             if handed_over {
                 self.release_handed_over(&delivery).await?;
             }

@@ -410,6 +410,7 @@ impl<'a> Case<'a> {
         }
         let aged = Aged {
             has_opened: self.standings.iter().any(|one| one.has_opened),
+            is_handed_over: false,
             alarm_was_heard: self.is_heard,
             has_good_link: false,
         };

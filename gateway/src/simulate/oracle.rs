@@ -253,11 +253,12 @@ impl<'a> Judge<'a> {
         let counts = &mut self.judged.counts;
         match how {
             Ended::Closed => counts.closed += 1,
-            Ended::Expired => counts.expired += 1,
+            Ended::Expired | Ended::HandedOver => counts.expired += 1,
             Ended::Unopened => counts.unopened += 1,
         }
         let may = match how {
             Ended::Closed | Ended::Expired => self.opened,
+            Ended::HandedOver => false,
             Ended::Unopened => !self.opened && self.heard,
         };
         if !may {

@@ -182,7 +182,9 @@
   const line = new EventSource(`/live${location.search}`);
   line.addEventListener("rows", (event) => {
     byId("line").hidden = true;
-    apply(JSON.parse(event.data));
+    const news = JSON.parse(event.data);
+    rings = news.rings;
+    apply(news);
   });
   line.addEventListener("end", () => {
     line.close();
@@ -194,12 +196,12 @@
   // What nobody has opened rings until a person here says to have heard it. A browser lets a page sound once somebody has touched it.
   const RING_MS = 4_000;
   let sound = null;
+  let rings = false;
   setInterval(() => {
-    const rings = list.querySelector(".ring") !== null;
     document.body.classList.toggle("rings", rings);
     if (!rings) return;
     sound ??= new AudioContext();
-    if (sound.state === "suspended") sound.resume().catch(() => {});
+    if (sound.state !== "running") return sound.resume().catch(() => {});
     for (const [at, hertz] of [[0, 880], [0.3, 660], [0.6, 880]]) {
       const tone = new OscillatorNode(sound, { frequency: hertz });
       const loud = new GainNode(sound, { gain: 0.2 });

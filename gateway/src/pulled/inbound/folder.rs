@@ -4,17 +4,21 @@ use super::super::enrolment::{Enrolment, EnrolmentKind};
 use super::super::record::{Kind, Record, Refusal, Trouble, folder_digest};
 use super::super::request::{Folder, Pinned, Withdrawn};
 use super::{InboundError, Records};
-use seal::ids::{Digest, InvitationId};
+use seal::ids::{DeliveryId, Digest, InvitationId};
 use seal::limits::{ENROLMENT_BYTES_MAX, RECEIPT_DER_BYTES_MAX};
 use seal::mail::{Part, RecipientTag};
-use seal::mailbox::{Found, ImapUid, Mailbox, MailboxError};
+use seal::mailbox::{FolderState, Found, ImapUid, Mailbox, MailboxError};
 use seal::native::{Recipient, SealError, open_signed_receipt};
 use seal::receipt::ReceiptKind;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWrite;
 
 /// Pause before mails that could not be deleted are tried again: somebody may grant the right meanwhile.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
+
+/// How long a receipt stays after it was looked at, where its case has ended: what was told of it may still be on its way to the journal.
+const KEPT: Duration = Duration::from_secs(10);
 
 /// A folder with what of it was already looked at.
 pub(super) struct Watched {
@@ -27,10 +31,14 @@ pub(super) struct Watched {
     uid_validity: u32,
     /// Messages below were looked at.
     next: ImapUid,
+    /// When the last of them was.
+    looked_at: Option<Instant>,
     /// What is deleted here.
     withdrawn: Vec<Withdrawn>,
     /// Nothing of them was left when the next message was to get this UID.
     cleared: Option<u32>,
+    /// Mails deleted of each, until that is told.
+    removed: HashMap<DeliveryId, u16>,
     /// They could not be deleted; when that is tried again.
     try_again: Option<Instant>,
     missing: bool,
@@ -49,8 +57,10 @@ impl Watched {
             needle: format!("@{site}>"),
             uid_validity: 0,
             next: ImapUid(1),
+            looked_at: None,
             withdrawn: folder.withdrawn.clone(),
             cleared: None,
+            removed: HashMap::new(),
             try_again: None,
             missing: false,
         })
@@ -79,15 +89,13 @@ impl Watched {
                 Err(error) => return Ok(Err(error)),
             }
             self.next = self.next.max(ImapUid(message.uid.0.saturating_add(1)));
+            self.looked_at = Some(Instant::now());
         }
         self.set_missing(false, records).await
     }
 
     async fn news(&mut self, mailbox: &mut Mailbox) -> Result<Vec<Found>, MailboxError> {
-        let state = mailbox.open_folder(&self.folder).await?;
-        if state.uid_validity != self.uid_validity {
-            (self.uid_validity, self.next, self.cleared) = (state.uid_validity, ImapUid(1), None);
-        }
+        let state = self.open(mailbox).await?;
         if state.uid_next != 0 && state.uid_next <= self.next.0 {
             return Ok(Vec::new());
         }
@@ -96,6 +104,15 @@ impl Watched {
             self.next = self.next.max(ImapUid(state.uid_next));
         }
         Ok(found)
+    }
+
+    /// A folder that was made anew has other UIDs: nothing of it was looked at.
+    async fn open(&mut self, mailbox: &mut Mailbox) -> Result<FolderState, MailboxError> {
+        let state = mailbox.open_folder(&self.folder).await?;
+        if state.uid_validity != self.uid_validity {
+            (self.uid_validity, self.next, self.cleared) = (state.uid_validity, ImapUid(1), None);
+        }
+        Ok(state)
     }
 
     /// Deletes what lies here of withdrawn deliveries, also what came after they were withdrawn. Receipts are the doctor's word: they stay with a
@@ -108,7 +125,7 @@ impl Watched {
         if self.withdrawn.is_empty() || self.try_again.is_some_and(|at| Instant::now() < at) {
             return Ok(Ok(()));
         }
-        let uid_next = match mailbox.open_folder(&self.folder).await {
+        let uid_next = match self.open(mailbox).await {
             Ok(state) => state.uid_next,
             Err(MailboxError::NoFolder { .. }) => return Ok(Ok(())),
             Err(error) => return Ok(Err(error)),
@@ -122,7 +139,8 @@ impl Watched {
             Err(error) => return Ok(Err(error)),
         };
         self.try_again = None;
-        let mut is_unread = false;
+        let mut is_kept = false;
+        let is_recent = self.looked_at.is_some_and(|at| at.elapsed() < KEPT);
         for Withdrawn { delivery, receipts } in &self.withdrawn {
             let goes = |message: &&Found| match message.id.part() {
                 Part::Cover | Part::Piece(_) | Part::Link => true,
@@ -130,15 +148,20 @@ impl Watched {
                 _ => false,
             };
             let theirs = found.iter().filter(|message| message.id.delivery() == *delivery).filter(goes);
-            let (unread, theirs): (Vec<_>, Vec<_>) = theirs.cloned().partition(|message| {
-                matches!(message.id.part(), Part::Receipt { .. }) && message.uid >= self.next
+            let (kept, theirs): (Vec<_>, Vec<_>) = theirs.cloned().partition(|message| {
+                matches!(message.id.part(), Part::Receipt { .. }) && (is_recent || message.uid >= self.next)
             });
-            if !unread.is_empty() {
-                is_unread = true;
-                continue;
-            }
             let kind = match mailbox.remove(&theirs).await {
-                Ok(true) => Kind::Removed(u16::try_from(theirs.len()).unwrap_or(u16::MAX)),
+                Ok(true) => {
+                    let removed = self.removed.entry(*delivery).or_default();
+                    *removed = removed.saturating_add(u16::try_from(theirs.len()).unwrap_or(u16::MAX));
+                    if !kept.is_empty() {
+                        // It is told when nothing is left.
+                        is_kept = true;
+                        continue;
+                    }
+                    Kind::Removed(self.removed.remove(delivery).unwrap_or(0))
+                }
                 Ok(false) => {
                     self.try_again = Some(Instant::now() + TRY_AGAIN);
                     Kind::NotRemoved
@@ -148,7 +171,7 @@ impl Watched {
             // A folder whose doctor has no certificate any more is known by its name.
             records.write(&Record::new(kind, *delivery, folder_digest(&self.folder))).await?;
         }
-        self.cleared = (self.try_again.is_none() && !is_unread).then_some(uid_next);
+        self.cleared = (self.try_again.is_none() && !is_kept).then_some(uid_next);
         Ok(Ok(()))
     }
 
