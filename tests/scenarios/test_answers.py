@@ -141,6 +141,23 @@ def test_what_the_doctor_says_is_on_the_technicians_page(open_bench: Bench, desk
     assert not held, f"words in plain: {held}"
 
 
+def test_the_doctor_closes_the_case_on_the_phone(open_bench: Bench, api: Api, portal: Portal, phones, ct_study: list[Path]) -> None:  # noqa: F811
+    phone = phones()
+    enrol(phone, open_bench, EN)
+    delivery = deliver(open_bench, ct_study)
+    screen = open_case(phone, delivery)
+    tap(phone, "Close")
+    tap(phone, "Delete for all?")
+    expect(screen.locator(".told")).to_have_text("The hospital is told: the case will be deleted shortly")
+    wait_until("the proof", lambda: (ended := api.get(f"/deliveries/{delivery}").body["ended"]) and ended["proved_at_ms"])
+    ended = api.get(f"/deliveries/{delivery}").body["ended"]
+    assert (ended["how"], ended["by"]) == ("closed", "doctor")
+    assert not [message for message in harness.messages(open_bench.store, "doctor") if delivery in harness.header(message, "Message-ID")]
+    # The phone forgets it, too.
+    screen.goto(phone.page.url.split("/c/")[0])
+    expect(screen.locator(f"[data-delivery='{delivery}']")).to_have_count(0, timeout=WAIT_MS)
+
+
 def test_the_audit_trail_has_the_facts_and_the_reading_time(open_bench: Bench, api: Api, portal: Portal, phones, ct_study: list[Path],  # noqa: F811
                                                              tmp_path: Path) -> None:
     phone = phones()

@@ -196,9 +196,9 @@ export class Delivery extends EventTarget {
     return this.#keys.identity !== null && typeof this.#cover.cover.answers === 'string';
   }
 
-  /** What the doctor says back, sealed. @param {'seen'|'call_back'|'words'} kind @param {string} [text] of `words` @returns {Promise<Told>} */
+  /** What the doctor says back, sealed. @param {'seen'|'call_back'|'words'|'closed'} kind @param {string} [text] of `words` @returns {Promise<Told>} */
   async answer(kind, text = '') {
-    return kind === 'seen' ? this.told('seen') : sealAnswer(this.#cover, kind === 'words' ? text : '');
+    return kind === 'seen' || kind === 'closed' ? this.told(kind) : sealAnswer(this.#cover, kind === 'words' ? text : '');
   }
 
   /**
