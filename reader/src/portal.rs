@@ -180,7 +180,7 @@ impl Portal {
             }
             Told::Here(here) => {
                 let is_here = |delivery| here.iter().any(|(known, _)| *known == delivery);
-                self.cache.forget(mailbox, is_here);
+                self.cache.keep(mailbox, here.iter().map(|(known, _)| *known).collect());
                 let known = self.store.deliveries_here(mailbox).await?;
                 for delivery in known.iter().filter(|known| !is_here(**known)) {
                     self.store.delivery_gone(mailbox, *delivery, Some(now_ms)).await?;

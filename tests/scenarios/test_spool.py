@@ -162,6 +162,8 @@ def test_a_plain_spool_of_before_is_read_when_encryption_is_on(bench: Bench, ct_
 
 
 def test_the_key_of_a_case_that_is_over_is_destroyed(bench: Bench, ct_study: list[Path]):
+    # Before the case itself ends.
+    bench.gateway.extra_configuration = "[case]\nexpire_hours = 720\n"
     bench.start(**GOES_ON)
     senders.pynetdicom(bench.port, "DR_DEMO", ct_study)
     bench.deliver_and_pull()

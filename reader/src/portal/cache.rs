@@ -6,7 +6,7 @@ mod wrapped;
 pub(crate) use piece::Piece;
 
 use seal::ids::DeliveryId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -27,6 +27,8 @@ pub(crate) struct Cache {
     bytes_max: u64,
     bytes: AtomicU64,
     pieces: Mutex<HashMap<Key, Arc<Piece>>>,
+    /// Deliveries that each mailbox has, once it was looked at; only held together with `pieces`, which is taken first.
+    here: Mutex<HashMap<String, HashSet<DeliveryId>>>,
     uses: AtomicU64,
     _lock: File,
 }
@@ -67,16 +69,26 @@ impl Cache {
             }
         }
         let (bytes, uses) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { folder: folder.to_owned(), bytes_max, bytes, pieces: Mutex::default(), uses, _lock: lock })
+        let (pieces, here) = (Mutex::default(), Mutex::default());
+        Ok(Self { folder: folder.to_owned(), bytes_max, bytes, pieces, here, uses, _lock: lock })
     }
 
-    /// The piece, begun if it is not there.
+    /// The piece, begun if it is not there. None where its delivery is gone: whoever asked may not have seen that yet, and nothing of it may be
+    /// begun anew.
     ///
     /// # Errors
     /// The disk's.
-    pub(crate) fn piece(&self, mailbox: &str, delivery: DeliveryId, number: u32) -> io::Result<Arc<Piece>> {
+    pub(crate) fn piece(
+        &self,
+        mailbox: &str,
+        delivery: DeliveryId,
+        number: u32,
+    ) -> io::Result<Option<Arc<Piece>>> {
         let used = self.uses.fetch_add(1, Ordering::Relaxed);
         let mut pieces = self.pieces();
+        if self.here().get(mailbox).is_some_and(|here| !here.contains(&delivery)) {
+            return Ok(None);
+        }
         let piece = match pieces.entry((mailbox.to_owned(), delivery, number)) {
             std::collections::hash_map::Entry::Occupied(known) => known.get().clone(),
             std::collections::hash_map::Entry::Vacant(place) => {
@@ -86,7 +98,7 @@ impl Cache {
             }
         };
         piece.used.store(used, Ordering::Relaxed);
-        Ok(piece)
+        Ok(Some(piece))
     }
 
     /// So many bytes more were written: makes room again by removing what was not used for longest.
@@ -113,11 +125,12 @@ impl Cache {
         }
     }
 
-    /// The mail is gone: whatever is cached of these deliveries goes too, and whoever reads it is told.
-    pub(crate) fn forget(&self, mailbox: &str, is_here: impl Fn(DeliveryId) -> bool) {
+    /// The mailbox has these and no others: whatever is cached of others goes, and whoever reads it is told.
+    pub(crate) fn keep(&self, mailbox: &str, here: HashSet<DeliveryId>) {
         let mut pieces = self.pieces();
-        let gone: Vec<Key> =
-            pieces.keys().filter(|(of, delivery, _)| of == mailbox && !is_here(*delivery)).cloned().collect();
+        let is_gone = |(of, delivery, _): &&Key| of == mailbox && !here.contains(delivery);
+        let gone: Vec<Key> = pieces.keys().filter(is_gone).cloned().collect();
+        self.here().insert(mailbox.to_owned(), here);
         for key in gone {
             if let Some(piece) = pieces.remove(&key) {
                 piece.end();
@@ -130,6 +143,10 @@ impl Cache {
         let bytes = piece.remove();
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         all.saturating_sub(bytes)
+    }
+
+    fn here(&self) -> MutexGuard<'_, HashMap<String, HashSet<DeliveryId>>> {
+        self.here.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pieces(&self) -> MutexGuard<'_, HashMap<Key, Arc<Piece>>> {

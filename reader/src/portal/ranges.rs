@@ -131,6 +131,7 @@ async fn next(mut reading: Reading) -> Result<Option<(Bytes, Reading)>, Refused>
         tracing::error!(act = "operator", "the cache cannot be used: {}", error.kind());
         Refused::Ours
     })?;
+    let piece = piece.ok_or(Refused::Gone)?;
     let source = (cache, reading.mailbox.as_ref(), &range.found);
     let bytes = piece.read(range.offset, range.length.min(FRAME_BYTES), source).await?;
     let read = bytes.len() as u64;
