@@ -317,7 +317,7 @@ impl Journal {
         }
         transaction.commit().await?;
         self.log_holds_keys.store(true, Ordering::Release);
-        self.empty_held_log().await
+        Ok(())
     }
 }
 

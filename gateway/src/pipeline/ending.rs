@@ -6,7 +6,7 @@ use super::press::{How, WishError};
 use super::trouble::Trouble;
 use crate::clock::now_ms;
 use crate::config::Encryption;
-use crate::journal::{Ended, EndedCase, EndedMail};
+use crate::journal::{Ended, EndedCase, EndedMail, JournalError};
 use crate::notify::{alarm_at, ends};
 use ::seal::ids::{CaseId, DeliveryId};
 use ::seal::statement;
@@ -19,6 +19,8 @@ use tokio::sync::watch;
 const PAUSE: Duration = Duration::from_millis(200);
 /// Longest pause: where nothing changes, and after an error. The age of cases is noted as often.
 const LOOK: Duration = Duration::from_secs(30);
+/// Pause where somebody reads the journal, so that its log cannot be emptied, in milliseconds.
+const BUSY_MS: i64 = 500;
 /// What the signature of a proof begins with (SPEC 11).
 const PURPOSE: &str = "scanpost deletion";
 /// Format of a proof.
@@ -106,7 +108,10 @@ impl Pipeline {
             }
         }
         // Keys that were destroyed are in the log of the journal until it is emptied.
-        self.journal.empty_held_log().await?;
+        match self.journal.empty_held_log().await {
+            Err(JournalError::Busy) => return Ok(Some(now_ms() + BUSY_MS)),
+            emptied => emptied?,
+        }
         self.give_up_mailboxes().await?;
         for ended in self.journal.to_prove().await? {
             if let Err(trouble) = self.prove(&ended).await {
