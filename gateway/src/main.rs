@@ -217,7 +217,7 @@ fn run() -> anyhow::Result<ExitCode> {
             let report = simulate::simulate(cases, seed.unwrap_or_else(simulate::any_seed), settings, bug);
             println!("{}", if json { serde_json::to_string(&report)? } else { report.to_string() });
             if report.violations > 0 {
-                std::process::exit(simulate::EXIT_VIOLATED);
+                return Ok(ExitCode::from(simulate::EXIT_VIOLATED));
             }
         }
         Command::Pacs { config, pacs, json, action } => {

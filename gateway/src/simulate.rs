@@ -16,7 +16,7 @@ use std::time::Instant;
 /// Without a configuration: three minutes until the next doctor is told.
 const ESCALATE_AFTER_MS: i64 = 180_000;
 /// Exit code of a night in which something was that must not be.
-pub const EXIT_VIOLATED: i32 = 3;
+pub const EXIT_VIOLATED: u8 = 3;
 /// And one until further channels are tried.
 const CHANNEL_AFTER_MS: i64 = 60_000;
 /// Violations that a report names; the rest is counted.

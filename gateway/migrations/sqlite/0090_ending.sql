@@ -49,7 +49,9 @@ INSERT INTO delivery (id, case_id, sequence, state, calling, completeness, summa
     FROM delivery_before;
 DROP TABLE delivery_before;
 
-CREATE INDEX delivery_unfinished ON delivery (state) WHERE state NOT IN ('pulled', 'failed', 'cancelled', 'recalled', 'closed');
+CREATE INDEX delivery_state ON delivery (state);
+CREATE INDEX delivery_withdrawn ON delivery (withdrawn_at_ms) WHERE withdrawn_at_ms IS NOT NULL;
+CREATE INDEX withdrawn_mail_unlooked ON withdrawn_mail (delivery_id) WHERE looked_at_ms IS NULL AND stays = 0;
 CREATE UNIQUE INDEX delivery_residual ON delivery (residual_of)
     WHERE residual_of IS NOT NULL AND state NOT IN ('failed', 'cancelled', 'recalled', 'closed');
 
@@ -74,6 +76,8 @@ ALTER TABLE study_case ADD COLUMN ended_by TEXT;                    -- who close
 ALTER TABLE study_case ADD COLUMN ended_how TEXT CHECK (ended_how IN ('closed', 'expired', 'handed_over', 'unopened'));
 ALTER TABLE study_case ADD COLUMN deletion_proved_at_ms INTEGER;
 
+-- What is looked for at each change of the journal. Conditions are those of the queries, word for word.
+CREATE INDEX study_case_mailed ON study_case (mailed_running_ms) WHERE ended_at_ms IS NULL;
 CREATE INDEX study_case_ending ON study_case (ended_at_ms) WHERE ended_at_ms IS NOT NULL AND deletion_proved_at_ms IS NULL;
 
 -- How long the gateway had run when the last instance came.

@@ -2,7 +2,7 @@
 //! known to be empty the journal forgets whose study it was.
 
 use super::answers::OPENED_AT;
-use super::withdrawal::Withdraw;
+use super::withdrawal::{HAS_ARRIVED, Withdraw};
 use super::{Journal, JournalError, Withdrawal, bytes16};
 use crate::notify::{Aged, Standing};
 use seal::ids::{CaseId, DeliveryId};
@@ -179,8 +179,8 @@ impl Journal {
             "SELECT c.id, d.id AS delivery, CASE d.state WHEN 'failed' THEN 0 WHEN 'submitted' THEN NULL WHEN 'notified' THEN NULL ELSE d.failing_since_ms END AS stuck
              FROM study_case c JOIN delivery d ON d.case_id = c.id AND d.residual_of IS NULL
              WHERE c.ended_at_ms IS NULL AND c.alarmed_at_ms IS NULL AND d.handed_over_at_ms IS NULL
-               AND (d.state IN ('sealed', 'submitted', 'notified', 'failed')
-                 OR (d.state IN ('received', 'assembled', 'compressed') AND d.failing_since_ms IS NOT NULL))
+               AND d.state IN ('received', 'assembled', 'compressed', 'sealed', 'submitted', 'notified', 'failed')
+               AND (d.state NOT IN ('received', 'assembled', 'compressed') OR d.failing_since_ms IS NOT NULL)
                AND NOT {}",
             is_opened()
         )));
@@ -264,14 +264,14 @@ impl Journal {
 
     /// One for each mailbox.
     async fn mails_of(&self, case: CaseId) -> Result<Vec<EndedMail>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT doctor, sum(removed) AS removed, CASE max(stays) WHEN 0 THEN min(looked_at_ms) END AS empty_at_ms, min(arrived) AS arrived FROM (
-               SELECT w.doctor, w.removed, w.looked_at_ms, w.stays, r.cover_seen_at_ms IS NOT NULL OR w.removed > 1 AS arrived
+               SELECT w.doctor, w.removed, w.looked_at_ms, w.stays, {HAS_ARRIVED} AS arrived
                  FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
                  JOIN recipient r ON r.delivery_id = w.delivery_id AND r.doctor = w.doctor WHERE d.case_id = $1
                UNION ALL SELECT l.doctor, 0, l.gone_at_ms, l.stays, 1 FROM link l WHERE l.case_id = $1)
-             GROUP BY doctor ORDER BY doctor",
-        );
+             GROUP BY doctor ORDER BY doctor"
+        )));
         let read = |row: &SqliteRow| EndedMail {
             doctor: row.get("doctor"),
             removed: row.get("removed"),
@@ -287,7 +287,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn unlooked(&self) -> Result<Vec<(DeliveryId, String)>, JournalError> {
         let rows = sqlx::query(
-            "SELECT w.delivery_id, w.doctor FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
+            "SELECT w.delivery_id, w.doctor FROM withdrawn_mail w CROSS JOIN delivery d ON d.id = w.delivery_id
              WHERE d.state = 'closed' AND w.looked_at_ms IS NULL AND w.stays = 0",
         );
         let read = |row: &SqliteRow| {

@@ -17,6 +17,9 @@ const LOOKED_FOR_MS: i64 = 60 * 60 * 1000;
 /// And where its cover was never seen there: a mail server tries for five days (RFC 5321 4.5.4.1).
 const ON_ITS_WAY_MS: i64 = 5 * 24 * 60 * 60 * 1000;
 
+/// All of a delivery was in the mailbox: of `withdrawn_mail` w and `recipient` r. A receipt alone is one mail.
+pub(super) const HAS_ARRIVED: &str = "(r.cover_seen_at_ms IS NOT NULL OR w.removed > 1)";
+
 /// Cases with a delivery that waits for a press and had nothing new for $2 before $1. The gateway has run for as long since: a clock that jumps
 /// makes none older.
 const HELD_SINCE: &str =
@@ -169,15 +172,16 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn mails_to_remove(&self, now_ms: i64) -> Result<Vec<Removal>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT w.delivery_id, w.doctor, d.state = 'closed' AS receipts FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
+             WHERE w.looked_at_ms IS NULL AND w.stays = 0
+             UNION SELECT w.delivery_id, w.doctor, d.state = 'closed' FROM delivery d JOIN withdrawn_mail w ON w.delivery_id = d.id
              JOIN recipient r ON r.delivery_id = w.delivery_id AND r.doctor = w.doctor
-             WHERE (w.looked_at_ms IS NULL AND w.stays = 0) OR d.withdrawn_at_ms > $1 - $2
-               OR (r.cover_seen_at_ms IS NULL AND w.removed < 2 AND w.stays = 0 AND d.withdrawn_at_ms > $1 - $3)
+             WHERE d.withdrawn_at_ms > $1 - $3 AND (d.withdrawn_at_ms > $1 - $2 OR (w.stays = 0 AND NOT {HAS_ARRIVED}))
              UNION SELECT l.id, l.doctor, 0 FROM link l WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)
              UNION SELECT d.id, l.doctor, d.state = 'closed' FROM link l JOIN delivery d ON d.case_id = l.case_id
                WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2) ORDER BY 1, 2",
-        )
+        )))
         .bind(now_ms)
         .bind(LOOKED_FOR_MS)
         .bind(ON_ITS_WAY_MS);

@@ -91,11 +91,10 @@ pub fn raises(
     if standings.iter().any(|one| one.has_opened) {
         return Vec::new();
     }
-    let had_ms = had_ms(standings);
     let told =
         standings.iter().filter(|one| one.is_told() && !one.is_refused && one.submitted_at_ms.is_some());
     let raise = |one: &Standing| {
-        let since_ms = [one.waited_for_since_ms().or(had_ms), one.level_at_ms].into_iter().flatten().max()?;
+        let since_ms = one.waited_for_since_ms().max(one.level_at_ms)?;
         Some(Raise {
             doctor: one.doctor.clone(),
             level: next_level(&one.doctor, one.level)?,
@@ -119,15 +118,11 @@ pub fn alarm_at(standings: &[Standing], escalate_after_ms: Option<i64>, alarm_af
 /// Since when the last of those who were told is waited for; inner none where none of them can be reached. None while nobody has it. One whose
 /// mailbox stalls is waited for since others have it, and no longer than they are.
 fn waited_for_since_ms(standings: &[Standing]) -> Option<Option<i64>> {
-    let had_ms = had_ms(standings);
-    let told = standings.iter().filter(|one| one.is_told() && !one.is_refused);
+    let reached = || standings.iter().filter(|one| !one.is_refused);
+    let had_ms = reached().filter_map(|one| one.submitted_at_ms).max();
+    let told = reached().filter(|one| one.is_told());
     let since: Option<Vec<i64>> = told.map(|one| one.waited_for_since_ms().or(had_ms)).collect();
     since.map(|since| since.into_iter().max())
-}
-
-/// When the mail server had it for the last of those whom it takes it for.
-fn had_ms(standings: &[Standing]) -> Option<i64> {
-    standings.iter().filter(|one| !one.is_refused).filter_map(|one| one.submitted_at_ms).max()
 }
 
 /// A case whose time is over.

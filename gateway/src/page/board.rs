@@ -36,14 +36,22 @@ impl Row {
 }
 
 /// Rows, the newest first.
-pub(super) type Board = Arc<Vec<Row>>;
+pub(super) type Rows = Arc<Vec<Row>>;
+
+/// What every screen shows.
+#[derive(Clone, Default)]
+pub(super) struct Board {
+    pub(super) rows: Rows,
+    /// A case that nobody has opened rings, whether it is among the rows or not.
+    pub(super) rings: bool,
+}
 
 /// Makes the board after each change, for ever.
 pub(super) async fn keep(page: Shared, mut changes: watch::Receiver<()>, board: watch::Sender<Board>) {
     loop {
         changes.mark_unchanged();
         match newest(&page).await {
-            Ok(rows) => drop(board.send_replace(Arc::new(rows))),
+            Ok(newest) => drop(board.send_replace(newest)),
             Err(_) => tokio::time::sleep(LOOK).await,
         }
         tokio::time::sleep(LIVE_PAUSE).await;
@@ -51,13 +59,14 @@ pub(super) async fn keep(page: Shared, mut changes: watch::Receiver<()>, board: 
     }
 }
 
-async fn newest(page: &Shared) -> Result<Vec<Row>, Refused> {
+async fn newest(page: &Shared) -> Result<Board, Refused> {
     let filter = StudyFilter { after: None, limit: ROWS_MAX };
     let studies = page.journal.studies(&filter).await?;
     let waiting = page.journal.waiting_presses().await?;
     let site = page.site(now_ms());
     let to_fetch = waiting.iter().filter_map(|press| row_of_press(press, &site));
-    Ok(to_fetch.chain(studies.iter().map(|study| row_of(study, &waiting, &site))).collect())
+    let rows = to_fetch.chain(studies.iter().map(|study| row_of(study, &waiting, &site))).collect();
+    Ok(Board { rows: Arc::new(rows), rings: page.journal.is_ringing().await? })
 }
 
 fn row_of_press(press: &WaitingPress, site: &Site) -> Option<Row> {

@@ -1,6 +1,6 @@
 //! The live line of a screen: rows that changed, and their order, by server-sent events.
 
-use super::board::Board;
+use super::board::{Board, Rows};
 use super::search::{Asked, Search};
 use super::session::{Person, session};
 use super::studies::found;
@@ -71,22 +71,21 @@ async fn next(line: &mut Line) -> Option<Event> {
         if session(&line.page, &line.person.secret, now_ms()).await.ok()?.is_none() {
             return Some(named("end"));
         }
+        let Board { rows, rings } = line.board.borrow_and_update().clone();
         let rows = if line.search.is_board() {
-            line.board.borrow_and_update().clone()
+            rows
         } else {
-            line.board.mark_unchanged();
             let rows = Arc::new(found(&line.page, &line.search).await.ok()?);
             tokio::time::sleep(SEARCH_PAUSE).await;
             rows
         };
-        let rings = line.page.journal.is_ringing().await.unwrap_or(line.rings);
         if let Some(data) = changed(line, &rows, rings) {
             return Some(Event::default().event("rows").data(data));
         }
     }
 }
 
-fn changed(line: &mut Line, rows: &Board, rings: bool) -> Option<String> {
+fn changed(line: &mut Line, rows: &Rows, rings: bool) -> Option<String> {
     let order: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
     let language: Language = line.person.language;
     let mut fresh = Map::new();

@@ -37,8 +37,11 @@ async fn list(
     // What an earlier session looked for is nobody's any more.
     let Some(search) = asked.open(&person.secret) else { return Ok(Redirect::to("/").into_response()) };
     let words = person.language.words();
-    let board =
-        if search.is_board() { page.board.borrow().clone() } else { Arc::new(found(&page, &search).await?) };
+    let board = if search.is_board() {
+        page.board.borrow().rows.clone()
+    } else {
+        Arc::new(found(&page, &search).await?)
+    };
     let preselected = board.iter().find(|row| row.can_be_sent).map(|row| row.id.clone());
     let content = html! {
         (search_form(&search, &person, words))

@@ -3,10 +3,10 @@
 use super::super::Shared;
 use super::caller::Caller;
 use super::problem::Problem;
+use super::studies;
 use crate::journal::{AnswerKind, ShownAnswer};
 use axum::extract::{Json, Path, State};
 use compressor::Purpose;
-use seal::ids::CaseId;
 use serde::Serialize;
 
 /// One answer; its words may tell of the patient.
@@ -31,7 +31,6 @@ pub(super) async fn list(
     _caller: Caller,
     Path(case): Path<String>,
 ) -> Result<Json<Vec<Answered>>, Problem> {
-    let case = CaseId::parse(&case).ok_or(Problem::MISSING)?;
-    let study = page.journal.study_of(case).await?.ok_or(Problem::MISSING)?;
+    let study = studies::study(&page, &case).await?;
     Ok(Json(study.answers.into_iter().map(Answered::of).collect()))
 }

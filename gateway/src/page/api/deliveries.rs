@@ -3,6 +3,7 @@
 use super::super::Shared;
 use super::caller::{Body, Caller};
 use super::problem::Problem;
+use super::studies;
 use crate::clock::now_ms;
 use crate::journal::{Choice, DeliveryReport, Press, PressAnswer, Pressed, PressedStudy, State as Stands};
 use crate::link::ShownLink;
@@ -184,8 +185,8 @@ pub(super) async fn withdraw(
     Path(case): Path<String>,
 ) -> Result<Json<Withdrawn>, Problem> {
     let by = caller.sends()?.name;
-    let case = CaseId::parse(&case).ok_or(Problem::MISSING)?;
-    let study = page.journal.study_of(case).await?.ok_or(Problem::MISSING)?;
+    let study = studies::study(&page, &case).await?;
+    let case = study.delivery.case;
     if study.delivery.state == Stands::Held.word() {
         return Err(Problem::conflict("nobody has asked for this study"));
     }
@@ -201,8 +202,7 @@ pub(super) async fn close(
     Path(case): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let by = caller.sends()?.name;
-    let case = CaseId::parse(&case).ok_or(Problem::MISSING)?;
-    page.journal.study_of(case).await?.ok_or(Problem::MISSING)?;
+    let case = studies::study(&page, &case).await?.delivery.case;
     done(
         page.pipeline.close(case, &by).await?,
         "nobody has opened this case, or it has ended: withdraw takes it back",
@@ -215,8 +215,8 @@ pub(super) async fn heard(
     Path(case): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let by = caller.sends()?.name;
-    let case = CaseId::parse(&case).ok_or(Problem::MISSING)?;
-    let study = page.journal.study_of(case).await?.ok_or(Problem::MISSING)?;
+    let study = studies::study(&page, &case).await?;
+    let case = study.delivery.case;
     let heard = page.pipeline.alarm_heard(case, study.delivery.id, &by).await?;
     done(heard, "no alarm of this case waits for somebody who hears it")
 }

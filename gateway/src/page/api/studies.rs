@@ -102,9 +102,13 @@ pub(super) async fn one(
     _caller: Caller,
     Path(case): Path<String>,
 ) -> Result<Json<StudyView>, Problem> {
-    let case = CaseId::parse(&case).ok_or(Problem::MISSING)?;
-    let study = page.journal.study_of(case).await?.ok_or(Problem::MISSING)?;
-    Ok(Json(study.into()))
+    Ok(Json(study(&page, &case).await?.into()))
+}
+
+/// The study of a case.
+pub(super) async fn study(page: &Shared, case: &str) -> Result<Study, Problem> {
+    let case = CaseId::parse(case).ok_or(Problem::MISSING)?;
+    page.journal.study_of(case).await?.ok_or(Problem::MISSING)
 }
 
 /// The images that are sent first, by their SOP Instance UIDs; those that were marked before are marked no more.
@@ -121,9 +125,8 @@ pub(super) async fn mark(
     Body(Marked { instances }): Body<Marked>,
 ) -> Result<StatusCode, Problem> {
     let by = caller.sends()?.name;
-    let case = CaseId::parse(&case).ok_or(Problem::MISSING)?;
-    let study = page.journal.study_of(case).await?.ok_or(Problem::MISSING)?;
-    let all = page.journal.choosable(case).await?;
+    let study = study(&page, &case).await?;
+    let all = page.journal.choosable(study.delivery.case).await?;
     let here: BTreeSet<&str> = all.iter().map(|image| image.sop_instance.as_str()).collect();
     if !instances.iter().all(|uid| here.contains(uid.as_str())) {
         return Err(Problem::conflict("an instance that is named has not come yet, or is not of this study"));
