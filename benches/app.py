@@ -1,7 +1,7 @@
 """Tap → first image, whole stack coarse, whole study, on emulated 4G and 3G links (deploy/lab/link.py), in headless Chromium at a phone's viewport.
 
 The tap is the authenticator's answer. Warm: the program's files are kept; the case's bytes never are. Cold: nothing is kept, and the button is pressed as
-soon as it is there. Only some runs wait for the whole study. Prints, for each link, median and p95 of the runs beside what is asked; and script + upload a
+soon as it is there. Each run has a connection of its own. Only some runs wait for the whole study. Prints, for each link, median and p95 of the runs beside what is asked; and script + upload a
 slice, decode a slice, memory. Without runs: memory alone, while the whole stack is fetched and scrolled through.
 """
 
@@ -57,6 +57,14 @@ WATCH = """(() => {
   };
   look();
 })()"""
+# The program is on the device, as after an earlier visit.
+KEPT = """(async () => {
+  const { active } = await navigator.serviceWorker.ready;
+  active.postMessage('look');
+  const { files } = await (await fetch('/shell.json')).json(), kept = await caches.open('shell');
+  const missing = async () => (await Promise.all(Object.keys(files).map((path) => kept.match(path)))).includes(undefined);
+  while (await missing()) await new Promise((done) => setTimeout(done, 100));
+})()"""
 
 
 def run(phone: Phone, link: Link, line, delivery: str, cold: bool, last: str) -> dict:
@@ -68,6 +76,12 @@ def run(phone: Phone, link: Link, line, delivery: str, cold: bool, last: str) ->
     if cold:
         client.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "service_workers,cache_storage,indexeddb"})
         client.send("Network.clearBrowserCache")
+    else:
+        page.goto(origin)
+        page.evaluate(KEPT)
+        page.goto("about:blank")
+    # What the run before left on its way would come first.
+    link.cut()
     link.line = line
     begun = time.monotonic()
     page.goto(f"{origin}/c/{delivery}")

@@ -13,7 +13,7 @@ TRAILER = struct.Struct("<QI8s")
 ROW = struct.Struct("<QI32s")
 # As the real portal says it (docs/spec-portal.md), so that the tests see what it refuses.
 POLICY = ("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; connect-src 'self'; worker-src 'self'; "
-          "manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+          "manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types scanpost")
 TYPES = {".js": "text/javascript", ".html": "text/html", ".css": "text/css", ".json": "application/json", ".wasm": "application/wasm", ".svg": "image/svg+xml",
          ".webmanifest": "application/manifest+json"}
 

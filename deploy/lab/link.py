@@ -86,8 +86,14 @@ class Link:
         writer.close()
 
     def cut(self) -> None:
-        """Every connection ends now."""
-        self._loop.call_soon_threadsafe(lambda: [writer.transport.abort() for writer in self._open])
+        """Every connection ends now, and what was on its way is lost."""
+
+        def end() -> None:
+            for writer in self._open:
+                writer.transport.abort()
+            self._free_at = {"up": 0.0, "down": 0.0}
+
+        self._loop.call_soon_threadsafe(end)
 
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()

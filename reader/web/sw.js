@@ -86,7 +86,7 @@ worker.addEventListener('push', (/** @type {any} */ event) => event.waitUntil((a
   try { told = event.data?.json()?.notification ?? null; } catch { /* Shown all the same: a push without a notice ends the subscription. */ }
   const address = typeof told?.navigate === 'string' && told.navigate.startsWith(location.origin) ? told.navigate : '/';
   await worker.registration.showNotification('Scanpost', {
-    body: NOTICE[navigator.language.startsWith('ja') ? 'ja' : 'en'], icon: '/icon.svg', tag: address, renotify: true, data: address,
+    body: NOTICE[navigator.language.startsWith('ja') ? 'ja' : 'en'], icon: '/icon.png', tag: address, renotify: true, data: address,
   });
 })()));
 

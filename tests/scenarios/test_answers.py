@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 import harness
 from harness import Bench
-from test_app import EN, JA, WAIT_MS, Phone, deliver, enrol, link, phones, portal, shots  # noqa: F401
+from test_app import EN, JA, PHONE, WAIT_MS, Phone, deliver, enrol, link, phones, portal, shots  # noqa: F401
 from test_audit import audit, kept, xml
 from test_audit import SCHEMA
 from test_enrolment import body, parts, with_body
@@ -25,6 +25,7 @@ from test_page import Desk
 
 # From the tap to the technician's screen, on machines that run other things too; the figure is printed.
 SECONDS_MAX = 3
+LANDSCAPE = {"width": 844, "height": 390}
 # What a hostile telephone could type: markup, a mark that turns the line round, a line end.
 TYPED = "<b>Mid</b>line shift\u202e 8 mm & 正中偏位"
 SHOWN = "<b>Mid</b>line shift  8 mm & 正中偏位"
@@ -112,8 +113,14 @@ def test_what_the_doctor_says_is_on_the_technicians_page(open_bench: Bench, desk
     seconds = []
     tap(phone, app[0])
     seconds.append(within(screen, re.compile(seen + r" \d\d:\d\d")))
+    # On its side: the picture keeps the height of the screen, and the answers can be reached.
+    screen_of_phone.set_viewport_size(LANDSCAPE)
+    expect(screen_of_phone.locator(".stage")).to_have_css("height", f"{LANDSCAPE['height']}px")
+    assert screen_of_phone.locator(".stage").bounding_box()["width"] > LANDSCAPE["width"] / 2
+    phone.sees_no_fault(f"landscape-{language}")
     tap(phone, app[1])
     seconds.append(within(screen, call_back))
+    screen_of_phone.set_viewport_size(PHONE["viewport"])
     tap(phone, app[2])
     screen_of_phone.locator(".answers input").fill(TYPED)
     phone.sees_no_fault(f"words-{language}")

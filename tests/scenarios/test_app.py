@@ -243,6 +243,39 @@ def test_a_link_that_breaks_is_told_and_nothing_is_fetched_twice(open_bench: Ben
     assert sent * 0.9 < fetched < sent * 1.2
 
 
+# When the coarse stack of the case was there, and when the app asked for what can wait, ms: the module that signs, the program's files, the hospital.
+WAITS = """(() => {
+  const asked = window.asked = [];
+  const note = (path) => { if (/device\\.wasm|shell\\.json|sw\\.js|receipts|api\\/push/.test(path)) asked.push([path, performance.now()]); };
+  const get = window.fetch;
+  window.fetch = (what, how) => { note(String(what?.url ?? what)); return get(what, how); };
+  const worker = navigator.serviceWorker, register = worker.register.bind(worker);
+  worker.register = (path, how) => { note(String(path)); return register(path, how); };
+  const look = async () => {
+    const { state } = await import('/js/app.js');
+    if (!state.viewer) return setTimeout(look, 5);
+    state.viewer.pictures.addEventListener('scrollable', () => { window.scrollableAt = performance.now(); });
+  };
+  addEventListener('DOMContentLoaded', look);
+})()"""
+
+
+def test_what_can_wait_leaves_the_line_to_the_pictures(open_bench: Bench, portal: Portal, phones, link: Link, ct_study: list[Path]) -> None:  # noqa: F811
+    phone = phones()
+    enrol(phone, open_bench, EN)
+    delivery = deliver(open_bench, ct_study)
+    phone.page.add_init_script(WAITS)
+    link.line = SLOW
+    page = phone.open(f"/c/{delivery}")
+    page.get_by_role("button", name=EN.open).click()
+    until(phone, "window.scrollableAt")
+    until(phone, "['device.wasm', 'sw.js', 'receipts/first_image_shown'].every((name) => asked.some(([path]) => path.includes(name)))")
+    before = page.evaluate("asked.filter(([, at]) => at < scrollableAt)")
+    assert before == [], "the link is for the pictures alone"
+    link.line = None
+    open_bench.gateway.wait_for_state("pulled", seconds=WAIT_MS / 1000)
+
+
 def test_a_damaged_piece_is_refused_where_it_is_damaged(open_bench: Bench, portal: Portal, phones, ct_study: list[Path]) -> None:  # noqa: F811
     phone = phones()
     enrol(phone, open_bench, EN)

@@ -1,5 +1,6 @@
 """A phone that is lost: its doctor opens cases on another one by the recovery key, and the lost one opens nothing any more."""
 
+import sqlite3
 import time
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from test_enrolment import open_bench  # noqa: F401
 # A code of an account is good once: the next one is of the next half minute.
 STEP_SECONDS = 30
 GONE_MS = 5_000
+# The app's pause before it begins a line anew.
+RECONNECT_MS = 5_000
 
 
 def settings(phone: Phone):
@@ -28,6 +31,23 @@ def by_password(phone: Phone, account, ahead: int) -> None:
     page.get_by_label(EN.code).fill(account.code(time.time() + ahead * STEP_SECONDS))
     page.get_by_role("button", name=EN.sign_in, exact=True).click()
     expect(page.get_by_role("heading", name=EN.cases)).to_be_visible()
+
+
+def test_a_line_of_a_session_that_ended_is_not_begun_anew(open_bench: Bench, portal: Portal, phones) -> None:  # noqa: F811
+    phone = phones()
+    phone.page.add_init_script("window.setInterval = () => 0")
+    enrol(phone, open_bench, EN)
+    # It ends while nobody can be told.
+    portal.stop()
+    with sqlite3.connect(portal.state / "portal.db") as state:
+        assert state.execute("DELETE FROM session").rowcount > 0
+    state.close()
+    portal.start()
+    expect(phone.page.get_by_role("button", name=EN.open)).to_be_visible(timeout=WAIT_MS)
+    lines: list[str] = []
+    phone.page.on("request", lambda request: lines.append(request.url) if "/api/events" in request.url else None)
+    phone.page.wait_for_timeout(2 * RECONNECT_MS)
+    assert lines == []
 
 
 def test_another_phone_opens_by_the_recovery_key_and_the_lost_one_no_more(open_bench: Bench, portal: Portal, phones, ct_study: list[Path]) -> None:  # noqa: F811

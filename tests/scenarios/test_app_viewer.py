@@ -138,6 +138,16 @@ def show(chromium: Browser, wasm: Path, tmp_path: Path):
         server.close()
 
 
+def test_no_text_becomes_markup_or_a_script(show, ct_study: list[Path]) -> None:
+    shown = show(ct_study[0].parent)
+    shown.here()
+    for sink in ("document.body.innerHTML = '<b>text</b>'", "document.body.insertAdjacentHTML('beforeend', '<b>text</b>')", "new Worker('/js/app.js')",
+                 "document.createElement('script').src = '/js/app.js'", "trustedTypes.createPolicy('another', {})",
+                 "import('/js/trusted.js').then(({ script }) => script('/js/app.js'))"):
+        refused = shown.page.evaluate(f"(async () => {sink})().then(() => '', (error) => error.name)")
+        assert refused == "TypeError", sink
+
+
 def image(folder: Path, name: str, description: str, pixels: np.ndarray, number: int, **elements: object) -> None:
     """One instance, the least that a viewer needs."""
     meta = pydicom.dataset.FileMetaDataset()

@@ -1,6 +1,7 @@
 """The portal between a phone's browser and a real mailbox: who gets in, what is streamed, what ends when."""
 
 import hashlib
+import io
 import json
 import subprocess
 import threading
@@ -17,6 +18,7 @@ from lab.ports import free_port
 from lab.programs import program
 from peers import memory, senders
 from peers.authority import Authority, Issued
+from PIL import Image, ImageColor
 
 import harness
 from harness import Bench
@@ -84,7 +86,7 @@ def test_the_shell_is_served_with_its_rules(portal: Portal):
     page = phone.get("/")
     assert page.status == 200 and page.headers["content-type"] == "text/html; charset=utf-8"
     policy = page.headers["content-security-policy"]
-    for rule in ("default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "frame-ancestors 'none'", "connect-src 'self'"):
+    for rule in ("default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "frame-ancestors 'none'", "connect-src 'self'", "require-trusted-types-for 'script'", "trusted-types scanpost"):
         assert rule in policy
     assert phone.request("GET", "/", headers={"If-None-Match": page.headers["etag"]}).status == 304
     hashes = phone.get("/shell.json").json["files"]
@@ -92,6 +94,12 @@ def test_the_shell_is_served_with_its_rules(portal: Portal):
     for path in hashes:
         assert hashlib.sha256(phone.get(path).body).hexdigest() == hashes[path]
     assert phone.get(f"/l/{'ab' * 16}").body == page.body == phone.get(f"/c/{'cd' * 16}").body
+    # iOS takes no SVG for the home screen: the same picture, square.
+    assert phone.get("/icon.png").headers["content-type"] == "image/png" and b'rel="apple-touch-icon" href="/icon.png"' in page.body
+    icon = Image.open(io.BytesIO(phone.get("/icon.png").body))
+    assert (icon.format, icon.mode, icon.size) == ("PNG", "RGB", (180, 180))
+    for place, colour in {(2, 2): "#0b1622", (90, 37): "#5cc3ff", (90, 53): "#eef3f8", (90, 90): "#5cc3ff", (90, 75): "#0b1622", (30, 90): "#0b1622"}.items():
+        assert icon.getpixel(place) == ImageColor.getrgb(colour), place
     assert phone.get("/shell.sig").status == 404 and phone.get("/etc/passwd").status == 404
 
 

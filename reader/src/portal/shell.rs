@@ -1,5 +1,6 @@
 //! The app's own files, in the program itself, and the manifest of their hashes that is signed offline.
 
+mod icon;
 mod script;
 mod served;
 
@@ -28,7 +29,7 @@ macro_rules! file {
     };
 }
 
-/// Every file of the app.
+/// Every file of the app but [`ICON`].
 #[rustfmt::skip]
 const FILES: &[(&str, &str, &[u8])] = &[
     (INDEX, HTML, include_bytes!("../../web/index.html")),
@@ -44,6 +45,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("js/fetching.js", SCRIPT),
     file!("js/front.js", SCRIPT),
     file!("js/keys.js", SCRIPT),
+    file!("js/later.js", SCRIPT),
     file!("js/link.js", SCRIPT),
     file!("js/notices.js", SCRIPT),
     file!("js/outbox.js", SCRIPT),
@@ -57,6 +59,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("js/seal.js", SCRIPT),
     file!("js/store.js", SCRIPT),
     file!("js/texts.js", SCRIPT),
+    file!("js/trusted.js", SCRIPT),
     file!("js/viewer/answers.js", SCRIPT),
     file!("js/viewer/banner.js", SCRIPT),
     file!("js/viewer/gestures.js", SCRIPT),
@@ -77,12 +80,15 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("wasm/simd.wasm", WASM),
 ];
 
+/// Drawn here.
+const ICON: &str = "/icon.png";
 /// The page, by whichever address it is opened.
 const INDEX: &str = "/";
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
+const PNG: &str = "image/png";
 const WASM: &str = "application/wasm";
 const MANIFEST: &str = "application/manifest+json";
 /// What the signature is for; see `docs/spec-portal.md` 7.
@@ -140,7 +146,8 @@ fn files() -> Files {
         };
         (*path, Served::new(kind, content))
     };
-    FILES.iter().map(served).collect()
+    let drawn = (ICON, Served::new(PNG, icon::png()));
+    FILES.iter().map(served).chain([drawn]).collect()
 }
 
 /// The manifest of these files, to be signed by `key`.
@@ -200,7 +207,7 @@ pub(crate) fn routes() -> Router<Shared> {
         // A link for a guest, or a case by its notice: the app looks at its own address.
         .route("/l/{link}", get(file))
         .route("/c/{delivery}", get(file));
-    for (path, ..) in FILES {
+    for path in FILES.iter().map(|(path, ..)| *path).chain([ICON]) {
         router = router.route(path, get(file));
     }
     router

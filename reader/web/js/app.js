@@ -8,6 +8,7 @@ import { linkInfo, openLink } from './link.js';
 import { Delivery } from './delivery.js';
 import { compile, load } from './wasm.js';
 import { Decoder } from './decoder.js';
+import { hold, later, release } from './later.js';
 import { flush, tell, waits } from './outbox.js';
 import { Reading } from './reading.js';
 import { Viewer } from './viewer/viewer.js';
@@ -16,6 +17,7 @@ import { enrolScreen, guestScreen, recoverScreen, settingsScreen } from './scree
 import { signInScreen } from './screens/sign-in.js';
 import { screen, action } from './screens/parts.js';
 import { pushCard, recheckPush } from './notices.js';
+import { script } from './trusted.js';
 
 /** @typedef {import('./portal.js').Entry} Entry */
 /** @typedef {import('./keys.js').Keys} Keys */
@@ -26,7 +28,7 @@ const root = /** @type {HTMLElement} */ (document.querySelector('#app'));
 const OPENED = 'opened', IDS_MAX = 200;
 /** A line that a proxy holds back tells nothing: the list looks by itself now and then, ms. */
 const LOOK_MS = 30_000;
-/** Who shows no picture by then is in no hurry: the program is kept, or looked after, ms. */
+/** Who opens no case by then is in no hurry: the program is kept, or looked after, ms. */
 const KEPT_MS = 5000;
 
 const state = {
@@ -66,6 +68,7 @@ function start(told = null) {
 }
 
 async function byDevice() {
+  hold();
   try {
     const { home, keys } = await signIn(portal);
     entered(home, keys);
@@ -92,8 +95,8 @@ function entered(home, keys) {
   if (home.level === 'link') return;
   if (keys) {
     void remember(home.deliveries, keys).catch(() => {});
-    void tellHospital();
-    void tend(keys);
+    void later().then(tellHospital);
+    void later().then(() => tend(keys));
   }
   state.events?.();
   state.events = portal.events(() => state.entries[0]?.delivery ?? '', (name) => {
@@ -105,7 +108,7 @@ function entered(home, keys) {
       if (name === 'back') void tellHospital();
     }
   });
-  void recheckPush(portal).catch(() => {});
+  void later().then(() => recheckPush(portal)).catch(() => {});
 }
 
 /** The case that the notice names, else the list. */
@@ -122,6 +125,7 @@ function again() {
 }
 
 function showCases() {
+  release();
   history.replaceState(null, '', '/');
   const element = casesScreen({
     entries: state.entries.filter(({ delivery }) => !state.hidden.has(delivery)), level: state.level, offline: state.offline, lost: state.lost,
@@ -186,6 +190,7 @@ async function joined(viewer, entry) {
 async function openCase(entry) {
   const keys = state.keys;
   if (!keys) return;
+  hold();
   show(h('section', { class: 'screen', 'aria-busy': 'true' }, h('div', { class: 'brand' }, h('h1', { tabindex: -1 }, t('opening')))));
   try {
     const delivery = await Delivery.open(entry, keys, portal);
@@ -196,6 +201,7 @@ async function openCase(entry) {
     }
     showCase(entry, delivery);
   } catch (error) {
+    release();
     if (/** @type {any} */ (error)?.code === 'signed_out') return signedOut('signed_out');
     const retry = error instanceof Refusal && error.who === 'doctor' ? action(t('retry'), () => openCase(entry), 'main') : null;
     show(screen(t('cases'), state.level === 'link' ? null : showCases, h('p', { class: 'notice bad', role: 'alert' }, sorry(error)), retry));
@@ -215,15 +221,16 @@ function showCase(entry, delivery) {
     exact: async () => { await delivery.exact(); },
     shown: () => {
       remembered(entry.delivery);
-      keepProgram();
+      void later().then(keepProgram);
       if (guest) return;
       tell(delivery.id, delivery.told('first_image_shown'), true);
-      void tellHospital();
+      void later().then(tellHospital);
       state.reading = new Reading((seconds) => {
         tell(delivery.id, delivery.told('read', seconds));
         void tellHospital();
       });
     },
+    scrollable: release,
     complete: () => {
       // What the hospital waits for: every piece is verified, and kept on this device.
       if (guest || delivery.residualOf) return;
@@ -319,13 +326,13 @@ navigator.serviceWorker?.addEventListener('message', ({ data }) => {
   if (data?.unsigned) signedOut(null), start(t('unsigned'));
 });
 
-/** Once, and not while the first picture is on its way: the link is for that alone. */
+/** Once. */
 function keepProgram() {
   clearTimeout(keeping);
-  if (keeping) navigator.serviceWorker?.register('/sw.js').then(() => navigator.serviceWorker.ready).then(({ active }) => active?.postMessage('look'), () => {});
+  if (keeping) navigator.serviceWorker?.register(script('/sw.js')).then(() => navigator.serviceWorker.ready).then(({ active }) => active?.postMessage('look'), () => {});
   keeping = 0;
 }
-let keeping = setTimeout(keepProgram, KEPT_MS);
+let keeping = setTimeout(() => void later().then(keepProgram), KEPT_MS);
 
 const link = /^\/l\/([0-9a-f]{32})$/.exec(location.pathname)?.[1];
 if (link) void guest(link);

@@ -1,5 +1,7 @@
 // Two workers around the pixel decoder. Each has its own memory: no SharedArrayBuffer, which iPhones give too little room.
 
+import { script } from './trusted.js';
+
 /** @typedef {import('./decode-worker.js').Job} Job */
 /** @typedef {import('./decode-worker.js').Result} Result */
 
@@ -18,7 +20,7 @@ export class Decoder {
   /** @param {Promise<WebAssembly.Module>} module */
   constructor(module) {
     this.#workers = Array.from({ length: WORKERS }, () => {
-      const one = { worker: new Worker('/js/decode-worker.js', { type: 'module' }), jobs: 0 };
+      const one = { worker: new Worker(script('/js/decode-worker.js'), { type: 'module' }), jobs: 0 };
       one.worker.addEventListener('message', ({ data }) => {
         one.jobs--;
         const done = this.#waiting.get(data.id);

@@ -143,12 +143,13 @@ export class Portal {
   }
 
   /**
-   * Tells of changes until it is closed. The browser connects again where the line breaks, and gives up where the answer was another: then it is begun anew.
+   * Tells of changes until it is closed. The browser connects again where the line breaks, and gives up where the answer was another, without a word which:
+   * it is asked for, and the line begun anew unless the session has ended.
    * @param {() => string} newest the newest delivery that is known: of a newer one it is told at once
    * @param {(name: 'cases'|'gone'|'lost'|'back') => void} onEvent @returns {() => void} closes
    */
   events(newest, onEvent) {
-    let lost = false, timer = 0;
+    let lost = false, closed = false, timer = 0;
     /** @type {EventSource} */
     let source;
     const connect = () => {
@@ -157,15 +158,21 @@ export class Portal {
       source.addEventListener('error', () => {
         if (!lost) onEvent('lost');
         lost = true;
-        if (source.readyState === EventSource.CLOSED) timer = setTimeout(connect, RECONNECT_MS);
+        if (source.readyState === EventSource.CLOSED) void this.deliveries(true).catch((error) => error.code).then(refused);
       });
       source.addEventListener('open', () => {
         if (lost) onEvent('back');
         lost = false;
       });
     };
+    const refused = (/** @type {unknown} */ code) => {
+      if (closed) return;
+      if (code === 'signed_out') onEvent('gone');
+      else timer = setTimeout(connect, RECONNECT_MS);
+    };
     connect();
     return () => {
+      closed = true;
       clearTimeout(timer);
       source.close();
     };

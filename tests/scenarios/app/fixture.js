@@ -49,6 +49,6 @@ class FileDelivery extends EventTarget {
 const told = await (await fetch('/test/fixture.json')).json();
 const decoder = new Decoder(compile());
 const delivery = new FileDelivery(told);
-const viewer = new Viewer(delivery, decoder, { back: () => {}, exact: async () => { window.exact = true; }, shown: () => { window.shownAt = performance.now(); }, complete: () => { window.completeAt = performance.now(); } });
+const viewer = new Viewer(delivery, decoder, { back: () => {}, exact: async () => { window.exact = true; }, shown: () => { window.shownAt = performance.now(); }, scrollable: () => { window.scrollableAt = performance.now(); }, complete: () => { window.completeAt = performance.now(); } });
 Object.assign(window, { viewer, decoder, delivery });
 document.querySelector('#app').append(viewer.element);

@@ -37,6 +37,8 @@ export class Pictures extends EventTarget {
   #wantsExact = false;
   /** @type {Set<string>} */
   #busy = new Set();
+  /** Coarse pictures that are on their way, of the stack that is opened first. @type {Set<number>} */
+  #awaited;
   /** Segments that were here once. @type {Set<number>} */
   #seen = new Set();
   /** Those of them that are no residual, and how many there are. */
@@ -61,6 +63,7 @@ export class Pictures extends EventTarget {
     this.#eye = { stack, place: stack.entry };
     for (const one of this.stacks) this.#order(one);
     this.#eye.place = stack.entry;
+    this.#awaited = new Set(stack.series.slabs.map(({ coarse }) => coarse));
     this.arrived = this.arrived.bind(this);
     this.failed = this.failed.bind(this);
     delivery.addEventListener('segment', this.arrived);
@@ -90,7 +93,13 @@ export class Pictures extends EventTarget {
       if (stack) this.#order(stack);
     }
     this.dispatchEvent(new Event('arrived'));
+    this.#settle(number);
     this.#pump();
+  }
+
+  /** Once the last coarse picture of the first stack came, or is known not to come, that stack can be scrolled through. @param {number} number */
+  #settle(number) {
+    if (this.#awaited.delete(number) && this.#awaited.size === 0) this.dispatchEvent(new Event('scrollable'));
   }
 
   /** A segment that came damaged never comes: what it would have shown is said to be damaged. All else is told till something comes again.
@@ -98,6 +107,7 @@ export class Pictures extends EventTarget {
   failed(event) {
     const { code, who, number } = /** @type {CustomEvent<{code:string, who:string, number:number|null}>} */ (event).detail;
     if (number === null) this.trouble = { code, who };
+    else this.#settle(number);
     for (const stack of this.stacks)
       stack.series.slabs.forEach(({ coarse, pixels }, slab) => {
         if (number !== null && (number === coarse || number === pixels || number === stack.series.model)) this.#full.set(name(stack, slab), DAMAGED);

@@ -15,7 +15,7 @@ import { answers } from './answers.js';
 /** @typedef {import('./stack.js').Stack} Stack */
 /** @typedef {import('./samples.js').Part} Part */
 /** @typedef {import('./window.js').Window} Window */
-/** @typedef {{back: () => void, exact: () => Promise<void>, shown: () => void, complete: () => void, answer: import('./answers.js').Say|null}} Around answer: none where
+/** @typedef {{back: () => void, exact: () => Promise<void>, shown: () => void, scrollable: () => void, complete: () => void, answer: import('./answers.js').Say|null}} Around answer: none where
  * nobody listens */
 
 const ZOOM_MAX = 24;
@@ -72,6 +72,7 @@ export class Viewer {
     });
     this.pictures.addEventListener('ordered', () => { this.#place = this.pictures.eye.place; this.#ask(); });
     this.pictures.addEventListener('arrived', () => this.#ask());
+    this.pictures.addEventListener('scrollable', () => this.around.scrollable());
     this.pictures.addEventListener('complete', () => this.around.complete());
     this.canvas.addEventListener('redraw', () => this.#ask());
     this.observer = new ResizeObserver(() => this.#ask());
