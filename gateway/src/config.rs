@@ -3,6 +3,7 @@
 mod case;
 mod channels;
 mod doctors;
+mod duty;
 mod links;
 mod mail_identity;
 mod pacs;
@@ -12,6 +13,7 @@ mod smime;
 pub use case::Case;
 pub use channels::{Channel, MAIL, Way};
 pub use doctors::{Doctor, Kind};
+pub use duty::Duty;
 pub use links::Links;
 pub use mail_identity::{Check, Dkim};
 pub use pacs::{Dicomweb, Pacs};
@@ -19,7 +21,7 @@ pub use page::{Page, SecondFactor};
 pub use smime::Smime;
 
 use crate::directory::Directory;
-use crate::journal::DeliveryRow;
+use crate::journal::{DeliveryRow, TEST_AE_TITLE};
 use compressor::bundle::{Near, Options, Summary};
 use compressor::encapsulated::FrameDecoder;
 use compressor::near::{Policy, PolicyError};
@@ -74,6 +76,8 @@ pub struct Config {
     /// How long a case lasts.
     #[serde(default)]
     pub case: Case,
+    /// Tests of who is on duty, and of the whole way once a day; none where absent.
+    pub duty: Option<Duty>,
     /// Messages for mail programs.
     #[serde(default)]
     pub smime: Smime,
@@ -497,6 +501,9 @@ impl Config {
                     "stands for doctors in [destinations]: it can only be one of both",
                 );
             }
+            if hold == TEST_AE_TITLE {
+                return wrong("dicom.hold".into(), "is for tests: name another one");
+            }
         }
         self.directory.check()?;
         self.compress.check()?;
@@ -509,6 +516,7 @@ impl Config {
         }
         self.smime.check()?;
         self.case.check()?;
+        self.duty.as_ref().map_or(Ok(()), |duty| duty.check(self))?;
         if self.compress.residual == Residual::OnRequest
             && self.case.expire_hours < self.compress.residual_hours
         {
@@ -533,6 +541,9 @@ impl Config {
         let key = || format!("destinations.{ae_title}");
         if !is_ae_title(ae_title) {
             return wrong(key(), "an AE title has 1 to 16 characters, no backslash (PS3.5 6.2)");
+        }
+        if ae_title == TEST_AE_TITLE {
+            return wrong(key(), "is for tests: name another one");
         }
         if destination.doctors.is_empty() {
             return wrong(key(), "name at least one doctor");
@@ -572,7 +583,17 @@ impl Config {
 
     /// Whether a person or a roster may name it: one who is told and opens by keys of their own.
     pub fn is_doctor(&self, name: &str) -> bool {
-        self.doctors.contains_key(name) && !self.is_outside(name)
+        self.doctors.contains_key(name) && !self.is_outside(name) && !self.is_for_tests(name)
+    }
+
+    /// Whether it is the mailbox of the daily test: a study that somebody sent there would be seen by nobody.
+    pub fn is_for_tests(&self, name: &str) -> bool {
+        self.duty.as_ref().is_some_and(|duty| duty.daily_to.as_deref() == Some(name))
+    }
+
+    /// The time zone of the site.
+    pub fn zone(&self) -> jiff::tz::TimeZone {
+        self.page.as_ref().map_or_else(page::zone_default, Page::zone)
     }
 
     /// Whether receipts come back from there: neither mail programs nor guests send any.

@@ -8,6 +8,7 @@ pub mod pipeline;
 
 pub mod dimse;
 pub mod directory;
+pub mod duty;
 pub mod receive;
 
 pub mod assemble;

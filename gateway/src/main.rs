@@ -6,6 +6,7 @@ use compressor::encapsulated;
 use gateway::audit;
 use gateway::config::Config;
 use gateway::directory;
+use gateway::duty::DutyReport;
 use gateway::journal::{DeliveryReport, Journal};
 use gateway::page;
 use gateway::retrieve;
@@ -39,6 +40,15 @@ enum Command {
     },
     /// Show where each delivery stands.
     Deliveries {
+        /// Configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show who on duty is not reachable, and what became of the last tests.
+    Duty {
         /// Configuration file.
         #[arg(long)]
         config: PathBuf,
@@ -195,6 +205,7 @@ fn run() -> anyhow::Result<ExitCode> {
         }
         Command::Serve { config } => on_runtime(gateway::serve::serve(load(&config)?)).context("serve")?,
         Command::Deliveries { config, json } => on_runtime(deliveries(&load(&config)?, json))?,
+        Command::Duty { config, json } => on_runtime(duty(&load(&config)?, json))?,
         Command::Doctor { config, action } => {
             let config = load(&config.context("--config FILE is missing")?)?;
             println!("{}", on_runtime(directory::command::run(&config, action))?);
@@ -306,10 +317,22 @@ fn load(path: &Path) -> anyhow::Result<Config> {
     Config::load(path).context("the configuration cannot be used")
 }
 
-async fn deliveries(config: &Config, json: bool) -> anyhow::Result<()> {
+async fn duty(config: &Config, json: bool) -> anyhow::Result<()> {
+    let report = DutyReport::read(&read_only(config).await?).await?;
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(&report)?),
+        false => print!("{report}"),
+    }
+    Ok(())
+}
+
+async fn read_only(config: &Config) -> anyhow::Result<Journal> {
     let journal = Spool::at(&config.state).journal();
-    let reports =
-        Journal::open_read_only(&journal).await.context("is the gateway running here?")?.report().await?;
+    Journal::open_read_only(&journal).await.context("is the gateway running here?")
+}
+
+async fn deliveries(config: &Config, json: bool) -> anyhow::Result<()> {
+    let reports = read_only(config).await?.report().await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&reports)?);
         return Ok(());

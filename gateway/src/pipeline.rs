@@ -4,6 +4,7 @@
 mod addressees;
 mod answers;
 mod audited;
+mod duty;
 mod ending;
 mod escalate;
 mod gather;

@@ -1,9 +1,11 @@
 //! The on-call roster: who is on duty at a moment, by rules for weekdays and single duties. Pure; days and times are the site's.
 
 mod calendar;
+mod since;
 mod table;
 
 pub use calendar::from_calendar;
+pub use since::DUTY_DAYS_MAX;
 pub use table::{days_words, from_table, parse_days, to_table, when};
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
@@ -149,14 +151,14 @@ fn end(day: Date, from: u16, to: u16, zone: &TimeZone) -> Timestamp {
 }
 
 /// 24:00 is the next midnight, which `end` has put on the next day as 0.
-fn time(minute: u16) -> Time {
+pub(crate) fn time(minute: u16) -> Time {
     let minute = minute % DAY_MINUTES;
     let (hour, minute) = (minute / 60, minute % 60);
     Time::new(i8::try_from(hour).unwrap_or(0), i8::try_from(minute).unwrap_or(0), 0, 0).unwrap_or_default()
 }
 
 /// A time that the clock skips is taken as the moment behind the gap, one that it shows twice as the first (RFC 5545 3.3.5).
-fn instant(local: DateTime, zone: &TimeZone) -> Timestamp {
+pub(crate) fn instant(local: DateTime, zone: &TimeZone) -> Timestamp {
     zone.to_ambiguous_zoned(local).compatible().map_or(Timestamp::UNIX_EPOCH, |zoned| zoned.timestamp())
 }
 

@@ -129,6 +129,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tokio::spawn(pipeline.clone().escalate(changes.clone()));
     let over_cases = pipeline.clone().watch_over_cases(changes.clone());
     let telling = pipeline.clone().tell(changes.clone());
+    let duty = pipeline.clone().keep_duty(changes.clone());
     tokio::spawn(directory::warn(config.clone(), journal.clone()));
     tokio::spawn(directory::audit_all(journal.clone(), audit.clone(), changes.clone()));
     if let Some(server) = config.audit.syslog.clone() {
@@ -144,6 +145,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         _ = tokio::spawn(directory::take_records(journal.clone(), enrolments)) => Err(ServeError::Ended("the intake of enrolments")),
         _ = tokio::spawn(follow_journal(config.clone(), journal, changes, requests_sender)) => Err(ServeError::Ended("the watch over the directory")),
         _ = tokio::spawn(pipeline.take_records(records)) => Err(ServeError::Ended("the intake of receipts")),
+        _ = tokio::spawn(duty) => Err(ServeError::Ended("the tests of who is on duty")),
         _ = tokio::spawn(telling) => Err(ServeError::Ended("the sending of notices")),
         _ = tokio::spawn(page) => Err(ServeError::Ended("the technician's page")),
         _ = &mut received => return Err(ServeError::Ended("the DICOM listener")),

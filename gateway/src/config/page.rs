@@ -76,3 +76,8 @@ impl Page {
 fn time_zone_default() -> String {
     "Asia/Tokyo".to_owned()
 }
+
+/// That of a site without a page.
+pub(super) fn zone_default() -> jiff::tz::TimeZone {
+    jiff::tz::TimeZone::get(&time_zone_default()).unwrap_or(jiff::tz::TimeZone::UTC)
+}

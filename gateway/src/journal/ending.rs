@@ -2,6 +2,7 @@
 //! known to be empty the journal forgets whose study it was.
 
 use super::answers::OPENED_AT;
+use super::duty::IS_REAL;
 use super::withdrawal::{HAS_ARRIVED, Withdraw};
 use super::{Journal, JournalError, Withdrawal, bytes16};
 use crate::notify::{Aged, Standing};
@@ -178,7 +179,7 @@ impl Journal {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT c.id, d.id AS delivery, CASE d.state WHEN 'failed' THEN 0 WHEN 'submitted' THEN NULL WHEN 'notified' THEN NULL ELSE d.failing_since_ms END AS stuck
              FROM study_case c JOIN delivery d ON d.case_id = c.id AND d.residual_of IS NULL
-             WHERE c.ended_at_ms IS NULL AND c.alarmed_at_ms IS NULL AND d.handed_over_at_ms IS NULL
+             WHERE c.ended_at_ms IS NULL AND c.alarmed_at_ms IS NULL AND d.handed_over_at_ms IS NULL AND {IS_REAL}
                AND d.state IN ('received', 'assembled', 'compressed', 'sealed', 'submitted', 'notified', 'failed')
                AND (d.state NOT IN ('received', 'assembled', 'compressed') OR d.failing_since_ms IS NOT NULL)
                AND NOT {}",

@@ -2,6 +2,7 @@
 
 use super::answers::OPENED_AT;
 use super::delivery::{PART_COVER, marking};
+use super::duty::IS_REAL;
 use super::{Journal, JournalError, bytes16};
 use crate::config::Way;
 use notifier::{MustAct, NoticeError};
@@ -263,9 +264,10 @@ impl Journal {
     pub async fn notice_counts(&self) -> Result<Vec<(String, String, i64)>, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT n.channel, n.state, count(*) AS notices FROM delivery d
+             CROSS JOIN study_case c ON c.id = d.case_id
              CROSS JOIN recipient r ON r.delivery_id = d.id
              CROSS JOIN notice n ON n.delivery_id = r.delivery_id AND n.doctor = r.doctor
-             WHERE {OPENED_AT} IS NULL AND {IS_TOLD_OF} GROUP BY n.channel, n.state ORDER BY n.channel, n.state"
+             WHERE {OPENED_AT} IS NULL AND {IS_TOLD_OF} AND {IS_REAL} GROUP BY n.channel, n.state ORDER BY n.channel, n.state"
         ));
         let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
         Ok(rows.iter().map(|row| (row.get("channel"), row.get("state"), row.get("notices"))).collect())

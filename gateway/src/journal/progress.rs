@@ -1,6 +1,7 @@
 //! How far the newest studies have come, in numbers alone: what the operator's figures are made of.
 
 use super::answers::OPENED_AT;
+use super::duty::IS_REAL;
 use super::report::{StageTime, stage_seconds};
 use super::{Journal, JournalError};
 use sqlx::Row;
@@ -25,13 +26,17 @@ pub struct Progress {
     pub seconds: BTreeMap<String, f64>,
 }
 
-/// The last delivery of each of the newest cases, with the number of its bytes and when the last of them came.
-const NEWEST: &str = "WITH newest AS (
+/// The last delivery of each of the newest cases that are no tests, with the number of its bytes and when the last of them came.
+fn newest() -> String {
+    format!(
+        "WITH newest AS (
     SELECT d.id, d.state, d.trouble IS NOT NULL AS in_trouble, n.last_received_ms, c.opened_at_ms, coalesce(n.bytes, 0) AS bytes
-    FROM (SELECT id, opened_at_ms FROM study_case ORDER BY opened_at_ms DESC, id DESC LIMIT $1) c
+    FROM (SELECT id, opened_at_ms FROM study_case c WHERE {IS_REAL} ORDER BY opened_at_ms DESC, id DESC LIMIT $1) c
     JOIN delivery d ON d.case_id = c.id AND d.residual_of IS NULL AND d.sequence =
       (SELECT max(sequence) FROM delivery l WHERE l.case_id = c.id AND l.residual_of IS NULL)
-    LEFT JOIN delivery_count n ON n.delivery_id = d.id)";
+    LEFT JOIN delivery_count n ON n.delivery_id = d.id)"
+    )
+}
 
 impl Journal {
     /// Of at most so many studies, the newest.
@@ -40,7 +45,8 @@ impl Journal {
     /// [`JournalError`].
     pub async fn progress(&self, limit: u32) -> Result<Vec<Progress>, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "{NEWEST} SELECT w.id, s.stage, s.began_at_ms, s.done_at_ms FROM newest w CROSS JOIN stage_time s ON s.delivery_id = w.id"
+            "{} SELECT w.id, s.stage, s.began_at_ms, s.done_at_ms FROM newest w CROSS JOIN stage_time s ON s.delivery_id = w.id",
+            newest()
         ));
         let mut stages: HashMap<Vec<u8>, Vec<StageTime>> = HashMap::new();
         for row in sqlx::query(sql).bind(limit).fetch_all(&self.pool).await? {
@@ -51,8 +57,9 @@ impl Journal {
             });
         }
         let sql = sqlx::AssertSqlSafe(format!(
-            "{NEWEST} SELECT *, (SELECT max(notified_at_ms) FROM recipient r WHERE r.delivery_id = newest.id) AS notified_at_ms,
-             EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = newest.id AND {OPENED_AT} IS NOT NULL) AS opened FROM newest"
+            "{} SELECT *, (SELECT max(notified_at_ms) FROM recipient r WHERE r.delivery_id = newest.id) AS notified_at_ms,
+             EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = newest.id AND {OPENED_AT} IS NOT NULL) AS opened FROM newest",
+            newest()
         ));
         let rows = sqlx::query(sql).bind(limit).fetch_all(&self.pool).await?;
         let progress = rows.iter().map(|row| {

@@ -2,6 +2,7 @@
 
 use super::answers::OPENED_AT;
 use super::delivery::PART_COVER;
+use super::duty::IS_REAL;
 use super::{Journal, JournalError, bytes16};
 use crate::notify::Standing;
 use seal::ids::DeliveryId;
@@ -14,8 +15,8 @@ impl Journal {
     /// [`JournalError`].
     pub async fn unopened_deliveries(&self) -> Result<Vec<DeliveryId>, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT d.id FROM delivery d
-             WHERE d.state IN ('sealed', 'submitted', 'notified') AND d.residual_of IS NULL
+            "SELECT d.id FROM delivery d CROSS JOIN study_case c ON c.id = d.case_id
+             WHERE d.state IN ('sealed', 'submitted', 'notified') AND d.residual_of IS NULL AND {IS_REAL}
              AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = d.id AND {OPENED_AT} IS NOT NULL)"
         ));
         let rows = sqlx::query(sql).fetch_all(&self.pool).await?;

@@ -1,6 +1,7 @@
 //! The list of studies: what lies here and how far it has come, with what a list shows of a patient.
 
 use super::answers::ShownAnswer;
+use super::duty::IS_REAL;
 use super::intake::NewInstance;
 use super::keys::key_of_open_case;
 use super::report::{self, DeliveryReport};
@@ -56,15 +57,15 @@ pub struct Study {
 }
 
 impl Journal {
-    /// Studies, the newest first.
+    /// Studies, the newest first; those of tests are not among them.
     ///
     /// # Errors
     /// [`JournalError`].
     pub async fn studies(&self, filter: &StudyFilter) -> Result<Vec<Study>, JournalError> {
         // Of cases of one moment the id decides: none is listed twice or left out between two pages.
-        let after = "WHERE (c.opened_at_ms, c.id) < (SELECT opened_at_ms, id FROM study_case WHERE id = $1)";
+        let after = "AND (c.opened_at_ms, c.id) < (SELECT opened_at_ms, id FROM study_case WHERE id = $1)";
         let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT c.id FROM study_case c {} ORDER BY c.opened_at_ms DESC, c.id DESC LIMIT $2",
+            "SELECT c.id FROM study_case c WHERE {IS_REAL} {} ORDER BY c.opened_at_ms DESC, c.id DESC LIMIT $2",
             if filter.after.is_some() { after } else { "" }
         ));
         let after = filter.after.map(|case| case.0.to_vec());
@@ -103,12 +104,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn searched(&self, limit: u32) -> Result<Vec<Listed>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT c.id, (SELECT group_concat(DISTINCT s.modality) FROM case_series s WHERE s.case_id = c.id) AS modalities
              FROM study_case c JOIN study_case h ON h.id = coalesce(c.held_as, c.id) JOIN study_card k ON k.case_id = h.id
-             WHERE h.spool_key_destroyed_at_ms IS NULL
-             ORDER BY c.opened_at_ms DESC, c.id DESC LIMIT $1",
-        )
+             WHERE h.spool_key_destroyed_at_ms IS NULL AND {IS_REAL}
+             ORDER BY c.opened_at_ms DESC, c.id DESC LIMIT $1"
+        )))
         .bind(limit);
         let listed = |row: &SqliteRow| {
             let modalities = row.get::<Option<&str>, _>("modalities").unwrap_or_default();

@@ -61,6 +61,10 @@ impl Pipeline {
         instances: &[DeliveryInstance],
     ) -> Result<(), Trouble> {
         let here = number(instances.len());
+        if let Some(missing) = Self::missing_of_test(delivery, here) {
+            self.collector.answered(delivery.id, here, Listing::Lists { missing });
+            return Ok(());
+        }
         let Some((pacs, study)) = self.pacs_of(delivery, pressed) else {
             self.collector.answered(delivery.id, here, Listing::NobodyToAsk);
             return Ok(());

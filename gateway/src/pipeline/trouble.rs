@@ -38,6 +38,10 @@ impl Trouble {
         )
     }
 
+    pub(super) fn test_not_stored() -> Self {
+        Self::temporary("the study of a test cannot be stored (operator: see the log, and the disk)")
+    }
+
     pub(super) fn nobody_to_seal_for(words: &str) -> Self {
         Self::temporary(format!("seal: {words}"))
     }
