@@ -46,6 +46,7 @@ use jiff::tz::TimeZone;
 use limits::{BODY_BYTES_MAX, CONNECTIONS, REQUEST_WAIT};
 use session::Visitor;
 use site::Site;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::Listener;
@@ -126,6 +127,16 @@ impl Page {
         // The configuration may have lost a doctor since the roster was written.
         on_duty.retain(|duty| self.config.is_doctor(&duty.doctor));
         Ok(on_duty)
+    }
+
+    /// Doctors who have not opened the test at the start of their duty in time, nor anything since; and since when, milliseconds since 1970-01-01 UTC.
+    async fn not_reachable(&self) -> Result<BTreeMap<String, i64>, Refused> {
+        if !self.config.duty.as_ref().is_some_and(|duty| duty.readiness) {
+            return Ok(BTreeMap::new());
+        }
+        let mut not_reachable = self.journal.not_reachable().await?;
+        not_reachable.retain(|doctor, _| self.config.is_doctor(doctor));
+        Ok(not_reachable)
     }
 
     /// Who is told when none of these opens what was pressed at that moment. Not who has only a mail program: of such a one nobody knows.

@@ -8,6 +8,7 @@ use crate::clock::now_ms;
 use crate::journal::{PressedStudy, Study, StudyFilter, WaitingPress};
 use maud::Markup;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -44,6 +45,8 @@ pub(super) struct Board {
     pub(super) rows: Rows,
     /// A case that nobody has opened rings, whether it is among the rows or not.
     pub(super) rings: bool,
+    /// Doctors who are not reachable, and since when, milliseconds since 1970-01-01 UTC.
+    pub(super) not_reachable: Arc<BTreeMap<String, i64>>,
 }
 
 /// Makes the board after each change, for ever.
@@ -66,7 +69,8 @@ async fn newest(page: &Shared) -> Result<Board, Refused> {
     let site = page.site(now_ms());
     let to_fetch = waiting.iter().filter_map(|press| row_of_press(press, &site));
     let rows = to_fetch.chain(studies.iter().map(|study| row_of(study, &waiting, &site))).collect();
-    Ok(Board { rows: Arc::new(rows), rings: page.journal.is_ringing().await? })
+    let not_reachable = Arc::new(page.not_reachable().await?);
+    Ok(Board { rows: Arc::new(rows), rings: page.journal.is_ringing().await?, not_reachable })
 }
 
 fn row_of_press(press: &WaitingPress, site: &Site) -> Option<Row> {

@@ -2,7 +2,8 @@
 
 use super::{Refused, Shared};
 use crate::check::ends_at;
-use crate::journal::{Progress, Standing};
+use crate::duty::SHOWN;
+use crate::journal::{DutyTest, Progress, Standing, TestKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,6 +46,12 @@ pub(super) struct Figures {
     pub(super) in_trouble: u64,
     /// Notices of deliveries that nobody has opened, by channel and state.
     pub(super) notices: Vec<(String, String, i64)>,
+    /// Doctors who have not opened the test at the start of their duty in time.
+    pub(super) not_reachable: usize,
+    /// The last daily tests, the newest first.
+    pub(super) daily: Vec<DutyTest>,
+    /// When one last came back in time, milliseconds since 1970-01-01 UTC.
+    pub(super) daily_succeeded_at_ms: Option<i64>,
     /// Of the disk that holds the state folder.
     pub(super) free_bytes: u64,
     pub(super) disk_bytes: u64,
@@ -80,6 +87,9 @@ async fn read(page: &Shared, now_ms: i64) -> Result<Figures, Refused> {
             (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
     }
     figures.notices = page.journal.notice_counts().await?;
+    figures.not_reachable = page.not_reachable().await?.len();
+    figures.daily = page.journal.newest_duty_tests(TestKind::Daily, SHOWN).await?;
+    figures.daily_succeeded_at_ms = page.journal.daily_succeeded_at_ms().await?;
     let devices = page.journal.devices().await?;
     let active = devices.iter().filter(|device| device.standing == Standing::Active);
     figures.certificates = active.map(|device| (device.doctor.clone(), device.ends_at())).collect();

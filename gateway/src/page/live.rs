@@ -3,7 +3,7 @@
 use super::board::{Board, Rows};
 use super::search::{Asked, Search};
 use super::session::{Person, session};
-use super::studies::found;
+use super::studies::{away, found};
 use super::words::Language;
 use super::{Refused, Shared};
 use crate::clock::now_ms;
@@ -12,7 +12,7 @@ use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures::Stream;
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,8 @@ struct Line {
     order: Vec<String>,
     /// A case that nobody has opened rings, on this page of the list or not.
     rings: bool,
+    /// Doctors who are not reachable, with the words for it.
+    away: BTreeMap<String, String>,
     is_first: bool,
 }
 
@@ -51,6 +53,7 @@ pub(super) async fn live(
         sent: HashMap::new(),
         order: Vec::new(),
         rings: false,
+        away: BTreeMap::new(),
         is_first: true,
     };
     let events = futures::stream::unfold(line, |mut line| async move {
@@ -71,7 +74,8 @@ async fn next(line: &mut Line) -> Option<Event> {
         if session(&line.page, &line.person.secret, now_ms()).await.ok()?.is_none() {
             return Some(named("end"));
         }
-        let Board { rows, rings } = line.board.borrow_and_update().clone();
+        let Board { rows, rings, not_reachable } = line.board.borrow_and_update().clone();
+        let away = away(&not_reachable, &line.page.site(now_ms()), line.person.language);
         let rows = if line.search.is_board() {
             rows
         } else {
@@ -79,23 +83,23 @@ async fn next(line: &mut Line) -> Option<Event> {
             tokio::time::sleep(SEARCH_PAUSE).await;
             rows
         };
-        if let Some(data) = changed(line, &rows, rings) {
+        if let Some(data) = changed(line, &rows, rings, away) {
             return Some(Event::default().event("rows").data(data));
         }
     }
 }
 
-fn changed(line: &mut Line, rows: &Rows, rings: bool) -> Option<String> {
+fn changed(line: &mut Line, rows: &Rows, rings: bool, away: BTreeMap<String, String>) -> Option<String> {
     let order: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
     let language: Language = line.person.language;
     let mut fresh = Map::new();
     for row in rows.iter().filter(|row| line.sent.get(&row.id) != Some(&row.digest)) {
         fresh.insert(row.id.clone(), Value::from(row.html(language)));
     }
-    if fresh.is_empty() && order == line.order && rings == line.rings {
+    if fresh.is_empty() && order == line.order && rings == line.rings && away == line.away {
         return None;
     }
     line.sent = rows.iter().map(|row| (row.id.clone(), row.digest)).collect();
-    (line.order, line.rings) = (order, rings);
-    Some(json!({"order": line.order, "rows": fresh, "rings": line.rings}).to_string())
+    (line.order, line.rings, line.away) = (order, rings, away);
+    Some(json!({"order": line.order, "rows": fresh, "rings": line.rings, "away": line.away}).to_string())
 }

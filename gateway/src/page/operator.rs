@@ -1,14 +1,18 @@
 //! The operator's figures, as tables and plots that need no script.
 
-use super::figures::{Figures, HOURS, StageTimes, figures};
+use super::figures::{Figures, HOURS, STAGES, StageTimes, figures};
 use super::layout::{self, Place};
 use super::session::Person;
 use super::words::{Words, fill};
 use super::{Refused, Shared, clean};
 use crate::clock::now_ms;
+use crate::duty::SHOWN;
+use crate::journal::DutyTest;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use jiff::ToSpan;
+use jiff::civil::Date;
 use maud::{Markup, html};
 
 /// Seconds of a month: a certificate that ends before is marked.
@@ -32,6 +36,8 @@ async fn show(State(page): State<Shared>, person: Person) -> Result<Markup, Refu
             jiff::Timestamp::from_second(ends_at).unwrap_or_default().to_zoned(page.zone.clone()).date();
         html! { li { (whose) ": " (day) @if ends_at - now_ms / 1000 < SOON_S { " " span .tag { (words.soon) } } } }
     };
+    let today =
+        jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(page.zone.clone()).date();
     let content = html! {
         div .sheet {
             h1 { (words.operator) }
@@ -40,6 +46,10 @@ async fn show(State(page): State<Shared>, person: Person) -> Result<Markup, Refu
             (throughput(&figures, words))
             h2 { (words.stage_times) }
             (stages(&figures.stages, words))
+            @if !figures.daily.is_empty() {
+                h2 { (words.daily_tests) }
+                (daily(&figures.daily, today, words))
+            }
             h2 { (words.own_certificates) }
             ul {
                 @if let Some(ends_at) = figures.site_ends_at { (certificate(words.site_certificate, ends_at)) }
@@ -64,6 +74,7 @@ fn numbers(figures: &Figures, words: &Words) -> Markup {
             (number(words.unopened, &figures.unopened.to_string(), figures.unopened > 0))
             (number(words.in_trouble, &figures.in_trouble.to_string(), figures.in_trouble > 0))
             (number(words.st_failed, &state(&["failed"]).to_string(), state(&["failed"]) > 0))
+            (number(words.doctors_away, &figures.not_reachable.to_string(), figures.not_reachable > 0))
             (number(words.disk, &free, figures.free_bytes < figures.disk_bytes / 10))
         }
     }
@@ -108,10 +119,96 @@ fn stages(stages: &[StageTimes], words: &Words) -> Markup {
     }
 }
 
+/// Daily tests with the seconds of their stages; red where one was late, did not come back, or was not made.
+fn daily(tests: &[DutyTest], today: Date, words: &Words) -> Markup {
+    html! {
+        div .wide { table .tests {
+            thead { tr {
+                th { (words.test_day) } th { (words.test_outcome) } th .number { (words.test_total) }
+                @for stage in STAGES { th .number { (stage) } }
+            } }
+            tbody { @for (day, test) in days(tests, today) {
+                @let (outcome, is_bad) = outcome(test, words);
+                tr .bad[is_bad] {
+                    th scope="row" { (day) }
+                    td { (outcome) }
+                    @for stage in std::iter::once("total").chain(STAGES) {
+                        td .number { @if let Some(seconds) = test.and_then(|test| test.seconds.as_ref()?.get(stage)) { (format!("{seconds:.1} s")) } }
+                    }
+                }
+            } }
+        } }
+    }
+}
+
+/// The last days, the newest first, back to the first test that is known; today only once it was begun.
+fn days(tests: &[DutyTest], today: Date) -> Vec<(String, Option<&DutyTest>)> {
+    let first = tests.iter().map(|test| test.occasion.clone()).min().unwrap_or_default();
+    let mut days = Vec::new();
+    for back in 0..=i64::from(SHOWN) {
+        let Ok(day) = today.checked_sub(back.days()) else { break };
+        let day = day.to_string();
+        let test = tests.iter().find(|test| test.occasion == day);
+        if day < first {
+            break;
+        }
+        if back > 0 || test.is_some() {
+            days.push((day, test));
+        }
+    }
+    days.truncate(usize::try_from(SHOWN).unwrap_or(usize::MAX));
+    days
+}
+
+fn outcome(test: Option<&DutyTest>, words: &Words) -> (&'static str, bool) {
+    let Some(test) = test else { return (words.test_not_made, true) };
+    match (test.returned_at_ms.is_some(), test.late_at_ms.is_some()) {
+        (true, false) => (words.test_back, false),
+        (true, true) => (words.test_late, true),
+        (false, true) => (words.test_missing, true),
+        (false, false) => (words.under_way, false),
+    }
+}
+
 fn gigabytes(bytes: u64) -> String {
     format!("{} GB", bytes / 1_000_000_000)
 }
 
 fn megabytes(bytes: u64) -> String {
     format!("{} MB", bytes / 1_000_000)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::journal::TestKind;
+    use compressor::Uid;
+
+    fn test(day: &str) -> DutyTest {
+        DutyTest {
+            id: 1,
+            kind: TestKind::Daily,
+            doctor: "constancy".into(),
+            occasion: day.into(),
+            study: Uid::parse("2.25.1").unwrap(),
+            began_at_ms: 0,
+            delivery: None,
+            returned_at_ms: Some(1),
+            answered_at_ms: Some(1),
+            late_at_ms: None,
+            seconds: None,
+            ended_at_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_day_without_a_test_is_shown_and_red_and_today_is_waited_for() {
+        let tests = [test("2026-11-28"), test("2026-11-26")];
+        let days = days(&tests, "2026-11-29".parse().unwrap());
+        let words = super::super::words::Language::En.words();
+        let shown: Vec<_> = days.iter().map(|(day, test)| (day.as_str(), outcome(*test, words).1)).collect();
+        assert_eq!(shown, [("2026-11-28", false), ("2026-11-27", true), ("2026-11-26", false)]);
+        assert_eq!(super::days(&tests[..1], "2027-11-29".parse().unwrap()).len(), 30);
+    }
 }

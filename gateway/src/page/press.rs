@@ -142,7 +142,13 @@ async fn keep(page: &Shared, press: &WaitingPress, words: &Words) -> Result<Answ
         }
     }
     if let Some(id) = page.journal.wait_press(press).await? {
-        let said = good(fill(words.will_send, &[&names(&press.doctors), &(UNDO_MS / 1000).to_string()]));
+        let mut said = fill(words.will_send, &[&names(&press.doctors), &(UNDO_MS / 1000).to_string()]);
+        let not_reachable = page.not_reachable().await?;
+        for (doctor, since_ms) in not_reachable.iter().filter(|(doctor, _)| press.doctors.contains(doctor)) {
+            said += " ";
+            said += &fill(words.press_not_reachable, &[&site.doctor(doctor, words), &site.time(*since_ms)]);
+        }
+        let said = good(said);
         // A study that lies here has its own button in the list, a list of what was searched has none for one at the PACS.
         let undo = matches!(press.study, PressedStudy::AtPacs { .. }).then_some((id, words.act_undo));
         let links = press.doctors.iter().any(|doctor| page.config.is_outside(doctor));

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Site {
     doctors: BTreeMap<String, String>,
     outside: BTreeSet<String>,
+    for_tests: Option<String>,
     zone: TimeZone,
     now_ms: i64,
     escalate_after_ms: Option<i64>,
@@ -24,6 +25,7 @@ impl Site {
         Self {
             doctors: config.doctors.iter().map(shown).collect(),
             outside: config.doctors.keys().filter(|name| config.is_outside(name)).cloned().collect(),
+            for_tests: config.doctors.keys().find(|name| config.is_for_tests(name)).cloned(),
             zone,
             now_ms,
             escalate_after_ms: config.notify.escalate_after_ms(),
@@ -37,7 +39,9 @@ impl Site {
 
     /// Doctors that a person or a roster may choose, by the names in the configuration, with those that are shown.
     pub(super) fn doctors(&self) -> impl Iterator<Item = (&str, &str)> {
-        let doctors = self.doctors.iter().filter(|(key, _)| !self.is_outside(key));
+        let is_for_tests = |key| self.for_tests.as_ref() == Some(key);
+        let doctors =
+            self.doctors.iter().filter(move |(key, _)| !self.is_outside(key) && !is_for_tests(*key));
         doctors.map(|(key, name)| (key.as_str(), name.as_str()))
     }
 

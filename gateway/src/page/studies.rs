@@ -6,7 +6,8 @@ use super::limits::ROWS_MAX;
 use super::live;
 use super::search::{Asked, CHARS_MAX, Search};
 use super::session::{Person, Posted};
-use super::words::Words;
+use super::site::Site;
+use super::words::{Language, Words, fill};
 use super::{Refused, Shared, clean, links, pacs};
 use crate::clock::now_ms;
 use axum::Router;
@@ -15,6 +16,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use compressor::limits::NOTE_BYTES_MAX;
 use maud::{Markup, PreEscaped, html};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Modalities of PS3.3 C.7.3.1.1.1 that are offered.
@@ -54,7 +56,7 @@ async fn list(
                 (further(&asked, &board, words))
                 @if search.after.is_none() { (pacs::found(&page, &person, &search).await) }
             }
-            @if person.role.may_send() { (panel(&page, words).await?) }
+            @if person.role.may_send() { (panel(&page, person.language).await?) }
         }
         form #older method="get" action="/" {}
         form #acts method="post" { (hidden(&person.secret.csrf())) }
@@ -101,8 +103,19 @@ fn search_form(search: &Search, person: &Person, words: &Words) -> Markup {
     }
 }
 
+/// What stands beside a doctor who is not reachable.
+pub(super) fn away(
+    not_reachable: &BTreeMap<String, i64>,
+    site: &Site,
+    language: Language,
+) -> BTreeMap<String, String> {
+    let since = |since_ms: &i64| fill(language.words().not_reachable, &[&site.time(*since_ms)]);
+    not_reachable.iter().map(|(doctor, since_ms)| (doctor.clone(), since(since_ms))).collect()
+}
+
 /// Destination and the button. In the order of the document it comes behind the list; the style puts it beside it.
-async fn panel(page: &Shared, words: &Words) -> Result<Markup, Refused> {
+async fn panel(page: &Shared, language: Language) -> Result<Markup, Refused> {
+    let words = language.words();
     let site = page.site(now_ms());
     let on_duty = page.on_duty(now_ms()).await?;
     let order =
@@ -110,6 +123,7 @@ async fn panel(page: &Shared, words: &Words) -> Result<Markup, Refused> {
     let mut doctors: Vec<_> = site.doctors().collect();
     doctors.sort_by_key(|(key, _)| order(key));
     let only = doctors.len() == 1;
+    let away = away(&page.not_reachable().await?, &site, language);
     let mut outside = site.outside().peekable();
     Ok(html! {
         section .panel aria-label=(words.transfer) {
@@ -119,7 +133,8 @@ async fn panel(page: &Shared, words: &Words) -> Result<Markup, Refused> {
                     @let order = order(key);
                     label .tick {
                         input type="checkbox" name="doctor" value=(key) checked[order == 0 || only] data-name=(site.doctor(key, words));
-                        span { bdi { (clean(name)) } @if order == 0 { " " span .tag .duty { (words.on_duty) } } @else if order < usize::MAX { " " span .tag { (words.stands_behind) } } }
+                        span { bdi { (clean(name)) } @if order == 0 { " " span .tag .duty { (words.on_duty) } } @else if order < usize::MAX { " " span .tag { (words.stands_behind) } }
+                            " " span .tag .away data-away=(key) hidden[!away.contains_key(*key)] { @if let Some(words) = away.get(*key) { (words) } } }
                     }
                 }
             }

@@ -45,11 +45,17 @@ fn text(figures: &Figures) -> String {
         ("received_bytes_24h", "Bytes received in the last 24 hours.", day),
         ("unopened", "Deliveries notified over five minutes ago and not opened.", figures.unopened),
         ("in_trouble", "Deliveries with something that a person must do.", figures.in_trouble),
+        (
+            "doctors_not_reachable",
+            "Doctors who have not opened the test at the start of their duty in time.",
+            u64::try_from(figures.not_reachable).unwrap_or(u64::MAX),
+        ),
         ("disk_free_bytes", "Free bytes of the disk that holds the state folder.", figures.free_bytes),
     ] {
         text += &head(name, help);
         let _ = writeln!(text, "scanpost_{name} {value}");
     }
+    text += &daily(figures, head);
     text +=
         &head("certificate_ends_seconds", "When a certificate ends, Unix time; of doctors the first one.");
     let doctors = figures.certificates.first().map(|(_, ends_at)| *ends_at);
@@ -58,6 +64,25 @@ fn text(figures: &Figures) -> String {
     {
         if let Some(ends_at) = ends_at {
             let _ = writeln!(text, "scanpost_certificate_ends_seconds{{of=\"{of}\"}} {ends_at}");
+        }
+    }
+    text
+}
+
+/// The last daily test. Nothing before the first one.
+fn daily(figures: &Figures, head: impl Fn(&str, &str) -> String) -> String {
+    let Some(last) = figures.daily.first() else { return String::new() };
+    let mut text = head("daily_test_late", "1: the last daily test has not come back in time.");
+    let _ = writeln!(text, "scanpost_daily_test_late {}", u8::from(last.late_at_ms.is_some()));
+    if let Some(at_ms) = figures.daily_succeeded_at_ms {
+        text += &head("daily_test_success_seconds", "When a daily test last came back in time, Unix time.");
+        let _ = writeln!(text, "scanpost_daily_test_success_seconds {}", at_ms / 1000);
+    }
+    if let Some(seconds) = figures.daily.iter().find_map(|test| test.seconds.as_ref()) {
+        text +=
+            &head("daily_test_stage_seconds", "Seconds of each stage of the last daily test that came back.");
+        for (stage, seconds) in seconds {
+            let _ = writeln!(text, "scanpost_daily_test_stage_seconds{{stage=\"{stage}\"}} {seconds}");
         }
     }
     text

@@ -144,6 +144,8 @@ pub(super) async fn mark(
 pub(super) struct DoctorView {
     name: String,
     on_duty: bool,
+    /// The test at the start of duty was not opened in time, nor anything since; it began then.
+    not_reachable_since_ms: Option<i64>,
 }
 
 pub(super) async fn doctors(
@@ -151,9 +153,12 @@ pub(super) async fn doctors(
     _caller: Caller,
 ) -> Result<Json<Vec<DoctorView>>, Problem> {
     let on_duty = page.on_duty(crate::clock::now_ms()).await?;
+    let not_reachable = page.not_reachable().await?;
     let view = |name: &String| DoctorView {
         name: name.clone(),
         on_duty: on_duty.iter().any(|duty| duty.doctor == *name && duty.order == 0),
+        not_reachable_since_ms: not_reachable.get(name).copied(),
     };
-    Ok(Json(page.config.doctors.keys().map(view).collect()))
+    let doctors = page.config.doctors.keys().filter(|name| !page.config.is_for_tests(name));
+    Ok(Json(doctors.map(view).collect()))
 }

@@ -184,6 +184,10 @@
     byId("line").hidden = true;
     const news = JSON.parse(event.data);
     rings = news.rings;
+    for (const tag of send.querySelectorAll("[data-away]")) {
+      tag.textContent = news.away[tag.dataset.away] ?? "";
+      tag.hidden = !tag.textContent;
+    }
     apply(news);
   });
   line.addEventListener("end", () => {
