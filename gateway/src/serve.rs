@@ -115,8 +115,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     });
     let (requests_sender, requests) = watch::channel(inbound_request(&config, &journal).await?);
     let changes = journal::changes(&spool.journal()).await?;
-    let doors = doors(&config).await?;
     let page = page(&config, &pipeline, changes.clone()).await?;
+    // Last: whoever finds the DICOM port open finds the page, too.
+    let doors = doors(&config).await?;
     tracing::info!(stage = "receive", swept, unfinished = unfinished.len(), "listening for DICOM");
     let (records_sender, records) = mpsc::channel(RECORDS_WAITING_MAX);
     let (enrolments_sender, enrolments) = mpsc::channel(RECORDS_WAITING_MAX);

@@ -58,7 +58,6 @@ def test_the_daily_test_goes_the_whole_way_once_a_day_and_its_times_are_kept(ben
         time.sleep(seconds)
         bench.gateway.kill()
         bench.gateway.start()
-    api.url = f"https://localhost:{(bench.folder / 'page.port').read_text()}/api/v1"
     bench.gateway.wait_for_state("notified")
     machine = bench.reader_of(MACHINE)
     bench.pull(machine)
@@ -75,6 +74,7 @@ def test_the_daily_test_goes_the_whole_way_once_a_day_and_its_times_are_kept(ben
     assert len({one.PixelData for one in slices}) == SLICES
     (note,) = machine.output.rglob("note.txt")
     assert "試験です" in note.read_text()
+    api.url = f"https://localhost:{(bench.folder / 'page.port').read_text()}/api/v1"
     # Nobody at the hospital is bothered with it, and no figure counts it.
     assert api.get("/studies").body == [] and [one["name"] for one in api.get("/doctors").body] == ["doctor"]
     metrics = metrics_of(api)
@@ -101,6 +101,7 @@ def test_who_does_not_open_the_test_notice_is_not_reachable_until_something_is_o
     bench.gateway.wait_for("the alarm", lambda _: "the daily test has not come back in time" in bench.log.read_text())
     # The screen has been open all the time.
     expect(tag).to_have_text(re.compile(r"not reachable since \d\d:\d\d"), timeout=20_000)
+    expect(tag).to_be_visible()
     desk.sees_no_fault(screen, "not-reachable")
     (doctor,) = api.get("/doctors").body
     (readiness,) = duty(bench)["readiness"]
@@ -113,6 +114,8 @@ def test_who_does_not_open_the_test_notice_is_not_reachable_until_something_is_o
     screen.check("[name=doctor][value=doctor]")
     screen.click("#transfer")
     expect(screen.locator("#said")).to_contain_text(re.compile(r"Dr 田中 has not opened the test notice of \d\d:\d\d: telephone as well"))
+    case = api.get("/studies").body[0]["case"]
+    assert api.post("/deliveries", {"study": {"case": case}, "doctors": ["doctor"]}).body["not_reachable"] == ["doctor"]
     real = lambda all: [one for one in all if one["destination"] == page.HOLD]  # noqa: E731
     bench.gateway.wait_for("the notice", lambda all: real(all)[0]["state"] == "notified")
     boss = Desk(bench, page.add_account(bench.gateway.config, "boss", "administrator"), chromium, shots)
@@ -121,6 +124,8 @@ def test_who_does_not_open_the_test_notice_is_not_reachable_until_something_is_o
     expect(figures.locator(".tests .bad")).to_contain_text("has not come back")
     expect(figures.locator(".figure.bad", has_text="Doctors not reachable")).to_contain_text("1")
     boss.sees_no_fault(figures, "figures")
+    figures.goto(boss.url + "/roster")
+    expect(figures.locator(".now .away")).to_contain_text("not reachable since")
     bench.pull()
     expect(tag).to_be_hidden(timeout=20_000)
     (doctor,) = api.get("/doctors").body
