@@ -14,6 +14,13 @@ pub const TEST_AE_TITLE: &str = "SCANPOST-TEST";
 /// Of case `c`: no test. Nobody is alarmed of one, and no figure counts it.
 pub(super) const IS_REAL: &str = "c.destination <> 'SCANPOST-TEST'";
 
+/// Asked at each change of the journal, like the next one: each begins at the few rows that an index has, among those of years.
+const RECENT_OR_OPEN: &str = "SELECT * FROM duty_test INDEXED BY duty_test_began WHERE began_at_ms >= $1
+    UNION SELECT * FROM duty_test INDEXED BY duty_test_open WHERE ended_at_ms IS NULL ORDER BY id";
+const NOT_REACHABLE: &str =
+    "SELECT doctor, min(began_at_ms) AS since_ms FROM duty_test INDEXED BY duty_test_unanswered
+    WHERE answered_at_ms IS NULL AND kind = 'readiness' AND late_at_ms IS NOT NULL GROUP BY doctor";
+
 /// What a test is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -74,10 +81,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn duty_tests(&self, since_ms: i64) -> Result<Vec<DutyTest>, JournalError> {
-        let rows = sqlx::query(
-            "SELECT * FROM duty_test WHERE began_at_ms >= $1 UNION SELECT * FROM duty_test WHERE ended_at_ms IS NULL ORDER BY id",
-        );
-        rows.bind(since_ms).fetch_all(&self.pool).await?.iter().map(read).collect()
+        sqlx::query(RECENT_OR_OPEN).bind(since_ms).fetch_all(&self.pool).await?.iter().map(read).collect()
     }
 
     /// The newest tests of this kind, the newest first.
@@ -187,11 +191,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn not_reachable(&self) -> Result<BTreeMap<String, i64>, JournalError> {
-        let rows = sqlx::query(
-            "SELECT doctor, min(began_at_ms) AS since_ms FROM duty_test
-             WHERE answered_at_ms IS NULL AND kind = 'readiness' AND late_at_ms IS NOT NULL GROUP BY doctor",
-        );
-        let rows = rows.fetch_all(&self.pool).await?;
+        let rows = sqlx::query(NOT_REACHABLE).fetch_all(&self.pool).await?;
         Ok(rows.iter().map(|row| (row.get("doctor"), row.get("since_ms"))).collect())
     }
 }

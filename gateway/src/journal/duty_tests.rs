@@ -3,8 +3,9 @@
 
 use super::super::press_tests::{held, journal, record};
 use super::super::*;
-use super::IS_REAL;
+use super::{IS_REAL, NOT_REACHABLE, RECENT_OR_OPEN};
 use seal::ids::DeliveryId;
+use sqlx::Row;
 use std::collections::BTreeMap;
 
 async fn begin(journal: &Journal, kind: TestKind, doctor: &str, occasion: &str, at_ms: i64) -> DutyTest {
@@ -93,4 +94,15 @@ async fn no_list_figure_or_alarm_counts_a_test() {
     assert_eq!(journal.progress(10).await.unwrap().len(), 1);
     let filter = StudyFilter { after: Some(row.case), limit: 10 };
     assert!(journal.studies(&filter).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_asked_at_each_change_does_not_go_through_the_tests_of_years() {
+    let (journal, _folder) = journal().await;
+    for sql in [RECENT_OR_OPEN, NOT_REACHABLE] {
+        let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
+        let rows = plan.fetch_all(&journal.pool).await.unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        assert!(!steps.iter().any(|step| step == "SCAN duty_test"), "{steps:?}");
+    }
 }

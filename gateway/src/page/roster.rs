@@ -3,6 +3,7 @@
 use super::layout::{self, Place, hidden, notice};
 use super::session::{Person, Posted};
 use super::site::Site;
+use super::studies::away;
 use super::words::{Language, Words, fill};
 use super::{Refused, Shared, clean};
 use crate::clock::now_ms;
@@ -14,6 +15,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use maud::{Markup, html};
+use std::collections::BTreeMap;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -34,12 +36,13 @@ async fn whole(page: &Shared, person: &Person, said: Option<(&str, bool)>) -> Re
     let site = page.site(now_ms());
     let (roster, ids) = page.journal.roster().await?;
     let on_duty = page.on_duty(now_ms()).await?;
+    let away = away(&page.not_reachable().await?, &site, person.language);
     let may_change = person.role.may_administer();
     let content = html! {
         div .sheet {
             h1 { (words.roster) }
             @if let Some((text, is_bad)) = said { (notice(text, is_bad)) }
-            (now(&on_duty, &site, words))
+            (now(&on_duty, &away, &site, words))
             h2 { (words.duties) }
             (duties(&roster, &ids, person, &site, may_change))
             @if may_change { (add_form(&roster, person, &site)) }
@@ -51,12 +54,15 @@ async fn whole(page: &Shared, person: &Person, said: Option<(&str, bool)>) -> Re
     Ok(layout::page(person, Place::Roster, words.roster, &content))
 }
 
-fn now(on_duty: &[OnDuty], site: &Site, words: &Words) -> Markup {
+fn now(on_duty: &[OnDuty], away: &BTreeMap<String, String>, site: &Site, words: &Words) -> Markup {
     html! {
         section .now aria-label=(words.now_on_duty) {
             h2 { (words.now_on_duty) }
             @if on_duty.is_empty() { p { (words.nobody_on_duty) } }
-            ol { @for duty in on_duty { li { (site.doctor(&duty.doctor, words)) @if duty.order > 0 { " " span .tag { (words.stands_behind) } } } } }
+            ol { @for duty in on_duty { li {
+                (site.doctor(&duty.doctor, words)) @if duty.order > 0 { " " span .tag { (words.stands_behind) } }
+                @if let Some(since) = away.get(&duty.doctor) { " " span .tag .away { (since) } }
+            } } }
         }
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct Ordered {
     pressed: Option<Pressed>,
     /// For whom the study goes.
     doctors: Vec<String>,
+    /// Those of them who have not opened the test at the start of their duty in time, nor anything since: telephone as well.
+    not_reachable: Vec<String>,
     /// Of outside recipients: shown now and never again.
     links: Vec<OrderedLink>,
 }
@@ -95,6 +97,10 @@ pub(super) async fn press(
     let at_ms = now_ms();
     let standby = page.standby(&doctors, at_ms).await.map_err(|_| Problem::OURS)?;
     let press = Press { study, doctors, standby, urgent: order.urgent, note: order.note, by, at_ms };
+    let away = page.not_reachable().await?;
+    let not_reachable = |doctors: &[String]| {
+        doctors.iter().filter(|doctor| away.contains_key(*doctor)).cloned().collect::<Vec<_>>()
+    };
     let (answer, shown) = page.pipeline.press(&press).await?;
     match answer {
         PressAnswer::Begun(delivery) => {
@@ -103,6 +109,7 @@ pub(super) async fn press(
                 begun: true,
                 delivery,
                 pressed,
+                not_reachable: not_reachable(&press.doctors),
                 doctors: press.doctors,
                 links: shown.into_iter().map(OrderedLink::of).collect(),
             };
@@ -110,7 +117,14 @@ pub(super) async fn press(
         }
         PressAnswer::Already { delivery, pressed, doctors } => Ok((
             StatusCode::OK,
-            Json(Ordered { begun: false, delivery, pressed, doctors, links: Vec::new() }),
+            Json(Ordered {
+                begun: false,
+                delivery,
+                pressed,
+                not_reachable: not_reachable(&doctors),
+                doctors,
+                links: Vec::new(),
+            }),
         )),
         PressAnswer::NotHere => Err(Problem::MISSING),
     }

@@ -5,6 +5,7 @@ use super::super::{Refused, Shared};
 use super::caller::Caller;
 use super::problem::Problem;
 use crate::clock::now_ms;
+use crate::journal::DutyTest;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -69,9 +70,10 @@ fn text(figures: &Figures) -> String {
     text
 }
 
-/// The last daily test. Nothing before the first one.
+/// The last daily test that has come back or is late: one that is under way ends no alarm. Nothing before the first one.
 fn daily(figures: &Figures, head: impl Fn(&str, &str) -> String) -> String {
-    let Some(last) = figures.daily.first() else { return String::new() };
+    let is_decided = |test: &&DutyTest| test.returned_at_ms.is_some() || test.late_at_ms.is_some();
+    let Some(last) = figures.daily.iter().find(is_decided) else { return String::new() };
     let mut text = head("daily_test_late", "1: the last daily test has not come back in time.");
     let _ = writeln!(text, "scanpost_daily_test_late {}", u8::from(last.late_at_ms.is_some()));
     if let Some(at_ms) = figures.daily_succeeded_at_ms {
