@@ -7,6 +7,24 @@ from pathlib import Path
 BLOCK_BYTES, PAGE_BYTES = 1 << 24, 1 << 12
 
 
+class Renderers:
+    """The largest private memory of a page's process, MiB: script, pictures, WASM of the page and its workers; graphics are another process's. Playwright's browser."""
+
+    def __init__(self, browser):
+        processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+        self.pids = [one["id"] for one in processes if one["type"] == "renderer"]
+        self.peak_mib = 0.0
+
+    def look(self) -> None:
+        for pid in self.pids:
+            try:
+                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            except OSError:
+                continue
+            private = sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_"))
+            self.peak_mib = max(self.peak_mib, private / 1024)
+
+
 def processes_below(master: int) -> list[int]:
     """The process and all that descend from it."""
     parents: dict[int, int] = {}

@@ -189,7 +189,8 @@ def test_covers_that_are_not_genuine_are_refused(bench: Bench, portal: StandIn, 
         return with_cover(encrypted(bench, data, tmp_path / "cover", **how))
 
     # What openssl seals of the same content opens: what is refused below is refused for what it says.
-    assert app.ask("open", entry=sealed(inner))["id"] == entry["delivery"]
+    first = sealed(inner)
+    assert app.ask("open", entry=first)["id"] == entry["delivery"]
     assert app.word("open", entry=sealed(content)) in ("damaged", "unsigned")
     assert app.word("open", entry=sealed(signed(bench, content, tmp_path / "cover", signer="doctor2"))) == "unknown_site"
     assert app.word("open", entry=sealed(inner, recipient="doctor2")) == "not_for_us"
@@ -208,6 +209,12 @@ def test_covers_that_are_not_genuine_are_refused(bench: Bench, portal: StandIn, 
     other = json.dumps({**json.loads(content), "policy": "near 0"}).encode()
     assert app.word("open", entry=sealed(signed(bench, other, tmp_path / "cover"))) == "replayed"
     assert app.word("open", entry={**entry, "cover": None}) == "needs_device"
+    # Several that say to be it: the genuine one is found among them, whoever the others say to be of; without it the first word counts.
+    forged = {"site": "other.example", "cover": sealed(bytes(broken))["cover"]}
+    genuine = {"site": entry["site"], "cover": first["cover"]}
+    assert app.ask("open", entry={**entry, **forged, "twins": [forged, genuine]})["id"] == entry["delivery"]
+    assert app.ask("open", entry={**first, "twins": [forged]})["id"] == entry["delivery"]
+    assert app.word("open", entry={**entry, **forged, "twins": [{**genuine, "cover": sealed(inner, recipient="doctor2")["cover"]}]}) == "unsigned"
     # Every bit that was tried, through the whole cover.
     cover = base64.b64decode(entry["cover"])
     words = set()

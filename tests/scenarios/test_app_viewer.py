@@ -16,6 +16,7 @@ from lab import bundle_fixture
 from lab.bundle_fixture import Server
 from lab.programs import TOP, program
 from PIL import Image
+from peers.memory import Renderers
 from playwright.sync_api import Browser, Page, expect
 
 import harness
@@ -29,6 +30,8 @@ APP = Path(__file__).parent / "app"
 # off by so many pixels at most (a thousand pixels in 24 bits), which weighs as much as the taps differ.
 NEAR_HALF = 0.02
 PLACE_ERROR = 1e-4
+# A stack that is longer than what is kept decoded (viewer/pictures.js), and the whole page's room.
+STACK, PICTURE_BYTES, DECODED_BYTES_MAX, MEMORY_MIB_MAX = 150, 2 * 512 * 512, 48 << 20, 256
 
 
 @pytest.fixture(scope="session")
@@ -284,6 +287,28 @@ def test_pixels_on_the_screen_are_the_decoded_ones_through_the_window(show, requ
     shown.double_tap()
     compare(shown, "pixels")
     shown.page.screenshot(path=tmp_path / "zoomed.png")
+
+
+def test_a_long_stack_stays_within_its_memory(show, chromium: Browser, tmp_path: Path) -> None:
+    """More pictures than are kept decoded; `benches/app --runs 0` does the same with 600 of CT, and a portal."""
+    files = tmp_path / "files"
+    files.mkdir()
+    for number in range(1, STACK + 1):
+        # Nearly nothing when coded: the test's own copy of the bundle lies in the same process.
+        image(files, f"{number}.dcm", "LONG", (np.add.outer(np.arange(512), np.arange(512)) + number).astype(np.uint16), number)
+    shown, memory = show(files), Renderers(chromium)
+    shown.here()
+    until(lambda: shown.page.evaluate("viewer.pictures.progress.here === viewer.pictures.progress.all"))
+    decoded = []
+    for place in (*range(STACK), 0):
+        shown.page.evaluate(f"viewer.show({place})")
+        shown.here()
+        decoded.append(shown.page.evaluate("viewer.pictures.held.decoded"))
+        memory.look()
+    assert STACK * PICTURE_BYTES > DECODED_BYTES_MAX, "something had to go"
+    assert DECODED_BYTES_MAX / 2 < max(decoded) <= DECODED_BYTES_MAX, "and went"
+    assert memory.peak_mib <= MEMORY_MIB_MAX
+    assert not shown.page.refused
 
 
 @pytest.mark.parametrize("description", ["MONO1", "SIGNED12", "COLOUR", "LARGE"])

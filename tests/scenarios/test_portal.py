@@ -231,6 +231,33 @@ def test_what_is_deleted_is_gone_from_the_cache_too(portal: Portal, bench: Bench
     assert not [path for path in portal.cache.iterdir() if path.suffix == ".piece"]
 
 
+def test_a_forged_twin_hides_no_cover(portal: Portal, bench: Bench, account: Account, ct_study: list[Path]):
+    delivery = deliver(bench, ct_study)
+    phone, _ = enrolled(portal, account)
+    wait_until(lambda: bool(home_of(phone)["deliveries"]), "the portal sees the delivery")
+    (entry,) = home_of(phone)["deliveries"]
+    assert "twins" not in entry
+    genuine = entry["cover"]
+    (message,) = (one for one in harness.messages(bench.store, "doctor") if ".cover@" in harness.header(one, "Message-ID"))
+    head = message.content.split(b"\r\n\r\n", 1)[0] + b"\r\n\r\n"
+    wrapped = b"\r\n".join(genuine[at:at + 76].encode() for at in range(0, len(genuine), 76)) + b"\r\n"
+    of_another_site = head.replace(b".cover@hospital.example", b".cover@other.example")
+    assert of_another_site != head
+    # What came first, what came twice, what says to be of another site.
+    with Mailbox(bench.store, "doctor") as mailbox:
+        mailbox.delete(message.uid)
+        for content in (head + b"Zm9yZ2Vk\r\n", head + wrapped, head + wrapped, of_another_site + b"YW5vdGhlcg==\r\n"):
+            mailbox.append(content)
+    wait_until(lambda: len(home_of(phone)["deliveries"][0].get("twins", [])) == 2, "all that say to be the cover are given")
+    for entries in (home_of(phone)["deliveries"], phone.get("/api/deliveries").json["deliveries"]):
+        (entry,) = entries
+        assert (entry["delivery"], entry["cover"], entry["pieces"]) == (delivery, "Zm9yZ2Vk", 1)
+        assert entry["twins"] == [{"site": entry["site"], "cover": genuine}, {"site": "other.example", "cover": "YW5vdGhlcg=="}]
+    # A list without keys has none of them.
+    (entry,) = portal.phone().by_password(account, code=account.code(time.time() + STEP_SECONDS)).json["deliveries"]
+    assert entry["cover"] is None and "twins" not in entry
+
+
 def test_a_mail_store_that_is_down_is_said_and_comes_back(portal: Portal, bench: Bench, account: Account, ct_study: list[Path]):
     delivery = deliver(bench, ct_study)
     phone, _ = enrolled(portal, account)

@@ -45,7 +45,7 @@ async fn receipt(
     let id = MessageId::parse(&format!("<{delivery}.{kind}.{}@{}>", query.recipient, query.site));
     let id = id.filter(|id| matches!(id.part(), Part::Receipt { .. })).ok_or(Refused::BadRequest)?;
     let (_, known) = delivery_of(&portal, &on.doctor.caller, DeliveryId(id.delivery().0)).await?;
-    if known.cover_at.id.site() != id.site() {
+    if !known.is_of(id.site()) {
         return Err(Refused::Unknown);
     }
     append(&portal, &on, id, &body).await

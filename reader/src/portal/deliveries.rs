@@ -3,7 +3,7 @@
 use super::caller::{Caller, Doctor};
 use super::limits::{DELIVERIES_MAX, HOME_COVER_BYTES_MAX, HOME_COVERS_MAX};
 use super::links;
-use super::mailbox::Delivery;
+use super::mailbox::{Cover, Delivery};
 use super::refused::Refused;
 use super::store::{Account, Device};
 use super::{Here, Portal, Shared};
@@ -41,18 +41,31 @@ pub(crate) struct Entry {
     bytes: u64,
     pieces: usize,
     cover: Option<String>,
+    /// Where several messages say to be its cover.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    twins: Vec<Twin>,
+}
+
+/// Another cover under the same id.
+#[derive(Serialize)]
+struct Twin {
+    site: String,
+    cover: String,
 }
 
 impl Entry {
     pub(crate) fn of(delivery: &Delivery, with_cover: bool) -> Self {
-        let cover = delivery.cover.as_ref().filter(|_| with_cover);
+        let told = |cover: &Cover| cover.der.as_ref().filter(|_| with_cover).map(|der| STANDARD.encode(der));
+        let site = |cover: &Cover| cover.at.id.site().to_string();
+        let twin = |twin: &Cover| Some(Twin { site: site(twin), cover: told(twin)? });
         Self {
             delivery: delivery.id.to_string(),
-            site: delivery.cover_at.id.site().to_string(),
-            received_at: delivery.received_at,
+            site: site(&delivery.cover),
+            received_at: delivery.cover.received_at,
             bytes: delivery.bytes(),
             pieces: delivery.pieces.len(),
-            cover: cover.map(|der| STANDARD.encode(der)),
+            cover: told(&delivery.cover),
+            twins: delivery.twins.iter().filter_map(twin).collect(),
         }
     }
 }
@@ -75,7 +88,7 @@ pub(crate) async fn home(
     let mut bytes_left = HOME_COVER_BYTES_MAX;
     let mut entries = Vec::new();
     for delivery in contents.deliveries.iter().take(HOME_COVERS_MAX) {
-        let length = delivery.cover.as_ref().map_or(0, |der| der.len());
+        let length = delivery.covers().filter_map(|cover| cover.der.as_ref()).map(|der| der.len()).sum();
         let fits = device.is_some() && length <= bytes_left;
         bytes_left -= if fits { length } else { 0 };
         entries.push(Entry::of(delivery, fits));

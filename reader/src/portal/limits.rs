@@ -44,6 +44,8 @@ pub(crate) const HOME_COVER_BYTES_MAX: usize = 128 << 10;
 pub(crate) const COVERS_MAX: usize = 200;
 /// Their bytes.
 pub(crate) const COVER_BYTES_MAX: usize = 2 << 20;
+/// Covers of one delivery but the first: there are others only where one was sent twice in different bytes, or somebody forges.
+pub(crate) const TWINS_MAX: usize = 7;
 /// Deliveries that are listed.
 pub(crate) const DELIVERIES_MAX: usize = 1_000;
 

@@ -3,7 +3,7 @@
 use super::caller;
 use super::deliveries::Entry;
 use super::limits::{GONE_KEPT_MS, LINK_MESSAGES_MAX};
-use super::mailbox::{Contents, Delivery, Watched};
+use super::mailbox::{Contents, Cover, Delivery, Watched};
 use super::refused::Refused;
 use super::sign_in::{Tries, taken};
 use super::store::{Counted, Most, Session};
@@ -254,21 +254,25 @@ impl Alive {
         Ok(ours)
     }
 
-    /// The delivery with its cover, if that is sealed for the link's certificate, which one case alone is sealed for (SPEC mail 10.1).
+    /// The delivery with the covers that are sealed for the link's certificate, which one case alone is sealed for (SPEC mail 10.1).
     async fn sealed_for_it(&self, delivery: &Delivery) -> Result<Option<Delivery>, Refused> {
-        if delivery.cover_at.id.site() != self.genuine.found.id.site() {
-            return Ok(None);
+        let mut ours = Vec::new();
+        for cover in delivery.covers().filter(|cover| cover.at.id.site() == self.genuine.found.id.site()) {
+            let der = match &cover.der {
+                Some(der) => der.clone(),
+                // Of old ones it is not kept in memory.
+                None => match self.mailbox.body(&cover.at, COVER_DER_BYTES_MAX).await {
+                    Ok(der) => der.into(),
+                    Err(MailboxError::Gone) => continue,
+                    Err(error) => return Err(error.into()),
+                },
+            };
+            if envelope::parse(&der, &self.genuine.terms.certificate).is_ok() {
+                ours.push(Cover { der: Some(der), ..cover.clone() });
+            }
         }
-        let cover = match &delivery.cover {
-            Some(cover) => cover.clone(),
-            // Of old ones it is not kept in memory.
-            None => match self.mailbox.body(&delivery.cover_at, COVER_DER_BYTES_MAX).await {
-                Ok(cover) => cover.into(),
-                Err(MailboxError::Gone) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            },
-        };
-        let is_ours = envelope::parse(&cover, &self.genuine.terms.certificate).is_ok();
-        Ok(is_ours.then(|| Delivery { cover: Some(cover), ..delivery.clone() }))
+        let mut ours = ours.into_iter();
+        let first = ours.next();
+        Ok(first.map(|cover| Delivery { cover, twins: ours.collect(), ..delivery.clone() }))
     }
 }

@@ -4,7 +4,7 @@ mod contents;
 mod fetchers;
 mod watch;
 
-pub(crate) use contents::{Contents, Delivery};
+pub(crate) use contents::{Contents, Cover, Delivery};
 pub(crate) use watch::{Hears, Told};
 
 use super::refused::Refused;

@@ -89,11 +89,13 @@ async function tellRenewals(portal, keys) {
 export async function retire(portal, keys, entries) {
   if (keys.encryption.length < 2 || (await stored(keys)).made_at + RETIRE_AFTER_S > now()) return;
   const used = new Set();
-  for (const { cover } of entries) {
+  for (const { cover, twins = [] } of entries) {
     // One that is not here might be for any of them.
     if (!cover) return;
-    const opened = await openCover(fromBase64(cover), keys).catch(() => null);
-    if (opened) used.add(opened.opener.digest);
+    for (const der of [cover, ...twins.map((twin) => twin.cover)]) {
+      const opened = await openCover(fromBase64(der), keys).catch(() => null);
+      if (opened) used.add(opened.opener.digest);
+    }
   }
   if (!used.has(keys.encryption[0].digest)) return;
   const stays = keys.encryption.filter(({ digest }, at) => at === 0 || used.has(digest)).map(({ certificate }) => toBase64(certificate));

@@ -1,9 +1,10 @@
 //! What lies in a mailbox, by Message-ID.
 
-use crate::portal::limits::{COVER_BYTES_MAX, COVERS_MAX};
+use crate::portal::limits::{COVER_BYTES_MAX, COVERS_MAX, TWINS_MAX};
 use seal::ids::DeliveryId;
-use seal::mail::{MessageId, Part};
+use seal::mail::{Part, Site};
 use seal::mailbox::{Found, ImapUid};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -29,17 +30,36 @@ pub(crate) struct Contents {
 pub(crate) struct Delivery {
     /// Its id.
     pub(crate) id: DeliveryId,
-    /// The message of its cover.
-    pub(crate) cover_at: Found,
-    /// DER of the cover; none of old ones.
-    pub(crate) cover: Option<Arc<[u8]>>,
-    /// When the mail server took the cover, seconds since 1970-01-01 UTC.
-    pub(crate) received_at: i64,
+    /// Its cover.
+    pub(crate) cover: Cover,
+    /// Other covers under the same id: one of them may be the genuine one, which only a phone can tell.
+    pub(crate) twins: Vec<Cover>,
     /// Pieces by number.
     pub(crate) pieces: BTreeMap<u32, Found>,
 }
 
+/// A message that says to be a delivery's cover.
+#[derive(Clone)]
+pub(crate) struct Cover {
+    /// Where it lies.
+    pub(crate) at: Found,
+    /// None of old ones.
+    pub(crate) der: Option<Arc<[u8]>>,
+    /// When the mail server took it, seconds since 1970-01-01 UTC.
+    pub(crate) received_at: i64,
+}
+
 impl Delivery {
+    /// All that say to be its cover.
+    pub(crate) fn covers(&self) -> impl Iterator<Item = &Cover> {
+        std::iter::once(&self.cover).chain(&self.twins)
+    }
+
+    /// Whether a cover says to be of this site.
+    pub(crate) fn is_of(&self, site: &Site) -> bool {
+        self.covers().any(|cover| cover.at.id.site() == site)
+    }
+
     /// Bytes of its pieces without base64, within 1 kB a piece.
     pub(crate) fn bytes(&self) -> u64 {
         let bytes = |found: &Found| {
@@ -54,7 +74,14 @@ impl Delivery {
 pub(crate) struct Seen {
     folders: BTreeMap<String, Folder>,
     /// What was read of covers.
-    pub(crate) covers: HashMap<MessageId, CoverRead>,
+    pub(crate) covers: HashMap<Place, CoverRead>,
+}
+
+/// Which message it is: folder, UIDVALIDITY, UID.
+pub(crate) type Place = (String, u32, ImapUid);
+
+pub(crate) fn place(found: &Found) -> Place {
+    (found.folder.clone(), found.uid_validity, found.uid)
 }
 
 #[derive(Clone)]
@@ -105,17 +132,16 @@ impl Seen {
 
     /// Drops what was read of covers that are gone, and the oldest beyond the limits.
     pub(crate) fn trim(&mut self) {
-        let here: HashSet<&MessageId> =
-            self.folders.values().flat_map(|folder| folder.ours.values()).map(|found| &found.id).collect();
-        self.covers.retain(|id, _| here.contains(id));
-        let mut newest: Vec<(i64, MessageId, usize)> =
-            self.covers.iter().map(|(id, read)| (read.received_at, id.clone(), read.der.len())).collect();
+        let here: HashSet<Place> = self.ours().map(place).collect();
+        self.covers.retain(|at, _| here.contains(at));
+        let mut newest: Vec<(i64, Place, usize)> =
+            self.covers.iter().map(|(at, read)| (read.received_at, at.clone(), read.der.len())).collect();
         newest.sort_by_key(|(at, ..)| std::cmp::Reverse(*at));
         let mut bytes = 0;
-        for (number, (_, id, length)) in newest.into_iter().enumerate() {
+        for (number, (_, at, length)) in newest.into_iter().enumerate() {
             bytes += length;
             if (number >= COVERS_MAX || bytes > COVER_BYTES_MAX)
-                && let Some(read) = self.covers.get_mut(&id)
+                && let Some(read) = self.covers.get_mut(&at)
             {
                 read.der = Arc::default();
             }
@@ -125,26 +151,30 @@ impl Seen {
     /// Everything by delivery.
     pub(crate) fn contents(&self, first_folder: &str) -> Contents {
         let mut deliveries: HashMap<DeliveryId, Delivery> = HashMap::new();
-        for cover_at in self.ours().filter(|found| found.id.part() == Part::Cover) {
-            let Some(read) = self.covers.get(&cover_at.id) else { continue };
-            let cover = Some(read.der.clone()).filter(|der| !der.is_empty());
-            let id = cover_at.id.delivery();
-            deliveries.entry(id).or_insert_with(|| Delivery {
-                id,
-                cover_at: cover_at.clone(),
-                cover,
-                received_at: read.received_at,
-                pieces: BTreeMap::new(),
-            });
+        for at in self.ours().filter(|found| found.id.part() == Part::Cover) {
+            let Some(read) = self.covers.get(&place(at)) else { continue };
+            let der = Some(read.der.clone()).filter(|der| !der.is_empty());
+            let cover = Cover { at: at.clone(), der, received_at: read.received_at };
+            match deliveries.entry(at.id.delivery()) {
+                Entry::Vacant(new) => {
+                    let (id, twins, pieces) = (*new.key(), Vec::new(), BTreeMap::new());
+                    new.insert(Delivery { id, cover, twins, pieces });
+                }
+                // A cover that was sent twice is one.
+                Entry::Occupied(mut known) => {
+                    let is_other = known.get().covers().all(|known| known.der != cover.der);
+                    if is_other && known.get().twins.len() < TWINS_MAX {
+                        known.get_mut().twins.push(cover);
+                    }
+                }
+            }
         }
         let mut others = Vec::new();
         for found in self.ours() {
             match found.id.part() {
                 Part::Piece(number) => {
                     let delivery = deliveries.get_mut(&found.id.delivery());
-                    if let Some(delivery) =
-                        delivery.filter(|known| known.cover_at.id.site() == found.id.site())
-                    {
+                    if let Some(delivery) = delivery.filter(|known| known.is_of(found.id.site())) {
                         delivery.pieces.entry(number).or_insert_with(|| found.clone());
                     }
                 }
@@ -153,7 +183,7 @@ impl Seen {
             }
         }
         let mut deliveries: Vec<Delivery> = deliveries.into_values().collect();
-        deliveries.sort_by_key(|delivery| (std::cmp::Reverse(delivery.received_at), delivery.id));
+        deliveries.sort_by_key(|delivery| (std::cmp::Reverse(delivery.cover.received_at), delivery.id));
         let uid_validity = self.folders.get(first_folder).map_or(0, |folder| folder.uid_validity);
         Contents { uid_validity, deliveries, others }
     }

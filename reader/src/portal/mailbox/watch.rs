@@ -1,6 +1,6 @@
 //! The connection that idles (RFC 2177): sees what comes and goes, and tells.
 
-use super::contents::{Contents, CoverRead, Seen};
+use super::contents::{Contents, CoverRead, Seen, place};
 use super::{State, Watched};
 use crate::portal::limits::{IDLE_WAIT, POLL_PAUSE, RETRY_PAUSE, RETRY_PAUSE_MAX};
 use seal::ids::{DeliveryId, Digest, LinkId};
@@ -100,13 +100,15 @@ impl Watched {
     ) -> Result<(), MailboxError> {
         let known = self.known();
         let is_new = |found: &&Found| {
-            found.folder == folder && found.id.part() == Part::Cover && !seen.covers.contains_key(&found.id)
+            found.folder == folder
+                && found.id.part() == Part::Cover
+                && !seen.covers.contains_key(&place(found))
         };
         // The newest first: beyond a number their bytes are not kept.
         let fresh: Vec<Found> = seen.ours().filter(is_new).cloned().collect();
         for found in fresh.iter().rev() {
-            if let Some(read) = known.as_deref().and_then(|known| read_before(known, &found.id)) {
-                seen.covers.insert(found.id.clone(), read);
+            if let Some(read) = known.as_deref().and_then(|known| read_before(known, found)) {
+                seen.covers.insert(place(found), read);
                 continue;
             }
             let received_at = mailbox.received_at(found).await?;
@@ -117,7 +119,7 @@ impl Watched {
                 Err(MailboxError::Gone | MailboxError::NotBase64 | MailboxError::TooLarge { .. }) => continue,
                 Err(error) => return Err(error),
             }
-            seen.covers.insert(found.id.clone(), CoverRead { received_at, der: der.into() });
+            seen.covers.insert(place(found), CoverRead { received_at, der: der.into() });
         }
         Ok(())
     }
@@ -130,8 +132,11 @@ impl Watched {
             State::Here(known) if known.is_same(&contents)
         );
         if !is_same {
-            let here =
-                contents.deliveries.iter().map(|delivery| (delivery.id, delivery.received_at)).collect();
+            let here = contents
+                .deliveries
+                .iter()
+                .map(|delivery| (delivery.id, delivery.cover.received_at))
+                .collect();
             told.hear(&self.name, Told::Here(here)).await;
             let links = contents.others.iter().filter(|found| found.id.part() == Part::Link);
             let links = links.map(|found| LinkId(found.id.delivery().0)).collect();
@@ -146,7 +151,8 @@ impl Contents {
         let messages = |contents: &Self| {
             let deliveries = contents.deliveries.iter();
             let ours = deliveries.flat_map(|delivery| {
-                [&delivery.cover_at].into_iter().chain(delivery.pieces.values()).cloned().collect::<Vec<_>>()
+                let covers = delivery.covers().map(|cover| &cover.at);
+                covers.chain(delivery.pieces.values()).cloned().collect::<Vec<_>>()
             });
             ours.chain(contents.others.iter().cloned()).collect::<Vec<Found>>()
         };
@@ -154,9 +160,9 @@ impl Contents {
     }
 }
 
-fn read_before(known: &Contents, id: &MessageId) -> Option<CoverRead> {
-    let delivery = known.deliveries.iter().find(|delivery| delivery.cover_at.id == *id)?;
-    Some(CoverRead { received_at: delivery.received_at, der: delivery.cover.clone()? })
+fn read_before(known: &Contents, found: &Found) -> Option<CoverRead> {
+    let cover = known.delivery(found.id.delivery())?.covers().find(|cover| cover.at == *found)?;
+    Some(CoverRead { received_at: cover.received_at, der: cover.der.clone()? })
 }
 
 /// Identities that a pinned site has revoked, each once for a connection.

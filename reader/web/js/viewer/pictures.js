@@ -10,10 +10,10 @@ import { sampled, parted } from './samples.js';
 /** @typedef {{bytes:Uint8Array, columns:number, rows:number}} Coarse */
 /** @typedef {{full:boolean, exact:boolean, parts:Part[]}} Picture */
 
-/** Decoded full pictures, bytes. Telephones end a page at about 300 MB (research/peers.md 4). */
-const DECODED_BYTES_MAX = 64 << 20;
+/** Decoded full pictures, bytes. Telephones end a page at about 300 MB; program, workers and what is not swept up yet take some 140. */
+const DECODED_BYTES_MAX = 48 << 20;
 /** Coded bytes of full pictures; what lies above is asked for again, and comes from the device's own store. */
-const CODED_BYTES_MAX = 64 << 20;
+const CODED_BYTES_MAX = 48 << 20;
 /** Frames on either side that are decoded before the eye comes. */
 const REACH = 40;
 /** After the last movement, ms: then what is seen is fetched first. */
