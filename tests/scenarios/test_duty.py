@@ -50,6 +50,12 @@ def goes_on_duty(bench: Bench, doctor: str) -> None:
         journal.execute("INSERT INTO roster_duty (who, days, from_minute, to_minute) VALUES (?, 127, 0, 0)", (doctor,))
 
 
+def ages(bench: Bench, kind: str, column: str, seconds: int) -> None:
+    """That was so long ago."""
+    with closing(sqlite3.connect(bench.gateway.folder / "state" / "journal.sqlite", timeout=20)) as journal, journal:
+        journal.execute(f"UPDATE duty_test SET {column} = {column} - ? WHERE kind = ?", (seconds * 1000, kind))
+
+
 def test_the_daily_test_goes_the_whole_way_once_a_day_and_its_times_are_kept(bench: Bench):
     api = start(bench)
     # In the midst of it, wherever that is.
@@ -131,5 +137,11 @@ def test_who_does_not_open_the_test_notice_is_not_reachable_until_something_is_o
     (doctor,) = api.get("/doctors").body
     assert doctor["not_reachable_since_ms"] is None and duty(bench)["not_reachable"] == []
     assert "scanpost_doctors_not_reachable 0" in metrics_of(api)
-    # Tests that nobody opens ring nowhere.
-    assert all(one["alarm"] is None for one in bench.gateway.deliveries() if one["destination"] == TEST_AE_TITLE)
+    # Tests that nobody opens ring nowhere; each ends by itself, in its time.
+    tests = lambda all: [one for one in all if one["destination"] == TEST_AE_TITLE]  # noqa: E731
+    assert all(one["alarm"] is None and one["ended"] is None for one in tests(bench.gateway.deliveries()))
+    ages(bench, "readiness", "returned_at_ms", 120)
+    ages(bench, "daily", "began_at_ms", 86_400)
+    bench.gateway.wait_for("the ends", lambda all: {one["state"] for one in tests(all)} == {"closed", "recalled"})
+    bench.gateway.wait_for("the machine's mailbox to be empty", lambda _: not harness.messages(bench.store, MACHINE))
+    assert len(tests(bench.gateway.deliveries())) == 2, "there is another one"
