@@ -14,6 +14,10 @@ pub const TEST_AE_TITLE: &str = "SCANPOST-TEST";
 /// Of case `c`: no test. Nobody is alarmed of one, and no figure counts it.
 pub(super) const IS_REAL: &str = "c.destination <> 'SCANPOST-TEST'";
 
+/// Of case `c`: no test, or one that a doctor has answered in words, which somebody must read.
+pub(super) const IS_LISTED: &str = "(c.destination <> 'SCANPOST-TEST'
+    OR EXISTS (SELECT 1 FROM delivery t JOIN answer a ON a.delivery_id = t.id WHERE t.case_id = c.id))";
+
 /// Asked at each change of the journal, like the next one: each begins at the few rows that an index has, among those of years.
 const RECENT_OR_OPEN: &str = "SELECT * FROM duty_test INDEXED BY duty_test_began WHERE began_at_ms >= $1
     UNION SELECT * FROM duty_test INDEXED BY duty_test_open WHERE ended_at_ms IS NULL ORDER BY id";

@@ -3,8 +3,9 @@
 
 use super::super::press_tests::{held, journal, record};
 use super::super::*;
-use super::{IS_REAL, NOT_REACHABLE, RECENT_OR_OPEN};
-use seal::ids::DeliveryId;
+use super::{IS_LISTED, IS_REAL, NOT_REACHABLE, RECENT_OR_OPEN};
+use seal::answer::Answer;
+use seal::ids::{DeliveryId, Digest};
 use sqlx::Row;
 use std::collections::BTreeMap;
 
@@ -80,7 +81,7 @@ async fn an_answer_in_time_is_no_cause_to_say_anything() {
 #[tokio::test]
 async fn no_list_figure_or_alarm_counts_a_test() {
     let (journal, _folder) = journal().await;
-    assert!(IS_REAL.contains(TEST_AE_TITLE));
+    assert!(IS_REAL.contains(TEST_AE_TITLE) && IS_LISTED.contains(IS_REAL));
     let test = sent(&journal, 1, TEST_AE_TITLE).await;
     let filter = StudyFilter { after: None, limit: 10 };
     journal.troubled(test, "no mail server", false, 1).await.unwrap();
@@ -88,12 +89,19 @@ async fn no_list_figure_or_alarm_counts_a_test() {
     assert!(journal.searched(10).await.unwrap().is_empty());
     assert!(journal.progress(10).await.unwrap().is_empty());
     assert!(journal.unopened().await.unwrap().is_empty());
+    assert!(journal.unopened_deliveries().await.unwrap().is_empty());
+    let came = Came::Answer(Answer::CallBack);
+    assert!(journal.answered(test, "tanaka", &Digest([1; 32]), &came, 2).await.unwrap());
+    let listed = journal.studies(&filter).await.unwrap();
+    assert_eq!(listed[0].delivery.id, test, "what a doctor says to a test is read by somebody");
+    assert!(journal.progress(10).await.unwrap().is_empty());
     let (row, _) = record(&journal, held(2)).await;
-    assert_eq!(journal.studies(&filter).await.unwrap().len(), 1);
+    let both = journal.studies(&filter).await.unwrap();
+    assert_eq!(both.len(), 2);
     assert_eq!(journal.searched(10).await.unwrap()[0].case, row.case);
     assert_eq!(journal.progress(10).await.unwrap().len(), 1);
-    let filter = StudyFilter { after: Some(row.case), limit: 10 };
-    assert!(journal.studies(&filter).await.unwrap().is_empty());
+    let filter = StudyFilter { after: Some(both[0].delivery.case), limit: 10 };
+    assert_eq!(journal.studies(&filter).await.unwrap()[0].delivery.id, both[1].delivery.id);
 }
 
 #[tokio::test]

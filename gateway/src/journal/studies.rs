@@ -1,7 +1,7 @@
 //! The list of studies: what lies here and how far it has come, with what a list shows of a patient.
 
 use super::answers::ShownAnswer;
-use super::duty::IS_REAL;
+use super::duty::{IS_LISTED, IS_REAL};
 use super::intake::NewInstance;
 use super::keys::key_of_open_case;
 use super::report::{self, DeliveryReport};
@@ -57,7 +57,7 @@ pub struct Study {
 }
 
 impl Journal {
-    /// Studies, the newest first; those of tests are not among them.
+    /// Studies, the newest first; of tests those alone that a doctor has answered in words.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -65,7 +65,7 @@ impl Journal {
         // Of cases of one moment the id decides: none is listed twice or left out between two pages.
         let after = "AND (c.opened_at_ms, c.id) < (SELECT opened_at_ms, id FROM study_case WHERE id = $1)";
         let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT c.id FROM study_case c WHERE {IS_REAL} {} ORDER BY c.opened_at_ms DESC, c.id DESC LIMIT $2",
+            "SELECT c.id FROM study_case c WHERE {IS_LISTED} {} ORDER BY c.opened_at_ms DESC, c.id DESC LIMIT $2",
             if filter.after.is_some() { after } else { "" }
         ));
         let after = filter.after.map(|case| case.0.to_vec());

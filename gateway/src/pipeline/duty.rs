@@ -8,7 +8,8 @@ use crate::config::Duty;
 use crate::dimse::uid::IMPLICIT_LITTLE;
 use crate::duty::{SLICES, due, note, phantom};
 use crate::journal::{
-    DeliveryReport, DeliveryRow, DutyTest, Ended, Press, PressAnswer, PressedStudy, TEST_AE_TITLE, TestKind,
+    DeliveryReport, DeliveryRow, DutyTest, Ended, Press, PressAnswer, PressedStudy, State, TEST_AE_TITLE,
+    TestKind,
 };
 use crate::receive::{AeTitle, AssociationInfo, Folder, Intake, SUCCESS, Storing};
 use crate::roster::DUTY_DAYS_MAX;
@@ -29,7 +30,7 @@ const BY: &str = "duty";
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// A test that a doctor has opened stays so long: whoever looks at it must not lose it from the screen.
 const OPENED_FOR_MS: i64 = 2 * 60 * 1000;
-/// One that nobody opens stays so long, unless another one of the same doctor takes its place.
+/// One that nobody opens, or that was answered in words, stays so long, unless another one of the same doctor takes its place.
 const UNOPENED_FOR_MS: i64 = DAY_MS;
 
 /// What is to be done about a test that has not ended.
@@ -110,7 +111,8 @@ impl Pipeline {
             Some(delivery) => self.journal.report_of(delivery).await?,
             None => None,
         };
-        match step(test, report.as_ref(), tests, now_ms) {
+        let came = report.as_ref().map(Came::of).unwrap_or_default();
+        match step(test, came, tests, now_ms) {
             Step::Begin => self.begin_test(test).await?,
             Step::Close | Step::Withdraw => self.end_test(test, report.as_ref()).await?,
             Step::Wait(at_ms) => return Ok(late_at_ms.map_or(at_ms, |late_at_ms| late_at_ms.min(at_ms))),
@@ -234,15 +236,36 @@ impl Pipeline {
     }
 }
 
+/// What came back of a test.
+#[derive(Clone, Copy, Default)]
+struct Came {
+    /// All of it is with the doctor.
+    is_whole: bool,
+    /// The doctor has said something, which stands on the page as long as the case lives.
+    has_answers: bool,
+}
+
+impl Came {
+    fn of(report: &DeliveryReport) -> Self {
+        Self {
+            is_whole: report.state == State::Pulled.word(),
+            has_answers: report.doctors.iter().any(|doctor| !doctor.answers.is_empty()),
+        }
+    }
+}
+
 /// Decides. `tests`: this one and later ones.
-fn step(test: &DutyTest, report: Option<&DeliveryReport>, tests: &[DutyTest], now_ms: i64) -> Step {
+fn step(test: &DutyTest, came: Came, tests: &[DutyTest], now_ms: i64) -> Step {
     let takes_its_place =
         |other: &DutyTest| other.id > test.id && other.kind == test.kind && other.doctor == test.doctor;
     if let Some(returned_at_ms) = test.returned_at_ms {
         // The daily one goes to a machine, which needs no time to look.
-        let is_whole = test.kind == TestKind::Daily && report.is_some_and(|report| report.state == "pulled");
-        let at_ms = returned_at_ms.saturating_add(OPENED_FOR_MS);
-        return if is_whole || at_ms <= now_ms { Step::Close } else { Step::Wait(at_ms) };
+        let is_seen = test.kind == TestKind::Daily && came.is_whole && !came.has_answers;
+        let at_ms = match came.has_answers {
+            true => test.began_at_ms.saturating_add(UNOPENED_FOR_MS),
+            false => returned_at_ms.saturating_add(OPENED_FOR_MS),
+        };
+        return if is_seen || at_ms <= now_ms { Step::Close } else { Step::Wait(at_ms) };
     }
     let is_answered = test.kind == TestKind::Readiness && test.answered_at_ms.is_some();
     let at_ms = test.began_at_ms.saturating_add(UNOPENED_FOR_MS);
@@ -279,13 +302,19 @@ mod tests {
     #[test]
     fn a_test_is_begun_once_and_closed_by_itself() -> Result<(), &'static str> {
         let test = test(1, TestKind::Readiness).ok_or("uid")?;
-        let step = |test: &DutyTest, now_ms| step(test, None, std::slice::from_ref(test), now_ms);
+        let step_of = |test: &DutyTest, came, now_ms| step(test, came, std::slice::from_ref(test), now_ms);
+        let step = |test: &DutyTest, now_ms| step_of(test, Came::default(), now_ms);
         assert_eq!(step(&DutyTest { delivery: None, ..test.clone() }, NOW_MS), Step::Begin);
         assert_eq!(step(&test, NOW_MS), Step::Wait(NOW_MS + UNOPENED_FOR_MS));
         assert_eq!(step(&test, NOW_MS + UNOPENED_FOR_MS), Step::Withdraw);
         let opened = DutyTest { returned_at_ms: Some(NOW_MS), answered_at_ms: Some(NOW_MS), ..test.clone() };
         assert_eq!(step(&opened, NOW_MS), Step::Wait(NOW_MS + OPENED_FOR_MS), "the doctor looks at it");
         assert_eq!(step(&opened, NOW_MS + OPENED_FOR_MS), Step::Close);
+        let said = Came { is_whole: true, has_answers: true };
+        let kept = step_of(&opened, said, NOW_MS + OPENED_FOR_MS);
+        assert_eq!(kept, Step::Wait(NOW_MS + UNOPENED_FOR_MS), "the words are to be read");
+        let daily = DutyTest { kind: TestKind::Daily, ..opened.clone() };
+        assert_eq!(step_of(&daily, Came { is_whole: true, ..Came::default() }, NOW_MS), Step::Close);
         let elsewhere = DutyTest { answered_at_ms: Some(NOW_MS), ..test };
         assert_eq!(step(&elsewhere, NOW_MS), Step::Withdraw, "the phone is reached: nobody need open it");
         Ok(())
@@ -297,11 +326,11 @@ mod tests {
         let second = test(2, TestKind::Readiness).ok_or("uid")?;
         let daily = DutyTest { id: 3, kind: TestKind::Daily, ..first.clone() };
         let open = [first.clone(), second.clone(), daily.clone()];
-        assert_eq!(step(&first, None, &open, NOW_MS), Step::Withdraw);
-        assert!(matches!(step(&second, None, &open, NOW_MS), Step::Wait(_)));
+        assert_eq!(step(&first, Came::default(), &open, NOW_MS), Step::Withdraw);
+        assert!(matches!(step(&second, Came::default(), &open, NOW_MS), Step::Wait(_)));
         let elsewhere = DutyTest { answered_at_ms: Some(NOW_MS), ..daily };
         assert!(
-            matches!(step(&elsewhere, None, &open, NOW_MS), Step::Wait(_)),
+            matches!(step(&elsewhere, Came::default(), &open, NOW_MS), Step::Wait(_)),
             "the daily one must come back itself"
         );
         Ok(())
