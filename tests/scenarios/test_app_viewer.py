@@ -31,7 +31,7 @@ APP = Path(__file__).parent / "app"
 NEAR_HALF = 0.02
 PLACE_ERROR = 1e-4
 # A stack that is longer than what is kept decoded (viewer/pictures.js), and the whole page's room.
-STACK, PICTURE_BYTES, DECODED_BYTES_MAX, MEMORY_MIB_MAX = 150, 2 * 512 * 512, 48 << 20, 256
+STACK, PICTURE_BYTES, DECODED_BYTES_MAX, MEMORY_MIB_MAX = 110, 2 * 512 * 512, 48 << 20, 256
 
 
 @pytest.fixture(scope="session")

@@ -248,7 +248,7 @@ def test_a_forged_twin_hides_no_cover(portal: Portal, bench: Bench, account: Acc
         mailbox.delete(message.uid)
         for content in (head + b"Zm9yZ2Vk\r\n", head + wrapped, head + wrapped, of_another_site + b"YW5vdGhlcg==\r\n"):
             mailbox.append(content)
-    wait_until(lambda: len(home_of(phone)["deliveries"][0].get("twins", [])) == 2, "all that say to be the cover are given")
+    wait_until(lambda: len(home_of(phone)["deliveries"][0].get("twins", [])) == 2, "all that say to be the cover are given", 60)
     for entries in (home_of(phone)["deliveries"], phone.get("/api/deliveries").json["deliveries"]):
         (entry,) = entries
         assert (entry["delivery"], entry["cover"], entry["pieces"]) == (delivery, "Zm9yZ2Vk", 1)
