@@ -38,6 +38,7 @@ async fn show(State(page): State<Shared>, person: Person) -> Result<Markup, Refu
     };
     let today =
         jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(page.zone.clone()).date();
+    let is_daily = page.config.duty.as_ref().is_some_and(|duty| duty.daily_to.is_some());
     let content = html! {
         div .sheet {
             h1 { (words.operator) }
@@ -48,7 +49,7 @@ async fn show(State(page): State<Shared>, person: Person) -> Result<Markup, Refu
             (stages(&figures.stages, words))
             @if !figures.daily.is_empty() {
                 h2 { (words.daily_tests) }
-                (daily(&figures.daily, today, words))
+                (daily(&figures.daily, is_daily.then_some(today), words))
             }
             h2 { (words.own_certificates) }
             ul {
@@ -120,7 +121,7 @@ fn stages(stages: &[StageTimes], words: &Words) -> Markup {
 }
 
 /// Daily tests with the seconds of their stages; red where one was late, did not come back, or was not made.
-fn daily(tests: &[DutyTest], today: Date, words: &Words) -> Markup {
+fn daily(tests: &[DutyTest], today: Option<Date>, words: &Words) -> Markup {
     html! {
         div .wide { table .tests {
             thead { tr {
@@ -141,8 +142,12 @@ fn daily(tests: &[DutyTest], today: Date, words: &Words) -> Markup {
     }
 }
 
-/// The last days, the newest first, back to the first test that is known; today only once it was begun.
-fn days(tests: &[DutyTest], today: Date) -> Vec<(String, Option<&DutyTest>)> {
+/// The last days, the newest first, back to the first test that is known; today only once it was begun. Without today, where no test is made any more,
+/// those alone that were.
+fn days(tests: &[DutyTest], today: Option<Date>) -> Vec<(String, Option<&DutyTest>)> {
+    let Some(today) = today else {
+        return tests.iter().map(|test| (test.occasion.clone(), Some(test))).collect();
+    };
     let first = tests.iter().map(|test| test.occasion.clone()).min().unwrap_or_default();
     let mut days = Vec::new();
     for back in 0..=i64::from(SHOWN) {
@@ -205,10 +210,11 @@ mod tests {
     #[test]
     fn a_day_without_a_test_is_shown_and_red_and_today_is_waited_for() {
         let tests = [test("2026-11-28"), test("2026-11-26")];
-        let days = days(&tests, "2026-11-29".parse().unwrap());
+        let days = days(&tests, "2026-11-29".parse().ok());
         let words = super::super::words::Language::En.words();
         let shown: Vec<_> = days.iter().map(|(day, test)| (day.as_str(), outcome(*test, words).1)).collect();
         assert_eq!(shown, [("2026-11-28", false), ("2026-11-27", true), ("2026-11-26", false)]);
-        assert_eq!(super::days(&tests[..1], "2027-11-29".parse().unwrap()).len(), 30);
+        assert_eq!(super::days(&tests[..1], "2027-11-29".parse().ok()).len(), 30);
+        assert_eq!(super::days(&tests, None).len(), 2, "none is made any more");
     }
 }
