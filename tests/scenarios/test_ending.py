@@ -22,7 +22,7 @@ import harness
 from harness import Bench
 from test_audit import audit, kept
 from test_page import Desk, write_study
-from test_portal import account, enrolled, portal  # noqa: F401
+from test_portal import account, enrolled, portal, wait_until  # noqa: F401
 
 # "60 s after close nothing of the case is left."
 FORGOTTEN_SECONDS_MAX = 60
@@ -103,7 +103,7 @@ def test_a_closed_case_leaves_nothing_and_a_proof(bench: Bench, api: Api, portal
     assert api.post(f"/studies/{case}/close").status == 409, "nobody has opened it"
     bench.pull()
     until(bench, case, "the receipt", lambda one: one["state"] == "pulled")
-    assert phone.ranges(delivery, [(1, 0, 4_000)]).status == 200
+    wait_until(lambda: phone.ranges(delivery, [(1, 0, 4_000)]).status == 200, "the portal has it too")
     state = bench.gateway.folder / "state"
     searched = needles(study, delivery)
     before = [found for folder in (bench.store.dir, state, portal.folder) for found in holding(folder, searched)]

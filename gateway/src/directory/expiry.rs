@@ -35,7 +35,8 @@ pub fn expiry(device: &Device, now: i64) -> Expiry {
 
 fn lasting(ends_at: i64, now: i64) -> Expiry {
     let left = ends_at - now;
-    match left / DAY_SECONDS {
+    // The second `now` has begun already: it is not counted as left, so that a whole day more is never said than `check` says.
+    match (left - 1) / DAY_SECONDS {
         _ if left < 0 => Expiry::Expired,
         days if days < URGENT_DAYS => Expiry::Urgent(days),
         days if days < WARN_DAYS => Expiry::Soon(days),

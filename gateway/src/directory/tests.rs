@@ -180,8 +180,13 @@ fn where_an_authority_is_named_only_what_it_issued_and_did_not_revoke_is_sealed_
 fn the_end_of_a_certificate_is_told_early() {
     let device = device("tanaka", recipient(2020, 2027), Standing::Active);
     let end = device.recipient.certificate().not_after();
-    let told = [31, 29, 7, 6, 0].map(|days| expiry(&device, end - days * DAY));
+    let told = [31, 29, 7, 6, 0].map(|days| expiry(&device, end - days * DAY - 1));
     assert_eq!(told, [Expiry::Far, Expiry::Soon(29), Expiry::Soon(7), Expiry::Urgent(6), Expiry::Urgent(0)]);
+    // The second of now is not counted as left.
+    assert_eq!(
+        [30, 7, 0].map(|days| expiry(&device, end - days * DAY)),
+        [Expiry::Soon(29), Expiry::Urgent(6), Expiry::Urgent(0)]
+    );
     assert_eq!(expiry(&device, end + 1), Expiry::Expired);
 }
 
