@@ -6,8 +6,10 @@ mod doctors;
 mod duty;
 mod links;
 mod mail_identity;
+mod notify;
 mod pacs;
 mod page;
+mod quiet;
 mod smime;
 
 pub use case::Case;
@@ -16,8 +18,10 @@ pub use doctors::{Doctor, Kind};
 pub use duty::Duty;
 pub use links::Links;
 pub use mail_identity::{Check, Dkim};
+pub use notify::{Group, Notify};
 pub use pacs::{Dicomweb, Pacs};
 pub use page::{Page, SecondFactor};
+pub use quiet::QuietHours;
 pub use smime::Smime;
 
 use crate::directory::Directory;
@@ -30,7 +34,6 @@ use seal::native::SiteKey;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use tls::{ClientFiles, ServerFiles, TlsError};
 
@@ -91,6 +94,9 @@ pub struct Config {
     /// Whose certificates are taken from files.
     #[serde(default)]
     pub directory: Directory,
+    /// What is otherwise for groups of the roster, by name.
+    #[serde(default)]
+    pub groups: BTreeMap<String, Group>,
     /// Doctors by name.
     pub doctors: BTreeMap<String, Doctor>,
     /// Destinations by the AE title that stands for them.
@@ -283,33 +289,6 @@ pub struct Server {
     pub dkim: Vec<Dkim>,
 }
 
-/// `[notify]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Notify {
-    /// Server for notices; that of `[submit]` where absent.
-    pub server: Option<Server>,
-    /// Wait for the cover to be seen in the mailbox before the notice goes, at most, in milliseconds.
-    #[serde(default = "cover_seen_ms_default")]
-    pub cover_seen_ms: u64,
-    /// Seconds without anybody having opened a delivery before the next of the group on duty is told; nobody is, where absent.
-    pub escalate_after_s: Option<NonZeroU32>,
-    /// The same before a doctor's channels of the next level are tried; they are not, where absent.
-    pub channel_after_s: Option<NonZeroU32>,
-}
-
-impl Notify {
-    /// In milliseconds.
-    pub fn escalate_after_ms(&self) -> Option<i64> {
-        self.escalate_after_s.map(in_ms)
-    }
-
-    /// In milliseconds.
-    pub fn channel_after_ms(&self) -> Option<i64> {
-        self.channel_after_s.map(in_ms)
-    }
-}
-
 /// `[pulled]`: the keys of a [`Server`] and `poll_ms`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "PulledKeys")]
@@ -460,7 +439,12 @@ pub enum ConfigError {
 impl Config {
     /// Whether a delivery goes before others, and its notice says so: as the person asked who pressed, or as its destination has it.
     pub fn is_urgent(&self, delivery: &DeliveryRow) -> bool {
-        delivery.urgent || self.destinations.get(&delivery.destination).is_some_and(|to| to.urgent)
+        self.is_urgent_for(&delivery.destination, delivery.urgent)
+    }
+
+    /// The same by the AE title that it was sent to. `urgent`: as the person asked who pressed.
+    pub fn is_urgent_for(&self, destination: &str, urgent: bool) -> bool {
+        urgent || self.destinations.get(destination).is_some_and(|to| to.urgent)
     }
 
     /// Reads and checks a configuration file.
@@ -527,8 +511,15 @@ impl Config {
         }
         self.links.as_ref().map_or(Ok(()), Links::check)?;
         self.channels.iter().try_for_each(|(name, channel)| channel.check(name))?;
+        self.groups.iter().try_for_each(|(name, group)| group.check(name))?;
         self.doctors.iter().try_for_each(|(name, doctor)| doctor.check(name))?;
         self.doctors.iter().try_for_each(|(name, doctor)| self.check_ways(name, doctor))?;
+        if self.page.is_none() && self.doctors.values().any(|doctor| doctor.quiet_hours.is_some()) {
+            return wrong(
+                "page.time_zone".into(),
+                "is needed: a doctor has quiet_hours, which are times of the site",
+            );
+        }
         if self.links.is_none() && self.doctors.keys().any(|doctor| self.is_outside(doctor)) {
             return wrong("links.portal_url".into(), "is needed: a doctor is of kind = \"link\"");
         }
@@ -726,10 +717,6 @@ fn syslog_port_default() -> u16 {
 }
 
 /// Three days: a weekend.
-fn in_ms(seconds: NonZeroU32) -> i64 {
-    i64::from(seconds.get()) * 1000
-}
-
 fn hold_hours_default() -> u32 {
     72
 }
@@ -757,10 +744,6 @@ fn idle_ms_default() -> u64 {
 
 fn piece_bytes_max_default() -> usize {
     seal::limits::PIECE_BYTES_MAX
-}
-
-fn cover_seen_ms_default() -> u64 {
-    5_000
 }
 
 fn poll_ms_default() -> u64 {

@@ -4,7 +4,7 @@
 mod channels;
 mod escalation;
 
-pub use escalation::{Aged, Next, Raise, Standing, alarm_at, ends, next, raises};
+pub use escalation::{Aged, Escalation, Next, Raise, Rules, Standing, ends};
 
 use crate::config::{Config, ConfigError, Way};
 use crate::journal::{DueNotice, Untold};

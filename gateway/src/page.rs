@@ -33,7 +33,7 @@ use crate::audit::{Audit, AuditError, Message};
 use crate::config::{self, Config, SecondFactor};
 use crate::journal::{Journal, JournalError, Role};
 use crate::pipeline::Pipeline;
-use crate::roster::{OnDuty, behind};
+use crate::roster::{OnDuty, Standby, behind};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
 use axum::http::StatusCode;
@@ -117,7 +117,7 @@ impl Page {
     }
 
     fn site(&self, now_ms: i64) -> Site {
-        Site::new(&self.config, self.zone.clone(), now_ms)
+        Site::new(self.config.clone(), self.zone.clone(), now_ms)
     }
 
     /// Who is on duty now, the first to be told first.
@@ -140,12 +140,10 @@ impl Page {
     }
 
     /// Who is told when none of these opens what was pressed at that moment. Not who has only a mail program: of such a one nobody knows.
-    async fn standby(&self, doctors: &[String], at_ms: i64) -> Result<Vec<String>, Refused> {
-        if self.config.notify.escalate_after_s.is_none() {
-            return Ok(Vec::new());
-        }
+    async fn standby(&self, doctors: &[String], at_ms: i64) -> Result<Standby, Refused> {
         let mut standby = behind(&self.on_duty(at_ms).await?, doctors);
-        standby.retain(|doctor| !self.config.is_mail_program(doctor));
+        let is_told = self.config.rules(standby.group.as_deref()).tell_those_behind();
+        standby.doctors.retain(|doctor| is_told && !self.config.is_mail_program(doctor));
         Ok(standby)
     }
 }

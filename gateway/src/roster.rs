@@ -88,6 +88,8 @@ pub struct OnDuty {
     pub doctor: String,
     /// 0: the one to be told; 1 and more: those who stand behind, in the order of the group.
     pub order: usize,
+    /// The group, where it is its duty.
+    pub group: Option<String>,
 }
 
 impl Roster {
@@ -99,10 +101,17 @@ impl Roster {
         let mut found: Vec<OnDuty> = Vec::new();
         for duty in covering.iter().filter(|duty| !only_once || is_once(duty)) {
             let own = vec![duty.who.clone()];
-            for (order, doctor) in self.groups.get(&duty.who).unwrap_or(&own).iter().enumerate() {
+            let group = self.groups.get(&duty.who);
+            for (order, doctor) in group.unwrap_or(&own).iter().enumerate() {
+                let duty = OnDuty {
+                    doctor: doctor.clone(),
+                    order,
+                    group: group.is_some().then(|| duty.who.clone()),
+                };
                 match found.iter_mut().find(|known| known.doctor == *doctor) {
-                    Some(known) => known.order = known.order.min(order),
-                    None => found.push(OnDuty { doctor: doctor.clone(), order }),
+                    Some(known) if known.order <= order => {}
+                    Some(known) => *known = duty,
+                    None => found.push(duty),
                 }
             }
         }
@@ -111,14 +120,23 @@ impl Roster {
     }
 }
 
-/// Who stands behind these doctors, in the order in which they are told. Nobody, where none of them is on duty.
-pub fn behind(on_duty: &[OnDuty], doctors: &[String]) -> Vec<String> {
+/// Who is told when none of the doctors of a press opens it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standby {
+    /// In the order in which they are told.
+    pub doctors: Vec<String>,
+    /// The group whose rules hold, where it is a group's duty.
+    pub group: Option<String>,
+}
+
+/// Who stands behind these doctors. Nobody, where none of them is on duty.
+pub fn behind(on_duty: &[OnDuty], doctors: &[String]) -> Standby {
     let is_chosen = |duty: &&OnDuty| doctors.contains(&duty.doctor);
-    let Some(first) = on_duty.iter().filter(is_chosen).map(|duty| duty.order).min() else {
-        return Vec::new();
+    let Some(first) = on_duty.iter().filter(is_chosen).min_by_key(|duty| duty.order) else {
+        return Standby::default();
     };
-    let rest = on_duty.iter().filter(|duty| duty.order > first && !is_chosen(duty));
-    rest.map(|duty| duty.doctor.clone()).collect()
+    let rest = on_duty.iter().filter(|duty| duty.order > first.order && !is_chosen(duty));
+    Standby { doctors: rest.map(|duty| duty.doctor.clone()).collect(), group: first.group.clone() }
 }
 
 impl Duty {
@@ -148,6 +166,17 @@ fn begin(day: Date, minute: u16, zone: &TimeZone) -> Timestamp {
 fn end(day: Date, from: u16, to: u16, zone: &TimeZone) -> Timestamp {
     let day = if to > from { day } else { day.checked_add(1.day()).unwrap_or(day) };
     begin(day, to, zone)
+}
+
+/// When what runs every day from one minute to another ends, if it runs at that moment.
+pub fn running_until(from: u16, to: u16, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let today = at.to_zoned(zone.clone()).date();
+    let yesterday = today.checked_sub(1.day()).unwrap_or(today);
+    [yesterday, today]
+        .into_iter()
+        .filter(|day| begin(*day, from, zone) <= at)
+        .map(|day| end(day, from, to, zone))
+        .find(|end| at < *end)
 }
 
 /// 24:00 is the next midnight, which `end` has put on the next day as 0.

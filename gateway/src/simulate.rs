@@ -8,29 +8,30 @@ mod rules;
 pub use oracle::Violation;
 pub use rules::Bug;
 
-use crate::config::Config;
+use crate::config::{Case, Config};
+use crate::notify::Rules;
 use serde::Serialize;
 use std::fmt;
 use std::time::Instant;
 
-/// Without a configuration: three minutes until the next doctor is told.
-const ESCALATE_AFTER_MS: i64 = 180_000;
+/// Without a configuration: one minute until further channels are tried, three until the next doctor is told, eight until everybody is.
+const RULES: Rules = Rules {
+    channel_after_ms: Some(60_000),
+    escalate_after_ms: Some(180_000),
+    everybody_after_ms: Some(480_000),
+    alarm_after_ms: 0,
+};
 /// Exit code of a night in which something was that must not be.
 pub const EXIT_VIOLATED: u8 = 3;
-/// And one until further channels are tried.
-const CHANNEL_AFTER_MS: i64 = 60_000;
 /// Violations that a report names; the rest is counted.
 const NAMED_MAX: usize = 20;
 
 /// By which the gateway acts, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Settings {
-    /// See `[notify] escalate_after_s`; null where nobody who stands behind is told.
-    pub escalate_after_ms: Option<i64>,
-    /// See `[notify] channel_after_s`; null where further channels are never tried.
-    pub channel_after_ms: Option<i64>,
-    /// See `[case] alarm_after_s`.
-    pub alarm_after_ms: i64,
+    /// See `[notify]`.
+    #[serde(flatten)]
+    pub rules: Rules,
     /// See `[case] expire_hours`.
     pub expire_ms: i64,
 }
@@ -38,24 +39,14 @@ pub struct Settings {
 impl Settings {
     /// Those of a gateway.
     pub fn of(config: &Config) -> Self {
-        Self {
-            escalate_after_ms: config.notify.escalate_after_ms(),
-            channel_after_ms: config.notify.channel_after_ms(),
-            alarm_after_ms: config.case.alarm_after_ms(),
-            expire_ms: config.case.expire_ms(),
-        }
+        Self { rules: config.rules(None), expire_ms: config.case.expire_ms() }
     }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let case = crate::config::Case::default();
-        Self {
-            escalate_after_ms: Some(ESCALATE_AFTER_MS),
-            channel_after_ms: Some(CHANNEL_AFTER_MS),
-            alarm_after_ms: case.alarm_after_ms(),
-            expire_ms: case.expire_ms(),
-        }
+        let case = Case::default();
+        Self { rules: Rules { alarm_after_ms: case.alarm_after_ms(), ..RULES }, expire_ms: case.expire_ms() }
     }
 }
 

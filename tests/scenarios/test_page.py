@@ -563,6 +563,35 @@ def test_when_nobody_opens_it_the_next_of_the_group_is_told(group: Desk, mr_stud
     assert notices(bench) == 2, "nobody is told twice"
 
 
+def test_everybody_is_told_at_once_by_the_rules_of_the_group_and_nobody_is_woken_for_what_is_not_urgent(
+        group: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    bench = group.bench
+    bench.gateway.stop()
+    bench.gateway.extra_configuration += "[groups.stroke]\neverybody_after_s = 4\n"
+    until = time.strftime("%H:%M", time.gmtime(time.time() + 9 * 3600 + 7200))
+    since = time.strftime("%H:%M", time.gmtime(time.time() + 9 * 3600 - 7200))
+    sleeper = ['name = "佐藤"', f'quiet_hours = "{since}-{until}"']
+    bench.start(doctor_lines={"doctor": ['name = "田中"'], "doctor2": sleeper}, escalate_after_s=600)
+    # Not urgent: the turn of the second one comes, and the notice waits for the end of quiet hours.
+    store(bench, write_study(tmp_path / "study", mr_study))
+    screen = group.open("en")
+    expect(screen.locator(".panel")).to_contain_text(re.compile(rf"quiet until (\d\d-\d\d )?{until}"))
+    row(screen, "山田 太郎").locator("input[name=study]").check()
+    screen.click("#transfer")
+    sent = screen.locator(".study.going")
+    expect(sent).to_contain_text(re.compile(r"If nobody opens it by \d\d:\d\d, Dr 佐藤 is told"), timeout=WAIT_MS)
+    expect(sent).to_contain_text(re.compile(rf"Not urgent: Dr 佐藤 has quiet hours and is told at (\d\d-\d\d )?{until}"), timeout=WAIT_MS)
+    assert notices(bench) == 1
+    # Urgent: both are told, one after the other.
+    store(bench, write_study(tmp_path / "urgent", mr_study, "Sasaki^Jirou", number=2, count=4))
+    row(screen, "Sasaki Jirou").locator("input[name=study]").check()
+    screen.check("[name=urgent]")
+    screen.click("#transfer")
+    expect(row(screen, "Sasaki Jirou")).to_contain_text(re.compile(r"Dr 佐藤 notified at \d\d:\d\d"), timeout=WAIT_MS)
+    assert notices(bench) == 3
+    group.sees_no_fault(screen, "quiet")
+
+
 def test_whoever_opens_it_in_time_is_the_only_one_who_is_told(group: Desk, mr_study: list[Path], tmp_path: Path) -> None:
     bench = group.bench
     store(bench, write_study(tmp_path / "study", mr_study))

@@ -6,7 +6,7 @@ use serde::Deserialize;
 /// 30 days, as a residual is kept.
 const HOURS_MAX: u32 = 30 * 24;
 /// A day: whoever waits longer waits for nobody.
-const ALARM_S_MAX: u32 = 24 * 60 * 60;
+pub(super) const ALARM_S_MAX: u32 = 24 * 60 * 60;
 
 /// `[case]`
 #[derive(Clone, Debug, Deserialize)]

@@ -1,6 +1,6 @@
 //! `[doctors.NAME]`: who a doctor is, and by which keys.
 
-use super::{ConfigError, MAIL, Way, read, wrong};
+use super::{ConfigError, MAIL, QuietHours, Way, read, wrong};
 use seal::mail::Encryption;
 use seal::native::{Certificate, Recipient, SealError};
 use serde::Deserialize;
@@ -47,6 +47,8 @@ pub struct Doctor {
     /// By which channels the doctor is told, the first of them first; a mail program can do without any.
     #[serde(default)]
     pub notify: Vec<Way>,
+    /// When the doctor is not woken for what is not urgent: `22:00-07:00`, by the site's clock.
+    pub quiet_hours: Option<QuietHours>,
     /// Language of the notice.
     #[serde(default)]
     pub language: notifier::Language,

@@ -55,7 +55,7 @@ impl Journal {
                 .bind(row.get::<&str, _>("doctor"))
                 .execute(&mut *transaction)
                 .await?;
-            sqlx::query("UPDATE recipient SET notified_at_ms = NULL, notice_id = $3, told_level = NULL WHERE delivery_id = $1 AND doctor = $2")
+            sqlx::query("UPDATE recipient SET notified_at_ms = NULL, notice_id = $3, told_level = NULL, notify_again = 1 WHERE delivery_id = $1 AND doctor = $2")
                 .bind(id.0.as_slice())
                 .bind(row.get::<&str, _>("doctor"))
                 .bind(random_id()?.as_slice())

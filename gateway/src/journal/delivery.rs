@@ -112,6 +112,8 @@ pub struct DeliveryRow {
     pub failing_since_ms: Option<i64>,
     /// It goes before others, and its notice says so.
     pub urgent: bool,
+    /// The group of the roster that was on duty at the press.
+    pub duty_group: Option<String>,
     /// Who asked for it, where somebody did: the whole study is meant, not what was sent.
     pub pressed: Option<Pressed>,
     /// Instances that the PACS listed last, while some of them are missing.
@@ -181,7 +183,7 @@ pub const PART_COVER: u32 = 0;
 
 const DELIVERY: &str =
     "SELECT d.id, d.case_id, d.sequence, d.state, d.calling, d.completeness, d.attempts, d.failing_since_ms,
-    d.residual_of, d.residual_until_ms, d.handed_over_at_ms, d.urgent, d.pressed_at_ms, d.pressed_by, d.pacs, d.listed, d.choice,
+    d.residual_of, d.residual_until_ms, d.handed_over_at_ms, d.urgent, d.duty_group, d.pressed_at_ms, d.pressed_by, d.pacs, d.listed, d.choice,
     c.destination, c.study_uid FROM delivery d JOIN study_case c ON c.id = d.case_id";
 
 impl Journal {
@@ -600,6 +602,7 @@ fn read(row: &SqliteRow) -> Result<DeliveryRow, JournalError> {
         attempts: row.get("attempts"),
         failing_since_ms: row.get("failing_since_ms"),
         urgent: row.get("urgent"),
+        duty_group: row.get("duty_group"),
         pressed: press::read(row)?,
         listed: row.get("listed"),
         choice: row.get::<Option<&str>, _>("choice").map(Choice::parse).transpose()?,

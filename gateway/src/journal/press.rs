@@ -4,6 +4,7 @@ use super::answers::OPENED_AT;
 use super::intake::{add_recipient, open_case};
 use super::keys::key_of_open_case;
 use super::{Journal, JournalError, State, bytes16, note, random_id};
+use crate::roster::Standby;
 use compressor::Uid;
 use compressor::bundle::Note;
 use seal::ids::{CaseId, DeliveryId};
@@ -18,8 +19,8 @@ pub struct Press {
     pub study: PressedStudy,
     /// For whom: names in the configuration, one at least.
     pub doctors: Vec<String>,
-    /// Who is told when none of those opens it, in this order.
-    pub standby: Vec<String>,
+    /// Who is told when none of those opens it.
+    pub standby: Standby,
     /// It goes before others, and the notice says so.
     pub urgent: bool,
     /// What the sender has to say to the doctors.
@@ -192,7 +193,7 @@ impl Journal {
             (None, _) => None,
         };
         sqlx::query(
-            "UPDATE delivery SET urgent = $2, pressed_at_ms = $3, pressed_by = $4, pacs = $5, note = $6 WHERE id = $1",
+            "UPDATE delivery SET urgent = $2, pressed_at_ms = $3, pressed_by = $4, pacs = $5, note = $6, duty_group = $7 WHERE id = $1",
         )
         .bind(delivery.0.as_slice())
         .bind(press.urgent)
@@ -200,6 +201,7 @@ impl Journal {
         .bind(&press.by)
         .bind(pacs)
         .bind(note)
+        .bind(&press.standby.group)
         .execute(&mut **transaction)
         .await?;
         sqlx::query(
@@ -213,7 +215,7 @@ impl Journal {
         for doctor in &press.doctors {
             add_recipient(transaction, delivery, doctor, 0).await?;
         }
-        for (doctor, stands_behind) in press.standby.iter().zip(1..) {
+        for (doctor, stands_behind) in press.standby.doctors.iter().zip(1..) {
             add_recipient(transaction, delivery, doctor, stands_behind).await?;
         }
         Ok(())
@@ -313,8 +315,8 @@ pub(super) async fn follow(
     supplement: DeliveryId,
 ) -> Result<(), JournalError> {
     sqlx::query(
-        "UPDATE delivery SET (urgent, pressed_at_ms, pressed_by, pacs) =
-           (SELECT urgent, pressed_at_ms, pressed_by, pacs FROM delivery p WHERE p.id = $2) WHERE id = $1",
+        "UPDATE delivery SET (urgent, pressed_at_ms, pressed_by, pacs, duty_group) =
+           (SELECT urgent, pressed_at_ms, pressed_by, pacs, duty_group FROM delivery p WHERE p.id = $2) WHERE id = $1",
     )
     .bind(supplement.0.as_slice())
     .bind(pressed.0.as_slice())

@@ -4,6 +4,8 @@
 use super::notices::tests::notified;
 use super::tests::{instance, on_disk};
 use super::*;
+use crate::notify::{Escalation, Next, Rules};
+use crate::roster::Standby;
 use compressor::bundle::{Note, Summary};
 use compressor::dataset::Banner;
 use compressor::{Phi, Purpose, Uid};
@@ -48,7 +50,7 @@ pub(super) fn press(study: PressedStudy, doctor: &str) -> Press {
     Press {
         study,
         doctors: vec![doctor.into()],
-        standby: Vec::new(),
+        standby: Standby::default(),
         urgent: true,
         note,
         by: "sato".into(),
@@ -321,11 +323,47 @@ async fn a_study_that_was_withdrawn_says_whose_it_is_as_long_as_it_waits_again()
     }
 }
 
+fn standby() -> Standby {
+    Standby { doctors: vec!["suzuki".to_owned(), "ito".to_owned()], group: Some("stroke".to_owned()) }
+}
+
+#[tokio::test]
+async fn what_is_added_to_a_case_is_no_second_alarm_unless_it_is_urgent_or_a_person_asks() {
+    for urgent in [false, true] {
+        let (journal, _folder) = journal().await;
+        let (row, _) = record(&journal, held(1)).await;
+        let press = Press { urgent, standby: standby(), ..press(PressedStudy::Case(row.case), "tanaka") };
+        journal.press(&press, HELD_AS).await.unwrap();
+        assert_eq!(journal.delivery(row.id).await.unwrap().duty_group.as_deref(), Some("stroke"));
+        journal.accepted(row.id, PART_COVER, "tanaka", 5000).await.unwrap();
+        journal.reached(row.id, State::Submitted, 5000).await.unwrap();
+        let (supplement, _) = record(&journal, held(2)).await;
+        journal.accepted(supplement.id, PART_COVER, "tanaka", 5000).await.unwrap();
+        journal.reached(supplement.id, State::Submitted, 5000).await.unwrap();
+        let untold =
+            async || journal.untold().await.unwrap().into_iter().map(|one| one.delivery).collect::<Vec<_>>();
+        assert_eq!(untold().await.len(), 2, "the doctor knows of neither yet");
+        notified(&journal, row.id, "tanaka", 6000).await;
+        assert_eq!(untold().await, if urgent { vec![supplement.id] } else { vec![] });
+        assert_eq!(journal.not_notified(supplement.id).await.unwrap().is_empty(), !urgent);
+        let supplement = journal.delivery(supplement.id).await.unwrap();
+        assert_eq!(supplement.duty_group.as_deref(), Some("stroke"));
+        assert!(journal.unopened_deliveries().await.unwrap().contains(&supplement.id));
+        journal.seen(row.id, "tanaka", 7000).await.unwrap();
+        assert_eq!(journal.unopened_deliveries().await.unwrap().contains(&supplement.id), urgent);
+        if !urgent {
+            journal.reached(supplement.id, State::Notified, 8000).await.unwrap();
+            assert_eq!(journal.notify_again(supplement.id).await.unwrap(), ["tanaka"]);
+            assert_eq!(untold().await, [supplement.id]);
+        }
+    }
+}
+
 #[tokio::test]
 async fn who_stands_behind_is_told_when_the_turn_comes_and_not_once_somebody_opened_it() {
     let (journal, _folder) = journal().await;
     let (row, _) = record(&journal, held(1)).await;
-    let standby = vec!["suzuki".to_owned(), "ito".to_owned()];
+    let standby = standby();
     let press = Press { standby, ..press(PressedStudy::Case(row.case), "tanaka") };
     journal.press(&press, HELD_AS).await.unwrap();
     assert_eq!(journal.unopened_deliveries().await.unwrap(), [], "nothing was mailed yet");
@@ -357,7 +395,7 @@ async fn an_image_on_the_screen_a_word_and_an_answer_each_end_escalation() {
     for receipt in 0..3 {
         let (journal, _folder) = journal().await;
         let (row, _) = record(&journal, held(1)).await;
-        let standby = vec!["suzuki".to_owned(), "ito".to_owned()];
+        let standby = standby();
         let press = Press { standby, ..press(PressedStudy::Case(row.case), "tanaka") };
         journal.press(&press, HELD_AS).await.unwrap();
         journal.reached(row.id, State::Notified, 6000).await.unwrap();
@@ -378,7 +416,18 @@ async fn an_image_on_the_screen_a_word_and_an_answer_each_end_escalation() {
         assert!(!journal.escalate(row.id, "ito", 9000).await.unwrap());
         assert_eq!(journal.untold().await.unwrap().len(), 0, "suzuki is left in peace");
         let standings = journal.standings(row.id).await.unwrap();
-        assert_eq!(crate::notify::next(&standings, 0), crate::notify::Next::Over);
+        let escalation = Escalation {
+            standings: &standings,
+            rules: Rules {
+                channel_after_ms: None,
+                escalate_after_ms: Some(0),
+                everybody_after_ms: None,
+                alarm_after_ms: 0,
+            },
+            next_level: &|_, _| None,
+            awake_at_ms: &|_, at_ms| at_ms,
+        };
+        assert_eq!(escalation.next(), Next::Over);
     }
 }
 

@@ -67,6 +67,8 @@ pub struct DeliveryReport {
     pub attempts: u32,
     /// It goes before others, as the person asked who pressed.
     pub urgent: bool,
+    /// The group of the roster that was on duty then: its rules hold.
+    pub duty_group: Option<String>,
     /// Who asked for it at the page or by another system, and when.
     pub pressed: Option<Pressed>,
     /// Instances that the PACS listed last, while some of them are missing and a person's word is waited for.
@@ -304,6 +306,7 @@ fn report(
         click_to_seen: first(&doctors, |doctor| doctor.seen_at_ms).and_then(since_click),
         doctors,
         urgent: row.get("urgent"),
+        duty_group: row.get("duty_group"),
         pressed: press::read(row)?,
         listed: row.get("listed"),
         chosen: press::read_choice(row)?,

@@ -9,7 +9,8 @@ use seal::ids::DeliveryId;
 use sqlx::Row;
 
 impl Journal {
-    /// Deliveries that are with their doctors, or with some of them, while nobody has opened them.
+    /// Deliveries that are with their doctors, or with some of them, while nobody has opened them. Not what was added to a case that somebody has
+    /// opened, unless it is urgent.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -17,7 +18,8 @@ impl Journal {
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT d.id FROM delivery d CROSS JOIN study_case c ON c.id = d.case_id
              WHERE d.state IN ('sealed', 'submitted', 'notified') AND d.residual_of IS NULL AND {IS_REAL}
-             AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = d.id AND {OPENED_AT} IS NOT NULL)"
+             AND NOT EXISTS (SELECT 1 FROM delivery e JOIN recipient o ON o.delivery_id = e.id WHERE {OPENED_AT} IS NOT NULL
+               AND (e.id = d.id OR (e.case_id = d.case_id AND e.residual_of IS NULL AND d.urgent = 0 AND e.sequence < d.sequence)))"
         ));
         let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
         rows.iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
@@ -41,7 +43,7 @@ impl Journal {
             submitted_at_ms: row.get("accepted_at_ms"),
             notified_at_ms: row.get("notified_at_ms"),
             has_opened: row.get::<Option<i64>, _>("opened_at_ms").is_some(),
-            is_refused: row.get::<Option<&str>, _>("refused").is_some(),
+            is_out: row.get::<Option<&str>, _>("refused").is_some(),
             level: row.get("level"),
             level_at_ms: row.get("level_at_ms"),
         };

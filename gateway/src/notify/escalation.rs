@@ -1,6 +1,27 @@
 //! Who is told next when nobody opens a delivery: a function of what happened and of the time.
 
 use crate::journal::Ended;
+use serde::Serialize;
+
+/// After how long what happens while nobody opens a delivery, in milliseconds; never, where absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Rules {
+    /// A doctor's channels of the next level are tried, after the last that were.
+    pub channel_after_ms: Option<i64>,
+    /// The next of the group is told, after the one before was.
+    pub escalate_after_ms: Option<i64>,
+    /// All who are left are told, and all channels of everybody tried, after the first was told.
+    pub everybody_after_ms: Option<i64>,
+    /// The hospital is alarmed, after the last doctor was told.
+    pub alarm_after_ms: i64,
+}
+
+impl Rules {
+    /// Whether those who stand behind are ever told.
+    pub fn tell_those_behind(&self) -> bool {
+        self.escalate_after_ms.is_some() || self.everybody_after_ms.is_some()
+    }
+}
 
 /// A doctor of a delivery. Times are milliseconds since 1970-01-01 UTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +38,8 @@ pub struct Standing {
     pub notified_at_ms: Option<i64>,
     /// A signed receipt is here: fetched, first image shown, seen, or an answer.
     pub has_opened: bool,
-    /// The mail server takes nothing for this one.
-    pub is_refused: bool,
+    /// Nobody waits for this one: the mail server takes nothing for it.
+    pub is_out: bool,
     /// Up to which level channels tell this one.
     pub level: u32,
     /// When that was raised, if it was.
@@ -30,8 +51,8 @@ impl Standing {
         self.stands_behind == 0 || self.escalated_at_ms.is_some()
     }
 
-    /// Since when an answer is waited for. A notice that does not go out holds nobody up: the study lies in the mailbox.
-    fn waited_for_since_ms(&self) -> Option<i64> {
+    /// When this one was told last. A notice that does not go out holds nobody up: the study lies in the mailbox.
+    fn told_at_ms(&self) -> Option<i64> {
         [self.notified_at_ms, self.submitted_at_ms, self.escalated_at_ms].into_iter().flatten().max()
     }
 }
@@ -52,24 +73,6 @@ pub enum Next {
     },
 }
 
-/// Who is told next, `after_ms` after the one before was.
-pub fn next(standings: &[Standing], after_ms: i64) -> Next {
-    let waiting = standings.iter().filter(|one| !one.is_told() && !one.is_refused);
-    let Some(next) = waiting.min_by_key(|one| one.stands_behind) else { return Next::Over };
-    if standings.iter().any(|one| one.has_opened) {
-        return Next::Over;
-    }
-    match waited_for_since_ms(standings) {
-        // It is in no mailbox yet.
-        None => Next::Wait,
-        // Nobody of those who were to be told can be reached.
-        Some(None) => Next::Tell { doctor: next.doctor.clone(), at_ms: i64::MIN },
-        Some(Some(since_ms)) => {
-            Next::Tell { doctor: next.doctor.clone(), at_ms: since_ms.saturating_add(after_ms) }
-        }
-    }
-}
-
 /// Further channels are tried for somebody then, unless one opens it before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Raise {
@@ -81,48 +84,110 @@ pub struct Raise {
     pub at_ms: i64,
 }
 
-/// Whose further channels are tried next, `after_ms` after the last that was: none once somebody has opened it.
-/// `next_level`: the least level above one that channels of a doctor have.
-pub fn raises(
-    standings: &[Standing],
-    after_ms: i64,
-    next_level: impl Fn(&str, u32) -> Option<u32>,
-) -> Vec<Raise> {
-    if standings.iter().any(|one| one.has_opened) {
-        return Vec::new();
-    }
-    let told =
-        standings.iter().filter(|one| one.is_told() && !one.is_refused && one.submitted_at_ms.is_some());
-    let raise = |one: &Standing| {
-        let since_ms = one.waited_for_since_ms().max(one.level_at_ms)?;
-        Some(Raise {
-            doctor: one.doctor.clone(),
-            level: next_level(&one.doctor, one.level)?,
-            at_ms: since_ms.saturating_add(after_ms),
-        })
-    };
-    told.filter_map(raise).collect()
+/// A delivery with everything that decides who is told next.
+#[derive(Clone, Copy)]
+pub struct Escalation<'a> {
+    /// How its doctors stand.
+    pub standings: &'a [Standing],
+    /// The rules that hold for it.
+    pub rules: Rules,
+    /// The least level above one that channels of a doctor have.
+    pub next_level: &'a dyn Fn(&str, u32) -> Option<u32>,
+    /// The first moment from one on that is outside of a doctor's quiet hours; that moment itself, where they do not count.
+    pub awake_at_ms: &'a dyn Fn(&str, i64) -> i64,
 }
 
-/// When the hospital is to be alarmed, `alarm_after_ms` after the last doctor was told: none while there is somebody left to tell or nobody has it, and
-/// none once somebody has opened it. `escalate_after_ms`: see [`next`]; without it nobody who stands behind is told.
-pub fn alarm_at(standings: &[Standing], escalate_after_ms: Option<i64>, alarm_after_ms: i64) -> Option<i64> {
-    let is_left = |one: &Standing| !one.is_told() && !one.is_refused && escalate_after_ms.is_some();
-    if standings.iter().any(|one| one.has_opened || is_left(one)) {
-        return None;
+impl Escalation<'_> {
+    /// Who is told next.
+    pub fn next(&self) -> Next {
+        let waiting = self.standings.iter().filter(|one| !one.is_told() && !one.is_out);
+        let Some(next) = waiting.min_by_key(|one| one.stands_behind) else { return Next::Over };
+        if self.is_opened() || !self.rules.tell_those_behind() {
+            return Next::Over;
+        }
+        match self.waited_for_since_ms() {
+            // It is in no mailbox yet.
+            None => Next::Wait,
+            // Nobody of those who were to be told can be reached.
+            Some(None) => Next::Tell { doctor: next.doctor.clone(), at_ms: i64::MIN },
+            Some(Some(since_ms)) => {
+                let in_turn = self.rules.escalate_after_ms.map(|after_ms| since_ms.saturating_add(after_ms));
+                let at_ms = in_turn.into_iter().chain(self.everybody_at_ms()).min();
+                at_ms.map_or(Next::Wait, |at_ms| Next::Tell { doctor: next.doctor.clone(), at_ms })
+            }
+        }
     }
-    // Where nobody of them can be reached it is the hospital's turn at once.
-    Some(waited_for_since_ms(standings)?.map_or(i64::MIN, |since_ms| since_ms.saturating_add(alarm_after_ms)))
-}
 
-/// Since when the last of those who were told is waited for; inner none where none of them can be reached. None while nobody has it. One whose
-/// mailbox stalls is waited for since others have it, and no longer than they are.
-fn waited_for_since_ms(standings: &[Standing]) -> Option<Option<i64>> {
-    let reached = || standings.iter().filter(|one| !one.is_refused);
-    let had_ms = reached().filter_map(|one| one.submitted_at_ms).max();
-    let told = reached().filter(|one| one.is_told());
-    let since: Option<Vec<i64>> = told.map(|one| one.waited_for_since_ms().or(had_ms)).collect();
-    since.map(|since| since.into_iter().max())
+    /// Whose further channels are tried next.
+    pub fn raises(&self) -> Vec<Raise> {
+        if self.is_opened() {
+            return Vec::new();
+        }
+        let everybody_at_ms = self.everybody_at_ms();
+        let told = self.reached().filter(|one| one.is_told() && one.submitted_at_ms.is_some());
+        let raise = |one: &Standing| {
+            let level = self.level_above(one, one.level)?;
+            let since_ms = self.waits_since_ms(one).max(one.level_at_ms)?;
+            let in_turn = self.rules.channel_after_ms.map(|after_ms| since_ms.saturating_add(after_ms));
+            // One who is told later than everybody was begins with every channel.
+            let of_all = everybody_at_ms.map(|at_ms| at_ms.max(since_ms));
+            match (in_turn, of_all) {
+                (Some(at_ms), of_all) if of_all.is_none_or(|of_all| at_ms < of_all) => {
+                    Some(Raise { doctor: one.doctor.clone(), level, at_ms })
+                }
+                (_, Some(at_ms)) => {
+                    let levels = std::iter::successors(Some(level), |level| self.level_above(one, *level));
+                    Some(Raise { doctor: one.doctor.clone(), level: levels.last()?, at_ms })
+                }
+                _ => None,
+            }
+        };
+        told.filter_map(raise).collect()
+    }
+
+    /// When the hospital is to be alarmed: none while there is somebody left to tell or nobody has it, and none once somebody has opened it.
+    pub fn alarm_at_ms(&self) -> Option<i64> {
+        let is_left = |one: &Standing| !one.is_told() && self.rules.tell_those_behind();
+        if self.is_opened() || self.reached().any(is_left) {
+            return None;
+        }
+        // Where nobody of them can be reached it is the hospital's turn at once.
+        let alarm = |since_ms: i64| since_ms.saturating_add(self.rules.alarm_after_ms);
+        Some(self.waited_for_since_ms()?.map_or(i64::MIN, alarm))
+    }
+
+    fn is_opened(&self) -> bool {
+        self.standings.iter().any(|one| one.has_opened)
+    }
+
+    fn reached(&self) -> impl Iterator<Item = &Standing> {
+        self.standings.iter().filter(|one| !one.is_out)
+    }
+
+    fn level_above(&self, one: &Standing, level: u32) -> Option<u32> {
+        (self.next_level)(&one.doctor, level)
+    }
+
+    /// Since when an answer of this one is waited for: nobody answers in quiet hours, and no notice goes then.
+    fn waits_since_ms(&self, one: &Standing) -> Option<i64> {
+        Some((self.awake_at_ms)(&one.doctor, one.told_at_ms()?))
+    }
+
+    /// When everybody's turn comes.
+    fn everybody_at_ms(&self) -> Option<i64> {
+        let after_ms = self.rules.everybody_after_ms?;
+        let told = self.reached().filter(|one| one.is_told());
+        Some(told.filter_map(|one| self.waits_since_ms(one)).min()?.saturating_add(after_ms))
+    }
+
+    /// Since when the last of those who were told is waited for; inner none where none of them can be reached. None while nobody has it. One whose
+    /// mailbox stalls is waited for since others have it, and no longer than they are.
+    fn waited_for_since_ms(&self) -> Option<Option<i64>> {
+        let had_ms = self.reached().filter_map(|one| one.submitted_at_ms).max();
+        let told = self.reached().filter(|one| one.is_told());
+        let since: Option<Vec<i64>> = told.map(|one| self.waits_since_ms(one).or(had_ms)).collect();
+        since.map(|since| since.into_iter().max())
+    }
 }
 
 /// A case whose time is over.
@@ -155,6 +220,20 @@ mod tests {
     use super::*;
 
     const AFTER_MS: i64 = 180_000;
+    const RULES: Rules = Rules {
+        channel_after_ms: None,
+        escalate_after_ms: Some(AFTER_MS),
+        everybody_after_ms: None,
+        alarm_after_ms: 60_000,
+    };
+
+    fn of(standings: &[Standing], rules: Rules) -> Escalation<'_> {
+        Escalation { standings, rules, next_level: &|_, _| None, awake_at_ms: &|_, at_ms| at_ms }
+    }
+
+    fn next(standings: &[Standing]) -> Next {
+        of(standings, RULES).next()
+    }
 
     fn standing(doctor: &str, stands_behind: u32) -> Standing {
         Standing {
@@ -164,10 +243,15 @@ mod tests {
             submitted_at_ms: Some(1_000),
             notified_at_ms: None,
             has_opened: false,
-            is_refused: false,
+            is_out: false,
             level: 0,
             level_at_ms: None,
         }
+    }
+
+    /// The third has one channel, the others three.
+    fn levels(doctor: &str, level: u32) -> Option<u32> {
+        (doctor != "third" && level < 2).then_some(level + 1)
     }
 
     fn group() -> Vec<Standing> {
@@ -180,12 +264,12 @@ mod tests {
         for now_s in 1..=until_s {
             let now_ms = now_s * 1000;
             for one in &mut group {
-                if one.is_told() && !one.is_refused && one.notified_at_ms.is_none() && now_ms > 1_000 {
+                if one.is_told() && !one.is_out && one.notified_at_ms.is_none() && now_ms > 1_000 {
                     one.notified_at_ms = Some(now_ms);
                 }
                 one.has_opened |= opens == Some((one.doctor.as_str(), now_s));
             }
-            if let Next::Tell { doctor, at_ms } = next(&group, AFTER_MS)
+            if let Next::Tell { doctor, at_ms } = next(&group)
                 && at_ms <= now_ms
             {
                 let one = group.iter_mut().find(|one| one.doctor == doctor).unwrap();
@@ -212,10 +296,10 @@ mod tests {
     #[test]
     fn who_cannot_be_reached_is_passed_over_at_once() {
         let mut nobody = group();
-        nobody[1].is_refused = true;
+        nobody[1].is_out = true;
         assert_eq!(run(nobody, None, 3600), [("second".into(), 1), ("third".into(), 182)]);
         let mut gap = group();
-        gap[2].is_refused = true;
+        gap[2].is_out = true;
         assert_eq!(run(gap, None, 3600), [("third".into(), 182)]);
     }
 
@@ -225,25 +309,21 @@ mod tests {
         for one in &mut group {
             one.submitted_at_ms = None;
         }
-        assert_eq!(next(&group, AFTER_MS), Next::Wait, "nobody has it");
+        assert_eq!(next(&group), Next::Wait, "nobody has it");
         group[2].submitted_at_ms = Some(2_000);
         let tell = |at_ms| Next::Tell { doctor: "second".into(), at_ms };
-        assert_eq!(
-            next(&group, AFTER_MS),
-            tell(182_000),
-            "the first one's mailbox stalls, the second has it"
-        );
+        assert_eq!(next(&group), tell(182_000), "the first one's mailbox stalls, the second has it");
         group[1].submitted_at_ms = Some(5_000);
-        assert_eq!(next(&group, AFTER_MS), Next::Tell { doctor: "second".into(), at_ms: 185_000 });
+        assert_eq!(next(&group), Next::Tell { doctor: "second".into(), at_ms: 185_000 });
         group[1].notified_at_ms = Some(9_000);
-        assert_eq!(next(&group, AFTER_MS), Next::Tell { doctor: "second".into(), at_ms: 189_000 });
+        assert_eq!(next(&group), Next::Tell { doctor: "second".into(), at_ms: 189_000 });
     }
 
     #[test]
     fn one_channel_after_the_other_is_tried_until_somebody_opens_it() {
         let mut group = group();
-        let levels = |doctor: &str, level: u32| (doctor != "third" && level < 2).then_some(level + 1);
-        let raises = |group: &[Standing]| raises(group, 60_000, levels);
+        let rules = Rules { channel_after_ms: Some(60_000), ..RULES };
+        let raises = |group: &[Standing]| Escalation { next_level: &levels, ..of(group, rules) }.raises();
         let raise = |level, at_ms| Raise { doctor: "first".into(), level, at_ms };
         assert_eq!(raises(&group), [raise(1, 61_000)], "who stands behind was not told yet");
         group[1].notified_at_ms = Some(5_000);
@@ -251,7 +331,7 @@ mod tests {
         (group[1].level_at_ms, group[1].level) = (Some(66_000), 1);
         assert_eq!(raises(&group), [raise(2, 126_000)]);
         let tell = Next::Tell { doctor: "second".into(), at_ms: 185_000 };
-        assert_eq!(next(&group, AFTER_MS), tell, "further channels put nobody's turn off");
+        assert_eq!(next(&group), tell, "further channels put nobody's turn off");
         group[1].level = 2;
         assert_eq!(raises(&group), []);
         group[1].level = 1;
@@ -260,34 +340,72 @@ mod tests {
     }
 
     #[test]
-    fn the_hospital_is_alarmed_after_the_last_was_told_and_not_once_it_is_opened() {
+    fn everybody_is_told_by_every_channel_when_their_time_comes() {
+        let rules = Rules { channel_after_ms: Some(60_000), everybody_after_ms: Some(200_000), ..RULES };
         let mut group = group();
-        assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), None, "two are left to tell");
-        assert_eq!(alarm_at(&group, None, 60_000), Some(61_000), "nobody who stands behind is ever told");
+        group[1].notified_at_ms = Some(5_000);
+        (group[2].escalated_at_ms, group[2].notified_at_ms) = (Some(185_000), Some(186_000));
+        let third = |at_ms| Next::Tell { doctor: "third".into(), at_ms };
+        assert_eq!(of(&group, RULES).next(), third(366_000));
+        assert_eq!(of(&group, rules).next(), third(205_000), "counted from the first who was told");
+        let alone = Rules { escalate_after_ms: None, ..rules };
+        assert_eq!(of(&group, alone).next(), third(205_000), "also where nobody is told in turn");
+        let raise = |doctor: &str, level, at_ms| Raise { doctor: doctor.into(), level, at_ms };
+        let raises = |group: &[Standing]| Escalation { next_level: &levels, ..of(group, rules) }.raises();
+        assert_eq!(raises(&group), [raise("first", 1, 65_000), raise("second", 2, 205_000)]);
+        (group[1].level, group[1].level_at_ms) = (1, Some(190_000));
+        assert_eq!(raises(&group), [raise("first", 2, 205_000), raise("second", 2, 205_000)]);
+        // One who comes in later is told by every channel at once.
+        group[2].notified_at_ms = Some(230_000);
+        assert_eq!(raises(&group)[1], raise("second", 2, 230_000));
+        group[0].has_opened = true;
+        assert_eq!((of(&group, rules).next(), raises(&group)), (Next::Over, vec![]));
+    }
+
+    #[test]
+    fn nobody_is_waited_for_in_quiet_hours() {
+        let mut group = group();
+        group[1].notified_at_ms = Some(5_000);
+        let awake = |doctor: &str, at_ms: i64| if doctor == "first" { at_ms.max(1_000_000) } else { at_ms };
+        let rules = Rules { channel_after_ms: Some(60_000), everybody_after_ms: Some(300_000), ..RULES };
+        fn with<'a>(of: Escalation<'a>, awake: &'a dyn Fn(&str, i64) -> i64) -> Escalation<'a> {
+            Escalation { next_level: &levels, awake_at_ms: awake, ..of }
+        }
+        let tell = Next::Tell { doctor: "second".into(), at_ms: 1_180_000 };
+        assert_eq!(with(of(&group, rules), &awake).next(), tell);
+        assert_eq!(with(of(&group, rules), &awake).raises()[0].at_ms, 1_060_000);
+        group[0].escalated_at_ms = Some(1_180_000);
+        group[2].escalated_at_ms = Some(1_180_000);
+        assert_eq!(with(of(&group, rules), &awake).alarm_at_ms(), Some(1_240_000));
+    }
+
+    #[test]
+    fn the_hospital_is_alarmed_after_the_last_was_told_and_not_once_it_is_opened() {
+        const ALONE: Rules = Rules { escalate_after_ms: None, ..RULES };
+        let alarm_at = |group: &[Standing], rules| of(group, rules).alarm_at_ms();
+        let mut group = group();
+        assert_eq!(alarm_at(&group, RULES), None, "two are left to tell");
+        assert_eq!(alarm_at(&group, ALONE), Some(61_000), "nobody who stands behind is ever told");
         group[1].notified_at_ms = Some(5_000);
         group[2].escalated_at_ms = Some(185_000);
-        group[0].is_refused = true;
-        assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), Some(245_000));
+        group[0].is_out = true;
+        assert_eq!(alarm_at(&group, RULES), Some(245_000));
         group[2].notified_at_ms = Some(190_000);
-        assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), Some(250_000));
+        assert_eq!(alarm_at(&group, RULES), Some(250_000));
         group[1].submitted_at_ms = None;
         group[1].notified_at_ms = None;
-        assert_eq!(
-            alarm_at(&group, Some(AFTER_MS), 60_000),
-            Some(250_000),
-            "one whose mailbox stalls holds nobody up"
-        );
-        group[1].is_refused = true;
+        assert_eq!(alarm_at(&group, RULES), Some(250_000), "one whose mailbox stalls holds nobody up");
+        group[1].is_out = true;
         group[2].has_opened = true;
-        assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), None);
+        assert_eq!(alarm_at(&group, RULES), None);
         group[2].has_opened = false;
-        group[2].is_refused = true;
-        assert_eq!(alarm_at(&group, Some(AFTER_MS), 60_000), Some(i64::MIN), "nobody can be reached");
+        group[2].is_out = true;
+        assert_eq!(alarm_at(&group, RULES), Some(i64::MIN), "nobody can be reached");
     }
 
     #[test]
     fn without_anybody_behind_there_is_nothing_to_do() {
-        assert_eq!(next(&[standing("first", 0)], AFTER_MS), Next::Over);
-        assert_eq!(next(&[], AFTER_MS), Next::Over);
+        assert_eq!(next(&[standing("first", 0)]), Next::Over);
+        assert_eq!(next(&[]), Next::Over);
     }
 }

@@ -3,45 +3,48 @@
 use super::clean;
 use super::words::{Words, fill};
 use crate::config::Config;
+use crate::journal::DeliveryReport;
+use crate::notify::Rules;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Doctors by their names, and the time zone.
 pub(super) struct Site {
+    config: Arc<Config>,
     doctors: BTreeMap<String, String>,
-    outside: BTreeSet<String>,
-    for_tests: Option<String>,
     zone: TimeZone,
     now_ms: i64,
-    escalate_after_ms: Option<i64>,
 }
 
 impl Site {
-    pub(super) fn new(config: &Config, zone: TimeZone, now_ms: i64) -> Self {
+    pub(super) fn new(config: Arc<Config>, zone: TimeZone, now_ms: i64) -> Self {
         let shown = |(key, doctor): (&String, &crate::config::Doctor)| {
             (key.clone(), doctor.name.clone().unwrap_or_else(|| key.clone()))
         };
-        Self {
-            doctors: config.doctors.iter().map(shown).collect(),
-            outside: config.doctors.keys().filter(|name| config.is_outside(name)).cloned().collect(),
-            for_tests: config.doctors.keys().find(|name| config.is_for_tests(name)).cloned(),
-            zone,
-            now_ms,
-            escalate_after_ms: config.notify.escalate_after_ms(),
-        }
+        Self { doctors: config.doctors.iter().map(shown).collect(), config, zone, now_ms }
     }
 
-    /// How long the next of a group is not told.
-    pub(super) fn escalate_after_ms(&self) -> Option<i64> {
-        self.escalate_after_ms
+    /// After how long who is told, of a delivery to doctors of this group.
+    pub(super) fn rules(&self, group: Option<&str>) -> Rules {
+        self.config.rules(group)
+    }
+
+    /// See [`Config::is_urgent`].
+    pub(super) fn is_urgent(&self, delivery: &DeliveryReport) -> bool {
+        self.config.is_urgent_for(&delivery.destination, delivery.urgent)
+    }
+
+    /// When a doctor's quiet hours that run at a moment are over, for what is not urgent.
+    pub(super) fn quiet_until_ms(&self, key: &str, at_ms: i64) -> Option<i64> {
+        Some(self.config.awake_at_ms(key, false, at_ms)).filter(|until_ms| *until_ms > at_ms)
     }
 
     /// Doctors that a person or a roster may choose, by the names in the configuration, with those that are shown.
     pub(super) fn doctors(&self) -> impl Iterator<Item = (&str, &str)> {
-        let is_for_tests = |key| self.for_tests.as_ref() == Some(key);
         let doctors =
-            self.doctors.iter().filter(move |(key, _)| !self.is_outside(key) && !is_for_tests(*key));
+            self.doctors.iter().filter(move |(key, _)| !self.is_outside(key) && !self.config.is_for_tests(key));
         doctors.map(|(key, name)| (key.as_str(), name.as_str()))
     }
 
@@ -53,7 +56,7 @@ impl Site {
 
     /// Whether it is one who comes by a link.
     pub(super) fn is_outside(&self, key: &str) -> bool {
-        self.outside.contains(key)
+        self.config.is_outside(key)
     }
 
     /// "Dr Tanaka", or "Clinic (outside)".

@@ -3,7 +3,7 @@
 use super::clean;
 use super::site::Site;
 use super::words::{Words, fill};
-use crate::journal::{Choice, DoctorReport, Ended, Study, WaitingPress};
+use crate::journal::{Choice, DeliveryReport, DoctorReport, Ended, Study, WaitingPress};
 use serde_json::Value;
 
 /// Steps after the press: received, compressed, sealed, submitted, notified, opened.
@@ -104,7 +104,7 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
         ("assembled", _) => (stage.done, stage.words) = (1, words.st_compressing.to_owned()),
         ("compressed", _) => (stage.done, stage.words) = (2, words.st_sealing.to_owned()),
         ("sealed", _) => (stage.done, stage.words) = (3, submitting(study, site.now_ms(), words)),
-        ("submitted", _) => (stage.done, stage.words) = (4, fill(words.st_notifying, &[&to])),
+        ("submitted", _) => notifying(&mut stage, study, &to, site, words),
         ("notified" | "pulled", _) => notified(&mut stage, study, site, words),
         ("failed", _) => (stage.tone, stage.words) = (Tone::Bad, words.st_failed.to_owned()),
         ("cancelled", _) => (stage.tone, stage.words) = (Tone::Over, words.st_cancelled.to_owned()),
@@ -181,6 +181,15 @@ fn seconds_left(accepted: u32, all: u32, between: Option<(i64, i64)>, now_ms: i6
     Some((pace - since_ms).max(0) / 1000 + 1)
 }
 
+/// Who is being told, and who is not woken.
+fn notifying(stage: &mut Stage, study: &Study, to: &str, site: &Site, words: &Words) {
+    let delivery = &study.delivery;
+    let mut sleep = delivery.doctors.iter().filter_map(|doctor| sleeps(doctor, delivery, site, words));
+    stage.done = STEPS - 2;
+    stage.words = sleep.next().unwrap_or_else(|| fill(words.st_notifying, &[to]));
+    stage.details.extend(sleep);
+}
+
 /// "Dr X opened it at 02:14" for who has, and for who has not since when they know of it.
 fn notified(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
     let doctors = &study.delivery.doctors;
@@ -201,7 +210,11 @@ fn notified(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
             (None, _, Some(_)) => (2, fill(words.st_refused, &[&name])),
             (None, None, None) if site.is_outside(&doctor.doctor) => (1, fill(words.st_link, &[&name])),
             (None, Some(at_ms), None) => (1, fill(words.st_notified, &[&name, &site.time(at_ms)])),
-            (None, None, None) => (1, fill(words.st_notifying, &[&name])),
+            (None, None, None) => {
+                let sleeps = sleeps(doctor, &study.delivery, site, words);
+                let form = if study.delivery.sequence > 1 { words.st_added } else { words.st_notifying };
+                (1, sleeps.unwrap_or_else(|| fill(form, &[&name])))
+            }
         }
     });
     let mut lines: Vec<_> = lines.collect();
@@ -216,7 +229,7 @@ fn notified(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
             stage.details.push(fill(words.st_escalated, &[&site.time(at_ms), &name]));
         }
     }
-    if !is_opened && let Some((name, at_ms)) = told_next(doctors, site) {
+    if !is_opened && let Some((name, at_ms)) = told_next(&study.delivery, site) {
         stage.details.push(fill(words.st_told_next, &[&site.time(at_ms), &site.doctor(name, words)]));
     }
 }
@@ -294,12 +307,25 @@ fn channels(doctor: &DoctorReport, site: &Site, words: &Words) -> Vec<String> {
 }
 
 /// Who is told when nobody opens it, and when.
-fn told_next<'a>(doctors: &'a [DoctorReport], site: &Site) -> Option<(&'a str, i64)> {
-    let after_ms = site.escalate_after_ms()?;
-    let next = doctors.iter().filter(|doctor| !doctor.is_told() && doctor.refused.is_none());
+fn told_next<'a>(delivery: &'a DeliveryReport, site: &Site) -> Option<(&'a str, i64)> {
+    let next = delivery.doctors.iter().filter(|doctor| !doctor.is_told() && doctor.refused.is_none());
     let next = next.min_by_key(|doctor| doctor.stands_behind)?;
-    let last_ms = doctors.iter().filter_map(|doctor| doctor.notified_at_ms).max()?;
-    Some((&next.doctor, last_ms + after_ms))
+    let rules = site.rules(delivery.duty_group.as_deref());
+    let notified = || delivery.doctors.iter().filter_map(|doctor| doctor.notified_at_ms);
+    let in_turn = notified().max().zip(rules.escalate_after_ms);
+    let with_all = notified().min().zip(rules.everybody_after_ms);
+    let at_ms =
+        [in_turn, with_all].into_iter().flatten().map(|(since_ms, after_ms)| since_ms + after_ms).min();
+    Some((&next.doctor, at_ms?))
+}
+
+/// "Dr X is told at 07:00, after quiet hours", as long as that is so.
+fn sleeps(doctor: &DoctorReport, delivery: &DeliveryReport, site: &Site, words: &Words) -> Option<String> {
+    let is_told =
+        doctor.notified_at_ms.is_some() || doctor.refused.is_some() || doctor.opened_at_ms().is_some();
+    let waits = doctor.is_told() && !is_told && !site.is_urgent(delivery);
+    let until_ms = site.quiet_until_ms(&doctor.doctor, site.now_ms()).filter(|_| waits)?;
+    Some(fill(words.st_quiet, &[&site.doctor(&doctor.doctor, words), &site.time(until_ms)]))
 }
 
 /// What became of a doctor's mails, and whether they were opened before.

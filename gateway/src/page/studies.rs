@@ -134,7 +134,8 @@ async fn panel(page: &Shared, language: Language) -> Result<Markup, Refused> {
                     label .tick {
                         input type="checkbox" name="doctor" value=(key) checked[order == 0 || only] data-name=(site.doctor(key, words));
                         span { bdi { (clean(name)) } @if order == 0 { " " span .tag .duty { (words.on_duty) } } @else if order < usize::MAX { " " span .tag { (words.stands_behind) } }
-                            " " span .tag .away data-away=(key) hidden[!away.contains_key(*key)] { @if let Some(words) = away.get(*key) { (words) } } }
+                            " " span .tag .away data-away=(key) hidden[!away.contains_key(*key)] { @if let Some(words) = away.get(*key) { (words) } }
+                            @if let Some(until_ms) = site.quiet_until_ms(key, site.now_ms()) { " " span .tag { (fill(words.quiet_until, &[&site.time(until_ms)])) } } }
                     }
                 }
             }

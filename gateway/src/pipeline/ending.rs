@@ -7,7 +7,7 @@ use super::trouble::Trouble;
 use crate::clock::now_ms;
 use crate::config::Encryption;
 use crate::journal::{Ended, EndedCase, EndedMail, JournalError};
-use crate::notify::{alarm_at, ends};
+use crate::notify::ends;
 use ::seal::ids::{CaseId, DeliveryId};
 use ::seal::statement;
 use serde::Serialize;
@@ -139,10 +139,10 @@ impl Pipeline {
     async fn alarm_due(&self) -> Result<Option<i64>, Trouble> {
         let mut first = None;
         for unopened in self.journal.unopened().await? {
-            let (escalate, alarm) =
-                (self.config.notify.escalate_after_ms(), self.config.case.alarm_after_ms());
-            let at_ms = alarm_at(&unopened.standings, escalate, alarm);
-            let stuck = unopened.stuck_since_ms.map(|since_ms| since_ms.saturating_add(alarm));
+            let delivery = self.journal.delivery(unopened.delivery).await?;
+            let at_ms = self.escalation(&delivery, &unopened.standings, |it| it.alarm_at_ms());
+            let alarm_after_ms = self.rules(&delivery).alarm_after_ms;
+            let stuck = unopened.stuck_since_ms.map(|since_ms| since_ms.saturating_add(alarm_after_ms));
             let Some(at_ms) = at_ms.into_iter().chain(stuck).min() else { continue };
             if at_ms > now_ms() {
                 first = Some(first.map_or(at_ms, |first: i64| first.min(at_ms)));

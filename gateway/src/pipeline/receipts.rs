@@ -138,7 +138,7 @@ impl Pipeline {
             !one.is_told && one.refused.is_none() && self.config.sends_receipts(&one.doctor)
         };
         let is_somebody_left =
-            self.config.notify.escalate_after_ms().is_some() && recipients.iter().any(may_be_told);
+            self.rules(&delivery).tell_those_behind() && recipients.iter().any(may_be_told);
         // Nobody waits for who was never told.
         recipients.retain(|recipient| recipient.is_told || recipient.pulled);
         if let Some(base) = delivery.residual_of {

@@ -92,7 +92,8 @@ impl Pipeline {
         let mut next: Option<i64> = None;
         let mut not_before = |at_ms: i64| next = Some(next.map_or(at_ms, |next| next.min(at_ms)));
         for untold in self.journal.untold().await? {
-            match tells_at_ms(&untold, &self.config) {
+            let awake_at_ms = self.awake_at_ms(untold.delivery, &untold.doctor, now).await?;
+            match tells_at_ms(&untold, &self.config).max(awake_at_ms) {
                 at_ms if at_ms > now => not_before(at_ms),
                 _ => {
                     let ways = new_ways(&untold, &self.config);
@@ -101,8 +102,9 @@ impl Pipeline {
             }
         }
         for due in self.journal.due_notices().await? {
-            if due.next_try_ms > now {
-                not_before(due.next_try_ms);
+            let at_ms = self.awake_at_ms(due.delivery, &due.doctor, now).await?.max(due.next_try_ms);
+            if at_ms > now {
+                not_before(at_ms);
             } else if let Some(under_way) = self.telling.begin(&due) {
                 let pipeline = self.clone();
                 tokio::spawn(async move {
@@ -112,6 +114,16 @@ impl Pipeline {
             }
         }
         Ok(next)
+    }
+
+    /// When the doctor may be woken for a delivery: now, or when quiet hours are over.
+    async fn awake_at_ms(&self, delivery: DeliveryId, doctor: &str, now: i64) -> Result<i64, Trouble> {
+        // Few have quiet hours: the delivery is not asked for where it does not matter.
+        if self.config.awake_at_ms(doctor, false, now) == now {
+            return Ok(now);
+        }
+        let is_urgent = self.config.is_urgent(&self.journal.delivery(delivery).await?);
+        Ok(self.config.awake_at_ms(doctor, is_urgent, now))
     }
 
     /// Sends one notice and says what came of it, again and again where the journal or the trail cannot be written: what a channel took is

@@ -188,14 +188,42 @@ fn behind_who_was_chosen_stand_those_who_come_later_in_the_order() {
     let on_duty: Vec<OnDuty> = ["a", "b", "c"]
         .into_iter()
         .enumerate()
-        .map(|(order, name)| OnDuty { doctor: name.into(), order })
+        .map(|(order, name)| OnDuty { doctor: name.into(), order, group: Some("stroke".into()) })
         .collect();
     let behind = |doctors: &[&str]| {
         let doctors: Vec<String> = doctors.iter().map(|doctor| (*doctor).to_owned()).collect();
-        super::behind(&on_duty, &doctors)
+        let standby = super::behind(&on_duty, &doctors);
+        assert_eq!(
+            standby.group.as_deref(),
+            (!standby.doctors.is_empty() || doctors == ["c"]).then_some("stroke")
+        );
+        standby.doctors
     };
     assert_eq!(behind(&["a"]), ["b", "c"]);
     assert_eq!(behind(&["b"]), ["c"]);
     assert_eq!(behind(&["a", "c"]), ["b"]);
     assert!(behind(&["c"]).is_empty() && behind(&["d"]).is_empty() && behind(&[]).is_empty());
+}
+
+#[test]
+fn what_runs_every_day_ends_by_the_clock_on_the_wall() {
+    let tokyo = zone("Asia/Tokyo");
+    let until = |from: u16, to: u16, time: &str, zone: &TimeZone| {
+        running_until(from * 60, to * 60, at(time, zone), zone)
+            .map(|end| end.to_zoned(zone.clone()).datetime().to_string())
+    };
+    for (time, expected) in [
+        ("2026-11-27T21:59:59", None),
+        ("2026-11-27T22:00", Some("2026-11-28T07:00:00")),
+        ("2026-11-28T06:59:59", Some("2026-11-28T07:00:00")),
+        ("2026-11-28T07:00", None),
+    ] {
+        assert_eq!(until(22, 7, time, &tokyo).as_deref(), expected, "{time}");
+    }
+    assert_eq!(until(12, 13, "2026-11-27T12:30", &tokyo).as_deref(), Some("2026-11-27T13:00:00"));
+    assert_eq!(until(12, 13, "2026-11-27T11:30", &tokyo), None);
+    // Clocks go from 02:00 to 03:00, and in autumn from 03:00 back to 02:00.
+    let berlin = zone("Europe/Berlin");
+    assert_eq!(until(22, 2, "2026-03-29T01:30", &berlin).as_deref(), Some("2026-03-29T03:00:00"));
+    assert_eq!(until(22, 7, "2026-10-25T02:30", &berlin).as_deref(), Some("2026-10-25T07:00:00"));
 }

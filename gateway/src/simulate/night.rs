@@ -4,7 +4,7 @@
 use super::Settings;
 use super::rules::{Bug, Rules};
 use crate::journal::Ended;
-use crate::notify::{Aged, Next, Standing};
+use crate::notify::{Aged, Escalation, Next, Standing};
 use crate::submit::retry;
 use fastrand::Rng;
 use std::cmp::Reverse;
@@ -30,11 +30,22 @@ pub(super) struct Entry {
     pub(super) what: What,
 }
 
+/// What is known of a doctor at the press.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    /// How many stand before.
+    pub(super) before: u32,
+    /// The highest level of channels.
+    pub(super) highest: u32,
+    /// Quiet hours; none where the case is urgent.
+    pub(super) quiet: Option<Range<i64>>,
+}
+
 /// Doctors are named by their place in the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    /// Somebody pressed: for each doctor how many stand before, and the highest level of channels.
-    Pressed(Vec<(u32, u32)>),
+    /// Somebody pressed.
+    Pressed(Vec<Known>),
     /// The mail server has it for this one.
     Submitted(usize),
     /// It takes nothing for this one.
@@ -128,6 +139,12 @@ fn up(outages: &[Range<i64>], at: i64) -> i64 {
     outages.iter().find(|outage| outage.contains(&at)).map_or(at, |outage| outage.end)
 }
 
+/// The first moment from `at` on outside of a doctor's quiet hours.
+fn awake(known: &[Known], doctor: usize, at: i64) -> i64 {
+    let quiet = known.get(doctor).and_then(|known| known.quiet.as_ref());
+    quiet.filter(|quiet| quiet.contains(&at)).map_or(at, |quiet| quiet.end)
+}
+
 /// Milliseconds of outages between two moments.
 fn down_between(outages: &[Range<i64>], from: i64, to: i64) -> i64 {
     outages.iter().map(|outage| (outage.end.min(to) - outage.start.max(from)).max(0)).sum()
@@ -143,8 +160,7 @@ struct Case<'a> {
     events: u64,
     next_look: Option<i64>,
     standings: Vec<Standing>,
-    /// The highest level of each doctor's channels.
-    levels: Vec<u32>,
+    known: Vec<Known>,
     mailed_at: Option<i64>,
     is_alarmed: bool,
     is_heard: bool,
@@ -162,11 +178,22 @@ impl<'a> Case<'a> {
             submitted_at_ms: None,
             notified_at_ms: None,
             has_opened: false,
-            is_refused: false,
+            is_out: false,
             level: 0,
             level_at_ms: None,
         };
-        let levels = (0..doctors).map(|_| chance.u32(0..=2)).collect();
+        let standings: Vec<_> = (0..doctors).map(standing).collect();
+        let is_urgent = chance.u8(..100) < 70;
+        let mut known = |standing: &Standing| {
+            let (from, lasts) = (chance.i64(0..NIGHT), chance.i64(MINUTE..HOUR));
+            let is_quiet = !is_urgent && chance.u8(..100) < 40;
+            Known {
+                before: standing.stands_behind,
+                highest: chance.u32(0..=2),
+                quiet: is_quiet.then_some(from..from + lasts),
+            }
+        };
+        let known = standings.iter().map(&mut known).collect();
         Self {
             number,
             settings,
@@ -176,8 +203,8 @@ impl<'a> Case<'a> {
             coming: BinaryHeap::new(),
             events: 0,
             next_look: None,
-            standings: (0..doctors).map(standing).collect(),
-            levels,
+            standings,
+            known,
             mailed_at: None,
             is_alarmed: false,
             is_heard: false,
@@ -187,9 +214,7 @@ impl<'a> Case<'a> {
 
     fn run(mut self, log: &mut Vec<Entry>) {
         let pressed = up(&self.world.gateway, self.chance.i64(0..NIGHT));
-        let ranks =
-            self.standings.iter().map(|one| one.stands_behind).zip(self.levels.iter().copied()).collect();
-        self.log(log, pressed, What::Pressed(ranks));
+        self.log(log, pressed, What::Pressed(self.known.clone()));
         // Compressed and sealed.
         let sealed = pressed + self.chance.i64(2 * SECOND..=30 * SECOND);
         for doctor in 0..self.standings.len() {
@@ -276,10 +301,10 @@ impl<'a> Case<'a> {
         let is_refused = self.chance.u8(..100) < 1;
         let Some(standing) = self.standings.get_mut(doctor) else { return };
         if is_refused {
-            standing.is_refused = true;
+            standing.is_out = true;
             self.log(log, at, What::Refused(doctor));
             // A dead letter: the page says so.
-            if self.standings.iter().all(|one| one.is_refused) {
+            if self.standings.iter().all(|one| one.is_out) {
                 self.is_ended = true;
                 self.log(log, at, What::Failed);
             }
@@ -302,6 +327,10 @@ impl<'a> Case<'a> {
 
     fn notify(&mut self, log: &mut Vec<Entry>, at: i64, doctor: usize, failures: u32) {
         let is_opened = self.standings.iter().any(|one| one.has_opened);
+        let awake = awake(&self.known, doctor, at);
+        if awake > at && self.rules.lets_sleep() {
+            return self.come(awake, Event::Notify { doctor, failures });
+        }
         let Some(standing) = self.standings.get_mut(doctor) else { return };
         // The turn of one who stood behind is over once somebody has opened it, and further channels are for nobody then.
         if is_opened && (standing.escalated_at_ms.is_some() || standing.level > 0) {
@@ -326,9 +355,7 @@ impl<'a> Case<'a> {
 
     /// What the gateway does whenever something has changed, or it is time.
     fn look(&mut self, log: &mut Vec<Entry>, at: i64) {
-        while let Some(after_ms) = self.settings.escalate_after_ms
-            && let Next::Tell { doctor, at_ms } = self.rules.next(&self.standings, after_ms)
-        {
+        while let Next::Tell { doctor, at_ms } = self.decided(Rules::next) {
             if at_ms > at {
                 let pause = self.chance.i64(0..=LOOK_MAX);
                 self.look_at(at_ms + pause);
@@ -349,14 +376,25 @@ impl<'a> Case<'a> {
         self.age(log, at);
     }
 
-    fn raise(&mut self, log: &mut Vec<Entry>, at: i64) {
-        let Some(after_ms) = self.settings.channel_after_ms else { return };
-        let levels = self.levels.clone();
+    fn decided<T>(&self, decide: impl FnOnce(Rules, Escalation<'_>) -> T) -> T {
+        let place = |doctor: &str| doctor.parse::<usize>().ok();
         let next_level = |doctor: &str, level: u32| {
-            let highest = levels.get(doctor.parse::<usize>().ok()?).copied()?;
+            let highest = self.known.get(place(doctor)?)?.highest;
             (level < highest).then_some(level + 1)
         };
-        for raise in self.rules.raises(&self.standings, after_ms, next_level) {
+        let awake_at_ms =
+            |doctor: &str, at: i64| place(doctor).map_or(at, |place| awake(&self.known, place, at));
+        let it = Escalation {
+            standings: &self.standings,
+            rules: self.settings.rules,
+            next_level: &next_level,
+            awake_at_ms: &awake_at_ms,
+        };
+        decide(self.rules, it)
+    }
+
+    fn raise(&mut self, log: &mut Vec<Entry>, at: i64) {
+        for raise in self.decided(Rules::raises) {
             if raise.at_ms > at {
                 let pause = self.chance.i64(0..=LOOK_MAX);
                 self.look_at(raise.at_ms + pause);
@@ -376,11 +414,10 @@ impl<'a> Case<'a> {
     }
 
     fn alarm(&mut self, log: &mut Vec<Entry>, at: i64) {
-        let Settings { escalate_after_ms, alarm_after_ms, .. } = self.settings;
         if self.is_alarmed {
             return;
         }
-        match self.rules.alarm_at(&self.standings, escalate_after_ms, alarm_after_ms) {
+        match self.decided(Rules::alarm_at_ms) {
             Some(at_ms) if at_ms <= at => {
                 self.is_alarmed = true;
                 self.log(log, at, What::Alarmed);

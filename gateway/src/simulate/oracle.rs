@@ -1,7 +1,7 @@
 //! The oracle: reads the log of a night and says what must not be. Written from what the hospital is promised, without the gateway's rules:
 //! whoever changes those changes nothing here.
 
-use super::night::{Entry, Log, What};
+use super::night::{Entry, Known, Log, What};
 use super::{Counts, Settings};
 use crate::journal::Ended;
 use serde::Serialize;
@@ -43,16 +43,28 @@ pub(super) fn judge(log: &Log, settings: Settings) -> Judged {
 /// What the log says of one doctor.
 #[derive(Clone, Default)]
 struct Doctor {
-    before: u32,
+    known: Known,
     told: Option<i64>,
     mailed: Option<i64>,
     refused: bool,
     accepted: Vec<i64>,
     arrived: usize,
-    highest: u32,
     level: u32,
     raised: Option<i64>,
     not_taken: bool,
+}
+
+impl Doctor {
+    fn awake(&self, at: i64) -> i64 {
+        self.known.quiet.as_ref().filter(|quiet| quiet.contains(&at)).map_or(at, |quiet| quiet.end)
+    }
+
+    /// Since when an answer is waited for. The press tells nobody who is first: the mail does.
+    fn waits(&self) -> Option<i64> {
+        let turn = self.told.filter(|_| self.known.before > 0);
+        let told = [turn, self.mailed, self.accepted.first().copied()].into_iter().flatten().max()?;
+        Some(self.awake(told))
+    }
 }
 
 /// What must happen next, and when.
@@ -128,7 +140,8 @@ impl<'a> Judge<'a> {
     fn missed_raises(&mut self, entry: &Entry) {
         for doctor in 0..self.doctors.len() {
             let is_it = matches!(entry.what, What::Raised(raised, _) if raised == doctor);
-            let Some(due) = self.raise_due(doctor).filter(|_| !is_it && self.since != i64::MAX) else {
+            let due = self.raise_due(doctor).map(|(due, _)| due);
+            let Some(due) = due.filter(|_| !is_it && self.since != i64::MAX) else {
                 continue;
             };
             if self.possible(due) + LATE_MAX_MS < entry.at_ms {
@@ -143,14 +156,13 @@ impl<'a> Judge<'a> {
         let at = entry.at_ms;
         let is_watched = self.since != i64::MAX;
         match &entry.what {
-            What::Pressed(before) => {
-                let of = |(before, highest): &(u32, u32)| Doctor {
-                    before: *before,
-                    highest: *highest,
-                    told: (*before == 0).then_some(at),
+            What::Pressed(known) => {
+                let of = |known: &Known| Doctor {
+                    known: known.clone(),
+                    told: (known.before == 0).then_some(at),
                     ..Doctor::default()
                 };
-                self.doctors = before.iter().map(of).collect();
+                self.doctors = known.iter().map(of).collect();
             }
             What::Submitted(doctor) => {
                 self.first_mailed = self.first_mailed.or(Some(at));
@@ -161,6 +173,9 @@ impl<'a> Judge<'a> {
             What::Raised(doctor, level) => self.raised(*doctor, *level, at),
             What::Accepted(doctor) => {
                 self.judged.counts.notices += 1;
+                if self.of(*doctor).awake(at) > at {
+                    self.violated(at, "somebody was woken in quiet hours");
+                }
                 self.of(*doctor).accepted.push(at);
             }
             What::NotTaken(doctor) => self.of(*doctor).not_taken = true,
@@ -200,22 +215,34 @@ impl<'a> Judge<'a> {
             self.violated(at, "further channels were tried after it was opened");
         }
         match self.raise_due(doctor) {
-            Some(due) if self.of(doctor).level + 1 == level => self.punctual(due, at),
+            Some((due, up_to)) if up_to == level => self.punctual(due, at),
             _ => self.violated(at, "further channels were tried out of turn"),
         }
         let one = self.of(doctor);
         (one.level, one.raised) = (level, Some(at));
     }
 
-    /// When further channels of a doctor are to be tried, from what the log has said so far.
-    fn raise_due(&self, doctor: usize) -> Option<i64> {
-        let (one, after) = (self.doctors.get(doctor)?, self.settings.channel_after_ms?);
-        if self.opened || self.ended.is_some() || one.refused || one.level >= one.highest {
+    /// When further channels of a doctor are to be tried, and up to which level, from what the log has said so far.
+    fn raise_due(&self, doctor: usize) -> Option<(i64, u32)> {
+        let one = self.doctors.get(doctor)?;
+        if self.opened || self.ended.is_some() || one.refused || one.level >= one.known.highest {
             return None;
         }
-        let turn = one.told.map(|told| if one.before > 0 { told } else { 0 })?;
-        let notice = one.accepted.first().copied().unwrap_or(0);
-        Some(turn.max(one.mailed?).max(notice).max(one.raised.unwrap_or(0)) + after)
+        one.told.and(one.mailed)?;
+        let since = one.waits()?.max(one.raised.unwrap_or(0));
+        let step = self.settings.rules.channel_after_ms.map(|after| (since + after, one.level + 1));
+        let all = self.everybody_due().map(|due| (due.max(since), one.known.highest));
+        match (step, all) {
+            (Some(step), Some(all)) => Some(if step.0 < all.0 { step } else { all }),
+            (step, all) => step.or(all),
+        }
+    }
+
+    /// When the turn of everybody comes: so long after the first of those who can be reached was waited for.
+    fn everybody_due(&self) -> Option<i64> {
+        let after = self.settings.rules.everybody_after_ms?;
+        let told = self.doctors.iter().filter(|doctor| doctor.told.is_some() && !doctor.refused);
+        Some(told.filter_map(Doctor::waits).min()? + after)
     }
 
     fn alarm(&mut self, at: i64) {
@@ -311,21 +338,24 @@ impl<'a> Judge<'a> {
             self.doctors.iter().filter(|doctor| !doctor.refused).filter_map(|doctor| doctor.mailed).max();
         let mut latest = None;
         for doctor in self.doctors.iter().filter(|doctor| doctor.told.is_some() && !doctor.refused) {
-            // The press tells nobody who is first: the mail does. Where it stalls, the patient does not wait longer than for those who have it.
-            let turn = doctor.told.filter(|_| doctor.before > 0);
-            let times = [turn, doctor.mailed, doctor.accepted.first().copied()];
-            let Some(waits) = times.into_iter().flatten().max().or(had) else { return Due::Nothing };
+            // Where the mail stalls, the patient does not wait longer than for those who have it.
+            let Some(waits) = doctor.waits().or(had) else { return Due::Nothing };
             latest = latest.max(Some(waits));
         }
         let untold =
             self.doctors.iter().enumerate().filter(|(_, doctor)| doctor.told.is_none() && !doctor.refused);
-        let next = untold.min_by_key(|(_, doctor)| doctor.before).map(|(place, _)| place);
-        match (next, self.settings.escalate_after_ms) {
-            (Some(place), Some(after)) => {
-                Due::Tell(place, latest.map_or(self.since, |latest| latest + after))
+        let next = untold.min_by_key(|(_, doctor)| doctor.known.before).map(|(place, _)| place);
+        let rules = self.settings.rules;
+        let is_anybody_told = rules.escalate_after_ms.is_some() || rules.everybody_after_ms.is_some();
+        match next.filter(|_| is_anybody_told) {
+            Some(place) => {
+                let Some(latest) = latest else { return Due::Tell(place, self.since) };
+                let turn = rules.escalate_after_ms.map(|after| latest + after);
+                let times = [turn, self.everybody_due()].into_iter().flatten();
+                times.min().map_or(Due::Nothing, |at| Due::Tell(place, at))
             }
-            _ if self.alarmed => Due::Nothing,
-            _ => Due::Alarm(latest.map_or(self.since, |latest| latest + self.settings.alarm_after_ms)),
+            None if self.alarmed => Due::Nothing,
+            None => Due::Alarm(latest.map_or(self.since, |latest| latest + rules.alarm_after_ms)),
         }
     }
 

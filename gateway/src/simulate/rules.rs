@@ -1,7 +1,7 @@
 //! The rules under test: those that the gateway runs by, and the same with a bug in them that the oracle must find.
 
 use crate::journal::Ended;
-use crate::notify::{Aged, Next, Raise, Standing, alarm_at, ends, next, raises};
+use crate::notify::{Aged, Escalation, Next, Raise, Rules as Settings, Standing, ends};
 use serde::Serialize;
 
 /// By how much a late one is late.
@@ -25,43 +25,38 @@ pub enum Bug {
     Late,
     /// Further channels are never tried.
     OneChannel,
+    /// One after the other is told, and never everybody at once.
+    NeverEverybody,
+    /// Who has quiet hours is woken for what is not urgent.
+    Wakes,
 }
 
 #[derive(Clone, Copy)]
 pub(super) struct Rules(pub(super) Option<Bug>);
 
 impl Rules {
-    pub(super) fn next(self, standings: &[Standing], after_ms: i64) -> Next {
-        match (self.0, next(&self.seen(standings), after_ms)) {
+    pub(super) fn next(self, it: Escalation<'_>) -> Next {
+        let next = self.of(it, |it| it.next());
+        match (self.0, next) {
             (Some(Bug::Late), Next::Tell { doctor, at_ms }) => {
                 Next::Tell { doctor, at_ms: at_ms.saturating_add(LATE_MS) }
             }
-            (Some(Bug::SkipsTheLast), Next::Tell { .. }) if left(standings) == 1 => Next::Over,
+            (Some(Bug::SkipsTheLast), Next::Tell { .. }) if left(it.standings) == 1 => Next::Over,
             (_, next) => next,
         }
     }
 
-    pub(super) fn raises(
-        self,
-        standings: &[Standing],
-        after_ms: i64,
-        next_level: impl Fn(&str, u32) -> Option<u32>,
-    ) -> Vec<Raise> {
+    pub(super) fn raises(self, it: Escalation<'_>) -> Vec<Raise> {
         match self.0 {
             Some(Bug::OneChannel) => Vec::new(),
-            _ => raises(&self.seen(standings), after_ms, next_level),
+            _ => self.of(it, |it| it.raises()),
         }
     }
 
-    pub(super) fn alarm_at(
-        self,
-        standings: &[Standing],
-        escalate_ms: Option<i64>,
-        alarm_ms: i64,
-    ) -> Option<i64> {
+    pub(super) fn alarm_at_ms(self, it: Escalation<'_>) -> Option<i64> {
         match self.0 {
             Some(Bug::NeverAlarms) => None,
-            _ => alarm_at(&self.seen(standings), escalate_ms, alarm_ms),
+            _ => self.of(it, |it| it.alarm_at_ms()),
         }
     }
 
@@ -74,9 +69,18 @@ impl Rules {
         self.0 != Some(Bug::SendsNothing)
     }
 
-    fn seen(self, standings: &[Standing]) -> Vec<Standing> {
+    /// Whether a notice waits until quiet hours are over.
+    pub(super) fn lets_sleep(self) -> bool {
+        self.0 != Some(Bug::Wakes)
+    }
+
+    fn of<T>(self, it: Escalation<'_>, answer: impl FnOnce(Escalation<'_>) -> T) -> T {
         let deaf = self.0 == Some(Bug::DeafToOpening);
-        standings.iter().map(|one| Standing { has_opened: one.has_opened && !deaf, ..one.clone() }).collect()
+        let seen = |one: &Standing| Standing { has_opened: one.has_opened && !deaf, ..one.clone() };
+        let standings: Vec<_> = it.standings.iter().map(seen).collect();
+        let everybody_after_ms = it.rules.everybody_after_ms.filter(|_| self.0 != Some(Bug::NeverEverybody));
+        let rules = Settings { everybody_after_ms, ..it.rules };
+        answer(Escalation { standings: &standings, rules, ..it })
     }
 }
 

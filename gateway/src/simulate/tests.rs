@@ -27,10 +27,13 @@ fn every_case_of_a_night_ends_opened_or_with_a_person() {
 #[test]
 fn settings_of_others_hold_too() {
     for escalate_after_ms in [None, Some(1_000), Some(600_000)] {
-        for alarm_after_ms in [1_000, 3_600_000] {
-            let settings = Settings { escalate_after_ms, alarm_after_ms, ..Settings::default() };
-            let report = simulate(1_000, 5, settings, None);
-            assert_eq!(report.violations, 0, "{settings:?}: {:?}", report.named);
+        for everybody_after_ms in [None, Some(1_000), Some(900_000)] {
+            for (channel_after_ms, alarm_after_ms) in [(None, 1_000), (Some(200_000), 3_600_000)] {
+                let rules = Rules { channel_after_ms, escalate_after_ms, everybody_after_ms, alarm_after_ms };
+                let settings = Settings { rules, ..Settings::default() };
+                let report = simulate(1_000, 5, settings, None);
+                assert_eq!(report.violations, 0, "{settings:?}: {:?}", report.named);
+            }
         }
     }
 }
