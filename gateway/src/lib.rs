@@ -29,6 +29,7 @@ pub mod notify;
 
 pub mod pulled;
 
+mod ledger;
 pub mod page;
 pub mod roster;
 

@@ -621,7 +621,18 @@ def test_the_operator_sees_figures_and_prometheus_reads_them(desk: Desk, mr_stud
     boss.goto(desk.url + "/operator")
     expect(boss.locator(".figure", has_text="Waits for transfer")).to_contain_text("1")
     expect(boss.locator("tr", has_text="compress")).to_contain_text(re.compile(r"\d+\.\d s"))
+    week = boss.locator("table", has=boss.get_by_text("First image", exact=True)).locator("tbody tr")
+    expect(week).to_have_count(1)
+    expect(week.locator("td").nth(2)).to_contain_text(re.compile(r"\d+ / \d+ s"))
+    expect(week.locator("td").nth(4)).to_contain_text("–")
     desk.sees_no_fault(boss, "operator")
+    with boss.expect_download() as download:
+        boss.click("a[href='/operator/ledger.csv']")
+    head, line = Path(download.value.path()).read_text().splitlines()
+    case = dict(zip(head.split(","), line.split(","), strict=True))
+    (sent,) = [one for one in bench.gateway.deliveries() if one["state"] == "notified"]
+    assert (case["case"], case["first_image"], case["alarmed"]) == (sent["case"], "", "false")
+    assert abs(float(case["notified"]) - sent["click_to_notified"]) < 0.01 and float(case["submitted"]) <= float(case["notified"])
     boss.goto(desk.url + "/accounts")
     desk.sees_no_fault(boss, "accounts")
     token = subprocess.run([program("scanpost-gateway"), "token", "add", "prometheus", "--role", "auditor", "--config", bench.gateway.config],
@@ -633,4 +644,5 @@ def test_the_operator_sees_figures_and_prometheus_reads_them(desk: Desk, mr_stud
         metrics({})
     text = metrics({"Authorization": f"Bearer {token.stdout.strip()}"})
     assert 'scanpost_deliveries{state="held"} 1' in text and 'scanpost_stage_seconds{stage="compress",quantile="0.95"}' in text
+    assert 'scanpost_click_seconds{to="notified",quantile="0.95"}' in text and 'scanpost_cases_7d{what="all"} 1' in text
     assert not re.search("Yamada|Suzuki|P-0000|doctor_|田中", text)

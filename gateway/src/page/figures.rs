@@ -3,7 +3,8 @@
 use super::{Refused, Shared};
 use crate::check::ends_at;
 use crate::duty::SHOWN;
-use crate::journal::{DutyTest, Progress, Standing, TestKind};
+use crate::journal::{DutyTest, LedgerLine, Progress, Standing, TestKind};
+use crate::ledger::{self, quantile};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +33,9 @@ pub(super) struct StageTimes {
     pub(super) p95: f64,
 }
 
+/// Weeks that are shown, with this one.
+pub(super) const WEEKS: u32 = 8;
+
 /// All numbers.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
@@ -52,6 +56,8 @@ pub(super) struct Figures {
     pub(super) daily: Vec<DutyTest>,
     /// When one last came back in time, milliseconds since 1970-01-01 UTC.
     pub(super) daily_succeeded_at_ms: Option<i64>,
+    /// What was asked for in the last [`WEEKS`], the oldest first.
+    pub(super) ledger: Vec<LedgerLine>,
     /// Of the disk that holds the state folder.
     pub(super) free_bytes: u64,
     pub(super) disk_bytes: u64,
@@ -86,6 +92,8 @@ async fn read(page: &Shared, now_ms: i64) -> Result<Figures, Refused> {
         (figures.free_bytes, figures.disk_bytes) =
             (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
     }
+    let since_ms = ledger::since_ms(now_ms, WEEKS - 1, &page.zone);
+    figures.ledger = page.journal.ledger(since_ms).await?;
     figures.notices = page.journal.notice_counts().await?;
     figures.not_reachable = page.not_reachable().await?.len();
     figures.daily = page.journal.newest_duty_tests(TestKind::Daily, SHOWN).await?;
@@ -122,22 +130,4 @@ fn times(stage: &'static str, studies: &[Progress]) -> Option<StageTimes> {
     seconds.sort_by(f64::total_cmp);
     let p50 = quantile(&seconds, 50)?;
     Some(StageTimes { stage, count: seconds.len(), p50, p95: quantile(&seconds, 95)? })
-}
-
-/// Nearest rank: the smallest value that so many in a hundred do not exceed.
-fn quantile(sorted: &[f64], percent: usize) -> Option<f64> {
-    sorted.get((sorted.len() * percent).div_ceil(100).checked_sub(1)?).copied()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_are_by_nearest_rank() {
-        let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
-        assert_eq!((quantile(&hundred, 50), quantile(&hundred, 95)), (Some(50.0), Some(95.0)));
-        assert_eq!((quantile(&[7.0], 50), quantile(&[7.0], 95)), (Some(7.0), Some(7.0)));
-        assert_eq!(quantile(&[], 50), None);
-    }
 }

@@ -8,11 +8,15 @@ use super::{Refused, Shared, clean};
 use crate::clock::now_ms;
 use crate::duty::SHOWN;
 use crate::journal::DutyTest;
+use crate::ledger;
 use axum::Router;
 use axum::extract::State;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use jiff::ToSpan;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 /// Seconds of a month: a certificate that ends before is marked.
@@ -21,7 +25,20 @@ const SOON_S: i64 = 30 * 24 * 60 * 60;
 const CERTIFICATES_MAX: usize = 20;
 
 pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/operator", get(show))
+    Router::new().route("/operator", get(show)).route("/operator/ledger.csv", get(ledger_file))
+}
+
+/// Every case of the weeks that are shown.
+async fn ledger_file(State(page): State<Shared>, person: Person) -> Result<impl IntoResponse, Refused> {
+    if !person.role.may_inspect() {
+        return Err(Refused::Role);
+    }
+    let figures = figures(&page, now_ms()).await?;
+    let headers = [
+        (CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (CONTENT_DISPOSITION, "attachment; filename=\"scanpost-ledger.csv\""),
+    ];
+    Ok((headers, ledger::csv(&figures.ledger, &page.zone)))
 }
 
 async fn show(State(page): State<Shared>, person: Person) -> Result<Markup, Refused> {
@@ -51,6 +68,8 @@ async fn show(State(page): State<Shared>, person: Person) -> Result<Markup, Refu
                 h2 { (words.daily_tests) }
                 (daily(&figures.daily, is_daily.then_some(today), words))
             }
+            h2 { (words.ledger) }
+            (weeks(&figures, &page.zone, words))
             h2 { (words.own_certificates) }
             ul {
                 @if let Some(ends_at) = figures.site_ends_at { (certificate(words.site_certificate, ends_at)) }
@@ -172,6 +191,38 @@ fn outcome(test: Option<&DutyTest>, words: &Words) -> (&'static str, bool) {
         (true, true) => (words.test_late, true),
         (false, true) => (words.test_missing, true),
         (false, false) => (words.under_way, false),
+    }
+}
+
+/// Seconds from the click to each step, by weeks: half of all cases took no longer than the first number, 95 in a hundred no longer than the second.
+fn weeks(figures: &Figures, zone: &TimeZone, words: &Words) -> Markup {
+    let heads = [
+        words.to_submitted,
+        words.to_notified,
+        words.to_fetched,
+        words.to_first_image,
+        words.to_acknowledged,
+    ];
+    html! {
+        p .hint { (words.ledger_hint) " " a href="/operator/ledger.csv" download { (words.ledger_file) } }
+        div .wide { table {
+            thead { tr {
+                th { (words.week) } th .number { (words.number) }
+                @for head in heads { th .number { (head) } }
+                th .number { (words.alarms) } th .number { (words.unopened_ends) }
+            } }
+            tbody { @for (monday, week) in ledger::weeks(&figures.ledger, zone) {
+                tr {
+                    th scope="row" { (monday) }
+                    td .number { (week.cases) }
+                    @for step in &week.steps {
+                        td .number { @if let Some(step) = step { (format!("{:.0} / {:.0} s", step.p50, step.p95)) } @else { "–" } }
+                    }
+                    td .number { (week.alarmed) }
+                    td .number { (week.unopened) }
+                }
+            } }
+        } }
     }
 }
 

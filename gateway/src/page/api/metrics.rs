@@ -6,20 +6,24 @@ use super::caller::Caller;
 use super::problem::Problem;
 use crate::clock::now_ms;
 use crate::journal::DutyTest;
+use crate::ledger;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use std::fmt::Write;
+
+/// Seven days.
+const LATELY_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 pub(super) async fn metrics(
     State(page): State<Shared>,
     _caller: Caller,
 ) -> Result<impl IntoResponse, Problem> {
     let figures = figures(&page, now_ms()).await.map_err(|_: Refused| Problem::OURS)?;
-    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text(&figures)))
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text(&figures, now_ms())))
 }
 
-fn text(figures: &Figures) -> String {
+fn text(figures: &Figures, now_ms: i64) -> String {
     let mut text = String::new();
     let head =
         |name: &str, help: &str| format!("# HELP scanpost_{name} {help}\n# TYPE scanpost_{name} gauge\n");
@@ -36,6 +40,23 @@ fn text(figures: &Figures) -> String {
                 times.stage
             );
         }
+    }
+    let lately = figures.ledger.iter().filter(|line| now_ms - line.clicked_at_ms < LATELY_MS);
+    let week = ledger::summary(lately);
+    text += &head(
+        "click_seconds",
+        "Seconds from the click to each step, of the cases of the last seven days, by quantile.",
+    );
+    for (step, times) in ledger::STEPS.into_iter().zip(&week.steps) {
+        let Some(times) = times else { continue };
+        for (quantile, seconds) in [("0.5", times.p50), ("0.95", times.p95)] {
+            let _ =
+                writeln!(text, "scanpost_click_seconds{{to=\"{step}\",quantile=\"{quantile}\"}} {seconds}");
+        }
+    }
+    text += &head("cases_7d", "Cases of the last seven days, all of them and by what went wrong.");
+    for (what, count) in [("all", week.cases), ("alarmed", week.alarmed), ("ended_unopened", week.unopened)] {
+        let _ = writeln!(text, "scanpost_cases_7d{{what=\"{what}\"}} {count}");
     }
     text += &head("notices", "Notices of deliveries that nobody has opened, by channel and state.");
     for (channel, state, count) in &figures.notices {
