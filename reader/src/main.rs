@@ -89,6 +89,7 @@ struct Answer {
 enum Saying {
     Seen,
     Close,
+    HandOver,
     CallBack,
     Words,
 }
@@ -221,6 +222,7 @@ fn say(arguments: &Answer) -> anyhow::Result<Exit> {
     let say = match arguments.say {
         Saying::Seen => Say::Seen,
         Saying::Close => Say::Close,
+        Saying::HandOver => Say::HandOver,
         Saying::CallBack => Say::CallBack,
         Saying::Words => pull::typed().context("cannot read the words")?,
     };

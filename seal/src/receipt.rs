@@ -55,11 +55,13 @@ pub enum ReceiptKind {
     Answer,
     /// The recipient needs the case no longer: it is to be deleted.
     Closed,
+    /// The recipient cannot take care of it: the next of the group is to be told.
+    PassedOn,
 }
 
 impl ReceiptKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Fetched,
         Self::ExactWanted,
         Self::FirstImageShown,
@@ -67,6 +69,7 @@ impl ReceiptKind {
         Self::Read,
         Self::Answer,
         Self::Closed,
+        Self::PassedOn,
     ];
 
     /// The word used in Message-IDs and logs.
@@ -79,6 +82,7 @@ impl ReceiptKind {
             Self::Read => "read",
             Self::Answer => "answer",
             Self::Closed => "closed",
+            Self::PassedOn => "passed_on",
         }
     }
 

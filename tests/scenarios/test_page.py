@@ -608,6 +608,33 @@ def test_whoever_opens_it_in_time_is_the_only_one_who_is_told(group: Desk, mr_st
     expect(screen.locator(".study.good")).not_to_contain_text("佐藤")
 
 
+def test_a_doctor_hands_over_to_the_next_and_where_nobody_is_left_the_page_rings(group: Desk, mr_study: list[Path], tmp_path: Path) -> None:
+    bench = group.bench
+    bench.gateway.stop()
+    bench.start(escalate_after_s=600)
+    store(bench, write_study(tmp_path / "study", mr_study, count=4))
+    screen = group.open("en")
+    row(screen, "山田 太郎").locator("input[name=study]").check()
+    screen.click("#transfer")
+    (delivery,) = bench.gateway.wait_for_state("notified")
+
+    def hand_over(doctor: str) -> None:
+        reader = bench.reader_of(doctor)
+        bench.pull(reader)
+        command = [program("scanpost-reader"), "answer", "--config", reader.config, "--case", delivery["case"], "hand-over"]
+        subprocess.run(list(map(str, command)), capture_output=True, timeout=60, check=True)
+    hand_over("doctor")
+    study = screen.locator(".study", has_text="山田 太郎")
+    expect(study).to_contain_text(re.compile(r"Dr 佐藤 notified at \d\d:\d\d"), timeout=WAIT_MS)
+    expect(study).to_contain_text(re.compile(r"Dr 田中 handed it over at \d\d:\d\d"))
+    expect(study).not_to_contain_text("Opened by")
+    assert notices(bench) == 2
+    hand_over("doctor2")
+    expect(study).to_contain_text("telephone", timeout=WAIT_MS)
+    trail = "".join(path.read_text() for path in (bench.gateway.folder / "state" / "audit").iterdir())
+    assert trail.count("hands the case over") == 2
+
+
 def test_the_operator_sees_figures_and_prometheus_reads_them(desk: Desk, mr_study: list[Path], tmp_path: Path) -> None:
     import ssl
     import urllib.error

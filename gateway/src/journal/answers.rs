@@ -20,8 +20,9 @@ const ANSWERS_MAX: i64 = 20;
 /// Readings of one delivery by one doctor that are kept; a telephone that is put down and taken up again begins another.
 const READINGS_MAX: i64 = 200;
 
-/// Of a recipient: a sign that the doctor looked at the delivery; null where there is none.
-pub(super) const OPENED_AT: &str = "coalesce(pulled_at_ms, first_image_at_ms, seen_at_ms)";
+/// Of a recipient: a sign that the doctor looked at the delivery, and did not hand it over; null where there is none.
+pub(super) const OPENED_AT: &str =
+    "CASE WHEN passed_on_at_ms IS NULL THEN coalesce(pulled_at_ms, first_image_at_ms, seen_at_ms) END";
 
 /// What an answer says, as far as everybody may know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

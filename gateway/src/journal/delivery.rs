@@ -166,6 +166,8 @@ pub struct Recipient {
     pub pulled: bool,
     /// A receipt is here: fetched, first image shown, seen, or an answer.
     pub opened: bool,
+    /// This one handed the case over since.
+    pub passed_on: bool,
     /// The turn of this one came, who stood behind others.
     pub escalated: bool,
     /// The first image was on the screen.
@@ -634,7 +636,9 @@ fn read_recipient(row: &SqliteRow) -> Result<Recipient, JournalError> {
         cover_seen: is_there("cover_seen_at_ms"),
         notified: is_there("notified_at_ms"),
         pulled: is_there("pulled_at_ms"),
-        opened: ["pulled_at_ms", "first_image_at_ms", "seen_at_ms"].into_iter().any(is_there),
+        opened: !is_there("passed_on_at_ms")
+            && ["pulled_at_ms", "first_image_at_ms", "seen_at_ms"].into_iter().any(is_there),
+        passed_on: is_there("passed_on_at_ms"),
         escalated: is_there("escalated_at_ms"),
         first_image: is_there("first_image_at_ms"),
         seen: is_there("seen_at_ms"),

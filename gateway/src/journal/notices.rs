@@ -18,9 +18,9 @@ const IS_TOLD_OF: &str = "(d.sequence = 1 OR d.urgent = 1 OR r.notify_again = 1 
       JOIN recipient q ON q.delivery_id = e.id AND q.doctor = r.doctor WHERE e.case_id = d.case_id AND e.sequence < d.sequence
       AND e.residual_of IS NULL AND e.state NOT IN ('failed', 'cancelled', 'recalled', 'closed') AND q.notified_at_ms IS NOT NULL))
     AND d.residual_of IS NULL AND (d.state IN ('submitted', 'notified') OR (d.state = 'sealed' AND d.attempts > 0))
-    AND r.refused IS NULL AND (r.stands_behind = 0 OR r.escalated_at_ms IS NOT NULL)
+    AND r.refused IS NULL AND r.passed_on_at_ms IS NULL AND (r.stands_behind = 0 OR r.escalated_at_ms IS NOT NULL)
     AND NOT (r.escalated_at_ms IS NOT NULL AND EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = d.id
-             AND coalesce(o.pulled_at_ms, o.first_image_at_ms, o.seen_at_ms) IS NOT NULL))";
+             AND o.passed_on_at_ms IS NULL AND coalesce(o.pulled_at_ms, o.first_image_at_ms, o.seen_at_ms) IS NOT NULL))";
 
 /// A doctor who has all of a delivery and is to be told by further channels.
 #[derive(Clone, Debug)]
@@ -156,6 +156,23 @@ impl Journal {
             })
         };
         rows.iter().map(due).collect()
+    }
+
+    /// Whether a notice stands as it was read: nobody has sent it, or tried to, since.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn is_still_due(&self, due: &DueNotice) -> Result<bool, JournalError> {
+        let row = sqlx::query(
+            "SELECT 1 FROM notice n JOIN recipient r ON r.delivery_id = n.delivery_id AND r.doctor = n.doctor
+             WHERE n.delivery_id = $1 AND n.doctor = $2 AND n.channel = $3 AND n.state <> 'accepted' AND n.attempts = $4 AND r.notice_id = $5",
+        )
+        .bind(due.delivery.0.as_slice())
+        .bind(&due.doctor)
+        .bind(&due.channel)
+        .bind(due.attempts)
+        .bind(due.notice.as_slice());
+        Ok(row.fetch_optional(&self.pool).await?.is_some())
     }
 
     /// A channel took a notice: the doctor is notified. Nothing is done where the doctor gets another one by now.

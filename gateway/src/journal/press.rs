@@ -329,6 +329,15 @@ pub(super) async fn follow(
     for row in sqlx::query(sql).bind(pressed.0.as_slice()).fetch_all(&mut **transaction).await? {
         add_recipient(transaction, supplement, row.get("doctor"), row.get("stands_behind")).await?;
     }
+    // Who handed the case over is left in peace.
+    sqlx::query(
+        "UPDATE recipient SET passed_on_at_ms = (SELECT p.passed_on_at_ms FROM recipient p WHERE p.delivery_id = $2 AND p.doctor = recipient.doctor)
+         WHERE delivery_id = $1",
+    )
+    .bind(supplement.0.as_slice())
+    .bind(pressed.0.as_slice())
+    .execute(&mut **transaction)
+    .await?;
     Ok(())
 }
 

@@ -389,6 +389,58 @@ async fn who_stands_behind_is_told_when_the_turn_comes_and_not_once_somebody_ope
     assert_eq!(places, [("ito", 2), ("suzuki", 0), ("tanaka", 0)]);
 }
 
+#[tokio::test]
+async fn who_hands_a_case_over_has_not_opened_it_and_whoever_stands_behind_is_next() {
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    let press = Press { standby: standby(), ..press(PressedStudy::Case(row.case), "tanaka") };
+    journal.press(&press, HELD_AS).await.unwrap();
+    journal.accepted(row.id, PART_COVER, "tanaka", 5000).await.unwrap();
+    journal.reached(row.id, State::Submitted, 5000).await.unwrap();
+    notified(&journal, row.id, "tanaka", 6000).await;
+    journal.pulled(row.id, "tanaka", 7000).await.unwrap();
+    journal.reached(row.id, State::Pulled, 7000).await.unwrap();
+    assert_eq!(journal.unopened_deliveries().await.unwrap(), []);
+    assert!(!journal.passed_on(row.case, "nobody", 8000).await.unwrap());
+    assert!(journal.passed_on(row.case, "tanaka", 8000).await.unwrap());
+    assert!(!journal.passed_on(row.case, "tanaka", 9000).await.unwrap(), "once");
+    assert_eq!(journal.unopened_deliveries().await.unwrap(), [row.id]);
+    assert!(!journal.recipients(row.id).await.unwrap().iter().any(|one| one.opened));
+    let report = journal.report_of(row.id).await.unwrap().unwrap();
+    assert_eq!((report.state.as_str(), report.doctors[2].passed_on_at_ms), ("notified", Some(8000)));
+    let standings = journal.standings(row.id).await.unwrap();
+    let next = escalation(&standings).next();
+    assert_eq!(next, Next::Tell { doctor: "suzuki".into(), at_ms: i64::MIN }, "at once");
+    assert_eq!(
+        journal.notify_again(row.id).await.unwrap(),
+        Vec::<String>::new(),
+        "who handed it over is left in peace"
+    );
+    // Also with what comes later.
+    let (supplement, _) = record(&journal, held(2)).await;
+    assert!(
+        journal
+            .recipients(supplement.id)
+            .await
+            .unwrap()
+            .iter()
+            .any(|one| one.passed_on && one.doctor == "tanaka")
+    );
+    assert!(journal.alarm(row.case, 9000).await.unwrap() && !journal.alarm(row.case, 9000).await.unwrap());
+    assert!(journal.passed_on(row.case, "suzuki", 10_000).await.unwrap());
+    assert!(journal.alarm(row.case, 11_000).await.unwrap(), "the alarm is raised anew");
+}
+
+fn escalation(standings: &[crate::notify::Standing]) -> Escalation<'_> {
+    let rules = Rules {
+        channel_after_ms: None,
+        escalate_after_ms: Some(0),
+        everybody_after_ms: None,
+        alarm_after_ms: 0,
+    };
+    Escalation { standings, rules, next_level: &|_, _| None, awake_at_ms: &|_, at_ms| at_ms }
+}
+
 /// Whatever shows that a person has it ends escalation, also for one whose turn came in the same moment.
 #[tokio::test]
 async fn an_image_on_the_screen_a_word_and_an_answer_each_end_escalation() {
@@ -416,18 +468,7 @@ async fn an_image_on_the_screen_a_word_and_an_answer_each_end_escalation() {
         assert!(!journal.escalate(row.id, "ito", 9000).await.unwrap());
         assert_eq!(journal.untold().await.unwrap().len(), 0, "suzuki is left in peace");
         let standings = journal.standings(row.id).await.unwrap();
-        let escalation = Escalation {
-            standings: &standings,
-            rules: Rules {
-                channel_after_ms: None,
-                escalate_after_ms: Some(0),
-                everybody_after_ms: None,
-                alarm_after_ms: 0,
-            },
-            next_level: &|_, _| None,
-            awake_at_ms: &|_, at_ms| at_ms,
-        };
-        assert_eq!(escalation.next(), Next::Over);
+        assert_eq!(escalation(&standings).next(), Next::Over);
     }
 }
 

@@ -134,6 +134,8 @@ pub struct DoctorReport {
     pub first_image_at_ms: Option<i64>,
     /// The doctor said so, or answered; milliseconds since 1970-01-01 UTC.
     pub seen_at_ms: Option<i64>,
+    /// The doctor handed the case over to whoever stands behind, milliseconds since 1970-01-01 UTC.
+    pub passed_on_at_ms: Option<i64>,
     /// Seconds that the images were on the screen, as far as the reader told; null where it told nothing.
     pub read_seconds: Option<i64>,
     /// What the doctor answered, without the words, the oldest first.
@@ -147,9 +149,10 @@ pub struct DoctorReport {
 }
 
 impl DoctorReport {
-    /// When this one first looked at it, milliseconds since 1970-01-01 UTC.
+    /// When this one first looked at it, and did not hand it over since; milliseconds since 1970-01-01 UTC.
     pub fn opened_at_ms(&self) -> Option<i64> {
-        [self.first_image_at_ms, self.pulled_at_ms, self.seen_at_ms].into_iter().flatten().min()
+        let looked = [self.first_image_at_ms, self.pulled_at_ms, self.seen_at_ms].into_iter().flatten().min();
+        looked.filter(|_| self.passed_on_at_ms.is_none())
     }
 
     /// Told at once, or the turn came.
@@ -210,7 +213,7 @@ impl Journal {
     /// A residual was asked for in the delivery that it is of.
     async fn doctor_reports(&self, ids: &str) -> Result<Of<DoctorReport>, JournalError> {
         let rows = sqlx::query(
-            "SELECT r.delivery_id, r.doctor, r.stands_behind, r.escalated_at_ms, r.notified_at_ms, r.pulled_at_ms, r.first_image_at_ms, r.seen_at_ms, r.refused, w.removed, w.looked_at_ms, w.stays,
+            "SELECT r.delivery_id, r.doctor, r.stands_behind, r.escalated_at_ms, r.notified_at_ms, r.pulled_at_ms, r.first_image_at_ms, r.seen_at_ms, r.passed_on_at_ms, r.refused, w.removed, w.looked_at_ms, w.stays,
              (SELECT b.exact_asked_at FROM recipient b WHERE b.delivery_id = coalesce(d.residual_of, d.id) AND b.doctor = r.doctor) AS exact_asked_at,
              (SELECT sum(g.seconds) FROM reading g WHERE g.delivery_id = r.delivery_id AND g.doctor = r.doctor) AS read_seconds
              FROM json_each($1) AS ids JOIN recipient r ON r.delivery_id = unhex(ids.value) JOIN delivery d ON d.id = r.delivery_id
@@ -229,6 +232,7 @@ impl Journal {
                 pulled_at_ms: row.get("pulled_at_ms"),
                 first_image_at_ms: row.get("first_image_at_ms"),
                 seen_at_ms: row.get("seen_at_ms"),
+                passed_on_at_ms: row.get("passed_on_at_ms"),
                 read_seconds: row.get("read_seconds"),
                 notices: notices.remove(&of).unwrap_or_default(),
                 answers: answers.remove(&of).unwrap_or_default(),

@@ -5,7 +5,7 @@ use super::delivery::PART_COVER;
 use super::duty::IS_REAL;
 use super::{Journal, JournalError, bytes16};
 use crate::notify::Standing;
-use seal::ids::DeliveryId;
+use seal::ids::{CaseId, DeliveryId};
 use sqlx::Row;
 
 impl Journal {
@@ -43,11 +43,37 @@ impl Journal {
             submitted_at_ms: row.get("accepted_at_ms"),
             notified_at_ms: row.get("notified_at_ms"),
             has_opened: row.get::<Option<i64>, _>("opened_at_ms").is_some(),
-            is_out: row.get::<Option<&str>, _>("refused").is_some(),
+            is_out: row.get::<Option<&str>, _>("refused").is_some()
+                || row.get::<Option<i64>, _>("passed_on_at_ms").is_some(),
             level: row.get("level"),
             level_at_ms: row.get("level_at_ms"),
         };
         Ok(rows.fetch_all(&self.pool).await?.iter().map(standing).collect())
+    }
+
+    /// A doctor hands a case over: nobody waits for this one any more, whoever stands behind is to be told, and the hospital is alarmed anew where
+    /// nobody does. False where that is known, or the case has ended.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn passed_on(&self, case: CaseId, doctor: &str, now_ms: i64) -> Result<bool, JournalError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let passed_on = sqlx::query(
+            "UPDATE recipient SET passed_on_at_ms = $3 WHERE doctor = $2 AND passed_on_at_ms IS NULL AND delivery_id IN
+               (SELECT d.id FROM delivery d JOIN study_case c ON c.id = d.case_id WHERE c.id = $1 AND c.ended_at_ms IS NULL)",
+        );
+        let passed_on = passed_on.bind(case.0.as_slice()).bind(doctor).bind(now_ms);
+        let is_new = passed_on.execute(&mut *transaction).await?.rows_affected() > 0;
+        if is_new {
+            for sql in [
+                "UPDATE delivery SET state = 'notified' WHERE case_id = $1 AND state = 'pulled' AND residual_of IS NULL",
+                "UPDATE study_case SET alarmed_at_ms = NULL, alarm_heard_at_ms = NULL, alarm_heard_by = NULL WHERE id = $1",
+            ] {
+                sqlx::query(sql).bind(case.0.as_slice()).execute(&mut *transaction).await?;
+            }
+        }
+        transaction.commit().await?;
+        Ok(is_new)
     }
 
     /// It is this doctor's turn: the notice goes next. False where it was before, or somebody opened the delivery meanwhile.

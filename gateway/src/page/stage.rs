@@ -205,6 +205,9 @@ fn notified(stage: &mut Stage, study: &Study, site: &Site, words: &Words) {
     };
     let lines = doctors.iter().filter(is_shown).map(|doctor| {
         let name = site.doctor(&doctor.doctor, words);
+        if let Some(at_ms) = doctor.passed_on_at_ms {
+            return (3, fill(words.st_passed_on, &[&name, &site.time(at_ms)]));
+        }
         match (doctor.opened_at_ms(), doctor.notified_at_ms, &doctor.refused) {
             (Some(at_ms), ..) => (0, fill(words.st_opened, &[&name, &site.time(at_ms)])),
             (None, _, Some(_)) => (2, fill(words.st_refused, &[&name])),
@@ -308,7 +311,10 @@ fn channels(doctor: &DoctorReport, site: &Site, words: &Words) -> Vec<String> {
 
 /// Who is told when nobody opens it, and when.
 fn told_next<'a>(delivery: &'a DeliveryReport, site: &Site) -> Option<(&'a str, i64)> {
-    let next = delivery.doctors.iter().filter(|doctor| !doctor.is_told() && doctor.refused.is_none());
+    let next = delivery
+        .doctors
+        .iter()
+        .filter(|doctor| !doctor.is_told() && doctor.refused.is_none() && doctor.passed_on_at_ms.is_none());
     let next = next.min_by_key(|doctor| doctor.stands_behind)?;
     let rules = site.rules(delivery.duty_group.as_deref());
     let notified = || delivery.doctors.iter().filter_map(|doctor| doctor.notified_at_ms);

@@ -220,6 +220,14 @@ impl Pipeline {
         Ok(self.record_each(&subjects, |subject| Message::seen(doctor, subject)).await?)
     }
 
+    /// Before a case counts as handed over by a doctor.
+    pub(super) async fn audit_passed_on(&self, delivery: DeliveryId, doctor: &str) -> Result<(), Trouble> {
+        let subjects = self.subjects(&self.journal.delivery(delivery).await?).await?;
+        Ok(self
+            .record_each(&subjects, |subject| Message::answered(doctor, "hands the case over", subject))
+            .await?)
+    }
+
     /// Before an answer counts: that there is one, never its words.
     pub(super) async fn audit_answered(
         &self,

@@ -94,10 +94,20 @@ impl Pipeline {
                     tracing::info!(stage = "pulled", %case, doctor, "a case that a doctor closed has more on its way, or has ended");
                 }
             }
+            ReceiptKind::PassedOn if !recipient.passed_on => {
+                self.audit_passed_on(id, doctor).await?;
+                let case = self.journal.delivery(id).await?.case;
+                if self.journal.passed_on(case, doctor, now_ms()).await? {
+                    tracing::warn!(stage = "pulled", delivery = %id, doctor, "a doctor hands the case over: whoever stands behind is told");
+                }
+            }
             ReceiptKind::Read => self.take_reading(record, doctor).await?,
             ReceiptKind::Answer => self.take_answer(record, doctor).await?,
             // Read again, as at every start of the inbound process.
-            ReceiptKind::FirstImageShown | ReceiptKind::Seen | ReceiptKind::ExactWanted => {}
+            ReceiptKind::FirstImageShown
+            | ReceiptKind::Seen
+            | ReceiptKind::PassedOn
+            | ReceiptKind::ExactWanted => {}
         }
         Ok(())
     }
@@ -149,14 +159,17 @@ impl Pipeline {
         }
         let is_handed_over =
             |recipient: &Recipient| recipient.submitted && !self.config.sends_receipts(&recipient.doctor);
-        let all = recipients
-            .iter()
-            .all(|recipient| recipient.pulled || recipient.refused.is_some() || is_handed_over(recipient));
+        let all = recipients.iter().all(|recipient| {
+            recipient.pulled
+                || recipient.passed_on
+                || recipient.refused.is_some()
+                || is_handed_over(recipient)
+        });
         let waits = matches!(delivery.state, State::Submitted | State::Notified);
         if !all || !waits || delivery.handed_over {
             return Ok(false);
         }
-        if !recipients.iter().any(|recipient| recipient.pulled) {
+        if !recipients.iter().any(|recipient| recipient.pulled && !recipient.passed_on) {
             let handed_over = recipients.iter().any(is_handed_over)
                 && delivery.state == State::Notified
                 && !is_somebody_left;

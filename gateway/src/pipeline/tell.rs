@@ -129,7 +129,13 @@ impl Pipeline {
     /// Sends one notice and says what came of it, again and again where the journal or the trail cannot be written: what a channel took is
     /// not sent once more for that.
     async fn tell_one(self: &Arc<Self>, due: &DueNotice) {
-        let sent = match self.journal.delivery(due.delivery).await {
+        let delivery = match self.journal.is_still_due(due).await {
+            // It was sent between the reading of what is due and this one's begin.
+            Ok(false) => return,
+            Ok(true) => self.journal.delivery(due.delivery).await,
+            Err(error) => Err(error),
+        };
+        let sent = match delivery {
             Ok(delivery) => self.notifier.send(due, self.config.is_urgent(&delivery), &self.config).await,
             Err(error) => {
                 Trouble::from(error).log(due.delivery);

@@ -303,5 +303,6 @@ fn receipt_number(kind: ReceiptKind) -> u8 {
         ReceiptKind::Read => 11,
         ReceiptKind::Answer => 12,
         ReceiptKind::Closed => 13,
+        ReceiptKind::PassedOn => 14,
     }
 }

@@ -130,7 +130,8 @@ fn every_kind_is_read_as_written() {
     let about_delivery = kinds.map(|kind| Record::new(kind, DELIVERY, recipient));
     let confined = inbound::Confinement { files: true, network: false, system_calls: true };
     let about_all = Record::new(Kind::Confined(confined), DeliveryId([0; 16]), Digest([0; 32]));
-    let bare = [ReceiptKind::Seen, ReceiptKind::FirstImageShown, ReceiptKind::Closed].map(Kind::Receipt);
+    let bare = [ReceiptKind::Seen, ReceiptKind::FirstImageShown, ReceiptKind::Closed, ReceiptKind::PassedOn]
+        .map(Kind::Receipt);
     let bare = bare.map(|kind| Record { kind, ..wanted(recipient) });
     let receipts = [about_all, fetched(recipient), wanted(recipient), answered(recipient), read(recipient)]
         .into_iter()

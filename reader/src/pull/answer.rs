@@ -18,6 +18,8 @@ pub enum Say {
     Seen,
     /// I need it no longer: it is deleted everywhere but in the output folder.
     Close,
+    /// I cannot take care of it: whoever stands behind is told.
+    HandOver,
     /// Call me back.
     CallBack,
     /// A few words.
@@ -32,6 +34,7 @@ pub async fn answer(config: &Config, case: CaseId, say: Say, now: fn() -> i64) -
     let (kind, answer) = match say {
         Say::Seen => (ReceiptKind::Seen, None),
         Say::Close => (ReceiptKind::Closed, None),
+        Say::HandOver => (ReceiptKind::PassedOn, None),
         Say::CallBack => (ReceiptKind::Answer, Some(Answer::CallBack)),
         Say::Words(text) => {
             let words = Words::new(text).ok_or_else(|| {

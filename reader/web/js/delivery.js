@@ -210,9 +210,9 @@ export class Delivery extends EventTarget {
     return this.#keys.identity !== null && typeof this.#cover.cover.answers === 'string';
   }
 
-  /** What the doctor says back, sealed. @param {'seen'|'call_back'|'words'|'closed'} kind @param {string} [text] of `words` @returns {Promise<Told>} */
+  /** What the doctor says back, sealed. @param {'seen'|'call_back'|'words'|'closed'|'passed_on'} kind @param {string} [text] of `words` @returns {Promise<Told>} */
   async answer(kind, text = '') {
-    return kind === 'seen' || kind === 'closed' ? this.told(kind) : sealAnswer(this.#cover, kind === 'words' ? text : '');
+    return kind === 'call_back' || kind === 'words' ? sealAnswer(this.#cover, kind === 'words' ? text : '') : this.told(kind);
   }
 
   /**

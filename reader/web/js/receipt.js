@@ -10,7 +10,7 @@ import { loadDevice } from './wasm.js';
 /** @import { VerifiedCover } from './seal.js' */
 
 /**
- * @typedef {'fetched'|'exact_wanted'|'first_image_shown'|'seen'|'read'|'answer'|'closed'} Kind
+ * @typedef {'fetched'|'exact_wanted'|'first_image_shown'|'seen'|'read'|'answer'|'closed'|'passed_on'} Kind
  * @typedef {{kind: Kind, at: number, instances?: number, seconds?: number, sealed?: string}} Told at: seconds since 1970-01-01 UTC; seconds: of `read`;
  *   sealed: of `answer`, base64
  */

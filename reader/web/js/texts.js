@@ -88,6 +88,8 @@ const TEXTS = {
   'answer seen': ['確認しました', 'Seen'],
   'answer call_back': ['電話をください', 'Call me back'],
   'answer words': ['ひとこと', 'Words'],
+  'answer passed_on': ['引き継ぐ', 'Hand over'],
+  'sure passed_on': ['次の医師へ?', 'To the next?'],
   'answer closed': ['終了', 'Close'],
   'sure closed': ['全員分を削除?', 'Delete for all?'],
   'words hint': ['病院へひとこと(100字まで)', 'A few words to the hospital'],
@@ -95,6 +97,7 @@ const TEXTS = {
   'told seen': ['確認を病院に伝えました', 'The hospital knows that you have seen it'],
   'told call_back': ['折り返しの電話を頼みました', 'The hospital is asked to call you back'],
   'told words': ['病院に送りました', 'Sent to the hospital'],
+  'told passed_on': ['引き継ぎを病院に伝えました。次の医師に通知されます', 'The hospital is told: the next doctor is notified'],
   'told closed': ['終了を病院に伝えました。まもなく消去されます', 'The hospital is told: the case will be deleted shortly'],
   'told later': ['接続が戻り次第、病院に送ります', 'Goes to the hospital when the connection is back'],
   // Screens

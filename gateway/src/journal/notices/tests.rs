@@ -102,6 +102,11 @@ async fn one_channel_notifies_and_the_others_go_on_by_themselves() {
     assert_eq!(journal.not_notified(id).await.unwrap(), Vec::<String>::new());
     let left = due(&journal).await;
     assert_eq!((names(&left), left[0].next_try_ms, left[0].attempts), (vec!["mail"], 9000, 1));
+    // Who read the list before is told that it is another's by now.
+    for one in &first {
+        assert!(!journal.is_still_due(one).await.unwrap(), "{}", one.channel);
+    }
+    assert!(journal.is_still_due(&left[0]).await.unwrap());
     journal.notice_accepted(&left[0], 9100).await.unwrap();
     assert_eq!(due(&journal).await.len(), 0);
     let report = journal.report_of(id).await.unwrap().unwrap();

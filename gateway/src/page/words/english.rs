@@ -100,6 +100,7 @@ pub(super) const WORDS: Words = Words {
     st_opened: "Opened by {} at {}",
     st_escalated: "Nobody had opened it at {}: {} was told next",
     st_told_next: "If nobody opens it by {}, {} is told",
+    st_passed_on: "{} handed it over at {}",
     st_quiet: "Not urgent: {} has quiet hours and is told at {}",
     st_added: "Added to the case of which {} was told: no second notice",
     st_channel_refused: "{}: channel {} refuses the notice ({})",

@@ -100,6 +100,7 @@ pub(super) const WORDS: Words = Words {
     st_opened: "{}が{}に開封",
     st_escalated: "{}に未開封のため、次の{}に通知",
     st_told_next: "{}までに未開封なら{}に通知",
+    st_passed_on: "{}が{}に引き継ぎ",
     st_quiet: "緊急ではありません。{}は通知休止時間のため{}に通知します",
     st_added: "{}に通知済みの症例に追加（再通知なし）",
     st_channel_refused: "{}: 通知経路 {} が通知を拒否（{}）",

@@ -1,4 +1,4 @@
-// What the doctor says back: seen, call me back, a few words, or that the case is over. One row of buttons, and a line to write in.
+// What the doctor says back: seen, call me back, a few words, that another doctor is to take the case, or that it is over. One row of buttons, and a line to write in.
 import { h } from '../dom.js';
 import { sorry, t } from '../texts.js';
 
@@ -7,16 +7,17 @@ const WORDS_MAX = 100;
 /** What is typed or pasted and is no plain line: it goes, so that nobody is refused for it. */
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\uffff\ue000-\uf8ff]|[\u{e0000}-\u{e00ff}\u{e01f0}-\u{10ffff}]/gu;
 
-/** How long a button that deletes waits for the second tap, in milliseconds. */
+/** How long a button that nothing takes back waits for the second tap, in milliseconds. */
 const SURE_MS = 5_000;
 
-/** @typedef {(kind: 'seen'|'call_back'|'words'|'closed', text: string) => Promise<boolean>} Say true: posted; false: it goes when there is a network */
+/** @typedef {'seen'|'call_back'|'words'|'closed'|'passed_on'} Kind */
+/** @typedef {(kind: Kind, text: string) => Promise<boolean>} Say true: posted; false: it goes when there is a network */
 
 /** @param {Say} say @returns {HTMLElement} */
 export function answers(say) {
   const told = h('p', { class: 'told', role: 'status' });
   const input = /** @type {HTMLInputElement} */ (h('input', { type: 'text', maxlength: WORDS_MAX, autocomplete: 'off', enterkeyhint: 'send', 'aria-label': t('words hint'), placeholder: t('words hint') }));
-  const sending = (/** @type {'seen'|'call_back'|'words'|'closed'} */ kind, /** @type {HTMLElement} */ button, /** @type {string} */ text) => async () => {
+  const sending = (/** @type {Kind} */ kind, /** @type {HTMLElement} */ button, /** @type {string} */ text) => async () => {
     button.setAttribute('disabled', '');
     try {
       put(told, t((await say(kind, text)) ? `told ${kind}` : 'told later'), false);
@@ -47,21 +48,24 @@ export function answers(say) {
     if (on) input.focus();
     else input.value = '';
   };
-  // It deletes the case everywhere: the first tap asks, the second does it.
-  const close = h('button', { type: 'button', class: 'answer', click: () => {
-    if (close.classList.toggle('sure')) {
-      close.textContent = t('sure closed');
-      setTimeout(reset, SURE_MS);
-    } else {
-      reset();
-      sending('closed', close, '')();
-    }
-  } }, t('answer closed'));
-  const reset = () => {
-    close.classList.remove('sure');
-    close.textContent = t('answer closed');
+  // The first tap asks, the second does it.
+  const sure = (/** @type {'closed'|'passed_on'} */ kind) => {
+    const button = h('button', { type: 'button', class: 'answer', click: () => {
+      if (button.classList.toggle('sure')) {
+        button.textContent = t(`sure ${kind}`);
+        setTimeout(reset, SURE_MS);
+      } else {
+        reset();
+        sending(kind, button, '')();
+      }
+    } }, t(`answer ${kind}`));
+    const reset = () => {
+      button.classList.remove('sure');
+      button.textContent = t(`answer ${kind}`);
+    };
+    return button;
   };
-  return h('div', { class: 'answers', role: 'group', 'aria-label': t('answers') }, h('div', { class: 'row' }, tap('seen'), tap('call_back'), words, close), form, told);
+  return h('div', { class: 'answers', role: 'group', 'aria-label': t('answers') }, h('div', { class: 'row' }, tap('seen'), tap('call_back'), words, sure('passed_on'), sure('closed')), form, told);
 }
 
 /** @param {HTMLElement} element @param {string} text @param {boolean} bad */
