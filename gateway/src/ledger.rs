@@ -47,16 +47,21 @@ pub(crate) fn since_ms(now_ms: i64, weeks: u32, zone: &TimeZone) -> i64 {
 
 /// Of any cases.
 pub(crate) fn summary<'l>(lines: impl Iterator<Item = &'l LedgerLine> + Clone) -> Summary {
-    let mut steps = STEPS.iter().enumerate().map(|(step, _)| {
-        let mut seconds: Vec<f64> = lines.clone().filter_map(|line| seconds(line)[step]).collect();
+    let mut steps: [Vec<f64>; 5] = Default::default();
+    for line in lines.clone() {
+        for (all, one) in steps.iter_mut().zip(seconds(line)) {
+            all.extend(one);
+        }
+    }
+    let quantiles = |mut seconds: Vec<f64>| {
         seconds.sort_by(f64::total_cmp);
         Some(Quantiles { count: seconds.len(), p50: quantile(&seconds, 50)?, p95: quantile(&seconds, 95)? })
-    });
+    };
     Summary {
         cases: lines.clone().count(),
         alarmed: lines.clone().filter(|line| line.alarmed).count(),
         unopened: lines.clone().filter(|line| line.ended == Some(Ended::Unopened)).count(),
-        steps: std::array::from_fn(|_| steps.next().flatten()),
+        steps: steps.map(quantiles),
     }
 }
 

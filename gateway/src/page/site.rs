@@ -43,8 +43,10 @@ impl Site {
 
     /// Doctors that a person or a roster may choose, by the names in the configuration, with those that are shown.
     pub(super) fn doctors(&self) -> impl Iterator<Item = (&str, &str)> {
-        let doctors =
-            self.doctors.iter().filter(move |(key, _)| !self.is_outside(key) && !self.config.is_for_tests(key));
+        let doctors = self
+            .doctors
+            .iter()
+            .filter(move |(key, _)| !self.is_outside(key) && !self.config.is_for_tests(key));
         doctors.map(|(key, name)| (key.as_str(), name.as_str()))
     }
 

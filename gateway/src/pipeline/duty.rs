@@ -12,7 +12,7 @@ use crate::journal::{
     TestKind,
 };
 use crate::receive::{AeTitle, AssociationInfo, Folder, Intake, SUCCESS, Storing};
-use crate::roster::DUTY_DAYS_MAX;
+use crate::roster::{DUTY_DAYS_MAX, Standby};
 use ::seal::ids::CaseId;
 use compressor::Uid;
 use jiff::Timestamp;
@@ -166,7 +166,7 @@ impl Pipeline {
         let press = Press {
             study: PressedStudy::Case(case),
             doctors: vec![doctor.clone()],
-            standby: Vec::new(),
+            standby: Standby::default(),
             urgent: false,
             note: note(language),
             by: BY.to_owned(),
