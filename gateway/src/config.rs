@@ -25,7 +25,7 @@ pub use quiet::QuietHours;
 pub use smime::Smime;
 
 use crate::directory::Directory;
-use crate::journal::{DeliveryRow, TEST_AE_TITLE};
+use crate::journal::TEST_AE_TITLE;
 use compressor::bundle::{Near, Options, Summary};
 use compressor::encapsulated::FrameDecoder;
 use compressor::near::{Policy, PolicyError};
@@ -437,16 +437,6 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Whether a delivery goes before others, and its notice says so: as the person asked who pressed, or as its destination has it.
-    pub fn is_urgent(&self, delivery: &DeliveryRow) -> bool {
-        self.is_urgent_for(&delivery.destination, delivery.urgent)
-    }
-
-    /// The same by the AE title that it was sent to. `urgent`: as the person asked who pressed.
-    pub fn is_urgent_for(&self, destination: &str, urgent: bool) -> bool {
-        urgent || self.destinations.get(destination).is_some_and(|to| to.urgent)
-    }
-
     /// Reads and checks a configuration file.
     ///
     /// # Errors

@@ -12,8 +12,6 @@ pub(crate) const STEPS: [&str; 5] = ["submitted", "notified", "fetched", "first_
 /// Seconds to one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Quantiles {
-    /// Cases that came so far.
-    pub(crate) count: usize,
     pub(crate) p50: f64,
     pub(crate) p95: f64,
 }
@@ -55,7 +53,7 @@ pub(crate) fn summary<'l>(lines: impl Iterator<Item = &'l LedgerLine> + Clone) -
     }
     let quantiles = |mut seconds: Vec<f64>| {
         seconds.sort_by(f64::total_cmp);
-        Some(Quantiles { count: seconds.len(), p50: quantile(&seconds, 50)?, p95: quantile(&seconds, 95)? })
+        Some(Quantiles { p50: quantile(&seconds, 50)?, p95: quantile(&seconds, 95)? })
     };
     Summary {
         cases: lines.clone().count(),
@@ -149,8 +147,8 @@ mod tests {
         let mondays: Vec<_> =
             weeks.iter().map(|(monday, summary)| (monday.to_string(), summary.cases)).collect();
         assert_eq!(mondays, [("2026-11-30".into(), 2), ("2026-11-23".into(), 1)]);
-        assert_eq!(weeks[0].1.steps[0], Some(Quantiles { count: 2, p50: 1.5, p95: 1.5 }));
-        assert_eq!(weeks[0].1.steps[1], Some(Quantiles { count: 1, p50: 20.0, p95: 20.0 }));
+        assert_eq!(weeks[0].1.steps[0], Some(Quantiles { p50: 1.5, p95: 1.5 }));
+        assert_eq!(weeks[0].1.steps[1], Some(Quantiles { p50: 20.0, p95: 20.0 }));
         assert_eq!(weeks[0].1.steps[2], None, "nobody has fetched one");
         let now_ms = lines[2].clicked_at_ms;
         assert_eq!(since_ms(now_ms, 0, &tokyo()), lines[1].clicked_at_ms);

@@ -260,7 +260,7 @@ impl Pipeline {
 
     async fn compress(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
         self.audit_received(delivery).await?;
-        let turn = self.turns.take(self.config.is_urgent(delivery)).await;
+        let turn = self.turns.take(delivery.urgent).await;
         self.journal.began(delivery.id, "compress", now_ms()).await?;
         let instances = self.journal.instances(delivery.id).await?;
         let case_key = self.journal.case_key(delivery.case).await?;
@@ -285,7 +285,7 @@ impl Pipeline {
         while self.journal.waits_for_earlier(delivery.case, delivery.sequence).await? {
             tokio::time::sleep(EARLIER_POLL).await;
         }
-        let turn = self.turns.take(self.config.is_urgent(delivery)).await;
+        let turn = self.turns.take(delivery.urgent).await;
         self.journal.began(delivery.id, "seal", now_ms()).await?;
         let instances = self.journal.instances(delivery.residual_of.unwrap_or(delivery.id)).await?;
         let (readers, programs) = self.addressees(delivery).await?;

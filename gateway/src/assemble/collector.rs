@@ -240,6 +240,7 @@ impl Collector {
             study: parts.study,
             series: parts.series,
             banner: named_in_trail(&parts.banner),
+            urgent: self.config.destinations.get(received.called.as_str()).is_some_and(|to| to.urgent),
             modality: parts.modality,
             instance_number: parts.instance_number,
             card: parts.banner,

@@ -1,10 +1,9 @@
 //! `[doctors.NAME] quiet_hours`: when a doctor is not woken for what is not urgent.
 
 use super::Config;
-use crate::roster::{minute_words, parse_minute, running_until};
+use crate::roster::{parse_minute, running_until};
 use jiff::Timestamp;
 use serde::Deserialize;
-use std::fmt;
 
 /// Every day from one time to another, of the site; over midnight where the end is not later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -24,12 +23,6 @@ impl TryFrom<String> for QuietHours {
             Some((from, to)) if from != to => Ok(Self { from, to }),
             _ => Err("write two different times: 22:00-07:00"),
         }
-    }
-}
-
-impl fmt::Display for QuietHours {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}-{}", minute_words(self.from), minute_words(self.to))
     }
 }
 
@@ -53,9 +46,9 @@ mod tests {
 
     #[test]
     fn two_different_times_and_nothing_else() {
-        let read = |text: &str| QuietHours::try_from(text.to_owned()).map(|quiet| quiet.to_string());
-        assert_eq!(read("22:00-07:00"), Ok("22:00-07:00".into()));
-        assert_eq!(read(" 22:30 - 24:00"), Ok("22:30-00:00".into()));
+        let read = |text: &str| QuietHours::try_from(text.to_owned());
+        assert_eq!(read("22:00-07:00"), Ok(QuietHours { from: 22 * 60, to: 7 * 60 }));
+        assert_eq!(read(" 22:30 - 24:00"), Ok(QuietHours { from: 22 * 60 + 30, to: 0 }));
         for wrong in ["", "22:00", "22:00-22:00", "22:00-25:00", "22-7", "22:00-07:00-08:00"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

@@ -44,7 +44,7 @@ impl Journal {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT r.doctor FROM recipient r JOIN delivery d ON d.id = r.delivery_id
-             WHERE r.delivery_id = $1 AND d.state = 'notified' AND d.residual_of IS NULL AND {OPENED_AT} IS NULL AND r.refused IS NULL AND r.passed_on_at_ms IS NULL
+             WHERE r.delivery_id = $1 AND d.state IN ('notified', 'pulled') AND d.residual_of IS NULL AND {OPENED_AT} IS NULL AND r.refused IS NULL AND r.passed_on_at_ms IS NULL
              AND (r.stands_behind = 0 OR r.escalated_at_ms IS NOT NULL)"
         ));
         let rows = sqlx::query(sql).bind(id.0.as_slice()).fetch_all(&mut *transaction).await?;
@@ -63,7 +63,7 @@ impl Journal {
                 .await?;
         }
         if !rows.is_empty() {
-            sqlx::query("UPDATE delivery SET state = 'submitted' WHERE id = $1")
+            sqlx::query("UPDATE delivery SET state = 'submitted' WHERE id = $1 AND state = 'notified'")
                 .bind(id.0.as_slice())
                 .execute(&mut *transaction)
                 .await?;

@@ -110,7 +110,7 @@ pub struct DeliveryRow {
     pub attempts: u32,
     /// When the first of these failures was.
     pub failing_since_ms: Option<i64>,
-    /// It goes before others, and its notice says so.
+    /// It goes before others, and its notice says so: as the person asked who pressed, or as the AE title has it that it was sent to.
     pub urgent: bool,
     /// The group of the roster that was on duty at the press.
     pub duty_group: Option<String>,

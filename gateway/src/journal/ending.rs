@@ -177,10 +177,10 @@ impl Journal {
     /// [`JournalError`].
     pub async fn unopened(&self) -> Result<Vec<Unopened>, JournalError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT c.id, d.id AS delivery, CASE d.state WHEN 'failed' THEN 0 WHEN 'submitted' THEN NULL WHEN 'notified' THEN NULL ELSE d.failing_since_ms END AS stuck
+            "SELECT c.id, d.id AS delivery, CASE WHEN d.state = 'failed' THEN 0 WHEN d.state IN ('submitted', 'notified', 'pulled') THEN NULL ELSE d.failing_since_ms END AS stuck
              FROM study_case c JOIN delivery d ON d.case_id = c.id AND d.residual_of IS NULL
              WHERE c.ended_at_ms IS NULL AND c.alarmed_at_ms IS NULL AND d.handed_over_at_ms IS NULL AND {IS_REAL}
-               AND d.state IN ('received', 'assembled', 'compressed', 'sealed', 'submitted', 'notified', 'failed')
+               AND d.state IN ('received', 'assembled', 'compressed', 'sealed', 'submitted', 'notified', 'pulled', 'failed')
                AND (d.state NOT IN ('received', 'assembled', 'compressed') OR d.failing_since_ms IS NOT NULL)
                AND NOT {}",
             is_opened()
@@ -214,7 +214,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn alarm(&self, case: CaseId, now_ms: i64) -> Result<bool, JournalError> {
         let alarmed = sqlx::query(
-            "UPDATE study_case SET alarmed_at_ms = $2 WHERE id = $1 AND alarmed_at_ms IS NULL AND ended_at_ms IS NULL",
+            "UPDATE study_case SET alarmed_at_ms = $2, first_alarmed_at_ms = coalesce(first_alarmed_at_ms, $2) WHERE id = $1 AND alarmed_at_ms IS NULL AND ended_at_ms IS NULL",
         );
         let alarmed = alarmed.bind(case.0.as_slice()).bind(now_ms).execute(&self.pool).await?;
         Ok(alarmed.rows_affected() > 0)
@@ -356,7 +356,7 @@ fn may_end(how: Ended) -> String {
     let condition = match how {
         Ended::Closed => format!(
             "({opened} OR {HAS_HANDED_OVER}) AND NOT EXISTS (SELECT 1 FROM delivery n WHERE n.case_id = c.id AND n.residual_of IS NULL
-               AND n.state IN ('sealed', 'submitted', 'notified') AND n.handed_over_at_ms IS NULL
+               AND n.state IN ('sealed', 'submitted', 'notified') AND n.handed_over_at_ms IS NULL AND (n.sequence = 1 OR n.urgent = 1)
                AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.delivery_id = n.id AND {OPENED_AT} IS NOT NULL))",
             opened = is_opened()
         ),

@@ -49,6 +49,8 @@ pub struct NewInstance {
     pub sha256: [u8; 32],
     /// Number of the association: keeps instances without a study apart from those of other associations.
     pub association: u64,
+    /// The AE title stands for urgent studies.
+    pub urgent: bool,
     /// Modality, where the data set names one.
     pub modality: Option<String>,
     /// Instance Number (0020,0013), where the data set has one.
@@ -374,12 +376,13 @@ async fn begin_delivery(
     let pressed = press::last_of(transaction, case).await?;
     let held = instance.doctors.is_empty() && pressed.is_none();
     let state = if held { State::Held } else { State::Received };
-    sqlx::query("INSERT INTO delivery (id, case_id, sequence, state, calling) VALUES ($1, $2, $3, $4, $5)")
+    sqlx::query("INSERT INTO delivery (id, case_id, sequence, state, calling, urgent) VALUES ($1, $2, $3, $4, $5, $6)")
         .bind(delivery.0.as_slice())
         .bind(case.0.as_slice())
         .bind(sequence)
         .bind(state.word())
         .bind(&instance.calling)
+        .bind(instance.urgent)
         .execute(&mut **transaction)
         .await?;
     sqlx::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'receive', $2)")
@@ -396,7 +399,8 @@ async fn begin_delivery(
     Ok((delivery, !held))
 }
 
-/// A doctor of a new delivery, with a random id for the notice. `stands_behind`: 0 for one who is told at once.
+/// A doctor of a new delivery, with a random id for the notice. `stands_behind`: 0 for one who is told at once. Who handed the case over before is left
+/// in peace.
 pub(super) async fn add_recipient(
     transaction: &mut Transaction<'static, Sqlite>,
     delivery: DeliveryId,
@@ -404,7 +408,9 @@ pub(super) async fn add_recipient(
     stands_behind: u32,
 ) -> Result<(), JournalError> {
     sqlx::query(
-        "INSERT INTO recipient (delivery_id, doctor, notice_id, stands_behind) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO recipient (delivery_id, doctor, notice_id, stands_behind, passed_on_at_ms) VALUES ($1, $2, $3, $4,
+           (SELECT max(p.passed_on_at_ms) FROM delivery d JOIN delivery e ON e.case_id = d.case_id
+            JOIN recipient p ON p.delivery_id = e.id AND p.doctor = $2 WHERE d.id = $1))",
     )
     .bind(delivery.0.as_slice())
     .bind(doctor)

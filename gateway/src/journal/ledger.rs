@@ -35,29 +35,35 @@ pub struct LedgerLine {
 }
 
 impl Journal {
-    /// The first delivery of each case that was asked for since a moment and not withdrawn, the oldest first.
+    /// Each case that was asked for since a moment and whose first delivery was not withdrawn, the oldest first; what came of any of its deliveries
+    /// counts from the first press.
     ///
     /// # Errors
     /// [`JournalError`].
     pub async fn ledger(&self, since_ms: i64) -> Result<Vec<LedgerLine>, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!(
-            "SELECT d.case_id, d.urgent, s.began_at_ms, c.alarmed_at_ms IS NOT NULL AS alarmed, c.ended_how,
-               (SELECT t.done_at_ms FROM stage_time t WHERE t.delivery_id = d.id AND t.stage = 'submit') AS submitted_at_ms,
-               min(r.notified_at_ms) AS notified_at_ms, min(r.pulled_at_ms) AS pulled_at_ms,
+            "SELECT d.case_id, d.urgent, s.began_at_ms, c.first_alarmed_at_ms IS NOT NULL AS alarmed, c.ended_how,
+               min(u.done_at_ms) AS submitted_at_ms, min(n.done_at_ms) AS all_notified_at_ms, min(r.notified_at_ms) AS notified_at_ms, min(r.pulled_at_ms) AS pulled_at_ms,
                min(r.first_image_at_ms) AS first_image_at_ms, min(r.seen_at_ms) AS seen_at_ms
              FROM stage_time s CROSS JOIN delivery d ON d.id = s.delivery_id CROSS JOIN study_case c ON c.id = d.case_id
-             CROSS JOIN recipient r ON r.delivery_id = d.id
+             CROSS JOIN delivery e ON e.case_id = d.case_id AND e.residual_of IS NULL CROSS JOIN recipient r ON r.delivery_id = e.id
+             LEFT JOIN stage_time u ON u.delivery_id = e.id AND u.stage = 'submit'
+             LEFT JOIN stage_time n ON n.delivery_id = e.id AND n.stage = 'notify'
              WHERE s.stage = 'receive' AND s.began_at_ms >= $1 AND d.sequence = 1 AND d.state NOT IN ('cancelled', 'recalled') AND {IS_REAL}
              GROUP BY d.id ORDER BY s.began_at_ms DESC LIMIT $2"
         ));
         let read = |row: &sqlx::sqlite::SqliteRow| {
             let ended: Option<&str> = row.get("ended_how");
+            // Whoever is told again later was told before.
+            let (notified_at_ms, all_notified_at_ms): (Option<i64>, Option<i64>) =
+                (row.get("notified_at_ms"), row.get("all_notified_at_ms"));
             Ok(LedgerLine {
                 case: CaseId(bytes16(row.get("case_id"), "delivery.case_id")?),
                 urgent: row.get("urgent"),
                 clicked_at_ms: row.get("began_at_ms"),
                 submitted_at_ms: row.get("submitted_at_ms"),
-                notified_at_ms: row.get("notified_at_ms"),
+                notified_at_ms: notified_at_ms
+                    .map(|at_ms| all_notified_at_ms.map_or(at_ms, |all_ms| at_ms.min(all_ms))),
                 fetched_at_ms: row.get("pulled_at_ms"),
                 first_image_at_ms: row.get("first_image_at_ms"),
                 acknowledged_at_ms: row.get("seen_at_ms"),

@@ -12,12 +12,16 @@ use sqlx::Row;
 use std::collections::HashMap;
 
 /// Of delivery `d` and recipient `r`: notices go. Those of a delivery that the mail server takes only in part go to who has all of it, and
-/// nobody's turn comes who stands behind one who opened it. What is added to a case of which the doctor was told is no second alarm, unless it is
-/// urgent or a person asks for one (DESIGN 4).
+/// nobody's turn comes who stands behind one who opened it; nobody is told who handed the case over. What is added to a case that the doctor has, and
+/// was told of or opened, is no second alarm, unless it is urgent or a person asks for one (DESIGN 4). Of a delivery that was fetched those are told
+/// who come after one who handed it over.
 const IS_TOLD_OF: &str = "(d.sequence = 1 OR d.urgent = 1 OR r.notify_again = 1 OR NOT EXISTS (SELECT 1 FROM delivery e
-      JOIN recipient q ON q.delivery_id = e.id AND q.doctor = r.doctor WHERE e.case_id = d.case_id AND e.sequence < d.sequence
-      AND e.residual_of IS NULL AND e.state NOT IN ('failed', 'cancelled', 'recalled', 'closed') AND q.notified_at_ms IS NOT NULL))
-    AND d.residual_of IS NULL AND (d.state IN ('submitted', 'notified') OR (d.state = 'sealed' AND d.attempts > 0))
+      JOIN recipient q ON q.delivery_id = e.id AND q.doctor = r.doctor
+      JOIN accepted_part a ON a.delivery_id = e.id AND a.doctor = q.doctor AND a.part = 0
+      WHERE e.case_id = d.case_id AND e.sequence < d.sequence AND e.residual_of IS NULL
+      AND e.state NOT IN ('failed', 'cancelled', 'recalled', 'closed') AND q.refused IS NULL
+      AND (q.stands_behind = 0 OR coalesce(q.escalated_at_ms, q.pulled_at_ms, q.first_image_at_ms, q.seen_at_ms) IS NOT NULL)))
+    AND d.residual_of IS NULL AND (d.state IN ('submitted', 'notified', 'pulled') OR (d.state = 'sealed' AND d.attempts > 0))
     AND r.refused IS NULL AND r.passed_on_at_ms IS NULL AND (r.stands_behind = 0 OR r.escalated_at_ms IS NOT NULL)
     AND NOT (r.escalated_at_ms IS NOT NULL AND EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = d.id
              AND o.passed_on_at_ms IS NULL AND coalesce(o.pulled_at_ms, o.first_image_at_ms, o.seen_at_ms) IS NOT NULL))";

@@ -308,7 +308,7 @@ pub(super) async fn last_of(
     row.map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).transpose()
 }
 
-/// A supplement goes where the delivery went that it adds to; who was told of that one, or has opened it, is told at once.
+/// A supplement goes where the delivery went that it adds to; who was told of that one, or has opened it, stands behind nobody.
 pub(super) async fn follow(
     transaction: &mut Transaction<'static, Sqlite>,
     pressed: DeliveryId,
@@ -329,15 +329,6 @@ pub(super) async fn follow(
     for row in sqlx::query(sql).bind(pressed.0.as_slice()).fetch_all(&mut **transaction).await? {
         add_recipient(transaction, supplement, row.get("doctor"), row.get("stands_behind")).await?;
     }
-    // Who handed the case over is left in peace.
-    sqlx::query(
-        "UPDATE recipient SET passed_on_at_ms = (SELECT p.passed_on_at_ms FROM recipient p WHERE p.delivery_id = $2 AND p.doctor = recipient.doctor)
-         WHERE delivery_id = $1",
-    )
-    .bind(supplement.0.as_slice())
-    .bind(pressed.0.as_slice())
-    .execute(&mut **transaction)
-    .await?;
     Ok(())
 }
 

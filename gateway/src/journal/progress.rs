@@ -3,6 +3,7 @@
 use super::answers::OPENED_AT;
 use super::duty::IS_REAL;
 use super::report::{StageTime, stage_seconds};
+use super::studies::NEWEST;
 use super::{Journal, JournalError};
 use sqlx::Row;
 use std::collections::{BTreeMap, HashMap};
@@ -32,8 +33,7 @@ fn newest() -> String {
         "WITH newest AS (
     SELECT d.id, d.state, d.trouble IS NOT NULL AS in_trouble, n.last_received_ms, c.opened_at_ms, coalesce(n.bytes, 0) AS bytes
     FROM (SELECT id, opened_at_ms FROM study_case c WHERE {IS_REAL} ORDER BY opened_at_ms DESC, id DESC LIMIT $1) c
-    JOIN delivery d ON d.case_id = c.id AND d.residual_of IS NULL AND d.sequence =
-      (SELECT max(sequence) FROM delivery l WHERE l.case_id = c.id AND l.residual_of IS NULL)
+    JOIN delivery d ON d.case_id = c.id AND d.residual_of IS NULL AND d.sequence = {NEWEST}
     LEFT JOIN delivery_count n ON n.delivery_id = d.id)"
     )
 }

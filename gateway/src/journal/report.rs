@@ -65,7 +65,7 @@ pub struct DeliveryReport {
     pub doctors: Vec<DoctorReport>,
     /// Failures in a row.
     pub attempts: u32,
-    /// It goes before others, as the person asked who pressed.
+    /// It goes before others, as the person asked who pressed, or as the AE title has it.
     pub urgent: bool,
     /// The group of the roster that was on duty then: its rules hold.
     pub duty_group: Option<String>,

@@ -17,7 +17,7 @@ impl Journal {
     pub async fn unopened_deliveries(&self) -> Result<Vec<DeliveryId>, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "SELECT d.id FROM delivery d CROSS JOIN study_case c ON c.id = d.case_id
-             WHERE d.state IN ('sealed', 'submitted', 'notified') AND d.residual_of IS NULL AND {IS_REAL}
+             WHERE d.state IN ('sealed', 'submitted', 'notified', 'pulled') AND d.residual_of IS NULL AND {IS_REAL}
              AND NOT EXISTS (SELECT 1 FROM delivery e JOIN recipient o ON o.delivery_id = e.id WHERE {OPENED_AT} IS NOT NULL
                AND (e.id = d.id OR (e.case_id = d.case_id AND e.residual_of IS NULL AND d.urgent = 0 AND e.sequence < d.sequence)))"
         ));
@@ -52,28 +52,35 @@ impl Journal {
     }
 
     /// A doctor hands a case over: nobody waits for this one any more, whoever stands behind is to be told, and the hospital is alarmed anew where
-    /// nobody does. False where that is known, or the case has ended.
+    /// nobody does. Gives the deliveries of this doctor; none where that is known, or the case has ended.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn passed_on(&self, case: CaseId, doctor: &str, now_ms: i64) -> Result<bool, JournalError> {
+    pub async fn passed_on(
+        &self,
+        case: CaseId,
+        doctor: &str,
+        now_ms: i64,
+    ) -> Result<Vec<DeliveryId>, JournalError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let passed_on = sqlx::query(
             "UPDATE recipient SET passed_on_at_ms = $3 WHERE doctor = $2 AND passed_on_at_ms IS NULL AND delivery_id IN
-               (SELECT d.id FROM delivery d JOIN study_case c ON c.id = d.case_id WHERE c.id = $1 AND c.ended_at_ms IS NULL)",
+               (SELECT d.id FROM delivery d JOIN study_case c ON c.id = d.case_id WHERE c.id = $1 AND c.ended_at_ms IS NULL)
+             RETURNING delivery_id",
         );
         let passed_on = passed_on.bind(case.0.as_slice()).bind(doctor).bind(now_ms);
-        let is_new = passed_on.execute(&mut *transaction).await?.rows_affected() > 0;
-        if is_new {
-            for sql in [
-                "UPDATE delivery SET state = 'notified' WHERE case_id = $1 AND state = 'pulled' AND residual_of IS NULL",
-                "UPDATE study_case SET alarmed_at_ms = NULL, alarm_heard_at_ms = NULL, alarm_heard_by = NULL WHERE id = $1",
-            ] {
-                sqlx::query(sql).bind(case.0.as_slice()).execute(&mut *transaction).await?;
-            }
+        let rows = passed_on.fetch_all(&mut *transaction).await?;
+        if !rows.is_empty() {
+            sqlx::query("UPDATE study_case SET alarmed_at_ms = NULL, alarm_heard_at_ms = NULL, alarm_heard_by = NULL WHERE id = $1")
+                .bind(case.0.as_slice())
+                .execute(&mut *transaction)
+                .await?;
         }
         transaction.commit().await?;
-        Ok(is_new)
+        let id = |row: &sqlx::sqlite::SqliteRow| {
+            Ok(DeliveryId(bytes16(row.get("delivery_id"), "recipient.delivery_id")?))
+        };
+        rows.iter().map(id).collect()
     }
 
     /// It is this doctor's turn: the notice goes next. False where it was before, or somebody opened the delivery meanwhile.
@@ -84,7 +91,7 @@ impl Journal {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let escalate = sqlx::AssertSqlSafe(format!(
             "UPDATE recipient SET escalated_at_ms = $3 WHERE delivery_id = $1 AND doctor = $2 AND escalated_at_ms IS NULL
-             AND EXISTS (SELECT 1 FROM delivery d WHERE d.id = $1 AND d.state IN ('sealed', 'submitted', 'notified'))
+             AND EXISTS (SELECT 1 FROM delivery d WHERE d.id = $1 AND d.state IN ('sealed', 'submitted', 'notified', 'pulled'))
              AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = $1 AND {OPENED_AT} IS NOT NULL)"
         ));
         let escalated = sqlx::query(escalate)

@@ -56,6 +56,11 @@ pub struct Study {
     pub delivery: DeliveryReport,
 }
 
+/// Number of the delivery that stands for a case, of delivery `d` of it: the last one, but for what was added in silence and nobody has opened.
+pub(super) const NEWEST: &str = "(SELECT max(l.sequence) FROM delivery l WHERE l.case_id = d.case_id AND l.residual_of IS NULL
+    AND (l.sequence = 1 OR l.state <> 'notified' OR EXISTS
+      (SELECT 1 FROM recipient t WHERE t.delivery_id = l.id AND coalesce(t.notified_at_ms, t.first_image_at_ms, t.seen_at_ms) IS NOT NULL)))";
+
 impl Journal {
     /// Studies, the newest first; of tests those alone that a doctor has answered in words.
     ///
@@ -81,7 +86,7 @@ impl Journal {
     pub async fn studies_at(&self, cases: &[CaseId]) -> Result<Vec<Study>, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!(
             "{} WHERE c.id IN (SELECT unhex(value) FROM json_each($1)) AND d.residual_of IS NULL
-             AND d.sequence = (SELECT max(sequence) FROM delivery l WHERE l.case_id = d.case_id AND l.residual_of IS NULL)",
+             AND d.sequence = {NEWEST}",
             report::rows()
         ));
         let rows = sqlx::query(sql).bind(json_of(cases)).fetch_all(&self.pool).await?;

@@ -16,6 +16,7 @@ pub(crate) fn instance(number: u8) -> NewInstance {
         study: Some(Uid::parse("1.2.3").unwrap()),
         series: Some(Uid::parse("1.2.3.4").unwrap()),
         banner: Banner::default(),
+        urgent: false,
         modality: Some("MR".into()),
         instance_number: None,
         card: Banner::default(),

@@ -38,7 +38,7 @@ pub struct Standing {
     pub notified_at_ms: Option<i64>,
     /// A signed receipt is here: fetched, first image shown, seen, or an answer.
     pub has_opened: bool,
-    /// Nobody waits for this one: the mail server takes nothing for it.
+    /// Nobody waits for this one: the mail server takes nothing for it, or it handed the case over.
     pub is_out: bool,
     /// Up to which level channels tell this one.
     pub level: u32,
@@ -173,17 +173,23 @@ impl Escalation<'_> {
         Some((self.awake_at_ms)(&one.doctor, one.told_at_ms()?))
     }
 
+    /// When the mail server had all of it for the last who can be reached.
+    fn had_ms(&self) -> Option<i64> {
+        self.reached().filter_map(|one| one.submitted_at_ms).max()
+    }
+
     /// When everybody's turn comes.
     fn everybody_at_ms(&self) -> Option<i64> {
         let after_ms = self.rules.everybody_after_ms?;
+        let had_ms = self.had_ms();
         let told = self.reached().filter(|one| one.is_told());
-        Some(told.filter_map(|one| self.waits_since_ms(one)).min()?.saturating_add(after_ms))
+        Some(told.filter_map(|one| self.waits_since_ms(one).or(had_ms)).min()?.saturating_add(after_ms))
     }
 
     /// Since when the last of those who were told is waited for; inner none where none of them can be reached. None while nobody has it. One whose
     /// mailbox stalls is waited for since others have it, and no longer than they are.
     fn waited_for_since_ms(&self) -> Option<Option<i64>> {
-        let had_ms = self.reached().filter_map(|one| one.submitted_at_ms).max();
+        let had_ms = self.had_ms();
         let told = self.reached().filter(|one| one.is_told());
         let since: Option<Vec<i64>> = told.map(|one| self.waits_since_ms(one).or(had_ms)).collect();
         since.map(|since| since.into_iter().max())
@@ -350,6 +356,10 @@ mod tests {
         assert_eq!(of(&group, rules).next(), third(205_000), "counted from the first who was told");
         let alone = Rules { escalate_after_ms: None, ..rules };
         assert_eq!(of(&group, alone).next(), third(205_000), "also where nobody is told in turn");
+        let mut stalls = self::group();
+        stalls[1].submitted_at_ms = None;
+        let second = Next::Tell { doctor: "second".into(), at_ms: 201_000 };
+        assert_eq!(of(&stalls, alone).next(), second, "also where the first one's mailbox stalls");
         let raise = |doctor: &str, level, at_ms| Raise { doctor: doctor.into(), level, at_ms };
         let raises = |group: &[Standing]| Escalation { next_level: &levels, ..of(group, rules) }.raises();
         assert_eq!(raises(&group), [raise("first", 1, 65_000), raise("second", 2, 205_000)]);
@@ -363,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_waited_for_in_quiet_hours() {
+    fn one_who_sleeps_is_waited_for_until_the_quiet_hours_are_over() {
         let mut group = group();
         group[1].notified_at_ms = Some(5_000);
         let awake = |doctor: &str, at_ms: i64| if doctor == "first" { at_ms.max(1_000_000) } else { at_ms };

@@ -3,7 +3,6 @@
 use super::clean;
 use super::words::{Words, fill};
 use crate::config::Config;
-use crate::journal::DeliveryReport;
 use crate::notify::Rules;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -29,11 +28,6 @@ impl Site {
     /// After how long who is told, of a delivery to doctors of this group.
     pub(super) fn rules(&self, group: Option<&str>) -> Rules {
         self.config.rules(group)
-    }
-
-    /// See [`Config::is_urgent`].
-    pub(super) fn is_urgent(&self, delivery: &DeliveryReport) -> bool {
-        self.config.is_urgent_for(&delivery.destination, delivery.urgent)
     }
 
     /// When a doctor's quiet hours that run at a moment are over, for what is not urgent.

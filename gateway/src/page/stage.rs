@@ -78,7 +78,7 @@ pub(super) struct Waiting {
 pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, words: &Words) -> Stage {
     let delivery = &study.delivery;
     let state = delivery.state.as_str();
-    let told = delivery.doctors.iter().filter(|doctor| doctor.is_told());
+    let told = delivery.doctors.iter().filter(|doctor| doctor.is_told() && doctor.passed_on_at_ms.is_none());
     let names = told.map(|doctor| site.doctor(&doctor.doctor, words)).collect::<Vec<_>>();
     let to = names.join(words.comma);
     let mut stage = Stage {
@@ -317,7 +317,8 @@ fn told_next<'a>(delivery: &'a DeliveryReport, site: &Site) -> Option<(&'a str, 
         .filter(|doctor| !doctor.is_told() && doctor.refused.is_none() && doctor.passed_on_at_ms.is_none());
     let next = next.min_by_key(|doctor| doctor.stands_behind)?;
     let rules = site.rules(delivery.duty_group.as_deref());
-    let notified = || delivery.doctors.iter().filter_map(|doctor| doctor.notified_at_ms);
+    let waited = || delivery.doctors.iter().filter(|doctor| doctor.passed_on_at_ms.is_none());
+    let notified = || waited().filter_map(|doctor| doctor.notified_at_ms);
     let in_turn = notified().max().zip(rules.escalate_after_ms);
     let with_all = notified().min().zip(rules.everybody_after_ms);
     let at_ms =
@@ -327,9 +328,9 @@ fn told_next<'a>(delivery: &'a DeliveryReport, site: &Site) -> Option<(&'a str, 
 
 /// "Dr X is told at 07:00, after quiet hours", as long as that is so.
 fn sleeps(doctor: &DoctorReport, delivery: &DeliveryReport, site: &Site, words: &Words) -> Option<String> {
-    let is_told =
-        doctor.notified_at_ms.is_some() || doctor.refused.is_some() || doctor.opened_at_ms().is_some();
-    let waits = doctor.is_told() && !is_told && !site.is_urgent(delivery);
+    let is_over = doctor.refused.is_some() || doctor.passed_on_at_ms.is_some();
+    let is_told = doctor.notified_at_ms.is_some() || doctor.opened_at_ms().is_some();
+    let waits = doctor.is_told() && !is_told && !is_over && delivery.sequence == 1 && !delivery.urgent;
     let until_ms = site.quiet_until_ms(&doctor.doctor, site.now_ms()).filter(|_| waits)?;
     Some(fill(words.st_quiet, &[&site.doctor(&doctor.doctor, words), &site.time(until_ms)]))
 }

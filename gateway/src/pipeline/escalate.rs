@@ -24,6 +24,14 @@ impl Pipeline {
         if !self.config.escalates() {
             return;
         }
+        if let Ok((roster, _)) = self.journal.roster().await {
+            for group in self.config.groups.keys().filter(|group| !roster.groups.contains_key(*group)) {
+                tracing::warn!(
+                    group,
+                    "[groups] has rules for a group that the roster does not have (operator: use its name on the page)"
+                );
+            }
+        }
         loop {
             changes.mark_unchanged();
             let wait = match self.escalate_due().await {
@@ -57,7 +65,7 @@ impl Pipeline {
         standings: &[Standing],
         answer: impl FnOnce(Escalation<'_>) -> T,
     ) -> T {
-        let is_urgent = self.config.is_urgent(delivery);
+        let is_urgent = delivery.urgent;
         answer(Escalation {
             standings,
             rules: self.rules(delivery),

@@ -94,13 +94,7 @@ impl Pipeline {
                     tracing::info!(stage = "pulled", %case, doctor, "a case that a doctor closed has more on its way, or has ended");
                 }
             }
-            ReceiptKind::PassedOn if !recipient.passed_on => {
-                self.audit_passed_on(id, doctor).await?;
-                let case = self.journal.delivery(id).await?.case;
-                if self.journal.passed_on(case, doctor, now_ms()).await? {
-                    tracing::warn!(stage = "pulled", delivery = %id, doctor, "a doctor hands the case over: whoever stands behind is told");
-                }
-            }
+            ReceiptKind::PassedOn if !recipient.passed_on => self.take_passed_on(id, doctor).await?,
             ReceiptKind::Read => self.take_reading(record, doctor).await?,
             ReceiptKind::Answer => self.take_answer(record, doctor).await?,
             // Read again, as at every start of the inbound process.
@@ -108,6 +102,23 @@ impl Pipeline {
             | ReceiptKind::Seen
             | ReceiptKind::PassedOn
             | ReceiptKind::ExactWanted => {}
+        }
+        Ok(())
+    }
+
+    async fn take_passed_on(self: &Arc<Self>, id: DeliveryId, doctor: &str) -> Result<(), Trouble> {
+        let delivery = self.journal.delivery(id).await?;
+        if matches!(delivery.state, State::Cancelled | State::Recalled | State::Closed) {
+            return Ok(());
+        }
+        self.audit_passed_on(id, doctor).await?;
+        let passed_on = self.journal.passed_on(delivery.case, doctor, now_ms()).await?;
+        if !passed_on.is_empty() {
+            tracing::warn!(stage = "pulled", delivery = %id, doctor, "a doctor hands the case over: whoever stands behind is told");
+        }
+        // Whoever was waited for may have been this one alone.
+        for delivery in passed_on {
+            self.start(delivery);
         }
         Ok(())
     }
@@ -145,7 +156,7 @@ impl Pipeline {
         let delivery = self.journal.delivery(id).await?;
         let mut recipients = self.journal.recipients(id).await?;
         let may_be_told = |one: &Recipient| {
-            !one.is_told && one.refused.is_none() && self.config.sends_receipts(&one.doctor)
+            !one.is_told && !one.passed_on && one.refused.is_none() && self.config.sends_receipts(&one.doctor)
         };
         let is_somebody_left =
             self.rules(&delivery).tell_those_behind() && recipients.iter().any(may_be_told);
@@ -172,7 +183,8 @@ impl Pipeline {
         if !recipients.iter().any(|recipient| recipient.pulled && !recipient.passed_on) {
             let handed_over = recipients.iter().any(is_handed_over)
                 && delivery.state == State::Notified
-                && !is_somebody_left;
+                && !is_somebody_left
+                && !recipients.iter().any(|recipient| recipient.passed_on);
             if handed_over {
                 self.release_handed_over(&delivery).await?;
             }

@@ -3,7 +3,7 @@
 use super::trouble::Trouble;
 use super::{Pipeline, random};
 use crate::clock::now_ms;
-use crate::journal::{DueNotice, State};
+use crate::journal::{DueNotice, State, TEST_AE_TITLE};
 use crate::notify::{new_ways, tells_at_ms};
 use crate::submit::retry;
 use notifier::{MustAct, NoticeError};
@@ -122,8 +122,10 @@ impl Pipeline {
         if self.config.awake_at_ms(doctor, false, now) == now {
             return Ok(now);
         }
-        let is_urgent = self.config.is_urgent(&self.journal.delivery(delivery).await?);
-        Ok(self.config.awake_at_ms(doctor, is_urgent, now))
+        let delivery = self.journal.delivery(delivery).await?;
+        // Whether one is awake is what a test at the start of duty asks.
+        let wakes = delivery.urgent || delivery.destination == TEST_AE_TITLE;
+        Ok(self.config.awake_at_ms(doctor, wakes, now))
     }
 
     /// Sends one notice and says what came of it, again and again where the journal or the trail cannot be written: what a channel took is
@@ -136,7 +138,7 @@ impl Pipeline {
             Err(error) => Err(error),
         };
         let sent = match delivery {
-            Ok(delivery) => self.notifier.send(due, self.config.is_urgent(&delivery), &self.config).await,
+            Ok(delivery) => self.notifier.send(due, delivery.urgent, &self.config).await,
             Err(error) => {
                 Trouble::from(error).log(due.delivery);
                 return tokio::time::sleep(retry::FIRST_DELAY).await;

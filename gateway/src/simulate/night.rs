@@ -2,7 +2,7 @@
 //! hospital hears an alarm sooner or later. Nothing here knows what is right.
 
 use super::Settings;
-use super::rules::{Bug, Rules};
+use super::rules::{Bug, Tried};
 use crate::journal::Ended;
 use crate::notify::{Aged, Escalation, Next, Standing};
 use crate::submit::retry;
@@ -113,7 +113,7 @@ pub(super) fn run(cases: u32, seed: u64, settings: Settings, bug: Option<Bug>) -
     let mut entries = Vec::new();
     for number in 0..cases {
         let chance = Rng::with_seed(chance.u64(..));
-        Case::new(number, settings, Rules(bug), &world, chance).run(&mut entries);
+        Case::new(number, settings, Tried(bug), &world, chance).run(&mut entries);
     }
     Log { entries, down: world.gateway }
 }
@@ -153,7 +153,7 @@ fn down_between(outages: &[Range<i64>], from: i64, to: i64) -> i64 {
 struct Case<'a> {
     number: u32,
     settings: Settings,
-    rules: Rules,
+    rules: Tried,
     world: &'a World,
     chance: Rng,
     coming: BinaryHeap<Reverse<(i64, u64, Event)>>,
@@ -168,7 +168,7 @@ struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    fn new(number: u32, settings: Settings, rules: Rules, world: &'a World, mut chance: Rng) -> Self {
+    fn new(number: u32, settings: Settings, rules: Tried, world: &'a World, mut chance: Rng) -> Self {
         let doctors = chance.usize(1..=4);
         let at_once = if chance.u8(..100) < 20 { 2.min(doctors) } else { 1 };
         let standing = |place: usize| Standing {
@@ -355,7 +355,7 @@ impl<'a> Case<'a> {
 
     /// What the gateway does whenever something has changed, or it is time.
     fn look(&mut self, log: &mut Vec<Entry>, at: i64) {
-        while let Next::Tell { doctor, at_ms } = self.decided(Rules::next) {
+        while let Next::Tell { doctor, at_ms } = self.decided(Tried::next) {
             if at_ms > at {
                 let pause = self.chance.i64(0..=LOOK_MAX);
                 self.look_at(at_ms + pause);
@@ -376,7 +376,7 @@ impl<'a> Case<'a> {
         self.age(log, at);
     }
 
-    fn decided<T>(&self, decide: impl FnOnce(Rules, Escalation<'_>) -> T) -> T {
+    fn decided<T>(&self, decide: impl FnOnce(Tried, Escalation<'_>) -> T) -> T {
         let place = |doctor: &str| doctor.parse::<usize>().ok();
         let next_level = |doctor: &str, level: u32| {
             let highest = self.known.get(place(doctor)?)?.highest;
@@ -394,7 +394,7 @@ impl<'a> Case<'a> {
     }
 
     fn raise(&mut self, log: &mut Vec<Entry>, at: i64) {
-        for raise in self.decided(Rules::raises) {
+        for raise in self.decided(Tried::raises) {
             if raise.at_ms > at {
                 let pause = self.chance.i64(0..=LOOK_MAX);
                 self.look_at(raise.at_ms + pause);
@@ -417,7 +417,7 @@ impl<'a> Case<'a> {
         if self.is_alarmed {
             return;
         }
-        match self.decided(Rules::alarm_at_ms) {
+        match self.decided(Tried::alarm_at_ms) {
             Some(at_ms) if at_ms <= at => {
                 self.is_alarmed = true;
                 self.log(log, at, What::Alarmed);

@@ -241,8 +241,10 @@ impl<'a> Judge<'a> {
     /// When the turn of everybody comes: so long after the first of those who can be reached was waited for.
     fn everybody_due(&self) -> Option<i64> {
         let after = self.settings.rules.everybody_after_ms?;
-        let told = self.doctors.iter().filter(|doctor| doctor.told.is_some() && !doctor.refused);
-        Some(told.filter_map(Doctor::waits).min()? + after)
+        let reached = || self.doctors.iter().filter(|doctor| !doctor.refused);
+        let had = reached().filter_map(|doctor| doctor.mailed).max();
+        let told = reached().filter(|doctor| doctor.told.is_some());
+        Some(told.filter_map(|doctor| doctor.waits().or(had)).min()? + after)
     }
 
     fn alarm(&mut self, at: i64) {

@@ -1,7 +1,7 @@
 //! The rules under test: those that the gateway runs by, and the same with a bug in them that the oracle must find.
 
 use crate::journal::Ended;
-use crate::notify::{Aged, Escalation, Next, Raise, Rules as Settings, Standing, ends};
+use crate::notify::{Aged, Escalation, Next, Raise, Rules, Standing, ends};
 use serde::Serialize;
 
 /// By how much a late one is late.
@@ -32,9 +32,9 @@ pub enum Bug {
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Rules(pub(super) Option<Bug>);
+pub(super) struct Tried(pub(super) Option<Bug>);
 
-impl Rules {
+impl Tried {
     pub(super) fn next(self, it: Escalation<'_>) -> Next {
         let next = self.of(it, |it| it.next());
         match (self.0, next) {
@@ -79,7 +79,7 @@ impl Rules {
         let seen = |one: &Standing| Standing { has_opened: one.has_opened && !deaf, ..one.clone() };
         let standings: Vec<_> = it.standings.iter().map(seen).collect();
         let everybody_after_ms = it.rules.everybody_after_ms.filter(|_| self.0 != Some(Bug::NeverEverybody));
-        let rules = Settings { everybody_after_ms, ..it.rules };
+        let rules = Rules { everybody_after_ms, ..it.rules };
         answer(Escalation { standings: &standings, rules, ..it })
     }
 }

@@ -97,7 +97,7 @@ const TEXTS = {
   'told seen': ['確認を病院に伝えました', 'The hospital knows that you have seen it'],
   'told call_back': ['折り返しの電話を頼みました', 'The hospital is asked to call you back'],
   'told words': ['病院に送りました', 'Sent to the hospital'],
-  'told passed_on': ['引き継ぎを病院に伝えました。次の医師に通知されます', 'The hospital is told: the next doctor is notified'],
+  'told passed_on': ['引き継ぎを病院に伝えました。次の医師へ回します', 'The hospital is told and turns to the next doctor'],
   'told closed': ['終了を病院に伝えました。まもなく消去されます', 'The hospital is told: the case will be deleted shortly'],
   'told later': ['接続が戻り次第、病院に送ります', 'Goes to the hospital when the connection is back'],
   // Screens
