@@ -69,6 +69,8 @@ pub struct Counts {
     pub failed: u32,
     /// Doctors who were told because those before did not open it.
     pub escalations: u32,
+    /// Cases that a doctor who had opened them handed over.
+    pub handed_over: u32,
     /// Times that further channels were tried for a doctor.
     pub raises: u32,
     /// Notices that a channel took.
@@ -111,6 +113,7 @@ impl fmt::Display for Report {
             failed,
             escalations,
             raises,
+            handed_over,
             notices,
             ..
         } = self.counts;
@@ -125,7 +128,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             formatter,
-            "{notices} notices, {escalations} doctors told because others did not open it, {raises} times further channels; at most {} ms late",
+            "{notices} notices, {escalations} doctors told because others did not open it, {raises} times further channels, {handed_over} handed over; at most {} ms late",
             self.latest_ms
         )?;
         for Violation { case, at_ms, what } in &self.named {

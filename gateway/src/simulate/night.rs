@@ -66,6 +66,8 @@ pub(super) enum What {
     Opens(usize),
     /// The gateway knows that.
     Opened(usize),
+    /// The gateway knows that this one, who had opened it, hands it over.
+    HandedOver(usize),
     Alarmed,
     Heard,
     /// The mail server takes it for nobody.
@@ -87,6 +89,7 @@ enum Event {
     Reach { doctor: usize },
     Open { doctor: usize },
     Receipt { doctor: usize },
+    HandOver { doctor: usize },
     Hear,
     Close,
     Look,
@@ -161,6 +164,8 @@ struct Case<'a> {
     next_look: Option<i64>,
     standings: Vec<Standing>,
     known: Vec<Known>,
+    /// Whom a notice did not go to, since somebody had opened it.
+    spared: Vec<usize>,
     mailed_at: Option<i64>,
     is_alarmed: bool,
     is_heard: bool,
@@ -205,6 +210,7 @@ impl<'a> Case<'a> {
             next_look: None,
             standings,
             known,
+            spared: Vec::new(),
             mailed_at: None,
             is_alarmed: false,
             is_heard: false,
@@ -265,20 +271,28 @@ impl<'a> Case<'a> {
                 return;
             }
             Event::Receipt { doctor } => {
-                let is_first = !self.standings.iter().any(|one| one.has_opened);
-                if let Some(standing) = self.standings.get_mut(doctor) {
-                    standing.has_opened = true;
-                }
+                let is_first = !self.is_opened();
+                let Some(standing) = self.standings.get_mut(doctor).filter(|one| !one.is_out) else { return };
+                standing.has_opened = true;
                 self.log(log, at, What::Opened(doctor));
+                if self.chance.u8(..100) < 5 {
+                    let after = self.draw(3 * MINUTE);
+                    self.come(at + after, Event::HandOver { doctor });
+                }
                 if is_first && self.chance.u8(..100) < 60 {
                     let after = self.chance.i64(5 * MINUTE..6 * HOUR);
                     self.come(at + after, Event::Close);
                 }
             }
+            Event::HandOver { doctor } => self.hand_over(log, at, doctor),
+            // Somebody may press the button of an alarm that is over.
+            Event::Hear if !self.is_alarmed || self.is_heard => return,
             Event::Hear => {
                 self.is_heard = true;
                 self.log(log, at, What::Heard);
             }
+            // Nobody closes what nobody has.
+            Event::Close if !self.is_opened() => return,
             Event::Close => return self.end(log, at, Ended::Closed),
             Event::Look => {
                 if self.next_look != Some(at) {
@@ -290,6 +304,25 @@ impl<'a> Case<'a> {
         if event.is_ours() && !self.is_ended {
             self.look(log, at);
         }
+    }
+
+    fn is_opened(&self) -> bool {
+        self.standings.iter().any(|one| one.has_opened)
+    }
+
+    fn hand_over(&mut self, log: &mut Vec<Entry>, at: i64, doctor: usize) {
+        let hears = self.rules.hears_of_hand_overs();
+        let Some(standing) = self.standings.get_mut(doctor).filter(|one| !one.is_out) else { return };
+        if hears {
+            (standing.is_out, standing.has_opened) = (true, false);
+            (self.is_alarmed, self.is_heard) = (false, false);
+            if !self.is_opened() {
+                for doctor in std::mem::take(&mut self.spared) {
+                    self.come(at, Event::Notify { doctor, failures: 0 });
+                }
+            }
+        }
+        self.log(log, at, What::HandedOver(doctor));
     }
 
     fn submit(&mut self, log: &mut Vec<Entry>, at: i64, doctor: usize, failures: u32) {
@@ -326,14 +359,18 @@ impl<'a> Case<'a> {
     }
 
     fn notify(&mut self, log: &mut Vec<Entry>, at: i64, doctor: usize, failures: u32) {
-        let is_opened = self.standings.iter().any(|one| one.has_opened);
+        let is_opened = self.is_opened();
         let awake = awake(&self.known, doctor, at);
         if awake > at && self.rules.lets_sleep() {
             return self.come(awake, Event::Notify { doctor, failures });
         }
         let Some(standing) = self.standings.get_mut(doctor) else { return };
+        if standing.is_out {
+            return;
+        }
         // The turn of one who stood behind is over once somebody has opened it, and further channels are for nobody then.
         if is_opened && (standing.escalated_at_ms.is_some() || standing.level > 0) {
+            self.spared.push(doctor);
             return;
         }
         if up(&self.world.notices, at) > at || self.chance.u8(..100) < 3 {
@@ -446,7 +483,7 @@ impl<'a> Case<'a> {
             return self.look_at(at + left);
         }
         let aged = Aged {
-            has_opened: self.standings.iter().any(|one| one.has_opened),
+            has_opened: self.is_opened(),
             is_handed_over: false,
             alarm_was_heard: self.is_heard,
             has_good_link: false,

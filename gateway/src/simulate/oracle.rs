@@ -47,6 +47,8 @@ struct Doctor {
     told: Option<i64>,
     mailed: Option<i64>,
     refused: bool,
+    opened: bool,
+    handed_over: bool,
     accepted: Vec<i64>,
     arrived: usize,
     level: u32,
@@ -55,6 +57,11 @@ struct Doctor {
 }
 
 impl Doctor {
+    /// Nobody waits for this one.
+    fn is_out(&self) -> bool {
+        self.refused || self.handed_over
+    }
+
     fn awake(&self, at: i64) -> i64 {
         self.known.quiet.as_ref().filter(|quiet| quiet.contains(&at)).map_or(at, |quiet| quiet.end)
     }
@@ -181,7 +188,8 @@ impl<'a> Judge<'a> {
             What::NotTaken(doctor) => self.of(*doctor).not_taken = true,
             What::Reached(doctor) | What::Lost(doctor) => self.of(*doctor).arrived += 1,
             What::Opens(_) => return,
-            What::Opened(_) => self.opened = true,
+            What::Opened(doctor) => self.of(*doctor).opened = true,
+            What::HandedOver(doctor) => self.handed_over(*doctor, at),
             What::Alarmed => self.alarm(at),
             What::Heard => {
                 if !self.alarmed {
@@ -192,9 +200,20 @@ impl<'a> Judge<'a> {
             What::Failed => self.failed(at),
             What::Ended(how) => self.ended(*how, at),
         }
+        self.opened = self.doctors.iter().any(|doctor| doctor.opened && !doctor.handed_over);
         if is_watched {
             self.since = at;
         }
+    }
+
+    /// What was opened is not, and whoever is responsible must hear of it anew.
+    fn handed_over(&mut self, doctor: usize, at: i64) {
+        self.judged.counts.handed_over += 1;
+        if !self.of(doctor).opened {
+            self.violated(at, "somebody handed over what was not opened");
+        }
+        self.of(doctor).handed_over = true;
+        (self.alarmed, self.heard) = (false, false);
     }
 
     fn told(&mut self, doctor: usize, at: i64) {
@@ -225,7 +244,7 @@ impl<'a> Judge<'a> {
     /// When further channels of a doctor are to be tried, and up to which level, from what the log has said so far.
     fn raise_due(&self, doctor: usize) -> Option<(i64, u32)> {
         let one = self.doctors.get(doctor)?;
-        if self.opened || self.ended.is_some() || one.refused || one.level >= one.known.highest {
+        if self.opened || self.ended.is_some() || one.is_out() || one.level >= one.known.highest {
             return None;
         }
         one.told.and(one.mailed)?;
@@ -241,7 +260,7 @@ impl<'a> Judge<'a> {
     /// When the turn of everybody comes: so long after the first of those who can be reached was waited for.
     fn everybody_due(&self) -> Option<i64> {
         let after = self.settings.rules.everybody_after_ms?;
-        let reached = || self.doctors.iter().filter(|doctor| !doctor.refused);
+        let reached = || self.doctors.iter().filter(|doctor| !doctor.is_out());
         let had = reached().filter_map(|doctor| doctor.mailed).max();
         let told = reached().filter(|doctor| doctor.told.is_some());
         Some(told.filter_map(|doctor| doctor.waits().or(had)).min()? + after)
@@ -319,7 +338,7 @@ impl<'a> Judge<'a> {
             if doctor.arrived < expected {
                 self.violated(at, "a channel took a notice that neither arrived nor was lost on the way");
             }
-            let could_be = doctor.told.is_some() && doctor.mailed.is_some() && !doctor.refused;
+            let could_be = doctor.told.is_some() && doctor.mailed.is_some() && !doctor.is_out();
             if could_be && doctor.accepted.is_empty() && !doctor.not_taken && !self.opened {
                 self.violated(at, "somebody whose turn it was never got a notice");
             }
@@ -337,15 +356,15 @@ impl<'a> Judge<'a> {
             return Due::Nothing;
         }
         let had =
-            self.doctors.iter().filter(|doctor| !doctor.refused).filter_map(|doctor| doctor.mailed).max();
+            self.doctors.iter().filter(|doctor| !doctor.is_out()).filter_map(|doctor| doctor.mailed).max();
         let mut latest = None;
-        for doctor in self.doctors.iter().filter(|doctor| doctor.told.is_some() && !doctor.refused) {
+        for doctor in self.doctors.iter().filter(|doctor| doctor.told.is_some() && !doctor.is_out()) {
             // Where the mail stalls, the patient does not wait longer than for those who have it.
             let Some(waits) = doctor.waits().or(had) else { return Due::Nothing };
             latest = latest.max(Some(waits));
         }
         let untold =
-            self.doctors.iter().enumerate().filter(|(_, doctor)| doctor.told.is_none() && !doctor.refused);
+            self.doctors.iter().enumerate().filter(|(_, doctor)| doctor.told.is_none() && !doctor.is_out());
         let next = untold.min_by_key(|(_, doctor)| doctor.known.before).map(|(place, _)| place);
         let rules = self.settings.rules;
         let is_anybody_told = rules.escalate_after_ms.is_some() || rules.everybody_after_ms.is_some();

@@ -29,6 +29,8 @@ pub enum Bug {
     NeverEverybody,
     /// Who has quiet hours is woken for what is not urgent.
     Wakes,
+    /// A doctor hands a case over, and the gateway goes on as if it were opened.
+    KeepsWhatIsHandedOver,
 }
 
 #[derive(Clone, Copy)]
@@ -72,6 +74,10 @@ impl Tried {
     /// Whether a notice waits until quiet hours are over.
     pub(super) fn lets_sleep(self) -> bool {
         self.0 != Some(Bug::Wakes)
+    }
+
+    pub(super) fn hears_of_hand_overs(self) -> bool {
+        self.0 != Some(Bug::KeepsWhatIsHandedOver)
     }
 
     fn of<T>(self, it: Escalation<'_>, answer: impl FnOnce(Escalation<'_>) -> T) -> T {
