@@ -200,7 +200,8 @@ class Run:
     def look_into_the_portal(self) -> None:
         """All memory that it may read, as a core dump has it, and its disks, while a doctor who is signed in reads all that lies in the mailbox."""
         pieces = _pieces(self.store, "doctor")
-        listed = lambda: {entry["delivery"] for entry in self.phone.get("/api/deliveries").json["deliveries"]}  # noqa: E731
+        # Until it has come back to a mail store that was away it refuses.
+        listed = lambda: {entry["delivery"] for entry in self.phone.get("/api/deliveries").json.get("deliveries", [])}  # noqa: E731
         _wait("all that lies there in the portal's list", lambda: listed() == pieces.keys() != set())
         streamed, looked = [], threading.Event()
         def read() -> None:
