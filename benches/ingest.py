@@ -1,7 +1,8 @@
 """Images per second of our durable C-STORE SCP beside DCMTK storescp, alternated in one run, as a ratio of medians.
 
 Both write to the same disk. storescp is set as well as it can be (TCP_NODELAY=1, +B, -pdu 131072) and does not fsync; ours
-makes file, folder and journal row durable before each success. The gateway's silence is set so long that no delivery begins.
+makes file, folder and journal row durable before each success. The gateway's silence is set so long that no delivery begins, and nothing is
+compressed ahead (`benches/delivery` shows what receiving costs beside that).
 
 usage: benches/ingest [--images 300] [--runs 5] [--senders 1] [--json FILE]
 """
@@ -80,7 +81,7 @@ def gateway(folder, encryption):
         f'site = "bench.example"\nstate = "{folder}/state"\n'
         f'[spool]\nencryption = "{encryption}"\nkey_file = "{folder}/spool.key"\n'
         f'[dicom]\nlisten = "127.0.0.1:0"\nport_file = "{folder}/port"\nsettle_ms = 3600000\nsilence_ms = 3600000\n'
-        f'[seal]\nkey = "{folder}/key.pem"\ncertificate = "{folder}/cert.pem"\nplain_keys = true\n'
+        f'[compress]\nahead = false\n[seal]\nkey = "{folder}/key.pem"\ncertificate = "{folder}/cert.pem"\nplain_keys = true\n'
         f"[submit]\n{server}[notify]\n[pulled]\n{server}poll_ms = 3600000\n"
         f'[doctors.bench]\nmailbox = "b@bench.example"\nfolder = "INBOX"\ncertificate = "{folder}/cert.pem"\nphone = "p@bench.example"\n'
         f'[destinations.BENCH]\ndoctors = ["bench"]\n'

@@ -21,6 +21,8 @@ mod note;
 #[cfg(feature = "native")]
 mod pack;
 #[cfg(feature = "native")]
+mod packed;
+#[cfg(feature = "native")]
 mod pairs;
 #[cfg(feature = "native")]
 mod plan;
@@ -37,7 +39,9 @@ pub use headers::header_bytes;
 pub use manifest::{is_safe_name, read_manifest};
 pub use note::Note;
 #[cfg(feature = "native")]
-pub use pack::pack;
+pub use pack::{pack, pack_with};
+#[cfg(feature = "native")]
+pub use packed::Packed;
 pub use unpack::{CreateInstance, Unpacked, Unpacking, Wanted, unpack};
 
 use crate::Uid;

@@ -30,6 +30,7 @@ class Settings:
     settle_ms: int = 500
     near: str = "0"  # as TOML: 0 compares byte by byte, "\"auto\"" within the bound that the manifest states
     residual: str = "never"
+    ahead: bool = True
     silence_ms: int = 3_000
     poll_ms: int = 300
     cover_seen_ms: int = 5_000
@@ -148,6 +149,7 @@ class Gateway:
             "[compress]",
             f"near = {settings.near}",
             f"residual = {_quoted(settings.residual)}",
+            f"ahead = {str(settings.ahead).lower()}",
             "[seal]",
             f"key = {_quoted(keys.key('site'))}",
             f"certificate = {_quoted(keys.certificate('site'))}",

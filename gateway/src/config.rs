@@ -200,6 +200,8 @@ impl From<DicomTlsKeys> for DicomTls {
 pub struct Compress {
     /// Worker threads.
     pub threads: usize,
+    /// Series that are at rest are compressed while others of their study still arrive.
+    pub ahead: bool,
     /// How far decoded pixels may be from those that came.
     pub near: NearKey,
     /// When what gives bounded pixels back exactly is mailed.
@@ -647,6 +649,7 @@ impl Default for Compress {
     fn default() -> Self {
         Self {
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            ahead: true,
             near: NearKey::Word(NearWord::Auto),
             residual: Residual::default(),
             residual_hours: RESIDUAL_HOURS,

@@ -36,7 +36,7 @@ pub use account::{Account, AccountAct, NewAccount, NotedAccountAct, Role};
 pub use acts::{Act, Actor, NotedAct};
 pub use answers::{AnswerKind, AnswerReport, Came, Noted, ShownAnswer};
 pub use changes::changes;
-pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, State};
+pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, SeriesSoFar, State};
 pub use directory::{Device, Origin, Standing};
 pub use duty::{DutyTest, TEST_AE_TITLE, TestKind};
 pub use ending::{Ended, EndedCase, EndedMail, Unopened};

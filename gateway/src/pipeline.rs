@@ -2,6 +2,7 @@
 //! journal says it stands, until it waits for its receipts or is a dead letter.
 
 mod addressees;
+mod ahead;
 mod answers;
 mod audited;
 mod duty;
@@ -31,6 +32,7 @@ use crate::{compress, seal};
 use ::seal::cover::Completeness;
 use ::seal::ids::DeliveryId;
 use ::seal::native::{SealError, SealedPieces};
+pub use ahead::Ahead;
 pub use audited::Told;
 use compressor::Uid;
 use compressor::bundle::Options;
@@ -42,6 +44,7 @@ pub use tell::Telling;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::AbortHandle;
 use trouble::Trouble;
+use turns::Rank;
 pub use turns::Turns;
 
 /// Pause before an earlier delivery of the case is looked at again.
@@ -71,6 +74,8 @@ pub struct Pipeline {
     pub endings: AsyncMutex<()>,
     /// Who compresses or seals.
     pub turns: Turns,
+    /// Series compressed before their study is here whole.
+    pub ahead: Ahead,
     /// Notices under way.
     pub telling: Telling,
     /// Deliveries under way.
@@ -122,8 +127,16 @@ impl Pipeline {
         self.driven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drives one delivery. A temporary failure is tried again, ever more slowly; a permanent one makes it a dead letter.
+    /// Drives one delivery; what is at rest of it is compressed meanwhile.
     async fn drive(self: Arc<Self>, id: DeliveryId) {
+        tokio::select! {
+            () = self.go_on_with(id) => {}
+            never = self.compress_ahead(id) => match never {},
+        }
+    }
+
+    /// Takes a delivery from stage to stage. A temporary failure is tried again, ever more slowly; a permanent one makes it a dead letter.
+    async fn go_on_with(self: &Arc<Self>, id: DeliveryId) {
         loop {
             let trouble = match self.step(id).await {
                 Ok(false) if self.is_over(id) => break,
@@ -260,7 +273,9 @@ impl Pipeline {
 
     async fn compress(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
         self.audit_received(delivery).await?;
-        let turn = self.turns.take(delivery.urgent).await;
+        self.ahead.await_turn(delivery.id, &self.journal.series_so_far(delivery.id).await?);
+        let turn = self.turns.take(Rank::of(delivery.urgent)).await;
+        let ahead = self.ahead.take(delivery.id);
         self.journal.began(delivery.id, "compress", now_ms()).await?;
         let instances = self.journal.instances(delivery.id).await?;
         let case_key = self.journal.case_key(delivery.case).await?;
@@ -271,7 +286,7 @@ impl Pipeline {
         let summary = tokio::task::spawn_blocking(move || {
             // Also where nobody waits for the end any more: the next turn begins when this work is done.
             let _turn = turn;
-            compress::compress(&spool, id, &instances, case_key.as_ref(), &options)
+            compress::compress(&spool, id, &instances, ahead, case_key.as_ref(), &options)
         })
         .await??;
         let residual_until_ms = self.config.compress.residual_until_ms(&summary, now_ms());
@@ -285,7 +300,7 @@ impl Pipeline {
         while self.journal.waits_for_earlier(delivery.case, delivery.sequence).await? {
             tokio::time::sleep(EARLIER_POLL).await;
         }
-        let turn = self.turns.take(delivery.urgent).await;
+        let turn = self.turns.take(Rank::of(delivery.urgent)).await;
         self.journal.began(delivery.id, "seal", now_ms()).await?;
         let instances = self.journal.instances(delivery.residual_of.unwrap_or(delivery.id)).await?;
         let (readers, programs) = self.addressees(delivery).await?;

@@ -8,7 +8,7 @@ use crate::directory::DirectoryError;
 use crate::journal::{Device, Journal, JournalError, Standing};
 use crate::notify::Notifier;
 use crate::page::Page;
-use crate::pipeline::{Pipeline, Telling, Turns};
+use crate::pipeline::{Ahead, Pipeline, Telling, Turns};
 use crate::receive::Doors;
 use crate::seal::{POLICY_LOSSLESS, Sealer};
 use crate::smime::Renderer;
@@ -110,6 +110,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         spool: spool.clone(),
         config: config.clone(),
         turns: Turns::default(),
+        ahead: Ahead::default(),
         driven: Mutex::default(),
         telling: Telling::default(),
     });

@@ -57,7 +57,13 @@ impl Spool {
 
     /// Whether the disk has room for another object besides what the deliveries under way still need.
     pub fn has_room(&self) -> bool {
-        rustix::fs::statvfs(&self.root).is_ok_and(|disk| disk.f_bavail * disk.f_frsize >= FREE_BYTES_MIN)
+        self.has_room_beside(0)
+    }
+
+    /// [`Self::has_room`], once so many bytes more are written.
+    pub fn has_room_beside(&self, bytes: u64) -> bool {
+        let needed = FREE_BYTES_MIN.saturating_add(bytes);
+        rustix::fs::statvfs(&self.root).is_ok_and(|disk| disk.f_bavail * disk.f_frsize >= needed)
     }
 
     /// Names the folders below `root` without creating them.
@@ -78,6 +84,14 @@ impl Spool {
     /// The bundle of a delivery.
     pub fn bundle(&self, delivery: DeliveryId) -> PathBuf {
         self.folder("compress").join(format!("{delivery}.bundle"))
+    }
+
+    /// A file beside the bundles that has no name: nothing of it is there once it is closed, however that happens.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub(crate) fn nameless(&self) -> io::Result<fs::File> {
+        tempfile::tempfile_in(self.folder("compress"))
     }
 
     /// Pieces and cover of a delivery.
@@ -243,7 +257,18 @@ fn file_key(wrapped: Option<&WrappedKey>, case_key: Option<&FileKey>) -> io::Res
 /// # Errors
 /// As [`open`].
 pub(crate) fn open_bundle(path: &Path, case_key: Option<&FileKey>) -> io::Result<Box<dyn ReadSeek + Send>> {
-    let (mut file, mut start) = (fs::File::open(path)?, [0; 8]);
+    read_bundle(fs::File::open(path)?, case_key)
+}
+
+/// [`open_bundle`] for a file that is open.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn read_bundle(
+    mut file: fs::File,
+    case_key: Option<&FileKey>,
+) -> io::Result<Box<dyn ReadSeek + Send>> {
+    let mut start = [0; 8];
     file.read_exact(&mut start)?;
     file.rewind()?;
     match case_key {

@@ -157,13 +157,29 @@ impl<'w, W: Write> Line<'w, W> {
         Ok(())
     }
 
+    /// Writes a segment that was coded before, behind everything under way.
+    pub(super) fn take_over(
+        &mut self,
+        place: Place,
+        raw_bytes: u64,
+        bytes: Vec<u8>,
+    ) -> Result<(), PackError> {
+        self.write_all()?;
+        self.writer.write(Coded { place, raw_bytes, bytes, coarse: None, shown: None })
+    }
+
     /// Waits for everything under way; gives the writer back and what was lost in bounded series, in their order.
     pub(super) fn finish(mut self) -> Result<(Writer<'w, W>, Vec<Account>), PackError> {
+        self.write_all()?;
+        self.accounts.iter_mut().for_each(Account::close);
+        Ok((self.writer, self.accounts))
+    }
+
+    fn write_all(&mut self) -> Result<(), PackError> {
         while self.written < self.submitted {
             self.write_next()?;
         }
-        self.accounts.iter_mut().for_each(Account::close);
-        Ok((self.writer, self.accounts))
+        Ok(())
     }
 
     fn write_next(&mut self) -> Result<(), PackError> {

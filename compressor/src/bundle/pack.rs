@@ -4,6 +4,7 @@ use super::bounded::{Account, SlabCoder};
 use super::frames::{Decoding, Frames, FramesError};
 use super::lessons::{self, Learnt};
 use super::line::{Line, Place, Work};
+use super::packed::Packed;
 use super::pairs::{Pairs, RawSlab};
 use super::plan::{PlannedInstance, PlannedSeries, plan};
 use super::writer::Writer;
@@ -33,6 +34,22 @@ pub fn pack<W: Write>(
     options: &Options,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(Manifest, Summary), PackError> {
+    pack_with(sources, &mut [], out, options, progress)
+}
+
+/// [`pack`], which takes over what is `packed` already of series that have not changed since: each was packed with the same bound,
+/// residual and decoder. Manifest and segments come out as if it had not been, but that the time a decoder may take is counted for each
+/// packing apart.
+///
+/// # Errors
+/// [`PackError`]; [`PackError::Io`] too where a segment of `packed` cannot be read or is damaged.
+pub fn pack_with<W: Write>(
+    sources: &[Source<'_>],
+    packed: &mut [Packed],
+    out: &mut W,
+    options: &Options,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(Manifest, Summary), PackError> {
     let planned = plan(sources, options.decoder.is_some(), &options.key_images)?;
     let decoding = options.decoder.as_ref().map(Decoding::by);
     let writer = Writer::new(out, progress)?;
@@ -40,14 +57,11 @@ pub fn pack<W: Write>(
         let mut line = Line::start(scope, options.threads, writer);
         let mut series = Vec::with_capacity(planned.len());
         for planned in planned {
-            series.push(pack_series(
-                &mut line,
-                sources,
-                options,
-                decoding.as_ref(),
-                planned,
-                series.len() as u32,
-            )?);
+            let number = series.len() as u32;
+            series.push(match take_over(packed, &mut line, &planned, sources, number)? {
+                Some(taken) => (taken, None),
+                None => pack_series(&mut line, sources, options, decoding.as_ref(), planned, number)?,
+            });
         }
         let (writer, accounts) = line.finish()?;
         Ok::<_, PackError>((writer, accounts, series))
@@ -63,6 +77,21 @@ pub fn pack<W: Write>(
         .map_err(|limit| PackError::TooLarge { what: "bytes unpacked", limit })?;
     let summary = Summary { bundle_bytes, ..manifest.summary() };
     Ok((manifest, summary))
+}
+
+fn take_over<W: Write>(
+    packed: &mut [Packed],
+    line: &mut Line<'_, W>,
+    planned: &PlannedSeries,
+    sources: &[Source<'_>],
+    number: u32,
+) -> Result<Option<Series>, PackError> {
+    for packed in packed {
+        if let Some(series) = packed.take_over(line, planned, sources, number)? {
+            return Ok(Some(series));
+        }
+    }
+    Ok(None)
 }
 
 /// Packs a series; gives it without what is known only when all is coded, and the ceiling of its ratio.

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod derived;
+mod packed;
 
 use super::*;
 use crate::dataset::Encoding;

@@ -147,6 +147,17 @@ pub struct DeliveryInstance {
     pub received_at_ms: i64,
 }
 
+/// A series of a delivery that still collects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeriesSoFar {
+    /// Series Instance UID.
+    pub series: Uid,
+    /// So many are here.
+    pub instances: i64,
+    /// When the last of them came.
+    pub last_at_ms: i64,
+}
+
 /// A doctor of a delivery.
 #[derive(Clone, Debug)]
 pub struct Recipient {
@@ -216,6 +227,23 @@ impl Journal {
         let rows =
             sqlx::query("SELECT * FROM instance WHERE delivery_id = $1 ORDER BY id").bind(id.0.as_slice());
         rows.fetch_all(&self.pool).await?.iter().map(read_instance).collect()
+    }
+
+    /// The series of a delivery that have a UID, as far as they are here.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn series_so_far(&self, id: DeliveryId) -> Result<Vec<SeriesSoFar>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT series_uid, count(*) AS instances, max(received_at_ms) AS last_at_ms FROM instance
+             WHERE delivery_id = $1 GROUP BY series_uid ORDER BY last_at_ms",
+        );
+        let rows = rows.bind(id.0.as_slice()).fetch_all(&self.pool).await?;
+        let series = |row: &SqliteRow| {
+            let series = Uid::parse(row.get("series_uid")).ok()?;
+            Some(SeriesSoFar { series, instances: row.get("instances"), last_at_ms: row.get("last_at_ms") })
+        };
+        Ok(rows.iter().filter_map(series).collect())
     }
 
     /// SOP Instance UIDs that a case has, over all its deliveries that did not fail.

@@ -2,6 +2,7 @@
 
 use super::Pipeline;
 use super::trouble::Trouble;
+use super::turns::Rank;
 use crate::clock::now_ms;
 use crate::journal::{
     Choice, DeliveryReport, Ended, HeldAs, JournalError, Press, PressedStudy, Recipient, State, Withdrawal,
@@ -195,7 +196,7 @@ impl Pipeline {
         // A bundle or pieces that are being written now are there when the next turn comes.
         let (turns, spool) = (self.turns.clone(), self.spool.clone());
         tokio::spawn(async move {
-            let _turn = turns.take(true).await;
+            let _turn = turns.take(Rank::Urgent).await;
             for delivery in deliveries {
                 spool.release_made(delivery.id);
             }

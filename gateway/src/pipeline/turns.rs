@@ -1,8 +1,26 @@
-//! Whose turn it is: one delivery at a time is compressed or sealed, and urgent ones go before others that wait.
+//! Whose turn it is: one delivery at a time is compressed or sealed, urgent ones go before others that wait, and what nobody waits for yet goes last.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
+
+/// Who goes before whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rank {
+    /// An urgent delivery.
+    Urgent,
+    /// Any other.
+    Routine,
+    /// Work on a study that is not here whole.
+    Ahead,
+}
+
+impl Rank {
+    /// Of a delivery.
+    pub fn of(urgent: bool) -> Self {
+        if urgent { Self::Urgent } else { Self::Routine }
+    }
+}
 
 /// Hands out turns, one at a time: each delivery holds about 100 MiB, and takes all cores it is given.
 #[derive(Clone, Debug, Default)]
@@ -12,7 +30,8 @@ pub struct Turns(Arc<Mutex<Waiting>>);
 struct Waiting {
     taken: bool,
     urgent: VecDeque<oneshot::Sender<Turn>>,
-    others: VecDeque<oneshot::Sender<Turn>>,
+    routine: VecDeque<oneshot::Sender<Turn>>,
+    ahead: VecDeque<oneshot::Sender<Turn>>,
 }
 
 /// A turn; it goes to the next one when this is dropped.
@@ -21,7 +40,7 @@ pub struct Turn(Turns);
 
 impl Turns {
     /// Waits for a turn.
-    pub async fn take(&self, urgent: bool) -> Turn {
+    pub async fn take(&self, rank: Rank) -> Turn {
         let called = {
             let mut waiting = self.waiting();
             if !waiting.taken {
@@ -29,7 +48,7 @@ impl Turns {
                 return Turn(self.clone());
             }
             let (call, called) = oneshot::channel();
-            if urgent { &mut waiting.urgent } else { &mut waiting.others }.push_back(call);
+            waiting.of(rank).push_back(call);
             called
         };
         match called.await {
@@ -39,8 +58,25 @@ impl Turns {
         }
     }
 
+    /// Deliveries that wait for their turn.
+    pub fn deliveries_waiting(&self) -> usize {
+        let waiting = self.waiting();
+        let calls = waiting.urgent.iter().chain(&waiting.routine);
+        calls.filter(|call| !call.is_closed()).count()
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn of(&mut self, rank: Rank) -> &mut VecDeque<oneshot::Sender<Turn>> {
+        match rank {
+            Rank::Urgent => &mut self.urgent,
+            Rank::Routine => &mut self.routine,
+            Rank::Ahead => &mut self.ahead,
+        }
     }
 }
 
@@ -48,7 +84,9 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let next = {
             let mut waiting = self.0.waiting();
-            let next = waiting.urgent.pop_front().or_else(|| waiting.others.pop_front());
+            let next = [Rank::Urgent, Rank::Routine, Rank::Ahead]
+                .into_iter()
+                .find_map(|rank| waiting.of(rank).pop_front());
             waiting.taken = next.is_some();
             next
         };
@@ -66,23 +104,33 @@ mod tests {
     use tokio::sync::mpsc;
 
     #[tokio::test]
-    async fn an_urgent_delivery_goes_before_others_that_wait_and_one_that_left_holds_up_nobody() {
+    async fn urgent_goes_before_routine_and_that_before_ahead_and_one_that_left_holds_up_nobody() {
         let turns = Turns::default();
         let (told, mut order) = mpsc::unbounded_channel();
-        let first = turns.take(false).await;
+        let first = turns.take(Rank::Ahead).await;
         let mut waiting = Vec::new();
-        for (name, urgent) in [("routine", false), ("gone", true), ("urgent", true)] {
+        let all = [
+            ("ahead", Rank::Ahead),
+            ("routine", Rank::of(false)),
+            ("gone", Rank::Urgent),
+            ("urgent", Rank::of(true)),
+        ];
+        for (name, rank) in all {
             let (turns, told) = (turns.clone(), told.clone());
             waiting.push(tokio::spawn(async move {
-                let _turn = turns.take(urgent).await;
+                let _turn = turns.take(rank).await;
                 told.send(name).unwrap();
             }));
             tokio::task::yield_now().await;
         }
-        waiting.remove(1).abort();
+        assert_eq!(turns.deliveries_waiting(), 3);
+        waiting.remove(2).abort();
         tokio::task::yield_now().await;
+        assert_eq!(turns.deliveries_waiting(), 2);
         drop(first);
-        assert_eq!((order.recv().await, order.recv().await), (Some("urgent"), Some("routine")));
-        drop(turns.take(false).await);
+        for name in ["urgent", "routine", "ahead"] {
+            assert_eq!(order.recv().await, Some(name));
+        }
+        drop(turns.take(Rank::Routine).await);
     }
 }
