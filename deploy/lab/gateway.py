@@ -63,6 +63,8 @@ class Gateway:
         self.port = 0
         # As docs/config.md has an operator start it.
         self.environment = {"MALLOC_ARENA_MAX": "2"}
+        # Words in front of the command, for a program that runs it.
+        self.prefix: list[str] = []
         # Tables that few scenarios need, as TOML.
         self.extra_configuration = ""
 
@@ -70,7 +72,7 @@ class Gateway:
         """Returns when the DICOM port is open. After the first start the port stays the same."""
         self.write_configuration()
         self.port_file.unlink(missing_ok=True)
-        self.child = Child([program("scanpost-gateway"), "serve", "--config", self.config], self.log, self.environment)
+        self.child = Child([*self.prefix, program("scanpost-gateway"), "serve", "--config", self.config], self.log, self.environment)
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self._read_port():
             if time.monotonic() > deadline or not self.child.is_running():

@@ -18,12 +18,14 @@ class Reader:
     def __init__(self, config: Path, output: Path, store: MailStore, keys: Keys, doctor: str = "doctor",
                  mailbox_lines: list[str] | None = None):
         self.config, self.output = config, output
+        # Words in front of the command, for a program that runs it.
+        self.prefix: list[str] = []
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(_configuration(output, store, keys, doctor, mailbox_lines or []))
 
     def pull(self, *arguments: str) -> subprocess.CompletedProcess:
         """Runs one pull to its end; the caller judges exit code and words."""
-        command = [program("scanpost-reader"), "pull", "--config", self.config, *arguments]
+        command = [*self.prefix, program("scanpost-reader"), "pull", "--config", self.config, *arguments]
         return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=PULL_SECONDS_MAX)
 
     def files(self) -> list[Path]:

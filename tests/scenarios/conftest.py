@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from lab.keys import Keys  # noqa: E402
 from lab.mail_store import MailStore  # noqa: E402
 from lab.orthanc import Orthanc  # noqa: E402
 from lab.study import ct, mr  # noqa: E402
+from peers.sweeps import Sweep  # noqa: E402
 
 import harness  # noqa: E402
 
@@ -24,6 +26,7 @@ MR_IMAGES, CT_IMAGES = 24, 12
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="the whole of every sweep")
+    parser.addoption("--shard", default="1/1", metavar="I/N", help="of every sweep, the I-th of N parts")
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -114,6 +117,14 @@ def pacs(tmp_path: Path, bench: harness.Bench):
 @pytest.fixture
 def is_long(request: pytest.FixtureRequest) -> bool:
     return request.config.getoption("--long")
+
+
+@pytest.fixture
+def sweep(request: pytest.FixtureRequest) -> Callable[[str], Sweep]:
+    """A sweep by its name."""
+    part, parts = map(int, request.config.getoption("--shard").split("/"))
+    is_whole = request.config.getoption("--long")
+    return lambda name: Sweep(TOP / "target/sweeps" / f"{name}.jsonl", is_whole, (part, parts))
 
 
 @pytest.fixture(scope="session")

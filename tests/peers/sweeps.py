@@ -1,0 +1,57 @@
+"""Sweeps over many points: a sample for every run, all of them for `--long`, kept as they pass."""
+
+import hashlib
+import json
+import random
+import statistics
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from lab.programs import program
+
+
+class Sweep:
+    """The results of one sweep, a line of JSON for each point that passed with these programs."""
+
+    def __init__(self, file: Path, whole: bool, shard: tuple[int, int]):
+        self.file, self.whole, self.shard = file, whole, shard
+
+    def run(self, points: Iterable[object], seed: int, sample: int, run: Callable[[object], dict]) -> None:
+        """Runs what is to be run, to the first point that fails."""
+        points = list(points)
+        chosen = points if self.whole else sorted(random.Random(seed).sample(points, min(sample, len(points))))
+        part, parts = self.shard
+        chosen = [point for index, point in enumerate(chosen) if index % parts == part - 1]
+        version = _version()
+        known = {one["point"]: one for one in self._kept() if one["version"] == version} if self.whole else {}
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        results = []
+        for point in chosen:
+            result = known.get(str(point))
+            if result is None:
+                try:
+                    result = {"point": str(point), "version": version, **run(point)}
+                except BaseException as error:
+                    error.add_note(f"at {point} of {self.file.stem}")
+                    raise
+                with self.file.open("a") as kept:
+                    kept.write(json.dumps(result) + "\n")
+            results.append(result)
+        self._report(len(points), results)
+
+    def _kept(self) -> list[dict]:
+        return [json.loads(line) for line in self.file.read_text().splitlines()] if self.file.exists() else []
+
+    def _report(self, of: int, results: list[dict]) -> None:
+        killed = sum(1 for one in results if one.get("killed"))
+        restarts = [one["restart_s"] for one in results if "restart_s" in one]
+        slowest = f"; restart in {statistics.median(restarts):.2f} s, at most {max(restarts):.2f} s" if restarts else ""
+        print(f"\n{self.file.stem}: {len(results)} of {of} points passed, {killed} of them met their fault{slowest}")
+
+
+def _version() -> str:
+    """Of the programs that are swept: a result counts for no others."""
+    digest = hashlib.sha256()
+    for name in ("scanpost-gateway", "scanpost-reader"):
+        digest.update(Path(program(name)).read_bytes())
+    return digest.hexdigest()[:16]
