@@ -20,7 +20,7 @@ sys.path[:0] = [str(TOP / "deploy")]
 from lab.gateway import Gateway, Settings  # noqa: E402
 from lab.keys import Keys  # noqa: E402
 from lab.link import Line, Link  # noqa: E402
-from lab.mail_store import MailStore  # noqa: E402
+from lab.mail_store import MailStore, StoreBehind  # noqa: E402
 from lab.orthanc import Orthanc  # noqa: E402
 from lab.ports import free_port  # noqa: E402
 from lab.study import mr  # noqa: E402
@@ -56,7 +56,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> list[dict]:
     try:
         store.start()
         pacs.start()
-        store = StoreBehindLine(folder / "mail", behind_line(store.smtps_port, arguments.mail_mbit))
+        store = StoreBehind(folder / "mail", behind_line(store.smtps_port, arguments.mail_mbit))
         for mode, ahead in MODES.items():
             settings = Settings(pacs_port=pacs.dicom_port, near='"auto"', ahead=ahead)
             (folder / mode).mkdir()
@@ -71,18 +71,6 @@ def measure(folder: Path, arguments: argparse.Namespace) -> list[dict]:
             gateway.stop()
         pacs.stop()
         store.stop()
-
-
-class StoreBehindLine(MailStore):
-    """The store in a folder, as the gateways see it: mail goes in by another port."""
-
-    def __init__(self, folder: Path, smtps_port: int):
-        super().__init__(folder)
-        self._smtps_port = smtps_port
-
-    @property
-    def smtps_port(self) -> int:
-        return self._smtps_port
 
 
 def behind_line(port: int, mbit: float | None) -> int:

@@ -210,6 +210,18 @@ class MailStore:
         return pid
 
 
+class StoreBehind(MailStore):
+    """The store in a folder, as somebody sees it who hands mail over by another port."""
+
+    def __init__(self, folder: Path, smtps_port: int):
+        super().__init__(folder)
+        self._smtps_port = smtps_port
+
+    @property
+    def smtps_port(self) -> int:
+        return self._smtps_port
+
+
 def address(user: str) -> str:
     """The mail address of a user of this store, which is the login name too."""
     return user if "@" in user else f"{user}@{DOMAIN}"

@@ -492,6 +492,11 @@ impl Journal {
             .bind(now_ms)
             .execute(&mut *transaction)
             .await?;
+        // It gets on: a line that breaks with every piece is no server that is down, and is not waited for ever longer.
+        sqlx::query("UPDATE delivery SET attempts = min(attempts, 1) WHERE id = $1")
+            .bind(id.0.as_slice())
+            .execute(&mut *transaction)
+            .await?;
         if part == PART_COVER {
             // The doctor has all of it: the age of the case is counted from here.
             sqlx::query(
