@@ -14,11 +14,12 @@ LINE_BYTES_MAX = 1 << 20
 
 @dataclass(frozen=True)
 class Fault:
-    """`kind` at `step`, the first `times` that it comes; of several recipients only from `at_recipient` on."""
+    """`kind` at `step`, the first `times` that it comes; `each_once`: at the end of a message only the first time that it is sent."""
 
     step: str
     kind: str
     times: int = 1
+    each_once: bool = False
 
     def __str__(self) -> str:
         return f"{self.step}-{self.kind}"
@@ -41,6 +42,7 @@ class SmtpProxy:
         self.port, self.behind = port, behind
         self.fault: Fault | None = None
         self.met = 0
+        self._seen: set[bytes] = set()
         self._server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._server_tls.load_cert_chain(certificate, key)
         # The real server is our own, on this machine.
@@ -117,10 +119,12 @@ class SmtpProxy:
         return step != "QUIT"
 
     async def _message(self, client_in, client_out, server_in, server_out) -> bool:
+        message_id = b""
         refused = self.fault is not None and self.fault.step == "DOT" and self.fault.kind in ("4xx", "5xx") and self.met < self.fault.times
         while (line := await client_in.readline()) != b".\r\n":
             if not line:
                 return False
+            message_id = message_id or (line if line.lower().startswith(b"message-id:") else b"")
             server_out.write(line)
             await server_out.drain()
         if refused:
@@ -131,6 +135,10 @@ class SmtpProxy:
             return False
         server_out.write(line)
         await server_out.drain()
+        if self.fault is not None and self.fault.each_once and message_id in self._seen:
+            client_out.write(await read_reply(server_in))
+            return True
+        self._seen.add(message_id)
         return await self._answer("DOT", server_in, client_out)
 
 

@@ -23,7 +23,7 @@ PIECE_BYTES = 30_000
 SETTINGS = dict(settle_ms=100, silence_ms=500, poll_ms=150, cover_seen_ms=2_000, piece_bytes_max=PIECE_BYTES)
 SECONDS_MAX = 90
 # After its last dot a message may be at the server and the answer lost: so many times at each run, and with --long.
-CUTS, CUTS_LONG = 25, 1_000
+CUTS, CUTS_LONG = 12, 1_000
 GRID = [Fault(step, kind) for step in STEPS for kind in KINDS]
 # What stands for all at each run: every step and every kind.
 SAMPLE = {"CONNECT-4xx", "EHLO-garbage", "AUTH-5xx", "MAIL-5xx", "RCPT-4xx", "DATA-cut", "DOT-slow", "DOT-5xx", "DOT-cut"}
@@ -89,18 +89,19 @@ def arrived(bench: Bench, known: set[str], fault: Fault, outcomes: Counter) -> s
 def test_the_answer_after_the_dot_is_lost_again_and_again(bench: Bench, tmp_path: Path, is_long: bool):
     """The server has the message, and the gateway cannot know: it sends it again, the mailbox has it twice, the doctor sees the study once."""
     wanted = CUTS_LONG if is_long else CUTS
-    bench.proxy.begin(Fault("DOT", "cut", wanted))
+    bench.proxy.begin(Fault("DOT", "cut", wanted, each_once=True))
     sent: list[Path] = []
     number = 0
     while bench.proxy.met < wanted:
         number += 1
         study = generated(tmp_path / f"study-{number}", seed=500 + number, images=8)
         assert senders.pynetdicom(bench.port, "DR_DEMO", study) == study
-        bench.gateway.wait_for_state("notified", "pulled", count=number, seconds=600)
+        bench.gateway.wait_for_state("notified", "pulled", count=number, seconds=2 * SECONDS_MAX)
         sent += study
         bench.pull()
         harness.assert_equal_bytes(sent, bench.reader.files())
     messages = Counter(harness.header(message, "Message-ID") for message in harness.messages(bench.store, "doctor"))
     repeated = sum(count - 1 for name, count in messages.items() if ".fetched." not in name)
     print(f"\n{bench.proxy.met} answers lost after the dot, {repeated} messages twice in the mailbox, {len(sent)} images of {number} studies at the doctor, each once")
-    assert repeated >= wanted - number * 2, "the server was to have them"
+    # What was on its way beside a piece that was cut is sent again too.
+    assert repeated >= bench.proxy.met >= wanted, "the server was to have every one of them twice"

@@ -97,6 +97,9 @@ async fn rows_survive_reopening_and_failures_are_counted() {
     assert_eq!(journal.unfinished().await.unwrap(), [delivery]);
     let row = journal.delivery(delivery).await.unwrap();
     assert_eq!((row.attempts, row.failing_since_ms), (2, Some(5000)));
+    journal.accepted(delivery, 1, "doctor", 9500).await.unwrap();
+    let row = journal.delivery(delivery).await.unwrap();
+    assert_eq!((row.attempts, row.failing_since_ms), (1, Some(5000)), "it gets on, and is failing still");
     let report = journal.report().await.unwrap().remove(0);
     assert_eq!((report.instances, report.trouble.as_deref()), (1, Some("mail server does not answer")));
     assert_eq!(report.doctors.len(), 2);
