@@ -50,11 +50,21 @@ class SmtpProxy:
         self._client_tls.check_hostname, self._client_tls.verify_mode = False, ssl.CERT_NONE
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
-        threading.Thread(target=self._run, args=(started,), daemon=True).start()
+        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
+        self._thread.start()
         started.wait()
 
     def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    async def _end(self) -> None:
+        self._server.close()
+        conversations = asyncio.all_tasks() - {asyncio.current_task()}
+        for conversation in conversations:
+            conversation.cancel()
+        await asyncio.gather(*conversations, return_exceptions=True)
 
     def begin(self, fault: Fault | None) -> None:
         self.met = 0
@@ -63,7 +73,7 @@ class SmtpProxy:
     def _run(self, started: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
         serving = asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self._server_tls, limit=LINE_BYTES_MAX)
-        self._loop.run_until_complete(serving)
+        self._server = self._loop.run_until_complete(serving)
         started.set()
         self._loop.run_forever()
 
@@ -120,7 +130,8 @@ class SmtpProxy:
 
     async def _message(self, client_in, client_out, server_in, server_out) -> bool:
         message_id = b""
-        refused = self.fault is not None and self.fault.step == "DOT" and self.fault.kind in ("4xx", "5xx") and self.met < self.fault.times
+        # Two messages may be under way: whichever begins first meets it.
+        refused = self.fault.kind if self._is_met("DOT", "4xx", "5xx") else None
         while (line := await client_in.readline()) != b".\r\n":
             if not line:
                 return False
@@ -129,8 +140,7 @@ class SmtpProxy:
             await server_out.drain()
         if refused:
             # A server that refuses a message does not have it: the real one never sees its end.
-            self.met += 1
-            client_out.write(OTHER_REPLIES[self.fault.kind])
+            client_out.write(OTHER_REPLIES[refused])
             await client_out.drain()
             return False
         server_out.write(line)
