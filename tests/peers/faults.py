@@ -43,6 +43,11 @@ def counted(calls: tuple[str, ...], trace: Path) -> list[str]:
     return ["strace", "-D", "-f", "-o", str(trace), "-e", f"trace={','.join(calls)}"]
 
 
+def traced(calls: tuple[str, ...], trace: Path) -> list[str]:
+    """As `counted`, with the files and connections that the calls are about."""
+    return ["strace", "-D", "-f", "-yy", "-o", str(trace), "-e", f"trace={','.join(calls)}"]
+
+
 def points_in(trace: Path) -> list[Point]:
     """Every point that the run reached."""
     by_thread: Counter = Counter()
