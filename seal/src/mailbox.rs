@@ -5,6 +5,7 @@
 //! never put into an error or a log line: a reply can hold the text of a mail.
 
 mod error;
+mod quota;
 mod session;
 mod watch;
 
@@ -12,6 +13,7 @@ mod watch;
 mod tests;
 
 pub use error::MailboxError;
+pub use quota::Fill;
 
 use crate::ids::DeliveryId;
 use crate::limits::FETCH_BYTES_MAX;
@@ -276,7 +278,8 @@ impl Mailbox {
         if state.uid_validity != first.uid_validity {
             return Err(MailboxError::Gone);
         }
-        if !self.can_expunge_some().await? {
+        // UID EXPUNGE, or a protocol that includes it.
+        if !self.has_one_of(&["UIDPLUS", "IMAP4rev2"]).await? {
             return Ok(false);
         }
         for chunk in found.chunks(HEADERS_PER_COMMAND) {
@@ -299,18 +302,18 @@ impl Mailbox {
         Ok(!found.iter().any(|found| left.contains(&found.uid.0)))
     }
 
-    /// UIDPLUS, or a protocol that includes it.
-    async fn can_expunge_some(&mut self) -> Result<bool, MailboxError> {
-        let mut can = false;
+    /// Whether the server says that it has one of these capabilities.
+    async fn has_one_of(&mut self, names: &[&str]) -> Result<bool, MailboxError> {
+        let mut has = false;
         let reply = self.link.command("CAPABILITY", "CAPABILITY", REPLY_BYTES_MAX, |response| {
             if let Response::Capabilities(capabilities) = response {
-                can |= capabilities.iter().any(|capability| {
-                    matches!(capability, Capability::Atom(name) if name == "UIDPLUS" || name == "IMAP4rev2")
+                has |= capabilities.iter().any(|capability| {
+                    matches!(capability, Capability::Atom(name) if names.iter().any(|known| name.eq_ignore_ascii_case(known)))
                 });
             }
         });
         reply.await?.accepted("CAPABILITY")?;
-        Ok(can)
+        Ok(has)
     }
 
     /// Says goodbye; errors do not matter any more.

@@ -266,3 +266,91 @@ async fn what_came_before_idle_is_not_waited_for() {
         tokio::time::timeout(Duration::from_millis(300), mailbox.idle(Duration::from_secs(30))).await;
     assert!(waited.is_err(), "{waited:?}");
 }
+
+const KEEPS: &str = "* CAPABILITY IMAP4rev1 quota QUOTA=RES-STORAGE\r\nTAG OK done\r\n";
+
+/// What a server's answer to GETQUOTAROOT is taken for, and whether the connection still works.
+async fn fill(answer: &'static str) -> (Result<Option<u8>, MailboxError>, bool) {
+    let script =
+        Box::leak(Box::new([("CAPABILITY", KEEPS), ("GETQUOTAROOT \"INBOX\"", answer), ("EXAMINE", OPENED)]));
+    let server = server(script).await;
+    let mut mailbox = connect(&server).await.unwrap();
+    let fill = mailbox.fill("INBOX").await.map(|fill| fill.map(Fill::percent));
+    (fill, mailbox.open_folder("INBOX").await.is_ok())
+}
+
+#[tokio::test]
+async fn how_full_a_mailbox_is() {
+    for (answer, expected) in [
+        (
+            "* QUOTAROOT INBOX \"User quota\"\r\n* QUOTA \"User quota\" (STORAGE 1741 2048)\r\nTAG OK done\r\n",
+            Some(85),
+        ),
+        (
+            "* QUOTAROOT INBOX \"\"\r\n* QUOTA \"\" (STORAGE 10 512 MESSAGE 19 20)\r\nTAG OK done\r\n",
+            Some(95),
+        ),
+        // The domain's is fuller than the user's; what belongs to other folders does not count.
+        (
+            "* QUOTAROOT INBOX u d\r\n* QUOTA d (STORAGE 9 10)\r\n* QUOTA u (STORAGE 1 10)\r\n* QUOTA x (STORAGE 1 1)\r\nTAG OK done\r\n",
+            Some(90),
+        ),
+        ("* QUOTAROOT INBOX u\r\n* QUOTA u ()\r\nTAG OK done\r\n", None),
+        ("* QUOTAROOT INBOX\r\nTAG OK done\r\n", None),
+        ("TAG OK done\r\n", None),
+        ("TAG NO [NOPERM] not yours\r\n", None),
+    ] {
+        let (fill, works) = fill(answer).await;
+        assert_eq!(fill.unwrap(), expected, "{answer}");
+        assert!(works, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_of_a_quota_that_lie_are_bounded() {
+    for (numbers, expected) in [
+        ("STORAGE 18446744073709551615 1", Some(100)),
+        ("STORAGE 18446744073709551615 18446744073709551615", Some(100)),
+        ("STORAGE 18446744073709551614 18446744073709551615", Some(99)),
+        ("STORAGE 300 200", Some(100)),
+        ("STORAGE 5 0", None),
+        ("MAILBOX 99 100 ANNOTATION-STORAGE 100 100", None),
+    ] {
+        let answer = format!("* QUOTAROOT INBOX u\r\n* QUOTA u ({numbers})\r\nTAG OK done\r\n");
+        let (fill, works) = fill(answer.leak()).await;
+        assert_eq!(fill.unwrap(), expected, "{numbers}");
+        assert!(works, "{numbers}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_quota_is_not_asked() {
+    for capabilities in ["* CAPABILITY IMAP4rev1\r\nTAG OK done\r\n", OK] {
+        let script =
+            Box::leak(Box::new([("CAPABILITY", capabilities), ("GETQUOTAROOT", "TAG BAD what\r\n")]));
+        let server = server(script).await;
+        assert_eq!(connect(&server).await.unwrap().fill("INBOX").await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_about_the_quota_that_is_none_ends_the_connection() {
+    let many = format!("* QUOTAROOT INBOX{}\r\nTAG OK done\r\n", " u".repeat(17));
+    let quotas =
+        format!("* QUOTAROOT INBOX u\r\n{}TAG OK done\r\n", "* QUOTA u (STORAGE 1 2)\r\n".repeat(17));
+    let flood = "* QUOTA u (STORAGE 1 2)\r\n".repeat(2_000);
+    for answer in [
+        "TAG BAD what\r\n",
+        "* QUOTA u (STORAGE 99999999999999999999 1)\r\nTAG OK done\r\n",
+        "* QUOTA u (STORAGE -1 1)\r\nTAG OK done\r\n",
+        "* QUOTA u (STORAGE YAMADA^TARO)\r\nTAG OK done\r\n",
+        many.leak(),
+        quotas.leak(),
+        flood.leak(),
+    ] {
+        let error = fill(answer).await.0.unwrap_err();
+        assert!(matches!(error, MailboxError::Protocol { .. }), "{answer:.80} {error:?}");
+        assert!(!format!("{error} {error:?}").contains(SECRET));
+    }
+    assert!(matches!(fill("* QUOTAROOT INBOX u\r\n").await.0, Err(MailboxError::Lost { .. })), "silence");
+}
