@@ -11,7 +11,7 @@ const IS_WHOLE: &str = "(completeness IS NULL OR json_extract(completeness, '$.i
 
 impl Journal {
     /// Takes a dead letter up again, at the last stage that it has behind it. One of which no part was taken by the mail server is sealed anew,
-    /// for all its doctors. False where it is none, or is no longer whole: what was sent again goes by itself.
+    /// for all its doctors; of another the rest goes, with the same bytes, to all for whom it was sealed. False where it is none, or is no longer whole: what was sent again goes by itself.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -26,11 +26,14 @@ impl Journal {
              WHERE id = $1 AND state = 'failed' AND residual_of IS NULL AND {IS_WHOLE}"
         ));
         let taken_up = sqlx::query(sql).bind(id.0.as_slice()).bind(mailed).execute(&mut *transaction).await?;
-        if taken_up.rows_affected() > 0 && !mailed {
-            sqlx::query("UPDATE recipient SET refused = NULL WHERE delivery_id = $1")
-                .bind(id.0.as_slice())
-                .execute(&mut *transaction)
-                .await?;
+        if taken_up.rows_affected() > 0 {
+            sqlx::query(
+                "UPDATE recipient SET refused = NULL, left_out = 0 WHERE delivery_id = $1 AND NOT ($2 AND left_out)",
+            )
+            .bind(id.0.as_slice())
+            .bind(mailed)
+            .execute(&mut *transaction)
+            .await?;
         }
         transaction.commit().await?;
         Ok(taken_up.rows_affected() > 0)

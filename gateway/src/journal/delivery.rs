@@ -511,17 +511,38 @@ impl Journal {
         Ok(())
     }
 
-    /// The mail server will never take mail for this doctor; the reason holds no patient data.
+    /// The mail server takes no mail for this doctor until somebody mends what is wrong; the reason holds no patient data.
     ///
     /// # Errors
     /// [`JournalError`].
     pub async fn refused(&self, id: DeliveryId, doctor: &str, reason: &str) -> Result<(), JournalError> {
-        sqlx::query("UPDATE recipient SET refused = $3 WHERE delivery_id = $1 AND doctor = $2")
-            .bind(id.0.as_slice())
-            .bind(doctor)
-            .bind(reason)
-            .execute(&self.pool)
-            .await?;
+        self.gets_nothing(id, doctor, reason, false).await
+    }
+
+    /// Nothing is sealed for this doctor; the reason holds no patient data.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn left_out(&self, id: DeliveryId, doctor: &str, reason: &str) -> Result<(), JournalError> {
+        self.gets_nothing(id, doctor, reason, true).await
+    }
+
+    async fn gets_nothing(
+        &self,
+        id: DeliveryId,
+        doctor: &str,
+        reason: &str,
+        left_out: bool,
+    ) -> Result<(), JournalError> {
+        sqlx::query(
+            "UPDATE recipient SET refused = $3, left_out = $4 WHERE delivery_id = $1 AND doctor = $2",
+        )
+        .bind(id.0.as_slice())
+        .bind(doctor)
+        .bind(reason)
+        .bind(left_out)
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 

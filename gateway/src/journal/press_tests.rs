@@ -580,6 +580,28 @@ async fn a_study_that_was_withdrawn_waits_as_long_as_one_that_came_and_nobody_de
 }
 
 #[tokio::test]
+async fn a_dead_letter_that_was_partly_mailed_goes_on_for_all_it_was_sealed_for() {
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, held(1)).await;
+    let doctors = ["tanaka", "suzuki", "mori"].map(str::to_owned).to_vec();
+    let all = Press { doctors, ..press(PressedStudy::Case(row.case), "tanaka") };
+    journal.press(&all, HELD_AS).await.unwrap();
+    assert!(journal.assembled(row.id, 1, Completeness::Proved { instances: 1 }, 6000).await.unwrap());
+    journal.compressed(row.id, &Summary::default(), None, 6000).await.unwrap();
+    journal.left_out(row.id, "mori", "no certificate").await.unwrap();
+    journal.sealed(row.id, 2, 1000, Some(Digest([3; 32])), 6000).await.unwrap();
+    journal.accepted(row.id, 1, "tanaka", 6500).await.unwrap();
+    journal.refused(row.id, "tanaka", "552").await.unwrap();
+    journal.refused(row.id, "suzuki", "552").await.unwrap();
+    journal.troubled(row.id, "nobody is left", true, 7000).await.unwrap();
+    assert!(journal.retry(row.id).await.unwrap());
+    assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Sealed, "with the same bytes");
+    for recipient in journal.recipients(row.id).await.unwrap() {
+        assert_eq!(recipient.refused.is_some(), recipient.doctor == "mori", "{}", recipient.doctor);
+    }
+}
+
+#[tokio::test]
 async fn a_dead_letter_is_tried_again_for_all_its_doctors_but_not_when_its_images_went_elsewhere() {
     let (journal, _folder) = journal().await;
     let (row, _) = record(&journal, held(1)).await;

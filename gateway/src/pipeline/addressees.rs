@@ -54,7 +54,7 @@ impl Pipeline {
         fit_into_one(readers.len())?;
         for (words, doctor) in without {
             tracing::error!(stage = "seal", delivery = %delivery.id, "left out: {words}");
-            self.journal.refused(delivery.id, &doctor, &words).await?;
+            self.journal.left_out(delivery.id, &doctor, &words).await?;
         }
         Ok((readers, programs))
     }

@@ -144,6 +144,12 @@ impl From<SealError> for Trouble {
 impl From<SubmitError> for Trouble {
     fn from(error: SubmitError) -> Self {
         let who = match error.culprit() {
+            Culprit::Recipient if error.is_mailbox_full() && error.is_permanent() => {
+                "operator: the doctor's mailbox is full, nothing in it is deleted for this; have room made there, then Try again"
+            }
+            Culprit::Recipient if error.is_mailbox_full() => {
+                "operator: the doctor's mailbox is full, nothing in it is deleted for this; have room made there, it is tried again by itself"
+            }
             Culprit::MailServer => "operator of the mail server",
             Culprit::Operator => "operator: check the configuration",
             Culprit::Recipient => "operator: check the doctor's mailbox",

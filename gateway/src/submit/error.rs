@@ -46,6 +46,9 @@ impl fmt::Display for Step {
     }
 }
 
+/// 552, exceeded storage allocation (RFC 5321 4.2.3).
+const EXCEEDED_STORAGE: u16 = 552;
+
 /// A negative reply (RFC 5321 4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -58,6 +61,16 @@ pub struct Reply {
 impl Reply {
     pub(super) fn new(code: u16, text: &str) -> Self {
         Self { code, text: bounded(text) }
+    }
+
+    /// Subject and detail of the enhanced status code (RFC 2034 4), as `2.2`; none where the text begins with none of the same class.
+    fn status(&self) -> Option<&str> {
+        let (status, _) = self.text.split_once(' ').unwrap_or((&self.text, ""));
+        let (class, rest) = status.split_once('.')?;
+        let is_status = class == (self.code / 100).to_string()
+            && rest.split('.').count() == 2
+            && rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        is_status.then_some(rest)
     }
 
     /// 5xx: the same command will be refused again (RFC 5321 4.2.1).
@@ -226,6 +239,17 @@ impl SubmitError {
         self.persistence() == Persistence::Permanent
     }
 
+    /// Whether the recipient's mailbox has no room: status 4.2.2 or 5.2.2 (RFC 3463 3.3), or 552 for a recipient without any (RFC 5321 4.2.3).
+    pub fn is_mailbox_full(&self) -> bool {
+        match self {
+            Self::Recipient { reply, .. } => match reply.status() {
+                Some(status) => status == "2.2",
+                None => reply.code == EXCEEDED_STORAGE,
+            },
+            _ => false,
+        }
+    }
+
     /// The server's reply code, if it gave one.
     pub fn code(&self) -> Option<u16> {
         match self {
@@ -246,5 +270,32 @@ fn part_name(part: &Part) -> String {
         Part::Link => "the statement of a link".to_owned(),
         Part::Enrol | Part::Enrolled | Part::Renew => "the answer to an enrolment".to_owned(),
         Part::Revoked => "the revocation of a device".to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_mailbox_is_told_from_a_full_server_and_a_large_message() {
+        for (code, text, is_full) in [
+            (552, "5.2.2 <a@b>: Recipient address rejected: Mailbox is full", true),
+            (452, "4.2.2 <a@b>: Recipient address rejected: Mailbox is full", true),
+            (552, "over quota", true),
+            (552, "5.2.2", true),
+            (452, "4.3.1 Insufficient system storage", false),
+            (452, "Too many recipients", false),
+            (552, "5.3.4 Message size exceeds fixed limit", false),
+            (552, "4.2.2.1 what", true),
+            (550, "5.1.1 User unknown", false),
+            (550, "2.2.2 is a version", false),
+        ] {
+            let (mailbox, reply) = ("a@b".to_owned(), Reply::new(code, text));
+            let error = SubmitError::Recipient { mailbox, reply: reply.clone() };
+            assert_eq!(error.is_mailbox_full(), is_full, "{code} {text}");
+            assert!(!SubmitError::Refused { at: Step::Mail, reply }.is_mailbox_full(), "{code} {text}");
+        }
     }
 }
