@@ -102,6 +102,12 @@ impl Run<'_> {
             Some(case) => self.ask(case, &mut outcomes).await?,
             None => outcomes.iter_mut().for_each(|outcome| self.note_what_is_exact(outcome)),
         }
+        if let Some(fill) = self.session.fill().await.filter(|fill| fill.is_nearly_full()) {
+            tracing::warn!(
+                "the mailbox is {} % full, new studies may not arrive: delete in your mail program what you do not need, and tell the hospital or whoever runs the mailbox",
+                fill.percent()
+            );
+        }
         self.session.close().await;
         self.retire_keys(&in_mailbox)?;
         Ok(outcomes)

@@ -3,7 +3,7 @@
 use super::caller::{Caller, Doctor};
 use super::limits::{DELIVERIES_MAX, HOME_COVER_BYTES_MAX, HOME_COVERS_MAX};
 use super::links;
-use super::mailbox::{Cover, Delivery};
+use super::mailbox::{Contents, Cover, Delivery};
 use super::refused::Refused;
 use super::store::{Account, Device};
 use super::{Here, Portal, Shared};
@@ -29,6 +29,8 @@ pub(crate) struct Home {
     /// As the recovery key opens them.
     recovery: Option<String>,
     deliveries: Vec<Entry>,
+    /// Percent of the mailbox's quota, where the doctor is to be told.
+    full_percent: Option<u8>,
     link: Option<Value>,
 }
 
@@ -99,6 +101,7 @@ pub(crate) async fn home(
         keys: device.and_then(|device| device.keys.as_ref()).map(|blob| STANDARD.encode(blob)),
         recovery: account.recovery.as_ref().map(|blob| STANDARD.encode(blob)),
         deliveries: entries,
+        full_percent: contents.full_percent,
         link: None,
     })
 }
@@ -118,5 +121,6 @@ async fn list(State(portal): Here, caller: Caller) -> Result<Json<Value>, Refuse
         .take(DELIVERIES_MAX)
         .map(|delivery| Entry::of(delivery, with_cover))
         .collect();
-    Ok(Json(json!({"deliveries": entries, "uid_validity": contents.uid_validity})))
+    let Contents { uid_validity, full_percent, .. } = *contents;
+    Ok(Json(json!({"deliveries": entries, "uid_validity": uid_validity, "full_percent": full_percent})))
 }

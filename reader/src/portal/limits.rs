@@ -62,6 +62,8 @@ pub(crate) const FETCHERS_MAX: usize = 4;
 pub(crate) const FETCHER_IDLE: Duration = Duration::from_secs(60);
 /// One IDLE; after it folders other than the first are looked at too (RFC 2177 asks for less than 29 min).
 pub(crate) const IDLE_WAIT: Duration = Duration::from_secs(60);
+/// A server that gave an answer about the quota that is none is not asked again before: each time costs a connection.
+pub(crate) const QUOTA_PAUSE: Duration = Duration::from_secs(3600);
 /// Pause between two looks at a server without IDLE.
 pub(crate) const POLL_PAUSE: Duration = Duration::from_secs(3);
 /// First pause after a mailbox could not be read, doubled each time.

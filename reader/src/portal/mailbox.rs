@@ -2,6 +2,7 @@
 
 mod contents;
 mod fetchers;
+mod quota;
 mod watch;
 
 pub(crate) use contents::{Contents, Cover, Delivery};
@@ -128,7 +129,7 @@ impl Watched {
         let message = message.map_err(|_| unsendable)?;
         let lines: Vec<Vec<u8>> =
             message.lines(body).collect::<Result<_, _>>().map_err(MailboxError::Disk)?;
-        let (folder, whole) = (self.login.folders.first().map_or("INBOX", String::as_str), lines.concat());
+        let (folder, whole) = (self.first_folder(), lines.concat());
         let mut lent = self.fetchers.lend().await?;
         loop {
             let done = lent.mailbox()?.append(folder, &whole).await;
@@ -136,6 +137,10 @@ impl Watched {
                 return done;
             }
         }
+    }
+
+    fn first_folder(&self) -> &str {
+        self.login.folders.first().map_or("INBOX", String::as_str)
     }
 
     fn set(&self, state: State) {

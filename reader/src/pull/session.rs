@@ -2,7 +2,7 @@
 
 use seal::ids::DeliveryId;
 use seal::mail::{MessageId, Part};
-use seal::mailbox::{Found, ImapUid, Mailbox, MailboxConfig, MailboxError};
+use seal::mailbox::{Fill, Found, ImapUid, Mailbox, MailboxConfig, MailboxError};
 use std::io::Write;
 
 /// A login and, while it works, a connection.
@@ -78,6 +78,14 @@ impl Session {
     pub(crate) async fn append(&mut self, folder: &str, message: &[u8]) -> Result<(), MailboxError> {
         let appended = self.connect().await?.append(folder, message).await;
         self.checked(appended)
+    }
+
+    /// How full the mailbox is, by its first folder; none where the server does not say, or says what is of no use. The last question: the
+    /// connection may be of no use afterwards.
+    pub(crate) async fn fill(&mut self) -> Option<Fill> {
+        let folder = self.login.folders.first()?.clone();
+        let fill = self.mailbox.as_mut()?.fill(&folder).await;
+        fill.inspect_err(|error| tracing::debug!(%error, "how full the mailbox is cannot be asked")).ok()?
     }
 
     /// Says goodbye.

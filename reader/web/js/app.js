@@ -35,6 +35,7 @@ const state = {
   /** @type {Entry[]} */ entries: [],
   /** @type {Keys|null} */ keys: null,
   user: '', level: '', offline: false, lost: false,
+  /** Percent of the mailbox, where the doctor is to be told. @type {number|null} */ full: null,
   /** @type {Viewer|null} */ viewer: null,
   /** Whose a case is, once it was opened. @type {Map<string, string>} */ names: new Map(),
   /** Deliveries that only complete others. @type {Set<string>} */ hidden: new Set(),
@@ -78,7 +79,7 @@ async function byDevice() {
     if (navigator.onLine && code !== 'link_lost' && !(error instanceof TypeError)) throw error;
     const kept = await offlineSignIn();
     if (!kept) throw error;
-    Object.assign(state, { entries: kept.entries, keys: kept.keys, user: kept.user, level: 'device', offline: true });
+    Object.assign(state, { entries: kept.entries, keys: kept.keys, user: kept.user, full: null, level: 'device', offline: true });
   }
   await afterwards();
 }
@@ -91,7 +92,7 @@ async function byPassword(user, password, code) {
 
 /** @param {import('./portal.js').Home} home @param {Keys|null} keys */
 function entered(home, keys) {
-  Object.assign(state, { entries: home.deliveries, keys, user: home.user, level: home.level, offline: false });
+  Object.assign(state, { entries: home.deliveries, full: home.full_percent ?? null, keys, user: home.user, level: home.level, offline: false });
   if (home.level === 'link') return;
   if (keys) {
     void remember(home.deliveries, keys).catch(() => {});
@@ -128,7 +129,7 @@ function showCases() {
   release();
   history.replaceState(null, '', '/');
   const element = casesScreen({
-    entries: state.entries.filter(({ delivery }) => !state.hidden.has(delivery)), level: state.level, offline: state.offline, lost: state.lost,
+    entries: state.entries.filter(({ delivery }) => !state.hidden.has(delivery)), level: state.level, offline: state.offline, lost: state.lost, full: state.full,
     opened: (delivery) => opened().includes(delivery), name: (delivery) => state.names.get(delivery) ?? null,
     open: (entry) => void openCase(entry), settings: showSettings, push: state.level === 'device' && !state.offline ? pushCard(portal, showCases) : null,
   });
@@ -167,10 +168,11 @@ async function tend(keys) {
 
 /** @param {boolean} idle nobody asked for it */
 async function refresh(idle) {
-  const known = new Set(state.entries.map(({ delivery }) => delivery));
-  state.entries = (await portal.deliveries(idle)).deliveries;
+  const known = new Set(state.entries.map(({ delivery }) => delivery)), before = state.full;
+  const { deliveries, full_percent: full = null } = await portal.deliveries(idle);
+  Object.assign(state, { entries: deliveries, full });
   if (state.keys) void remember(state.entries, state.keys, true).catch(() => {});
-  const changed = state.entries.length !== known.size || state.entries.some(({ delivery }) => !known.has(delivery));
+  const changed = full !== before || state.entries.length !== known.size || state.entries.some(({ delivery }) => !known.has(delivery));
   if (!state.viewer && changed) again();
   else if (state.viewer) for (const entry of state.entries) if (!known.has(entry.delivery)) void joined(state.viewer, entry);
 }

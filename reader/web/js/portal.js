@@ -3,7 +3,7 @@
 
 /**
  * @typedef {{delivery: string, site: string, received_at: number, bytes: number, pieces: number, cover: string|null, twins?: {site: string, cover: string}[]}} Entry
- * @typedef {{user: string, level: 'device'|'list'|'link', keys: string|null, recovery?: string|null, deliveries: Entry[], link: any}} Home
+ * @typedef {{user: string, level: 'device'|'list'|'link', keys: string|null, recovery?: string|null, deliveries: Entry[], full_percent?: number|null, link: any}} Home
  * @typedef {'doctor'|'hospital'|'operator'|'us'} Who who must act
  */
 
@@ -55,7 +55,7 @@ export class Portal {
     return this.#json('GET', 'home');
   }
 
-  /** @param {boolean} [idle] nobody touches the page: it is no sign that the doctor is there @returns {Promise<{deliveries: Entry[], uid_validity: number}>} */
+  /** @param {boolean} [idle] nobody touches the page: it is no sign that the doctor is there @returns {Promise<{deliveries: Entry[], uid_validity: number, full_percent?: number|null}>} */
   deliveries(idle = false) {
     return this.#json('GET', idle ? 'deliveries?idle=1' : 'deliveries');
   }

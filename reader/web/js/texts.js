@@ -114,6 +114,7 @@ const TEXTS = {
   'case from': ['{0}から、{1}', 'From {0}, {1}'],
   offline: ['オフライン。この端末にある症例だけ開けます。', 'Offline. Only cases on this device can be opened.'],
   'lost link': ['接続が切れました。つながり次第、続きを受信します。', 'Connection lost. It goes on by itself when it is back.'],
+  'mailbox full': ['メールボックスの使用率が{0}%です。新しい検査が届かないことがあります。病院かメールボックスの管理者に連絡してください。', 'Your mailbox is {0} % full: new studies may not arrive. Tell the hospital, or whoever runs the mailbox.'],
   menu: ['設定', 'Settings'],
   devices: ['端末', 'Devices'],
   'this device': ['この端末', 'this device'],

@@ -23,6 +23,8 @@ pub(crate) struct Contents {
     pub(crate) deliveries: Vec<Delivery>,
     /// Messages of other kinds.
     pub(crate) others: Vec<Found>,
+    /// Percent of its quota that is used up, where a person is to be told.
+    pub(crate) full_percent: Option<u8>,
 }
 
 /// A delivery whose cover is there.
@@ -148,7 +150,7 @@ impl Seen {
         }
     }
 
-    /// Everything by delivery.
+    /// Everything by delivery; how full the mailbox is, is not known here.
     pub(crate) fn contents(&self, first_folder: &str) -> Contents {
         let mut deliveries: HashMap<DeliveryId, Delivery> = HashMap::new();
         for at in self.ours().filter(|found| found.id.part() == Part::Cover) {
@@ -185,6 +187,6 @@ impl Seen {
         let mut deliveries: Vec<Delivery> = deliveries.into_values().collect();
         deliveries.sort_by_key(|delivery| (std::cmp::Reverse(delivery.cover.received_at), delivery.id));
         let uid_validity = self.folders.get(first_folder).map_or(0, |folder| folder.uid_validity);
-        Contents { uid_validity, deliveries, others }
+        Contents { uid_validity, deliveries, others, full_percent: None }
     }
 }

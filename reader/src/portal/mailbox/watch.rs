@@ -1,6 +1,7 @@
 //! The connection that idles (RFC 2177): sees what comes and goes, and tells.
 
 use super::contents::{Contents, CoverRead, Seen, place};
+use super::quota::Quota;
 use super::{State, Watched};
 use crate::portal::limits::{IDLE_WAIT, POLL_PAUSE, RETRY_PAUSE, RETRY_PAUSE_MAX};
 use seal::ids::{DeliveryId, Digest, LinkId};
@@ -34,9 +35,9 @@ pub(crate) trait Hears: Sync {
 impl Watched {
     /// Watches until dropped.
     pub(crate) async fn watch(&self, sites: &[Certificate], told: &impl Hears) {
-        let mut pause = RETRY_PAUSE;
+        let (mut pause, mut quota) = (RETRY_PAUSE, Quota::default());
         loop {
-            let Err(error) = self.watch_once(sites, told, &mut pause).await;
+            let Err(error) = self.watch_once(sites, told, &mut pause, &mut quota).await;
             tracing::warn!(mailbox = self.name, act = "operator", "the mailbox cannot be read: {error}");
             let known = self.known();
             self.set(State::Down(!error.is_temporary(), known));
@@ -50,6 +51,7 @@ impl Watched {
         sites: &[Certificate],
         told: &impl Hears,
         pause: &mut std::time::Duration,
+        quota: &mut Quota,
     ) -> Result<std::convert::Infallible, MailboxError> {
         let mut mailbox = Mailbox::connect(&self.login).await?;
         let (mut seen, mut revoked) = (Seen::default(), HashSet::new());
@@ -58,8 +60,17 @@ impl Watched {
             for identity in revocations(&mut mailbox, &seen, sites, &mut revoked).await? {
                 told.hear(&self.name, Told::Revoked(identity)).await;
             }
-            self.show(&seen, told).await;
+            self.show(&seen, quota, told).await;
             *pause = RETRY_PAUSE;
+            // Only then: a server that is slow to say it keeps nobody from what is there.
+            let before = quota.full_percent();
+            if !quota.ask(&self.name, &mut mailbox, self.first_folder()).await {
+                mailbox = Mailbox::connect(&self.login).await?;
+                continue;
+            }
+            if quota.full_percent() != before {
+                self.show(&seen, quota, told).await;
+            }
             self.fetchers.sweep();
             // The first folder was looked at last, so it is the one that is open.
             match mailbox.idle(IDLE_WAIT).await {
@@ -124,9 +135,8 @@ impl Watched {
         Ok(())
     }
 
-    async fn show(&self, seen: &Seen, told: &impl Hears) {
-        let first = self.login.folders.first().map_or("", String::as_str);
-        let contents = seen.contents(first);
+    async fn show(&self, seen: &Seen, quota: &Quota, told: &impl Hears) {
+        let contents = Contents { full_percent: quota.full_percent(), ..seen.contents(self.first_folder()) };
         let is_same = matches!(
             &*self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner),
             State::Here(known) if known.is_same(&contents)
@@ -156,7 +166,8 @@ impl Contents {
             });
             ours.chain(contents.others.iter().cloned()).collect::<Vec<Found>>()
         };
-        self.uid_validity == other.uid_validity && messages(self) == messages(other)
+        (self.uid_validity, self.full_percent) == (other.uid_validity, other.full_percent)
+            && messages(self) == messages(other)
     }
 }
 

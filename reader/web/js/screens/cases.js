@@ -5,9 +5,9 @@ import { screen } from './parts.js';
 
 /** @typedef {import('../portal.js').Entry} Entry */
 
-/** @param {{entries: Entry[], level: string, offline: boolean, lost: boolean, opened: (delivery: string) => boolean, name: (delivery: string) => string|null,
+/** @param {{entries: Entry[], level: string, offline: boolean, lost: boolean, full: number|null, opened: (delivery: string) => boolean, name: (delivery: string) => string|null,
  *   open: (entry: Entry) => void, settings: () => void, push: HTMLElement|null}} how */
-export function casesScreen({ entries, level, offline, lost, opened, name, open, settings, push }) {
+export function casesScreen({ entries, level, offline, lost, full, opened, name, open, settings, push }) {
   const row = (/** @type {Entry} */ entry) => {
     const who = name(entry.delivery), fresh = !opened(entry.delivery);
     return h('li', {}, h('button', { disabled: level === 'list', 'data-delivery': entry.delivery, 'aria-label': `${fresh ? '● ' : ''}${t('case from', entry.site, clock(entry.received_at))} ${who ?? ''}`, click: () => open(entry) },
@@ -17,6 +17,7 @@ export function casesScreen({ entries, level, offline, lost, opened, name, open,
   const element = screen(t('cases'), null,
     level === 'list' ? h('p', { class: 'notice' }, t('list only')) : null,
     offline ? h('p', { class: 'notice', role: 'status' }, t('offline')) : lost ? h('p', { class: 'notice', role: 'status' }, t('lost link')) : null,
+    full === null ? null : h('p', { class: 'notice bad', role: 'status' }, t('mailbox full', full)),
     push,
     entries.length ? h('ul', { class: 'cases' }, ...entries.map(row)) : h('p', { class: 'soft' }, t('no cases')));
   element.querySelector('header')?.append(h('button', { class: 'quiet', click: settings }, t('menu')));
