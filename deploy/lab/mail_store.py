@@ -38,7 +38,10 @@ class Options:
     smtps_port: int | None = None
     imaps_port: int | None = None
     message_size_limit: int = 20 * 1024 * 1024
+    quota_default: str = "100G"
     quota: dict[str, str] = field(default_factory=dict)
+    # The server says of a full mailbox that it may have room later: 452 in place of 552.
+    full_is_temporary: bool = False
     certificate: str = "right"
     refuse_login: list[str] = field(default_factory=list)
 
@@ -172,7 +175,8 @@ class MailStore:
 
     def _write_configuration(self, ports: dict[str, int], options: Options) -> None:
         values = {
-            "DIR": str(self.dir), "DOMAIN": DOMAIN, "QUOTA": "100G",
+            "DIR": str(self.dir), "DOMAIN": DOMAIN, "QUOTA": options.quota_default,
+            "FULL": "452 4.2.2" if options.full_is_temporary else "552 5.2.2",
             "SMTPS_PORT": str(ports["smtps_port"]), "IMAPS_PORT": str(ports["imaps_port"]),
             "MESSAGE_SIZE_LIMIT": str(options.message_size_limit),
         }

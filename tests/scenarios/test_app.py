@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 import harness
 from harness import Bench
+from test_quota import fill, limited, make_room  # noqa: F401
 from test_enrolment import body, doctor, invite, open_bench, parts, replace, wait_for, waiting  # noqa: F401
 
 WAIT_MS = 90_000
@@ -179,6 +180,26 @@ def test_from_the_code_to_three_taps(open_bench: Bench, portal: Portal, phones, 
     page.locator(".back").click()
     expect(page.locator(f"[data-delivery='{delivery}'] strong")).to_contain_text("山田 太郎")
     phone.sees_no_fault(f"opened-{words.locale}")
+
+
+@pytest.mark.parametrize(("words", "told"), [(JA, "使用率が85%"), (EN, "Your mailbox is 85 % full")], ids=["ja", "en"])
+def test_a_mailbox_that_fills_up_is_said_above_the_list(limited, open_bench: Bench, portal: Portal, phones, words: Words, told: str) -> None:  # noqa: F811
+    account = portal.add_account("doctor")
+    phone = phones(words.locale)
+    page = phone.open()
+    page.get_by_text(words.password).click()
+    page.get_by_label(words.user).fill(account.name)
+    page.get_by_label(words.secret, exact=True).fill(account.password)
+    page.get_by_label(words.code).fill(account.code())
+    page.get_by_role("button", name=words.sign_in, exact=True).click()
+    expect(page.get_by_role("heading", name=words.cases)).to_be_visible()
+    expect(page.locator(".notice.bad:visible")).to_have_count(0)
+    # The list learns of it by itself, and of its end.
+    foreign = fill(open_bench.store, 85)
+    expect(page.get_by_text(told)).to_be_visible(timeout=WAIT_MS)
+    phone.sees_no_fault(f"full-{words.locale}")
+    make_room(open_bench.store, foreign)
+    expect(page.locator(".notice.bad:visible")).to_have_count(0, timeout=WAIT_MS)
 
 
 def test_a_case_that_was_opened_opens_without_a_network(open_bench: Bench, portal: Portal, phones, ct_study: list[Path]) -> None:  # noqa: F811

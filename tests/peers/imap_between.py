@@ -1,0 +1,62 @@
+"""A machine between a client and the IMAPS server, with the server's own key: it answers one command in the server's place, and passes on all else."""
+
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+
+class ImapBetween:
+    """Use with `with`. To each `command` the client is answered `answer`, where `TAG` stands for the command's tag."""
+
+    def __init__(self, tls: Path, server_port: int, command: str, answer: bytes):
+        self.server_port, self.command, self.answer = server_port, command.encode(), answer
+        self.answered = 0
+        self._inner = ssl.create_default_context(cafile=str(tls / "ca.pem"))
+        self._outer = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._outer.load_cert_chain(tls / "server.cert.pem", tls / "server.key.pem")
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+
+    def __enter__(self) -> "ImapBetween":
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, plain: socket.socket) -> None:
+        try:
+            client = self._outer.wrap_socket(plain, server_side=True)
+            server = self._inner.wrap_socket(socket.create_connection(("localhost", self.server_port)), server_hostname="localhost")
+        except OSError:
+            return plain.close()
+        threading.Thread(target=self._back, args=(server, client), daemon=True).start()
+        try:
+            for line in client.makefile("rb"):
+                tag, _, rest = line.partition(b" ")
+                if rest.startswith(self.command):
+                    self.answered += 1
+                    client.sendall(self.answer.replace(b"TAG", tag))
+                else:
+                    server.sendall(line)
+        except OSError:
+            pass
+        server.close()
+
+    @staticmethod
+    def _back(server: ssl.SSLSocket, client: ssl.SSLSocket) -> None:
+        try:
+            while data := server.recv(65_536):
+                client.sendall(data)
+        except OSError:
+            pass
+        client.close()
