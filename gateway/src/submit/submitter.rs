@@ -149,6 +149,7 @@ impl Submitter {
             }
         }
         for (doctor, error) in refused.iter().filter(|(_, error)| error.is_permanent()) {
+            tracing::error!(stage = "submit", delivery = %delivery, doctor, %error, "a doctor gets nothing of this delivery");
             journal.refused(delivery, doctor, &error.to_string()).await?;
         }
         if let Some(error) = stopped {

@@ -1,7 +1,7 @@
 //! How full the mailbox is, asked beside the watching: whatever a server answers to that, what lies in the mailbox is shown.
 
 use crate::portal::limits::QUOTA_PAUSE;
-use seal::mailbox::{Fill, Mailbox};
+use seal::mailbox::Mailbox;
 use std::time::Instant;
 
 /// What is known of a mailbox's quota, over all connections.
@@ -26,12 +26,13 @@ impl Quota {
         }
         self.not_before = None;
         match mailbox.fill(folder).await {
-            Ok(fill) => {
-                self.note(name, fill.filter(|fill| fill.is_nearly_full()).map(Fill::percent));
+            Ok(Some(fill)) => {
+                self.note(name, fill.is_nearly_full().then(|| fill.percent()));
                 true
             }
+            // A server that does not tell at the moment takes back nothing of what it said.
+            Ok(None) => true,
             Err(error) => {
-                self.full_percent = None;
                 self.not_before = Some(Instant::now() + QUOTA_PAUSE);
                 tracing::warn!(
                     mailbox = name,
