@@ -32,6 +32,7 @@ SETTINGS = dict(settle_ms=100, silence_ms=600, poll_ms=150, cover_seen_ms=2_000,
 SECONDS_MAX = 90
 # A disk that fails holds up everything; what matters is that nothing false was said.
 PATIENCE_SECONDS = 6
+TRIES_MAX = 3
 # A restart that takes longer is no restart at night.
 RESTART_SECONDS_MAX = 5
 
@@ -143,8 +144,7 @@ def through_a_fault_of_the_gateway(bench: Bench, files: list[Path], prefix: list
         began = time.monotonic()
         gateway.start()
         restart_s = time.monotonic() - began
-        missing = [path for path in files if path not in stored]
-        assert not missing or senders.pynetdicom(bench.port, "DR_DEMO", missing) == missing
+        send_again(bench, [path for path in files if path not in stored])
         bench.deliver_and_pull(seconds=SECONDS_MAX)
         harness.assert_equal_bytes(files, bench.reader.files())
         assert_no_mail_twice_with_other_bytes(bench.store)
@@ -152,6 +152,16 @@ def through_a_fault_of_the_gateway(bench: Bench, files: list[Path], prefix: list
         gateway.stop()
     assert restart_s < RESTART_SECONDS_MAX, "nobody waits so long for the gateway at night"
     return {"killed": killed, "acknowledged": len(stored), "restart_s": round(restart_s, 2)}
+
+
+def send_again(bench: Bench, missing: list[Path]) -> None:
+    """As a PACS does: what was not acknowledged goes once more, and once more. (A busy pynetdicom may pass over an answer.)"""
+    for _ in range(TRIES_MAX):
+        if not missing:
+            return
+        stored = senders.pynetdicom(bench.port, "DR_DEMO", missing)
+        missing = [path for path in missing if path not in stored]
+    assert not missing, bench.logs()
 
 
 def through_a_kill_while_closing(bench: Bench, files: list[Path], prefix: list[str]) -> dict:
