@@ -4,6 +4,8 @@ import os
 import socket
 import ssl
 import subprocess
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ _config.STORE_SEND_CHUNKED_DATASET = True
 CONTEXTS_MAX = 128  # PS3.8 9.3.2.2: odd ids from 1 to 255
 SUCCESS = 0x0000
 SEND_SECONDS_MAX = 600
+CHECKPOINT_SECONDS = 0.005
 
 
 def storescu(port: int, called: str, files: list[Path], *options: str, calling: str = "STORESCU") -> None:
@@ -37,6 +40,19 @@ def nonsense(port: int, content: bytes) -> None:
             pass
 
 
+class Checkpoint(threading.Event):
+    """Where pynetdicom's reactor pauses while something is sent. One that is asked to in the moment it goes on would take the answer for itself: it is
+    given the time to go on and come by again."""
+
+    def __init__(self):
+        super().__init__()
+        self.set()
+
+    def clear(self) -> None:
+        super().clear()
+        time.sleep(CHECKPOINT_SECONDS)
+
+
 def pynetdicom(
     port: int, called: str, files: list[Path], calling: str = "PYNETDICOM", after_each: Callable[[int], None] = lambda sent: None,
     tls: ssl.SSLContext | None = None,
@@ -49,6 +65,7 @@ def pynetdicom(
         association = entity.associate("127.0.0.1", port, ae_title=called, tls_args=(tls, "localhost") if tls else None)
         if not association.is_established:
             return stored
+        association._reactor_checkpoint = Checkpoint()
         for path in group:
             try:
                 status = association.send_c_store(path)

@@ -155,7 +155,7 @@ def through_a_fault_of_the_gateway(bench: Bench, files: list[Path], prefix: list
 
 
 def send_again(bench: Bench, missing: list[Path]) -> None:
-    """As a PACS does: what was not acknowledged goes once more, and once more. (A busy pynetdicom may pass over an answer.)"""
+    """As a PACS does: what was not acknowledged goes once more, and once more."""
     for _ in range(TRIES_MAX):
         if not missing:
             return
