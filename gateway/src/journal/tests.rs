@@ -37,6 +37,16 @@ pub(super) async fn journal() -> (Journal, tempfile::TempDir) {
 }
 
 #[tokio::test]
+async fn the_journal_survives_a_power_cut_and_keeps_nothing_that_was_deleted() {
+    let (journal, _folder) = journal().await;
+    for (pragma, is) in [("synchronous", 2), ("secure_delete", 1), ("foreign_keys", 1)] {
+        let sql = sqlx::AssertSqlSafe(format!("PRAGMA {pragma}"));
+        let found: i64 = sqlx::query_scalar(sql).fetch_one(&journal.pool).await.unwrap();
+        assert_eq!(found, is, "{pragma}");
+    }
+}
+
+#[tokio::test]
 async fn identical_bytes_are_recorded_once_and_other_bytes_are_kept_apart() {
     let (journal, _folder) = journal().await;
     let Recorded::New { delivery, conflict: false, begins: true, replaced: None } =
