@@ -36,7 +36,7 @@ pub use account::{Account, AccountAct, NewAccount, NotedAccountAct, Role};
 pub use acts::{Act, Actor, NotedAct};
 pub use answers::{AnswerKind, AnswerReport, Came, Noted, ShownAnswer};
 pub use changes::changes;
-pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, SeriesSoFar, State};
+pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, SeriesSoFar};
 pub use directory::{Device, Origin, Standing};
 pub use duty::{DutyTest, TEST_AE_TITLE, TestKind};
 pub use ending::{Ended, EndedCase, EndedMail, Unopened};
@@ -58,6 +58,7 @@ pub use token::Token;
 pub use waiting::WaitingPress;
 pub use withdrawal::{Removal, Withdrawal, WithdrawnMail};
 
+pub use crate::queue::{State, Step};
 use crate::spool::FileKey;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};

@@ -39,6 +39,7 @@ pub mod audit;
 pub mod check;
 
 pub mod journal;
+pub mod queue;
 pub mod spool;
 
 mod clock;

@@ -22,7 +22,7 @@ use crate::assemble::{Collector, Decision, Listing, Silence, decide};
 use crate::audit::Audit;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::journal::{DeliveryInstance, DeliveryRow, Journal, State};
+use crate::journal::{DeliveryInstance, DeliveryRow, Journal, State, Step};
 use crate::notify::Notifier;
 use crate::query::{Asking, QueryError, Timeouts};
 use crate::seal::{Beside, Sealed, Sealer};
@@ -351,7 +351,7 @@ impl Pipeline {
         // A colleague whose mailbox stalls does not keep the notice from those who have everything.
         submitted.inspect_err(|error| self.alert_of_server(error))?;
         self.mail_links(delivery).await?;
-        self.journal.reached(delivery.id, State::Submitted, now_ms()).await?;
+        self.journal.reached(delivery.id, Step::Submitted, now_ms()).await?;
         tracing::info!(stage = "submit", delivery = %delivery.id, "submitted");
         Ok(())
     }
@@ -370,7 +370,7 @@ impl Pipeline {
                 return Ok(false);
             }
         }
-        if self.journal.reached(delivery.id, State::Notified, now_ms()).await? {
+        if self.journal.reached(delivery.id, Step::Notified, now_ms()).await? {
             self.journal.began(delivery.id, "pulled", now_ms()).await?;
         }
         tracing::info!(stage = "notify", delivery = %delivery.id, "all are notified");

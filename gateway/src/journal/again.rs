@@ -1,13 +1,19 @@
 //! What is done once more because a person asks: a dead letter, a notice.
 
 use super::answers::OPENED_AT;
-use super::{Journal, JournalError, random_id};
+use super::{Journal, JournalError, State, Step, random_id};
+use crate::queue::Kept;
 use seal::ids::DeliveryId;
 use sqlx::Row;
 
 /// What of delivery `d` is not as it was assembled: some of its instances were sent again and belong to another delivery now.
 const IS_WHOLE: &str = "(completeness IS NULL OR json_extract(completeness, '$.instances') =
     (SELECT n.instances FROM delivery_count n WHERE n.delivery_id = delivery.id))";
+
+/// Delivery $1 waits for notices again.
+pub(super) fn tell_again() -> String {
+    format!("UPDATE delivery SET state = 'submitted' WHERE id = $1 AND state IN ({})", State::sql_before(Step::ToldAgain))
+}
 
 impl Journal {
     /// Takes a dead letter up again, at the last stage that it has behind it. One of which no part was taken by the mail server is sealed anew,
@@ -23,7 +29,8 @@ impl Journal {
             "UPDATE delivery SET attempts = 0, failing_since_ms = NULL, trouble = NULL,
                state = CASE WHEN cover_digest IS NOT NULL AND $2 THEN 'sealed' WHEN summary IS NOT NULL THEN 'compressed'
                             WHEN completeness IS NOT NULL THEN 'assembled' ELSE 'received' END
-             WHERE id = $1 AND state = 'failed' AND residual_of IS NULL AND {IS_WHOLE}"
+             WHERE id = $1 AND state IN ({}) AND residual_of IS NULL AND {IS_WHOLE}",
+            State::sql_before(Step::TakenUp(Kept::Instances))
         ));
         let taken_up = sqlx::query(sql).bind(id.0.as_slice()).bind(mailed).execute(&mut *transaction).await?;
         if taken_up.rows_affected() > 0 {
@@ -66,7 +73,7 @@ impl Journal {
                 .await?;
         }
         if !rows.is_empty() {
-            sqlx::query("UPDATE delivery SET state = 'submitted' WHERE id = $1 AND state = 'notified'")
+            sqlx::query(sqlx::AssertSqlSafe(tell_again()))
                 .bind(id.0.as_slice())
                 .execute(&mut *transaction)
                 .await?;

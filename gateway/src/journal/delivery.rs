@@ -2,6 +2,7 @@
 
 use super::press::{self, Choice, Pressed};
 use super::{Journal, JournalError, bytes16, bytes32, keys};
+use crate::queue::{State, Step};
 use crate::spool::WrappedKey;
 use compressor::Uid;
 use compressor::bundle::Summary;
@@ -11,75 +12,6 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, Sqlite, Transaction};
 use std::collections::BTreeSet;
-
-/// The last stage that a delivery has behind it (DESIGN 1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// Instances are arriving, and nobody has asked yet that they be delivered.
-    Held,
-    /// It is to be delivered; instances are arriving.
-    Received,
-    /// What belongs to it is fixed.
-    Assembled,
-    /// The bundle is durable.
-    Compressed,
-    /// Pieces and cover are durable.
-    Sealed,
-    /// The mail server accepted every part for every recipient that it takes mail for.
-    Submitted,
-    /// The phone's mail server accepted the notice.
-    Notified,
-    /// Every recipient's signed receipt is here.
-    Pulled,
-    /// It cannot go on by itself: a dead letter that a person must look at.
-    Failed,
-    /// Withdrawn before anything of it was mailed.
-    Cancelled,
-    /// Withdrawn after that: what was mailed is deleted where the mailbox gives the right to.
-    Recalled,
-    /// Its case has ended, and what was mailed is deleted in the same way.
-    Closed,
-}
-
-impl State {
-    /// The word in journal, log and page.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::Received => "received",
-            Self::Assembled => "assembled",
-            Self::Compressed => "compressed",
-            Self::Sealed => "sealed",
-            Self::Submitted => "submitted",
-            Self::Notified => "notified",
-            Self::Pulled => "pulled",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Recalled => "recalled",
-            Self::Closed => "closed",
-        }
-    }
-
-    fn parse(word: &str) -> Result<Self, JournalError> {
-        [
-            Self::Held,
-            Self::Received,
-            Self::Assembled,
-            Self::Compressed,
-            Self::Sealed,
-            Self::Submitted,
-            Self::Notified,
-            Self::Pulled,
-            Self::Failed,
-            Self::Cancelled,
-            Self::Recalled,
-            Self::Closed,
-        ]
-        .into_iter()
-        .find(|state| state.word() == word)
-        .ok_or(JournalError::Unknown("delivery.state"))
-    }
-}
 
 /// A delivery as the pipeline needs it.
 #[derive(Clone, Debug)]
@@ -336,7 +268,7 @@ impl Journal {
         if fixed.rows_affected() == 0 {
             return Ok(false);
         }
-        let advanced = advance(&mut transaction, id, State::Assembled, now_ms).await?;
+        let advanced = advance(&mut transaction, id, Step::Assembled, now_ms).await?;
         transaction.commit().await?;
         Ok(advanced)
     }
@@ -359,7 +291,7 @@ impl Journal {
         .bind(id.0.to_vec())
         .bind(summary)
         .bind(residual_until_ms);
-        self.step(id, State::Compressed, now_ms, update).await
+        self.step(id, Step::Compressed, now_ms, update).await
     }
 
     /// Pieces and cover, and messages for mail programs, are durable; without readers there is no cover.
@@ -380,17 +312,16 @@ impl Journal {
                 .bind(pieces)
                 .bind(i64::try_from(mail_bytes).unwrap_or(i64::MAX))
                 .bind(cover.map(|cover| cover.0.to_vec()));
-        self.step(id, State::Sealed, now_ms, update).await
+        self.step(id, Step::Sealed, now_ms, update).await
     }
 
-    /// A later state that needs no further column. False where the delivery has come that far, or farther: a doctor may have pulled it
-    /// while the notice went.
+    /// A step that needs no further column. False where it is not for the state of the delivery: a doctor may have pulled it while the notice went.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn reached(&self, id: DeliveryId, state: State, now_ms: i64) -> Result<bool, JournalError> {
+    pub async fn reached(&self, id: DeliveryId, step: Step, now_ms: i64) -> Result<bool, JournalError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let advanced = advance(&mut transaction, id, state, now_ms).await?;
+        let advanced = advance(&mut transaction, id, step, now_ms).await?;
         transaction.commit().await?;
         Ok(advanced)
     }
@@ -412,12 +343,12 @@ impl Journal {
     async fn step(
         &self,
         id: DeliveryId,
-        state: State,
+        step: Step,
         now_ms: i64,
         columns: Query<'_, Sqlite, SqliteArguments>,
     ) -> Result<(), JournalError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        if advance(&mut transaction, id, state, now_ms).await? {
+        if advance(&mut transaction, id, step, now_ms).await? {
             columns.execute(&mut *transaction).await?;
             transaction.commit().await?;
         }
@@ -449,11 +380,11 @@ impl Journal {
         permanent: bool,
         now_ms: i64,
     ) -> Result<(), JournalError> {
-        sqlx::query(
+        sqlx::query(sqlx::AssertSqlSafe(format!(
             "UPDATE delivery SET trouble = $2, attempts = attempts + 1, failing_since_ms = coalesce(failing_since_ms, $4),
-             state = CASE WHEN $3 THEN 'failed' ELSE state END
-             WHERE id = $1 AND state NOT IN ('pulled', 'cancelled', 'recalled', 'closed')",
-        )
+             state = CASE WHEN $3 THEN 'failed' ELSE state END WHERE id = $1 AND state IN ({})",
+            State::sql_before(Step::GivenUp)
+        )))
         .bind(id.0.as_slice())
         .bind(trouble)
         .bind(permanent)
@@ -607,20 +538,18 @@ pub(super) fn marking(column: &'static str) -> String {
     format!("UPDATE recipient SET {column} = coalesce({column}, $3) WHERE delivery_id = $1 AND doctor = $2")
 }
 
-/// Sets the state, ends the stage under way and forgets its failures. A state never goes back: then nothing is done.
+/// Sets the state that a step leads to, ends the stage under way and forgets its failures. Nothing is done where the step is not for the state.
 async fn advance(
     transaction: &mut Transaction<'static, Sqlite>,
     id: DeliveryId,
-    state: State,
+    step: Step,
     now_ms: i64,
 ) -> Result<bool, JournalError> {
     let before = sqlx::query("SELECT state FROM delivery WHERE id = $1")
         .bind(id.0.as_slice())
         .fetch_one(&mut **transaction)
         .await?;
-    if State::parse(before.get("state"))? >= state {
-        return Ok(false);
-    }
+    let Some(state) = state(before.get("state"))?.after(step) else { return Ok(false) };
     sqlx::query(
         "UPDATE delivery SET state = $2, attempts = 0, failing_since_ms = NULL, trouble = NULL WHERE id = $1",
     )
@@ -636,13 +565,17 @@ async fn advance(
     Ok(true)
 }
 
+fn state(word: &str) -> Result<State, JournalError> {
+    State::parse(word).ok_or(JournalError::Unknown("delivery.state"))
+}
+
 fn read(row: &SqliteRow) -> Result<DeliveryRow, JournalError> {
     let completeness: Option<String> = row.get("completeness");
     Ok(DeliveryRow {
         id: DeliveryId(bytes16(row.get("id"), "delivery.id")?),
         case: CaseId(bytes16(row.get("case_id"), "delivery.case_id")?),
         sequence: row.get("sequence"),
-        state: State::parse(row.get("state"))?,
+        state: state(row.get("state"))?,
         destination: row.get("destination"),
         calling: row.get("calling"),
         study: Uid::parse(row.get("study_uid")).ok(),

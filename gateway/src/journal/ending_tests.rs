@@ -3,7 +3,7 @@
 
 use super::notices::tests::notified;
 use super::press_tests::{HELD_AS, held, journal, press, pressed, record};
-use super::tests::on_disk;
+use super::tests::{on_disk, reach};
 use super::*;
 use crate::notify::ends;
 use compressor::bundle::Summary;
@@ -23,9 +23,9 @@ async fn mailed(journal: &Journal) -> (CaseId, DeliveryId) {
     for part in [1, 0] {
         journal.accepted(row.id, part, "tanaka", 6000).await.unwrap();
     }
-    journal.reached(row.id, State::Submitted, 6000).await.unwrap();
+    reach(&journal, row.id, State::Submitted, 6000).await;
     notified(journal, row.id, "tanaka", 7000).await;
-    journal.reached(row.id, State::Notified, 7000).await.unwrap();
+    reach(&journal, row.id, State::Notified, 7000).await;
     (row.case, row.id)
 }
 

@@ -4,6 +4,7 @@ use super::keys::{key_of_open_case, wrap};
 use super::studies::add_card;
 use super::subject::subject_row;
 use super::{Journal, JournalError, State, bytes16, press, random_id};
+use crate::queue::CASE_OPEN_MS;
 use crate::spool::FileKey;
 use compressor::Uid;
 use compressor::dataset::Banner;
@@ -16,9 +17,6 @@ use tokio::sync::{mpsc, oneshot};
 const WAITING_MAX: usize = 256;
 /// Instances in one commit.
 const GROUP_MAX: usize = 64;
-
-/// How long a case stays open at least, in milliseconds: a day, as DESIGN 4 has duplicates merged only in an open case.
-pub(super) const CASE_OPEN_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// An instance whose bytes are durable in the spool.
 #[derive(Clone, Debug)]
@@ -311,7 +309,8 @@ pub(super) async fn open_case(
     Ok(case)
 }
 
-/// Closes the open case of a study at a destination, if it is over and was opened so long ago.
+/// Closes the open case of a study at a destination, if it is over and was opened so long ago, by the clock and by the time that the gateway ran: a
+/// clock that jumps lets no study that the PACS sends once more reach its doctors twice.
 pub(super) async fn close_over(
     transaction: &mut Transaction<'static, Sqlite>,
     destination: &str,
@@ -321,7 +320,7 @@ pub(super) async fn close_over(
 ) -> Result<(), JournalError> {
     sqlx::query(
         "UPDATE study_case SET closed_at_ms = $3 WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL
-         AND opened_at_ms < $3 - $4 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = study_case.id
+         AND opened_at_ms < $3 - $4 AND opened_running_ms <= (SELECT ms FROM running) - $4 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = study_case.id
            AND d.residual_of IS NULL AND d.handed_over_at_ms IS NULL AND d.state NOT IN ('pulled', 'failed', 'cancelled', 'recalled', 'closed'))",
     )
     .bind(destination)

@@ -1,7 +1,7 @@
 //! Keys of the spool as the journal keeps them: that of a case under the master key, that of a received file under its case's.
 
-use super::intake::CASE_OPEN_MS;
 use super::{Journal, JournalError, answers, bytes16};
+use crate::queue::CASE_OPEN_MS;
 use crate::spool::{FileKey, WrappedKey};
 use seal::ids::CaseId;
 use sqlx::sqlite::SqliteRow;

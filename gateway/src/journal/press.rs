@@ -3,7 +3,7 @@
 use super::answers::OPENED_AT;
 use super::intake::{add_recipient, open_case};
 use super::keys::key_of_open_case;
-use super::{Journal, JournalError, State, bytes16, note, random_id};
+use super::{Journal, JournalError, State, Step, bytes16, note, random_id};
 use crate::roster::Standby;
 use compressor::Uid;
 use compressor::bundle::Note;
@@ -164,12 +164,13 @@ impl Journal {
         .await?;
         let Some(last) = last else { return Ok(PressAnswer::NotHere) };
         let delivery = DeliveryId(bytes16(last.get("id"), "delivery.id")?);
-        if last.get::<&str, _>("state") != State::Held.word() {
+        let Some(received) = State::parse(last.get("state")).and_then(|state| state.after(Step::Pressed)) else {
             let doctors = doctors_of(transaction, delivery).await?;
             return Ok(PressAnswer::Already { delivery, pressed: read(&last)?, doctors });
-        }
-        sqlx::query("UPDATE delivery SET state = 'received' WHERE id = $1")
+        };
+        sqlx::query("UPDATE delivery SET state = $2 WHERE id = $1")
             .bind(delivery.0.as_slice())
+            .bind(received.word())
             .execute(&mut **transaction)
             .await?;
         self.ask(transaction, case, delivery, press, pacs).await?;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::notices::tests::notified;
-use super::tests::{instance, on_disk};
+use super::tests::{instance, on_disk, reach};
 use super::*;
 use crate::notify::{Escalation, Next, Rules};
 use crate::roster::Standby;
@@ -228,7 +228,7 @@ async fn a_dead_letter_is_taken_up_where_it_stood_and_a_notice_goes_again() {
     assert!(journal.retry(row.id).await.unwrap() && !journal.retry(row.id).await.unwrap());
     assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Assembled);
     assert!(journal.notify_again(row.id).await.unwrap().is_empty());
-    journal.reached(row.id, State::Notified, 7000).await.unwrap();
+    reach(&journal, row.id, State::Notified, 7000).await;
     notified(&journal, row.id, "tanaka", 7000).await;
     let notice = journal.recipients(row.id).await.unwrap()[0].notice;
     assert_eq!(journal.notify_again(row.id).await.unwrap(), ["tanaka"]);
@@ -337,10 +337,10 @@ async fn what_is_added_to_a_case_is_no_second_alarm_unless_it_is_urgent_or_a_per
         journal.press(&press, HELD_AS).await.unwrap();
         assert_eq!(journal.delivery(row.id).await.unwrap().duty_group.as_deref(), Some("stroke"));
         journal.accepted(row.id, PART_COVER, "tanaka", 5000).await.unwrap();
-        journal.reached(row.id, State::Submitted, 5000).await.unwrap();
+        reach(&journal, row.id, State::Submitted, 5000).await;
         let (supplement, _) = record(&journal, held(2)).await;
         journal.accepted(supplement.id, PART_COVER, "tanaka", 5000).await.unwrap();
-        journal.reached(supplement.id, State::Submitted, 5000).await.unwrap();
+        reach(&journal, supplement.id, State::Submitted, 5000).await;
         let untold =
             async || journal.untold().await.unwrap().into_iter().map(|one| one.delivery).collect::<Vec<_>>();
         let both = vec![row.id, supplement.id];
@@ -357,7 +357,7 @@ async fn what_is_added_to_a_case_is_no_second_alarm_unless_it_is_urgent_or_a_per
         journal.seen(row.id, "tanaka", 7000).await.unwrap();
         assert_eq!(journal.unopened_deliveries().await.unwrap().contains(&supplement.id), urgent);
         if !urgent {
-            journal.reached(supplement.id, State::Notified, 8000).await.unwrap();
+            reach(&journal, supplement.id, State::Notified, 8000).await;
             assert_eq!(journal.notify_again(supplement.id).await.unwrap(), ["tanaka"]);
             assert_eq!(untold().await, [supplement.id]);
         }
@@ -372,7 +372,7 @@ async fn who_stands_behind_is_told_when_the_turn_comes_and_not_once_somebody_ope
     let press = Press { standby, ..press(PressedStudy::Case(row.case), "tanaka") };
     journal.press(&press, HELD_AS).await.unwrap();
     assert_eq!(journal.unopened_deliveries().await.unwrap(), [], "nothing was mailed yet");
-    journal.reached(row.id, State::Notified, 6000).await.unwrap();
+    reach(&journal, row.id, State::Notified, 6000).await;
     assert_eq!(journal.unopened_deliveries().await.unwrap(), [row.id]);
     let told = async || {
         let recipients = journal.recipients(row.id).await.unwrap().into_iter().filter(|one| one.is_told);
@@ -401,10 +401,10 @@ async fn who_hands_a_case_over_has_not_opened_it_and_whoever_stands_behind_is_ne
     let press = Press { standby: standby(), ..press(PressedStudy::Case(row.case), "tanaka") };
     journal.press(&press, HELD_AS).await.unwrap();
     journal.accepted(row.id, PART_COVER, "tanaka", 5000).await.unwrap();
-    journal.reached(row.id, State::Submitted, 5000).await.unwrap();
+    reach(&journal, row.id, State::Submitted, 5000).await;
     notified(&journal, row.id, "tanaka", 6000).await;
     journal.pulled(row.id, "tanaka", 7000).await.unwrap();
-    journal.reached(row.id, State::Pulled, 7000).await.unwrap();
+    reach(&journal, row.id, State::Pulled, 7000).await;
     assert_eq!(journal.unopened_deliveries().await.unwrap(), []);
     assert_eq!(journal.passed_on(row.case, "nobody", 8000).await.unwrap(), []);
     assert_eq!(journal.passed_on(row.case, "tanaka", 8000).await.unwrap(), [row.id]);
@@ -462,7 +462,7 @@ async fn an_image_on_the_screen_a_word_and_an_answer_each_end_escalation() {
         let standby = standby();
         let press = Press { standby, ..press(PressedStudy::Case(row.case), "tanaka") };
         journal.press(&press, HELD_AS).await.unwrap();
-        journal.reached(row.id, State::Notified, 6000).await.unwrap();
+        reach(&journal, row.id, State::Notified, 6000).await;
         assert!(journal.escalate(row.id, "suzuki", 7000).await.unwrap());
         journal.accepted(row.id, PART_COVER, "suzuki", 7000).await.unwrap();
         assert_eq!(journal.untold().await.unwrap().len(), 1);
@@ -625,7 +625,7 @@ async fn a_case_that_is_over_makes_room_for_a_press_from_the_pacs() {
     let (journal, _folder) = journal().await;
     let (row, _) = record(&journal, held(1)).await;
     pressed(&journal, row.case).await;
-    journal.reached(row.id, State::Pulled, 6000).await.unwrap();
+    reach(&journal, row.id, State::Pulled, 6000).await;
     let study = PressedStudy::AtPacs { pacs: "main".into(), study: Uid::parse("1.2.3").unwrap() };
     let early = journal.press(&press(study.clone(), "tanaka"), HELD_AS).await.unwrap();
     assert!(matches!(early, PressAnswer::Already { .. }), "the case is open for a day");

@@ -1,7 +1,7 @@
 //! The residual of a delivery: kept for who asks, mailed once, gone when its time is over.
 
 use super::intake::add_recipient;
-use super::{Journal, JournalError, bytes16, random_id};
+use super::{Journal, JournalError, State, Step, bytes16, random_id};
 use seal::ids::DeliveryId;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
@@ -88,11 +88,12 @@ impl Journal {
     /// [`JournalError`].
     pub async fn end_unpulled(&self, now_ms: i64) -> Result<Vec<DeliveryId>, JournalError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "UPDATE delivery SET state = 'failed', trouble = $3 WHERE state = 'notified'
+            "UPDATE delivery SET state = 'failed', trouble = $3 WHERE state IN ({})
              AND EXISTS (SELECT 1 FROM delivery b WHERE b.id = delivery.residual_of AND {})
              AND EXISTS (SELECT 1 FROM stage_time t WHERE t.delivery_id = delivery.id AND t.stage = 'submit'
                AND t.done_at_ms <= $1 - $2)
              RETURNING id",
+            State::sql_before(Step::NotFetched),
             is_past("b")
         )));
         let rows = rows.bind(now_ms).bind(PULL_MS).bind(NOT_PULLED);

@@ -1,5 +1,6 @@
 //! Doctors who stand behind others: who they are, and whose turn came.
 
+use super::again::tell_again;
 use super::answers::OPENED_AT;
 use super::delivery::PART_COVER;
 use super::duty::IS_REAL;
@@ -100,13 +101,12 @@ impl Journal {
             .bind(now_ms)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query(
-            "UPDATE delivery SET state = 'submitted' WHERE id = $1 AND state = 'notified' AND $2 > 0",
-        )
-        .bind(id.0.as_slice())
-        .bind(i64::try_from(escalated.rows_affected()).unwrap_or(0))
-        .execute(&mut *transaction)
-        .await?;
+        if escalated.rows_affected() > 0 {
+            sqlx::query(sqlx::AssertSqlSafe(tell_again()))
+                .bind(id.0.as_slice())
+                .execute(&mut *transaction)
+                .await?;
+        }
         transaction.commit().await?;
         Ok(escalated.rows_affected() > 0)
     }

@@ -4,18 +4,13 @@
 use super::answers::forget_answers;
 use super::hold_again::Old;
 use super::link::end_links;
-use super::{Journal, JournalError, State, bytes16};
+use super::{Journal, JournalError, State, Step, bytes16};
+use crate::queue::{LOOKED_FOR_MS, ON_ITS_WAY_MS};
 use seal::ids::{CaseId, DeliveryId};
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use std::sync::atomic::Ordering;
-
-/// How long the mailboxes are looked into for mails of a withdrawn delivery, in milliseconds: one that the mail server took in the last
-/// moment may be on its way.
-const LOOKED_FOR_MS: i64 = 60 * 60 * 1000;
-/// And where its cover was never seen there: a mail server tries for five days (RFC 5321 4.5.4.1).
-const ON_ITS_WAY_MS: i64 = 5 * 24 * 60 * 60 * 1000;
 
 /// All of a delivery was in the mailbox: of `withdrawn_mail` w and `recipient` r. A receipt alone is one mail.
 pub(super) const HAS_ARRIVED: &str = "(r.cover_seen_at_ms IS NOT NULL OR w.removed > 1)";
@@ -134,12 +129,14 @@ impl Journal {
         let (mut withdrawal, mut instances) = (Withdrawal::default(), Vec::new());
         for row in deliveries(&mut transaction, case).await? {
             let id = DeliveryId(bytes16(row.get("id"), "delivery.id")?);
-            let state = match (row.get("mailed"), ends) {
-                (false, _) => State::Cancelled,
-                (true, false) => State::Recalled,
-                (true, true) => State::Closed,
+            let step = match (row.get("mailed"), ends) {
+                (false, _) => Step::Cancelled,
+                (true, false) => Step::Recalled,
+                (true, true) => Step::Closed,
             };
-            if row.get::<&str, _>("state") != State::Pulled.word() && !row.get::<bool, _>("handed_over") {
+            let before = State::parse(row.get("state")).ok_or(JournalError::Unknown("delivery.state"))?;
+            let Some(state) = before.after(step) else { continue };
+            if before != State::Pulled && !row.get::<bool, _>("handed_over") {
                 instances.extend(instances_of(&mut transaction, id).await?);
             }
             end(&mut transaction, id, state, by, now_ms).await?;
@@ -167,7 +164,8 @@ impl Journal {
         Ok(Some(withdrawal))
     }
 
-    /// Mails of withdrawn deliveries, and of links that ended, that are still to be looked for. A link stands in the place of a delivery.
+    /// Mails of withdrawn deliveries, and of links that ended, that are still to be looked for. A link stands in the place of a delivery. For how long is
+    /// counted while the gateway runs, as it looks only then: a clock that jumps leaves no mail behind that was on its way.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -177,7 +175,8 @@ impl Journal {
              WHERE w.looked_at_ms IS NULL AND w.stays = 0
              UNION SELECT w.delivery_id, w.doctor, d.state = 'closed' FROM delivery d JOIN withdrawn_mail w ON w.delivery_id = d.id
              JOIN recipient r ON r.delivery_id = w.delivery_id AND r.doctor = w.doctor
-             WHERE d.withdrawn_at_ms > $1 - $3 AND (d.withdrawn_at_ms > $1 - $2 OR (w.stays = 0 AND NOT {HAS_ARRIVED}))
+             WHERE d.withdrawn_running_ms > (SELECT ms FROM running) - $3
+               AND (d.withdrawn_running_ms > (SELECT ms FROM running) - $2 OR (w.stays = 0 AND NOT {HAS_ARRIVED}))
              UNION SELECT l.id, l.doctor, 0 FROM link l WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)
              UNION SELECT d.id, l.doctor, d.state = 'closed' FROM link l JOIN delivery d ON d.case_id = l.case_id
                WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2) ORDER BY 1, 2",

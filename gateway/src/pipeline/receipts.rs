@@ -3,7 +3,7 @@
 use super::trouble::Trouble;
 use super::{Pipeline, random};
 use crate::clock::now_ms;
-use crate::journal::{DeliveryRow, Ended, Recipient, State};
+use crate::journal::{DeliveryRow, Ended, Recipient, State, Step};
 use crate::pulled::record::{Kind, Record, folder_digest};
 use crate::submit::retry;
 use ::seal::ids::DeliveryId;
@@ -108,7 +108,7 @@ impl Pipeline {
 
     async fn take_passed_on(self: &Arc<Self>, id: DeliveryId, doctor: &str) -> Result<(), Trouble> {
         let delivery = self.journal.delivery(id).await?;
-        if matches!(delivery.state, State::Cancelled | State::Recalled | State::Closed) {
+        if delivery.state.is_over() {
             return Ok(());
         }
         self.audit_passed_on(id, doctor).await?;
@@ -176,7 +176,7 @@ impl Pipeline {
                 || recipient.refused.is_some()
                 || is_handed_over(recipient)
         });
-        let waits = matches!(delivery.state, State::Submitted | State::Notified);
+        let waits = delivery.state.after(Step::Pulled).is_some();
         if !all || !waits || delivery.handed_over {
             return Ok(false);
         }
@@ -193,7 +193,7 @@ impl Pipeline {
         if delivery.residual_of.is_none() && delivery.residual_until_ms.is_none() {
             self.audit_deleted(&delivery).await?;
         }
-        self.journal.reached(id, State::Pulled, now_ms()).await?;
+        self.journal.reached(id, Step::Pulled, now_ms()).await?;
         self.release(&delivery).await?;
         Ok(true)
     }

@@ -1,7 +1,7 @@
 //! Notices by channel on a real journal.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use super::super::tests::{instance, journal};
+use super::super::tests::{instance, journal, reach};
 use super::*;
 use crate::journal::{Recorded, State, connect, options};
 
@@ -47,7 +47,7 @@ async fn submitted(journal: &Journal) -> DeliveryId {
     let Recorded::New { delivery, .. } = journal.record_instance(instance(1)).await.unwrap() else {
         panic!()
     };
-    journal.reached(delivery, State::Sealed, 1000).await.unwrap();
+    reach(&journal, delivery, State::Sealed, 1000).await;
     journal.accepted(delivery, PART_COVER, "tanaka", 1500).await.unwrap();
     delivery
 }
@@ -93,7 +93,7 @@ async fn one_channel_notifies_and_the_others_go_on_by_themselves() {
     journal.troubled(id, "the mailbox of a colleague stalls", false, 2000).await.unwrap();
     assert_eq!(begin(&journal, 2000).await, 1, "then who has all of it is told");
     assert_eq!(begin(&journal, 2000).await, 0, "once");
-    journal.reached(id, State::Submitted, 2500).await.unwrap();
+    reach(&journal, id, State::Submitted, 2500).await;
     let first = due(&journal).await;
     assert_eq!(names(&first), ["mail", "sms"], "a higher level waits");
     journal.notice_failed(of(&first, "mail"), &busy(), 9000).await.unwrap();
@@ -121,7 +121,7 @@ async fn one_channel_notifies_and_the_others_go_on_by_themselves() {
 async fn a_refused_channel_is_tried_again_only_while_no_other_reaches_the_doctor() {
     let (journal, _folder) = journal().await;
     let id = submitted(&journal).await;
-    journal.reached(id, State::Submitted, 2000).await.unwrap();
+    reach(&journal, id, State::Submitted, 2000).await;
     begin(&journal, 2000).await;
     let first = due(&journal).await;
     journal.notice_failed(of(&first, "sms"), &refused(), 9000).await.unwrap();
@@ -140,7 +140,7 @@ async fn a_refused_channel_is_tried_again_only_while_no_other_reaches_the_doctor
 async fn a_level_that_is_raised_brings_its_channels_and_never_falls() {
     let (journal, _folder) = journal().await;
     let id = submitted(&journal).await;
-    journal.reached(id, State::Submitted, 2000).await.unwrap();
+    reach(&journal, id, State::Submitted, 2000).await;
     begin(&journal, 2000).await;
     assert!(journal.raise_level(id, "tanaka", 1, 4000).await.unwrap());
     assert_eq!((begin(&journal, 4000).await, names(&due(&journal).await)), (1, vec!["mail", "sms"]));
@@ -158,12 +158,12 @@ async fn a_level_that_is_raised_brings_its_channels_and_never_falls() {
 async fn who_asks_again_asks_every_channel_and_an_older_answer_counts_no_more() {
     let (journal, _folder) = journal().await;
     let id = submitted(&journal).await;
-    journal.reached(id, State::Submitted, 2000).await.unwrap();
+    reach(&journal, id, State::Submitted, 2000).await;
     begin(&journal, 2000).await;
     let first = due(&journal).await;
     journal.notice_accepted(of(&first, "mail"), 3000).await.unwrap();
     journal.notice_failed(of(&first, "sms"), &refused(), 9000).await.unwrap();
-    journal.reached(id, State::Notified, 3000).await.unwrap();
+    reach(&journal, id, State::Notified, 3000).await;
     assert!(journal.notify_again(id).await.unwrap().contains(&"tanaka".to_owned()));
     begin(&journal, 4000).await;
     let again = due(&journal).await;
@@ -177,7 +177,7 @@ async fn who_asks_again_asks_every_channel_and_an_older_answer_counts_no_more() 
 async fn whoever_opened_it_is_not_told_again() {
     let (journal, _folder) = journal().await;
     let id = submitted(&journal).await;
-    journal.reached(id, State::Submitted, 2000).await.unwrap();
+    reach(&journal, id, State::Submitted, 2000).await;
     begin(&journal, 2000).await;
     let first = due(&journal).await;
     journal.notice_failed(of(&first, "mail"), &busy(), 9000).await.unwrap();

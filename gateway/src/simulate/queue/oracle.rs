@@ -1,0 +1,188 @@
+//! The oracle: reads the log of a schedule and what is left at rest, and says what must not be. Written from what is promised (docs/reliability.md), without
+//! the queue's rules: whoever changes those changes nothing here.
+
+use super::log::{Entry, Images, Rest, What};
+use crate::journal::Ended;
+
+/// A case is open for a day of the gateways' running, and ends by its time after a day (`[case] expire_hours`), in milliseconds.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// Images of a schedule, at most.
+const IMAGES_MAX: usize = 16;
+/// Deliveries and cases of a schedule, at most: others are not looked at for tokens, refusals and notices.
+const ROWS_MAX: usize = 32;
+const DOCTORS: usize = 2;
+const DESTINATIONS: usize = 2;
+
+/// What is known of an image.
+#[derive(Clone, Copy, Default)]
+struct Image {
+    /// When the PACS began to send it last: place in the log, and how long gateways had been up.
+    sent: Option<(usize, i64)>,
+    /// The last of its sendings that were answered with Success.
+    acknowledged: Option<usize>,
+    /// Place in the log of the last withdrawal or end of a case with it.
+    over: Option<usize>,
+    /// How long gateways had been up when it was sent first since.
+    opened_up_ms: Option<i64>,
+    /// Place in the log where each doctor saw it last, by the AE title that it was sent to: a study that is sent to two is two orders.
+    shown: [[Option<usize>; DESTINATIONS]; DOCTORS],
+    /// The page showed a dead letter with it after that.
+    failed_since: bool,
+}
+
+/// What must not be, of one schedule; empty where all is well.
+pub(super) fn judge(log: &[Entry], rest: &Rest, found: &mut Vec<&'static str>) {
+    let mut images = [Image::default(); IMAGES_MAX];
+    let mut tokens = [0_u32; ROWS_MAX];
+    let mut assembled = [None::<Images>; ROWS_MAX];
+    let mut refused = [[false; DOCTORS]; ROWS_MAX];
+    let mut told: [Vec<(usize, usize)>; DOCTORS] = [Vec::new(), Vec::new()];
+    let mut told_again = Vec::new();
+    let (mut alarmed, mut heard) = (0_u16, 0_u16);
+    for (place, entry) in log.iter().enumerate() {
+        match entry.what {
+            What::Sends { image } => {
+                if let Some(image) = images.get_mut(usize::from(image)) {
+                    image.sent = Some((place, entry.up_ms));
+                    image.opened_up_ms.get_or_insert(entry.up_ms);
+                }
+            }
+            What::Acknowledged { image, since } => {
+                if let Some(image) = images.get_mut(usize::from(image)) {
+                    image.acknowledged = image.acknowledged.max(Some(since));
+                }
+            }
+            What::Assembled { delivery, images, is_complete, known, listed } => {
+                assembled.get_mut(delivery).map(|known| *known = Some(images)).unwrap_or_default();
+                if is_complete && listed & !known != 0 {
+                    found.push("a study goes as complete, and the PACS lists more");
+                }
+            }
+            What::Wrote { delivery, token } => {
+                if let Some(last) = tokens.get_mut(delivery) {
+                    if token < *last {
+                        found.push("two gateways write to one delivery");
+                    }
+                    *last = token.max(*last);
+                }
+            }
+            What::Mailed { delivery, doctor } => {
+                let refused = refused.get(delivery).and_then(|refused| refused.get(usize::from(doctor)));
+                if refused == Some(&true) {
+                    found.push("mail goes again to a doctor for whom it was refused for good");
+                }
+            }
+            What::RefusedForGood { delivery, doctor } => {
+                let refused = refused.get_mut(delivery).and_then(|refused| refused.get_mut(usize::from(doctor)));
+                refused.map(|refused| *refused = true).unwrap_or_default();
+            }
+            What::TriedAgain { delivery } => {
+                refused.get_mut(delivery).map(|refused| *refused = [false; DOCTORS]).unwrap_or_default();
+            }
+            What::DeadLetter { images: failed } => {
+                for (_, image) in members(&mut images, failed) {
+                    image.failed_since = true;
+                }
+            }
+            What::Noticed { delivery, case, doctor, is_loud } => {
+                let Some(told) = told.get_mut(usize::from(doctor)) else { continue };
+                let was_told = told.iter().any(|(of, earlier)| *of == case && *earlier < delivery);
+                if was_told && !is_loud && !told_again.contains(&delivery) {
+                    found.push("a second alarm of one case");
+                }
+                told.push((case, delivery));
+            }
+            What::ToldAgain { delivery } => told_again.push(delivery),
+            What::Shown { doctor, destination, delivery, images: shown } => {
+                if assembled.get(delivery).is_none_or(|whole| *whole != Some(shown)) {
+                    found.push("a doctor sees half of a delivery");
+                }
+                for (_, image) in members(&mut images, shown) {
+                    let sent_up_ms = image.sent.map_or(0, |sent| sent.1);
+                    let is_younger = sent_up_ms - image.opened_up_ms.unwrap_or(0) < DAY_MS;
+                    let last = image.shown.get_mut(usize::from(doctor)).and_then(|last| last.get_mut(usize::from(destination)));
+                    let Some(last) = last else { continue };
+                    let is_again = last.is_some_and(|last| image.over.is_none_or(|over| over < last));
+                    if is_again && is_younger && !image.failed_since {
+                        found.push("a doctor sees an image twice");
+                    }
+                    *last = Some(place);
+                }
+            }
+            What::Withdrawn { images: withdrawn } => {
+                for (_, image) in members(&mut images, withdrawn) {
+                    (image.over, image.opened_up_ms) = (Some(place), None);
+                }
+            }
+            What::Ended { case, images: ended, undelivered, how, mailed_up_ms } => {
+                let was_heard = heard & bit(case) != 0;
+                if how != Ended::Closed && entry.up_ms - mailed_up_ms < DAY_MS {
+                    found.push("a case ends before its time");
+                }
+                if how == Ended::Unopened && !was_heard {
+                    found.push("what nobody opened ends, and nobody has heard an alarm");
+                }
+                if undelivered != 0 {
+                    found.push("a case ends with an image that no doctor can have got");
+                }
+                for (_, image) in members(&mut images, ended) {
+                    (image.over, image.opened_up_ms) = (Some(place), None);
+                }
+            }
+            What::Alarmed { case } => alarmed |= bit(case),
+            What::Heard { case } => {
+                if alarmed & bit(case) == 0 {
+                    found.push("somebody heard an alarm that did not ring");
+                }
+                heard |= bit(case);
+            }
+            What::Proved { left } => {
+                if left {
+                    found.push("the trail has a proof, and a mail is left");
+                }
+            }
+            What::KeyDestroyed { opened_up_ms } => {
+                if entry.up_ms - opened_up_ms < DAY_MS {
+                    found.push("the key of a case is destroyed before its time");
+                }
+            }
+        }
+    }
+    at_rest(&mut images, rest, alarmed, found);
+}
+
+fn at_rest(images: &mut [Image; IMAGES_MAX], rest: &Rest, alarmed: u16, found: &mut Vec<&'static str>) {
+    if !rest.is_reached {
+        found.push("it does not come to rest");
+        return;
+    }
+    if rest.has_leftovers {
+        found.push("a mail of a withdrawn case stays in a mailbox");
+    }
+    if rest.unopened & !alarmed != 0 {
+        found.push("nobody has opened a case, and the page does not ring");
+    }
+    for (number, image) in images.iter().enumerate() {
+        let Some(since) = image.acknowledged else { continue };
+        // A person took it back after the PACS began to send it; or its case ended, which is judged there.
+        let was_over = image.over.is_some_and(|over| over > since);
+        let after = image.over.filter(|over| *over < since);
+        let is_shown = image.shown.iter().flatten().flatten().any(|shown| after.is_none_or(|after| *shown > after));
+        if !was_over && !is_shown && (rest.kept | rest.unread) & bit(number) == 0 {
+            found.push("an acknowledged image is lost");
+        }
+        for (doctor, meant) in rest.meant.iter().enumerate() {
+            if meant & bit(number) != 0 && image.shown.get(doctor) == Some(&[None; DESTINATIONS]) {
+                found.push("a doctor does not get what is meant for this one");
+            }
+        }
+    }
+}
+
+fn members(images: &mut [Image; IMAGES_MAX], set: Images) -> impl Iterator<Item = (usize, &mut Image)> {
+    images.iter_mut().enumerate().filter(move |(number, _)| set & bit(*number) != 0)
+}
+
+fn bit(number: usize) -> u16 {
+    1_u16.checked_shl(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(0)
+}

@@ -1,0 +1,51 @@
+//! Bugs that can be planted.
+
+use serde::Serialize;
+
+/// A bug in the gateways, or in the reader, that the oracle must find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueBug {
+    /// C-STORE is answered before the row is committed.
+    AcknowledgesEarly,
+    /// A received file is not synced.
+    SkipsFileSync,
+    /// Its name is not.
+    SkipsFolderSync,
+    /// Bundle and pieces are not synced before the journal counts on them.
+    SkipsMadeSync,
+    /// Other bytes of the same SOP Instance UID take the place of those that are here.
+    OverwritesTwins,
+    /// A study of which images are missing goes as complete.
+    SaysComplete,
+    /// A part whose reply was lost goes again under another id.
+    NewId,
+    /// After a lost reply the delivery is sealed anew.
+    SealsAgain,
+    /// A part counts as sent before it is.
+    NotesBeforeSending,
+    /// A 5xx is tried again.
+    RetriesForGood,
+    /// What failed for good is withdrawn in silence.
+    TellsNobody,
+    /// The start sweeps away what a dead letter needs.
+    SweepsDeadLetters,
+    /// A write under an old lease is taken.
+    NoFencing,
+    /// A supplement rings as the first did.
+    RingsAgain,
+    /// The reader does not know what it has shown.
+    ShowsTwice,
+    /// Mails of a case are deleted before the journal says that it is withdrawn.
+    DeletesBeforeTombstone,
+    /// A look into the mailbox that found nothing is the last.
+    LooksOnce,
+    /// The age of a case is told by the clock.
+    DeletesByClock,
+    /// So is whether a study that comes again is a new case.
+    ClosesByClock,
+    /// So is for how long a mailbox is looked into.
+    LooksByClock,
+    /// What nobody opened ends before anybody heard the alarm.
+    EndsUnheard,
+}
