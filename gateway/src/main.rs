@@ -88,20 +88,33 @@ enum Command {
         #[command(subcommand)]
         action: spool::Action,
     },
-    /// Run a night of cases with random failures through the rules of escalation, alarm and end, and have the log of it judged. Sends nothing.
+    /// Run a night of cases with random failures through the rules of escalation, alarm and end, and have the log of it judged; or, with --queue, schedules
+    /// of kills, power cuts, lost replies and clocks that jump through the rules of the queue. Sends nothing.
     Simulate {
         /// Whose settings; without it those of the documentation.
-        #[arg(long)]
+        #[arg(long, conflicts_with_all = ["queue", "replay"])]
         config: Option<PathBuf>,
         /// How many.
-        #[arg(long, default_value_t = 10_000)]
+        #[arg(long, default_value_t = 10_000, conflicts_with_all = ["queue", "replay"])]
         cases: u32,
-        /// The same seed is the same night; without it one is drawn and told.
+        /// The same seed is the same night, or the same schedules; without it one is drawn and told.
         #[arg(long)]
         seed: Option<u64>,
         /// Plants a bug, which must be found.
-        #[arg(long)]
+        #[arg(long, conflicts_with_all = ["queue", "replay"])]
         bug: Option<simulate::Bug>,
+        /// Schedules of the queue.
+        #[arg(long)]
+        queue: bool,
+        /// How many; of one alone every act is printed.
+        #[arg(long, default_value_t = 20_000, requires = "queue")]
+        schedules: u64,
+        /// Plants a bug in the queue, which must be found.
+        #[arg(long, value_name = "BUG", requires = "queue")]
+        queue_bug: Option<simulate::QueueBug>,
+        /// Instead, ask whether what this journal says of each delivery is a path of the queue's rules.
+        #[arg(long, value_name = "JOURNAL", conflicts_with = "queue")]
+        replay: Option<PathBuf>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -222,7 +235,16 @@ fn run() -> anyhow::Result<ExitCode> {
             let config = load(&config.context("--config FILE is missing")?)?;
             println!("{}", on_runtime(spool::run(&config, action))?);
         }
-        Command::Simulate { config, cases, seed, bug, json } => {
+        Command::Simulate { replay: Some(journal), json, .. } => return on_runtime(replay(&journal, json))?,
+        Command::Simulate { queue: true, schedules, seed, queue_bug: bug, json, .. } => {
+            let seed = seed.unwrap_or_else(simulate::any_seed);
+            let report = simulate::simulate_queue(simulate::Schedules { schedules, seed, bug });
+            println!("{}", if json { serde_json::to_string(&report)? } else { report.to_string() });
+            if report.violations > 0 {
+                return Ok(ExitCode::from(simulate::EXIT_VIOLATED));
+            }
+        }
+        Command::Simulate { config, cases, seed, bug, json, .. } => {
             let settings = config.map(|config| load(&config)).transpose()?;
             let settings = settings.as_ref().map_or_else(simulate::Settings::default, simulate::Settings::of);
             let report = simulate::simulate(cases, seed.unwrap_or_else(simulate::any_seed), settings, bug);
@@ -268,6 +290,13 @@ fn on_runtime<T, E: Into<anyhow::Error>>(work: impl Future<Output = Result<T, E>
     // Stages that still compute are not waited for: the journal takes them up again.
     runtime.shutdown_background();
     done.map_err(Into::into)
+}
+
+async fn replay(journal: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let journal = Journal::open_read_only(journal).await?;
+    let report = simulate::replay(&journal).await?;
+    println!("{}", if json { serde_json::to_string(&report)? } else { report.to_string() });
+    Ok(if report.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(simulate::EXIT_VIOLATED) })
 }
 
 fn show_audit(command: AuditCommand) -> anyhow::Result<ExitCode> {

@@ -10,7 +10,7 @@ mod state;
 pub use book::{
     Book, CaseRow, Delivery, Instance, MailLeft, NewRow, PIECES, Part, Pressing, RecordedRow, Share, Told, WithdrawnRow,
 };
-pub use case::{CASE_OPEN_MS, LOOKED_FOR_MS, ON_ITS_WAY_MS, Wish};
+pub use case::{CASE_OPEN_MS, LOOKED_FOR_MS, ON_ITS_WAY_MS, RAN_MAX_MS, Wish};
 pub use lease::{LEASE_MS, Lease, TokenNumber, Watch};
 pub use state::{Kept, State, Step};
 

@@ -3,9 +3,11 @@
 
 mod night;
 mod oracle;
+mod queue;
 mod rules;
 
 pub use oracle::Violation;
+pub use queue::{QueueBug, QueueReport, QueueViolation, Schedules, simulate_queue};
 pub use rules::Bug;
 
 use crate::config::{Case, Config};

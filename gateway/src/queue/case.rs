@@ -1,6 +1,6 @@
 //! The end of a case in the [`Book`]: withdrawal, close, expiry, what is deleted by then, and what must not be.
 
-use super::book::{Book, CaseRow, Delivery, MailLeft, WithdrawnRow, begun};
+use super::book::{Book, CaseRow, Delivery, MailLeft, PIECES, WithdrawnRow, begun};
 use super::{State, Step};
 use crate::journal::Ended;
 use crate::notify::Aged;
@@ -12,6 +12,9 @@ pub const CASE_OPEN_MS: i64 = 24 * 60 * 60 * 1000;
 pub const LOOKED_FOR_MS: i64 = 60 * 60 * 1000;
 /// And where its cover was never seen there: a mail server tries for five days (RFC 5321 4.5.4.1).
 pub const ON_ITS_WAY_MS: i64 = 5 * 24 * 60 * 60 * 1000;
+
+/// The longest time that counts as the gateway's running at once, in milliseconds: it is noted every 30 s, and who comes to it later stood still in between.
+pub const RAN_MAX_MS: i64 = 60 * 1000;
 
 /// How it stands with the end of a case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,7 +146,7 @@ impl Book {
         };
         let has_failed = self.of_case(case).any(|one| one.state == State::Failed);
         let condition = match how {
-            Ended::Closed => self.is_opened(case) && !self.of_case(case).any(is_unread),
+            Ended::Closed => self.is_opened(case) && !has_failed && !self.of_case(case).any(is_unread),
             Ended::Expired => self.is_opened(case) && !has_failed,
             Ended::HandedOver => false,
             Ended::Unopened => row.end.heard && !has_failed && !self.is_opened(case),
@@ -197,12 +200,13 @@ impl Book {
         self.cases.get_mut(case).filter(rings).map(|row| row.end.heard = true).is_some()
     }
 
-    /// Whether a mailbox is to be looked into for mails of a withdrawn delivery: once, for an hour after, and for days where its cover was never seen.
+    /// Whether a mailbox is to be looked into for mails of a withdrawn delivery: once, for an hour after, and for days where not all of it was seen there.
     pub fn looks_for(&self, place: usize, doctor: u8) -> bool {
         let Some(delivery) = self.deliveries.get(place) else { return false };
         let Some(share) = delivery.shares.iter().find(|share| share.doctor == doctor) else { return false };
         let (Some(mail), Some(withdrawn)) = (share.mail, delivery.withdrawn) else { return false };
-        let has_arrived = share.cover_seen || mail.removed > 1;
+        // As many were deleted as were mailed.
+        let has_arrived = mail.removed > u32::from(PIECES);
         let within = |ms| !self.has_run(withdrawn.running_ms, ms);
         (!mail.looked && !mail.stays)
             || (within(ON_ITS_WAY_MS) && (within(LOOKED_FOR_MS) || (!mail.stays && !has_arrived)))

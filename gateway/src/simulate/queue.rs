@@ -15,17 +15,14 @@ pub use rules::QueueBug;
 use faults::{ACTS, Coverage, FAULTS, Pair};
 use serde::Serialize;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use world::World;
+use world::{Happened, World};
 
 /// Events with faults of a schedule, at least and at most; what it takes to come to rest is added.
 const EVENTS_MIN: u32 = 50;
-const EVENTS_MAX: u32 = 130;
+const EVENTS_MAX: u32 = 250;
 /// Violations that a report names; the rest is counted.
 const NAMED_MAX: usize = 20;
-/// Schedules that a worker runs before it looks whether another has found what is looked for.
-const BATCH: u64 = 256;
 
 /// A schedule in which something was that must not be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -61,6 +58,8 @@ pub struct QueueReport {
     pub violations: u64,
     /// The first of them, by seed.
     pub named: Vec<QueueViolation>,
+    /// What happened, where it was one schedule alone.
+    happened: Vec<Happened>,
     /// How long this took.
     pub seconds: f64,
 }
@@ -74,8 +73,6 @@ pub struct Schedules {
     pub seed: u64,
     /// A bug to plant.
     pub bug: Option<QueueBug>,
-    /// End with the first violation.
-    pub first_only: bool,
 }
 
 #[derive(Default)]
@@ -86,18 +83,15 @@ struct Found {
     schedules: u64,
     violations: u64,
     named: Vec<QueueViolation>,
+    happened: Vec<Happened>,
 }
 
 /// Runs schedules on all processors, and has each judged.
 pub fn simulate_queue(run: Schedules) -> QueueReport {
     let began = Instant::now();
     let workers = std::thread::available_parallelism().map_or(1, |workers| workers.get() as u64);
-    let is_found = AtomicBool::new(false);
     let parts: Vec<Found> = std::thread::scope(|scope| {
-        let begun: Vec<_> = (0..workers).map(|worker| scope.spawn({
-            let is_found = &is_found;
-            move || work(run, worker, workers, is_found)
-        })).collect();
+        let begun: Vec<_> = (0..workers).map(|worker| scope.spawn(move || work(run, worker, workers))).collect();
         begun.into_iter().filter_map(|worker| worker.join().ok()).collect()
     });
     let mut all = Found::default();
@@ -108,6 +102,7 @@ pub fn simulate_queue(run: Schedules) -> QueueReport {
         all.violations += part.violations;
         all.events_min = all.events_min.into_iter().chain(part.events_min).min();
         all.named.extend(part.named);
+        all.happened.extend(part.happened);
     }
     all.named.sort_by_key(|violation| violation.seed);
     all.named.truncate(NAMED_MAX);
@@ -125,44 +120,31 @@ pub fn simulate_queue(run: Schedules) -> QueueReport {
         coverage,
         violations: all.violations,
         named: all.named,
+        happened: all.happened,
         seconds: began.elapsed().as_secs_f64(),
     }
 }
 
-fn work(run: Schedules, worker: u64, workers: u64, is_found: &AtomicBool) -> Found {
+fn work(run: Schedules, worker: u64, workers: u64) -> Found {
     let (mut found, mut log, mut what) = (Found::default(), Vec::new(), Vec::new());
     for number in (worker..run.schedules).step_by(usize::try_from(workers).unwrap_or(1)) {
-        if run.first_only && number / workers % BATCH == 0 && is_found.load(Ordering::Relaxed) {
-            break;
-        }
         let seed = run.seed.wrapping_add(number);
-        let events = schedule(seed, run.bug, &mut found.coverage, &mut log, &mut what);
+        let mut world = World::new(seed, run.bug, &mut found.coverage, &mut log);
+        world.happened = (run.schedules == 1).then(Vec::new);
+        let events = world.chance.u32(EVENTS_MIN..=EVENTS_MAX);
+        let rest = world.run(events);
+        let events = world.events;
+        found.happened.extend(world.happened.unwrap_or_default());
+        oracle::judge(&log, &rest, &mut what);
         found.schedules += 1;
         found.events += u64::from(events);
         found.events_min = Some(found.events_min.map_or(events, |least| least.min(events)));
         found.violations += what.len() as u64;
         for what in what.drain(..).take(NAMED_MAX.saturating_sub(found.named.len())) {
             found.named.push(QueueViolation { seed, what });
-            is_found.store(true, Ordering::Relaxed);
         }
     }
     found
-}
-
-/// One schedule; gives its events.
-fn schedule(
-    seed: u64,
-    bug: Option<QueueBug>,
-    coverage: &mut Coverage,
-    log: &mut Vec<log::Entry>,
-    found: &mut Vec<&'static str>,
-) -> u32 {
-    let mut world = World::new(seed, bug, coverage, log);
-    let events = world.chance.u32(EVENTS_MIN..=EVENTS_MAX);
-    let rest = world.run(events);
-    let events = world.events;
-    oracle::judge(log, &rest, found);
-    events
 }
 
 impl QueueReport {
@@ -195,6 +177,9 @@ impl fmt::Display for QueueReport {
         }
         for act in &self.undone {
             writeln!(formatter, "never done: {act:?}")?;
+        }
+        for happened in &self.happened {
+            writeln!(formatter, "{happened}")?;
         }
         for QueueViolation { seed, what } in &self.named {
             writeln!(formatter, "schedule {seed}: {what}")?;

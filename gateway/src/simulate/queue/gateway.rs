@@ -4,20 +4,16 @@
 use super::faults::{Act, Fault};
 use super::log::{Images, What};
 use super::rules::QueueBug;
-use super::world::{At, DAY, DOCTORS, File, Gateway, HOLD, HOUR, KEEPER, Kind, MINUTE, Mail, SECOND, Says, Task, World, bit};
+use super::world::{At, DAY, DOCTORS, File, Gateway, HOLD, HOUR, KEEPER, Kind, MINUTE, Mail, NOTED_MS, SECOND, Says, Task, World, bit};
 use crate::journal::Ended;
 use crate::notify::{Aged, ends};
-use crate::queue::{CASE_OPEN_MS, NewRow, Part, RecordedRow, State, Step, TokenNumber, Watch, Wish};
+use crate::queue::{CASE_OPEN_MS, NewRow, Part, Pressing, RAN_MAX_MS, RecordedRow, State, Step, TokenNumber, Watch, Wish};
 use crate::submit::retry;
 use fastrand::Rng;
 
 /// `[case] expire_hours` and `alarm_after_s`.
 const EXPIRE_MS: i64 = DAY;
 const ALARM_MS: i64 = 15 * MINUTE;
-/// The age of cases is noted as often.
-const NOTED_MS: i64 = 30 * SECOND;
-/// Where nothing else happens, less often, or it would never rest.
-const NOTED_CALMLY_MS: i64 = 10 * MINUTE;
 
 /// One of all that was offered, each as likely by its weight.
 struct Pick<'a> {
@@ -106,13 +102,14 @@ impl World<'_> {
     }
 
     fn notice(&self, place: usize) -> Option<Task> {
-        let delivery = self.book.deliveries.get(place)?;
-        let mut untold = self.book.not_notified(place);
-        if self.has(QueueBug::RingsAgain) {
-            let shares = delivery.shares.iter().filter(|share| share.has_cover && !share.notified);
-            untold = shares.map(|share| share.doctor).collect();
-        }
-        untold.first().map(|doctor| Task { doctor: *doctor, ..Task::new(Act::SendNotice, place) })
+        self.untold(place).first().map(|doctor| Task { doctor: *doctor, ..Task::new(Act::SendNotice, place) })
+    }
+
+    fn untold(&self, place: usize) -> Vec<u8> {
+        let delivery = self.book.deliveries.get(place).filter(|_| self.has(QueueBug::RingsAgain));
+        let Some(delivery) = delivery else { return self.book.not_notified(place) };
+        let shares = delivery.shares.iter().filter(|share| share.has_cover && !share.notified);
+        shares.map(|share| share.doctor).collect()
     }
 
     /// For whoever holds the lease; for others, the lease, where they may take it.
@@ -176,11 +173,12 @@ impl World<'_> {
             }
         }
         for (place, case) in self.book.cases.iter().enumerate() {
-            if case.end.alarmed && !case.end.heard && case.end.ended.is_none() {
+            if self.hears && case.end.alarmed && !case.end.heard && case.end.ended.is_none() {
                 pick.offer(2, Task::new(Act::Hear, place));
             }
-            let is_wanted = !self.is_calm && pick.chance.u8(..100) < 12;
-            if is_wanted && self.book.deliveries.iter().any(|one| one.case == place && !one.state.is_over()) {
+            let is_mailed = self.book.deliveries.iter().any(|one| one.case == place && one.is_mailed());
+            let is_wanted = !self.is_calm && pick.chance.u8(..100) < if is_mailed { 25 } else { 8 };
+            if is_wanted && self.withdrawals > 0 && self.book.deliveries.iter().any(|one| one.case == place && !one.state.is_over()) {
                 pick.offer(1, Task::new(Act::Withdraw, place));
             }
             if is_wanted && self.book.may_end(place, Ended::Closed) {
@@ -192,8 +190,10 @@ impl World<'_> {
     /// What one gateway does for all.
     fn offer_keeping(&mut self, who: usize, pick: &mut Pick<'_>) {
         let mut offered: Vec<Task> = Vec::new();
-        let noted_ms = if self.is_calm { NOTED_CALMLY_MS } else { NOTED_MS };
-        if self.now_ms - self.counted_ms >= noted_ms && !self.book.cases.is_empty() {
+        let holds = |gateway: &Gateway| token(gateway, KEEPER).is_some_and(|own| self.book.keeper.is_held_by(own));
+        // Where nothing else happens, whoever keeps the queue notes it as time passes.
+        let is_kept = self.is_calm && self.gateways.iter().any(holds);
+        if !is_kept && self.now_ms - self.gateways[who].counted_ms >= NOTED_MS / 2 && !self.book.cases.is_empty() {
             offered.push(Task::new(Act::NoteRunning, 0));
         }
         let clock_ms = self.clock_ms(who);
@@ -232,13 +232,11 @@ impl World<'_> {
     }
 
     fn aged(&self, case: usize, clock_ms: i64) -> Option<Aged> {
-        let aged = if self.has(QueueBug::DeletesByClock) {
-            let is_aged = self.book.cases.get(case).is_some_and(|row| clock_ms - row.opened_at_ms >= EXPIRE_MS);
-            self.book.aged(case, i64::MIN / 2).filter(|_| is_aged)
-        } else {
-            self.book.aged(case, EXPIRE_MS)
-        }?;
-        Some(Aged { alarm_was_heard: aged.alarm_was_heard || self.has(QueueBug::EndsUnheard), ..aged })
+        if !self.has(QueueBug::DeletesByClock) {
+            return self.book.aged(case, EXPIRE_MS);
+        }
+        let is_aged = self.book.cases.get(case).is_some_and(|row| clock_ms - row.opened_at_ms >= EXPIRE_MS);
+        self.book.aged(case, i64::MIN / 2).filter(|_| is_aged)
     }
 
     fn key_goes(&self, case: usize, clock_ms: i64) -> bool {
@@ -336,7 +334,7 @@ impl World<'_> {
             Act::WriteFile => {
                 let since = self.log.len();
                 let image = u8::try_from(task.place).unwrap_or(u8::MAX);
-                self.log(What::Sends { image });
+                self.log(What::Sends { image, destination: self.destination });
                 let number = self.number();
                 self.files.push(file(number, Kind::Received { image }, bit(task.place), who));
                 Some(Task { number, since, ..task.then(Act::SyncFile) })
@@ -462,7 +460,10 @@ impl World<'_> {
             Act::Press => {
                 let doctors: Vec<u8> = (0..self.readers.len()).filter_map(|doctor| u8::try_from(doctor).ok()).collect();
                 let urgent = self.chance.u8(..100) < 30;
-                self.book.press(place, &doctors, urgent);
+                if let Pressing::Begun(delivery) = self.book.press(place, &doctors, urgent) {
+                    let images = self.images_of(|instance| instance.delivery == delivery);
+                    self.log(What::Pressed { images });
+                }
                 None
             }
             Act::Withdraw => {
@@ -478,7 +479,9 @@ impl World<'_> {
                 let images = self.images_of_case(place);
                 let hold = self.holds_again.then_some(HOLD);
                 let files = self.book.withdraw(place, Wish::Withdraw { hold }, self.clock_ms(who))?;
-                self.log(What::Withdrawn { images });
+                self.withdrawals = self.withdrawals.saturating_sub(1);
+                let destination = self.book.cases.get(place).map_or(DOCTORS, |case| case.destination);
+                self.log(What::Withdrawn { destination, images });
                 self.follow();
                 self.gateways[who].releases = files;
                 Some(task.then(Act::Release))
@@ -487,6 +490,8 @@ impl World<'_> {
             Act::TryAgain => {
                 if self.book.retry(place) {
                     self.log(What::TriedAgain { delivery: place });
+                    // Often enough somebody has mended what was refused.
+                    self.refuses &= self.chance.u8(..);
                     if self.book.state_of(place).is_some_and(|state| state < State::Sealed) {
                         self.files.retain(|file| file.kind != Kind::Parts { delivery: place });
                     }
@@ -518,7 +523,8 @@ impl World<'_> {
         let files = self.book.end(case, how, self.clock_ms(who))?;
         let mailed_up_ms = self.mailed_up_ms.get(case).copied().unwrap_or(0);
         let undelivered = if by_page { 0 } else { undelivered };
-        self.log(What::Ended { case, images, undelivered, how, mailed_up_ms });
+        let destination = self.book.cases.get(case).map_or(DOCTORS, |case| case.destination);
+        self.log(What::Ended { case, destination, images, undelivered, how, mailed_up_ms });
         self.gateways[who].releases = files;
         Some(Task::new(Act::Release, case))
     }
@@ -531,22 +537,20 @@ impl World<'_> {
         match task.act {
             Act::NoteRunning => {
                 let gateway = &mut self.gateways[who];
-                self.book.ran(self.now_ms - gateway.counted_ms);
+                // In a longer while it stood still.
+                self.book.ran((self.now_ms - gateway.counted_ms).min(RAN_MAX_MS));
                 gateway.counted_ms = self.now_ms;
-                self.counted_ms = self.now_ms;
             }
             Act::Alarm => {
                 if self.book.is_unopened(task.place) && self.book.alarm(task.place) {
                     self.log(What::Alarmed { case: task.place });
+                    if self.has(QueueBug::EndsUnheard) {
+                        self.book.alarm_heard(task.place);
+                    }
                 }
             }
             Act::EndByTime => {
                 let how = self.aged(task.place, clock_ms).and_then(ends)?;
-                if self.has(QueueBug::EndsUnheard)
-                    && let Some(case) = self.book.cases.get_mut(task.place)
-                {
-                    case.end.heard = true;
-                }
                 return self.end(who, task.place, how, false);
             }
             Act::NoteRemoved if task.flag => self.book.mails_stay(task.place, task.doctor),
@@ -642,7 +646,12 @@ impl World<'_> {
         let Some(delivery) = self.book.deliveries.get(place) else { return };
         if delivery.state == State::Failed {
             let images = self.images_of(|instance| instance.delivery == place);
-            self.log(What::DeadLetter { images });
+            let of_it = |number: u32| {
+                self.book.instances.iter().any(|instance| instance.delivery == place && instance.file == number)
+            };
+            let has_cause =
+                self.causes.contains(&place) || self.files.iter().any(|file| file.is_rotten && of_it(file.number));
+            self.log(What::DeadLetter { images, has_cause });
         }
         let wait = retry::delay(self.book.deliveries.get(place).map_or(1, |one| one.attempts), self.chance.u64(..));
         let until_ms = self.now_ms + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 4);
@@ -668,10 +677,11 @@ impl World<'_> {
                 let files: Vec<_> =
                     self.book.instances.iter().filter(|one| one.delivery == place).map(|one| one.file).collect();
                 if fault == Some(Fault::Rot) {
+                    self.causes.push(place);
                     let first = files.first();
                     self.files.iter_mut().filter(|file| first == Some(&file.number)).for_each(|file| file.is_rotten = true);
                 }
-                let is_whole = |number: &u32| self.received(*number).is_some_and(|file| file.is_named && !file.is_rotten);
+                let is_whole = |number: &u32| self.received(*number).is_some_and(File::is_whole);
                 if !files.iter().all(is_whole) {
                     return trouble(true);
                 }
@@ -679,9 +689,12 @@ impl World<'_> {
                 self.write(who, task, Kind::Bundle { delivery: place }, images)
             }
             Act::WriteParts => {
+                if fault == Some(Fault::Rot) {
+                    self.causes.push(place);
+                }
                 let is_bundle = |file: &&mut File| file.is_named && file.kind == Kind::Bundle { delivery: place };
                 let bundle = self.files.iter_mut().find(is_bundle);
-                let Some(bundle) = bundle.filter(|file| !file.is_rotten && fault != Some(Fault::Rot)) else {
+                let Some(bundle) = bundle.filter(|file| file.is_whole() && fault != Some(Fault::Rot)) else {
                     // It is made anew from what was received, once a person says so.
                     self.files.retain(|file| file.kind != Kind::Bundle { delivery: place });
                     self.book.deliveries.get_mut(place)?.has_bundle = false;
@@ -698,7 +711,12 @@ impl World<'_> {
                 }
                 let is_bundle = task.act == Act::SyncBundle;
                 if is_bundle {
-                    self.files.retain(|file| file.kind != Kind::Bundle { delivery: place } || file.number == task.number);
+                    // Its name takes the place of an older one, if it is there.
+                    let own = task.number;
+                    let is_older = |file: &File| file.kind == Kind::Bundle { delivery: place } && file.is_named && file.number != own;
+                    if self.files.iter().any(|file| file.number == own) {
+                        self.files.retain(|file| !is_older(file));
+                    }
                 }
                 Some(task.then(if is_bundle { Act::NoteBundle } else { Act::NoteParts }))
             }
@@ -717,31 +735,36 @@ impl World<'_> {
         let cover = self.book.deliveries.get(place)?.cover?;
         let is_it = |file: &&File| file.number == cover && file.kind == Kind::Parts { delivery: place };
         let trouble = |permanent: bool| Some(Task { flag: permanent, ..task.then(Act::NoteTrouble) });
-        let Some(file) = self.files.iter().find(is_it).copied().filter(|file| !file.is_rotten) else {
+        let Some(file) = self.files.iter().find(is_it).copied().filter(File::is_whole) else {
             return if self.book.state_of(place) == Some(State::Sealed) { trouble(true) } else { None };
         };
-        for doctor in doctors(took) {
-            self.log(What::Mailed { delivery: place, doctor });
-        }
         if fault == Some(Fault::CutBefore) {
             return trouble(false);
         }
-        let is_refused = matches!(fault, Some(Fault::Refused4 | Fault::Refused5));
-        let refused = if is_refused { self.one_of(took) } else { None };
-        let taken = took & !refused.map_or(0, |doctor| 1 << doctor);
+        let for_good = fault == Some(Fault::Refused5) || took & self.refuses != 0;
+        let is_refused = for_good || fault == Some(Fault::Refused4);
+        let refused = match (is_refused, took & self.refuses) {
+            (false, _) => None,
+            (true, 0) => self.one_of(took),
+            (true, refuses) => self.one_of(refuses),
+        };
+        let taken = took & !refused.map_or(0, |doctor| 1 << doctor) & !self.refuses;
         for doctor in doctors(taken) {
             let until_ms = self.now_ms + self.chance.i64(0..5 * SECOND);
             let (id, cipher, images) = (self.ids.get(place).copied().unwrap_or(0), cover, file.images);
             let at = At::Way { until_ms };
-            self.mails.push(Mail { delivery: place, id, part, cipher, images, doctor, at, is_replayed: false });
+            self.mails.push(Mail { delivery: place, id, part, cipher, images, doctor, at, sent_ms: self.now_ms, is_replayed: false, is_copy: false });
         }
         if fault == Some(Fault::CutAfter) {
             self.after_a_lost_reply(who, place, file);
             return trouble(false);
         }
-        let for_good = fault == Some(Fault::Refused5);
         if let (true, Some(doctor)) = (for_good, refused) {
+            self.causes.push(place);
             self.log(What::RefusedForGood { delivery: place, doctor });
+            if self.chance.bool() {
+                self.refuses |= 1 << doctor;
+            }
         }
         let noted = Task { took: taken, number: 0, flag: is_refused, ..task.then(Act::NotePart) };
         match refused {
@@ -757,6 +780,9 @@ impl World<'_> {
         if self.has(QueueBug::NewId) {
             let id = self.number();
             self.ids.get_mut(place).map(|old| *old = id).unwrap_or_default();
+            if let Some(delivery) = self.book.deliveries.get_mut(place) {
+                delivery.shares.iter_mut().for_each(|share| (share.pieces, share.has_cover) = (0, false));
+            }
         }
         if self.has(QueueBug::SealsAgain) && self.gateways[who].is_up {
             let number = self.number();
@@ -772,6 +798,10 @@ impl World<'_> {
 
     fn send_notice(&mut self, task: Task, fault: Option<Fault>) -> Option<Task> {
         let Task { place, doctor, .. } = task;
+        // It is asked once more before it is sent.
+        if !self.untold(place).contains(&doctor) {
+            return None;
+        }
         let delivery = self.book.deliveries.get(place)?;
         let (case, is_loud) = (delivery.case, delivery.urgent || delivery.sequence == 1);
         if matches!(fault, None | Some(Fault::CutAfter | Fault::ClockForward | Fault::ClockBack)) {
@@ -859,5 +889,5 @@ fn number_of_doctor(refused: u32) -> u8 {
 }
 
 fn file(number: u32, kind: Kind, images: Images, owner: usize) -> File {
-    File { number, kind, images, owner, is_synced: false, is_named: false, is_name_synced: false, is_rotten: false }
+    File { number, kind, images, owner, is_synced: false, is_named: false, is_name_synced: false, is_rotten: false, is_torn: false }
 }

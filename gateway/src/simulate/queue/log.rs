@@ -8,8 +8,6 @@ pub(super) type Images = u16;
 /// An entry of the log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
-    /// Milliseconds since the schedule began.
-    pub(super) at_ms: i64,
     /// So long at least one gateway was up by then, in milliseconds.
     pub(super) up_ms: i64,
     pub(super) what: What,
@@ -18,32 +16,32 @@ pub(super) struct Entry {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum What {
     /// The PACS begins to send an image.
-    Sends { image: u8 },
+    Sends { image: u8, destination: u8 },
     /// It was told Success, for what it began to send at this place of the log.
     Acknowledged { image: u8, since: usize },
     /// These belong to the delivery. `known`: all of its case by now; `listed`: what the PACS lists.
     Assembled { delivery: usize, images: Images, is_complete: bool, known: Images, listed: Images },
     /// A gateway wrote to a delivery under this token.
     Wrote { delivery: usize, token: u32 },
-    /// The mail server was asked to take a part for a doctor.
-    Mailed { delivery: usize, doctor: u8 },
-    /// It said 5xx.
+    /// The mail server said 5xx to a part for a doctor.
     RefusedForGood { delivery: usize, doctor: u8 },
     /// A person has a dead letter tried again.
     TriedAgain { delivery: usize },
-    /// The page shows a dead letter.
-    DeadLetter { images: Images },
+    /// The page shows a dead letter. `has_cause`: a file of it was damaged, or the mail server refused it.
+    DeadLetter { images: Images, has_cause: bool },
     /// A channel took a notice.
     Noticed { delivery: usize, case: usize, doctor: u8, is_loud: bool },
     /// A person wants another one.
     ToldAgain { delivery: usize },
-    /// A doctor has these before the eyes.
-    Shown { doctor: u8, destination: u8, delivery: usize, images: Images },
+    /// A doctor has these before the eyes. `opened_up_ms`: [`Entry::up_ms`] when the case was opened.
+    Shown { doctor: u8, destination: u8, delivery: usize, images: Images, opened_up_ms: i64 },
+    /// A person asked for a study that waited.
+    Pressed { images: Images },
     /// A person withdrew a case, and the page says so.
-    Withdrawn { images: Images },
+    Withdrawn { destination: u8, images: Images },
     /// A case ended. `undelivered`: what no doctor can have got, where nobody at the page ended it. `mailed_up_ms`: [`Entry::up_ms`] when a doctor had
     /// the last of it.
-    Ended { case: usize, images: Images, undelivered: Images, how: Ended, mailed_up_ms: i64 },
+    Ended { case: usize, destination: u8, images: Images, undelivered: Images, how: Ended, mailed_up_ms: i64 },
     /// The page rings.
     Alarmed { case: usize },
     /// A person heard it.
@@ -68,5 +66,5 @@ pub(super) struct Rest {
     /// Mails of a withdrawn case lie where they could have been deleted.
     pub(super) has_leftovers: bool,
     /// Cases whose mails no doctor has opened, which have not ended.
-    pub(super) unopened: u16,
+    pub(super) unopened: u64,
 }

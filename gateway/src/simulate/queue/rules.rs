@@ -18,7 +18,7 @@ pub enum QueueBug {
     OverwritesTwins,
     /// A study of which images are missing goes as complete.
     SaysComplete,
-    /// A part whose reply was lost goes again under another id.
+    /// A delivery of which a reply was lost goes again, all of it, under another id.
     NewId,
     /// After a lost reply the delivery is sealed anew.
     SealsAgain,
@@ -46,6 +46,6 @@ pub enum QueueBug {
     ClosesByClock,
     /// So is for how long a mailbox is looked into.
     LooksByClock,
-    /// What nobody opened ends before anybody heard the alarm.
+    /// An alarm counts as heard when it rings.
     EndsUnheard,
 }

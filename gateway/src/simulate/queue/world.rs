@@ -6,11 +6,15 @@ use super::log::{Entry, Images, Rest, What};
 use super::rules::QueueBug;
 use crate::queue::{Book, Lease, PIECES, Part, State, TokenNumber, Watch};
 use fastrand::Rng;
+use serde::Serialize;
+use std::fmt;
 
 pub(super) const SECOND: i64 = 1_000;
 pub(super) const MINUTE: i64 = 60 * SECOND;
 pub(super) const HOUR: i64 = 60 * MINUTE;
 pub(super) const DAY: i64 = 24 * HOUR;
+/// The age of cases is noted as often.
+pub(super) const NOTED_MS: i64 = 30 * SECOND;
 const YEAR: i64 = 365 * DAY;
 /// The clock when a schedule begins: no time of it is before 1970.
 const BEGIN: i64 = 10 * YEAR;
@@ -23,6 +27,10 @@ pub(super) const HOLD: u8 = 1;
 const REST_MAX: u32 = 4_000;
 /// How often a schedule's PACS sends the study once more.
 const PUSHES_MAX: u8 = 2;
+/// Longest way of a mail, but for the time that passes at once: a mail server tries for five days (RFC 5321 4.5.4.1).
+const LATE_MAX_MS: i64 = 5 * DAY / 2;
+/// How often people withdraw a case of it.
+const WITHDRAWALS_MAX: u8 = 3;
 /// Of a hundred acts, those with a fault: some schedules are mild and get far, some are wild.
 const FAULTS_OF_100: [u8; 5] = [2, 5, 9, 14, 24];
 
@@ -95,6 +103,14 @@ pub(super) struct File {
     pub(super) is_named: bool,
     pub(super) is_name_synced: bool,
     pub(super) is_rotten: bool,
+    /// A power cut took some of it.
+    pub(super) is_torn: bool,
+}
+
+impl File {
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_named && !self.is_rotten && !self.is_torn
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +131,10 @@ pub(super) struct Mail {
     pub(super) images: Images,
     pub(super) doctor: u8,
     pub(super) at: At,
+    pub(super) sent_ms: i64,
     pub(super) is_replayed: bool,
+    /// The mailbox had the same part before.
+    pub(super) is_copy: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +180,33 @@ pub(super) struct Image {
     pub(super) is_sent: bool,
 }
 
+/// An act of a schedule, for whoever looks at one.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Happened {
+    at_ms: i64,
+    /// Number of the gateway; the mail server or a reader where absent.
+    gateway: Option<usize>,
+    act: Act,
+    /// Place of the delivery, case, image, mail or receipt.
+    place: Option<usize>,
+    fault: Option<Fault>,
+    /// The deliveries before it.
+    states: Vec<&'static str>,
+}
+
+impl fmt::Display for Happened {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let who = self.gateway.map_or("outside".into(), |gateway| format!("gateway {gateway}"));
+        let place = self.place.map_or_else(String::new, |place| format!(" {place}"));
+        let fault = self.fault.map_or_else(String::new, |fault| format!(", {fault:?}"));
+        let seconds = self.at_ms as f64 / 1000.0;
+        write!(formatter, "{seconds:>12.3} s  {who}: {:?}{place}{fault}  [{}]", self.act, self.states.join(" "))
+    }
+}
+
 pub(super) struct World<'a> {
+    /// What happened, where somebody looks.
+    pub(super) happened: Option<Vec<Happened>>,
     pub(super) chance: Rng,
     pub(super) bug: Option<QueueBug>,
     pub(super) coverage: &'a mut Coverage,
@@ -181,17 +226,23 @@ pub(super) struct World<'a> {
     /// What is withdrawn waits for another press.
     pub(super) holds_again: bool,
     pub(super) presses: bool,
+    /// Somebody at the hospital hears alarms.
+    pub(super) hears: bool,
     faults_of_100: u8,
     pushes: u8,
     numbers: u32,
-    /// When the age of the queue was noted last.
-    pub(super) counted_ms: i64,
     /// Nothing goes wrong any more.
     pub(super) is_calm: bool,
     /// What is true of each case and delivery, whatever the queue says.
     pub(super) opened_up_ms: Vec<i64>,
     pub(super) mailed_up_ms: Vec<i64>,
     pub(super) ids: Vec<u32>,
+    /// Doctors for whom the mail server takes nothing, a bit for each.
+    pub(super) refuses: u8,
+    /// Deliveries that were refused, or had a damaged file.
+    pub(super) causes: Vec<usize>,
+    /// Left of what people withdraw.
+    pub(super) withdrawals: u8,
     /// Mailboxes that were emptied.
     pub(super) emptied: Vec<(usize, u8)>,
 }
@@ -205,7 +256,7 @@ impl<'a> World<'a> {
     ) -> Self {
         let mut chance = Rng::with_seed(seed);
         log.clear();
-        let gateways = (0..chance.usize(1..=3)).map(|_| Gateway { is_up: true, ..Gateway::default() }).collect();
+        let gateways = (0..chance.choice([1, 1, 2, 3]).unwrap_or(1)).map(|_| Gateway { is_up: true, ..Gateway::default() }).collect();
         let reader = |chance: &mut Rng| Reader {
             is_awake: chance.u8(..100) < 80,
             closes: chance.u8(..100) < 25,
@@ -220,8 +271,9 @@ impl<'a> World<'a> {
         }
         let destination = if chance.u8(..100) < 35 { HOLD } else { DOCTORS };
         let faults_of_100 = chance.choice(FAULTS_OF_100).unwrap_or(0);
-        let (holds_again, presses) = (chance.bool(), chance.u8(..100) < 90);
+        let (holds_again, presses, hears) = (chance.bool(), chance.u8(..100) < 90, chance.u8(..100) < 85);
         Self {
+            happened: None,
             chance,
             bug,
             coverage,
@@ -239,14 +291,17 @@ impl<'a> World<'a> {
             destination,
             holds_again,
             presses,
+            hears,
             faults_of_100,
             pushes: 0,
             numbers: 0,
-            counted_ms: 0,
             is_calm: false,
             opened_up_ms: Vec::new(),
             mailed_up_ms: Vec::new(),
             ids: Vec::new(),
+            refuses: 0,
+            causes: Vec::new(),
+            withdrawals: WITHDRAWALS_MAX,
             emptied: Vec::new(),
         }
     }
@@ -319,7 +374,15 @@ impl<'a> World<'a> {
             _ => false,
         };
         if !happened {
-            let ms = match self.chance.u8(..16) {
+            // Whatever has come in this time comes before more of it passes.
+            while let Some(mail) = self.arriving() {
+                self.arrive(mail);
+                self.events += 1;
+            }
+            // Nobody is in the middle of something for hours, nor leaves in a mailbox for so long what is to be deleted.
+            let is_busy = self.gateways.iter().any(|gateway| gateway.pending.is_some())
+                || self.mails.iter().any(|mail| self.is_leftover(mail));
+            let ms = match self.chance.u8(..if is_busy { 14 } else { 16 }) {
                 0..7 => self.chance.i64(1..SECOND),
                 7..12 => self.chance.i64(SECOND..MINUTE),
                 12..14 => self.chance.i64(MINUTE..20 * MINUTE),
@@ -336,10 +399,21 @@ impl<'a> World<'a> {
         if self.gateways.iter().any(|gateway| gateway.is_up) {
             self.up_ms += ms;
         }
+        // A keeper that lives through hours notes them as they go, but for the last seconds.
+        let keeper = self.book.keeper;
+        for gateway in self.gateways.iter_mut().filter(|gateway| gateway.is_up && gateway.paused_until <= self.now_ms - ms) {
+            let token = gateway.leases.iter().find(|lease| lease.0 == KEEPER).map(|lease| lease.1);
+            if token.is_some_and(|token| keeper.is_held_by(token)) {
+                let since_ms = gateway.counted_ms.max(self.now_ms - ms - NOTED_MS);
+                let noted = (self.now_ms - since_ms) / NOTED_MS * NOTED_MS;
+                self.book.ran(noted);
+                gateway.counted_ms = since_ms + noted;
+            }
+        }
     }
 
     pub(super) fn log(&mut self, what: What) {
-        self.log.push(Entry { at_ms: self.now_ms, up_ms: self.up_ms, what });
+        self.log.push(Entry { up_ms: self.up_ms, what });
     }
 
     pub(super) fn number(&mut self) -> u32 {
@@ -373,7 +447,7 @@ impl<'a> World<'a> {
         self.events += 1;
         let fault = self.fault(task.act);
         self.coverage.count(task.act, fault);
-        if std::env::var("QTRACE").is_ok() { eprintln!("{} g{place} {:?} place {} doctor {} took {} num {} flag {} {fault:?} states {:?}", self.now_ms, task.act, task.place, task.doctor, task.took, task.number, task.flag, self.book.deliveries.iter().map(|d| d.state).collect::<Vec<_>>()); }
+        self.note(Some(place), task.act, task.place, fault);
         match fault {
             Some(Fault::Kill) => self.kill(place),
             Some(Fault::PowerCut) => self.power_cut(),
@@ -393,6 +467,13 @@ impl<'a> World<'a> {
             }
         }
         true
+    }
+
+    fn note(&mut self, gateway: Option<usize>, act: Act, place: usize, fault: Option<Fault>) {
+        let Some(happened) = &mut self.happened else { return };
+        let (at_ms, place) = (self.now_ms, (place != KEEPER).then_some(place));
+        let states = self.book.deliveries.iter().map(|delivery| delivery.state.word()).collect();
+        happened.push(Happened { at_ms, gateway, act, place, fault, states });
     }
 
     /// What goes wrong with this act, if anything does.
@@ -420,7 +501,7 @@ impl<'a> World<'a> {
         }
         let mut chance = self.chance.clone();
         self.files.retain_mut(|file| {
-            file.is_rotten |= !file.is_synced && chance.bool();
+            file.is_torn |= !file.is_synced && chance.bool();
             let is_lost = (!file.is_synced && chance.bool()) || (!file.is_name_synced && chance.bool());
             file.is_synced = true;
             !is_lost && file.is_named
@@ -452,9 +533,7 @@ impl<'a> World<'a> {
 
     /// The mail server and the readers. False where they have nothing to do.
     fn outside_acts(&mut self) -> bool {
-        let now_ms = self.now_ms;
-        let arrives = |mail: &Mail| matches!(mail.at, At::Way { until_ms } if until_ms <= now_ms);
-        let arriving = self.mails.iter().position(arrives);
+        let arriving = self.arriving();
         let reader = self.chance.usize(..self.readers.len());
         let readers = (reader..self.readers.len()).chain(0..reader);
         let first = readers.map(|reader| (reader, self.readers_act(reader))).find_map(|(reader, act)| Some((reader, act?)));
@@ -467,14 +546,22 @@ impl<'a> World<'a> {
         true
     }
 
+    fn arriving(&self) -> Option<usize> {
+        let arrives = |mail: &Mail| matches!(mail.at, At::Way { until_ms } if until_ms <= self.now_ms);
+        self.mails.iter().position(arrives)
+    }
+
     fn arrive(&mut self, place: usize) {
         let fault = self.fault(Act::Arrive);
         self.coverage.count(Act::Arrive, fault);
+        self.note(None, Act::Arrive, place, fault);
         match fault {
             Some(Fault::Late) => {
-                let ms = self.chance.i64(MINUTE..30 * HOUR);
-                self.mails[place].at = At::Way { until_ms: self.now_ms + ms };
-                return;
+                let until_ms = self.now_ms + self.chance.i64(MINUTE..30 * HOUR);
+                if until_ms - self.mails[place].sent_ms < LATE_MAX_MS {
+                    self.mails[place].at = At::Way { until_ms };
+                    return;
+                }
             }
             Some(Fault::Doubled) => {
                 let ms = self.chance.i64(0..HOUR);
@@ -491,6 +578,10 @@ impl<'a> World<'a> {
             }
             _ => {}
         }
+        let arriving = self.mails[place];
+        let key = |mail: &Mail| (mail.delivery, mail.doctor, mail.part);
+        let was_there = |mail: &Mail| !matches!(mail.at, At::Way { .. }) && key(mail) == key(&arriving);
+        self.mails[place].is_copy = self.mails.iter().any(was_there);
         self.mails[place].at = At::Mailbox;
     }
 
@@ -529,6 +620,7 @@ impl<'a> World<'a> {
     fn read(&mut self, place: usize, act: Act) {
         let fault = self.fault(act);
         self.coverage.count(act, fault);
+        self.note(None, act, place, fault);
         let Ok(doctor) = u8::try_from(place) else { return };
         if fault == Some(Fault::Kill) {
             self.readers[place].holds = None;
@@ -547,7 +639,9 @@ impl<'a> World<'a> {
                 self.readers[place].owes.extend(owed);
                 let case = self.book.deliveries.get(delivery).and_then(|one| self.book.cases.get(one.case));
                 let destination = case.map_or(DOCTORS, |case| case.destination);
-                self.log(What::Shown { doctor, destination, delivery, images });
+                let case = self.book.deliveries.get(delivery).map_or(0, |one| one.case);
+                let opened_up_ms = self.opened_up_ms.get(case).copied().unwrap_or(0);
+                self.log(What::Shown { doctor, destination, delivery, images, opened_up_ms });
             }
             _ => {
                 let Some(owed) = self.readers[place].owes.first().copied() else { return };
@@ -596,11 +690,20 @@ impl<'a> World<'a> {
         images
     }
 
+    /// A mail of a withdrawn case, where it could be deleted.
+    fn is_leftover(&self, mail: &Mail) -> bool {
+        mail.at == At::Mailbox
+            && !mail.is_replayed
+            && self.readers[usize::from(mail.doctor)].gives_right
+            && self.book.state_of(mail.delivery).is_some_and(State::is_over)
+    }
+
     fn left(&self, is_reached: bool) -> Rest {
         let mut rest = Rest { is_reached, ..Rest::default() };
         for instance in &self.book.instances {
             let is_kept = matches!(self.book.state_of(instance.delivery), Some(State::Failed | State::Held));
-            let is_whole = self.received(instance.file).is_some_and(|file| !file.is_rotten && file.is_named);
+            // Of a dead letter with an image that is rotten a person knows.
+            let is_whole = self.received(instance.file).is_some_and(|file| !file.is_torn && file.is_named);
             let has_key = self.book.cases.get(instance.case).is_some_and(|case| case.has_key);
             if is_kept && is_whole && has_key {
                 rest.kept |= bit(self.image(instance.uid, instance.content));
@@ -610,7 +713,9 @@ impl<'a> World<'a> {
             let state = self.book.state_of(mail.delivery);
             let reader = &self.readers[usize::from(mail.doctor)];
             if state.is_some_and(State::is_over) {
-                rest.has_leftovers |= reader.gives_right;
+                // Where a mail came twice, nobody knows how many there are.
+                let of_it = |one: &&Mail| (one.delivery, one.doctor) == (mail.delivery, mail.doctor);
+                rest.has_leftovers |= self.is_leftover(mail) && !self.mails.iter().filter(of_it).any(|one| one.is_copy || one.is_replayed);
             } else if mail.part == Part::Cover && !reader.is_awake && self.is_whole(mail) {
                 rest.unread |= mail.images;
             }
@@ -632,7 +737,7 @@ impl<'a> World<'a> {
                 self.log.iter().any(|entry| matches!(entry.what, What::Shown { delivery: shown, .. } if shown == delivery))
             };
             if case.end.ended.is_none() && waits && !deliveries().any(|(delivery, _)| was_seen(delivery)) {
-                rest.unopened |= bit(place);
+                rest.unopened |= 1_u64.checked_shl(u32::try_from(place).unwrap_or(u32::MAX)).unwrap_or(0);
             }
         }
         rest
