@@ -9,6 +9,7 @@ mod delivery;
 mod directory;
 mod duty;
 mod ending;
+mod history;
 mod hold_again;
 mod intake;
 mod invitation;
@@ -40,6 +41,7 @@ pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, SeriesS
 pub use directory::{Device, Origin, Standing};
 pub use duty::{DutyTest, TEST_AE_TITLE, TestKind};
 pub use ending::{Ended, EndedCase, EndedMail, Unopened};
+pub use history::{DoctorHistory, History};
 pub use intake::{NewInstance, Recorded};
 pub use invitation::{Invitation, TRIES_MAX, Taken};
 pub use ledger::LedgerLine;

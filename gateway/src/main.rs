@@ -235,7 +235,7 @@ fn run() -> anyhow::Result<ExitCode> {
             let config = load(&config.context("--config FILE is missing")?)?;
             println!("{}", on_runtime(spool::run(&config, action))?);
         }
-        Command::Simulate { replay: Some(journal), json, .. } => return on_runtime(replay(&journal, json))?,
+        Command::Simulate { replay: Some(journal), json, .. } => return on_runtime(replay(&journal, json)),
         Command::Simulate { queue: true, schedules, seed, queue_bug: bug, json, .. } => {
             let seed = seed.unwrap_or_else(simulate::any_seed);
             let report = simulate::simulate_queue(simulate::Schedules { schedules, seed, bug });

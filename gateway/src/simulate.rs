@@ -4,10 +4,12 @@
 mod night;
 mod oracle;
 mod queue;
+mod replay;
 mod rules;
 
 pub use oracle::Violation;
 pub use queue::{QueueBug, QueueReport, QueueViolation, Schedules, simulate_queue};
+pub use replay::{Replayed, Wrong, replay};
 pub use rules::Bug;
 
 use crate::config::{Case, Config};

@@ -565,7 +565,7 @@ async fn advance(
     Ok(true)
 }
 
-fn state(word: &str) -> Result<State, JournalError> {
+pub(super) fn state(word: &str) -> Result<State, JournalError> {
     State::parse(word).ok_or(JournalError::Unknown("delivery.state"))
 }
 

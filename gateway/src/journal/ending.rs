@@ -105,8 +105,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether a case may end so: none does while more of it is on its way to the doctors, which would be lost. Nobody closes what has a delivery
-    /// that nobody has opened; nothing ends by its time that has a dead letter, and what nobody has opened only after an alarm that was heard.
+    /// Whether a case may end so: none does while more of it is on its way to the doctors, or is a dead letter, which would be lost. Nobody closes what has
+    /// a delivery that nobody has opened; what nobody has opened ends by its time only after an alarm that was heard.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -268,8 +268,7 @@ impl Journal {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT doctor, sum(removed) AS removed, CASE max(stays) WHEN 0 THEN min(looked_at_ms) END AS empty_at_ms, min(arrived) AS arrived FROM (
                SELECT w.doctor, w.removed, w.looked_at_ms, w.stays, {HAS_ARRIVED} AS arrived
-                 FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
-                 JOIN recipient r ON r.delivery_id = w.delivery_id AND r.doctor = w.doctor WHERE d.case_id = $1
+                 FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id WHERE d.case_id = $1
                UNION ALL SELECT l.doctor, 0, l.gone_at_ms, l.stays, 1 FROM link l WHERE l.case_id = $1)
              GROUP BY doctor ORDER BY doctor"
         )));
@@ -355,7 +354,7 @@ const HAS_FAILED: &str = "EXISTS (SELECT 1 FROM delivery f WHERE f.case_id = c.i
 fn may_end(how: Ended) -> String {
     let condition = match how {
         Ended::Closed => format!(
-            "({opened} OR {HAS_HANDED_OVER}) AND NOT EXISTS (SELECT 1 FROM delivery n WHERE n.case_id = c.id AND n.residual_of IS NULL
+            "({opened} OR {HAS_HANDED_OVER}) AND NOT {HAS_FAILED} AND NOT EXISTS (SELECT 1 FROM delivery n WHERE n.case_id = c.id AND n.residual_of IS NULL
                AND n.state IN ('sealed', 'submitted', 'notified') AND n.handed_over_at_ms IS NULL AND (n.sequence = 1 OR n.urgent = 1)
                AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.delivery_id = n.id AND {OPENED_AT} IS NOT NULL))",
             opened = is_opened()

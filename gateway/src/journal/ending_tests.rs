@@ -145,6 +145,7 @@ async fn nothing_ends_while_more_of_it_is_on_its_way_or_a_dead_letter() {
         assert!(journal.end(case, how, None, 9000).await.unwrap().is_none(), "its images would be lost");
     }
     assert!(journal.assembled(supplement, 1, Completeness::Proved { instances: 1 }, 9000).await.unwrap());
+    reach(&journal, supplement, State::Compressed, 9000).await;
     journal.sealed(supplement, 1, 1000, Some(Digest([4; 32])), 9000).await.unwrap();
     assert!(!journal.may_end(case, Ended::Expired).await.unwrap(), "nobody has it");
     journal.accepted(supplement, 0, "tanaka", 9000).await.unwrap();
@@ -168,6 +169,7 @@ async fn one_mailbox_that_stalls_keeps_no_case_from_ending_and_its_mails_are_loo
     };
     journal.press(&press, HELD_AS).await.unwrap();
     assert!(journal.assembled(row.id, 1, Completeness::Proved { instances: 1 }, 6000).await.unwrap());
+    reach(&journal, row.id, State::Compressed, 6000).await;
     journal.sealed(row.id, 1, 1000, Some(Digest([3; 32])), 6000).await.unwrap();
     journal.accepted(row.id, 0, "tanaka", 6000).await.unwrap();
     journal.cover_seen(row.id, "tanaka", 6100).await.unwrap();

@@ -174,6 +174,7 @@ async fn a_recalled_study_is_looked_for_in_each_mailbox_until_none_is_left() {
     let (row, _) = record(&journal, held(1)).await;
     pressed(&journal, row.case).await;
     assert!(journal.assembled(row.id, 1, Completeness::Proved { instances: 1 }, 6000).await.unwrap());
+    reach(&journal, row.id, State::Compressed, 6000).await;
     journal.sealed(row.id, 1, 1000, Some(Digest([3; 32])), 6000).await.unwrap();
     journal.accepted(row.id, 1, "tanaka", 6000).await.unwrap();
     let withdrawal = journal.withdraw(row.case, None, "sato", 7000).await.unwrap().unwrap();
@@ -608,6 +609,7 @@ async fn a_dead_letter_is_tried_again_for_all_its_doctors_but_not_when_its_image
     pressed(&journal, row.case).await;
     assert!(journal.assembled(row.id, 1, Completeness::Proved { instances: 1 }, 6000).await.unwrap());
     journal.compressed(row.id, &Summary::default(), None, 6000).await.unwrap();
+    reach(&journal, row.id, State::Compressed, 6000).await;
     journal.sealed(row.id, 1, 1000, Some(Digest([3; 32])), 6000).await.unwrap();
     journal.refused(row.id, "tanaka", "550").await.unwrap();
     journal.troubled(row.id, "nobody is left", true, 7000).await.unwrap();

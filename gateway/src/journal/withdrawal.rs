@@ -12,8 +12,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 use std::sync::atomic::Ordering;
 
-/// All of a delivery was in the mailbox: of `withdrawn_mail` w and `recipient` r. A receipt alone is one mail.
-pub(super) const HAS_ARRIVED: &str = "(r.cover_seen_at_ms IS NOT NULL OR w.removed > 1)";
+/// All of a delivery was in the mailbox, of `withdrawn_mail` w and `delivery` d: as many mails were deleted as it has, pieces and the cover. Where one came
+/// twice, nobody knows.
+pub(super) const HAS_ARRIVED: &str = "(w.removed > coalesce(d.pieces, 0))";
 
 /// Cases with a delivery that waits for a press and had nothing new for $2 before $1. The gateway has run for as long since: a clock that jumps
 /// makes none older.
@@ -174,7 +175,6 @@ impl Journal {
             "SELECT w.delivery_id, w.doctor, d.state = 'closed' AS receipts FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
              WHERE w.looked_at_ms IS NULL AND w.stays = 0
              UNION SELECT w.delivery_id, w.doctor, d.state = 'closed' FROM delivery d JOIN withdrawn_mail w ON w.delivery_id = d.id
-             JOIN recipient r ON r.delivery_id = w.delivery_id AND r.doctor = w.doctor
              WHERE d.withdrawn_running_ms > (SELECT ms FROM running) - $3
                AND (d.withdrawn_running_ms > (SELECT ms FROM running) - $2 OR (w.stays = 0 AND NOT {HAS_ARRIVED}))
              UNION SELECT l.id, l.doctor, 0 FROM link l WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)

@@ -8,6 +8,7 @@ use crate::clock::now_ms;
 use crate::config::Encryption;
 use crate::journal::{Ended, EndedCase, EndedMail, JournalError};
 use crate::notify::ends;
+use crate::queue::RAN_MAX_MS;
 use ::seal::ids::{CaseId, DeliveryId};
 use ::seal::statement;
 use serde::Serialize;
@@ -92,7 +93,9 @@ impl Pipeline {
         // Not at each change, since noting it is one.
         if told.elapsed() >= LOOK {
             let ran = told.elapsed();
-            self.journal.ran(i64::try_from(ran.as_millis()).unwrap_or(i64::MAX)).await?;
+            let ran_ms = i64::try_from(ran.as_millis()).unwrap_or(i64::MAX);
+            // In a longer while the process was stopped.
+            self.journal.ran(ran_ms.min(RAN_MAX_MS)).await?;
             *told += ran;
         }
         // First of all: no other trouble may keep it back.

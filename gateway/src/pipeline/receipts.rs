@@ -91,7 +91,7 @@ impl Pipeline {
                 }
                 let case = self.journal.delivery(id).await?.case;
                 if !self.end(case, Ended::Closed, Some(doctor)).await? {
-                    tracing::info!(stage = "pulled", %case, doctor, "a case that a doctor closed has more on its way, or has ended");
+                    tracing::info!(stage = "pulled", %case, doctor, "a case that a doctor closed has more on its way, a dead letter, or has ended");
                 }
             }
             ReceiptKind::PassedOn if !recipient.passed_on => self.take_passed_on(id, doctor).await?,

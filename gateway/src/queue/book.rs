@@ -5,8 +5,8 @@
 use super::case::CaseEnd;
 use super::{CASE_OPEN_MS, Kept, Lease, State, Step};
 
-/// Pieces of a delivery here: the first, and one more.
-pub const PIECES: u8 = 2;
+/// Pieces of a delivery that are told apart: more do not fit into a share's bits.
+pub const PIECES_MAX: u8 = 63;
 
 /// A part of a delivery that the mail server takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +113,8 @@ pub struct Delivery {
     pub has_bundle: bool,
     /// Its pieces and cover are durable: which ciphertext.
     pub cover: Option<u32>,
+    /// How many pieces, at most [`PIECES_MAX`].
+    pub pieces: u8,
     /// Failures in a row of the stage under way.
     pub attempts: u32,
     /// It goes before others.
@@ -142,7 +144,7 @@ pub struct Share {
     /// Which doctor.
     pub doctor: u8,
     /// Pieces that the mail server took, a bit for each.
-    pub pieces: u8,
+    pub pieces: u64,
     /// It took the cover.
     pub has_cover: bool,
     /// It takes no mail for this doctor.
@@ -224,7 +226,7 @@ impl Delivery {
 
     /// The part that is to be sent next, with nobody else's turn before it: pieces in order, the cover last; none where nobody lacks any.
     pub fn next_part(&self) -> Option<Part> {
-        let parts = (1..=PIECES).map(Part::Piece).chain([Part::Cover]);
+        let parts = (1..=self.pieces).map(Part::Piece).chain([Part::Cover]);
         let mut parts = parts.filter(|part| self.shares.iter().any(|share| !share.refused && !share.has(*part)));
         parts.next()
     }
@@ -352,10 +354,10 @@ impl Book {
     }
 
     /// Pieces and cover are durable.
-    pub fn sealed(&mut self, place: usize, cover: u32) -> bool {
+    pub fn sealed(&mut self, place: usize, pieces: u8, cover: u32) -> bool {
         let done = self.step(place, Step::Sealed);
         if done {
-            self.with(place, |delivery| delivery.cover = Some(cover));
+            self.with(place, |delivery| (delivery.pieces, delivery.cover) = (pieces.min(PIECES_MAX), Some(cover)));
         }
         done
     }
@@ -503,6 +505,7 @@ pub(super) fn begun(case: usize, sequence: u32, state: State) -> Delivery {
         assembled: None,
         has_bundle: false,
         cover: None,
+        pieces: 0,
         attempts: 0,
         urgent: false,
         is_pressed: false,
@@ -516,6 +519,6 @@ fn share(doctor: u8) -> Share {
     Share { doctor, ..Share::default() }
 }
 
-fn bit(number: u8) -> u8 {
-    1 << number
+fn bit(number: u8) -> u64 {
+    1_u64.checked_shl(number.into()).unwrap_or(0)
 }

@@ -1,6 +1,6 @@
 //! The end of a case in the [`Book`]: withdrawal, close, expiry, what is deleted by then, and what must not be.
 
-use super::book::{Book, CaseRow, Delivery, MailLeft, PIECES, WithdrawnRow, begun};
+use super::book::{Book, CaseRow, Delivery, MailLeft, WithdrawnRow, begun};
 use super::{State, Step};
 use crate::journal::Ended;
 use crate::notify::Aged;
@@ -206,7 +206,7 @@ impl Book {
         let Some(share) = delivery.shares.iter().find(|share| share.doctor == doctor) else { return false };
         let (Some(mail), Some(withdrawn)) = (share.mail, delivery.withdrawn) else { return false };
         // As many were deleted as were mailed.
-        let has_arrived = mail.removed > u32::from(PIECES);
+        let has_arrived = mail.removed > u32::from(delivery.pieces);
         let within = |ms| !self.has_run(withdrawn.running_ms, ms);
         (!mail.looked && !mail.stays)
             || (within(ON_ITS_WAY_MS) && (within(LOOKED_FOR_MS) || (!mail.stays && !has_arrived)))

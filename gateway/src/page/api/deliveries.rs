@@ -219,7 +219,7 @@ pub(super) async fn close(
     let case = studies::study(&page, &case).await?.delivery.case;
     done(
         page.pipeline.close(case, &by).await?,
-        "nobody has opened this case, or it has ended: withdraw takes it back",
+        "nobody has opened all of this case, a delivery of it has failed, or it has ended: withdraw takes it back",
     )
 }
 

@@ -4,7 +4,7 @@
 use super::faults::{Act, Fault};
 use super::log::{Images, What};
 use super::rules::QueueBug;
-use super::world::{At, DAY, DOCTORS, File, Gateway, HOLD, HOUR, KEEPER, Kind, MINUTE, Mail, NOTED_MS, SECOND, Says, Task, World, bit};
+use super::world::{At, DAY, DOCTORS, File, Gateway, HOLD, HOUR, KEEPER, Kind, MINUTE, Mail, NOTED_MS, PIECES, SECOND, Says, Task, World, bit};
 use crate::journal::Ended;
 use crate::notify::{Aged, ends};
 use crate::queue::{CASE_OPEN_MS, NewRow, Part, Pressing, RAN_MAX_MS, RecordedRow, State, Step, TokenNumber, Watch, Wish};
@@ -593,7 +593,7 @@ impl World<'_> {
         match task.act {
             Act::Assemble => self.assemble(place),
             Act::NoteBundle => _ = self.book.compressed(place),
-            Act::NoteParts => _ = self.book.sealed(place, task.number),
+            Act::NoteParts => _ = self.book.sealed(place, PIECES, task.number),
             Act::NotePart => {
                 for doctor in doctors(task.took) {
                     self.book.accepted(place, task.part, doctor);

@@ -4,7 +4,7 @@
 use super::faults::{Act, Coverage, FAULTS, Fault};
 use super::log::{Entry, Images, Rest, What};
 use super::rules::QueueBug;
-use crate::queue::{Book, Lease, PIECES, Part, State, TokenNumber, Watch};
+use crate::queue::{Book, Lease, Part, State, TokenNumber, Watch};
 use fastrand::Rng;
 use serde::Serialize;
 use std::fmt;
@@ -23,6 +23,8 @@ pub(super) const KEEPER: usize = usize::MAX;
 /// Destination of the doctors, and where studies wait for a press.
 pub(super) const DOCTORS: u8 = 0;
 pub(super) const HOLD: u8 = 1;
+/// Pieces of a delivery: the first, and one more.
+pub(super) const PIECES: u8 = 2;
 /// Acts in which all must have come to rest once nothing goes wrong any more.
 const REST_MAX: u32 = 4_000;
 /// How often a schedule's PACS sends the study once more.
@@ -447,7 +449,7 @@ impl<'a> World<'a> {
         self.events += 1;
         let fault = self.fault(task.act);
         self.coverage.count(task.act, fault);
-        self.note(Some(place), task.act, task.place, fault);
+        self.happens(Some(place), task.act, task.place, fault);
         match fault {
             Some(Fault::Kill) => self.kill(place),
             Some(Fault::PowerCut) => self.power_cut(),
@@ -469,7 +471,7 @@ impl<'a> World<'a> {
         true
     }
 
-    fn note(&mut self, gateway: Option<usize>, act: Act, place: usize, fault: Option<Fault>) {
+    fn happens(&mut self, gateway: Option<usize>, act: Act, place: usize, fault: Option<Fault>) {
         let Some(happened) = &mut self.happened else { return };
         let (at_ms, place) = (self.now_ms, (place != KEEPER).then_some(place));
         let states = self.book.deliveries.iter().map(|delivery| delivery.state.word()).collect();
@@ -554,7 +556,7 @@ impl<'a> World<'a> {
     fn arrive(&mut self, place: usize) {
         let fault = self.fault(Act::Arrive);
         self.coverage.count(Act::Arrive, fault);
-        self.note(None, Act::Arrive, place, fault);
+        self.happens(None, Act::Arrive, place, fault);
         match fault {
             Some(Fault::Late) => {
                 let until_ms = self.now_ms + self.chance.i64(MINUTE..30 * HOUR);
@@ -620,7 +622,7 @@ impl<'a> World<'a> {
     fn read(&mut self, place: usize, act: Act) {
         let fault = self.fault(act);
         self.coverage.count(act, fault);
-        self.note(None, act, place, fault);
+        self.happens(None, act, place, fault);
         let Ok(doctor) = u8::try_from(place) else { return };
         if fault == Some(Fault::Kill) {
             self.readers[place].holds = None;
