@@ -8,7 +8,8 @@ mod lease;
 mod state;
 
 pub use book::{
-    Book, CaseRow, Delivery, Instance, MailLeft, NewRow, PIECES_MAX, Part, Pressing, RecordedRow, Share, Told, WithdrawnRow,
+    Book, CaseRow, Delivery, Instance, MailLeft, NewRow, PIECES_MAX, Part, Pressing, RecordedRow, Share,
+    Told, WithdrawnRow,
 };
 pub use case::{CASE_OPEN_MS, LOOKED_FOR_MS, ON_ITS_WAY_MS, RAN_MAX_MS, Wish};
 pub use lease::{LEASE_MS, Lease, TokenNumber, Watch};

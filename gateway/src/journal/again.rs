@@ -12,7 +12,10 @@ const IS_WHOLE: &str = "(completeness IS NULL OR json_extract(completeness, '$.i
 
 /// Delivery $1 waits for notices again.
 pub(super) fn tell_again() -> String {
-    format!("UPDATE delivery SET state = 'submitted' WHERE id = $1 AND state IN ({})", State::sql_before(Step::ToldAgain))
+    format!(
+        "UPDATE delivery SET state = 'submitted' WHERE id = $1 AND state IN ({})",
+        State::sql_before(Step::ToldAgain)
+    )
 }
 
 impl Journal {

@@ -47,7 +47,9 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn histories(&self) -> Result<Vec<History>, JournalError> {
-        let rows = sqlx::query("SELECT id, state, residual_of IS NOT NULL AS is_residual, coalesce(pieces, 0) AS pieces, withdrawn_at_ms FROM delivery");
+        let rows = sqlx::query(
+            "SELECT id, state, residual_of IS NOT NULL AS is_residual, coalesce(pieces, 0) AS pieces, withdrawn_at_ms FROM delivery",
+        );
         let mut histories = Vec::new();
         for row in rows.fetch_all(&self.pool).await? {
             let delivery = DeliveryId(bytes16(row.get("id"), "delivery.id")?);
@@ -61,7 +63,10 @@ impl Journal {
                 is_residual: row.get("is_residual"),
                 pieces: row.get("pieces"),
                 stages: stages.iter().map(|row| (row.get("stage"), row.get("done_at_ms"))).collect(),
-                parts: parts.iter().map(|row| (row.get("part"), row.get("doctor"), row.get("accepted_at_ms"))).collect(),
+                parts: parts
+                    .iter()
+                    .map(|row| (row.get("part"), row.get("doctor"), row.get("accepted_at_ms")))
+                    .collect(),
                 doctors: doctors
                     .iter()
                     .map(|row| DoctorHistory {
@@ -69,7 +74,9 @@ impl Journal {
                         refused: row.get::<Option<&str>, _>("refused").is_some(),
                         notified_at_ms: row.get("notified_at_ms"),
                         pulled_at_ms: row.get("pulled_at_ms"),
-                        opened_at_ms: row.get::<Option<i64>, _>("first_image_at_ms").or(row.get("seen_at_ms")),
+                        opened_at_ms: row
+                            .get::<Option<i64>, _>("first_image_at_ms")
+                            .or(row.get("seen_at_ms")),
                     })
                     .collect(),
                 withdrawn_at_ms: row.get("withdrawn_at_ms"),

@@ -164,7 +164,8 @@ impl Journal {
         .await?;
         let Some(last) = last else { return Ok(PressAnswer::NotHere) };
         let delivery = DeliveryId(bytes16(last.get("id"), "delivery.id")?);
-        let Some(received) = State::parse(last.get("state")).and_then(|state| state.after(Step::Pressed)) else {
+        let Some(received) = State::parse(last.get("state")).and_then(|state| state.after(Step::Pressed))
+        else {
             let doctors = doctors_of(transaction, delivery).await?;
             return Ok(PressAnswer::Already { delivery, pressed: read(&last)?, doctors });
         };

@@ -97,6 +97,7 @@ async fn a_note_lies_encrypted_until_it_is_in_the_bundle() {
     assert_eq!(note.expose_for(Purpose::Show), WORDS);
     let plain = on_disk(folder.path());
     assert!(!plain.windows(WORDS.len()).any(|window| window == WORDS.as_bytes()));
+    reach(&journal, row.id, State::Assembled, 6000).await;
     journal.compressed(row.id, &Summary::default(), None, 6000).await.unwrap();
     assert_eq!(journal.note(row.id, row.case).await.unwrap(), None);
     assert_eq!(Note::new(Phi::new("  \n".into())), None);
@@ -185,7 +186,13 @@ async fn a_recalled_study_is_looked_for_in_each_mailbox_until_none_is_left() {
     assert_eq!(journal.mails_to_remove(hours(9)).await.unwrap(), mail, "nobody has looked yet");
     journal.mails_removed(row.id, "tanaka", 2, 8000).await.unwrap();
     assert_eq!(journal.mails_to_remove(8000).await.unwrap(), mail, "one may be on its way");
-    assert_eq!(journal.mails_to_remove(hours(2)).await.unwrap(), []);
+    assert_eq!(
+        journal.mails_to_remove(hours(9_000)).await.unwrap(),
+        mail,
+        "a clock that jumps ends no looking"
+    );
+    journal.ran(3_600_000).await.unwrap();
+    assert_eq!(journal.mails_to_remove(8000).await.unwrap(), []);
     let known = journal.report().await.unwrap()[0].doctors[0].withdrawn.clone().unwrap();
     assert_eq!((known.removed, known.looked_at_ms, known.stays), (2, Some(8000), false));
     journal.troubled(row.id, "too late", true, 9000).await.unwrap();
@@ -632,6 +639,9 @@ async fn a_case_that_is_over_makes_room_for_a_press_from_the_pacs() {
     let early = journal.press(&press(study.clone(), "tanaka"), HELD_AS).await.unwrap();
     assert!(matches!(early, PressAnswer::Already { .. }), "the case is open for a day");
     let late = Press { at_ms: 2 * 24 * 3_600_000, ..press(study, "tanaka") };
+    let jumped = journal.press(&late, HELD_AS).await.unwrap();
+    assert!(matches!(jumped, PressAnswer::Already { .. }), "a clock that jumps closes no case");
+    journal.ran(24 * 3_600_000).await.unwrap();
     assert!(matches!(journal.press(&late, HELD_AS).await.unwrap(), PressAnswer::Begun(_)));
 }
 

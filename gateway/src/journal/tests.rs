@@ -165,6 +165,12 @@ async fn a_press_a_day_after_the_last_receipt_is_a_new_case() {
     );
     reach(&journal, first, State::Pulled, 2000).await;
     assert_eq!(journal.record_instance(instance(1)).await.unwrap(), Recorded::Duplicate { delivery: first });
+    assert_eq!(
+        journal.record_instance(day_later.clone()).await.unwrap(),
+        Recorded::Duplicate { delivery: first },
+        "a clock that jumps closes no case"
+    );
+    journal.ran(DAY_MS).await.unwrap();
     let Recorded::New { delivery: second, .. } = journal.record_instance(day_later).await.unwrap() else {
         panic!()
     };
@@ -273,6 +279,7 @@ async fn a_residual_that_nobody_pulls_ends_and_swallows_no_press() {
     reach(&journal, residual, State::Submitted, 8000).await;
     reach(&journal, residual, State::Notified, 8000).await;
     let again = NewInstance { received_at_ms: 2000 + DAY_MS, ..instance(1) };
+    journal.ran(DAY_MS).await.unwrap();
     let Recorded::New { delivery, .. } = journal.record_instance(again).await.unwrap() else {
         panic!("a press a day later was swallowed by a residual")
     };
@@ -290,10 +297,7 @@ async fn a_state_never_goes_back() {
     let (journal, _folder) = journal().await;
     let base = kept(&journal).await;
     assert!(reach(&journal, base, State::Pulled, 3000).await);
-    assert!(
-        !reach(&journal, base, State::Notified, 3001).await,
-        "the notice went while it was pulled"
-    );
+    assert!(!reach(&journal, base, State::Notified, 3001).await, "the notice went while it was pulled");
     assert!(!reach(&journal, base, State::Pulled, 3001).await);
     assert_eq!(journal.delivery(base).await.unwrap().state, State::Pulled);
 }
@@ -420,6 +424,7 @@ async fn the_key_of_a_case_lives_as_long_as_anything_needs_it() {
     let supplement = keyed(&journal, 2, &FileKey::random().unwrap()).await;
     assert_eq!((supplement.case, supplement.sequence), (row.case, 2));
     let summary = compressor::bundle::Summary::default();
+    reach(&journal, supplement.id, State::Assembled, 3000).await;
     journal.compressed(supplement.id, &summary, Some(9 * DAY_MS), 3000).await.unwrap();
     reach(&journal, supplement.id, State::Pulled, 3000).await;
     assert_eq!(journal.destroy_keys_over(8 * DAY_MS).await.unwrap(), none, "its residual may be asked for");

@@ -227,7 +227,8 @@ impl Delivery {
     /// The part that is to be sent next, with nobody else's turn before it: pieces in order, the cover last; none where nobody lacks any.
     pub fn next_part(&self) -> Option<Part> {
         let parts = (1..=self.pieces).map(Part::Piece).chain([Part::Cover]);
-        let mut parts = parts.filter(|part| self.shares.iter().any(|share| !share.refused && !share.has(*part)));
+        let mut parts =
+            parts.filter(|part| self.shares.iter().any(|share| !share.refused && !share.has(*part)));
         parts.next()
     }
 }
@@ -323,8 +324,10 @@ impl Book {
     /// A person asks for the study of a case.
     pub fn press(&mut self, case: usize, doctors: &[u8], urgent: bool) -> Pressing {
         let all = self.deliveries.iter().enumerate();
-        let open = all.filter(|(_, one)| one.case == case && one.state != State::Failed && !one.state.is_over());
-        let last = open.max_by_key(|(_, one)| (one.state == State::Held, one.sequence)).map(|(place, _)| place);
+        let open =
+            all.filter(|(_, one)| one.case == case && one.state != State::Failed && !one.state.is_over());
+        let last =
+            open.max_by_key(|(_, one)| (one.state == State::Held, one.sequence)).map(|(place, _)| place);
         let Some(place) = last else { return Pressing::NotHere };
         if !self.step(place, Step::Pressed) {
             return Pressing::Already(place);
@@ -357,7 +360,9 @@ impl Book {
     pub fn sealed(&mut self, place: usize, pieces: u8, cover: u32) -> bool {
         let done = self.step(place, Step::Sealed);
         if done {
-            self.with(place, |delivery| (delivery.pieces, delivery.cover) = (pieces.min(PIECES_MAX), Some(cover)));
+            self.with(place, |delivery| {
+                (delivery.pieces, delivery.cover) = (pieces.min(PIECES_MAX), Some(cover))
+            });
         }
         done
     }
@@ -397,7 +402,8 @@ impl Book {
     /// Notes something of a doctor's share.
     pub fn mark(&mut self, place: usize, doctor: u8, mark: impl FnOnce(&mut Share)) {
         let share = self.deliveries.get_mut(place);
-        let share = share.and_then(|delivery| delivery.shares.iter_mut().find(|share| share.doctor == doctor));
+        let share =
+            share.and_then(|delivery| delivery.shares.iter_mut().find(|share| share.doctor == doctor));
         share.map(mark).unwrap_or_default();
     }
 
@@ -415,7 +421,10 @@ impl Book {
                 && earlier.sequence < delivery.sequence
                 && earlier.state != State::Failed
                 && !earlier.state.is_over()
-                && earlier.shares.iter().any(|one| one.doctor == share.doctor && one.has_cover && !one.refused)
+                && earlier
+                    .shares
+                    .iter()
+                    .any(|one| one.doctor == share.doctor && one.has_cover && !one.refused)
         };
         let is_there = matches!(delivery.state, State::Submitted | State::Notified | State::Pulled)
             || (delivery.state == State::Sealed && delivery.attempts > 0);
@@ -476,7 +485,8 @@ impl Book {
     pub fn waits_for_earlier(&self, place: usize) -> bool {
         let Some(this) = self.deliveries.get(place) else { return false };
         let is_earlier = |one: &Delivery| one.case == this.case && one.sequence < this.sequence;
-        let is_unsealed = |one: &Delivery| matches!(one.state, State::Received | State::Assembled | State::Compressed);
+        let is_unsealed =
+            |one: &Delivery| matches!(one.state, State::Received | State::Assembled | State::Compressed);
         self.deliveries.iter().any(|one| is_earlier(one) && is_unsealed(one))
     }
 

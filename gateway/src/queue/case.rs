@@ -215,7 +215,11 @@ impl Book {
     /// A look has deleted so many mails, and left none.
     pub fn mails_removed(&mut self, place: usize, doctor: u8, removed: u32) {
         self.mark(place, doctor, |share| {
-            share.mail = share.mail.map(|mail| MailLeft { removed: mail.removed + removed, looked: true, stays: false });
+            share.mail = share.mail.map(|mail| MailLeft {
+                removed: mail.removed + removed,
+                looked: true,
+                stays: false,
+            });
         });
     }
 

@@ -43,7 +43,15 @@ impl Twins {
         let master = FileKey::random().unwrap();
         let journal = Journal::open_with(&folder.path().join("journal.sqlite"), Some(master)).await.unwrap();
         let (book, chance) = (Book::default(), Rng::with_seed(seed));
-        Self { journal, book, cases: Vec::new(), deliveries: Vec::new(), now_ms: 10 * YEAR_MS, files: 0, chance }
+        Self {
+            journal,
+            book,
+            cases: Vec::new(),
+            deliveries: Vec::new(),
+            now_ms: 10 * YEAR_MS,
+            files: 0,
+            chance,
+        }
     }
 
     fn doctor(&mut self) -> u8 {
@@ -95,10 +103,13 @@ impl Twins {
                 let standby = Standby { group: None, doctors: Vec::new() };
                 let doctors = DOCTORS.map(String::from).to_vec();
                 let study = PressedStudy::Case(case_id);
-                let press = Press { study, doctors, standby, urgent, note: None, by: "yamada".into(), at_ms: now_ms };
+                let press =
+                    Press { study, doctors, standby, urgent, note: None, by: "yamada".into(), at_ms: now_ms };
                 let pressed = self.journal.press(&press, None::<HeldAs<'_>>).await.unwrap();
                 match (self.book.press(case, &[0, 1], urgent), pressed) {
-                    (Pressing::Begun(place), PressAnswer::Begun(id)) => assert_eq!(self.deliveries[place], id),
+                    (Pressing::Begun(place), PressAnswer::Begun(id)) => {
+                        assert_eq!(self.deliveries[place], id)
+                    }
                     (Pressing::Already(place), PressAnswer::Already { delivery, .. }) => {
                         assert_eq!(self.deliveries[place], delivery);
                     }
@@ -154,7 +165,10 @@ impl Twins {
                 let word = hold.map(|hold| DESTINATIONS[usize::from(hold)]);
                 let withdrawn = self.journal.withdraw(case_id, word, "yamada", now_ms).await.unwrap();
                 let files = self.book.withdraw(case, Wish::Withdraw { hold }, now_ms);
-                assert_eq!(withdrawn.map(|withdrawn| sorted(withdrawn.files)), files.map(|files| sorted(names_of(&files))));
+                assert_eq!(
+                    withdrawn.map(|withdrawn| sorted(withdrawn.files)),
+                    files.map(|files| sorted(names_of(&files)))
+                );
                 "withdraw"
             }
             31..33 => {
@@ -162,7 +176,11 @@ impl Twins {
                 let how = self.chance.choice(all).unwrap();
                 let ended = self.journal.end(case_id, how, None, now_ms).await.unwrap();
                 let files = self.book.end(case, how, now_ms);
-                assert_eq!(ended.map(|ended| sorted(ended.files)), files.map(|files| sorted(names_of(&files))), "{how:?}");
+                assert_eq!(
+                    ended.map(|ended| sorted(ended.files)),
+                    files.map(|files| sorted(names_of(&files))),
+                    "{how:?}"
+                );
                 "end"
             }
             33 => {
@@ -194,7 +212,8 @@ impl Twins {
             }
             37 => {
                 let destroyed = self.journal.destroy_keys_over(now_ms).await.unwrap();
-                let goes: Vec<_> = (0..self.cases.len()).filter(|case| self.book.key_goes(*case, now_ms)).collect();
+                let goes: Vec<_> =
+                    (0..self.cases.len()).filter(|case| self.book.key_goes(*case, now_ms)).collect();
                 let ids: BTreeSet<_> = goes.iter().map(|case| self.cases[*case]).collect();
                 assert_eq!(destroyed.into_iter().collect::<BTreeSet<_>>(), ids);
                 goes.into_iter().for_each(|case| self.book.destroy_key(case));
@@ -311,12 +330,21 @@ impl Twins {
             let here = book.instances.iter().filter(|one| one.delivery == place).map(|one| one.file);
             assert_eq!(sorted(files), sorted(names_of(&here.collect::<Vec<_>>())));
             for recipient in journal.recipients(*id).await.unwrap() {
-                let share = twin.shares.iter().find(|share| DOCTORS[usize::from(share.doctor)] == recipient.doctor);
+                let share =
+                    twin.shares.iter().find(|share| DOCTORS[usize::from(share.doctor)] == recipient.doctor);
                 let share = share.unwrap();
-                let said = (recipient.submitted, recipient.refused.is_some(), recipient.cover_seen, recipient.opened);
+                let said = (
+                    recipient.submitted,
+                    recipient.refused.is_some(),
+                    recipient.cover_seen,
+                    recipient.opened,
+                );
                 assert_eq!(said, (share.has_cover, share.refused, share.cover_seen, share.is_opened()));
             }
-            assert_eq!(journal.not_notified(*id).await.unwrap(), self.names(&sorted(book.not_notified(place))));
+            assert_eq!(
+                journal.not_notified(*id).await.unwrap(),
+                self.names(&sorted(book.not_notified(place)))
+            );
             let waits = journal.waits_for_earlier(row.case, row.sequence).await.unwrap();
             assert_eq!(waits, book.waits_for_earlier(place));
         }
@@ -329,17 +357,31 @@ impl Twins {
         }
         let files = (1..=self.files).filter(|file| book.needs(*file)).map(name_of).collect();
         assert_eq!(sorted(journal.files().await.unwrap()), sorted::<String>(files));
-        let proves: BTreeSet<_> = journal.to_prove().await.unwrap().iter().map(|case| self.place_of(case.case)).collect();
+        let proves: BTreeSet<_> =
+            journal.to_prove().await.unwrap().iter().map(|case| self.place_of(case.case)).collect();
         assert_eq!(proves, (0..self.cases.len()).filter(|case| book.is_to_prove(*case)).collect());
         let unopened: BTreeSet<_> =
             journal.unopened().await.unwrap().iter().map(|one| self.place_of(one.case)).collect();
         assert_eq!(unopened, (0..self.cases.len()).filter(|case| book.is_unopened(*case)).collect());
-        let aged: BTreeSet<_> = journal.aged(AGE_MS).await.unwrap().into_iter().collect::<Vec<_>>().into_iter()
-            .map(|(case, aged)| (self.place_of(case), format!("{:?}", ends(aged)))).collect();
-        let twins = (0..self.cases.len()).filter_map(|case| Some((case, format!("{:?}", ends(book.aged(case, AGE_MS)?)))));
+        let aged: BTreeSet<_> = journal
+            .aged(AGE_MS)
+            .await
+            .unwrap()
+            .into_iter()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|(case, aged)| (self.place_of(case), format!("{:?}", ends(aged))))
+            .collect();
+        let twins = (0..self.cases.len())
+            .filter_map(|case| Some((case, format!("{:?}", ends(book.aged(case, AGE_MS)?)))));
         assert_eq!(aged, twins.collect());
-        let looks: BTreeSet<_> =
-            journal.mails_to_remove(self.now_ms).await.unwrap().into_iter().map(|one| (one.delivery, one.doctor)).collect();
+        let looks: BTreeSet<_> = journal
+            .mails_to_remove(self.now_ms)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|one| (one.delivery, one.doctor))
+            .collect();
         let mut twins = BTreeSet::new();
         for (place, id) in self.deliveries.iter().enumerate() {
             let shares = book.deliveries[place].shares.iter().map(|share| share.doctor);

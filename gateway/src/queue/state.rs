@@ -128,7 +128,12 @@ impl State {
     pub fn is_under_way(self) -> bool {
         matches!(
             self,
-            Self::Received | Self::Assembled | Self::Compressed | Self::Sealed | Self::Submitted | Self::Notified
+            Self::Received
+                | Self::Assembled
+                | Self::Compressed
+                | Self::Sealed
+                | Self::Submitted
+                | Self::Notified
         )
     }
 

@@ -2,7 +2,10 @@
 //! at rest, and knows none of the rules, says what must not be. A schedule is its seed: the same seed is the same schedule.
 
 mod faults;
-#[expect(clippy::indexing_slicing, reason = "places come from the world's own rows: a wrong one must stop the run, not pass")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "places come from the world's own rows: a wrong one must stop the run, not pass"
+)]
 mod gateway;
 mod log;
 mod oracle;
@@ -91,7 +94,8 @@ pub fn simulate_queue(run: Schedules) -> QueueReport {
     let began = Instant::now();
     let workers = std::thread::available_parallelism().map_or(1, |workers| workers.get() as u64);
     let parts: Vec<Found> = std::thread::scope(|scope| {
-        let begun: Vec<_> = (0..workers).map(|worker| scope.spawn(move || work(run, worker, workers))).collect();
+        let begun: Vec<_> =
+            (0..workers).map(|worker| scope.spawn(move || work(run, worker, workers))).collect();
         begun.into_iter().filter_map(|worker| worker.join().ok()).collect()
     });
     let mut all = Found::default();
@@ -156,8 +160,12 @@ impl QueueReport {
 
 impl fmt::Display for QueueReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, schedules, events, events_min, pairs, pairs_reached, violations, seconds, .. } = self;
-        writeln!(formatter, "seed {seed}: {schedules} schedules, {events} events, at least {events_min} in each")?;
+        let Self { seed, schedules, events, events_min, pairs, pairs_reached, violations, seconds, .. } =
+            self;
+        writeln!(
+            formatter,
+            "seed {seed}: {schedules} schedules, {events} events, at least {events_min} in each"
+        )?;
         writeln!(formatter, "{pairs_reached} of {pairs} pairs of act and fault:")?;
         for (act, row) in ACTS.into_iter().zip(self.coverage.chunks(FAULTS.len())) {
             write!(formatter, "{:<14}", format!("{act:?}"))?;

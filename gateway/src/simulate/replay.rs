@@ -121,7 +121,9 @@ fn events(history: &History) -> Vec<(i64, Event)> {
         };
         events.extend(done.map(|at_ms| (at_ms, event)));
     }
-    let number = |doctor: &str| (0..).zip(&history.doctors).find(|(_, one)| one.doctor == doctor).map(|(number, _)| number);
+    let number = |doctor: &str| {
+        (0..).zip(&history.doctors).find(|(_, one)| one.doctor == doctor).map(|(number, _)| number)
+    };
     for (part, doctor, at_ms) in &history.parts {
         let Some(doctor) = number(doctor) else { continue };
         match u8::try_from(*part).unwrap_or(u8::MAX) {
@@ -143,7 +145,8 @@ fn events(history: &History) -> Vec<(i64, Event)> {
 fn take(book: &mut Book, place: usize, event: Event, history: &History) -> Result<(), &'static str> {
     let must = |may: bool, why_not| if may { Ok(()) } else { Err(why_not) };
     let share = |book: &Book, doctor: u8| {
-        let shares = book.deliveries.get(place).map(|delivery| delivery.shares.as_slice()).unwrap_or_default();
+        let shares =
+            book.deliveries.get(place).map(|delivery| delivery.shares.as_slice()).unwrap_or_default();
         shares.iter().find(|share| share.doctor == doctor).copied().unwrap_or_default()
     };
     let is_sealed = book.deliveries.get(place).is_some_and(|delivery| delivery.cover.is_some());

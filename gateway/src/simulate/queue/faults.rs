@@ -189,16 +189,24 @@ impl Act {
             Fault::PowerCut | Fault::ClockForward | Fault::ClockBack | Fault::Pause => {
                 self != Self::Arrive && !self.is_readers()
             }
-            Fault::DiskFull => self.is_commit() || matches!(self, Self::WriteFile | Self::WriteBundle | Self::WriteParts),
+            Fault::DiskFull => {
+                self.is_commit() || matches!(self, Self::WriteFile | Self::WriteBundle | Self::WriteParts)
+            }
             Fault::SyncFails => {
-                self.is_commit() || matches!(self, Self::SyncFile | Self::SyncFolder | Self::SyncBundle | Self::SyncParts)
+                self.is_commit()
+                    || matches!(self, Self::SyncFile | Self::SyncFolder | Self::SyncBundle | Self::SyncParts)
             }
             Fault::Rot => matches!(self, Self::WriteBundle | Self::WriteParts),
             Fault::Refused4 | Fault::Refused5 => matches!(self, Self::SendPart | Self::SendNotice),
             Fault::CutBefore => {
-                matches!(self, Self::Answer | Self::SendPart | Self::SendNotice | Self::RemoveMails | Self::SendReceipt)
+                matches!(
+                    self,
+                    Self::Answer | Self::SendPart | Self::SendNotice | Self::RemoveMails | Self::SendReceipt
+                )
             }
-            Fault::CutAfter => matches!(self, Self::SendPart | Self::SendNotice | Self::RemoveMails | Self::SendReceipt),
+            Fault::CutAfter => {
+                matches!(self, Self::SendPart | Self::SendNotice | Self::RemoveMails | Self::SendReceipt)
+            }
             Fault::Doubled | Fault::Replayed => self == Self::Arrive,
             Fault::Late => matches!(self, Self::Arrive | Self::SendReceipt),
         };
@@ -256,7 +264,12 @@ impl Coverage {
     pub(super) fn pairs(&self) -> impl Iterator<Item = Pair> {
         let rows = ACTS.into_iter().zip(self.struck);
         rows.flat_map(|(act, row)| {
-            FAULTS.into_iter().zip(row).map(move |(fault, times)| Pair { act, fault, times, cannot: act.cannot(fault) })
+            FAULTS.into_iter().zip(row).map(move |(fault, times)| Pair {
+                act,
+                fault,
+                times,
+                cannot: act.cannot(fault),
+            })
         })
     }
 

@@ -4,10 +4,15 @@
 use super::faults::{Act, Fault};
 use super::log::{Images, What};
 use super::rules::QueueBug;
-use super::world::{At, DAY, DOCTORS, File, Gateway, HOLD, HOUR, KEEPER, Kind, MINUTE, Mail, NOTED_MS, PIECES, SECOND, Says, Task, World, bit};
+use super::world::{
+    At, DAY, DOCTORS, File, Gateway, HOLD, HOUR, KEEPER, Kind, MINUTE, Mail, NOTED_MS, PIECES, SECOND, Says,
+    Task, World, bit,
+};
 use crate::journal::Ended;
 use crate::notify::{Aged, ends};
-use crate::queue::{CASE_OPEN_MS, NewRow, Part, Pressing, RAN_MAX_MS, RecordedRow, State, Step, TokenNumber, Watch, Wish};
+use crate::queue::{
+    CASE_OPEN_MS, NewRow, Part, Pressing, RAN_MAX_MS, RecordedRow, State, Step, TokenNumber, Watch, Wish,
+};
 use crate::submit::retry;
 use fastrand::Rng;
 
@@ -86,10 +91,15 @@ impl World<'_> {
             State::Sealed => {
                 let notice = self.notice(place).filter(|_| chance.bool());
                 notice.or_else(|| match delivery.next_part() {
-                    Some(part) if self.has(QueueBug::NotesBeforeSending) => {
-                        Some(Task { part, took: lacking(delivery, part), flag: true, ..Task::new(Act::NotePart, place) })
+                    Some(part) if self.has(QueueBug::NotesBeforeSending) => Some(Task {
+                        part,
+                        took: lacking(delivery, part),
+                        flag: true,
+                        ..Task::new(Act::NotePart, place)
+                    }),
+                    Some(part) => {
+                        Some(Task { part, took: lacking(delivery, part), ..Task::new(Act::SendPart, place) })
                     }
-                    Some(part) => Some(Task { part, took: lacking(delivery, part), ..Task::new(Act::SendPart, place) }),
                     None if delivery.shares.iter().all(|share| share.refused) => {
                         Some(Task { flag: true, ..Task::new(Act::NoteTrouble, place) })
                     }
@@ -154,7 +164,8 @@ impl World<'_> {
         }
         for mail in self.mails.iter().filter(|mail| mail.at == At::Mailbox && mail.part == Part::Cover) {
             let share = self.book.deliveries.get(mail.delivery);
-            let share = share.and_then(|delivery| delivery.shares.iter().find(|share| share.doctor == mail.doctor));
+            let share =
+                share.and_then(|delivery| delivery.shares.iter().find(|share| share.doctor == mail.doctor));
             if share.is_some_and(|share| !share.cover_seen) {
                 pick.offer(1, Task { doctor: mail.doctor, ..Task::new(Act::NoteCover, mail.delivery) });
             }
@@ -178,7 +189,10 @@ impl World<'_> {
             }
             let is_mailed = self.book.deliveries.iter().any(|one| one.case == place && one.is_mailed());
             let is_wanted = !self.is_calm && pick.chance.u8(..100) < if is_mailed { 25 } else { 8 };
-            if is_wanted && self.withdrawals > 0 && self.book.deliveries.iter().any(|one| one.case == place && !one.state.is_over()) {
+            if is_wanted
+                && self.withdrawals > 0
+                && self.book.deliveries.iter().any(|one| one.case == place && !one.state.is_over())
+            {
                 pick.offer(1, Task::new(Act::Withdraw, place));
             }
             if is_wanted && self.book.may_end(place, Ended::Closed) {
@@ -190,10 +204,14 @@ impl World<'_> {
     /// What one gateway does for all.
     fn offer_keeping(&mut self, who: usize, pick: &mut Pick<'_>) {
         let mut offered: Vec<Task> = Vec::new();
-        let holds = |gateway: &Gateway| token(gateway, KEEPER).is_some_and(|own| self.book.keeper.is_held_by(own));
+        let holds =
+            |gateway: &Gateway| token(gateway, KEEPER).is_some_and(|own| self.book.keeper.is_held_by(own));
         // Where nothing else happens, whoever keeps the queue notes it as time passes.
         let is_kept = self.is_calm && self.gateways.iter().any(holds);
-        if !is_kept && self.now_ms - self.gateways[who].counted_ms >= NOTED_MS / 2 && !self.book.cases.is_empty() {
+        if !is_kept
+            && self.now_ms - self.gateways[who].counted_ms >= NOTED_MS / 2
+            && !self.book.cases.is_empty()
+        {
             offered.push(Task::new(Act::NoteRunning, 0));
         }
         let clock_ms = self.clock_ms(who);
@@ -213,9 +231,12 @@ impl World<'_> {
             }
         }
         for (place, delivery) in self.book.deliveries.iter().enumerate() {
-            for share in delivery.shares.iter().filter(|share| self.looks_for(place, share.doctor, clock_ms)) {
+            for share in delivery.shares.iter().filter(|share| self.looks_for(place, share.doctor, clock_ms))
+            {
                 let looked = share.mail.is_none_or(|mail| mail.looked || mail.stays);
-                if !looked || (self.mails_of(place, share.doctor) > 0 && !share.mail.is_some_and(|mail| mail.stays)) {
+                if !looked
+                    || (self.mails_of(place, share.doctor) > 0 && !share.mail.is_some_and(|mail| mail.stays))
+                {
                     offered.push(Task { doctor: share.doctor, ..Task::new(Act::RemoveMails, place) });
                 }
             }
@@ -226,8 +247,10 @@ impl World<'_> {
     }
 
     fn alarm_is_due(&self, case: usize) -> bool {
-        let since = self.book.cases.get(case).map(|row| row.mailed_running_ms.unwrap_or(row.opened_running_ms));
-        let has_failed = self.book.deliveries.iter().any(|one| one.case == case && one.state == State::Failed);
+        let since =
+            self.book.cases.get(case).map(|row| row.mailed_running_ms.unwrap_or(row.opened_running_ms));
+        let has_failed =
+            self.book.deliveries.iter().any(|one| one.case == case && one.state == State::Failed);
         has_failed || since.is_some_and(|since| self.book.running_ms - since >= ALARM_MS)
     }
 
@@ -273,7 +296,9 @@ impl World<'_> {
             Act::WriteFile | Act::SyncFile | Act::NameFile | Act::SyncFolder | Act::Record | Act::Answer => {
                 self.receive(who, task, fault)
             }
-            Act::WriteBundle | Act::SyncBundle | Act::WriteParts | Act::SyncParts => self.make(who, task, fault),
+            Act::WriteBundle | Act::SyncBundle | Act::WriteParts | Act::SyncParts => {
+                self.make(who, task, fault)
+            }
             Act::SendPart => self.send_part(who, task, fault),
             Act::SendNotice => self.send_notice(task, fault),
             Act::RemoveMails => self.remove_mails(task, fault),
@@ -282,7 +307,8 @@ impl World<'_> {
                 None
             }
             Act::Prove => {
-                let of_case = |place: usize| self.book.deliveries.get(place).is_some_and(|one| one.case == task.place);
+                let of_case =
+                    |place: usize| self.book.deliveries.get(place).is_some_and(|one| one.case == task.place);
                 let left = self.mails.iter().any(|mail| {
                     of_case(mail.delivery)
                         && self.readers[usize::from(mail.doctor)].gives_right
@@ -304,9 +330,12 @@ impl World<'_> {
             Act::Press | Act::Withdraw | Act::Close | Act::TryAgain | Act::TellAgain | Act::Hear => {
                 self.people_act(who, task)
             }
-            Act::NoteRunning | Act::Alarm | Act::EndByTime | Act::NoteRemoved | Act::Forget | Act::DestroyKey => {
-                self.keep(who, task)
-            }
+            Act::NoteRunning
+            | Act::Alarm
+            | Act::EndByTime
+            | Act::NoteRemoved
+            | Act::Forget
+            | Act::DestroyKey => self.keep(who, task),
             Act::NoteCover => {
                 self.book.mark(task.place, task.doctor, |share| share.cover_seen = true);
                 None
@@ -376,10 +405,18 @@ impl World<'_> {
         if self.received(task.number).is_none() {
             return;
         }
-        let everybody: Vec<u8> = (0..self.readers.len()).filter_map(|doctor| u8::try_from(doctor).ok()).collect();
+        let everybody: Vec<u8> =
+            (0..self.readers.len()).filter_map(|doctor| u8::try_from(doctor).ok()).collect();
         let doctors = if self.destination == DOCTORS { everybody.as_slice() } else { &[] };
         let (destination, now_ms) = (self.destination, self.clock_ms(who));
-        let row = NewRow { destination, uid: image.uid, content: image.content, file: task.number, doctors, now_ms };
+        let row = NewRow {
+            destination,
+            uid: image.uid,
+            content: image.content,
+            file: task.number,
+            doctors,
+            now_ms,
+        };
         let running_ms = self.book.running_ms;
         if self.has(QueueBug::ClosesByClock) {
             self.book.running_ms = i64::MAX / 2;
@@ -458,7 +495,8 @@ impl World<'_> {
         let place = task.place;
         match task.act {
             Act::Press => {
-                let doctors: Vec<u8> = (0..self.readers.len()).filter_map(|doctor| u8::try_from(doctor).ok()).collect();
+                let doctors: Vec<u8> =
+                    (0..self.readers.len()).filter_map(|doctor| u8::try_from(doctor).ok()).collect();
                 let urgent = self.chance.u8(..100) < 30;
                 if let Pressing::Begun(delivery) = self.book.press(place, &doctors, urgent) {
                     let images = self.images_of(|instance| instance.delivery == delivery);
@@ -469,7 +507,8 @@ impl World<'_> {
             Act::Withdraw => {
                 if self.has(QueueBug::DeletesBeforeTombstone) && !task.flag {
                     for mail in &mut self.mails {
-                        let of_case = self.book.deliveries.get(mail.delivery).is_some_and(|one| one.case == place);
+                        let of_case =
+                            self.book.deliveries.get(mail.delivery).is_some_and(|one| one.case == place);
                         if of_case && mail.at == At::Mailbox {
                             mail.at = At::Deleted;
                         }
@@ -608,7 +647,9 @@ impl World<'_> {
                 return match (task.number, task.flag) {
                     (0, false) => None,
                     (0, true) => Some(Task { flag: false, ..task.then(Act::NoteTrouble) }),
-                    (refused, _) => Some(Task { doctor: number_of_doctor(refused), ..task.then(Act::NoteRefused) }),
+                    (refused, _) => {
+                        Some(Task { doctor: number_of_doctor(refused), ..task.then(Act::NoteRefused) })
+                    }
                 };
             }
             Act::NoteRefused => self.book.mark(place, task.doctor, |share| share.refused = true),
@@ -647,13 +688,17 @@ impl World<'_> {
         if delivery.state == State::Failed {
             let images = self.images_of(|instance| instance.delivery == place);
             let of_it = |number: u32| {
-                self.book.instances.iter().any(|instance| instance.delivery == place && instance.file == number)
+                self.book
+                    .instances
+                    .iter()
+                    .any(|instance| instance.delivery == place && instance.file == number)
             };
-            let has_cause =
-                self.causes.contains(&place) || self.files.iter().any(|file| file.is_rotten && of_it(file.number));
+            let has_cause = self.causes.contains(&place)
+                || self.files.iter().any(|file| file.is_rotten && of_it(file.number));
             self.log(What::DeadLetter { images, has_cause });
         }
-        let wait = retry::delay(self.book.deliveries.get(place).map_or(1, |one| one.attempts), self.chance.u64(..));
+        let wait =
+            retry::delay(self.book.deliveries.get(place).map_or(1, |one| one.attempts), self.chance.u64(..));
         let until_ms = self.now_ms + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 4);
         let waits = &mut self.gateways[who].waits;
         waits.retain(|wait| wait.0 != place);
@@ -674,12 +719,20 @@ impl World<'_> {
         }
         match task.act {
             Act::WriteBundle => {
-                let files: Vec<_> =
-                    self.book.instances.iter().filter(|one| one.delivery == place).map(|one| one.file).collect();
+                let files: Vec<_> = self
+                    .book
+                    .instances
+                    .iter()
+                    .filter(|one| one.delivery == place)
+                    .map(|one| one.file)
+                    .collect();
                 if fault == Some(Fault::Rot) {
                     self.causes.push(place);
                     let first = files.first();
-                    self.files.iter_mut().filter(|file| first == Some(&file.number)).for_each(|file| file.is_rotten = true);
+                    self.files
+                        .iter_mut()
+                        .filter(|file| first == Some(&file.number))
+                        .for_each(|file| file.is_rotten = true);
                 }
                 let is_whole = |number: &u32| self.received(*number).is_some_and(File::is_whole);
                 if !files.iter().all(is_whole) {
@@ -692,7 +745,8 @@ impl World<'_> {
                 if fault == Some(Fault::Rot) {
                     self.causes.push(place);
                 }
-                let is_bundle = |file: &&mut File| file.is_named && file.kind == Kind::Bundle { delivery: place };
+                let is_bundle =
+                    |file: &&mut File| file.is_named && file.kind == Kind::Bundle { delivery: place };
                 let bundle = self.files.iter_mut().find(is_bundle);
                 let Some(bundle) = bundle.filter(|file| file.is_whole() && fault != Some(Fault::Rot)) else {
                     // It is made anew from what was received, once a person says so.
@@ -713,7 +767,9 @@ impl World<'_> {
                 if is_bundle {
                     // Its name takes the place of an older one, if it is there.
                     let own = task.number;
-                    let is_older = |file: &File| file.kind == Kind::Bundle { delivery: place } && file.is_named && file.number != own;
+                    let is_older = |file: &File| {
+                        file.kind == Kind::Bundle { delivery: place } && file.is_named && file.number != own
+                    };
                     if self.files.iter().any(|file| file.number == own) {
                         self.files.retain(|file| !is_older(file));
                     }
@@ -753,7 +809,18 @@ impl World<'_> {
             let until_ms = self.now_ms + self.chance.i64(0..5 * SECOND);
             let (id, cipher, images) = (self.ids.get(place).copied().unwrap_or(0), cover, file.images);
             let at = At::Way { until_ms };
-            self.mails.push(Mail { delivery: place, id, part, cipher, images, doctor, at, sent_ms: self.now_ms, is_replayed: false, is_copy: false });
+            self.mails.push(Mail {
+                delivery: place,
+                id,
+                part,
+                cipher,
+                images,
+                doctor,
+                at,
+                sent_ms: self.now_ms,
+                is_replayed: false,
+                is_copy: false,
+            });
         }
         if fault == Some(Fault::CutAfter) {
             self.after_a_lost_reply(who, place, file);
@@ -831,19 +898,29 @@ impl World<'_> {
             }
         }
         self.emptied.push((place, doctor));
-        (fault != Some(Fault::CutAfter)).then(|| Task { number: removed, flag: false, ..task.then(Act::NoteRemoved) })
+        (fault != Some(Fault::CutAfter)).then(|| Task {
+            number: removed,
+            flag: false,
+            ..task.then(Act::NoteRemoved)
+        })
     }
 
     /// Gives back what lies of a delivery that was fetched, or of a case that is over.
     fn release(&mut self, who: usize, _place: usize) {
         let releases = std::mem::take(&mut self.gateways[who].releases);
         let book = &self.book;
-        let is_over = |delivery: usize| book.state_of(delivery).is_none_or(|state| state == State::Pulled || state.is_over());
+        let is_over = |delivery: usize| {
+            book.state_of(delivery).is_none_or(|state| state == State::Pulled || state.is_over())
+        };
         let of_pulled = |number: u32| {
-            book.instances.iter().any(|one| one.file == number && book.state_of(one.delivery) == Some(State::Pulled))
+            book.instances
+                .iter()
+                .any(|one| one.file == number && book.state_of(one.delivery) == Some(State::Pulled))
         };
         self.files.retain(|file| match file.kind {
-            Kind::Received { .. } => !(releases.contains(&file.number) || of_pulled(file.number)) || book.needs(file.number),
+            Kind::Received { .. } => {
+                !(releases.contains(&file.number) || of_pulled(file.number)) || book.needs(file.number)
+            }
             Kind::Bundle { delivery } | Kind::Parts { delivery } => !is_over(delivery),
         });
     }
@@ -854,7 +931,9 @@ impl World<'_> {
         let sweeps_failed = self.has(QueueBug::SweepsDeadLetters);
         let book = &self.book;
         let is_failed = |number: u32| {
-            book.instances.iter().any(|one| one.file == number && book.state_of(one.delivery) == Some(State::Failed))
+            book.instances
+                .iter()
+                .any(|one| one.file == number && book.state_of(one.delivery) == Some(State::Failed))
         };
         let is_wanted = |delivery: usize| {
             book.state_of(delivery).is_some_and(|state| state.is_under_way() || state == State::Failed)
@@ -889,5 +968,15 @@ fn number_of_doctor(refused: u32) -> u8 {
 }
 
 fn file(number: u32, kind: Kind, images: Images, owner: usize) -> File {
-    File { number, kind, images, owner, is_synced: false, is_named: false, is_name_synced: false, is_rotten: false, is_torn: false }
+    File {
+        number,
+        kind,
+        images,
+        owner,
+        is_synced: false,
+        is_named: false,
+        is_name_synced: false,
+        is_rotten: false,
+        is_torn: false,
+    }
 }

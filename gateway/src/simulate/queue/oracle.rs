@@ -87,7 +87,8 @@ pub(super) fn judge(log: &[Entry], rest: &Rest, found: &mut Vec<&'static str>) {
                 }
             }
             What::RefusedForGood { delivery, doctor } => {
-                let refused = refused.get_mut(delivery).and_then(|refused| refused.get_mut(usize::from(doctor)));
+                let refused =
+                    refused.get_mut(delivery).and_then(|refused| refused.get_mut(usize::from(doctor)));
                 let Some(refused) = refused else { continue };
                 *refused += 1;
                 if *refused > REFUSALS_MAX {
@@ -124,12 +125,15 @@ pub(super) fn judge(log: &[Entry], rest: &Rest, found: &mut Vec<&'static str>) {
                 }
                 for (_, image) in members(&mut images, shown) {
                     let over = image.over.get(usize::from(destination)).copied().flatten();
-                    let last = image.shown.get_mut(usize::from(doctor)).and_then(|last| last.get_mut(usize::from(destination)));
+                    let last = image
+                        .shown
+                        .get_mut(usize::from(doctor))
+                        .and_then(|last| last.get_mut(usize::from(destination)));
                     let Some(last) = last else { continue };
                     let is_again = last.is_some_and(|last| {
                         let is_one_order = over.is_none_or(|over| over < last.began && over < began);
-                        let is_one_order =
-                            is_one_order && image.pressed.is_none_or(|pressed| pressed < last.began || pressed > began);
+                        let is_one_order = is_one_order
+                            && image.pressed.is_none_or(|pressed| pressed < last.began || pressed > began);
                         is_one_order && opened_up_ms - last.opened_up_ms < DAY_MS - NOTED_MS
                     });
                     if is_again && !image.failed_since {
@@ -200,12 +204,15 @@ fn at_rest(images: &mut [Image; IMAGES_MAX], rest: &Rest, alarmed: u64, found: &
         let over = image.over.get(image.destination).copied().flatten();
         let was_over = over.is_some_and(|over| over > since);
         let after = over.filter(|over| *over < since);
-        let is_shown = image.shown.iter().flatten().flatten().any(|shown| after.is_none_or(|after| shown.at > after));
+        let is_shown =
+            image.shown.iter().flatten().flatten().any(|shown| after.is_none_or(|after| shown.at > after));
         if !was_over && !is_shown && (rest.kept | rest.unread) & bit(number) == 0 {
             found.push("an acknowledged image is lost");
         }
         for (doctor, meant) in rest.meant.iter().enumerate() {
-            if meant & bit(number) != 0 && image.shown.get(doctor).is_some_and(|shown| shown.iter().all(Option::is_none)) {
+            if meant & bit(number) != 0
+                && image.shown.get(doctor).is_some_and(|shown| shown.iter().all(Option::is_none))
+            {
                 found.push("a doctor does not get what is meant for this one");
             }
         }

@@ -19,7 +19,8 @@ fn judged(schedules: u64, seed: u64) -> QueueReport {
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_seen_twice() {
     let report = judged(SAMPLE, 1);
-    let missed: Vec<_> = report.coverage.iter().filter(|pair| pair.is_missed()).map(|pair| (pair.act, pair.fault)).collect();
+    let missed: Vec<_> =
+        report.coverage.iter().filter(|pair| pair.is_missed()).map(|pair| (pair.act, pair.fault)).collect();
     assert!(missed.is_empty() && report.undone.is_empty(), "{missed:?} {:?}", report.undone);
 }
 
@@ -42,7 +43,8 @@ fn each_planted_bug_is_found() {
 fn a_seed_is_its_schedule() {
     let many = simulate_queue(Schedules { schedules: SAMPLE, seed: 1, bug: Some(QueueBug::ShowsTwice) });
     let first = &many.named[0];
-    let again = || simulate_queue(Schedules { schedules: 1, seed: first.seed, bug: Some(QueueBug::ShowsTwice) });
+    let again =
+        || simulate_queue(Schedules { schedules: 1, seed: first.seed, bug: Some(QueueBug::ShowsTwice) });
     let (one, two) = (again(), again());
     assert!(one.named.contains(first), "{:?}", one.named);
     let told = |report: &QueueReport| report.happened.iter().map(ToString::to_string).collect::<Vec<_>>();

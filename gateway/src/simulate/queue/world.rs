@@ -202,7 +202,12 @@ impl fmt::Display for Happened {
         let place = self.place.map_or_else(String::new, |place| format!(" {place}"));
         let fault = self.fault.map_or_else(String::new, |fault| format!(", {fault:?}"));
         let seconds = self.at_ms as f64 / 1000.0;
-        write!(formatter, "{seconds:>12.3} s  {who}: {:?}{place}{fault}  [{}]", self.act, self.states.join(" "))
+        write!(
+            formatter,
+            "{seconds:>12.3} s  {who}: {:?}{place}{fault}  [{}]",
+            self.act,
+            self.states.join(" ")
+        )
     }
 }
 
@@ -258,7 +263,9 @@ impl<'a> World<'a> {
     ) -> Self {
         let mut chance = Rng::with_seed(seed);
         log.clear();
-        let gateways = (0..chance.choice([1, 1, 2, 3]).unwrap_or(1)).map(|_| Gateway { is_up: true, ..Gateway::default() }).collect();
+        let gateways = (0..chance.choice([1, 1, 2, 3]).unwrap_or(1))
+            .map(|_| Gateway { is_up: true, ..Gateway::default() })
+            .collect();
         let reader = |chance: &mut Rng| Reader {
             is_awake: chance.u8(..100) < 80,
             closes: chance.u8(..100) < 25,
@@ -321,7 +328,9 @@ impl<'a> World<'a> {
                 self.start(place);
             }
         }
-        self.images.iter_mut().for_each(|image| (image.is_made, image.is_sent) = (true, image.is_sent || !image.is_made));
+        self.images
+            .iter_mut()
+            .for_each(|image| (image.is_made, image.is_sent) = (true, image.is_sent || !image.is_made));
         let mut is_reached = self.rests();
         for ms in [20 * MINUTE, 25 * HOUR, 6 * DAY] {
             self.pass(ms);
@@ -360,7 +369,8 @@ impl<'a> World<'a> {
             _ => None,
         });
         let receipts = self.receipts.iter().map(|receipt| receipt.from_ms);
-        let leases = self.gateways.iter().flat_map(|gateway| gateway.watches.iter().map(|watch| watch.1.over_at_ms()));
+        let leases =
+            self.gateways.iter().flat_map(|gateway| gateway.watches.iter().map(|watch| watch.1.over_at_ms()));
         let all = waits.chain(ways).chain(receipts).chain(leases);
         all.filter(|at_ms| *at_ms > self.now_ms).min()
     }
@@ -403,7 +413,11 @@ impl<'a> World<'a> {
         }
         // A keeper that lives through hours notes them as they go, but for the last seconds.
         let keeper = self.book.keeper;
-        for gateway in self.gateways.iter_mut().filter(|gateway| gateway.is_up && gateway.paused_until <= self.now_ms - ms) {
+        for gateway in self
+            .gateways
+            .iter_mut()
+            .filter(|gateway| gateway.is_up && gateway.paused_until <= self.now_ms - ms)
+        {
             let token = gateway.leases.iter().find(|lease| lease.0 == KEEPER).map(|lease| lease.1);
             if token.is_some_and(|token| keeper.is_held_by(token)) {
                 let since_ms = gateway.counted_ms.max(self.now_ms - ms - NOTED_MS);
@@ -538,7 +552,9 @@ impl<'a> World<'a> {
         let arriving = self.arriving();
         let reader = self.chance.usize(..self.readers.len());
         let readers = (reader..self.readers.len()).chain(0..reader);
-        let first = readers.map(|reader| (reader, self.readers_act(reader))).find_map(|(reader, act)| Some((reader, act?)));
+        let first = readers
+            .map(|reader| (reader, self.readers_act(reader)))
+            .find_map(|(reader, act)| Some((reader, act?)));
         match (arriving, first) {
             (Some(mail), first) if first.is_none() || self.chance.bool() => self.arrive(mail),
             (_, Some((reader, act))) => self.read(reader, act),
@@ -605,7 +621,9 @@ impl<'a> World<'a> {
     fn readable(&self, doctor: usize) -> Option<usize> {
         let shows_twice = self.has(QueueBug::ShowsTwice) && !self.is_calm;
         let is_new = |mail: &Mail| shows_twice || !self.readers[doctor].known.contains(&mail.id);
-        let is_cover = |mail: &Mail| usize::from(mail.doctor) == doctor && mail.at == At::Mailbox && mail.part == Part::Cover;
+        let is_cover = |mail: &Mail| {
+            usize::from(mail.doctor) == doctor && mail.at == At::Mailbox && mail.part == Part::Cover
+        };
         self.mails.iter().position(|mail| is_cover(mail) && is_new(mail) && self.is_whole(mail))
     }
 
@@ -631,11 +649,14 @@ impl<'a> World<'a> {
         match act {
             Act::Fetch => self.readers[place].holds = self.readable(place),
             Act::Keep => {
-                let Some(cover) = self.readers[place].holds.take().map(|mail| self.mails[mail]) else { return };
+                let Some(cover) = self.readers[place].holds.take().map(|mail| self.mails[mail]) else {
+                    return;
+                };
                 let Mail { delivery, id, cipher, images, .. } = cover;
                 self.readers[place].known.push(id);
                 let says = [Says::Fetched, Says::FirstImage, Says::Seen, Says::Closed];
-                let told = if self.readers[place].closes { says.len() } else { self.chance.usize(1..says.len()) };
+                let told =
+                    if self.readers[place].closes { says.len() } else { self.chance.usize(1..says.len()) };
                 let owed = says.into_iter().take(told);
                 let owed = owed.map(|says| Receipt { delivery, cipher, doctor, says, from_ms: 0 });
                 self.readers[place].owes.extend(owed);
@@ -659,7 +680,11 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn lease(&self, place: usize) -> Option<&Lease> {
-        if place == KEEPER { Some(&self.book.keeper) } else { self.book.deliveries.get(place).map(|delivery| &delivery.lease) }
+        if place == KEEPER {
+            Some(&self.book.keeper)
+        } else {
+            self.book.deliveries.get(place).map(|delivery| &delivery.lease)
+        }
     }
 
     /// Images of a delivery, by what the queue has.
@@ -669,7 +694,10 @@ impl<'a> World<'a> {
     }
 
     fn image(&self, uid: u8, content: u8) -> usize {
-        self.images.iter().position(|image| (image.uid, image.content) == (uid, content)).unwrap_or(usize::MAX)
+        self.images
+            .iter()
+            .position(|image| (image.uid, image.content) == (uid, content))
+            .unwrap_or(usize::MAX)
     }
 
     pub(super) fn received(&self, number: u32) -> Option<&File> {
@@ -717,13 +745,15 @@ impl<'a> World<'a> {
             if state.is_some_and(State::is_over) {
                 // Where a mail came twice, nobody knows how many there are.
                 let of_it = |one: &&Mail| (one.delivery, one.doctor) == (mail.delivery, mail.doctor);
-                rest.has_leftovers |= self.is_leftover(mail) && !self.mails.iter().filter(of_it).any(|one| one.is_copy || one.is_replayed);
+                rest.has_leftovers |= self.is_leftover(mail)
+                    && !self.mails.iter().filter(of_it).any(|one| one.is_copy || one.is_replayed);
             } else if mail.part == Part::Cover && !reader.is_awake && self.is_whole(mail) {
                 rest.unread |= mail.images;
             }
         }
         for (place, delivery) in self.book.deliveries.iter().enumerate() {
-            let is_with_them = matches!(delivery.state, State::Sealed | State::Submitted | State::Notified | State::Pulled);
+            let is_with_them =
+                matches!(delivery.state, State::Sealed | State::Submitted | State::Notified | State::Pulled);
             for share in delivery.shares.iter().filter(|share| is_with_them && !share.refused) {
                 if self.readers[usize::from(share.doctor)].is_awake
                     && let Some(meant) = rest.meant.get_mut(usize::from(share.doctor))
@@ -736,7 +766,9 @@ impl<'a> World<'a> {
             let deliveries = || self.book.deliveries.iter().enumerate().filter(|(_, one)| one.case == place);
             let waits = deliveries().any(|(_, one)| !one.state.is_over() && one.state != State::Held);
             let was_seen = |delivery: usize| {
-                self.log.iter().any(|entry| matches!(entry.what, What::Shown { delivery: shown, .. } if shown == delivery))
+                self.log.iter().any(
+                    |entry| matches!(entry.what, What::Shown { delivery: shown, .. } if shown == delivery),
+                )
             };
             if case.end.ended.is_none() && waits && !deliveries().any(|(delivery, _)| was_seen(delivery)) {
                 rest.unopened |= 1_u64.checked_shl(u32::try_from(place).unwrap_or(u32::MAX)).unwrap_or(0);

@@ -1,5 +1,5 @@
 //! Histories that may be, and some that may not.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
 use crate::journal::DoctorHistory;
@@ -12,7 +12,11 @@ fn history() -> History {
         state: State::Pulled,
         is_residual: false,
         pieces: 2,
-        stages: stages.into_iter().zip((1..).map(|at_ms| Some(at_ms * 10))).map(|(stage, at)| (stage.into(), at)).collect(),
+        stages: stages
+            .into_iter()
+            .zip((1..).map(|at_ms| Some(at_ms * 10)))
+            .map(|(stage, at)| (stage.into(), at))
+            .collect(),
         parts: vec![(1, "sato".into(), 31), (2, "sato".into(), 32), (0, "sato".into(), 33)],
         doctors: vec![DoctorHistory {
             doctor: "sato".into(),
@@ -32,8 +36,14 @@ fn a_delivery_that_went_its_way_is_a_path() {
     assert_eq!(walk(&closed), Ok(12));
     let told_again = History { state: State::Submitted, stages: history().stages[..5].to_vec(), ..history() };
     assert_eq!(walk(&told_again), Ok(10));
-    let failed = History { state: State::Failed, stages: history().stages[..2].to_vec(), parts: Vec::new(), ..history() };
-    let failed = History { doctors: Vec::new(), ..failed };
+    let failed = History {
+        state: State::Failed,
+        stages: history().stages[..2].to_vec(),
+        parts: Vec::new(),
+        ..history()
+    };
+    let untold = DoctorHistory { notified_at_ms: None, pulled_at_ms: None, ..history().doctors[0].clone() };
+    let failed = History { doctors: vec![untold], ..failed };
     assert_eq!(walk(&failed), Ok(2));
 }
 
