@@ -67,6 +67,8 @@ class Gateway:
         self.prefix: list[str] = []
         # Tables that few scenarios need, as TOML.
         self.extra_configuration = ""
+        # False where a scenario writes into the journal what no gateway does.
+        self.replays = True
 
     def start(self) -> "Gateway":
         """Returns when the DICOM port is open. After the first start the port stays the same."""
@@ -91,6 +93,16 @@ class Gateway:
 
     def kill(self) -> None:
         self.child.kill()
+
+    def replay(self) -> None:
+        """Asks whether what the journal says of each delivery is a path of the queue's model (docs/reliability.md)."""
+        journal = self.folder / "state" / "journal.sqlite"
+        if not self.replays or not journal.exists():
+            return
+        command = [program("scanpost-gateway"), "simulate", "--replay", journal]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        if result.returncode != 0:
+            raise AssertionError(f"the journal tells what the queue's rules do not allow\n{result.stdout}{result.stderr}")
 
     def deliveries(self) -> list[dict]:
         """What the operator sees, by `scanpost-gateway deliveries --json`."""

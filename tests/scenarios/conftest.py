@@ -85,6 +85,8 @@ def bench(tmp_path: Path, store: MailStore, keys: Keys):
     bench = harness.Bench(tmp_path, store, keys)
     yield bench
     bench.gateway.stop()
+    # Whatever the scenario was about: what its gateway did must be a path of the queue's model.
+    bench.gateway.replay()
 
 
 @pytest.fixture(scope="session")
