@@ -1,25 +1,35 @@
 //! simulate --queue: millions of schedules of faults through the rules of the queue ([`crate::queue`]). An oracle that reads the log and what is left
 //! at rest, and knows none of the rules, says what must not be. A schedule is its seed: the same seed is the same schedule.
 
+// Places come from the world's own rows: a wrong one must stop the run, not pass.
+#[expect(clippy::indexing_slicing)]
+mod choose;
 mod faults;
-#[expect(
-    clippy::indexing_slicing,
-    reason = "places come from the world's own rows: a wrong one must stop the run, not pass"
-)]
+#[expect(clippy::indexing_slicing)]
 mod gateway;
 mod log;
+#[expect(clippy::indexing_slicing)]
+mod mailing;
 mod oracle;
+#[expect(clippy::indexing_slicing)]
+mod outside;
+mod peers;
+#[expect(clippy::indexing_slicing)]
+mod rest;
 mod rules;
-#[expect(clippy::indexing_slicing, reason = "as above")]
+#[expect(clippy::indexing_slicing)]
+mod spool;
+#[expect(clippy::indexing_slicing)]
 mod world;
 
 pub use rules::QueueBug;
 
 use faults::{ACTS, Coverage, FAULTS, Pair};
+use peers::Happened;
 use serde::Serialize;
 use std::fmt;
 use std::time::Instant;
-use world::{Happened, World};
+use world::World;
 
 /// Events with faults of a schedule, at least and at most; what it takes to come to rest is added.
 const EVENTS_MIN: u32 = 50;

@@ -24,6 +24,8 @@ pub enum QueueBug {
     SealsAgain,
     /// A part counts as sent before it is.
     NotesBeforeSending,
+    /// A start takes what was half submitted for submitted.
+    ForgetsHalf,
     /// A 5xx is tried again.
     RetriesForGood,
     /// What failed for good is withdrawn in silence.
