@@ -23,9 +23,9 @@ async fn mailed(journal: &Journal) -> (CaseId, DeliveryId) {
     for part in [1, 0] {
         journal.accepted(row.id, part, "tanaka", 6000).await.unwrap();
     }
-    reach(&journal, row.id, State::Submitted, 6000).await;
+    reach(journal, row.id, State::Submitted, 6000).await;
     notified(journal, row.id, "tanaka", 7000).await;
-    reach(&journal, row.id, State::Notified, 7000).await;
+    reach(journal, row.id, State::Notified, 7000).await;
     (row.case, row.id)
 }
 

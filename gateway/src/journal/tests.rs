@@ -200,9 +200,9 @@ async fn kept(journal: &Journal) -> seal::ids::DeliveryId {
     assert!(journal.assembled(delivery, 1, complete, 2000).await.unwrap());
     let summary = compressor::bundle::Summary::default();
     journal.compressed(delivery, &summary, Some(9000), 2000).await.unwrap();
-    reach(&journal, delivery, State::Compressed, 2000).await;
+    reach(journal, delivery, State::Compressed, 2000).await;
     journal.sealed(delivery, 1, 1000, Some(seal::ids::Digest([3; 32])), 2000).await.unwrap();
-    reach(&journal, delivery, State::Notified, 2000).await;
+    reach(journal, delivery, State::Notified, 2000).await;
     delivery
 }
 

@@ -47,7 +47,7 @@ async fn submitted(journal: &Journal) -> DeliveryId {
     let Recorded::New { delivery, .. } = journal.record_instance(instance(1)).await.unwrap() else {
         panic!()
     };
-    reach(&journal, delivery, State::Sealed, 1000).await;
+    reach(journal, delivery, State::Sealed, 1000).await;
     journal.accepted(delivery, PART_COVER, "tanaka", 1500).await.unwrap();
     delivery
 }

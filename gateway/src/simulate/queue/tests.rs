@@ -1,4 +1,5 @@
 //! Schedules through the rules of the queue, and through gateways with a bug.
+#![allow(clippy::indexing_slicing)]
 
 use super::*;
 use clap::ValueEnum;
