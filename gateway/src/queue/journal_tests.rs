@@ -87,7 +87,7 @@ impl Twins {
 
     async fn event(&mut self) -> &'static str {
         let now_ms = self.now_ms;
-        let drawn = self.chance.u8(..40);
+        let drawn = self.chance.u8(..44);
         if drawn < 8 || self.deliveries.is_empty() {
             self.record().await;
             return "record";
@@ -118,7 +118,13 @@ impl Twins {
                 }
                 "press"
             }
-            11..20 => self.advance(place).await,
+            11..20 => {
+                // Several stages at once, so that some get far.
+                for _ in 0..self.chance.u8(1..14) {
+                    self.advance(place).await;
+                }
+                "advance"
+            }
             20 => {
                 let permanent = self.chance.bool();
                 self.journal.troubled(id, "trouble", permanent, now_ms).await.unwrap();
@@ -222,8 +228,8 @@ impl Twins {
             _ => {
                 let ms = self.chance.choice([1_000, HOUR_MS, 30 * HOUR_MS, YEAR_MS, -YEAR_MS]).unwrap();
                 self.now_ms += ms;
-                // Not more than ran by the clock, where that was not set.
-                let ran = ms.clamp(0, 30 * HOUR_MS);
+                // Where the clock was set, the gateway has not run for as long.
+                let ran = if ms.abs() == YEAR_MS { 0 } else { ms };
                 self.journal.ran(ran).await.unwrap();
                 self.book.ran(ran);
                 "time"
@@ -263,51 +269,55 @@ impl Twins {
     }
 
     /// The next stage of a delivery; now and then one that is not its turn.
-    async fn advance(&mut self, place: usize) -> &'static str {
+    async fn advance(&mut self, place: usize) {
         let (id, now_ms) = (self.deliveries[place], self.now_ms);
-        let state = match self.chance.u8(..10) {
+        let state = match self.chance.u8(..20) {
             0 => self.chance.choice(State::ALL).unwrap(),
             _ => self.book.deliveries[place].state,
         };
         match state {
-            State::Held | State::Received => {
+            State::Received => {
                 let counted = self.book.instances.iter().filter(|one| one.delivery == place).count();
                 let counted = counted + usize::from(self.chance.u8(..6) == 0);
                 let instances = u32::try_from(counted).unwrap();
                 let complete = Completeness::NotProved { instances };
                 let done = self.journal.assembled(id, counted, complete, now_ms).await.unwrap();
                 assert_eq!(done, self.book.assembled(place, instances));
-                "assembled"
             }
             State::Assembled => {
                 self.journal.compressed(id, &Summary::default(), None, now_ms).await.unwrap();
                 self.book.compressed(place);
-                "compressed"
             }
             State::Compressed => {
                 self.journal.sealed(id, PIECES.into(), 1000, Some(Digest([3; 32])), now_ms).await.unwrap();
                 self.book.sealed(place, PIECES, 3);
-                "sealed"
             }
-            _ if self.chance.u8(..3) > 0 => {
-                let (part, doctor) = (self.chance.u8(..=PIECES), self.doctor());
-                let has_share = self.book.deliveries[place].shares.iter().any(|share| share.doctor == doctor);
-                let named = if part == 0 { Part::Cover } else { Part::Piece(part) };
-                // Only recipients are ever mailed to.
-                if has_share {
-                    let number = if part == 0 { PART_COVER } else { part.into() };
-                    self.journal.accepted(id, number, DOCTORS[usize::from(doctor)], now_ms).await.unwrap();
-                    self.book.accepted(place, named, doctor);
-                }
-                "part"
-            }
-            _ => {
-                let step = self.chance.choice([Step::Submitted, Step::Notified]).unwrap();
-                let done = self.journal.reached(id, step, now_ms).await.unwrap();
-                assert_eq!(done, self.book.step(place, step));
-                "reached"
-            }
+            _ => match self.book.deliveries[place].next_part() {
+                Some(part) if state == State::Sealed => self.accept(place, part).await,
+                _ => self.end_stage(place, state).await,
+            },
         }
+    }
+
+    /// The mail server takes a part for a doctor who lacks it.
+    async fn accept(&mut self, place: usize, part: Part) {
+        let shares = &self.book.deliveries[place].shares;
+        let doctor = shares.iter().find(|share| !share.refused && !share.has(part)).unwrap().doctor;
+        let number = if let Part::Piece(piece) = part { piece.into() } else { PART_COVER };
+        let name = DOCTORS[usize::from(doctor)];
+        self.journal.accepted(self.deliveries[place], number, name, self.now_ms).await.unwrap();
+        self.book.accepted(place, part, doctor);
+    }
+
+    async fn end_stage(&mut self, place: usize, state: State) {
+        let (id, now_ms) = (self.deliveries[place], self.now_ms);
+        let step = match state {
+            State::Sealed => Step::Submitted,
+            State::Submitted => self.chance.choice([Step::Notified, Step::Pulled]).unwrap(),
+            _ => Step::Pulled,
+        };
+        let done = self.journal.reached(id, step, now_ms).await.unwrap();
+        assert_eq!(done, self.book.step(place, step));
     }
 
     fn names(&self, doctors: &[u8]) -> Vec<String> {
@@ -420,7 +430,7 @@ async fn run(journals: u64) {
         }
     }
     println!("{journals} journals, {counts:?}");
-    assert!(counts.len() >= 21, "all kinds of events must be there");
+    assert!(counts.len() >= 19, "all kinds of events must be there");
 }
 
 #[tokio::test]

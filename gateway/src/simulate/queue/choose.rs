@@ -4,14 +4,13 @@ use super::faults::Act;
 use super::gateway::{lacking, number, token};
 use super::peers::{At, Gateway, Mail, Task};
 use super::rules::QueueBug;
-use super::world::{DAY, HOUR, KEEPER, MINUTE, NOTED_MS, World};
+use super::world::{HOUR, KEEPER, MINUTE, NOTED_MS, World};
 use crate::journal::Ended;
 use crate::notify::{Aged, ends};
 use crate::queue::{CASE_OPEN_MS, Delivery, Part, State, Step, Watch};
 use fastrand::Rng;
 
-/// `[case] expire_hours` and `alarm_after_s`.
-const EXPIRE_MS: i64 = DAY;
+/// `[case] alarm_after_s`.
 const ALARM_MS: i64 = 15 * MINUTE;
 
 /// One of all that was offered, each as likely by its weight.
@@ -249,9 +248,10 @@ impl World<'_> {
 
     pub(super) fn aged(&self, case: usize, clock_ms: i64) -> Option<Aged> {
         if !self.has(QueueBug::DeletesByClock) {
-            return self.book.aged(case, EXPIRE_MS);
+            return self.book.aged(case, self.expire_ms);
         }
-        let is_aged = self.book.cases.get(case).is_some_and(|row| clock_ms - row.opened_at_ms >= EXPIRE_MS);
+        let is_aged =
+            self.book.cases.get(case).is_some_and(|row| clock_ms - row.opened_at_ms >= self.expire_ms);
         self.book.aged(case, i64::MIN / 2).filter(|_| is_aged)
     }
 

@@ -34,6 +34,8 @@ pub(super) const LATE_MAX_MS: i64 = 5 * DAY / 2;
 const WITHDRAWALS_MAX: u8 = 3;
 /// Of a hundred acts, those with a fault: some schedules are mild and get far, some are wild.
 const FAULTS_OF_100: [u8; 5] = [2, 5, 9, 14, 24];
+/// And of acts that few schedules come to.
+const RARE_FAULTS_OF_100: u8 = 60;
 
 pub(super) struct World<'a> {
     /// What happened, where somebody looks.
@@ -57,6 +59,8 @@ pub(super) struct World<'a> {
     /// What is withdrawn waits for another press.
     pub(super) holds_again: bool,
     pub(super) presses: bool,
+    /// `[case] expire_hours`, in milliseconds.
+    pub(super) expire_ms: i64,
     /// Somebody at the hospital hears alarms.
     pub(super) hears: bool,
     pub(super) faults_of_100: u8,
@@ -104,6 +108,7 @@ impl<'a> World<'a> {
         }
         let destination = if chance.u8(..100) < 35 { HOLD } else { DOCTORS };
         let faults_of_100 = chance.choice(FAULTS_OF_100).unwrap_or(0);
+        let expire_ms = chance.choice([DAY, 3 * DAY]).unwrap_or(DAY);
         let (holds_again, presses, hears) = (chance.bool(), chance.u8(..100) < 90, chance.u8(..100) < 85);
         Self {
             happened: None,
@@ -124,6 +129,7 @@ impl<'a> World<'a> {
             destination,
             holds_again,
             presses,
+            expire_ms,
             hears,
             faults_of_100,
             pushes: 0,
@@ -318,7 +324,9 @@ impl<'a> World<'a> {
 
     /// What goes wrong with this act, if anything does.
     pub(super) fn fault(&mut self, act: Act) -> Option<Fault> {
-        if self.is_calm || self.chance.u8(..100) >= self.faults_of_100 {
+        let is_rare = matches!(act, Act::DestroyKey | Act::Close | Act::NoteRefused | Act::EndByTime);
+        let faults_of_100 = if is_rare { RARE_FAULTS_OF_100 } else { self.faults_of_100 };
+        if self.is_calm || self.chance.u8(..100) >= faults_of_100 {
             return None;
         }
         let possible = FAULTS.into_iter().filter(|fault| act.cannot(*fault).is_none());
