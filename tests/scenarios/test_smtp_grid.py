@@ -43,6 +43,7 @@ def bench(tmp_path: Path, store: MailStore, keys: Keys):
     yield bench
     bench.gateway.stop()
     proxy.stop()
+    bench.gateway.replay()
 
 
 def generated(folder: Path, seed: int, images: int = IMAGES) -> list[Path]:

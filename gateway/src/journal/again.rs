@@ -44,6 +44,11 @@ impl Journal {
             .bind(mailed)
             .execute(&mut *transaction)
             .await?;
+            // The stage that failed begins anew.
+            sqlx::query("DELETE FROM stage_time WHERE delivery_id = $1 AND done_at_ms IS NULL")
+                .bind(id.0.as_slice())
+                .execute(&mut *transaction)
+                .await?;
         }
         transaction.commit().await?;
         Ok(taken_up.rows_affected() > 0)
@@ -76,15 +81,14 @@ impl Journal {
                 .await?;
         }
         if !rows.is_empty() {
-            sqlx::query(sqlx::AssertSqlSafe(tell_again()))
-                .bind(id.0.as_slice())
-                .execute(&mut *transaction)
-                .await?;
-            // The wait for the doctor counts from the last notice.
-            sqlx::query("DELETE FROM stage_time WHERE delivery_id = $1 AND stage = 'pulled'")
-                .bind(id.0.as_slice())
-                .execute(&mut *transaction)
-                .await?;
+            let tell = sqlx::query(sqlx::AssertSqlSafe(tell_again()));
+            if tell.bind(id.0.as_slice()).execute(&mut *transaction).await?.rows_affected() > 0 {
+                // The wait for the doctor counts from the last notice.
+                sqlx::query("DELETE FROM stage_time WHERE delivery_id = $1 AND stage = 'pulled'")
+                    .bind(id.0.as_slice())
+                    .execute(&mut *transaction)
+                    .await?;
+            }
         }
         transaction.commit().await?;
         Ok(rows.iter().map(|row| row.get("doctor")).collect())

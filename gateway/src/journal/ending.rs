@@ -347,8 +347,10 @@ const IS_UNDER_WAY: &str = "EXISTS (SELECT 1 FROM delivery u WHERE u.case_id = c
     AND (u.state IN ('held', 'received', 'assembled', 'compressed') OR (u.state = 'sealed'
       AND NOT EXISTS (SELECT 1 FROM accepted_part p WHERE p.delivery_id = u.id AND p.part = 0))))";
 
-/// A delivery of case `c` is a dead letter: its files are all that is left.
-const HAS_FAILED: &str = "EXISTS (SELECT 1 FROM delivery f WHERE f.case_id = c.id AND f.residual_of IS NULL AND f.state = 'failed')";
+/// A delivery of case `c` is a dead letter: its files are all that is left. One whose images were all sent again is none any more.
+const HAS_FAILED: &str =
+    "EXISTS (SELECT 1 FROM delivery f WHERE f.case_id = c.id AND f.residual_of IS NULL AND f.state = 'failed'
+    AND EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = f.id))";
 
 /// See [`Journal::may_end`].
 fn may_end(how: Ended) -> String {

@@ -197,7 +197,8 @@ async fn grant(page: &Shared, person: &Person, case: CaseId, wish: Wish) -> Resu
         Wish::Heard => (page.pipeline.alarm_heard(case, delivery, by).await?, words.heard),
         Wish::Close => (page.pipeline.close(case, by).await?, words.closed),
     };
-    Ok(if done { good(said.into()) } else { bad(words.too_late.into()) })
+    let refused = if wish == Wish::Close { words.cannot_close } else { words.too_late };
+    Ok(if done { good(said.into()) } else { bad(refused.into()) })
 }
 
 impl From<WishError> for Refused {

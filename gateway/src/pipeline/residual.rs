@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What gives exact files where the residual is gone. Within the day the study would be taken for a repetition (DESIGN 4).
-const AGAIN: &str = "a study sent again under near = 0, a day after the first time, is exact";
+const AGAIN: &str =
+    "a study sent again under near = 0, once the gateway has run for a day after the first time, is exact";
 
 /// Pause between two looks for residuals whose time is over; their lives are hours.
 const LOOK: Duration = Duration::from_secs(60);

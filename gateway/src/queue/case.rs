@@ -14,7 +14,7 @@ pub const LOOKED_FOR_MS: i64 = 60 * 60 * 1000;
 pub const ON_ITS_WAY_MS: i64 = 5 * 24 * 60 * 60 * 1000;
 
 /// The longest time that counts as the gateway's running at once, in milliseconds: it is noted every 30 s, and who comes to it later stood still in between.
-pub const RAN_MAX_MS: i64 = 60 * 1000;
+pub const RAN_MAX_MS: i64 = 120 * 1000;
 
 /// How it stands with the end of a case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -144,7 +144,12 @@ impl Book {
                 && (one.sequence == 1 || one.urgent)
                 && !one.is_opened()
         };
-        let has_failed = self.of_case(case).any(|one| one.state == State::Failed);
+        let has_instances = |place| self.instances.iter().any(|one| one.delivery == place);
+        let has_failed = self
+            .deliveries
+            .iter()
+            .enumerate()
+            .any(|(place, one)| one.case == case && one.state == State::Failed && has_instances(place));
         let condition = match how {
             Ended::Closed => self.is_opened(case) && !has_failed && !self.of_case(case).any(is_unread),
             Ended::Expired => self.is_opened(case) && !has_failed,

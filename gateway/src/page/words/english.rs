@@ -168,6 +168,7 @@ pub(super) const WORDS: Words = Words {
     will_send: "Goes to {} in {} s.",
     undone: "Taken back. Nothing was sent.",
     too_late: "Too late for that: see the list.",
+    cannot_close: "It cannot be closed now: something of it is on its way, was not opened, or failed. Try again what failed, or withdraw the study.",
     will_wait: "Waiting for the missing images.",
     will_send_partial: "The images that are here go as a partial study.",
     cancelled: "Cancelled. The study waits here.",

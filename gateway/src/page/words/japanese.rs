@@ -168,6 +168,7 @@ pub(super) const WORDS: Words = Words {
     will_send: "{}へ{}秒後に送信します。",
     undone: "取り消しました。送信していません。",
     too_late: "間に合いませんでした。一覧を確認してください。",
+    cannot_close: "まだ終了できません。送信中、未開封、または失敗した分があります。失敗した分を再送するか、検査を取り消してください。",
     will_wait: "残りの画像を待ちます。",
     will_send_partial: "届いている画像だけを送ります。",
     cancelled: "中止しました。検査はここに残っています。",

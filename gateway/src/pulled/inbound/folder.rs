@@ -153,8 +153,10 @@ impl Watched {
             });
             let kind = match mailbox.remove(&theirs).await {
                 Ok(true) => {
+                    // Receipts tell nothing of whether all of the delivery was here.
+                    let mailed = theirs.iter().filter(|one| !matches!(one.id.part(), Part::Receipt { .. }));
                     let removed = self.removed.entry(*delivery).or_default();
-                    *removed = removed.saturating_add(u16::try_from(theirs.len()).unwrap_or(u16::MAX));
+                    *removed = removed.saturating_add(u16::try_from(mailed.count()).unwrap_or(u16::MAX));
                     if !kept.is_empty() {
                         // It is told when nothing is left.
                         is_kept = true;
