@@ -38,6 +38,7 @@ class Settings:
     language: str = "ja"
     server_lines: list[str] = field(default_factory=list)  # more keys of [submit] and [pulled], as TOML
     submit_lines: list[str] = field(default_factory=list)  # more of [submit] alone
+    dicom_lines: list[str] = field(default_factory=list)  # more keys of [dicom], as TOML
     dicom_tls_lines: list[str] = field(default_factory=list)  # all keys of [dicom.tls]
     without_certificate: tuple[str, ...] = ()  # doctors who are to enrol
     site_key_lines: list[str] = field(default_factory=list)  # how the site's key is kept, as keys of [seal]
@@ -158,6 +159,7 @@ class Gateway:
             f"settle_ms = {settings.settle_ms}",
             f"silence_ms = {settings.silence_ms}",
             *([f"hold = {_quoted(settings.hold)}"] if settings.hold else []),
+            *settings.dicom_lines,
             *(["[dicom.tls]", *settings.dicom_tls_lines] if settings.dicom_tls_lines else []),
             *(["[page]", *settings.page_lines] if settings.page_lines else []),
             "[compress]",

@@ -5,7 +5,7 @@ PS3.8 9.3 (PDUs), PS3.7 9.3.1 (C-STORE) and PS3.7 6.3 (command sets, always Impl
 
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, P_DATA_TF, A_RELEASE_RQ, A_RELEASE_RP, A_ABORT = range(1, 8)
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
@@ -28,7 +28,11 @@ class Rejected(Exception):
 
 
 class Aborted(Exception):
-    """The peer aborted or closed the connection."""
+    """The peer aborted or closed the connection; `reason` is that of its A-ABORT (PS3.8 9.3.8), none where it sent none."""
+
+    def __init__(self, words: str, reason: int | None = None):
+        super().__init__(words)
+        self.reason = reason
 
 
 class RawAssociation:
@@ -43,7 +47,8 @@ class RawAssociation:
         if kind == A_ASSOCIATE_RJ:
             raise Rejected(*body[1:4])
         if kind != A_ASSOCIATE_AC:
-            raise Aborted(f"PDU of type {kind} instead of an acceptance")
+            raise _ended(kind, body, "an acceptance")
+        self.is_accepted = _context_result(body) == 0
         self.pdu_bytes_max = min(PDU_BYTES_MAX, _their_pdu_bytes_max(body) or PDU_BYTES_MAX)
 
     def store(self, sop_instance: str, chunks: Iterable[bytes], message: int = 1) -> int:
@@ -69,8 +74,8 @@ class RawAssociation:
     def read_status(self) -> int:
         kind, body = self._read_pdu()
         if kind != P_DATA_TF:
-            raise Aborted(f"PDU of type {kind} instead of an answer")
-        return _status(body[VALUE_HEADER_BYTES:])
+            raise _ended(kind, body, "an answer")
+        return status_of(body)
 
     def release(self) -> None:
         self.socket.sendall(pdu(A_RELEASE_RQ, bytes(4)))
@@ -109,6 +114,10 @@ class RawAssociation:
         return bytes(parts)
 
 
+def _ended(kind: int, body: bytes, instead_of: str) -> Aborted:
+    return Aborted(f"PDU of type {kind} instead of {instead_of}", body[3] if kind == A_ABORT else None)
+
+
 def pdu(kind: int, body: bytes) -> bytes:
     return struct.pack(">BxI", kind, len(body)) + body
 
@@ -143,14 +152,22 @@ def _uid(text: str) -> bytes:
     return text.encode() + (b"\0" if len(text) % 2 else b"")
 
 
-def _their_pdu_bytes_max(acceptance: bytes) -> int:
+def _items(acceptance: bytes) -> Iterator[tuple[int, bytes]]:
+    """Variable items of an A-ASSOCIATE-AC (PS3.8 9.3.3)."""
     position = 68
     while position + 4 <= len(acceptance):
         kind, length = struct.unpack_from(">BxH", acceptance, position)
-        if kind == 0x50:
-            return _maximum_length(acceptance[position + 4 : position + 4 + length])
+        yield kind, acceptance[position + 4 : position + 4 + length]
         position += 4 + length
-    return 0
+
+
+def _context_result(acceptance: bytes) -> int | None:
+    """Result of the one presentation context: 0 is acceptance (PS3.8 9.3.3.2)."""
+    return next((item[2] for kind, item in _items(acceptance) if kind == 0x21), None)
+
+
+def _their_pdu_bytes_max(acceptance: bytes) -> int:
+    return next((_maximum_length(item) for kind, item in _items(acceptance) if kind == 0x50), 0)
 
 
 def _maximum_length(user: bytes) -> int:
@@ -163,8 +180,9 @@ def _maximum_length(user: bytes) -> int:
     return 0
 
 
-def _status(command: bytes) -> int:
-    position = 0
+def status_of(data: bytes) -> int:
+    """Status (0000,0900) of an answer, the body of its P-DATA-TF."""
+    command, position = data[VALUE_HEADER_BYTES:], 0
     while position + 8 <= len(command):
         _, element, length = struct.unpack_from("<HHI", command, position)
         if element == 0x0900:

@@ -14,12 +14,14 @@ LINE_BYTES_MAX = 1 << 20
 
 @dataclass(frozen=True)
 class Fault:
-    """`kind` at `step`, the first `times` that it comes; `each_once`: at the end of a message only the first time that it is sent."""
+    """`kind` at `step`, the first `times` that it comes; `each_once`: at the end of a message only the first time that it is sent. With `to`, only
+    where the command names this address."""
 
     step: str
     kind: str
     times: int = 1
     each_once: bool = False
+    to: str = ""
 
     def __str__(self) -> str:
         return f"{self.step}-{self.kind}"
@@ -33,6 +35,9 @@ OTHER_REPLIES = {"4xx": b"451 4.3.0 try later\r\n", "5xx": b"554 5.7.1 not here\
 GARBAGE = bytes(range(1, 10)) * 40 + b"\r\n"
 # Replies come after the command was passed on, and say another thing; a cut after the dot is one of a server that has the message.
 KINDS = ("4xx", "5xx", "cut", "garbage", "slow")
+# Beside the grid: an answer that does not come as long as the fault lasts, and one of which a byte comes now and then.
+STALL, DRIP = "stall", "drip"
+LOOK_SECONDS, DRIP_SECONDS = 0.1, 1.0
 
 
 class SmtpProxy:
@@ -77,9 +82,11 @@ class SmtpProxy:
         started.set()
         self._loop.run_forever()
 
-    def _is_met(self, step: str, *kinds: str) -> bool:
+    def _is_met(self, step: str, *kinds: str, line: bytes = b"") -> bool:
         fault = self.fault
         if fault is None or fault.step != step or fault.kind not in kinds or self.met >= fault.times:
+            return False
+        if fault.to.encode() not in line:
             return False
         self.met += 1
         return True
@@ -103,12 +110,21 @@ class SmtpProxy:
             step = line.split(b" ")[0].strip().decode("ascii", "replace").upper()
             server_out.write(line)
             await server_out.drain()
-            if not await self._answer(step, server_in, client_out, client_in, server_out):
+            if not await self._answer(step, server_in, client_out, client_in, server_out, line):
                 return
 
-    async def _answer(self, step: str, server_in, client_out, client_in=None, server_out=None) -> bool:
+    async def _answer(self, step: str, server_in, client_out, client_in=None, server_out=None, line: bytes = b"") -> bool:
         """Reads the server's reply and passes it on, or does what is to go wrong; false where the conversation ends."""
         reply = await read_reply(server_in)
+        if self._is_met(step, STALL, line=line):
+            fault = self.fault
+            while self.fault is fault:
+                await asyncio.sleep(LOOK_SECONDS)
+        if self._is_met(step, DRIP, line=line):
+            for byte in reply[:-1]:
+                client_out.write(bytes([byte]))
+                await asyncio.sleep(DRIP_SECONDS)
+            reply = reply[-1:]
         if self._is_met(step, "slow"):
             await asyncio.sleep(SLOW_SECONDS)
         if self._is_met(step, "cut"):
