@@ -37,7 +37,7 @@ GARBAGE = bytes(range(1, 10)) * 40 + b"\r\n"
 KINDS = ("4xx", "5xx", "cut", "garbage", "slow")
 # Beside the grid: an answer that does not come as long as the fault lasts, and one of which a byte comes now and then.
 STALL, DRIP = "stall", "drip"
-LOOK_SECONDS, DRIP_SECONDS = 0.1, 1.0
+LOOK_SECONDS, DRIP_SECONDS = 0.1, 0.5
 
 
 class SmtpProxy:

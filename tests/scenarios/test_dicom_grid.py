@@ -132,11 +132,8 @@ class Said:
 
 
 def raw(port: int, *parts: bytes) -> None:
-    """Bytes instead of an association; how the other side ends it is raised."""
-    association = object.__new__(RawAssociation)
-    association.socket = socket.create_connection(("127.0.0.1", port), timeout=raw_store.ANSWER_SECONDS_MAX)
-    association.socket.sendall(b"".join(parts))
-    association.read_status()
+    """Bytes instead of a request for an association; how the other side ends it is raised."""
+    RawAssociation(port, DESTINATION, CLASS, request=b"".join(parts))
 
 
 def on(port: int, *parts: bytes, sop_class: str = CLASS, syntax: str = EXPLICIT_LITTLE) -> int:

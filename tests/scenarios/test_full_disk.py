@@ -1,0 +1,197 @@
+"""The disk of the state folder is full, and the mail server answers one of two late or hardly: what is said is true, and nothing that can go on waits."""
+
+import errno
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from lab.keys import Keys
+from lab.mail_store import MailStore, StoreBehind, address
+from lab.ports import free_port
+from lab.programs import program
+from lab.study import ct
+from peers import senders
+from peers.raw_store import RawAssociation
+from peers.smtp_proxy import DRIP, STALL, Fault, SmtpProxy
+
+import harness
+from harness import Bench
+
+DESTINATION = "DR_DEMO"
+# What the gateway keeps free (gateway/src/spool.rs), and a disk with a little more.
+KEPT_BYTES = 256 << 20
+DISK_BYTES = KEPT_BYTES + (64 << 20)
+PAGE_BYTES = 4096
+# Room above what is kept, when the sender comes: some images of half a megabyte.
+ROOM_BYTES = 4 << 20
+# PS3.4 B.2.3: refused, out of resources, A700 to A7FF.
+OUT_OF_RESOURCES = 0xA7
+SETTINGS = dict(settle_ms=200, silence_ms=2_000, poll_ms=150, cover_seen_ms=2_000)
+# The pipeline meets the full disk more than once: it tries again after one second, then two.
+FULL_SECONDS = 4
+SECONDS_MAX = 120
+
+
+class SmallDisk:
+    """The state folder's file system, and a file that takes its room."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._filler = folder / "filler"
+
+    def free_bytes(self) -> int:
+        disk = os.statvfs(self.folder)
+        return disk.f_bavail * disk.f_frsize
+
+    def leave(self, bytes_free: int) -> None:
+        """Somebody else's file grows until so many bytes are free."""
+        with open(self._filler, "ab") as filler:
+            os.posix_fallocate(filler.fileno(), filler.tell(), self.free_bytes() - bytes_free)
+
+    def fill(self) -> None:
+        """It grows to the last byte, whoever else writes meanwhile."""
+        with open(self._filler, "ab", buffering=0) as filler:
+            for size in (1 << 20, PAGE_BYTES):
+                try:
+                    while filler.write(bytes(size)) == size:
+                        pass
+                except OSError as error:
+                    assert error.errno == errno.ENOSPC
+
+    def make_room(self) -> None:
+        self._filler.unlink()
+
+
+@pytest.fixture
+def disk(bench: Bench):
+    """The bench's state folder on a disk of its own; skipped where nobody may mount."""
+    folder = bench.gateway.folder / "state"
+    folder.mkdir(parents=True, mode=0o700)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=700", "tmpfs", folder], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"NOT RUN: no file system may be mounted here: {mounted.stderr.strip()}")
+    yield SmallDisk(folder)
+    bench.gateway.stop()
+    subprocess.run(["umount", folder], check=True)
+
+
+def uid_of(path: Path) -> str:
+    return str(pydicom.filereader.read_file_meta_info(path).MediaStorageSOPInstanceUID)
+
+
+def store_each(association: RawAssociation, files: list[Path]) -> dict[Path, int]:
+    """The status of each."""
+    return {path: association.store(uid_of(path), [harness.data_set_bytes(path)], number) for number, path in enumerate(files, start=1)}
+
+
+def is_out_of_resources(status: int) -> bool:
+    return status >> 8 == OUT_OF_RESOURCES
+
+
+def wait_for_instances(bench: Bench, count: int) -> None:
+    def arrived(deliveries: list[dict]) -> bool:
+        return sum(one["instances"] for one in deliveries) == count and all(one["state"] in harness.DONE for one in deliveries)
+    bench.gateway.wait_for(f"{count} instances delivered", arrived, SECONDS_MAX)
+
+
+def audit_trail_is_whole(bench: Bench) -> bool:
+    return subprocess.run([program("scanpost-gateway"), "audit", "verify", "--config", bench.gateway.config], capture_output=True).returncode == 0
+
+
+def test_a_full_disk_is_said_and_the_rest_is_taken_once_there_is_room(bench: Bench, disk: SmallDisk, scratch: Path, ct_study: list[Path]):
+    """One association: some images, then A700 for each, then room is made and the same gateway takes the others."""
+    bench.start(**SETTINGS)
+    gateway = bench.gateway.child.pid
+    disk.leave(KEPT_BYTES + ROOM_BYTES)
+    association = RawAssociation(bench.port, DESTINATION, ct.CT_IMAGE_STORAGE)
+    first = store_each(association, ct_study)
+    stored = [path for path, status in first.items() if status == senders.SUCCESS]
+    refused = [path for path, status in first.items() if is_out_of_resources(status)]
+    assert stored and refused and len(stored) + len(refused) == len(ct_study), first
+    assert not is_accepted_by_another(bench, refused[0])
+    disk.make_room()
+    again = store_each(association, refused)
+    assert set(again.values()) == {senders.SUCCESS}, again
+    association.release()
+    wait_for_instances(bench, len(ct_study))
+    bench.pull()
+    harness.assert_equal_bytes(ct_study, bench.reader.files())
+    assert bench.gateway.child.pid == gateway and bench.gateway.child.is_running()
+    assert audit_trail_is_whole(bench)
+    print(f"\nfull disk: {len(stored)} of {len(ct_study)} images taken, {len(refused)} answered A7xx on an association that stayed and then took them; none lost")
+
+
+def is_accepted_by_another(bench: Bench, path: Path) -> bool:
+    """Whether a sender that comes now is told that its image is stored; it is let in all the same."""
+    association = RawAssociation(bench.port, DESTINATION, ct.CT_IMAGE_STORAGE)
+    status = association.store(uid_of(path), [harness.data_set_bytes(path)])
+    association.release()
+    return status == senders.SUCCESS
+
+
+def test_the_last_byte_of_the_disk_goes_in_the_middle_of_an_image(bench: Bench, disk: SmallDisk, ct_study: list[Path]):
+    """Not even what the gateway keeps free is left, while an object comes and a delivery is under way."""
+    bench.start(**{**SETTINGS, "silence_ms": 1_000})
+    gateway = bench.gateway.child.pid
+    early, torn, late = ct_study[:4], ct_study[4], ct_study[5:]
+    assert senders.pynetdicom(bench.port, DESTINATION, early) == early
+    association = RawAssociation(bench.port, DESTINATION, ct.CT_IMAGE_STORAGE)
+    content = harness.data_set_bytes(torn)
+    association.send_command(uid_of(torn))
+    association.send_data([content[:200_000]], finish=False)
+    disk.fill()
+    association.send_data([content[200_000:]])
+    assert is_out_of_resources(association.read_status())
+    assert all(map(is_out_of_resources, store_each(association, late).values()))
+    # The delivery of the early ones comes to a stop somewhere.
+    time.sleep(FULL_SECONDS)
+    disk.make_room()
+    rest = [torn, *late]
+    assert set(store_each(association, rest).values()) == {senders.SUCCESS}
+    association.release()
+    wait_for_instances(bench, len(ct_study))
+    bench.pull()
+    harness.assert_equal_bytes(ct_study, bench.reader.files())
+    assert bench.gateway.child.pid == gateway and bench.gateway.child.is_running()
+    assert audit_trail_is_whole(bench)
+
+
+@pytest.fixture
+def slow_server(tmp_path: Path, store: MailStore, keys: Keys):
+    """A gateway with two destinations, a doctor each, that hands its mail to a proxy."""
+    tls = store.dir / "tls"
+    proxy = SmtpProxy(free_port(), store.smtps_port, tls / "server.cert.pem", tls / "server.key.pem")
+    bench = Bench(tmp_path, StoreBehind(store.dir, proxy.port), keys)
+    bench.proxy = proxy
+    bench.start(**SETTINGS, destinations={"DR_DEMO": ["doctor"], "DR_OTHER": ["doctor2"]})
+    yield bench
+    bench.gateway.stop()
+    proxy.stop()
+
+
+@pytest.mark.parametrize("kind", [STALL, DRIP])
+def test_a_mail_server_that_stalls_for_one_doctor_does_not_keep_another_waiting(slow_server: Bench, ct_study: list[Path], mr_study: list[Path], kind: str):
+    """The answer to RCPT comes for one of two doctors only when nobody asks for it any more, or drop by drop. The other has everything meanwhile."""
+    bench, proxy = slow_server, slow_server.proxy
+    proxy.begin(Fault("RCPT", kind, to=address("doctor")))
+    assert senders.pynetdicom(bench.port, "DR_DEMO", ct_study) == ct_study
+    bench.gateway.wait_for("the stall", lambda _: proxy.met, SECONDS_MAX)
+    assert senders.pynetdicom(bench.port, "DR_OTHER", mr_study) == mr_study
+
+    def states(deliveries: list[dict]) -> dict[str, str]:
+        return {one["destination"]: one["state"] for one in deliveries}
+
+    met = bench.gateway.wait_for("the other doctor's notice", lambda all: states(all).get("DR_OTHER") in harness.DONE, SECONDS_MAX)
+    if kind == STALL:
+        assert states(met)["DR_DEMO"] == "sealed" and len(harness.messages(bench.store, "phone")) == 1
+    other = bench.reader_of("doctor2")
+    bench.pull(other)
+    harness.assert_equal_bytes(mr_study, other.files())
+    proxy.begin(None)
+    bench.gateway.wait_for_state(*harness.DONE, count=2, seconds=SECONDS_MAX)
+    bench.pull()
+    harness.assert_equal_bytes(ct_study, bench.reader.files())
