@@ -15,7 +15,7 @@ from lab.ports import free_port
 from lab.programs import program
 from lab.study import ct
 from peers import senders
-from peers.raw_store import RawAssociation
+from peers.raw_store import RawAssociation, Rejected
 from peers.smtp_proxy import DRIP, STALL, Fault, SmtpProxy
 
 import harness
@@ -33,6 +33,7 @@ OUT_OF_RESOURCES = 0xA7
 SETTINGS = dict(settle_ms=200, silence_ms=2_000, poll_ms=150, cover_seen_ms=2_000)
 # The pipeline meets the full disk more than once: it tries again after one second, then two.
 FULL_SECONDS = 4
+STRANGERS = 20
 SECONDS_MAX = 120
 
 
@@ -133,10 +134,11 @@ def is_accepted_by_another(bench: Bench, path: Path) -> bool:
     return status == senders.SUCCESS
 
 
-def test_the_last_byte_of_the_disk_goes_in_the_middle_of_an_image(bench: Bench, disk: SmallDisk, ct_study: list[Path]):
-    """Not even what the gateway keeps free is left, while an object comes and a delivery is under way."""
+@pytest.mark.parametrize("left", ["the torn image's room", "nothing"])
+def test_the_disk_is_filled_in_the_middle_of_an_image(bench: Bench, disk: SmallDisk, ct_study: list[Path], left: str):
+    """Not even what the gateway keeps free is left, while an object comes and a delivery is under way. With the room of the object that it gave up the
+    gateway goes on by itself. Where that is taken too, the audit trail cannot be written, and the gateway says that somebody must start it again."""
     bench.start(**{**SETTINGS, "silence_ms": 1_000})
-    gateway = bench.gateway.child.pid
     early, torn, late = ct_study[:4], ct_study[4], ct_study[5:]
     assert senders.pynetdicom(bench.port, DESTINATION, early) == early
     association = RawAssociation(bench.port, DESTINATION, ct.CT_IMAGE_STORAGE)
@@ -146,11 +148,22 @@ def test_the_last_byte_of_the_disk_goes_in_the_middle_of_an_image(bench: Bench, 
     disk.fill()
     association.send_data([content[200_000:]])
     assert is_out_of_resources(association.read_status())
+    if left == "nothing":
+        disk.fill()
     assert all(map(is_out_of_resources, store_each(association, late).values()))
+    for number in range(STRANGERS):  # The audit trail has something to tell.
+        with pytest.raises(Rejected):
+            RawAssociation(bench.port, f"NOBODY{number}", ct.CT_IMAGE_STORAGE)
     # The delivery of the early ones comes to a stop somewhere.
     time.sleep(FULL_SECONDS)
     disk.make_room()
-    rest = [torn, *late]
+    gateway, rest = bench.gateway.child.pid, [torn, *late]
+    if left == "nothing":
+        assert all(map(is_out_of_resources, store_each(association, rest).values()))
+        assert "audit trail cannot be written: no storage space (operator: check the disk, then restart" in bench.log.read_text()
+        bench.gateway.stop()
+        gateway = bench.gateway.start().child.pid
+        association = RawAssociation(bench.port, DESTINATION, ct.CT_IMAGE_STORAGE)
     assert set(store_each(association, rest).values()) == {senders.SUCCESS}
     association.release()
     wait_for_instances(bench, len(ct_study))
