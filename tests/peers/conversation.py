@@ -11,6 +11,8 @@ from peers.raw_store import A_ABORT, A_ASSOCIATE_AC, A_RELEASE_RP, A_RELEASE_RQ,
 SUCCESS = 0x0000
 HEADER_BYTES = 6
 ENDS = ("abort", "reset", "half-close", "silence")
+# Of these, where the sender still hears what is said to it.
+HEARING = ("half-close", "silence")
 # Where a step that sends is cut: before its first byte, in the header of its PDU, in the middle of the PDU.
 PLACES = ("before", "header", "middle")
 END_SECONDS_MAX = 60
@@ -39,10 +41,10 @@ class Cut:
 
 @dataclass
 class Course:
-    """What a broken conversation came to: positions of the objects answered with success, and how the other side ended it."""
+    """What a broken conversation came to: positions of the objects answered with success, and what the other side ended it with."""
 
     acknowledged: list[int]
-    was_aborted: bool = False
+    ended_with: int | None = None
 
 
 def steps(called: str, sop_class: str, objects: list[tuple[str, bytes]], pdu_bytes: int) -> list[Step]:
@@ -94,7 +96,8 @@ def _take(pdu: tuple[int, bytes] | None, step: Step | None, course: Course) -> N
     assert step is None or kind == step.awaits, f"{step.name}: PDU of type {kind}"
     if kind == P_DATA_TF and raw_store.status_of(body) == SUCCESS:
         course.acknowledged.append(len(course.acknowledged))
-    course.was_aborted |= kind == A_ABORT
+    if kind in (A_ABORT, A_RELEASE_RP):
+        course.ended_with = kind
 
 
 def _read_pdu(peer: socket.socket) -> tuple[int, bytes] | None:

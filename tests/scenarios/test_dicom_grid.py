@@ -18,8 +18,8 @@ from pydicom.data import get_testdata_file
 
 from lab.study import ct
 from peers import conversation, raw_store, senders, tiny
-from peers.conversation import Cut
-from peers.raw_store import A_ASSOCIATE_RQ, A_RELEASE_RQ, CONTEXT_ID, EXPLICIT_LITTLE, P_DATA_TF, Aborted, RawAssociation, Rejected, associate_request, command_set, pdu
+from peers.conversation import HEARING, Cut
+from peers.raw_store import A_ABORT, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ, CONTEXT_ID, EXPLICIT_LITTLE, P_DATA_TF, Aborted, RawAssociation, Rejected, associate_request, command_set, pdu
 
 import harness
 from harness import Bench
@@ -86,8 +86,10 @@ def test_a_sender_is_lost_at_each_step(grid: Bench, tmp_path: Path, is_long: boo
     def run(cut: Cut) -> list[Path]:
         course = conversation.broken_off(grid.port, steps_of(sent[cut]), cut)
         assert is_served(grid.port)
-        # A sender that falls silent is told so (PS3.8 9.1.5); one whose direction is closed is gone.
-        assert course.was_aborted == (cut.end == "silence"), cut
+        # A sender that falls silent is told so (PS3.8 9.1.5), one that released is let go; one whose direction is closed is gone.
+        has_released = cut.step == len(steps_of(sent[cut])) - 1
+        told = A_RELEASE_RP if has_released and cut.end in HEARING else A_ABORT if cut.end == "silence" else None
+        assert course.ended_with == told, cut
         return [sent[cut][position] for position in course.acknowledged]
 
     with ThreadPoolExecutor(CUTS_AT_ONCE) as pool:
