@@ -62,7 +62,7 @@ pub use withdrawal::{Removal, Withdrawal, WithdrawnMail};
 
 pub use crate::queue::{State, Step};
 use crate::spool::FileKey;
-use sqlx::SqlitePool;
+use sqlx::{Connection, SqlitePool};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use std::path::Path;
 use std::sync::Arc;
@@ -208,8 +208,13 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
 }
 
+/// A connection is used again only between two transactions: a full disk makes SQLite roll back by itself, and the driver never learns of it.
 async fn connect(options: SqliteConnectOptions) -> Result<SqlitePool, JournalError> {
-    Ok(SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).connect_with(options).await?)
+    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).before_acquire(|connection, _| {
+        let usable = !connection.is_in_transaction();
+        Box::pin(async move { Ok(usable) })
+    });
+    Ok(pool.connect_with(options).await?)
 }
 
 /// A random 128-bit id (SPEC mail 1).

@@ -618,3 +618,31 @@ async fn the_same_patient_looks_another_one_in_each_delivery() {
     let tags = sqlx::query("SELECT DISTINCT tag FROM subject").fetch_all(&journal.pool).await.unwrap();
     assert_eq!(tags.len(), 2);
 }
+
+/// How many pages the file may have, for every connection: a disk of that size. SQLite never goes below what there is.
+async fn limit_pages(journal: &Journal, pages: u32) {
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS_MAX {
+        connections.push(journal.pool.acquire().await.unwrap());
+    }
+    for connection in &mut connections {
+        let statement = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+        sqlx::query(statement).execute(&mut **connection).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_was_full_leaves_no_connection_unusable() {
+    let (journal, _folder) = journal().await;
+    limit_pages(&journal, 1).await;
+    let mut numbers = 1..=u8::MAX;
+    let mut refused = 0;
+    while refused < 2 * CONNECTIONS_MAX {
+        let recorded = journal.record_instance(instance(numbers.next().unwrap())).await;
+        refused += u32::from(recorded.is_err());
+    }
+    limit_pages(&journal, u32::MAX >> 1).await;
+    for number in numbers.take(8) {
+        journal.record_instance(instance(number)).await.unwrap();
+    }
+}
