@@ -62,8 +62,8 @@ pub use withdrawal::{Removal, Withdrawal, WithdrawnMail};
 
 pub use crate::queue::{State, Step};
 use crate::spool::FileKey;
-use sqlx::{Connection, SqlitePool};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqlitePool};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -170,6 +170,7 @@ def test_the_disk_is_filled_in_the_middle_of_an_image(bench: Bench, disk: SmallD
     bench.pull()
     harness.assert_equal_bytes(ct_study, bench.reader.files())
     assert bench.gateway.child.pid == gateway and bench.gateway.child.is_running()
+    assert "transaction depth" not in bench.log.read_text(), "a connection to the journal is used that SQLite threw out of its transaction"
     assert audit_trail_is_whole(bench)
 
 
