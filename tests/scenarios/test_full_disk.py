@@ -77,6 +77,7 @@ def disk(bench: Bench):
         pytest.skip(f"NOT RUN: no file system may be mounted here: {mounted.stderr.strip()}")
     yield SmallDisk(folder)
     bench.gateway.stop()
+    bench.gateway.replay()
     subprocess.run(["umount", folder], check=True)
 
 
@@ -185,6 +186,7 @@ def slow_server(tmp_path: Path, store: MailStore, keys: Keys):
     yield bench
     bench.gateway.stop()
     proxy.stop()
+    bench.gateway.replay()
 
 
 @pytest.mark.parametrize("kind", [STALL, DRIP])
