@@ -77,8 +77,10 @@ def disk(bench: Bench):
         pytest.skip(f"NOT RUN: no file system may be mounted here: {mounted.stderr.strip()}")
     yield SmallDisk(folder)
     bench.gateway.stop()
-    bench.gateway.replay()
-    subprocess.run(["umount", folder], check=True)
+    try:
+        bench.gateway.replay()
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
 
 def uid_of(path: Path) -> str:
