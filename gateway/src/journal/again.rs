@@ -4,18 +4,29 @@ use super::answers::OPENED_AT;
 use super::{Journal, JournalError, State, Step, random_id};
 use crate::queue::Kept;
 use seal::ids::DeliveryId;
-use sqlx::Row;
+use sqlx::{Row, Sqlite, Transaction};
 
 /// What of delivery `d` is not as it was assembled: some of its instances were sent again and belong to another delivery now.
 const IS_WHOLE: &str = "(completeness IS NULL OR json_extract(completeness, '$.instances') =
     (SELECT n.instances FROM delivery_count n WHERE n.delivery_id = delivery.id))";
 
-/// Delivery $1 waits for notices again.
-pub(super) fn tell_again() -> String {
-    format!(
+/// A delivery waits for notices again; the wait for its doctors counts from the last of them.
+pub(super) async fn tell_again(
+    transaction: &mut Transaction<'static, Sqlite>,
+    id: DeliveryId,
+) -> Result<(), JournalError> {
+    let sql = sqlx::AssertSqlSafe(format!(
         "UPDATE delivery SET state = 'submitted' WHERE id = $1 AND state IN ({})",
         State::sql_before(Step::ToldAgain)
-    )
+    ));
+    let told = sqlx::query(sql).bind(id.0.as_slice()).execute(&mut **transaction).await?;
+    if told.rows_affected() > 0 {
+        sqlx::query("DELETE FROM stage_time WHERE delivery_id = $1 AND stage = 'pulled'")
+            .bind(id.0.as_slice())
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(())
 }
 
 impl Journal {
@@ -81,14 +92,7 @@ impl Journal {
                 .await?;
         }
         if !rows.is_empty() {
-            let tell = sqlx::query(sqlx::AssertSqlSafe(tell_again()));
-            if tell.bind(id.0.as_slice()).execute(&mut *transaction).await?.rows_affected() > 0 {
-                // The wait for the doctor counts from the last notice.
-                sqlx::query("DELETE FROM stage_time WHERE delivery_id = $1 AND stage = 'pulled'")
-                    .bind(id.0.as_slice())
-                    .execute(&mut *transaction)
-                    .await?;
-            }
+            tell_again(&mut transaction, id).await?;
         }
         transaction.commit().await?;
         Ok(rows.iter().map(|row| row.get("doctor")).collect())

@@ -102,10 +102,7 @@ impl Journal {
             .execute(&mut *transaction)
             .await?;
         if escalated.rows_affected() > 0 {
-            sqlx::query(sqlx::AssertSqlSafe(tell_again()))
-                .bind(id.0.as_slice())
-                .execute(&mut *transaction)
-                .await?;
+            tell_again(&mut transaction, id).await?;
         }
         transaction.commit().await?;
         Ok(escalated.rows_affected() > 0)
