@@ -393,7 +393,10 @@ async fn who_stands_behind_is_told_when_the_turn_comes_and_not_once_somebody_ope
     assert!(journal.escalate(row.id, "suzuki", 7000).await.unwrap());
     assert!(!journal.escalate(row.id, "suzuki", 7001).await.unwrap(), "once");
     assert!(journal.reached(row.id, Step::Notified, 7050).await.unwrap());
-    assert!(!journal.report().await.unwrap().remove(0).seconds.contains_key("pulled"), "nobody has pulled it");
+    assert!(
+        !journal.report().await.unwrap().remove(0).seconds.contains_key("pulled"),
+        "nobody has pulled it"
+    );
     assert_eq!(told().await.len(), 2);
     notified(&journal, row.id, "suzuki", 7100).await;
     journal.pulled(row.id, "suzuki", 8000).await.unwrap();
