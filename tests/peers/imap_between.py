@@ -50,7 +50,8 @@ class ImapBetween:
                     server.sendall(line)
         except OSError:
             pass
-        server.close()
+        shut(server)
+        client.close()
 
     @staticmethod
     def _back(server: ssl.SSLSocket, client: ssl.SSLSocket) -> None:
@@ -59,4 +60,13 @@ class ImapBetween:
                 client.sendall(data)
         except OSError:
             pass
-        client.close()
+        shut(client)
+        server.close()
+
+
+def shut(stream: ssl.SSLSocket) -> None:
+    """Ends the reading in another thread, which closes it: OpenSSL would go on to read whatever has the number of a closed descriptor by then."""
+    try:
+        stream.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
