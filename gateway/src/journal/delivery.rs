@@ -424,7 +424,7 @@ impl Journal {
             .execute(&mut *transaction)
             .await?;
         // It gets on: a line that breaks with every piece is no server that is down, and is not waited for ever longer.
-        sqlx::query("UPDATE delivery SET attempts = min(attempts, 1) WHERE id = $1")
+        sqlx::query("UPDATE delivery SET attempts = 1 WHERE id = $1 AND attempts > 1")
             .bind(id.0.as_slice())
             .execute(&mut *transaction)
             .await?;

@@ -392,6 +392,7 @@ impl Book {
             Part::Piece(number) => share.pieces |= bit(number),
             Part::Cover => share.has_cover = true,
         });
+        self.with(place, |delivery| delivery.attempts = delivery.attempts.min(1));
         let running_ms = self.running_ms;
         let case = self.deliveries.get(place).map(|delivery| delivery.case);
         if let (Part::Cover, Some(case)) = (part, case.and_then(|case| self.cases.get_mut(case))) {
@@ -442,8 +443,8 @@ impl Book {
         all && delivery.shares.iter().any(|share| share.told.pulled) && self.step(place, Step::Pulled)
     }
 
-    /// A person has a dead letter tried again. One of which nothing was mailed is sealed anew, for all its doctors. False where it is none, or some of it
-    /// was sent again since and belongs to another.
+    /// A person has a dead letter tried again, for all its doctors. One of which nothing was mailed is sealed anew. False where it is none, or some of it was
+    /// sent again since and belongs to another.
     pub fn retry(&mut self, place: usize) -> bool {
         let counted = self.instances.iter().filter(|one| one.delivery == place).count();
         let Some(delivery) = self.deliveries.get_mut(place) else { return false };
@@ -456,7 +457,7 @@ impl Book {
             (_, _, Some(_)) => Kept::Completeness,
             _ => Kept::Instances,
         };
-        if !delivery.is_mailed() && delivery.state == State::Failed {
+        if delivery.state == State::Failed {
             delivery.shares.iter_mut().for_each(|share| share.refused = false);
         }
         self.step(place, Step::TakenUp(kept))

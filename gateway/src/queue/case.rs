@@ -10,7 +10,7 @@ pub const CASE_OPEN_MS: i64 = 24 * 60 * 60 * 1000;
 /// How long the mailboxes are looked into for mails of a withdrawn delivery, in milliseconds: one that the mail server took in the last
 /// moment may be on its way.
 pub const LOOKED_FOR_MS: i64 = 60 * 60 * 1000;
-/// And where its cover was never seen there: a mail server tries for five days (RFC 5321 4.5.4.1).
+/// And where not all of it was deleted there: a mail server tries for five days (RFC 5321 4.5.4.1).
 pub const ON_ITS_WAY_MS: i64 = 5 * 24 * 60 * 60 * 1000;
 
 /// The longest time that counts as the gateway's running at once, in milliseconds: it is noted every 30 s, and who comes to it later stood still in between.
