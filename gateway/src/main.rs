@@ -14,6 +14,8 @@ use gateway::simulate;
 use gateway::smime::render;
 use gateway::spool::{self, Spool};
 use seal::native::Certificate;
+use serde::Serialize;
+use std::fmt::Display;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -239,19 +241,13 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Simulate { queue: true, schedules, seed, queue_bug: bug, json, .. } => {
             let seed = seed.unwrap_or_else(simulate::any_seed);
             let report = simulate::simulate_queue(simulate::Schedules { schedules, seed, bug });
-            println!("{}", if json { serde_json::to_string(&report)? } else { report.to_string() });
-            if report.violations > 0 {
-                return Ok(ExitCode::from(simulate::EXIT_VIOLATED));
-            }
+            return show_simulated(&report, json, report.violations > 0);
         }
         Command::Simulate { config, cases, seed, bug, json, .. } => {
             let settings = config.map(|config| load(&config)).transpose()?;
             let settings = settings.as_ref().map_or_else(simulate::Settings::default, simulate::Settings::of);
             let report = simulate::simulate(cases, seed.unwrap_or_else(simulate::any_seed), settings, bug);
-            println!("{}", if json { serde_json::to_string(&report)? } else { report.to_string() });
-            if report.violations > 0 {
-                return Ok(ExitCode::from(simulate::EXIT_VIOLATED));
-            }
+            return show_simulated(&report, json, report.violations > 0);
         }
         Command::Pacs { config, pacs, json, action } => {
             let config = load(&config.context("--config FILE is missing")?)?;
@@ -295,8 +291,16 @@ fn on_runtime<T, E: Into<anyhow::Error>>(work: impl Future<Output = Result<T, E>
 async fn replay(journal: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let journal = Journal::open_read_only(journal).await?;
     let report = simulate::replay(&journal).await?;
-    println!("{}", if json { serde_json::to_string(&report)? } else { report.to_string() });
-    Ok(if report.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(simulate::EXIT_VIOLATED) })
+    show_simulated(&report, json, !report.wrong.is_empty())
+}
+
+fn show_simulated(
+    report: &(impl Serialize + Display),
+    json: bool,
+    is_violated: bool,
+) -> anyhow::Result<ExitCode> {
+    println!("{}", if json { serde_json::to_string(report)? } else { report.to_string() });
+    Ok(if is_violated { ExitCode::from(simulate::EXIT_VIOLATED) } else { ExitCode::SUCCESS })
 }
 
 fn show_audit(command: AuditCommand) -> anyhow::Result<ExitCode> {

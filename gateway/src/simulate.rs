@@ -18,6 +18,11 @@ use serde::Serialize;
 use std::fmt;
 use std::time::Instant;
 
+/// Lengths of time, in milliseconds.
+const SECOND: i64 = 1_000;
+const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
+
 /// Without a configuration: one minute until further channels are tried, three until the next doctor is told, eight until everybody is.
 const RULES: Rules = Rules {
     channel_after_ms: Some(60_000),

@@ -101,6 +101,8 @@ pub struct Mailbox {
     link: Link,
     folders: Vec<String>,
     opened: Option<(String, FolderState)>,
+    /// The server can be asked for quotas; none before it said so.
+    keeps_quota: Option<bool>,
 }
 
 impl Mailbox {
@@ -122,7 +124,7 @@ impl Mailbox {
         command: Duration,
     ) -> Result<Self, MailboxError> {
         let link = Link::open(config, connect, command).await?;
-        Ok(Self { link, folders: config.folders.clone(), opened: None })
+        Ok(Self { link, folders: config.folders.clone(), opened: None, keeps_quota: None })
     }
 
     /// [`Mailbox::connect`] with roots read and addresses found earlier: for a process that may open no file and look up no name.
@@ -135,7 +137,7 @@ impl Mailbox {
         addresses: &[SocketAddr],
     ) -> Result<Self, MailboxError> {
         let link = Link::open_to(config, trust, addresses).await?;
-        Ok(Self { link, folders: config.folders.clone(), opened: None })
+        Ok(Self { link, folders: config.folders.clone(), opened: None, keeps_quota: None })
     }
 
     /// The covers in all configured folders, those of one site only if it is given, oldest first in each folder.

@@ -40,7 +40,7 @@ impl Manifest {
         let instances = || self.series.iter().flat_map(|series| &series.instances);
         Summary {
             instances: instances().count() as u64,
-            source_bytes: instances().map(|i| i.head_bytes + i.bulk_bytes + i.tail_bytes).sum(),
+            source_bytes: instances().map(source_bytes).sum(),
             pixel_bytes: instances().map(pixel_bytes).sum(),
             coded_pixel_bytes: coded(SegmentKind::Model)
                 + coded(SegmentKind::Coarse)
@@ -174,6 +174,11 @@ fn check_instance(instance: &Instance, segments: &[Segment]) -> Result<(), Unpac
     let lengths = pixels::slab_lengths(image).into_iter().flatten().map(|length| length as u64);
     let slabs = segments.iter().map(|s| if s.kind == SegmentKind::Pixels { s.raw_bytes } else { 0 });
     require(lengths.eq(slabs), "slabs are not cut as their layout says")
+}
+
+/// Bytes that an instance came in.
+pub(super) fn source_bytes(instance: &Instance) -> u64 {
+    instance.head_bytes + instance.bulk_bytes + instance.tail_bytes
 }
 
 /// Bytes of the pixels that an instance has as slabs.

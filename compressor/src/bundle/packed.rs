@@ -44,8 +44,7 @@ impl Packed {
         let Some((here, series)) = all.find(|(_, series)| is_of(series, planned, sources)) else {
             return Ok(None);
         };
-        let bytes = |instance: &Instance| instance.head_bytes + instance.bulk_bytes + instance.tail_bytes;
-        let mut source_bytes = series.instances.iter().map(bytes).sum();
+        let mut source_bytes = series.instances.iter().map(manifest::source_bytes).sum();
         for (segment, place) in self.manifest.segments.iter().zip(1..) {
             if segment.series == here {
                 let source_bytes = std::mem::take(&mut source_bytes);

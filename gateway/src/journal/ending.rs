@@ -4,7 +4,7 @@
 use super::answers::OPENED_AT;
 use super::duty::IS_REAL;
 use super::withdrawal::{HAS_ARRIVED, Withdraw};
-use super::{Journal, JournalError, Withdrawal, bytes16};
+use super::{Journal, JournalError, State, Withdrawal, bytes16};
 use crate::notify::{Aged, Standing};
 use seal::ids::{CaseId, DeliveryId};
 use serde::Serialize;
@@ -156,8 +156,9 @@ impl Journal {
             "SELECT c.id, {} AS opened, {HAS_HANDED_OVER} AS handed_over, c.alarm_heard_at_ms IS NOT NULL AS heard,
                EXISTS (SELECT 1 FROM link l WHERE l.case_id = c.id AND l.ended_at_ms IS NULL) AS linked
              FROM study_case c, running WHERE c.ended_at_ms IS NULL AND c.mailed_running_ms <= running.ms - $1
-               AND EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = c.id AND d.state NOT IN ('cancelled', 'recalled', 'closed'))",
-            is_opened()
+               AND EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = c.id AND d.state NOT IN ({}))",
+            is_opened(),
+            State::sql_over()
         )));
         let read = |row: &SqliteRow| {
             let aged = Aged {
@@ -333,8 +334,9 @@ pub(super) fn is_opened() -> String {
 pub(super) fn rings() -> String {
     format!(
         "(c.alarmed_at_ms IS NOT NULL AND c.alarm_heard_at_ms IS NULL AND c.ended_at_ms IS NULL AND NOT {}
-           AND EXISTS (SELECT 1 FROM delivery l WHERE l.case_id = c.id AND l.state NOT IN ('cancelled', 'recalled', 'closed')))",
-        is_opened()
+           AND EXISTS (SELECT 1 FROM delivery l WHERE l.case_id = c.id AND l.state NOT IN ({})))",
+        is_opened(),
+        State::sql_over()
     )
 }
 

@@ -2,6 +2,7 @@
 //! deleted, and what still lies here of the study waits for another press, as a case of its own.
 
 use super::answers::forget_answers;
+use super::delivery;
 use super::hold_again::Old;
 use super::link::end_links;
 use super::{Journal, JournalError, State, Step, bytes16};
@@ -135,7 +136,7 @@ impl Journal {
                 (true, false) => Step::Recalled,
                 (true, true) => Step::Closed,
             };
-            let before = State::parse(row.get("state")).ok_or(JournalError::Unknown("delivery.state"))?;
+            let before = delivery::state(row.get("state"))?;
             let Some(state) = before.after(step) else { continue };
             if before != State::Pulled && !row.get::<bool, _>("handed_over") {
                 instances.extend(instances_of(&mut transaction, id).await?);
@@ -261,13 +262,13 @@ async fn deliveries(
     transaction: &mut Transaction<'static, Sqlite>,
     case: CaseId,
 ) -> Result<Vec<SqliteRow>, JournalError> {
-    let rows = sqlx::query(
+    let sql = sqlx::AssertSqlSafe(format!(
         "SELECT id, state, handed_over_at_ms IS NOT NULL AS handed_over,
            EXISTS (SELECT 1 FROM accepted_part p WHERE p.delivery_id = d.id) AS mailed
-         FROM delivery d WHERE case_id = $1 AND state NOT IN ('cancelled', 'recalled', 'closed') ORDER BY sequence",
-    )
-    .bind(case.0.as_slice());
-    Ok(rows.fetch_all(&mut **transaction).await?)
+         FROM delivery d WHERE case_id = $1 AND state NOT IN ({}) ORDER BY sequence",
+        State::sql_over()
+    ));
+    Ok(sqlx::query(sql).bind(case.0.as_slice()).fetch_all(&mut **transaction).await?)
 }
 
 async fn instances_of(

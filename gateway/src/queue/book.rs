@@ -400,6 +400,11 @@ impl Book {
         }
     }
 
+    /// A doctor's share of a delivery.
+    pub fn share(&self, place: usize, doctor: u8) -> Option<&Share> {
+        self.deliveries.get(place)?.shares.iter().find(|share| share.doctor == doctor)
+    }
+
     /// Notes something of a doctor's share.
     pub fn mark(&mut self, place: usize, doctor: u8, mark: impl FnOnce(&mut Share)) {
         let share = self.deliveries.get_mut(place);
@@ -436,11 +441,18 @@ impl Book {
         is_there && rings && !share.refused
     }
 
-    /// Ends a delivery once every doctor who can be reached has fetched it.
-    pub fn finish(&mut self, place: usize) -> bool {
+    /// Every doctor who can be reached has fetched a delivery that waits for that.
+    pub fn may_finish(&self, place: usize) -> bool {
         let Some(delivery) = self.deliveries.get(place) else { return false };
-        let all = delivery.shares.iter().all(|share| share.told.pulled || share.refused);
-        all && delivery.shares.iter().any(|share| share.told.pulled) && self.step(place, Step::Pulled)
+        let mut shares = delivery.shares.iter();
+        delivery.state.after(Step::Pulled).is_some()
+            && shares.clone().any(|share| share.told.pulled)
+            && shares.all(|share| share.told.pulled || share.refused)
+    }
+
+    /// Ends a delivery, if it may finish.
+    pub fn finish(&mut self, place: usize) -> bool {
+        self.may_finish(place) && self.step(place, Step::Pulled)
     }
 
     /// A person has a dead letter tried again, for all its doctors. One of which nothing was mailed is sealed anew. False where it is none, or some of it was
@@ -493,7 +505,7 @@ impl Book {
 
     /// Received files that a delivery still needs.
     pub fn needs(&self, file: u32) -> bool {
-        let needs = |state: State| state != State::Pulled && !state.is_over();
+        let needs = |state: State| !state.is_done();
         self.instances.iter().any(|one| one.file == file && self.state_of(one.delivery).is_some_and(needs))
     }
 

@@ -59,9 +59,7 @@ impl Book {
     /// Closes the open case of a destination, if it is over and was opened so long ago, by the clock and by the time that the gateway ran.
     pub(super) fn close_over(&mut self, destination: u8, now_ms: i64, open_ms: i64) {
         let Some(place) = self.open_case_of(destination) else { return };
-        let rests = |delivery: &Delivery| {
-            matches!(delivery.state, State::Pulled | State::Failed) || delivery.state.is_over()
-        };
+        let rests = |delivery: &Delivery| delivery.state == State::Failed || delivery.state.is_done();
         let is_over = self.of_case(place).all(rests);
         let is_old = |case: &CaseRow| {
             case.opened_at_ms < now_ms - open_ms && self.has_run(case.opened_running_ms, open_ms)
@@ -208,8 +206,8 @@ impl Book {
     /// Whether a mailbox is to be looked into for mails of a withdrawn delivery: once, for an hour after, and for days where not all of it was seen there.
     pub fn looks_for(&self, place: usize, doctor: u8) -> bool {
         let Some(delivery) = self.deliveries.get(place) else { return false };
-        let Some(share) = delivery.shares.iter().find(|share| share.doctor == doctor) else { return false };
-        let (Some(mail), Some(withdrawn)) = (share.mail, delivery.withdrawn) else { return false };
+        let mail = self.share(place, doctor).and_then(|share| share.mail);
+        let (Some(mail), Some(withdrawn)) = (mail, delivery.withdrawn) else { return false };
         // As many were deleted as were mailed.
         let has_arrived = mail.removed > u32::from(delivery.pieces);
         let within = |ms| !self.has_run(withdrawn.running_ms, ms);
@@ -253,7 +251,7 @@ impl Book {
 
     /// Whether the key of a case goes: it was opened a day ago, by the clock and by the time that the gateway ran, and the doctors have all of it.
     pub fn key_goes(&self, case: usize, now_ms: i64) -> bool {
-        let has_it = |one: &Delivery| one.state == State::Pulled || one.state.is_over();
+        let has_it = |one: &Delivery| one.state.is_done();
         let is_over = |row: &CaseRow| {
             row.has_key
                 && row.opened_at_ms < now_ms - CASE_OPEN_MS

@@ -162,8 +162,8 @@ impl Twins {
             }
             29 => {
                 let told = self.journal.notify_again(id).await.unwrap();
-                assert_eq!(self.names(&self.book.clone().notify_again(place)), told);
-                self.book.notify_again(place);
+                let twins = self.book.notify_again(place);
+                assert_eq!(self.names(&twins), told);
                 "notify again"
             }
             30 => {
@@ -377,8 +377,6 @@ impl Twins {
             .aged(AGE_MS)
             .await
             .unwrap()
-            .into_iter()
-            .collect::<Vec<_>>()
             .into_iter()
             .map(|(case, aged)| (self.place_of(case), format!("{:?}", ends(aged))))
             .collect();

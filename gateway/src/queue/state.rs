@@ -124,6 +124,11 @@ impl State {
         matches!(self, Self::Cancelled | Self::Recalled | Self::Closed)
     }
 
+    /// The doctors have it, or it is over.
+    pub fn is_done(self) -> bool {
+        self == Self::Pulled || self.is_over()
+    }
+
     /// The gateway has something to do for it, or waits for a doctor.
     pub fn is_under_way(self) -> bool {
         matches!(

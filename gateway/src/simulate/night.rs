@@ -1,8 +1,8 @@
 //! The world of a night: studies come, servers fail and come back, the gateway crashes, phones are dead, doctors open or do not, and somebody at the
 //! hospital hears an alarm sooner or later. Nothing here knows what is right.
 
-use super::Settings;
 use super::rules::{Bug, Tried};
+use super::{HOUR, MINUTE, SECOND, Settings};
 use crate::journal::Ended;
 use crate::notify::{Aged, Escalation, Next, Standing};
 use crate::submit::retry;
@@ -11,9 +11,6 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-const SECOND: i64 = 1_000;
-const MINUTE: i64 = 60 * SECOND;
-const HOUR: i64 = 60 * MINUTE;
 /// A duty, from 20:00 to 08:00.
 const NIGHT: i64 = 12 * HOUR;
 /// Outages of one service in a night, at most, and how long one lasts at most.

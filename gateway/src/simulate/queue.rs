@@ -24,6 +24,7 @@ mod world;
 
 pub use rules::QueueBug;
 
+use super::NAMED_MAX;
 use faults::{ACTS, Coverage, FAULTS, Pair};
 use peers::Happened;
 use serde::Serialize;
@@ -34,8 +35,6 @@ use world::World;
 /// Events with faults of a schedule, at least and at most; what it takes to come to rest is added.
 const EVENTS_MIN: u32 = 50;
 const EVENTS_MAX: u32 = 250;
-/// Violations that a report names; the rest is counted.
-const NAMED_MAX: usize = 20;
 
 /// A schedule in which something was that must not be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -144,11 +144,7 @@ fn events(history: &History) -> Vec<(i64, Event)> {
 /// One event, if it may be now.
 fn take(book: &mut Book, place: usize, event: Event, history: &History) -> Result<(), &'static str> {
     let must = |may: bool, why_not| if may { Ok(()) } else { Err(why_not) };
-    let share = |book: &Book, doctor: u8| {
-        let shares =
-            book.deliveries.get(place).map(|delivery| delivery.shares.as_slice()).unwrap_or_default();
-        shares.iter().find(|share| share.doctor == doctor).copied().unwrap_or_default()
-    };
+    let share = |book: &Book, doctor| book.share(place, doctor).copied().unwrap_or_default();
     let is_sealed = book.deliveries.get(place).is_some_and(|delivery| delivery.cover.is_some());
     let has_cover = |book: &Book, doctor| share(book, doctor).has_cover;
     match event {

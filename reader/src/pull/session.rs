@@ -83,8 +83,8 @@ impl Session {
     /// How full the mailbox is, by its first folder; none where the server does not say, or says what is of no use. The last question: the
     /// connection may be of no use afterwards.
     pub(crate) async fn fill(&mut self) -> Option<Fill> {
-        let folder = self.login.folders.first()?.clone();
-        let fill = self.mailbox.as_mut()?.fill(&folder).await;
+        let folder = self.login.folders.first()?;
+        let fill = self.mailbox.as_mut()?.fill(folder).await;
         fill.inspect_err(|error| tracing::debug!(%error, "how full the mailbox is cannot be asked")).ok()?
     }
 

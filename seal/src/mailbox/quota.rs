@@ -44,7 +44,12 @@ impl Mailbox {
     /// # Errors
     /// [`MailboxError`]; the connection is of no use then.
     pub async fn fill(&mut self, folder: &str) -> Result<Option<Fill>, MailboxError> {
-        if !self.has_one_of(&["QUOTA"]).await? {
+        let keeps_quota = match self.keeps_quota {
+            Some(known) => known,
+            None => self.has_one_of(&["QUOTA"]).await?,
+        };
+        self.keeps_quota = Some(keeps_quota);
+        if !keeps_quota {
             return Ok(None);
         }
         let (mut roots, mut told) = (Vec::new(), Vec::new());

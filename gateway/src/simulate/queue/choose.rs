@@ -4,10 +4,11 @@ use super::faults::Act;
 use super::gateway::{lacking, number, token};
 use super::peers::{At, Gateway, Mail, Task};
 use super::rules::QueueBug;
-use super::world::{HOUR, KEEPER, MINUTE, NOTED_MS, World};
+use super::world::{KEEPER, NOTED_MS, World};
 use crate::journal::Ended;
 use crate::notify::{Aged, ends};
-use crate::queue::{CASE_OPEN_MS, Delivery, Part, State, Step, Watch};
+use crate::queue::{CASE_OPEN_MS, Delivery, Part, State, Watch};
+use crate::simulate::{HOUR, MINUTE};
 use fastrand::Rng;
 
 /// `[case] alarm_after_s`.
@@ -54,7 +55,7 @@ impl World<'_> {
         for place in 0..self.book.deliveries.len() {
             let now_ms = self.now_ms;
             let waits = |wait: &(usize, i64)| wait.0 == place && wait.1 > now_ms;
-            if self.would_finish(place) {
+            if self.book.may_finish(place) {
                 pick.offer(2, Task::new(Act::Finish, place));
             }
             if self.gateways[who].waits.iter().any(waits) {
@@ -139,14 +140,6 @@ impl World<'_> {
         }
     }
 
-    fn would_finish(&self, place: usize) -> bool {
-        let Some(delivery) = self.book.deliveries.get(place) else { return false };
-        let mut shares = delivery.shares.iter();
-        delivery.state.after(Step::Pulled).is_some()
-            && shares.clone().any(|share| share.told.pulled)
-            && shares.all(|share| share.told.pulled || share.refused)
-    }
-
     fn offer_receipts(&self, who: usize, pick: &mut Pick<'_>) {
         for (place, receipt) in self.receipts.iter().enumerate() {
             let is_read = self.gateways[who].read.checked_shr(number(place)).is_none_or(|read| read & 1 == 1);
@@ -155,9 +148,7 @@ impl World<'_> {
             }
         }
         for mail in self.mails.iter().filter(|mail| mail.at == At::Mailbox && mail.part == Part::Cover) {
-            let share = self.book.deliveries.get(mail.delivery);
-            let share =
-                share.and_then(|delivery| delivery.shares.iter().find(|share| share.doctor == mail.doctor));
+            let share = self.book.share(mail.delivery, mail.doctor);
             if share.is_some_and(|share| !share.cover_seen) {
                 pick.offer(1, Task { doctor: mail.doctor, ..Task::new(Act::NoteCover, mail.delivery) });
             }
@@ -259,7 +250,7 @@ impl World<'_> {
         if !self.has(QueueBug::DeletesByClock) {
             return self.book.key_goes(case, clock_ms);
         }
-        let has_it = |one: &Delivery| one.state == State::Pulled || one.state.is_over();
+        let has_it = |one: &Delivery| one.state.is_done();
         let row = self.book.cases.get(case);
         row.is_some_and(|row| row.has_key && row.opened_at_ms < clock_ms - CASE_OPEN_MS)
             && self.book.deliveries.iter().filter(|one| one.case == case).all(has_it)
@@ -267,7 +258,7 @@ impl World<'_> {
 
     fn looks_for(&self, place: usize, doctor: u8, clock_ms: i64) -> bool {
         let Some(delivery) = self.book.deliveries.get(place) else { return false };
-        let share = delivery.shares.iter().find(|share| share.doctor == doctor);
+        let share = self.book.share(place, doctor);
         let Some(mail) = share.and_then(|share| share.mail) else { return false };
         let at_ms = delivery.withdrawn.map_or(0, |withdrawn| withdrawn.at_ms);
         match self.bug {

@@ -1,9 +1,9 @@
 //! What can be done, what can go wrong meanwhile, and how often each of these pairs came about.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// One step of a gateway, a mail server or a reader: nothing lies between its begin and its end but a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) enum Act {
     WriteFile,
     SyncFile,
@@ -54,7 +54,7 @@ pub(super) enum Act {
 }
 
 /// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) enum Fault {
     /// SIGKILL.
     Kill,
@@ -293,17 +293,5 @@ impl Pair {
     /// It can be, and was not.
     pub(super) fn is_missed(&self) -> bool {
         self.cannot.is_none() && self.times == 0
-    }
-}
-
-impl Serialize for Act {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{self:?}"))
-    }
-}
-
-impl Serialize for Fault {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{self:?}"))
     }
 }

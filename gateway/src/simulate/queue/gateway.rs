@@ -2,10 +2,10 @@
 //! queue.
 
 use super::faults::{Act, Fault};
-use super::log::{Images, What};
+use super::log::{Images, What, bit};
 use super::peers::{At, Gateway, Kind, Says, Task};
 use super::rules::QueueBug;
-use super::world::{DOCTORS, HOLD, KEEPER, PIECES, World, bit};
+use super::world::{DOCTORS, HOLD, KEEPER, PIECES, World};
 use crate::journal::Ended;
 use crate::notify::ends;
 use crate::queue::{Delivery, Part, Pressing, RAN_MAX_MS, State, Step, TokenNumber, Watch, Wish};
@@ -26,7 +26,7 @@ impl World<'_> {
             Act::SendNotice => self.send_notice(task, fault),
             Act::RemoveMails => self.remove_mails(task, fault),
             Act::Release => {
-                self.release(who, task.place);
+                self.release(who);
                 None
             }
             Act::Prove => {
@@ -114,8 +114,7 @@ impl World<'_> {
         let place = task.place;
         match task.act {
             Act::Press => {
-                let doctors: Vec<u8> =
-                    (0..self.readers.len()).filter_map(|doctor| u8::try_from(doctor).ok()).collect();
+                let doctors = self.everybody();
                 let urgent = self.chance.u8(..100) < 30;
                 if let Pressing::Begun(delivery) = self.book.press(place, &doctors, urgent) {
                     let images = self.images_of(|instance| instance.delivery == delivery);

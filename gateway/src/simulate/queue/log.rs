@@ -5,6 +5,16 @@ use crate::journal::Ended;
 /// A set of images, a bit for each.
 pub(super) type Images = u16;
 
+/// The set of one image.
+pub(super) fn bit(number: usize) -> Images {
+    1_u16.checked_shl(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(0)
+}
+
+/// The set of one case.
+pub(super) fn case_bit(case: usize) -> u64 {
+    1_u64.checked_shl(u32::try_from(case).unwrap_or(u32::MAX)).unwrap_or(0)
+}
+
 /// An entry of the log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {

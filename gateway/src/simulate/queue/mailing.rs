@@ -5,8 +5,9 @@ use super::gateway::doctors;
 use super::log::What;
 use super::peers::{At, File, Kind, Mail, Task};
 use super::rules::QueueBug;
-use super::world::{SECOND, World};
+use super::world::World;
 use crate::queue::State;
+use crate::simulate::SECOND;
 
 impl World<'_> {
     pub(super) fn send_part(&mut self, who: usize, task: Task, fault: Option<Fault>) -> Option<Task> {

@@ -1,7 +1,7 @@
 //! The oracle: reads the log of a schedule and what is left at rest, and says what must not be. Written from what is promised (docs/reliability.md), without
 //! the queue's rules: whoever changes those changes nothing here.
 
-use super::log::{Entry, Images, Rest, What};
+use super::log::{Entry, Images, Rest, What, bit, case_bit};
 use crate::journal::Ended;
 
 /// A case is open for a day of the gateways' running, and ends by its time after a day (`[case] expire_hours`), in milliseconds.
@@ -102,7 +102,7 @@ pub(super) fn judge(log: &[Entry], rest: &Rest, found: &mut Vec<&'static str>) {
                 if !has_cause {
                     found.push("a dead letter that nothing from outside has made");
                 }
-                for (_, image) in members(&mut images, failed) {
+                for image in members(&mut images, failed) {
                     image.failed_since = true;
                 }
             }
@@ -123,7 +123,7 @@ pub(super) fn judge(log: &[Entry], rest: &Rest, found: &mut Vec<&'static str>) {
                 if whole != shown {
                     found.push("a doctor sees half of a delivery");
                 }
-                for (_, image) in members(&mut images, shown) {
+                for image in members(&mut images, shown) {
                     let over = image.over.get(usize::from(destination)).copied().flatten();
                     let last = image
                         .shown
@@ -143,10 +143,10 @@ pub(super) fn judge(log: &[Entry], rest: &Rest, found: &mut Vec<&'static str>) {
                 }
             }
             What::Pressed { images: pressed } => {
-                members(&mut images, pressed).for_each(|(_, image)| image.pressed = Some(place));
+                members(&mut images, pressed).for_each(|image| image.pressed = Some(place));
             }
             What::Withdrawn { destination, images: withdrawn } => {
-                for (_, image) in members(&mut images, withdrawn) {
+                for image in members(&mut images, withdrawn) {
                     image.is_over(destination, place);
                 }
             }
@@ -161,7 +161,7 @@ pub(super) fn judge(log: &[Entry], rest: &Rest, found: &mut Vec<&'static str>) {
                 if undelivered != 0 {
                     found.push("a case ends with an image that no doctor can have got");
                 }
-                for (_, image) in members(&mut images, ended) {
+                for image in members(&mut images, ended) {
                     image.is_over(destination, place);
                 }
             }
@@ -219,14 +219,6 @@ fn at_rest(images: &mut [Image; IMAGES_MAX], rest: &Rest, alarmed: u64, found: &
     }
 }
 
-fn members(images: &mut [Image; IMAGES_MAX], set: Images) -> impl Iterator<Item = (usize, &mut Image)> {
-    images.iter_mut().enumerate().filter(move |(number, _)| set & bit(*number) != 0)
-}
-
-fn case_bit(case: usize) -> u64 {
-    1_u64.checked_shl(u32::try_from(case).unwrap_or(u32::MAX)).unwrap_or(0)
-}
-
-fn bit(number: usize) -> Images {
-    1_u16.checked_shl(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(0)
+fn members(images: &mut [Image; IMAGES_MAX], set: Images) -> impl Iterator<Item = &mut Image> {
+    images.iter_mut().enumerate().filter(move |(number, _)| set & bit(*number) != 0).map(|(_, image)| image)
 }

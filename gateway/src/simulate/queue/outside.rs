@@ -4,8 +4,9 @@ use super::faults::{Act, Fault};
 use super::log::What;
 use super::peers::{At, Mail, Receipt, Says};
 use super::rules::QueueBug;
-use super::world::{DOCTORS, HOUR, LATE_MAX_MS, MINUTE, PIECES, PUSHES_MAX, World};
+use super::world::{DOCTORS, LATE_MAX_MS, PIECES, PUSHES_MAX, World};
 use crate::queue::Part;
+use crate::simulate::{HOUR, MINUTE};
 
 impl World<'_> {
     /// The PACS sends once more what it sent, or images are made that were missing, or a technician sends the study again.

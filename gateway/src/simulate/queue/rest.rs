@@ -1,8 +1,8 @@
 //! What is left when all rest, whatever the queue says.
 
-use super::log::{Images, Rest, What};
+use super::log::{Images, Rest, What, bit, case_bit};
 use super::peers::{At, Mail};
-use super::world::{World, bit};
+use super::world::World;
 use crate::queue::{Part, State};
 
 impl World<'_> {
@@ -72,7 +72,7 @@ impl World<'_> {
                 )
             };
             if case.end.ended.is_none() && waits && !deliveries().any(|(delivery, _)| was_seen(delivery)) {
-                rest.unopened |= 1_u64.checked_shl(u32::try_from(place).unwrap_or(u32::MAX)).unwrap_or(0);
+                rest.unopened |= case_bit(place);
             }
         }
         rest

@@ -1,10 +1,10 @@
 //! What a gateway does with the disk, in the order of `receive`, `compress`, `seal` and the spool: written, synced, named, and only then counted on.
 
 use super::faults::{Act, Fault};
-use super::log::{Images, What};
+use super::log::{Images, What, bit};
 use super::peers::{File, Kind, Task};
 use super::rules::QueueBug;
-use super::world::{DOCTORS, World, bit};
+use super::world::{DOCTORS, World};
 use crate::queue::{Book, Delivery, NewRow, RecordedRow, State, Step};
 
 impl World<'_> {
@@ -67,8 +67,7 @@ impl World<'_> {
         if self.received(task.number).is_none() {
             return;
         }
-        let everybody: Vec<u8> =
-            (0..self.readers.len()).filter_map(|doctor| u8::try_from(doctor).ok()).collect();
+        let everybody = self.everybody();
         let doctors = if self.destination == DOCTORS { everybody.as_slice() } else { &[] };
         let (destination, now_ms) = (self.destination, self.clock_ms(who));
         let row = NewRow {
@@ -194,12 +193,10 @@ impl World<'_> {
     }
 
     /// Gives back what lies of a delivery that was fetched, or of a case that is over.
-    pub(super) fn release(&mut self, who: usize, _place: usize) {
+    pub(super) fn release(&mut self, who: usize) {
         let releases = std::mem::take(&mut self.gateways[who].releases);
         let book = &self.book;
-        let is_over = |delivery: usize| {
-            book.state_of(delivery).is_none_or(|state| state == State::Pulled || state.is_over())
-        };
+        let is_over = |delivery: usize| book.state_of(delivery).is_none_or(State::is_done);
         let of_pulled = |number: u32| {
             book.instances
                 .iter()

@@ -2,15 +2,14 @@
 //! PACS that sends again, and people. Nothing here knows what is right.
 
 use super::faults::{Act, Coverage, FAULTS, Fault};
-use super::log::{Entry, Images, Rest, What};
+use super::gateway::token;
+use super::log::{Entry, Images, Rest, What, bit};
 use super::peers::{At, File, Gateway, Happened, Image, Kind, Mail, Reader, Receipt};
 use super::rules::QueueBug;
 use crate::queue::{Book, Instance, LEASE_MS, Lease};
+use crate::simulate::{HOUR, MINUTE, SECOND};
 use fastrand::Rng;
 
-pub(super) const SECOND: i64 = 1_000;
-pub(super) const MINUTE: i64 = 60 * SECOND;
-pub(super) const HOUR: i64 = 60 * MINUTE;
 pub(super) const DAY: i64 = 24 * HOUR;
 /// The age of cases is noted as often.
 pub(super) const NOTED_MS: i64 = 30 * SECOND;
@@ -248,8 +247,7 @@ impl<'a> World<'a> {
             .iter_mut()
             .filter(|gateway| gateway.is_up && gateway.paused_until <= self.now_ms - ms)
         {
-            let token = gateway.leases.iter().find(|lease| lease.0 == KEEPER).map(|lease| lease.1);
-            if token.is_some_and(|token| keeper.is_held_by(token)) {
+            if token(gateway, KEEPER).is_some_and(|token| keeper.is_held_by(token)) {
                 let since_ms = gateway.counted_ms.max(self.now_ms - ms - NOTED_MS);
                 let noted = (self.now_ms - since_ms) / NOTED_MS * NOTED_MS;
                 self.book.ran(noted);
@@ -339,7 +337,7 @@ impl<'a> World<'a> {
         self.gateways[place] = Gateway { offset_ms, ..Gateway::default() };
     }
 
-    pub(super) fn start(&mut self, place: usize) {
+    fn start(&mut self, place: usize) {
         self.gateways[place].is_up = true;
     }
 
@@ -355,6 +353,11 @@ impl<'a> World<'a> {
             !is_lost && file.is_named
         });
         self.chance = chance;
+    }
+
+    /// All doctors.
+    pub(super) fn everybody(&self) -> Vec<u8> {
+        (0..self.readers.len()).filter_map(|doctor| u8::try_from(doctor).ok()).collect()
     }
 
     pub(super) fn lease(&self, place: usize) -> Option<&Lease> {
@@ -386,8 +389,4 @@ impl<'a> World<'a> {
 
 fn image(uid: u8, content: u8, is_made: bool) -> Image {
     Image { uid, content, is_made, is_sent: is_made }
-}
-
-pub(super) fn bit(number: usize) -> Images {
-    1_u16.checked_shl(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(0)
 }
