@@ -22,11 +22,13 @@ from lab.keys import Keys  # noqa: E402
 from lab.link import Line, Link  # noqa: E402
 from lab.mail_store import MailStore, StoreBehind  # noqa: E402
 from lab.orthanc import Orthanc  # noqa: E402
+from lab import progress  # noqa: E402
 from lab.ports import free_port  # noqa: E402
 from lab.study import mr  # noqa: E402
 
 MODES = {"ahead": True, "one after the other": False}
-STAGES = ("receive", "assemble", "compress", "seal", "submit", "notify")
+# All but the last: the doctor is not waited for.
+STAGES = progress.STAGES[:-1]
 ASKED = 1.5
 
 

@@ -215,15 +215,19 @@ class MailStore:
 
 
 class StoreBehind(MailStore):
-    """The store in a folder, as somebody sees it who hands mail over by another port."""
+    """The store in a folder, as somebody sees it who reaches it by other ports."""
 
-    def __init__(self, folder: Path, smtps_port: int):
+    def __init__(self, folder: Path, smtps_port: int | None = None, imaps_port: int | None = None):
         super().__init__(folder)
-        self._smtps_port = smtps_port
+        self._smtps_port, self._imaps_port = smtps_port, imaps_port
 
     @property
     def smtps_port(self) -> int:
-        return self._smtps_port
+        return self._smtps_port or super().smtps_port
+
+    @property
+    def imaps_port(self) -> int:
+        return self._imaps_port or super().imaps_port
 
 
 def address(user: str) -> str:

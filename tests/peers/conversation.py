@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from peers import raw_store
-from peers.raw_store import A_ABORT, A_ASSOCIATE_AC, A_RELEASE_RP, A_RELEASE_RQ, CONTEXT_ID, EXPLICIT_LITTLE, P_DATA_TF, VALUE_HEADER_BYTES
+from peers.raw_store import (
+    A_ABORT, A_ASSOCIATE_AC, A_RELEASE_RP, A_RELEASE_RQ, COMMAND_LAST, DATA_LAST, DATA_PART, EXPLICIT_LITTLE, P_DATA_TF, VALUE_HEADER_BYTES,
+)
+from peers.senders import SUCCESS
 
-SUCCESS = 0x0000
 HEADER_BYTES = 6
 ENDS = ("abort", "reset", "half-close", "silence")
 # Of these, where the sender still hears what is said to it.
@@ -51,9 +53,9 @@ def steps(called: str, sop_class: str, objects: list[tuple[str, bytes]], pdu_byt
     """Association, a C-STORE for each object (its UID and data set), release; data sets in PDUs of so many bytes."""
     made = [Step("associate", raw_store.associate_request(called, "BROKEN", sop_class, EXPLICIT_LITTLE)), Step("accepted", awaits=A_ASSOCIATE_AC)]
     for message, (uid, data_set) in enumerate(objects, start=1):
-        made.append(Step(f"command {message}", _value(raw_store.command_set(sop_class, uid, message), is_command=True, is_last=True)))
+        made.append(Step(f"command {message}", _value(raw_store.command_set(sop_class, uid, message), COMMAND_LAST)))
         parts = list(_parts(data_set, pdu_bytes - VALUE_HEADER_BYTES))
-        made += [Step(f"data {message}", _value(part, is_command=False, is_last=number == len(parts))) for number, part in enumerate(parts, start=1)]
+        made += [Step(f"data {message}", _value(part, DATA_LAST if number == len(parts) else DATA_PART)) for number, part in enumerate(parts, start=1)]
         made.append(Step(f"answer {message}", awaits=P_DATA_TF))
     return [*made, Step("release", raw_store.pdu(A_RELEASE_RQ, bytes(4))), Step("released", awaits=A_RELEASE_RP)]
 
@@ -124,6 +126,5 @@ def _parts(data: bytes, size: int) -> Iterator[bytes]:
         yield data[start : start + size]
 
 
-def _value(data: bytes, is_command: bool, is_last: bool) -> bytes:
-    control = (1 if is_command else 0) | (2 if is_last else 0)
-    return raw_store.pdu(P_DATA_TF, struct.pack(">IBB", len(data) + 2, CONTEXT_ID, control) + data)
+def _value(data: bytes, control: int) -> bytes:
+    return raw_store.pdu(P_DATA_TF, raw_store.value(data, control))

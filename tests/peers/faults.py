@@ -23,29 +23,30 @@ class Point:
         return f"{self.call}-{self.number}"
 
 
-def killed_at(point: Point) -> list[str]:
-    """Runs a program and kills it with SIGKILL as it enters the call. `-D`: the program itself, not strace, is the child of who starts it."""
-    return ["strace", "-D", "-f", "-o", "/dev/null", "-e", f"trace={point.call}", "-e", f"inject={point.call}:signal=SIGKILL:when={point.number}"]
+def strace(calls: tuple[str, ...], trace: Path, *more: str) -> list[str]:
+    """Runs a program and writes its calls down. `-D`: the program itself, not strace, is the child of who starts it."""
+    return ["strace", "-D", "-f", "-o", str(trace), "-e", f"trace={','.join(calls)}", *more]
 
 
-def failing_from(point: Point, error: str) -> list[str]:
-    """Runs a program whose calls fail with this error from the n-th of a thread on, as those of a disk that is full or broken."""
-    return ["strace", "-D", "-f", "-o", "/dev/null", "-e", f"trace={point.call}", "-e", f"inject={point.call}:error={error}:when={point.number}+"]
+def killed_at(point: Point, trace: Path) -> list[str]:
+    """Kills the program with SIGKILL as it enters the call."""
+    return strace((point.call,), trace, "-e", f"inject={point.call}:signal=SIGKILL:when={point.number}")
 
 
-def failing_once(point: Point, error: str) -> list[str]:
+def failing_from(point: Point, trace: Path, error: str) -> list[str]:
+    """Its calls fail with this error from the n-th of a thread on, as those of a disk that is full or broken."""
+    return strace((point.call,), trace, "-e", f"inject={point.call}:error={error}:when={point.number}+")
+
+
+def failing_once(point: Point, trace: Path, error: str) -> list[str]:
     """As `failing_from`, once in each thread."""
-    return ["strace", "-D", "-f", "-o", "/dev/null", "-e", f"trace={point.call}", "-e", f"inject={point.call}:error={error}:when={point.number}"]
+    return strace((point.call,), trace, "-e", f"inject={point.call}:error={error}:when={point.number}")
 
 
-def counted(calls: tuple[str, ...], trace: Path) -> list[str]:
-    """Runs a program and writes its calls down."""
-    return ["strace", "-D", "-f", "-o", str(trace), "-e", f"trace={','.join(calls)}"]
-
-
-def traced(calls: tuple[str, ...], trace: Path) -> list[str]:
-    """As `counted`, with the files and connections that the calls are about."""
-    return ["strace", "-D", "-f", "-yy", "-o", str(trace), "-e", f"trace={','.join(calls)}"]
+def is_met(trace: Path) -> bool:
+    """The fault came about. To be asked before anybody else kills the program."""
+    text = trace.read_text(errors="replace")
+    return "(INJECTED)" in text or "killed by SIGKILL" in text
 
 
 def points_in(trace: Path) -> list[Point]:

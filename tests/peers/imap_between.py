@@ -23,6 +23,8 @@ class ImapBetween:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Closing alone does not wake who waits for a client.
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _accept(self) -> None:

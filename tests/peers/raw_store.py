@@ -12,6 +12,8 @@ APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 IMPLEMENTATION_CLASS = "2.25.190146791048336571320480812473612376801"
 CONTEXT_ID = 1
+# Message control headers (PS3.8 E.2): a command or a data set, and whether more of it follows.
+COMMAND_PART, COMMAND_LAST, DATA_PART, DATA_LAST = 1, 3, 0, 2
 C_STORE_RQ = 0x0001
 PDU_BYTES_MAX = 131072
 # Length and message control header of a presentation data value (PS3.8 9.3.5.1).
@@ -60,7 +62,7 @@ class RawAssociation:
         return self.read_status()
 
     def send_command(self, sop_instance: str, message: int = 1) -> None:
-        self._send_value(command_set(self.sop_class, sop_instance, message), is_command=True, is_last=True)
+        self._send_value(command_set(self.sop_class, sop_instance, message), COMMAND_LAST)
 
     def send_data(self, chunks: Iterable[bytes], finish: bool = True) -> None:
         """Cuts the stream into PDUs. Without `finish` the last fragment is never marked as the last."""
@@ -69,9 +71,9 @@ class RawAssociation:
         for chunk in chunks:
             waiting += chunk
             while len(waiting) > size:
-                self._send_value(bytes(waiting[:size]), is_command=False, is_last=False)
+                self._send_value(bytes(waiting[:size]), DATA_PART)
                 del waiting[:size]
-        self._send_value(bytes(waiting), is_command=False, is_last=finish)
+        self._send_value(bytes(waiting), DATA_LAST if finish else DATA_PART)
 
     def read_status(self) -> int:
         kind, body = self._read_pdu()
@@ -94,10 +96,8 @@ class RawAssociation:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
-    def _send_value(self, data: bytes, is_command: bool, is_last: bool) -> None:
-        control = (1 if is_command else 0) | (2 if is_last else 0)
-        value = struct.pack(">IBB", len(data) + 2, CONTEXT_ID, control) + data
-        self.socket.sendall(pdu(P_DATA_TF, value))
+    def _send_value(self, data: bytes, control: int) -> None:
+        self.socket.sendall(pdu(P_DATA_TF, value(data, control)))
 
     def _read_pdu(self) -> tuple[int, bytes]:
         kind, length = struct.unpack(">BxI", self._read(6))
@@ -118,6 +118,11 @@ class RawAssociation:
 
 def _ended(kind: int, body: bytes, instead_of: str) -> Aborted:
     return Aborted(f"PDU of type {kind} instead of {instead_of}", body[3] if kind == A_ABORT else None)
+
+
+def value(data: bytes, control: int, context: int = CONTEXT_ID, length: int | None = None) -> bytes:
+    """A presentation data value (PS3.8 9.3.5.1)."""
+    return struct.pack(">IBB", len(data) + 2 if length is None else length, context, control) + data
 
 
 def pdu(kind: int, body: bytes) -> bytes:

@@ -35,7 +35,7 @@ OTHER_REPLIES = {"4xx": b"451 4.3.0 try later\r\n", "5xx": b"554 5.7.1 not here\
 GARBAGE = bytes(range(1, 10)) * 40 + b"\r\n"
 # Replies come after the command was passed on, and say another thing; a cut after the dot is one of a server that has the message.
 KINDS = ("4xx", "5xx", "cut", "garbage", "slow")
-# Beside the grid: an answer that does not come as long as the fault lasts, and one of which a byte comes now and then.
+# Beside the grid: an answer that does not come as long as the fault lasts, and one of which a byte comes now and then for so long.
 STALL, DRIP = "stall", "drip"
 LOOK_SECONDS, DRIP_SECONDS = 0.1, 0.5
 
@@ -121,10 +121,12 @@ class SmtpProxy:
             while self.fault is fault:
                 await asyncio.sleep(LOOK_SECONDS)
         if self._is_met(step, DRIP, line=line):
-            for byte in reply[:-1]:
-                client_out.write(bytes([byte]))
-                await asyncio.sleep(DRIP_SECONDS)
-            reply = reply[-1:]
+            fault = self.fault
+            while self.fault is fault:
+                # One line of a reply of many (RFC 5321 4.2.1).
+                for byte in reply[:3] + b"-wait\r\n":
+                    client_out.write(bytes([byte]))
+                    await asyncio.sleep(DRIP_SECONDS)
         if self._is_met(step, "slow"):
             await asyncio.sleep(SLOW_SECONDS)
         if self._is_met(step, "cut"):

@@ -122,11 +122,10 @@ def is_long(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def sweep(request: pytest.FixtureRequest) -> Callable[[str], Sweep]:
+def sweep(request: pytest.FixtureRequest, is_long: bool) -> Callable[[str], Sweep]:
     """A sweep by its name."""
     part, parts = map(int, request.config.getoption("--shard").split("/"))
-    is_whole = request.config.getoption("--long")
-    return lambda name: Sweep(TOP / "target/sweeps" / f"{name}.jsonl", is_whole, (part, parts))
+    return lambda name: Sweep(TOP / "target/sweeps" / f"{name}.jsonl", is_long, (part, parts), request.path)
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
+import pydicom
 from axe_playwright_python.sync_playwright import Axe
 from lab import compare, mail_store
 from lab.gateway import Gateway, Settings
@@ -62,6 +65,14 @@ class Bench:
         self.pull()
         return self.gateway.wait_for_state("pulled", count=count)
 
+    def wait_for_log(self, words: str, count: int = 1, seconds: float = 60) -> None:
+        self.gateway.wait_for(f"{words!r} in the log", lambda _: self.log.read_text().count(words) >= count, seconds)
+
+    def wait_for_instances(self, least: int, seconds: float = 120) -> None:
+        def arrived(deliveries: list[dict]) -> bool:
+            return sum(one["instances"] for one in deliveries) >= least and all(one["state"] in DONE for one in deliveries)
+        self.gateway.wait_for(f"{least} instances delivered", arrived, seconds)
+
     def logs(self) -> str:
         return "\n".join([log_tail(self.log, 60), self.store.log_tail(), *(log_tail(path) for path in self.extra_logs)])
 
@@ -82,6 +93,17 @@ def assert_equal_bytes(sent: list[Path], pulled: list[Path]) -> None:
     lost = [path.name for path in sent if data_set_digest(path) in expected - found]
     added = [str(path) for path in pulled if data_set_digest(path) in found - expected]
     assert expected == found, f"{len(sent)} sent, {len(pulled)} pulled; lost: {lost}; not sent, or once too often: {added}"
+
+
+def wait_until(what: str, condition: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.1)
+
+
+def uid_of(path: Path) -> str:
+    return str(pydicom.filereader.read_file_meta_info(path).MediaStorageSOPInstanceUID)
 
 
 def data_set_digest(path: Path) -> str:

@@ -1,6 +1,5 @@
 """Series that are at rest are compressed while others of their study still arrive; what comes out is the same."""
 
-import time
 from itertools import groupby
 from pathlib import Path
 
@@ -37,13 +36,6 @@ def send(bench: Bench, files: list[Path]) -> None:
     assert senders.pynetdicom(bench.port, "DR_DEMO", files, calling=AE_TITLE) == files
 
 
-def wait_for_line(bench: Bench, words: str, count: int) -> None:
-    deadline = time.monotonic() + SECONDS_MAX
-    while bench.gateway.log.read_text().count(words) < count:
-        assert time.monotonic() < deadline, f"'{words}' was not said {count} times\n{bench.logs()}"
-        time.sleep(0.1)
-
-
 def taken_over(bench: Bench) -> int:
     (line,) = [line for line in bench.gateway.log.read_text().splitlines() if TAKEN_OVER in line]
     return int(line.split("series=")[1].split()[0])
@@ -52,7 +44,7 @@ def taken_over(bench: Bench) -> int:
 def test_series_at_rest_are_compressed_before_the_study_is_whole(bench: Bench, series: list[list[Path]]):
     first, second, *rest = series
     send(bench, [*first, *second[:-1]])
-    wait_for_line(bench, AHEAD, 2)
+    bench.wait_for_log(AHEAD, 2, SECONDS_MAX)
     # What was made ahead has no name, so that nothing of it stays, however the gateway ends.
     assert not list((bench.gateway.folder / "state/spool/compress").iterdir())
     assert bench.gateway.deliveries()[0]["state"] == "received"
@@ -67,9 +59,9 @@ def test_a_series_that_grew_since_is_compressed_anew(bench: Bench, series: list[
     first, second, third, *_ = series
     # Of the third an image is missing, so that the study is waited for.
     send(bench, [*first, *second[:-1], *third[:-1]])
-    wait_for_line(bench, AHEAD, 3)
+    bench.wait_for_log(AHEAD, 3, SECONDS_MAX)
     send(bench, second[-1:])
-    wait_for_line(bench, AHEAD, 4)
+    bench.wait_for_log(AHEAD, 4, SECONDS_MAX)
     send(bench, third[-1:])
     bench.deliver_and_pull()
     harness.assert_equal_bytes([*first, *second, *third], bench.reader.files())
@@ -79,7 +71,7 @@ def test_a_series_that_grew_since_is_compressed_anew(bench: Bench, series: list[
 def test_a_crash_loses_the_start_and_nothing_else(bench: Bench, series: list[list[Path]]):
     first, second, *_ = series
     send(bench, [*first, *second[:-1]])
-    wait_for_line(bench, AHEAD, 1)
+    bench.wait_for_log(AHEAD, 1, SECONDS_MAX)
     bench.gateway.kill()
     bench.gateway.start()
     send(bench, second[-1:])

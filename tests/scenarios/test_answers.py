@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ from test_audit import audit, kept, xml
 from test_audit import SCHEMA
 from test_enrolment import body, parts, with_body
 from test_page import Desk
+
+wait_until = partial(harness.wait_until, seconds=30)
 
 # From the tap to the technician's screen, on machines that run other things too; the figure is printed.
 SECONDS_MAX = 3
@@ -81,13 +84,6 @@ def answers(api: Api) -> list[dict]:
 def told(api: Api, delivery: str) -> dict:
     (doctor,) = (one for one in api.get(f"/deliveries/{delivery}").body["doctors"] if one["doctor"] == "doctor")
     return doctor
-
-
-def wait_until(what: str, condition, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.1)
 
 
 def everywhere(bench: Bench) -> dict[str, bytes]:
@@ -274,7 +270,7 @@ def test_an_answer_without_a_network_goes_when_it_is_back(open_bench: Bench, api
     kept_there = phone.page.evaluate("JSON.stringify(localStorage)")
     assert delivery in kept_there and "On my way" not in kept_there
     portal.start()
-    wait_until("the answer", lambda: [one["words"] for one in answers(api)] == ["On my way"], 90)
+    wait_until("the answer", lambda: [one["words"] for one in answers(api)] == ["On my way"], seconds=90)
     wait_until("nothing to wait for", lambda: phone.page.evaluate("localStorage.getItem('outbox')") == "[]")
 
 

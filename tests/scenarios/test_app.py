@@ -121,17 +121,22 @@ def phones(chromium: Browser, portal: Portal, shots: Path):
         context.close()
 
 
+def sign_in(page: Page, words: Words, account, at: float | None = None) -> None:
+    """By password and the code of a time, to the list."""
+    page.get_by_text(words.password).click()
+    page.get_by_label(words.user).fill(account.name)
+    page.get_by_label(words.secret, exact=True).fill(account.password)
+    page.get_by_label(words.code).fill(account.code(at))
+    page.get_by_role("button", name=words.sign_in, exact=True).click()
+    expect(page.get_by_role("heading", name=words.cases)).to_be_visible()
+
+
 def enrol(phone: Phone, bench: Bench, words: Words, account=None) -> None:
     """By the whole way: password, passkey, code, the comparison by telephone."""
     account = account or phone.portal.add_account("doctor")
     page = phone.open()
     phone.sees_no_fault(f"sign-in-{words.locale}")
-    page.get_by_text(words.password).click()
-    page.get_by_label(words.user).fill(account.name)
-    page.get_by_label(words.secret, exact=True).fill(account.password)
-    page.get_by_label(words.code).fill(account.code())
-    page.get_by_role("button", name=words.sign_in, exact=True).click()
-    expect(page.get_by_role("heading", name=words.cases)).to_be_visible()
+    sign_in(page, words, account)
     phone.sees_no_fault(f"list-only-{words.locale}")
     page.get_by_role("button", name=words.settings).click()
     expect(page.get_by_role("button", name=words.add)).to_be_visible()
@@ -187,12 +192,7 @@ def test_a_mailbox_that_fills_up_is_said_above_the_list(limited, open_bench: Ben
     account = portal.add_account("doctor")
     phone = phones(words.locale)
     page = phone.open()
-    page.get_by_text(words.password).click()
-    page.get_by_label(words.user).fill(account.name)
-    page.get_by_label(words.secret, exact=True).fill(account.password)
-    page.get_by_label(words.code).fill(account.code())
-    page.get_by_role("button", name=words.sign_in, exact=True).click()
-    expect(page.get_by_role("heading", name=words.cases)).to_be_visible()
+    sign_in(page, words, account)
     expect(page.locator(".notice.bad:visible")).to_have_count(0)
     # The list learns of it by itself, and of its end.
     foreign = fill(open_bench.store, 85)

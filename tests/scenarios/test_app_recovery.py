@@ -8,7 +8,7 @@ from lab.portal import Portal
 from playwright.sync_api import expect
 
 from harness import Bench
-from test_app import EN, WAIT_MS, Phone, deliver, enrol, link, phones, portal, shots  # noqa: F401
+from test_app import EN, WAIT_MS, Phone, deliver, enrol, link, phones, portal, shots, sign_in  # noqa: F401
 from test_enrolment import open_bench  # noqa: F401
 
 # A code of an account is good once: the next one is of the next half minute.
@@ -24,13 +24,7 @@ def settings(phone: Phone):
 
 
 def by_password(phone: Phone, account, ahead: int) -> None:
-    page = phone.open()
-    page.get_by_text(EN.password).click()
-    page.get_by_label(EN.user).fill(account.name)
-    page.get_by_label(EN.secret, exact=True).fill(account.password)
-    page.get_by_label(EN.code).fill(account.code(time.time() + ahead * STEP_SECONDS))
-    page.get_by_role("button", name=EN.sign_in, exact=True).click()
-    expect(page.get_by_role("heading", name=EN.cases)).to_be_visible()
+    sign_in(phone.open(), EN, account, time.time() + ahead * STEP_SECONDS)
 
 
 def test_a_line_of_a_session_that_ended_is_not_begun_anew(open_bench: Bench, portal: Portal, phones) -> None:  # noqa: F811

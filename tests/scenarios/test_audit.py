@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from peers import raw_store, senders
 from peers.raw_store import RawAssociation
 
 import harness
-from harness import Bench
+from harness import Bench, wait_until
 
 SCHEMA = Path(__file__).resolve().parents[1] / "peers" / "audit-message.rng"
 EXIT_DAMAGED = 3
@@ -46,13 +45,6 @@ def events(bench: Bench) -> Counter:
 
 def xml(message: str) -> str:
     return message.split("\ufeff", 1)[1]
-
-
-def wait_until(what: str, condition, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.2)
 
 
 @pytest.fixture

@@ -193,13 +193,13 @@ def test_strangers_are_refused(bench: Bench, mr_study: list[Path]):
     stranger = bench.reader_of("doctor2")
     shutil.copytree(bench.reader.output, stranger.output)
     ask(bench, case, stranger)
-    wait_for_log(bench, "by a doctor whom the delivery was not for: refused")
+    bench.wait_for_log("by a doctor whom the delivery was not for: refused")
     intruder = Reader(bench.folder / "reader" / "intruder.toml", bench.folder / "pulled" / "intruder", bench.store, bench.keys, "doctor2")
     shutil.copytree(bench.reader.output, intruder.output)
     text = intruder.config.read_text().replace(f'user = "{mail_store.address("doctor2")}"', f'user = "{mail_store.address("doctor")}"')
     intruder.config.write_text(text.replace(str(bench.store.password_file("doctor2")), str(bench.store.password_file("doctor"))))
     ask(bench, case, intruder)
-    wait_for_log(bench, "a receipt was refused")
+    bench.wait_for_log("a receipt was refused")
     (delivery,) = bench.gateway.deliveries()
     assert delivery["doctors"][0]["exact_asked_at"] is None
     assert told(bench, "Receipt refused") and not told(bench, "Exact files asked for")
@@ -223,7 +223,7 @@ def test_deleted_before_it_was_asked_for(bench: Bench, mr_study: list[Path]):
         journal.execute("UPDATE delivery SET residual_until_ms = 1")
     bench.gateway.start()
     bench.gateway.wait_for("the residual's end", lambda deliveries: deliveries[0]["residual_gone_at_ms"])
-    wait_for_log(bench, "its residual is deleted")
+    bench.wait_for_log("its residual is deleted")
     assert spool_files(bench) == []
     ask(bench, case)
     (delivery,) = bench.gateway.wait_for("the answer", lambda deliveries: deliveries[0]["remark"])
@@ -269,7 +269,3 @@ def told(bench: Bench, event: str) -> list[str]:
     """Messages of the audit trail that match."""
     trail = sorted((bench.gateway.folder / "state" / "audit").glob("trail-*.log"))
     return [line for path in trail for line in path.read_text().splitlines() if re.search(event, line)]
-
-
-def wait_for_log(bench: Bench, words: str) -> None:
-    bench.gateway.wait_for(f"{words!r} in the log", lambda _: words in bench.log.read_text())

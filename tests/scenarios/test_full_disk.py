@@ -1,4 +1,4 @@
-"""The disk of the state folder is full, and the mail server answers one of two late or hardly: what is said is true, and nothing that can go on waits."""
+"""The disk of the state folder is full: what is said is true, and what can go on goes on once there is room."""
 
 import errno
 import os
@@ -6,20 +6,15 @@ import subprocess
 import time
 from pathlib import Path
 
-import pydicom
 import pytest
 
-from lab.keys import Keys
-from lab.mail_store import MailStore, StoreBehind, address
-from lab.ports import free_port
-from lab.programs import program
 from lab.study import ct
 from peers import senders
 from peers.raw_store import RawAssociation, Rejected
-from peers.smtp_proxy import DRIP, STALL, Fault, SmtpProxy
 
 import harness
 from harness import Bench
+from test_audit import audit
 
 DESTINATION = "DR_DEMO"
 # What the gateway keeps free (gateway/src/spool.rs), and a disk with a little more.
@@ -83,33 +78,18 @@ def disk(bench: Bench):
         subprocess.run(["umount", folder], check=True)
 
 
-def uid_of(path: Path) -> str:
-    return str(pydicom.filereader.read_file_meta_info(path).MediaStorageSOPInstanceUID)
-
-
 def store_each(association: RawAssociation, files: list[Path]) -> dict[Path, int]:
     """The status of each."""
-    return {path: association.store(uid_of(path), [harness.data_set_bytes(path)], number) for number, path in enumerate(files, start=1)}
+    return {path: association.store(harness.uid_of(path), [harness.data_set_bytes(path)], number) for number, path in enumerate(files, start=1)}
 
 
 def is_out_of_resources(status: int) -> bool:
     return status >> 8 == OUT_OF_RESOURCES
 
 
-def wait_for_instances(bench: Bench, count: int) -> None:
-    def arrived(deliveries: list[dict]) -> bool:
-        return sum(one["instances"] for one in deliveries) == count and all(one["state"] in harness.DONE for one in deliveries)
-    bench.gateway.wait_for(f"{count} instances delivered", arrived, SECONDS_MAX)
-
-
-def audit_trail_is_whole(bench: Bench) -> bool:
-    return subprocess.run([program("scanpost-gateway"), "audit", "verify", "--config", bench.gateway.config], capture_output=True).returncode == 0
-
-
-def test_a_full_disk_is_said_and_the_rest_is_taken_once_there_is_room(bench: Bench, disk: SmallDisk, scratch: Path, ct_study: list[Path]):
+def test_a_full_disk_is_said_and_the_rest_is_taken_once_there_is_room(bench: Bench, disk: SmallDisk, ct_study: list[Path]):
     """One association: some images, then A700 for each, then room is made and the same gateway takes the others."""
     bench.start(**SETTINGS)
-    gateway = bench.gateway.child.pid
     disk.leave(KEPT_BYTES + ROOM_BYTES)
     association = RawAssociation(bench.port, DESTINATION, ct.CT_IMAGE_STORAGE)
     first = store_each(association, ct_study)
@@ -121,18 +101,18 @@ def test_a_full_disk_is_said_and_the_rest_is_taken_once_there_is_room(bench: Ben
     again = store_each(association, refused)
     assert set(again.values()) == {senders.SUCCESS}, again
     association.release()
-    wait_for_instances(bench, len(ct_study))
+    bench.wait_for_instances(len(ct_study))
     bench.pull()
     harness.assert_equal_bytes(ct_study, bench.reader.files())
-    assert bench.gateway.child.pid == gateway and bench.gateway.child.is_running()
-    assert audit_trail_is_whole(bench)
+    assert bench.gateway.child.is_running()
+    assert audit(bench, "verify").returncode == 0
     print(f"\nfull disk: {len(stored)} of {len(ct_study)} images taken, {len(refused)} answered A7xx on an association that stayed and then took them; none lost")
 
 
 def is_accepted_by_another(bench: Bench, path: Path) -> bool:
     """Whether a sender that comes now is told that its image is stored; it is let in all the same."""
     association = RawAssociation(bench.port, DESTINATION, ct.CT_IMAGE_STORAGE)
-    status = association.store(uid_of(path), [harness.data_set_bytes(path)])
+    status = association.store(harness.uid_of(path), [harness.data_set_bytes(path)])
     association.release()
     return status == senders.SUCCESS
 
@@ -146,7 +126,7 @@ def test_the_disk_is_filled_in_the_middle_of_an_image(bench: Bench, disk: SmallD
     assert senders.pynetdicom(bench.port, DESTINATION, early) == early
     association = RawAssociation(bench.port, DESTINATION, ct.CT_IMAGE_STORAGE)
     content = harness.data_set_bytes(torn)
-    association.send_command(uid_of(torn))
+    association.send_command(harness.uid_of(torn))
     association.send_data([content[:200_000]], finish=False)
     disk.fill()
     association.send_data([content[200_000:]])
@@ -160,56 +140,18 @@ def test_the_disk_is_filled_in_the_middle_of_an_image(bench: Bench, disk: SmallD
     # The delivery of the early ones comes to a stop somewhere.
     time.sleep(FULL_SECONDS)
     disk.make_room()
-    gateway, rest = bench.gateway.child.pid, [torn, *late]
+    rest = [torn, *late]
     if left == "nothing":
         assert all(map(is_out_of_resources, store_each(association, rest).values()))
         assert "audit trail cannot be written: no storage space (operator: check the disk, then restart" in bench.log.read_text()
         bench.gateway.stop()
-        gateway = bench.gateway.start().child.pid
+        bench.gateway.start()
         association = RawAssociation(bench.port, DESTINATION, ct.CT_IMAGE_STORAGE)
     assert set(store_each(association, rest).values()) == {senders.SUCCESS}
     association.release()
-    wait_for_instances(bench, len(ct_study))
+    bench.wait_for_instances(len(ct_study))
     bench.pull()
     harness.assert_equal_bytes(ct_study, bench.reader.files())
-    assert bench.gateway.child.pid == gateway and bench.gateway.child.is_running()
+    assert bench.gateway.child.is_running()
     assert "transaction depth" not in bench.log.read_text(), "a connection to the journal is used that SQLite threw out of its transaction"
-    assert audit_trail_is_whole(bench)
-
-
-@pytest.fixture
-def slow_server(tmp_path: Path, store: MailStore, keys: Keys):
-    """A gateway with two destinations, a doctor each, that hands its mail to a proxy."""
-    tls = store.dir / "tls"
-    proxy = SmtpProxy(free_port(), store.smtps_port, tls / "server.cert.pem", tls / "server.key.pem")
-    bench = Bench(tmp_path, StoreBehind(store.dir, proxy.port), keys)
-    bench.proxy = proxy
-    bench.start(**SETTINGS, destinations={"DR_DEMO": ["doctor"], "DR_OTHER": ["doctor2"]})
-    yield bench
-    bench.gateway.stop()
-    proxy.stop()
-    bench.gateway.replay()
-
-
-@pytest.mark.parametrize("kind", [STALL, DRIP])
-def test_a_mail_server_that_stalls_for_one_doctor_does_not_keep_another_waiting(slow_server: Bench, ct_study: list[Path], mr_study: list[Path], kind: str):
-    """The answer to RCPT comes for one of two doctors only when nobody asks for it any more, or drop by drop. The other has everything meanwhile."""
-    bench, proxy = slow_server, slow_server.proxy
-    proxy.begin(Fault("RCPT", kind, to=address("doctor")))
-    assert senders.pynetdicom(bench.port, "DR_DEMO", ct_study) == ct_study
-    bench.gateway.wait_for("the stall", lambda _: proxy.met, SECONDS_MAX)
-    assert senders.pynetdicom(bench.port, "DR_OTHER", mr_study) == mr_study
-
-    def states(deliveries: list[dict]) -> dict[str, str]:
-        return {one["destination"]: one["state"] for one in deliveries}
-
-    met = bench.gateway.wait_for("the other doctor's notice", lambda all: states(all).get("DR_OTHER") in harness.DONE, SECONDS_MAX)
-    if kind == STALL:
-        assert states(met)["DR_DEMO"] == "sealed" and len(harness.messages(bench.store, "phone")) == 1
-    other = bench.reader_of("doctor2")
-    bench.pull(other)
-    harness.assert_equal_bytes(mr_study, other.files())
-    proxy.begin(None)
-    bench.gateway.wait_for_state(*harness.DONE, count=2, seconds=SECONDS_MAX)
-    bench.pull()
-    harness.assert_equal_bytes(ct_study, bench.reader.files())
+    assert audit(bench, "verify").returncode == 0

@@ -4,10 +4,12 @@ nobody has to help.
 A sample of the points at each run; `--long` takes all of them, `--shard i/n` a part, and what passed is kept in `target/sweeps` and not run again.
 """
 
+import base64
 import hashlib
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from lab.keys import Keys
 from lab.mail_store import MailStore
 from lab.programs import program
+from lab.reader import Reader
 from lab.study import mr
 from peers import faults, senders
 from peers.faults import Point
@@ -45,99 +48,104 @@ def small_study(scratch: Path) -> list[Path]:
     return sorted(folder.glob("*.dcm"))
 
 
-def test_the_gateway_is_killed_at_any_call(scratch: Path, store: MailStore, keys: Keys, small_study: list[Path], sweep: Callable[[str], Sweep]):
-    def run(name: str, prefix: list[str]) -> dict:
-        harness.empty_mailboxes(store)
-        bench = Bench(scratch / "kill" / name, store, keys)
-        bench.settings.__dict__.update(SETTINGS)
-        return through_a_fault_of_the_gateway(bench, small_study, prefix, SECONDS_MAX)
-
-    trace = scratch / "gateway.trace"
-    run("whole", faults.counted(faults.CHANGING, trace))
-    points = faults.points_in(trace)
+@pytest.fixture(scope="module")
+def gateway_points(scratch: Path, session_store: MailStore, keys: Keys, small_study: list[Path]) -> list[Point]:
+    """Every call of a gateway from its start to the receipt."""
+    bench = new_bench(scratch, session_store, keys, "kill-gateway", "whole")
+    through_a_fault_of_the_gateway(bench, small_study, partial(faults.strace, faults.CHANGING), SECONDS_MAX)
+    points = faults.points_in(calls_of(bench))
     assert {"pwrite64", "fdatasync"} <= {point.call for point in points} and len(points) > 100, "strace saw too little"
-    sweep("kill-gateway").run(points, SEED, SAMPLE, lambda point: run(str(point), faults.killed_at(point)))
+    return points
+
+
+def new_bench(scratch: Path, store: MailStore, keys: Keys, kind: str, name: str) -> Bench:
+    harness.empty_mailboxes(store)
+    return Bench(scratch / kind / name, store, keys)
+
+
+def calls_of(bench: Bench) -> Path:
+    """Where strace writes."""
+    return bench.folder / "calls"
+
+
+def test_the_gateway_is_killed_at_any_call(scratch: Path, store: MailStore, keys: Keys, small_study: list[Path], gateway_points: list[Point],
+                                           sweep: Callable[[str], Sweep]):
+    def run(point: Point) -> dict:
+        bench = new_bench(scratch, store, keys, "kill-gateway", str(point))
+        return through_a_fault_of_the_gateway(bench, small_study, partial(faults.killed_at, point), SECONDS_MAX)
+
+    sweep("kill-gateway").run(gateway_points, SEED, SAMPLE, run)
 
 
 def test_the_reader_is_killed_at_any_call(scratch: Path, store: MailStore, keys: Keys, small_study: list[Path], sweep: Callable[[str], Sweep]):
-    bench = Bench(scratch / "kill-reader", store, keys)
+    bench = new_bench(scratch, store, keys, "kill-reader", "gateway")
     bench.start(**SETTINGS)
     try:
         assert senders.pynetdicom(bench.port, "DR_DEMO", small_study) == small_study
         bench.gateway.wait_for_state("notified")
-        bench.gateway.stop()
-
-        def run(name: str, prefix: list[str]) -> dict:
-            """A reader that has nothing yet; the mailbox stays as it is but for receipts."""
-            reader = bench.reader_of("doctor")
-            reader.output = scratch / "pulled-after-kill" / name
-            text = reader.config.read_text()
-            reader.config.write_text(f'output = "{reader.output}"\n' + text.split("\n", 1)[1])
-            reader.prefix = prefix
-            first = reader.pull()
-            reader.prefix = []
-            bench.pull(reader)
-            harness.assert_equal_bytes(small_study, reader.files())
-            return {"killed": first.returncode < 0}
-
-        trace = scratch / "reader.trace"
-        run("whole", faults.counted(faults.CHANGING, trace))
-        points = faults.points_in(trace)
-        assert len(points) > 20, "strace saw too little"
-        sweep("kill-reader").run(points, SEED, SAMPLE_READER, lambda point: run(str(point), faults.killed_at(point)))
     finally:
         bench.gateway.stop()
+    bench.gateway.replay()
+    folder = scratch / "kill-reader"
+
+    def run(name: str, injected: Callable[[Path], list[str]]) -> dict:
+        """A reader that has nothing yet; the mailbox stays as it is but for receipts."""
+        reader = Reader(folder / f"{name}.toml", folder / name, store, keys)
+        reader.prefix = injected(folder / f"{name}.calls")
+        first = reader.pull()
+        reader.prefix = []
+        bench.pull(reader)
+        harness.assert_equal_bytes(small_study, reader.files())
+        return {"met": first.returncode < 0}
+
+    run("whole", partial(faults.strace, faults.CHANGING))
+    points = faults.points_in(folder / "whole.calls")
+    assert len(points) > 20, "strace saw too little"
+    sweep("kill-reader").run(points, SEED, SAMPLE_READER, lambda point: run(str(point), partial(faults.killed_at, point)))
 
 
 def test_the_gateway_is_killed_at_any_call_of_a_deletion(scratch: Path, store: MailStore, keys: Keys, small_study: list[Path], sweep: Callable[[str], Sweep]):
-    def run(name: str, prefix: list[str]) -> dict:
-        harness.empty_mailboxes(store)
-        bench = Bench(scratch / "kill-closing" / name, store, keys)
-        bench.settings.__dict__.update(SETTINGS)
-        return through_a_kill_while_closing(bench, small_study, prefix)
+    def run(name: str, injected: Callable[[Path], list[str]]) -> dict:
+        return through_a_kill_while_closing(new_bench(scratch, store, keys, "kill-closing", name), small_study, injected)
 
-    trace = scratch / "closing.trace"
-    run("whole", faults.counted(faults.CHANGING, trace))
-    points = faults.points_in(trace)
+    run("whole", partial(faults.strace, faults.CHANGING))
+    points = faults.points_in(scratch / "kill-closing" / "whole" / "calls")
     assert len(points) > 50, "strace saw too little"
-    sweep("kill-closing").run(points, SEED, SAMPLE_CLOSING, lambda point: run(str(point), faults.killed_at(point)))
+    sweep("kill-closing").run(points, SEED, SAMPLE_CLOSING, lambda point: run(str(point), partial(faults.killed_at, point)))
 
 
 @pytest.mark.parametrize(("error", "calls", "fault"), [
     ("ENOSPC", faults.FILLING, faults.failing_from), ("ENOSPC", faults.FILLING, faults.failing_once),
     ("EIO", faults.SYNCING, faults.failing_from), ("EIO", faults.SYNCING, faults.failing_once),
 ], ids=["full", "full-once", "broken", "broken-once"])
-def test_the_disk_fails_at_any_call(scratch: Path, store: MailStore, keys: Keys, small_study: list[Path], sweep: Callable[[str], Sweep],
-                                    request: pytest.FixtureRequest, error: str, calls: tuple[str, ...], fault: Callable[[Point, str], list[str]]):
+def test_the_disk_fails_at_any_call(scratch: Path, store: MailStore, keys: Keys, small_study: list[Path], gateway_points: list[Point],
+                                    sweep: Callable[[str], Sweep], request: pytest.FixtureRequest, error: str, calls: tuple[str, ...],
+                                    fault: Callable[[Point, Path, str], list[str]]):
     """Success is said of nothing that is not on the disk, whatever the disk answers; a restart on a good disk goes on."""
-    kind = request.node.callspec.id
+    kind = f"disk-{request.node.callspec.id}"
 
-    def run(name: str, prefix: list[str]) -> dict:
-        harness.empty_mailboxes(store)
-        bench = Bench(scratch / kind / name, store, keys)
-        bench.settings.__dict__.update(SETTINGS)
-        return through_a_fault_of_the_gateway(bench, small_study, prefix, PATIENCE_SECONDS)
+    def run(point: Point) -> dict:
+        bench = new_bench(scratch, store, keys, kind, str(point))
+        return through_a_fault_of_the_gateway(bench, small_study, lambda trace: fault(point, trace, error), PATIENCE_SECONDS)
 
-    trace = scratch / f"{kind}.trace"
-    run("whole", faults.counted(calls, trace))
-    points = faults.points_in(trace)
+    points = [point for point in gateway_points if point.call in calls]
     assert len(points) > 20, "strace saw too little"
-    sweep(f"disk-{kind}").run(points, SEED, SAMPLE_DISK, lambda point: run(str(point), fault(point, error)))
+    sweep(kind).run(points, SEED, SAMPLE_DISK, run)
 
 
-def through_a_fault_of_the_gateway(bench: Bench, files: list[Path], prefix: list[str], patience_s: float) -> dict:
+def through_a_fault_of_the_gateway(bench: Bench, files: list[Path], injected: Callable[[Path], list[str]], patience_s: float) -> dict:
     """Sends the files to a gateway that meets a fault somewhere, starts it again, sends what was not acknowledged, and looks at what the doctor has."""
     gateway = bench.gateway
     stored: list[Path] = []
-    gateway.prefix = prefix
+    gateway.prefix = injected(calls_of(bench))
     try:
-        gateway.start()
+        bench.start(**SETTINGS)
         stored = senders.pynetdicom(bench.port, "DR_DEMO", files)
         until_pulled_or_ended(bench, patience_s)
     except RuntimeError:
         # It does not start; or it cannot read what it has.
         pass
-    killed = not gateway.child.is_running()
+    met = faults.is_met(calls_of(bench))
     gateway.child.kill()
     gateway.prefix = []
     try:
@@ -150,8 +158,9 @@ def through_a_fault_of_the_gateway(bench: Bench, files: list[Path], prefix: list
         assert_no_mail_twice_with_other_bytes(bench.store)
     finally:
         gateway.stop()
+    gateway.replay()
     assert restart_s < RESTART_SECONDS_MAX, "nobody waits so long for the gateway at night"
-    return {"killed": killed, "acknowledged": len(stored), "restart_s": round(restart_s, 2)}
+    return {"met": met, "acknowledged": len(stored), "restart_s": round(restart_s, 2)}
 
 
 def send_again(bench: Bench, missing: list[Path]) -> None:
@@ -164,23 +173,23 @@ def send_again(bench: Bench, missing: list[Path]) -> None:
     assert not missing, bench.logs()
 
 
-def through_a_kill_while_closing(bench: Bench, files: list[Path], prefix: list[str]) -> dict:
+def through_a_kill_while_closing(bench: Bench, files: list[Path], injected: Callable[[Path], list[str]]) -> dict:
     """The doctor closes a case while the gateway stands still; it is killed somewhere on the way to the proof, and nothing is left all the same."""
     gateway = bench.gateway
-    gateway.start()
+    bench.start(**SETTINGS)
     assert senders.pynetdicom(bench.port, "DR_DEMO", files) == files
     (delivery,) = bench.deliver_and_pull(seconds=SECONDS_MAX)
     gateway.stop()
     subprocess.run([program("scanpost-reader"), "answer", "--config", bench.reader.config, "--case", delivery["case"], "close"],
                    check=True, capture_output=True, timeout=SECONDS_MAX)
-    gateway.prefix = prefix
+    gateway.prefix = injected(calls_of(bench))
     try:
         gateway.start()
         # The process that reads mailboxes meets the fault at each of its starts, and may never come to the end.
         until_forgotten_or_ended(bench, PATIENCE_SECONDS)
     except RuntimeError:
         assert not gateway.child.is_running(), bench.logs()
-    killed = not gateway.child.is_running()
+    met = faults.is_met(calls_of(bench))
     gateway.child.kill()
     gateway.prefix = []
     try:
@@ -193,7 +202,8 @@ def through_a_kill_while_closing(bench: Bench, files: list[Path], prefix: list[s
     assert not [message for message in harness.messages(bench.store, "doctor") if delivery["id"] in harness.header(message, "Message-ID")]
     spool = gateway.folder / "state" / "spool"
     assert not [path for path in spool.rglob("*") if path.is_file()]
-    return {"killed": killed}
+    gateway.replay()
+    return {"met": met}
 
 
 def until_pulled_or_ended(bench: Bench, patience_s: float) -> None:
@@ -221,10 +231,15 @@ def until_forgotten_or_ended(bench: Bench, patience_s: float) -> None:
 
 
 def assert_no_mail_twice_with_other_bytes(store: MailStore) -> None:
-    """A repeated mail is the same mail, and no two pieces have one salt: no key and nonce were used twice."""
+    """A repeated mail is the same mail, and no two pieces have one salt (docs/spec-mail.md 3.1): no key and nonce were used twice."""
     bodies: dict[str, set[str]] = {}
+    salts: dict[str, bytes] = {}
     for message in harness.messages(store, "doctor"):
-        body = message.content.split(b"\r\n\r\n", 1)[1]
-        bodies.setdefault(harness.header(message, "Message-ID"), set()).add(hashlib.sha256(body).hexdigest())
+        name, body = harness.header(message, "Message-ID"), message.content.split(b"\r\n\r\n", 1)[1]
+        bodies.setdefault(name, set()).add(hashlib.sha256(body).hexdigest())
+        content = base64.b64decode(body)
+        if content.startswith(b"SCPPIECE"):
+            salts[name] = content[32:64]
     changed = [name for name, found in bodies.items() if len(found) > 1 and ".fetched." not in name]
     assert not changed, f"sent twice with other bytes: {changed}"
+    assert salts and len(set(salts.values())) == len(salts), "two pieces have one salt"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lab import page
 from lab.api import Api
-from lab.mail_store import MailStore, Options, address
+from lab.mail_store import MailStore, Options, StoreBehind, address
 from lab.mailbox import Mailbox
 from lab.portal import Portal
 from lab.ports import free_port
@@ -18,6 +18,7 @@ from peers.imap_between import ImapBetween
 
 import harness
 from harness import Bench
+from test_mail_faults import restart
 from test_page import write_study
 from test_portal import account, deliver, enrolled, home_of, portal, wait_until  # noqa: F401
 
@@ -27,25 +28,13 @@ FOREIGN = b"From: a@elsewhere.test\r\nSubject: Minutes\r\nMessage-ID: <%d.foreig
 PIECE_BYTES_MAX = 100_000
 
 
-class PortOf:
-    """The store, reached through another port."""
-
-    def __init__(self, store: MailStore, imaps_port: int):
-        self.store, self.imaps_port = store, imaps_port
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.store, name)
-
-
 @pytest.fixture
 def limited(store: MailStore, request: pytest.FixtureRequest):
     """The doctor's mailbox has 2 MB; afterwards the store is as it was."""
-    store.stop()
-    store.start(Options(quota={"doctor": QUOTA}, **getattr(request, "param", {})))
+    restart(store, Options(quota={"doctor": QUOTA}, **getattr(request, "param", {})))
     yield store
     harness.empty_mailboxes(store)
-    store.stop()
-    store.start()
+    restart(store)
 
 
 def used(mailbox: Mailbox) -> int:
@@ -123,7 +112,8 @@ def test_a_refused_study_arrives_once_after_room_was_made_and_try_again(limited:
     senders.pynetdicom(bench.port, "DR_DEMO", mr_study)
     failed = next(one for one in bench.gateway.wait_for_state("failed", "pulled", count=2) if one["state"] == "failed")
     assert re.search(r"552 5\.2\.2 .*mailbox is full, nothing in it is deleted for this; have room made there, then Try again", failed["trouble"]), failed
-    assert [doctor["refused"] for doctor in failed["doctors"]] != [None]
+    (doctor,) = failed["doctors"]
+    assert doctor["refused"]
     assert len(harness.messages(bench.store, "phone")) == 1, "nobody is told of a study that is not there"
     with Mailbox(bench.store, "doctor") as mailbox:
         arrived = uids(mailbox) - before
@@ -162,13 +152,10 @@ def test_a_study_that_is_to_wait_arrives_by_itself_after_room_was_made(limited: 
 def without_quota(store: MailStore):
     """Dovecot says that it has QUOTA only where the plugin is loaded."""
     configuration = store.dir / "dovecot" / "dovecot.conf"
-    store.stop()
-    store.start()
     configuration.write_text(configuration.read_text().replace(" imap_quota ", " "))
     subprocess.run(["doveadm", "-c", configuration, "reload"], check=True, timeout=60)
     yield store
-    store.stop()
-    store.start()
+    restart(store)
 
 
 def test_a_store_without_quota_has_nothing_said_of_it(without_quota: MailStore, bench: Bench, portal, account):  # noqa: F811
@@ -205,6 +192,6 @@ def test_an_answer_about_the_quota_that_is_none_keeps_nobody_from_the_mail(kind:
         assert between.answered == 1, "asked again after an hour at the earliest"
         told = portal.log.read_text()
         assert told.count("how full the mailbox is cannot be asked") == 1 and "cannot be read" not in told and "YAMADA" not in told, told
-        reader = Reader(bench.folder / "between.toml", bench.folder / "between", PortOf(bench.store, between.port), bench.keys, "doctor")
+        reader = Reader(bench.folder / "between.toml", bench.folder / "between", StoreBehind(bench.store.dir, imaps_port=between.port), bench.keys, "doctor")
         assert "full" not in bench.pull(reader) and between.answered == 2
         harness.assert_equal_bytes(ct_study, reader.files())

@@ -8,15 +8,15 @@ import pytest
 
 from lab import page
 from lab.api import Api
-from lab.keys import Keys
-from lab.mail_store import MailStore, StoreBehind
+from lab.mail_store import MailStore, StoreBehind, address
 from lab.ports import free_port
 from lab.study import mr
 from peers import senders
-from peers.smtp_proxy import KINDS, STEPS, Fault, SmtpProxy
+from peers.smtp_proxy import DRIP, KINDS, OTHER_REPLIES, REPLIES, STALL, STEPS, Fault, SmtpProxy
 
 import harness
 from harness import Bench
+from test_mail_faults import trouble
 
 IMAGES = 2
 PIECE_BYTES = 30_000
@@ -30,20 +30,25 @@ SAMPLE = {"CONNECT-4xx", "EHLO-garbage", "AUTH-5xx", "MAIL-5xx", "RCPT-4xx", "DA
 
 
 @pytest.fixture
-def bench(tmp_path: Path, store: MailStore, keys: Keys):
-    """A gateway that hands its mail to the proxy, with the interface for programs."""
-    tls = store.dir / "tls"
-    proxy = SmtpProxy(free_port(), store.smtps_port, tls / "server.cert.pem", tls / "server.key.pem")
-    bench = Bench(tmp_path, StoreBehind(store.dir, proxy.port), keys)
-    bench.proxy = proxy
-    page.make_certificate(keys)
-    lines = page.lines(keys, tmp_path / "page.port", 'second_factor = "administrators"')
-    bench.start(page_lines=lines, hold=page.HOLD, **SETTINGS)
-    bench.api = Api(bench.gateway.config, tmp_path / "page.port", keys.ca)
-    yield bench
-    bench.gateway.stop()
+def proxy(session_store: MailStore):
+    tls = session_store.dir / "tls"
+    proxy = SmtpProxy(free_port(), session_store.smtps_port, tls / "server.cert.pem", tls / "server.key.pem")
+    yield proxy
     proxy.stop()
-    bench.gateway.replay()
+
+
+@pytest.fixture
+def store(store: MailStore, proxy: SmtpProxy) -> MailStore:
+    """Mail goes in through the proxy."""
+    return StoreBehind(store.dir, smtps_port=proxy.port)
+
+
+@pytest.fixture
+def api(bench: Bench) -> Api:
+    page.make_certificate(bench.keys)
+    lines = page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"')
+    bench.start(page_lines=lines, hold=page.HOLD, **SETTINGS)
+    return Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
 
 
 def generated(folder: Path, seed: int, images: int = IMAGES) -> list[Path]:
@@ -52,17 +57,17 @@ def generated(folder: Path, seed: int, images: int = IMAGES) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def test_every_fault_at_every_step(bench: Bench, tmp_path: Path, is_long: bool):
+def test_every_fault_at_every_step(bench: Bench, api: Api, proxy: SmtpProxy, tmp_path: Path, is_long: bool):
     faults = [fault for fault in GRID if is_long or str(fault) in SAMPLE]
     sent: list[Path] = []
     outcomes = Counter()
     for number, fault in enumerate(faults, start=1):
         study = generated(tmp_path / f"study-{number}", seed=100 + number)
         known = {one["id"] for one in bench.gateway.deliveries()}
-        bench.proxy.begin(fault)
+        proxy.begin(fault)
         assert senders.pynetdicom(bench.port, "DR_DEMO", study) == study
-        delivery = arrived(bench, known, fault, outcomes)
-        assert bench.proxy.met == 1, f"{fault} was not met"
+        delivery = arrived(bench, api, known, fault, outcomes)
+        assert proxy.met == 1, f"{fault} was not met"
         sent += study
         bench.pull()
         harness.assert_equal_bytes(sent, bench.reader.files())
@@ -70,7 +75,7 @@ def test_every_fault_at_every_step(bench: Bench, tmp_path: Path, is_long: bool):
     print(f"\nSMTP grid: {len(faults)} of {len(GRID)} faults, {dict(outcomes)}")
 
 
-def arrived(bench: Bench, known: set[str], fault: Fault, outcomes: Counter) -> str:
+def arrived(bench: Bench, api: Api, known: set[str], fault: Fault, outcomes: Counter) -> str:
     """Waits until the delivery is notified. Where the server refused for good, a person reads why and says: again."""
     def newest(deliveries: list[dict]) -> dict | None:
         return next((one for one in deliveries if one["id"] not in known and one["state"] in ("notified", "failed")), None)
@@ -79,21 +84,22 @@ def arrived(bench: Bench, known: set[str], fault: Fault, outcomes: Counter) -> s
     if one["state"] == "notified":
         outcomes["by itself"] += 1
         return one["id"]
-    words = f"{one['trouble']} {[doctor['refused'] for doctor in one['doctors']]}"
-    assert fault.kind == "5xx" and "5" in words, f"{fault} ended the delivery: {words}"
-    assert bench.api.post(f"/deliveries/{one['id']}/retry").status == 204, words
+    reply = REPLIES["5xx"].get(fault.step, OTHER_REPLIES["5xx"]).decode().strip()
+    assert fault.kind == "5xx" and reply in trouble(one), f"{fault} ended the delivery: {trouble(one)}"
+    assert api.post(f"/deliveries/{one['id']}/retry").status == 204
     bench.gateway.wait_for(f"{fault}: the notice after a second try", lambda all: next(other for other in all if other["id"] == one["id"])["state"] == "notified", SECONDS_MAX)
     outcomes["again by hand"] += 1
     return one["id"]
 
 
-def test_the_answer_after_the_dot_is_lost_again_and_again(bench: Bench, tmp_path: Path, is_long: bool):
+def test_the_answer_after_the_dot_is_lost_again_and_again(bench: Bench, proxy: SmtpProxy, tmp_path: Path, is_long: bool):
     """The server has the message, and the gateway cannot know: it sends it again, the mailbox has it twice, the doctor sees the study once."""
+    bench.start(**SETTINGS)
     wanted = CUTS_LONG if is_long else CUTS
-    bench.proxy.begin(Fault("DOT", "cut", wanted, each_once=True))
+    proxy.begin(Fault("DOT", "cut", wanted, each_once=True))
     sent: list[Path] = []
     number = 0
-    while bench.proxy.met < wanted:
+    while proxy.met < wanted:
         number += 1
         study = generated(tmp_path / f"study-{number}", seed=500 + number, images=8)
         assert senders.pynetdicom(bench.port, "DR_DEMO", study) == study
@@ -103,6 +109,30 @@ def test_the_answer_after_the_dot_is_lost_again_and_again(bench: Bench, tmp_path
         harness.assert_equal_bytes(sent, bench.reader.files())
     messages = Counter(harness.header(message, "Message-ID") for message in harness.messages(bench.store, "doctor"))
     repeated = sum(count - 1 for name, count in messages.items() if ".fetched." not in name)
-    print(f"\n{bench.proxy.met} answers lost after the dot, {repeated} messages twice in the mailbox, {len(sent)} images of {number} studies at the doctor, each once")
+    print(f"\n{proxy.met} answers lost after the dot, {repeated} messages twice in the mailbox, {len(sent)} images of {number} studies at the doctor, each once")
     # What was on its way beside a piece that was cut is sent again too.
-    assert repeated >= bench.proxy.met >= wanted, "the server was to have every one of them twice"
+    assert repeated >= proxy.met >= wanted, "the server was to have every one of them twice"
+
+
+@pytest.mark.parametrize("kind", [STALL, DRIP])
+def test_a_mail_server_that_stalls_for_one_doctor_does_not_keep_another_waiting(bench: Bench, proxy: SmtpProxy, ct_study: list[Path], mr_study: list[Path],
+                                                                                kind: str):
+    """The answer to RCPT for one of two doctors does not come, or drop by drop, until the other has everything."""
+    bench.start(**{**SETTINGS, "silence_ms": 2_000}, destinations={"DR_DEMO": ["doctor"], "DR_OTHER": ["doctor2"]})
+    proxy.begin(Fault("RCPT", kind, to=address("doctor")))
+    assert senders.pynetdicom(bench.port, "DR_DEMO", ct_study) == ct_study
+    bench.gateway.wait_for("the stall", lambda _: proxy.met, SECONDS_MAX)
+    assert senders.pynetdicom(bench.port, "DR_OTHER", mr_study) == mr_study
+
+    def states(deliveries: list[dict]) -> dict[str, str]:
+        return {one["destination"]: one["state"] for one in deliveries}
+
+    met = bench.gateway.wait_for("the other doctor's notice", lambda all: states(all).get("DR_OTHER") in harness.DONE, SECONDS_MAX)
+    assert states(met)["DR_DEMO"] == "sealed" and len(harness.messages(bench.store, "phone")) == 1
+    other = bench.reader_of("doctor2")
+    bench.pull(other)
+    harness.assert_equal_bytes(mr_study, other.files())
+    proxy.begin(None)
+    bench.gateway.wait_for_state(*harness.DONE, count=2, seconds=SECONDS_MAX)
+    bench.pull()
+    harness.assert_equal_bytes(ct_study, bench.reader.files())

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pydicom
 import pytest
 
 from lab.study import ct
@@ -41,8 +40,8 @@ def test_an_association_broken_in_the_middle_of_an_image_leaves_no_half_image(be
     bench.start(silence_ms=3_000)
     association = raw_association(bench)
     for number, path in enumerate(ct_study[:2], start=1):
-        assert association.store(uid_of(path), [harness.data_set_bytes(path)], number) == senders.SUCCESS
-    association.send_command(uid_of(ct_study[2]), 3)
+        assert association.store(harness.uid_of(path), [harness.data_set_bytes(path)], number) == senders.SUCCESS
+    association.send_command(harness.uid_of(ct_study[2]), 3)
     association.send_data([harness.data_set_bytes(ct_study[2])[:200_000]], finish=False)
     getattr(association, end)()
     senders.pynetdicom(bench.port, "DR_DEMO", ct_study[2:])
@@ -67,7 +66,3 @@ def test_a_data_set_of_nonsense_harms_nobody(bench: Bench, ct_study: list[Path])
     deliveries = bench.gateway.wait_for("the study", lambda found: any(d["instances"] >= len(ct_study) for d in found))
     bench.deliver_and_pull(count=len(deliveries))
     assert sorted(map(harness.data_set_bytes, bench.reader.files())) == sorted(acknowledged)
-
-
-def uid_of(path: Path) -> str:
-    return str(pydicom.filereader.read_file_meta_info(path).MediaStorageSOPInstanceUID)
