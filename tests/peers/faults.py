@@ -30,7 +30,12 @@ def strace(calls: tuple[str, ...], trace: Path, *more: str) -> list[str]:
 
 def killed_at(point: Point, trace: Path) -> list[str]:
     """Kills the program with SIGKILL as it enters the call."""
-    return strace((point.call,), trace, "-e", f"inject={point.call}:signal=SIGKILL:when={point.number}")
+    return strace((point.call,), trace, *kill_at(point))
+
+
+def kill_at(point: Point) -> tuple[str, str]:
+    """To be added to a strace that writes this call down."""
+    return "-e", f"inject={point.call}:signal=SIGKILL:when={point.number}"
 
 
 def failing_from(point: Point, trace: Path, error: str) -> list[str]:

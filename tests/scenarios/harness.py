@@ -40,10 +40,13 @@ class Bench:
         self.reader = self.reader_of("doctor")
         self.extra_logs: list[Path] = []
 
-    def start(self, **settings: object) -> Gateway:
+    def configure(self, **settings: object) -> "Bench":
         for name, value in settings.items():
             setattr(self.settings, name, value)
-        return self.gateway.start()
+        return self
+
+    def start(self, **settings: object) -> Gateway:
+        return self.configure(**settings).gateway.start()
 
     @property
     def port(self) -> int:

@@ -1,5 +1,5 @@
-"""SIGKILL, a full and a broken disk at every call by which gateway or reader change something: what was acknowledged arrives, once and whole, and
-nobody has to help.
+"""SIGKILL, a power cut, a full and a broken disk at every call by which gateway or reader change something: what was acknowledged arrives, once and
+whole, and nobody has to help.
 
 A sample of the points at each run; `--long` takes all of them, `--shard i/n` a part, and what passed is kept in `target/sweeps` and not run again.
 """
@@ -21,6 +21,7 @@ from lab.reader import Reader
 from lab.study import mr
 from peers import faults, senders
 from peers.faults import Point
+from peers.lost_writes import PowerCut
 from peers.sweeps import Sweep
 
 import harness
@@ -28,7 +29,7 @@ from harness import Bench
 
 SEED = 8
 # Points of a sample: each takes two or three seconds, a reader less than one, a deletion that is proved 15.
-SAMPLE, SAMPLE_READER, SAMPLE_CLOSING, SAMPLE_DISK = 12, 24, 3, 2
+SAMPLE, SAMPLE_CUT, SAMPLE_READER, SAMPLE_CLOSING, SAMPLE_DISK = 12, 12, 24, 2, 2
 IMAGES = 4
 # So that a study has several pieces, and they wait for as little as possible.
 SETTINGS = dict(settle_ms=100, silence_ms=600, poll_ms=150, cover_seen_ms=2_000, piece_bytes_max=60_000)
@@ -60,7 +61,7 @@ def gateway_points(scratch: Path, session_store: MailStore, keys: Keys, small_st
 
 def new_bench(scratch: Path, store: MailStore, keys: Keys, kind: str, name: str) -> Bench:
     harness.empty_mailboxes(store)
-    return Bench(scratch / kind / name, store, keys)
+    return Bench(scratch / kind / name, store, keys).configure(**SETTINGS)
 
 
 def calls_of(bench: Bench) -> Path:
@@ -77,9 +78,23 @@ def test_the_gateway_is_killed_at_any_call(scratch: Path, store: MailStore, keys
     sweep("kill-gateway").run(gateway_points, SEED, SAMPLE, run)
 
 
-def test_the_reader_is_killed_at_any_call(scratch: Path, store: MailStore, keys: Keys, small_study: list[Path], sweep: Callable[[str], Sweep]):
+def test_the_power_is_cut_at_any_call_of_the_gateway(scratch: Path, store: MailStore, keys: Keys, small_study: list[Path], gateway_points: list[Point],
+                                                     sweep: Callable[[str], Sweep]):
+    """Of what the gateway wrote the disk has what was synced, and a part of the rest."""
+    def run(point: Point) -> dict:
+        bench = new_bench(scratch, store, keys, "cut-gateway", str(point))
+        # The operator's files are on the disk long since.
+        bench.gateway.write_configuration()
+        cut = PowerCut(point, bench.gateway.folder)
+        return through_a_fault_of_the_gateway(bench, small_study, cut.prefix, SECONDS_MAX, cut.strike)
+
+    sweep("cut-gateway").run(gateway_points, SEED, SAMPLE_CUT, run)
+
+
+def test_the_reader_is_killed_and_loses_its_power_at_any_call(scratch: Path, store: MailStore, keys: Keys, small_study: list[Path],
+                                                              sweep: Callable[[str], Sweep]):
     bench = new_bench(scratch, store, keys, "kill-reader", "gateway")
-    bench.start(**SETTINGS)
+    bench.start()
     try:
         assert senders.pynetdicom(bench.port, "DR_DEMO", small_study) == small_study
         bench.gateway.wait_for_state("notified")
@@ -88,30 +103,50 @@ def test_the_reader_is_killed_at_any_call(scratch: Path, store: MailStore, keys:
     bench.gateway.replay()
     folder = scratch / "kill-reader"
 
-    def run(name: str, injected: Callable[[Path], list[str]]) -> dict:
-        """A reader that has nothing yet; the mailbox stays as it is but for receipts."""
-        reader = Reader(folder / f"{name}.toml", folder / name, store, keys)
-        reader.prefix = injected(folder / f"{name}.calls")
+    def new_reader(name: str) -> Reader:
+        """It has nothing yet; the mailbox stays as it is but for receipts."""
+        return Reader(folder / f"{name}.toml", folder / name / "pulled", store, keys)
+
+    def run(reader: Reader, injected: Callable[[Path], list[str]], strike: Callable[[], None] | None = None) -> dict:
+        reader.prefix = injected(reader.output.parent.with_suffix(".calls"))
         first = reader.pull()
         reader.prefix = []
+        if strike:
+            strike()
+        if first.returncode == harness.EXIT_DONE:
+            harness.assert_equal_bytes(small_study, reader.files())
         bench.pull(reader)
         harness.assert_equal_bytes(small_study, reader.files())
         return {"met": first.returncode < 0}
 
-    run("whole", partial(faults.strace, faults.CHANGING))
+    def cut(point: Point) -> dict:
+        reader = new_reader(f"cut-{point}")
+        reader.output.parent.mkdir()
+        power = PowerCut(point, reader.output.parent)
+        return run(reader, power.prefix, power.strike)
+
+    run(new_reader("whole"), partial(faults.strace, faults.CHANGING))
     points = faults.points_in(folder / "whole.calls")
     assert len(points) > 20, "strace saw too little"
-    sweep("kill-reader").run(points, SEED, SAMPLE_READER, lambda point: run(str(point), partial(faults.killed_at, point)))
+    sweep("kill-reader").run(points, SEED, SAMPLE_READER, lambda point: run(new_reader(str(point)), partial(faults.killed_at, point)))
+    sweep("cut-reader").run(points, SEED, SAMPLE_READER, cut)
 
 
-def test_the_gateway_is_killed_at_any_call_of_a_deletion(scratch: Path, store: MailStore, keys: Keys, small_study: list[Path], sweep: Callable[[str], Sweep]):
-    def run(name: str, injected: Callable[[Path], list[str]]) -> dict:
-        return through_a_kill_while_closing(new_bench(scratch, store, keys, "kill-closing", name), small_study, injected)
+def test_the_gateway_is_killed_and_loses_its_power_at_any_call_of_a_deletion(scratch: Path, store: MailStore, keys: Keys, small_study: list[Path],
+                                                                             sweep: Callable[[str], Sweep]):
+    def kill(name: str, injected: Callable[[Path], list[str]]) -> dict:
+        return through_a_fault_while_closing(new_bench(scratch, store, keys, "kill-closing", name), small_study, injected)
 
-    run("whole", partial(faults.strace, faults.CHANGING))
+    def cut(point: Point) -> dict:
+        bench = new_bench(scratch, store, keys, "cut-closing", str(point))
+        power = PowerCut(point, bench.gateway.folder)
+        return through_a_fault_while_closing(bench, small_study, power.prefix, power.strike)
+
+    kill("whole", partial(faults.strace, faults.CHANGING))
     points = faults.points_in(scratch / "kill-closing" / "whole" / "calls")
     assert len(points) > 50, "strace saw too little"
-    sweep("kill-closing").run(points, SEED, SAMPLE_CLOSING, lambda point: run(str(point), partial(faults.killed_at, point)))
+    sweep("kill-closing").run(points, SEED, SAMPLE_CLOSING, lambda point: kill(str(point), partial(faults.killed_at, point)))
+    sweep("cut-closing").run(points, SEED + 1, SAMPLE_CLOSING, cut)
 
 
 @pytest.mark.parametrize(("error", "calls", "fault"), [
@@ -133,13 +168,15 @@ def test_the_disk_fails_at_any_call(scratch: Path, store: MailStore, keys: Keys,
     sweep(kind).run(points, SEED, SAMPLE_DISK, run)
 
 
-def through_a_fault_of_the_gateway(bench: Bench, files: list[Path], injected: Callable[[Path], list[str]], patience_s: float) -> dict:
-    """Sends the files to a gateway that meets a fault somewhere, starts it again, sends what was not acknowledged, and looks at what the doctor has."""
+def through_a_fault_of_the_gateway(bench: Bench, files: list[Path], injected: Callable[[Path], list[str]], patience_s: float,
+                                   strike: Callable[[], None] | None = None) -> dict:
+    """Sends the files to a gateway that meets a fault somewhere, starts it again, sends what was not acknowledged, and looks at what the doctor has.
+    `strike` does what the fault does besides, once the gateway is dead."""
     gateway = bench.gateway
     stored: list[Path] = []
     gateway.prefix = injected(calls_of(bench))
     try:
-        bench.start(**SETTINGS)
+        bench.start()
         stored = senders.pynetdicom(bench.port, "DR_DEMO", files)
         until_pulled_or_ended(bench, patience_s)
     except RuntimeError:
@@ -148,6 +185,8 @@ def through_a_fault_of_the_gateway(bench: Bench, files: list[Path], injected: Ca
     met = faults.is_met(calls_of(bench))
     gateway.child.kill()
     gateway.prefix = []
+    if strike:
+        strike()
     try:
         began = time.monotonic()
         gateway.start()
@@ -173,10 +212,10 @@ def send_again(bench: Bench, missing: list[Path]) -> None:
     assert not missing, bench.logs()
 
 
-def through_a_kill_while_closing(bench: Bench, files: list[Path], injected: Callable[[Path], list[str]]) -> dict:
-    """The doctor closes a case while the gateway stands still; it is killed somewhere on the way to the proof, and nothing is left all the same."""
+def through_a_fault_while_closing(bench: Bench, files: list[Path], injected: Callable[[Path], list[str]], strike: Callable[[], None] | None = None) -> dict:
+    """The doctor closes a case while the gateway stands still; it ends somewhere on the way to the proof, and nothing is left all the same."""
     gateway = bench.gateway
-    bench.start(**SETTINGS)
+    bench.start()
     assert senders.pynetdicom(bench.port, "DR_DEMO", files) == files
     (delivery,) = bench.deliver_and_pull(seconds=SECONDS_MAX)
     gateway.stop()
@@ -192,6 +231,8 @@ def through_a_kill_while_closing(bench: Bench, files: list[Path], injected: Call
     met = faults.is_met(calls_of(bench))
     gateway.child.kill()
     gateway.prefix = []
+    if strike:
+        strike()
     try:
         gateway.start()
         until_forgotten_or_ended(bench, SECONDS_MAX)
