@@ -42,6 +42,13 @@ impl Spool {
         for folder in [spool.root.join("spool"), spool.root.clone()] {
             sync_folder(&folder)?;
         }
+        if let Some(parent) = spool.root.canonicalize()?.parent() {
+            match sync_folder(parent) {
+                // Made by somebody else, then.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
+        }
         Ok(spool)
     }
 

@@ -29,7 +29,7 @@ from harness import Bench
 
 SEED = 8
 # Points of a sample: each takes two or three seconds, a reader less than one, a deletion that is proved 15.
-SAMPLE, SAMPLE_CUT, SAMPLE_READER, SAMPLE_CLOSING, SAMPLE_DISK = 12, 12, 24, 2, 2
+SAMPLE, SAMPLE_FIRST, SAMPLE_READER, SAMPLE_CLOSING, SAMPLE_DISK = 12, 3, 24, 2, 2
 IMAGES = 4
 # So that a study has several pieces, and they wait for as little as possible.
 SETTINGS = dict(settle_ms=100, silence_ms=600, poll_ms=150, cover_seen_ms=2_000, piece_bytes_max=60_000)
@@ -51,9 +51,12 @@ def small_study(scratch: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def gateway_points(scratch: Path, session_store: MailStore, keys: Keys, small_study: list[Path]) -> list[Point]:
-    """Every call of a gateway from its start to the receipt."""
-    bench = new_bench(scratch, session_store, keys, "kill-gateway", "whole")
-    through_a_fault_of_the_gateway(bench, small_study, partial(faults.strace, faults.CHANGING), SECONDS_MAX)
+    """Every call of a gateway from a start to the receipt."""
+    return points_of(installed_bench(scratch, session_store, keys, "kill-gateway", "whole"), small_study)
+
+
+def points_of(bench: Bench, files: list[Path]) -> list[Point]:
+    through_a_fault_of_the_gateway(bench, files, partial(faults.strace, faults.CHANGING), SECONDS_MAX)
     points = faults.points_in(calls_of(bench))
     assert {"pwrite64", "fdatasync"} <= {point.call for point in points} and len(points) > 100, "strace saw too little"
     return points
@@ -64,6 +67,14 @@ def new_bench(scratch: Path, store: MailStore, keys: Keys, kind: str, name: str)
     return Bench(scratch / kind / name, store, keys).configure(**SETTINGS)
 
 
+def installed_bench(scratch: Path, store: MailStore, keys: Keys, kind: str, name: str) -> Bench:
+    """Its gateway ran before: it makes no tables and keys any more."""
+    bench = new_bench(scratch, store, keys, kind, name)
+    bench.start()
+    bench.gateway.stop()
+    return bench
+
+
 def calls_of(bench: Bench) -> Path:
     """Where strace writes."""
     return bench.folder / "calls"
@@ -72,7 +83,7 @@ def calls_of(bench: Bench) -> Path:
 def test_the_gateway_is_killed_at_any_call(scratch: Path, store: MailStore, keys: Keys, small_study: list[Path], gateway_points: list[Point],
                                            sweep: Callable[[str], Sweep]):
     def run(point: Point) -> dict:
-        bench = new_bench(scratch, store, keys, "kill-gateway", str(point))
+        bench = installed_bench(scratch, store, keys, "kill-gateway", str(point))
         return through_a_fault_of_the_gateway(bench, small_study, partial(faults.killed_at, point), SECONDS_MAX)
 
     sweep("kill-gateway").run(gateway_points, SEED, SAMPLE, run)
@@ -82,13 +93,30 @@ def test_the_power_is_cut_at_any_call_of_the_gateway(scratch: Path, store: MailS
                                                      sweep: Callable[[str], Sweep]):
     """Of what the gateway wrote the disk has what was synced, and a part of the rest."""
     def run(point: Point) -> dict:
-        bench = new_bench(scratch, store, keys, "cut-gateway", str(point))
+        bench = installed_bench(scratch, store, keys, "cut-gateway", str(point))
+        power = PowerCut(point, bench.gateway.folder)
+        return through_a_fault_of_the_gateway(bench, small_study, power.prefix, SECONDS_MAX, power.strike)
+
+    sweep("cut-gateway").run(gateway_points, SEED, SAMPLE, run)
+
+
+def test_the_gateway_is_killed_and_loses_its_power_at_any_call_of_its_first_start(scratch: Path, store: MailStore, keys: Keys, small_study: list[Path],
+                                                                                  sweep: Callable[[str], Sweep]):
+    """Tables, keys and folders are made, and a study comes at once."""
+    def kill(point: Point) -> dict:
+        bench = new_bench(scratch, store, keys, "kill-first", str(point))
+        return through_a_fault_of_the_gateway(bench, small_study, partial(faults.killed_at, point), SECONDS_MAX)
+
+    def cut(point: Point) -> dict:
+        bench = new_bench(scratch, store, keys, "cut-first", str(point))
         # The operator's files are on the disk long since.
         bench.gateway.write_configuration()
-        cut = PowerCut(point, bench.gateway.folder)
-        return through_a_fault_of_the_gateway(bench, small_study, cut.prefix, SECONDS_MAX, cut.strike)
+        power = PowerCut(point, bench.gateway.folder)
+        return through_a_fault_of_the_gateway(bench, small_study, power.prefix, SECONDS_MAX, power.strike)
 
-    sweep("cut-gateway").run(gateway_points, SEED, SAMPLE_CUT, run)
+    points = points_of(new_bench(scratch, store, keys, "kill-first", "whole"), small_study)
+    sweep("kill-first").run(points, SEED, SAMPLE_FIRST, kill)
+    sweep("cut-first").run(points, SEED + 1, SAMPLE_FIRST, cut)
 
 
 def test_the_reader_is_killed_and_loses_its_power_at_any_call(scratch: Path, store: MailStore, keys: Keys, small_study: list[Path],
