@@ -5,6 +5,7 @@
 //! never put into an error or a log line: a reply can hold the text of a mail.
 
 mod error;
+mod folders;
 mod quota;
 mod session;
 mod watch;
@@ -13,6 +14,7 @@ mod watch;
 mod tests;
 
 pub use error::MailboxError;
+pub use folders::Listed;
 pub use quota::Fill;
 
 use crate::ids::DeliveryId;
@@ -22,7 +24,7 @@ use async_imap::imap_proto::{
     AttributeValue, Capability, MailboxDatum, MessageSection, Response, ResponseCode, SectionPath,
 };
 use session::{Link, Reply};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -57,7 +59,7 @@ pub struct MailboxConfig {
     pub password: String,
     /// Whom to trust, and who we are.
     pub tls: ClientFiles,
-    /// Folders to look into, ASCII (RFC 3501 5.1.3 spelling for others).
+    /// Folders to look into, ASCII (RFC 3501 5.1.3 spelling for others). No other is named in an error of a fetch.
     pub folders: Vec<String>,
 }
 
@@ -362,8 +364,12 @@ impl Mailbox {
             "UID FETCH {} (UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]<0.{MESSAGE_ID_LINE_MAX}>)",
             set.join(",")
         );
+        // Each at most once, and none that was not asked for.
+        let mut asked: HashSet<u32> = uids.iter().copied().collect();
         let reply = self.link.command("FETCH", &command, REPLY_BYTES_MAX, |response| {
-            if let Some((uid, id, size)) = listed(response) {
+            if let Some((uid, id, size)) = listed(response)
+                && asked.remove(&uid.0)
+            {
                 each(uid, id, size);
             }
         });
@@ -383,11 +389,17 @@ impl Mailbox {
         part.filter(|part| part.len() <= FETCH_BYTES_MAX as usize).ok_or(MailboxError::Gone)
     }
 
-    /// Makes sure that the message's folder is open and that its UIDs still mean the same.
+    /// Makes sure that the message's folder is open and that its UIDs still mean the same. Only a configured folder is told as missing: the names of others
+    /// are a person's words.
     async fn reopen(&mut self, found: &Found) -> Result<(), MailboxError> {
         let state = match &self.opened {
             Some((folder, state)) if *folder == found.folder => *state,
-            _ => self.open_folder(&found.folder).await?,
+            _ => match self.open_folder(&found.folder).await {
+                Err(MailboxError::NoFolder { folder }) if !self.folders.contains(&folder) => {
+                    return Err(MailboxError::Gone);
+                }
+                opened => opened?,
+            },
         };
         if state.uid_validity == found.uid_validity { Ok(()) } else { Err(MailboxError::Gone) }
     }

@@ -64,6 +64,12 @@ pub enum MailboxError {
         /// Limit.
         messages_max: usize,
     },
+    /// More folders than any person has.
+    #[error("the login sees more than {folders_max} folders")]
+    TooManyFolders {
+        /// Limit.
+        folders_max: usize,
+    },
     /// Us: a name or message that IMAP cannot carry.
     #[error("the {what} holds characters that cannot be sent")]
     Unsendable {

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 const OK: &str = "TAG OK done\r\n";
 const OPENED: &str = "* OK [UIDVALIDITY 7] v\r\n* OK [UIDNEXT 2] n\r\nTAG OK done\r\n";
 const SECRET: &str = "YAMADA^TARO";
+const LONG: Duration = Duration::from_secs(10);
 
 /// Start of a command, and the answer to it.
 type Script = &'static [(&'static str, &'static str)];
@@ -353,4 +354,88 @@ async fn an_answer_about_the_quota_that_is_none_ends_the_connection() {
         assert!(!format!("{error} {error:?}").contains(SECRET));
     }
     assert!(matches!(fill("* QUOTAROOT INBOX u\r\n").await.0, Err(MailboxError::Lost { .. })), "silence");
+}
+
+#[tokio::test]
+async fn folders_that_hold_no_mail_are_not_listed_and_names_are_taken_as_they_are() {
+    let list = "* LIST (\\HasNoChildren) \"/\" INBOX\r\n* LIST (\\Noselect) \"/\" a\r\n* LIST (\\NonExistent) \"/\" b\r\n\
+        * LIST (\\HasNoChildren \\All) \"/\" \"All Mail\"\r\n* LIST (\\Archive) \"/\" Archive/&T92hew-\r\n* LIST () NIL {4}\r\na\\\"b\r\n\
+        * LIST () \"/\" \"c\\\"d\"\r\nTAG OK done\r\n";
+    let server =
+        server(Box::leak(Box::new([("LIST \"\" \"*\"", list), ("LIST \"\" \"Arch*\"", list)]))).await;
+    let mut mailbox = connect(&server).await.unwrap();
+    let listed = mailbox.list("").await.unwrap();
+    let names: Vec<_> = listed
+        .iter()
+        .map(|one| (one.name.as_str(), one.is_sendable, one.is_view, one.is_place_for_moved))
+        .collect();
+    let expected = [
+        ("INBOX", true, false, false),
+        ("All Mail", true, true, false),
+        ("Archive/&T92hew-", true, false, true),
+        ("a\\\"b", false, false, false),
+        ("c\\\"d", false, false, false),
+    ];
+    assert_eq!(names, expected);
+    let within: Vec<_> = mailbox.list("Arch").await.unwrap().into_iter().map(|one| one.name).collect();
+    assert_eq!(within, ["Archive/&T92hew-"], "a server that lists more than was asked for");
+}
+
+#[tokio::test]
+async fn the_delimiter_is_asked_for_where_the_folder_is() {
+    for (answer, expected) in [
+        ("* LIST (\\Noselect) \"/\" shared/\r\nTAG OK done\r\n", Some('/')),
+        ("* LIST (\\Noselect) \"\\\\\" \"\"\r\nTAG OK done\r\n", Some('\\')),
+        ("* LIST (\\Noselect) NIL \"\"\r\nTAG OK done\r\n", None),
+        (OK, None),
+    ] {
+        let server = server(Box::leak(Box::new([("LIST \"shared/a\" \"\"", answer)]))).await;
+        assert_eq!(
+            connect(&server).await.unwrap().delimiter("shared/a").await.unwrap(),
+            expected,
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_list_without_end_is_cut_off() {
+    let many = "* LIST () \"/\" a\r\n".repeat(10_001) + OK;
+    let flood = "* LIST () \"/\" a\r\n".repeat(300_000);
+    for (list, is_expected) in [
+        (many, (|error| matches!(error, MailboxError::TooManyFolders { .. })) as Check),
+        (flood, |error| matches!(error, MailboxError::Protocol { .. })),
+    ] {
+        let server = server(Box::leak(Box::new([("LIST", list.leak() as &str)]))).await;
+        // Not how long it takes is looked at, but where it ends.
+        let mut mailbox = Mailbox::connect_within(&server.config, LONG, LONG).await.unwrap();
+        let error = mailbox.list("").await.unwrap_err();
+        assert!(is_expected(&error), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn moved_pieces_are_found_and_a_folder_that_cannot_be_searched_hides_no_other() {
+    let list = "* LIST () \"/\" INBOX\r\n* LIST () \"/\" closed\r\n* LIST () \"/\" virtual\r\n* LIST () \"/\" Archive\r\nTAG OK done\r\n";
+    let piece = "* 1 FETCH (UID 1 RFC822.SIZE 9 BODY[HEADER.FIELDS (MESSAGE-ID)]<0> {69}\r\n\
+        Message-ID: <abababababababababababababababab.1@hospital.example>\r\n\r\n)\r\n\
+        * 2 FETCH (UID 2 RFC822.SIZE 9 BODY[HEADER.FIELDS (MESSAGE-ID)]<0> {69}\r\n\
+        Message-ID: <abababababababababababababababab.2@hospital.example>\r\n\r\n)\r\nTAG OK done\r\n";
+    let script = Box::leak(Box::new([
+        ("LIST", list),
+        ("EXAMINE \"INBOX\"", "TAG NO it is configured\r\n"),
+        ("EXAMINE \"closed\"", "TAG NO [NOPERM] no\r\n"),
+        ("EXAMINE \"virtual\"", "TAG NO [UNAVAILABLE] no\r\n"),
+        ("EXAMINE", OPENED),
+        ("UID SEARCH", "* SEARCH 1\r\nTAG OK done\r\n"),
+        ("UID FETCH", piece),
+    ]));
+    let server = server(script).await;
+    let moved = connect(&server).await.unwrap().moved_pieces(DeliveryId([0xAB; 16])).await.unwrap();
+    let places: Vec<_> = moved.iter().map(|found| (found.folder.as_str(), found.uid)).collect();
+    assert_eq!(places, [("Archive", ImapUid(1))], "and no message that was not asked for");
+    // The name of a person's folder goes into no log.
+    let gone = Found { folder: "closed".into(), ..moved[0].clone() };
+    let error = connect(&server).await.unwrap().body_octets(&gone).await.unwrap_err();
+    assert!(matches!(error, MailboxError::Gone), "{error:?}");
 }
