@@ -31,10 +31,11 @@ use output::{Known, Output};
 use receipts::Receipts;
 use seal::cover::{Completeness, Cover};
 use seal::ids::{CaseId, DeliveryId, Digest};
+use seal::mail::Part;
 use seal::mailbox::Found;
 use seal::native::OpenedPieces;
 pub(crate) use session::{Session, is_of_message};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -232,12 +233,37 @@ impl Run<'_> {
 
     async fn fetch(&mut self, cover: &Cover, outcome: &mut Outcome) -> Result<Vec<PathBuf>, PullError> {
         let start = Instant::now();
-        let found = self.session.parts_of(cover.delivery).await?;
+        let found = self.pieces_of(cover, outcome).await?;
         let folder = self.output.incoming(cover.delivery);
         let fetched = fetch::pieces(&mut self.session, cover, &found, &folder, self.progress).await?;
         outcome.seconds.fetch += start.elapsed().as_secs_f64();
         outcome.bytes_mail += fetched.bytes;
         fetched.files
+    }
+
+    /// Where pieces of it are not in the configured folders, others are searched: a mail program or a filter may have moved them.
+    async fn pieces_of(&mut self, cover: &Cover, outcome: &mut Outcome) -> Result<Vec<Found>, PullError> {
+        let mut found = self.session.parts_of(cover.delivery).await?;
+        let numbers = 1..=u32::try_from(cover.pieces.len()).unwrap_or(u32::MAX);
+        let is_here = |number| found.iter().any(|found| found.id.part() == Part::Piece(number));
+        let missing: BTreeSet<u32> = numbers.filter(|number| !is_here(*number)).collect();
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let is_missing =
+            |found: &Found| matches!(found.id.part(), Part::Piece(number) if missing.contains(&number));
+        let mut moved = self.session.moved_pieces(cover.delivery).await?;
+        moved.retain(is_missing);
+        let numbers: HashSet<Part> = moved.iter().map(|found| found.id.part()).collect();
+        if !numbers.is_empty() {
+            outcome.notes.push(format!(
+                "{} of its {} mails had been moved to other folders of the mailbox and were found there: see to the filters of your mail program",
+                numbers.len(),
+                cover.pieces.len()
+            ));
+        }
+        found.extend(moved);
+        Ok(found)
     }
 
     fn unpack(&self, opened: &Opened, files: &[PathBuf], outcome: &mut Outcome) -> Result<Record, PullError> {

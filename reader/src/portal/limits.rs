@@ -64,6 +64,11 @@ pub(crate) const FETCHER_IDLE: Duration = Duration::from_secs(60);
 pub(crate) const IDLE_WAIT: Duration = Duration::from_secs(60);
 /// A server that gave an answer about the quota that is none is not asked again before: each time costs a connection.
 pub(crate) const QUOTA_PAUSE: Duration = Duration::from_secs(3600);
+/// How long what was found of moved pieces is taken for granted, or that none were: a phone asks many times a second, and each look is a search
+/// through all folders.
+pub(crate) const MOVED_KEPT: Duration = Duration::from_secs(20);
+/// Deliveries of which that is remembered for a mailbox.
+pub(crate) const MOVED_MAX: usize = 100;
 /// Pause between two looks at a server without IDLE.
 pub(crate) const POLL_PAUSE: Duration = Duration::from_secs(3);
 /// First pause after a mailbox could not be read, doubled each time.

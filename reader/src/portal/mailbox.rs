@@ -2,6 +2,7 @@
 
 mod contents;
 mod fetchers;
+mod moved;
 mod quota;
 mod watch;
 
@@ -10,6 +11,7 @@ pub(crate) use watch::{Hears, Told};
 
 use super::refused::Refused;
 use fetchers::Fetchers;
+use moved::Moved;
 use seal::ids::DeliveryId;
 use seal::mail::Address;
 use seal::mailbox::{Found, MailboxConfig, MailboxError};
@@ -25,6 +27,7 @@ pub(crate) struct Watched {
     state: RwLock<State>,
     changes: signal::Sender<()>,
     fetchers: Fetchers,
+    moved: Moved,
 }
 
 #[derive(Clone)]
@@ -46,6 +49,7 @@ impl Watched {
             state: RwLock::new(State::Starting),
             changes: signal::channel(()).0,
             fetchers,
+            moved: Moved::default(),
         }
     }
 

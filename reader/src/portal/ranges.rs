@@ -39,26 +39,36 @@ async fn ranges(
     body: Result<Json<Asked>, JsonRejection>,
 ) -> Result<Response, Refused> {
     let id = DeliveryId::parse(&delivery).ok_or(Refused::BadRequest)?;
-    let (mailbox, delivery) = delivery_of(&portal, &caller, id).await?;
-    let left = planned(&taken(body)?.ranges, &delivery)?;
+    let (mailbox, mut delivery) = delivery_of(&portal, &caller, id).await?;
+    let asked = taken(body)?.ranges;
+    if asked.iter().any(|(piece, ..)| !delivery.pieces.contains_key(piece)) {
+        mailbox.add_moved_pieces(&mut delivery).await?;
+    }
+    let left = planned(&asked, &delivery)?;
     let reading = Reading { portal, mailbox, id, left, digest: caller.digest, looked_at: Instant::now() };
     // The first error comes as an answer; later ones can only end the stream.
     let (was, at) = (reading.left.front().map(|range| range.found.clone()), reading.mailbox.clone());
-    let began = next(reading).await.map_err(|error| meant(error, &at, was.as_ref()));
-    let (first, reading) = began?.ok_or(Refused::BadRequest)?;
+    let began = match next(reading).await {
+        Err(error) => return Err(meant(error, &at, was.as_ref()).await),
+        Ok(began) => began,
+    };
+    let (first, reading) = began.ok_or(Refused::BadRequest)?;
     let rest = stream::try_unfold(reading, next);
     let all = stream::once(async move { Ok(first) }).chain(rest).map_err(|_: Refused| Broken);
     let kind = (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     Ok(([kind], Body::from_stream(all)).into_response())
 }
 
-/// A message that is gone from where it was, and listed elsewhere, was moved: the mailbox was made anew.
-fn meant(error: Refused, mailbox: &Watched, was: Option<&Found>) -> Refused {
-    let (Refused::Gone, Some(was), Ok(contents)) = (error, was, mailbox.contents()) else { return error };
-    let delivery = contents.delivery(was.id.delivery());
-    let is_elsewhere =
-        delivery.is_some_and(|known| known.pieces.values().any(|found| found.id == was.id && found != was));
-    if is_elsewhere { Refused::MailboxChanged } else { Refused::Gone }
+/// A message that is gone from where it was while its delivery is listed was moved, or the mailbox was made anew. Where the mailbox cannot be read, nobody
+/// knows.
+async fn meant(error: Refused, mailbox: &Watched, was: Option<&Found>) -> Refused {
+    let (Refused::Gone, Some(was)) = (error, was) else { return error };
+    mailbox.forget_moved_pieces(was.id.delivery()).await;
+    match mailbox.contents() {
+        Ok(contents) if contents.delivery(was.id.delivery()).is_some() => Refused::MailboxChanged,
+        Ok(_) => Refused::Gone,
+        Err(down) => down,
+    }
 }
 
 /// A delivery that this session may read.
@@ -90,7 +100,7 @@ fn planned(ranges: &[(u32, u64, u64)], delivery: &Delivery) -> Result<VecDeque<R
         return Err(Refused::TooLarge);
     }
     let range = |&(piece, offset, length): &(u32, u64, u64)| {
-        let found = delivery.pieces.get(&piece).ok_or(Refused::Unknown)?.clone();
+        let found = delivery.pieces.get(&piece).ok_or(Refused::PieceMissing)?.clone();
         offset.checked_add(length).filter(|_| length > 0).ok_or(Refused::BadRequest)?;
         Ok(Range { piece, found, offset, length })
     };

@@ -22,6 +22,8 @@ pub(crate) enum Refused {
     TooManyTries(i64),
     /// There is no such thing.
     Unknown,
+    /// A piece of the delivery is in no folder of the mailbox.
+    PieceMissing,
     /// It was there, and was deleted.
     Gone,
     /// The mail server cannot be reached or used. True: the operator must act.
@@ -50,6 +52,7 @@ impl IntoResponse for Refused {
                 (StatusCode::TOO_MANY_REQUESTS, "too_many_tries", "doctor", Some(seconds))
             }
             Self::Unknown => (StatusCode::NOT_FOUND, "unknown", "doctor", None),
+            Self::PieceMissing => (StatusCode::NOT_FOUND, "piece_missing", "hospital", None),
             Self::Gone => (StatusCode::GONE, "gone", "hospital", None),
             Self::MailboxDown(operator) => {
                 let who = if operator { "operator" } else { "us" };

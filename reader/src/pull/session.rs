@@ -57,6 +57,22 @@ impl Session {
         self.find(&format!("<{delivery}."), |id| id.delivery() == delivery).await
     }
 
+    /// Pieces of a delivery that were moved to folders that are not configured; none where the server does not list them.
+    ///
+    /// # Errors
+    /// [`MailboxError`] where the connection failed.
+    pub(crate) async fn moved_pieces(&mut self, delivery: DeliveryId) -> Result<Vec<Found>, MailboxError> {
+        let moved = self.connect().await?.moved_pieces(delivery).await;
+        match self.checked(moved) {
+            Err(error @ (MailboxError::Lost { .. } | MailboxError::Tls(_))) => Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "other folders cannot be searched");
+                Ok(Vec::new())
+            }
+            moved => moved,
+        }
+    }
+
     /// Fetches the bytes of a message, at most `bytes_max`.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ const NEXT_FEW = 4;
 /** A lost link is tried again after these pauses, the last one again and again. */
 const RETRY_MS = [300, 1000, 2000, 4000, 8000];
 /** Waiting does not help against these. */
-const FINAL = ['gone', 'unknown', 'signed_out', 'not_allowed', 'needs_device', 'bad_request', 'too_large', 'ours', 'damaged'];
+const FINAL = ['gone', 'unknown', 'piece_missing', 'signed_out', 'not_allowed', 'needs_device', 'bad_request', 'too_large', 'ours', 'damaged'];
 
 /**
  * @typedef {object} Uses what the delivery does with what comes

@@ -154,6 +154,7 @@ const TEXTS = {
   'error wrong': ['一致しません。', 'That did not match.'],
   'error too_many_tries': ['回数が多すぎます。', 'Too many tries.'],
   'error unknown': ['見つかりません。', 'Not found.'],
+  'error piece_missing': ['この検査の一部がメールボックスにありません。まだ届いていないか、削除されました。少し後でもう一度開いてください。', 'A part of this study is not in the mailbox: it has not arrived yet, or was deleted. Open it again a little later.'],
   'error gone': ['終了した症例です。', 'This case has ended.'],
   'error mailbox_down': ['メールボックスに届きません。', 'The mailbox cannot be reached.'],
   'error mailbox_changed': ['メールボックスが変わりました。', 'The mailbox changed.'],

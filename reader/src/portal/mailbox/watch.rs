@@ -1,6 +1,6 @@
 //! The connection that idles (RFC 2177): sees what comes and goes, and tells.
 
-use super::contents::{Contents, CoverRead, Seen, place};
+use super::contents::{Contents, CoverRead, Place, Seen, place};
 use super::quota::Quota;
 use super::{State, Watched};
 use crate::portal::limits::{IDLE_WAIT, POLL_PAUSE, RETRY_PAUSE, RETRY_PAUSE_MAX};
@@ -82,6 +82,21 @@ impl Watched {
     }
 
     async fn look(&self, mailbox: &mut Mailbox, seen: &mut Seen) -> Result<(), MailboxError> {
+        let covers = |seen: &Seen| {
+            let covers = seen.ours().filter(|found| found.id.part() == Part::Cover);
+            covers.map(place).collect::<HashSet<Place>>()
+        };
+        let before = covers(seen);
+        self.look_through(mailbox, seen).await?;
+        // One that was moved meanwhile to a folder that had been looked at is not gone.
+        if self.login.folders.len() > 1 && !before.is_subset(&covers(seen)) {
+            self.look_through(mailbox, seen).await?;
+        }
+        seen.trim();
+        Ok(())
+    }
+
+    async fn look_through(&self, mailbox: &mut Mailbox, seen: &mut Seen) -> Result<(), MailboxError> {
         for (number, folder) in self.login.folders.iter().enumerate().rev() {
             let (uid_validity, uids) = match mailbox.uids(folder).await {
                 Ok(listed) => listed,
@@ -98,7 +113,6 @@ impl Watched {
             }
             self.read_covers(mailbox, seen, folder).await?;
         }
-        seen.trim();
         Ok(())
     }
 
