@@ -1,5 +1,6 @@
 """A machine between a client and the IMAPS server, with the server's own key: it answers one command in the server's place, and passes on all else."""
 
+import math
 import socket
 import ssl
 import threading
@@ -7,10 +8,10 @@ from pathlib import Path
 
 
 class ImapBetween:
-    """Use with `with`. To each `command` the client is answered `answer`, where `TAG` stands for the command's tag."""
+    """Use with `with`. To each `command`, or the first `times` of them, the client is answered `answer`, where `TAG` stands for the command's tag."""
 
-    def __init__(self, tls: Path, server_port: int, command: str, answer: bytes):
-        self.server_port, self.command, self.answer = server_port, command.encode(), answer
+    def __init__(self, tls: Path, server_port: int, command: str, answer: bytes, times: float = math.inf):
+        self.server_port, self.command, self.answer, self.times = server_port, command.encode(), answer, times
         self.answered = 0
         self._inner = ssl.create_default_context(cafile=str(tls / "ca.pem"))
         self._outer = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -45,7 +46,7 @@ class ImapBetween:
         try:
             for line in client.makefile("rb"):
                 tag, _, rest = line.partition(b" ")
-                if rest.startswith(self.command):
+                if rest.startswith(self.command) and self.answered < self.times:
                     self.answered += 1
                     client.sendall(self.answer.replace(b"TAG", tag))
                 else:
@@ -72,3 +73,13 @@ def shut(stream: ssl.SSLSocket) -> None:
         stream.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass
+
+
+class PortOf:
+    """The store, reached through another port."""
+
+    def __init__(self, store: object, imaps_port: int):
+        self.store, self.imaps_port = store, imaps_port
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)

@@ -188,7 +188,7 @@ def test_ranges_are_the_bytes_of_the_pieces(portal: Portal, bench: Bench, accoun
     assert phone.ranges(delivery, whole).body == b"".join(sealed[number] for number in sorted(sealed))
     assert "has changed the lines" not in portal.log.read_text(), "what our gateway sent is read in parts"
     assert phone.ranges(delivery, [(last, end, 1)]).error == "bad_request"
-    assert phone.ranges(delivery, [(last + 1, 0, 1)]).error == "unknown"
+    assert phone.ranges(delivery, [(last + 1, 0, 1)]).error == "piece_missing"
     assert phone.ranges(delivery, [(1, 0, 1)] * 4097).error == "too_large"
     assert phone.ranges(delivery, [(1, 0, 2**28 + 1)]).error == "too_large"
     assert phone.ranges("0" * 32, [(1, 0, 1)]).error == "unknown"

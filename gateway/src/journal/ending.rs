@@ -78,6 +78,10 @@ pub struct EndedMail {
     pub removed: u32,
     /// A search found none then, milliseconds since 1970-01-01 UTC; null where the mailbox gives no right to delete.
     pub empty_at_ms: Option<i64>,
+    /// Folders of the mailbox that were searched; null where that was not counted.
+    pub folders: Option<u32>,
+    /// Folders of the mailbox that could not be searched.
+    pub folders_unsearched: Option<u32>,
     /// All that was mailed had been there. Else some may be on its way still; it is searched for and deleted for five days.
     pub arrived: bool,
 }
@@ -267,16 +271,19 @@ impl Journal {
     /// One for each mailbox.
     async fn mails_of(&self, case: CaseId) -> Result<Vec<EndedMail>, JournalError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT doctor, sum(removed) AS removed, CASE max(stays) WHEN 0 THEN min(looked_at_ms) END AS empty_at_ms, min(arrived) AS arrived FROM (
-               SELECT w.doctor, w.removed, w.looked_at_ms, w.stays, {HAS_ARRIVED} AS arrived
+            "SELECT doctor, sum(removed) AS removed, CASE max(stays) WHEN 0 THEN min(looked_at_ms) END AS empty_at_ms, min(arrived) AS arrived,
+               min(folders) AS folders, max(folders_unsearched) AS folders_unsearched FROM (
+               SELECT w.doctor, w.removed, w.looked_at_ms, w.stays, {HAS_ARRIVED} AS arrived, w.folders, w.folders_unsearched
                  FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id WHERE d.case_id = $1
-               UNION ALL SELECT l.doctor, 0, l.gone_at_ms, l.stays, 1 FROM link l WHERE l.case_id = $1)
+               UNION ALL SELECT l.doctor, 0, l.gone_at_ms, l.stays, 1, NULL, NULL FROM link l WHERE l.case_id = $1)
              GROUP BY doctor ORDER BY doctor"
         )));
         let read = |row: &SqliteRow| EndedMail {
             doctor: row.get("doctor"),
             removed: row.get("removed"),
             empty_at_ms: row.get("empty_at_ms"),
+            folders: row.get("folders"),
+            folders_unsearched: row.get("folders_unsearched"),
             arrived: row.get("arrived"),
         };
         Ok(rows.bind(case.0.as_slice()).fetch_all(&self.pool).await?.iter().map(read).collect())

@@ -54,12 +54,28 @@ async fn a_closed_case_is_forgotten_once_every_mailbox_is_known_to_be_empty() {
     assert!(matches!(journal.case_key(case).await, Err(JournalError::KeyDestroyed)));
     assert!(journal.study_of(case).await.unwrap().unwrap().card.is_none(), "the list forgets at once");
     assert!(journal.end(case, Ended::Closed, Some("sato"), 9000).await.unwrap().is_none(), "it ends once");
-    let removal = Removal { delivery, doctor: "tanaka".into(), receipts: true };
+    let removal = Removal { delivery, doctor: "tanaka".into(), receipts: true, everywhere: true };
     assert_eq!(journal.mails_to_remove(9000).await.unwrap(), [removal]);
     assert_eq!(journal.to_prove().await.unwrap(), [], "nobody has looked into the mailbox");
     assert_eq!(journal.subjects(delivery).await.unwrap().len(), 1, "the trail will be told whose it was");
-    journal.mails_removed(delivery, "tanaka", 3, 9500).await.unwrap();
-    let mail = EndedMail { doctor: "tanaka".into(), removed: 3, empty_at_ms: Some(9500), arrived: true };
+    journal.mails_removed(delivery, "tanaka", 2).await.unwrap();
+    journal.mails_removed(delivery, "tanaka", 1).await.unwrap();
+    assert_eq!(
+        journal.to_prove().await.unwrap(),
+        [],
+        "that some were deleted does not say that none is left"
+    );
+    journal.no_mail_left(delivery, "tanaka", None, 9400).await.unwrap();
+    assert_eq!(journal.to_prove().await.unwrap(), [], "that was a look into one folder alone");
+    journal.no_mail_left(delivery, "tanaka", Some((4, 1)), 9500).await.unwrap();
+    let mail = EndedMail {
+        doctor: "tanaka".into(),
+        removed: 3,
+        empty_at_ms: Some(9500),
+        folders: Some(4),
+        folders_unsearched: Some(1),
+        arrived: true,
+    };
     let proved = EndedCase {
         case,
         how: Ended::Closed,
@@ -184,8 +200,10 @@ async fn one_mailbox_that_stalls_keeps_no_case_from_ending_and_its_mails_are_loo
     assert_eq!(unlooked.len(), 2);
     for (delivery, doctor) in unlooked {
         // Piece and cover were there; of the other's the mail server has all still.
-        let removed = if doctor == "tanaka" { 2 } else { 0 };
-        journal.mails_removed(delivery, &doctor, removed, 8100).await.unwrap();
+        if doctor == "tanaka" {
+            journal.mails_removed(delivery, &doctor, 2).await.unwrap();
+        }
+        journal.no_mail_left(delivery, &doctor, Some((1, 0)), 8100).await.unwrap();
     }
     let mails = journal.to_prove().await.unwrap().remove(0).mails;
     let arrived: Vec<_> = mails.iter().map(|mail| (mail.doctor.as_str(), mail.arrived)).collect();

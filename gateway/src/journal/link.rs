@@ -99,13 +99,13 @@ impl Journal {
     }
 }
 
-/// Ends the links of a case that is withdrawn.
+/// Ends the links of a case that is withdrawn. Of those that ended before, only the folder that mails come to was looked into.
 pub(super) async fn end_links(
     transaction: &mut Transaction<'static, Sqlite>,
     case: CaseId,
     now_ms: i64,
 ) -> Result<(), JournalError> {
-    sqlx::query("UPDATE link SET ended_at_ms = coalesce(ended_at_ms, $2), message = NULL WHERE case_id = $1")
+    sqlx::query("UPDATE link SET ended_at_ms = coalesce(ended_at_ms, $2), message = NULL, gone_at_ms = NULL WHERE case_id = $1")
         .bind(case.0.as_slice())
         .bind(now_ms)
         .execute(&mut **transaction)

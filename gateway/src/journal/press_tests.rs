@@ -182,9 +182,10 @@ async fn a_recalled_study_is_looked_for_in_each_mailbox_until_none_is_left() {
     assert_eq!(withdrawal.ended, [(row.id, State::Recalled)]);
     assert_eq!((withdrawal.held, withdrawal.files), (None, vec![held(1).file]));
     let hours = |hours: i64| 7000 + hours * 3_600_000;
-    let mail = [Removal { delivery: row.id, doctor: "tanaka".into(), receipts: false }];
+    let mail = [Removal { delivery: row.id, doctor: "tanaka".into(), receipts: false, everywhere: true }];
     assert_eq!(journal.mails_to_remove(hours(9)).await.unwrap(), mail, "nobody has looked yet");
-    journal.mails_removed(row.id, "tanaka", 2, 8000).await.unwrap();
+    journal.mails_removed(row.id, "tanaka", 2).await.unwrap();
+    journal.no_mail_left(row.id, "tanaka", Some((1, 0)), 8000).await.unwrap();
     assert_eq!(journal.mails_to_remove(8000).await.unwrap(), mail, "one may be on its way");
     assert_eq!(
         journal.mails_to_remove(hours(9_000)).await.unwrap(),
@@ -217,12 +218,20 @@ async fn mails_of_an_ended_link_are_not_looked_for_for_ever_where_they_must_stay
     journal.add_link(made).await.unwrap();
     assert_eq!(journal.end_links_over(7000).await.unwrap(), 1);
     let hours = |hours: i64| 7000 + hours * 3_600_000;
-    let removal = |delivery| Removal { delivery, doctor: "outside".into(), receipts: false };
-    let mut mails = vec![removal(DeliveryId(link.id.0)), removal(row.id)];
-    mails.sort_by_key(|removal| removal.delivery.0);
-    assert_eq!(journal.mails_to_remove(hours(9)).await.unwrap(), mails, "nobody has looked yet");
+    let removal =
+        |delivery, everywhere| Removal { delivery, doctor: "outside".into(), receipts: false, everywhere };
+    let mails = |everywhere| {
+        let mut mails = vec![removal(DeliveryId(link.id.0), everywhere), removal(row.id, everywhere)];
+        mails.sort_by_key(|removal| removal.delivery.0);
+        mails
+    };
+    assert_eq!(
+        journal.mails_to_remove(hours(9)).await.unwrap(),
+        mails(false),
+        "nobody has looked yet, and the case is open"
+    );
     journal.mails_stay(row.id, "outside").await.unwrap();
-    assert_eq!(journal.mails_to_remove(8000).await.unwrap(), mails, "one may be on its way");
+    assert_eq!(journal.mails_to_remove(8000).await.unwrap(), mails(false), "one may be on its way");
     assert_eq!(journal.mails_to_remove(hours(2)).await.unwrap(), [], "the mailbox gives no right to delete");
 }
 

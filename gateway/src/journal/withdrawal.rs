@@ -58,6 +58,9 @@ pub struct Removal {
     pub doctor: String,
     /// Also what the doctor said: the case has ended.
     pub receipts: bool,
+    /// In all folders of the mailbox. Of a link that ended while its case is open only in the folder that mails come to: somebody else may read there
+    /// what lies in the others.
+    pub everywhere: bool,
 }
 
 /// What is known of a withdrawn delivery's mails in one mailbox.
@@ -172,27 +175,30 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn mails_to_remove(&self, now_ms: i64) -> Result<Vec<Removal>, JournalError> {
+        let over = format!("NOT {}", link_is_of_open_case());
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT w.delivery_id, w.doctor, d.state = 'closed' AS receipts FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
+            "SELECT delivery_id, doctor, max(receipts) AS receipts, max(everywhere) AS everywhere FROM (
+             SELECT w.delivery_id, w.doctor, d.state = 'closed' AS receipts, 1 AS everywhere FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
              WHERE w.looked_at_ms IS NULL AND w.stays = 0
-             UNION SELECT w.delivery_id, w.doctor, d.state = 'closed' FROM delivery d JOIN withdrawn_mail w ON w.delivery_id = d.id
+             UNION ALL SELECT w.delivery_id, w.doctor, d.state = 'closed', 1 FROM delivery d JOIN withdrawn_mail w ON w.delivery_id = d.id
              WHERE d.withdrawn_running_ms > (SELECT ms FROM running) - $3
                AND (d.withdrawn_running_ms > (SELECT ms FROM running) - $2 OR (w.stays = 0 AND NOT {HAS_ARRIVED}))
-             UNION SELECT l.id, l.doctor, 0 FROM link l WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)
-             UNION SELECT d.id, l.doctor, d.state = 'closed' FROM link l JOIN delivery d ON d.case_id = l.case_id
-               WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2) ORDER BY 1, 2",
+             UNION ALL SELECT l.id, l.doctor, 0, {over} FROM link l WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)
+             UNION ALL SELECT d.id, l.doctor, d.state = 'closed', {over} FROM link l JOIN delivery d ON d.case_id = l.case_id
+               WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)) GROUP BY 1, 2 ORDER BY 1, 2",
         )))
         .bind(now_ms)
         .bind(LOOKED_FOR_MS)
         .bind(ON_ITS_WAY_MS);
         let read = |row: &SqliteRow| {
             let delivery = DeliveryId(bytes16(row.get("delivery_id"), "delivery_id")?);
-            Ok(Removal { delivery, doctor: row.get("doctor"), receipts: row.get("receipts") })
+            let (receipts, everywhere) = (row.get("receipts"), row.get("everywhere"));
+            Ok(Removal { delivery, doctor: row.get("doctor"), receipts, everywhere })
         };
         rows.fetch_all(&self.pool).await?.iter().map(read).collect()
     }
 
-    /// A look into a doctor's mailbox has deleted so many mails of a withdrawn delivery, and left none.
+    /// So many mails of a withdrawn delivery were deleted from a doctor's mailbox, besides those that were told of before.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -201,22 +207,49 @@ impl Journal {
         id: DeliveryId,
         doctor: &str,
         removed: u32,
-        now_ms: i64,
     ) -> Result<(), JournalError> {
         sqlx::query(
-            "UPDATE withdrawn_mail SET removed = removed + $3, looked_at_ms = $4, stays = 0 WHERE delivery_id = $1 AND doctor = $2",
+            "UPDATE withdrawn_mail SET removed = removed + $3 WHERE delivery_id = $1 AND doctor = $2",
         )
         .bind(id.0.as_slice())
         .bind(doctor)
         .bind(removed)
-        .bind(now_ms)
         .execute(&self.pool)
         .await?;
-        sqlx::query("UPDATE link SET gone_at_ms = $2, stays = 0 WHERE id = $1 AND ended_at_ms IS NOT NULL")
-            .bind(id.0.as_slice())
-            .bind(now_ms)
-            .execute(&self.pool)
-            .await?;
+        Ok(())
+    }
+
+    /// A look into a doctor's mailbox has found no mail of a withdrawn delivery, or of a link that ended. `folders`: how many were searched, and how many
+    /// were not. None where the look was into the folder alone that mails come to: that is enough for a link while its case is open, and for nothing else.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn no_mail_left(
+        &self,
+        id: DeliveryId,
+        doctor: &str,
+        folders: Option<(u16, u16)>,
+        now_ms: i64,
+    ) -> Result<(), JournalError> {
+        let gone =
+            "UPDATE link AS l SET gone_at_ms = $2, stays = 0 WHERE l.id = $1 AND l.ended_at_ms IS NOT NULL";
+        let gone = match folders {
+            Some(_) => gone.to_owned(),
+            None => format!("{gone} AND {}", link_is_of_open_case()),
+        };
+        sqlx::query(sqlx::AssertSqlSafe(gone)).bind(id.0.as_slice()).bind(now_ms).execute(&self.pool).await?;
+        let Some((searched, unsearched)) = folders else { return Ok(()) };
+        sqlx::query(
+            "UPDATE withdrawn_mail SET looked_at_ms = $3, stays = 0, folders = $4, folders_unsearched = $5
+             WHERE delivery_id = $1 AND doctor = $2",
+        )
+        .bind(id.0.as_slice())
+        .bind(doctor)
+        .bind(now_ms)
+        .bind(searched)
+        .bind(unsearched)
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 
@@ -250,6 +283,12 @@ impl Journal {
         let read = |row: &SqliteRow| Ok(CaseId(bytes16(row.get("case_id"), "delivery.case_id")?));
         rows.fetch_all(&self.pool).await?.iter().map(read).collect()
     }
+}
+
+/// A delivery of the case of `link` l is not over.
+fn link_is_of_open_case() -> String {
+    let over = State::sql_over();
+    format!("EXISTS (SELECT 1 FROM delivery o WHERE o.case_id = l.case_id AND o.state NOT IN ({over}))")
 }
 
 /// From a row joined with `withdrawn_mail`.

@@ -25,10 +25,9 @@ const BUSY_MS: i64 = 500;
 /// What the signature of a proof begins with (SPEC 11).
 const PURPOSE: &str = "scanpost deletion";
 /// Format of a proof.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// What no proof can say.
-const NOT_PROVED: &str =
-    "backups that the provider of a mailbox keeps of its own; what a doctor saved elsewhere";
+const NOT_PROVED: &str = "backups that the provider of a mailbox keeps of its own; folders that the gateway's login does not see; folders that are counted as not searched; other mailboxes that the doctor can write to; what a doctor saved elsewhere";
 
 /// What is signed.
 #[derive(Serialize)]

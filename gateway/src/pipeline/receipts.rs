@@ -26,7 +26,7 @@ impl Pipeline {
     }
 
     async fn take(self: &Arc<Self>, record: &Record) -> Result<(), Trouble> {
-        if let Kind::Removed(_) | Kind::NotRemoved = record.kind {
+        if let Kind::Removed(_) | Kind::NoneLeft | Kind::NotRemoved = record.kind {
             return self.take_withdrawn(record).await;
         }
         let doctor = self.journal.doctor_of(record.recipient).await?;
@@ -46,8 +46,12 @@ impl Pipeline {
                 self.alert_of_record(record, Some(doctor));
                 tracing::warn!(stage = "pulled", delivery = %record.delivery, "a receipt names another cover and is ignored");
             }
-            Kind::Refused(_) | Kind::Trouble(_) | Kind::Confined(_) | Kind::Removed(_) | Kind::NotRemoved => {
-            }
+            Kind::Refused(_)
+            | Kind::Trouble(_)
+            | Kind::Confined(_)
+            | Kind::Removed(_)
+            | Kind::NoneLeft
+            | Kind::NotRemoved => {}
         }
         Ok(())
     }
@@ -133,7 +137,10 @@ impl Pipeline {
         for doctor in self.config.doctors.keys().filter(theirs) {
             match record.kind {
                 Kind::Removed(mails) => {
-                    self.journal.mails_removed(record.delivery, doctor, mails.into(), now_ms()).await?;
+                    self.journal.mails_removed(record.delivery, doctor, mails.into()).await?;
+                }
+                Kind::NoneLeft => {
+                    self.journal.no_mail_left(record.delivery, doctor, record.folders(), now_ms()).await?;
                 }
                 _ => self.journal.mails_stay(record.delivery, doctor).await?,
             }

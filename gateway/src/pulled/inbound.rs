@@ -1,6 +1,7 @@
 //! The inbound process: reads foreign bytes so that the gateway need not. It is given a request on standard input, reads the roots to
 //! trust, confines itself ([`sandbox`]), watches the folders, and writes [`Record`]s to standard output. It ends when its standard input closes.
 
+mod clearing;
 mod folder;
 mod limits;
 mod probe;
@@ -11,8 +12,9 @@ pub use sandbox::{Confinement, Layers};
 
 use super::enrolment::Enrolment;
 use super::record::{Kind, Record, Trouble};
-use super::request::{REQUEST_BYTES_MAX, Request};
+use super::request::{Folder, REQUEST_BYTES_MAX, Request};
 use crate::submit::retry;
+use clearing::is_same_folder;
 use folder::Watched;
 use seal::ids::{DeliveryId, Digest};
 use seal::mailbox::{Mailbox, MailboxConfig, MailboxError};
@@ -30,6 +32,8 @@ const POLL_MS_MIN: u64 = 50;
 const LOGIN_PAUSE: Duration = Duration::from_secs(60);
 /// Connections that fail in a row before the process ends: the gateway looks the server's addresses up anew.
 const FAILURES_MAX: u32 = 6;
+/// Folders besides those that mails come to that are looked into for withdrawn deliveries, in all mailboxes together, before receipts are read again.
+const FOLDERS_PER_TURN: usize = 50;
 
 /// Why the process ended.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +116,10 @@ struct Inbound<W> {
     folders: Vec<Watched>,
     records: Records<W>,
     trouble: Option<Trouble>,
+    /// The last look for what is new ended with an error.
+    look_failed: bool,
+    /// The folder whose mailbox has the next turn to be cleared.
+    turn: usize,
 }
 
 /// Where records go.
@@ -147,11 +155,17 @@ impl<W: AsyncWrite + Unpin> Records<W> {
 impl<W: AsyncWrite + Unpin + Send> Inbound<W> {
     fn new(request: &Request, trust: FixedTrust, records: Records<W>) -> Result<Self, InboundError> {
         let Request { host, port, user, password, tls, addresses, troubled, .. } = request.clone();
-        let folders = request.folders.iter().map(|folder| Watched::new(folder, &request.site));
-        let config = MailboxConfig { host, port, user, password, tls, folders: Vec::new() };
+        let foreign = |folder: &Folder| {
+            let names = request.folders.iter().map(|one| &one.folder);
+            names.filter(|name| !is_same_folder(name, &folder.folder)).cloned().collect::<Vec<_>>()
+        };
+        let folders =
+            request.folders.iter().map(|folder| Watched::new(folder, foreign(folder), &request.site));
+        let own = request.folders.iter().map(|one| one.folder.clone()).collect();
+        let config = MailboxConfig { host, port, user, password, tls, folders: own };
         let folders = folders.collect::<Result<_, _>>()?;
         let trouble = troubled.then_some(Trouble::Unreachable);
-        Ok(Self { config, trust, addresses, folders, records, trouble })
+        Ok(Self { config, trust, addresses, folders, records, trouble, look_failed: false, turn: 0 })
     }
 
     /// Connects, looks, and connects again, until the server is out of reach for long.
@@ -177,20 +191,44 @@ impl<W: AsyncWrite + Unpin + Send> Inbound<W> {
     /// Looks into all folders again and again, until the connection fails.
     async fn watch(&mut self, mut mailbox: Mailbox, poll: Duration) -> Result<MailboxError, InboundError> {
         loop {
-            // First what was withdrawn, in all folders: the first look into one with thousands of mails takes seconds.
-            for folder in &mut self.folders {
-                if let Err(error) = folder.clear(&mut mailbox, &mut self.records).await? {
-                    return Ok(error);
-                }
+            // A folder that cannot be read keeps nothing from being deleted.
+            if std::mem::take(&mut self.look_failed)
+                && let Err(error) = self.clear(&mut mailbox).await?
+            {
+                return Ok(error);
             }
             for folder in &mut self.folders {
                 if let Err(error) = folder.look(&mut mailbox, &mut self.records).await? {
+                    self.look_failed = true;
                     return Ok(error);
                 }
+            }
+            if let Err(error) = self.clear(&mut mailbox).await? {
+                return Ok(error);
             }
             self.report(Trouble::None).await?;
             tokio::time::sleep(poll).await;
         }
+    }
+
+    /// What was withdrawn: in the folders that mails come to, and in a bounded number of others, so that many mailboxes of many folders keep no receipt
+    /// waiting. The mailbox where that was reached goes on first.
+    async fn clear(&mut self, mailbox: &mut Mailbox) -> Result<Result<(), MailboxError>, InboundError> {
+        let (mut left, mut next) = (FOLDERS_PER_TURN, None);
+        let (first, all) = (self.turn, self.folders.len());
+        for number in (first..all).chain(0..first.min(all)) {
+            let Some(folder) = self.folders.get_mut(number) else { continue };
+            if let Err(error) = folder.clear(mailbox, &mut self.records, &mut left).await? {
+                // Whatever it is: the others first.
+                self.turn = (number + 1) % all;
+                return Ok(Err(error));
+            }
+            if left == 0 {
+                next = next.or(Some(number));
+            }
+        }
+        self.turn = next.unwrap_or(0);
+        Ok(Ok(()))
     }
 
     /// Says what is wrong when it changes; that nothing is wrong only after something was.

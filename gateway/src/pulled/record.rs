@@ -3,14 +3,14 @@
 //! | bytes | field |
 //! |---|---|
 //! | 0…3 | `SCPR` |
-//! | 4 | format, 3 |
-//! | 5 | kind: 1 cover seen, 3 refused, 4 trouble, 6 confined, 7 removed, 8 not removed; a receipt: 2 fetched, 5 exact wanted, 9 first image shown, 10 seen, 11 read, 12 answer, 13 closed |
+//! | 4 | format, 4 |
+//! | 5 | kind: 1 cover seen, 3 refused, 4 trouble, 6 confined, 7 removed, 8 not removed, 15 none left; a receipt: 2 fetched, 5 exact wanted, 9 first image shown, 10 seen, 11 read, 12 answer, 13 closed, 14 passed on |
 //! | 6, 7 | code of 3, 4 and 6, number of mails for 7, else 0 |
 //! | 8…23 | delivery, 0 for 4 and 6 |
-//! | 24…55 | SHA-256 of the recipient's certificate, of the folder's name for 7 and 8; 0 for 6 and for trouble that concerns all |
+//! | 24…55 | SHA-256 of the recipient's certificate, of the folder's name for 7, 8 and 15; 0 for 6 and for trouble that concerns all |
 //! | 56…87 | SHA-256 of the cover, for receipts |
 //! | 88…95 | time by the reader's clock, seconds since 1970-01-01 UTC, for receipts |
-//! | 96…99 | instances for 2, seconds for 11 |
+//! | 96…99 | instances for 2, seconds for 11; for 15 folders that were searched (2 bytes) and folders that were not (2), or 0 where that was only the folder that mails come to |
 //! | 100, 101 | length of the signature, for receipts |
 //! | … | signature, at most 72 bytes, for receipts |
 //! | … | sealed answer, 401 bytes, for 12 |
@@ -32,7 +32,7 @@ pub const RECORD_BYTES: usize = 1024;
 pub const SIGNATURE_BYTES_MAX: usize = 72;
 
 const MAGIC: [u8; 4] = *b"SCPR";
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct Record {
     pub cover: Digest,
     /// When the reader had it or asked, by its clock, seconds since 1970-01-01 UTC; zero unless there is a receipt.
     pub at: i64,
-    /// Instances durable at the reader, or seconds that the case was on the screen; zero where a receipt tells of neither.
+    /// Instances durable at the reader, or seconds that the case was on the screen, or folders ([`Record::folders`]); zero where a record tells of none.
     pub count: u32,
     /// What the doctor says back, which only the site's key for this delivery opens.
     pub sealed: Option<SealedAnswer>,
@@ -68,9 +68,11 @@ pub enum Kind {
     Trouble(Trouble),
     /// What the process could take away from itself, sent first.
     Confined(Confinement),
-    /// So many mails of a withdrawn delivery were deleted from the folder, and none is left.
+    /// So many mails of a withdrawn delivery were deleted from the mailbox, besides those that were told of before.
     Removed(u16),
-    /// The folder gives no right to delete the mails of a withdrawn delivery.
+    /// No mail of a withdrawn delivery is left in the folders of the mailbox that were searched.
+    NoneLeft,
+    /// The mailbox gives no right to delete the mails of a withdrawn delivery.
     NotRemoved,
 }
 
@@ -152,6 +154,17 @@ impl Record {
     pub fn new(kind: Kind, delivery: DeliveryId, recipient: Digest) -> Self {
         let (cover, at, count, sealed, signature) = (Digest([0; 32]), 0, 0, None, Vec::new());
         Self { kind, delivery, recipient, cover, at, count, sealed, signature }
+    }
+
+    /// With how many folders of the mailbox were searched, at least the one that mails come to, and how many were not.
+    pub fn with_folders(self, searched: u16, unsearched: u16) -> Self {
+        Self { count: u32::from(searched) << 16 | u32::from(unsearched), ..self }
+    }
+
+    /// How many folders of the mailbox were searched, and how many were not; none where only the one that mails come to was to be.
+    pub fn folders(&self) -> Option<(u16, u16)> {
+        let (searched, unsearched) = ((self.count >> 16) as u16, (self.count & 0xFFFF) as u16);
+        (searched > 0).then_some((searched, unsearched))
     }
 
     /// The record of a receipt; none for one with fields that do not belong to its kind.
@@ -246,6 +259,9 @@ impl Record {
                 self.signature.len() <= SIGNATURE_BYTES_MAX
                     && self.receipt().is_some_and(|receipt| receipt.is_sound())
             }
+            Kind::NoneLeft => {
+                *self == Self { count: self.count, ..bare } && (self.count == 0 || self.folders().is_some())
+            }
             Kind::CoverSeen | Kind::Refused(_) | Kind::Removed(_) | Kind::NotRemoved => *self == bare,
             Kind::Trouble(_) => *self == bare && no_delivery,
             Kind::Confined(_) => *self == bare && no_delivery && self.recipient == Digest([0; 32]),
@@ -263,6 +279,7 @@ impl Kind {
             Self::Confined(confinement) => (6, confinement.bits()),
             Self::Removed(mails) => (7, mails),
             Self::NotRemoved => (8, 0),
+            Self::NoneLeft => (15, 0),
         }
     }
 
@@ -287,7 +304,7 @@ impl Kind {
         ]
         .map(Self::Trouble);
         let confined = Confinement::all().map(Self::Confined);
-        let others = [Self::CoverSeen, Self::NotRemoved, Self::Removed(code)];
+        let others = [Self::CoverSeen, Self::NotRemoved, Self::NoneLeft, Self::Removed(code)];
         let receipts = ReceiptKind::ALL.map(Self::Receipt);
         let mut kinds = others.into_iter().chain(receipts).chain(refusals).chain(troubles).chain(confined);
         kinds.find(|known| known.numbers() == (kind, code))

@@ -62,6 +62,8 @@ pub struct Withdrawn {
     pub delivery: DeliveryId,
     /// Receipts are, too, once they were looked at.
     pub receipts: bool,
+    /// In all folders of the mailbox, not only in the one that mails come to.
+    pub everywhere: bool,
 }
 
 /// A recipient as two certificates, base64 of their DER.
@@ -109,7 +111,11 @@ pub fn inbound_request(
         withdrawn: withdrawn
             .iter()
             .filter(|removal| removal.doctor == *name)
-            .map(|removal| Withdrawn { delivery: removal.delivery, receipts: removal.receipts })
+            .map(|removal| Withdrawn {
+                delivery: removal.delivery,
+                receipts: removal.receipts,
+                everywhere: removal.everywhere,
+            })
             .collect(),
     };
     let readers = config.doctors.iter().filter(|(_, doctor)| doctor.kind != Kind::Smime);

@@ -61,7 +61,7 @@ fn unsigned(record: Record) -> Record {
 #[test]
 fn record_has_exactly_these_bytes() {
     let bytes = fetched(Digest([0xAB; 32])).to_bytes();
-    let mut expected = b"SCPR\x03\x02\x00\x00".to_vec();
+    let mut expected = b"SCPR\x04\x02\x00\x00".to_vec();
     expected.extend([0xDE; 16]);
     expected.extend([0xAB; 32]);
     expected.extend([0xC0; 32]);
@@ -136,7 +136,16 @@ fn every_kind_is_read_as_written() {
     let receipts = [about_all, fetched(recipient), wanted(recipient), answered(recipient), read(recipient)]
         .into_iter()
         .chain(bare);
-    for record in about_mailbox.into_iter().chain(about_delivery).chain(receipts) {
+    let removed = Record::new(Kind::Removed(17), DELIVERY, recipient);
+    assert_eq!(&removed.to_bytes()[5..8], [7, 0, 17]);
+    let none_left = Record::new(Kind::NoneLeft, DELIVERY, recipient).with_folders(4, 65_535);
+    assert_eq!(none_left.folders(), Some((4, 65_535)));
+    let own_alone = Record::new(Kind::NoneLeft, DELIVERY, recipient);
+    assert_eq!(own_alone.folders(), None);
+    assert_eq!(&none_left.to_bytes()[5..8], [15, 0, 0]);
+    assert_eq!(&none_left.to_bytes()[96..100], [0, 4, 255, 255]);
+    let removed = [removed, none_left, own_alone, Record::new(Kind::NotRemoved, DELIVERY, recipient)];
+    for record in about_mailbox.into_iter().chain(about_delivery).chain(receipts).chain(removed) {
         assert_eq!(Record::parse(&record.to_bytes()), Some(record));
     }
 }
@@ -155,7 +164,14 @@ fn fields_that_do_not_belong_are_refused() {
     let endless = Record { count: READ_SECONDS_MAX + 1, ..read(COVER) };
     let no_time = Record { count: 0, ..read(COVER) };
     let says_more = Record { kind: Kind::Receipt(ReceiptKind::Seen), ..answered(COVER) };
-    for record in [seen, refused, trouble, confined, long, wanted, endless, no_time, says_more] {
+    let stays = Record::new(Kind::NotRemoved, DELIVERY, COVER).with_folders(1, 0);
+    let removed = Record::new(Kind::Removed(1), DELIVERY, COVER).with_folders(1, 0);
+    let nowhere = Record::new(Kind::NoneLeft, DELIVERY, COVER).with_folders(0, 1);
+    let removals = [stays, removed, nowhere];
+    for record in [seen, refused, trouble, confined, long, wanted, endless, no_time, says_more]
+        .into_iter()
+        .chain(removals)
+    {
         assert_eq!(Record::parse(&record.to_bytes()), None, "{record:?}");
     }
 }

@@ -192,7 +192,7 @@ impl Keeper {
         if let Kind::Trouble(trouble) = record.kind {
             self.request.troubled = trouble != Trouble::None;
         }
-        if matches!(record.kind, Kind::CoverSeen | Kind::Receipt(_) | Kind::Removed(0)) {
+        if matches!(record.kind, Kind::CoverSeen | Kind::Receipt(_) | Kind::NoneLeft) {
             return;
         }
         if self.told.allows(Instant::now()) {
@@ -253,13 +253,13 @@ fn log(record: &Record) {
             "this kernel does not confine the inbound process fully (operator: Linux 6.7 or newer with Landlock and seccomp does)"
         ),
         Kind::Removed(mails) => {
-            tracing::info!(stage = "pulled", delivery = %record.delivery, mails, "a withdrawn delivery was deleted from a mailbox");
+            tracing::info!(stage = "pulled", delivery = %record.delivery, mails, "mails of a withdrawn delivery were deleted from a mailbox");
         }
         Kind::NotRemoved => tracing::warn!(
             stage = "pulled",
             delivery = %record.delivery,
-            "a withdrawn delivery cannot be deleted from a mailbox (operator: grant t and e, RFC 4314)"
+            "a withdrawn delivery cannot be deleted from a mailbox (operator: grant t and e, RFC 4314, or see why the mail server refuses to)"
         ),
-        Kind::CoverSeen | Kind::Receipt(_) => {}
+        Kind::CoverSeen | Kind::Receipt(_) | Kind::NoneLeft => {}
     }
 }

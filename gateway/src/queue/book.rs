@@ -177,10 +177,12 @@ pub struct Told {
 pub struct MailLeft {
     /// So many were deleted.
     pub removed: u32,
-    /// A look left none.
+    /// A look into all folders of the mailbox found none.
     pub looked: bool,
     /// The mailbox gives no right to delete.
     pub stays: bool,
+    /// Folders of it that the look did not search.
+    pub unsearched: u16,
 }
 
 /// All rows.

@@ -215,14 +215,17 @@ impl Book {
             || (within(ON_ITS_WAY_MS) && (within(LOOKED_FOR_MS) || (!mail.stays && !has_arrived)))
     }
 
-    /// A look has deleted so many mails, and left none.
+    /// So many mails were deleted, besides those that were told of before.
     pub fn mails_removed(&mut self, place: usize, doctor: u8, removed: u32) {
         self.mark(place, doctor, |share| {
-            share.mail = share.mail.map(|mail| MailLeft {
-                removed: mail.removed + removed,
-                looked: true,
-                stays: false,
-            });
+            share.mail = share.mail.map(|mail| MailLeft { removed: mail.removed + removed, ..mail });
+        });
+    }
+
+    /// A look into all folders of the mailbox but so many found none.
+    pub fn no_mail_left(&mut self, place: usize, doctor: u8, unsearched: u16) {
+        self.mark(place, doctor, |share| {
+            share.mail = share.mail.map(|mail| MailLeft { looked: true, stays: false, unsearched, ..mail });
         });
     }
 

@@ -4,7 +4,8 @@
 use super::*;
 use crate::journal::tests::instance;
 use crate::journal::{
-    Ended, HeldAs, Journal, NewInstance, PART_COVER, Press, PressAnswer, PressedStudy, Recorded, State,
+    Ended, EndedCase, EndedMail, HeldAs, Journal, NewInstance, PART_COVER, Press, PressAnswer, PressedStudy,
+    Recorded, State,
 };
 use crate::notify::ends;
 use crate::roster::Standby;
@@ -14,7 +15,7 @@ use compressor::bundle::Summary;
 use fastrand::Rng;
 use seal::cover::Completeness;
 use seal::ids::{CaseId, DeliveryId, Digest};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Events of one journal, and journals of a run.
 const EVENTS: usize = 160;
@@ -87,7 +88,7 @@ impl Twins {
 
     async fn event(&mut self) -> &'static str {
         let now_ms = self.now_ms;
-        let drawn = self.chance.u8(..44);
+        let drawn = self.chance.u8(..46);
         if drawn < 8 || self.deliveries.is_empty() {
             self.record().await;
             return "record";
@@ -199,15 +200,24 @@ impl Twins {
                 "heard"
             }
             35 => {
-                let removed = self.chance.u32(..4);
-                if self.chance.u8(..4) == 0 {
-                    self.journal.mails_stay(id, name).await.unwrap();
-                    self.book.mails_stay(place, doctor);
-                } else {
-                    self.journal.mails_removed(id, name, removed, now_ms).await.unwrap();
-                    self.book.mails_removed(place, doctor, removed);
+                let removed = self.chance.u32(1..4);
+                self.journal.mails_removed(id, name, removed).await.unwrap();
+                self.book.mails_removed(place, doctor, removed);
+                "mails removed"
+            }
+            42 => {
+                // Of a look into one folder alone the book says nothing: it knows no links.
+                let folders = self.chance.bool().then(|| (3, self.chance.u16(..3)));
+                self.journal.no_mail_left(id, name, folders, now_ms).await.unwrap();
+                if let Some((_, unsearched)) = folders {
+                    self.book.no_mail_left(place, doctor, unsearched);
                 }
-                "mails"
+                "no mail left"
+            }
+            43 => {
+                self.journal.mails_stay(id, name).await.unwrap();
+                self.book.mails_stay(place, doctor);
+                "mails stay"
             }
             36 => {
                 for case in self.journal.to_prove().await.unwrap() {
@@ -367,9 +377,12 @@ impl Twins {
         }
         let files = (1..=self.files).filter(|file| book.needs(*file)).map(name_of).collect();
         assert_eq!(sorted(journal.files().await.unwrap()), sorted::<String>(files));
-        let proves: BTreeSet<_> =
-            journal.to_prove().await.unwrap().iter().map(|case| self.place_of(case.case)).collect();
-        assert_eq!(proves, (0..self.cases.len()).filter(|case| book.is_to_prove(*case)).collect());
+        let proves = journal.to_prove().await.unwrap();
+        let cases: BTreeSet<_> = proves.iter().map(|case| self.place_of(case.case)).collect();
+        assert_eq!(cases, (0..self.cases.len()).filter(|case| book.is_to_prove(*case)).collect());
+        for case in proves {
+            self.compare_mails(&case);
+        }
         let unopened: BTreeSet<_> =
             journal.unopened().await.unwrap().iter().map(|one| self.place_of(one.case)).collect();
         assert_eq!(unopened, (0..self.cases.len()).filter(|case| book.is_unopened(*case)).collect());
@@ -400,6 +413,30 @@ impl Twins {
     }
 }
 
+impl Twins {
+    /// What a proof says of each mailbox.
+    fn compare_mails(&self, ended: &EndedCase) {
+        let case = self.place_of(ended.case);
+        let of_case = self.book.deliveries.iter().filter(|delivery| delivery.case == case);
+        let shares = of_case.flat_map(|delivery| delivery.shares.iter().map(move |share| (delivery, share)));
+        let mut twins = BTreeMap::<_, (u32, bool, Option<u32>, bool)>::new();
+        for (delivery, share) in shares {
+            let Some(mail) = share.mail else { continue };
+            let name = DOCTORS[usize::from(share.doctor)].to_owned();
+            let (removed, is_empty, unsearched, arrived) = twins.entry(name).or_insert((0, true, None, true));
+            *removed += mail.removed;
+            *is_empty &= mail.looked && !mail.stays;
+            *unsearched = (*unsearched).max(mail.looked.then_some(mail.unsearched.into()));
+            *arrived &= mail.removed > u32::from(delivery.pieces);
+        }
+        let said = ended.mails.iter().map(|mail| {
+            let EndedMail { removed, empty_at_ms, folders_unsearched, arrived, .. } = mail;
+            (mail.doctor.clone(), (*removed, empty_at_ms.is_some(), *folders_unsearched, *arrived))
+        });
+        assert_eq!(said.collect::<BTreeMap<_, _>>(), twins);
+    }
+}
+
 fn name_of(file: u32) -> String {
     format!("{file:032x}")
 }
@@ -414,7 +451,7 @@ fn sorted<T: Ord>(mut all: Vec<T>) -> Vec<T> {
 }
 
 async fn run(journals: u64) {
-    let mut counts = std::collections::BTreeMap::<_, u32>::new();
+    let mut counts = BTreeMap::<_, u32>::new();
     for seed in 0..journals {
         let folder = tempfile::tempdir().unwrap();
         let mut twins = Twins::new(seed, &folder).await;
@@ -428,7 +465,7 @@ async fn run(journals: u64) {
         }
     }
     println!("{journals} journals, {counts:?}");
-    assert!(counts.len() >= 19, "all kinds of events must be there");
+    assert!(counts.len() >= 21, "all kinds of events must be there");
 }
 
 #[tokio::test]

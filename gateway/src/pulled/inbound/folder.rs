@@ -1,24 +1,18 @@
 //! One doctor's folder: what is new in it, and whether it counts.
 
 use super::super::enrolment::{Enrolment, EnrolmentKind};
-use super::super::record::{Kind, Record, Refusal, Trouble, folder_digest};
-use super::super::request::{Folder, Pinned, Withdrawn};
+use super::super::record::{Kind, Record, Refusal, Trouble};
+use super::super::request::{Folder, Pinned};
+use super::clearing::{Clearing, KEPT, Place, Reading};
 use super::{InboundError, Records};
-use seal::ids::{DeliveryId, Digest, InvitationId};
+use seal::ids::{Digest, InvitationId};
 use seal::limits::{ENROLMENT_BYTES_MAX, RECEIPT_DER_BYTES_MAX};
 use seal::mail::{Part, RecipientTag};
 use seal::mailbox::{FolderState, Found, ImapUid, Mailbox, MailboxError};
 use seal::native::{Recipient, SealError, open_signed_receipt};
 use seal::receipt::ReceiptKind;
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::io::AsyncWrite;
-
-/// Pause before mails that could not be deleted are tried again: somebody may grant the right meanwhile.
-const TRY_AGAIN: Duration = Duration::from_secs(30);
-
-/// How long a receipt stays after it was looked at, where its case has ended: what was told of it may still be on its way to the journal.
-const KEPT: Duration = Duration::from_secs(10);
 
 /// A folder with what of it was already looked at.
 pub(super) struct Watched {
@@ -33,14 +27,9 @@ pub(super) struct Watched {
     next: ImapUid,
     /// When the last of them was.
     looked_at: Option<Instant>,
-    /// What is deleted here.
-    withdrawn: Vec<Withdrawn>,
-    /// Nothing of them was left when the next message was to get this UID.
-    cleared: Option<u32>,
-    /// Mails deleted of each, until that is told.
-    removed: HashMap<DeliveryId, u16>,
-    /// They could not be deleted; when that is tried again.
-    try_again: Option<Instant>,
+    /// When the last look began that came to its end.
+    began: Option<Instant>,
+    clearing: Clearing,
     missing: bool,
 }
 
@@ -48,20 +37,21 @@ pub(super) struct Watched {
 type Looked = Result<Result<(), MailboxError>, InboundError>;
 
 impl Watched {
-    pub(super) fn new(folder: &Folder, site: &str) -> Result<Self, InboundError> {
+    /// `foreign`: the folders of other doctors.
+    pub(super) fn new(folder: &Folder, foreign: Vec<String>, site: &str) -> Result<Self, InboundError> {
+        let needle = format!("@{site}>");
+        let place = Place { own: folder.folder.clone(), foreign, needle: needle.clone() };
         let recipients: Vec<_> = folder.recipients.iter().map(Pinned::recipient).collect::<Result<_, _>>()?;
         Ok(Self {
             folder: folder.folder.clone(),
             doctor: recipients.first().map_or(Digest([0; 32]), |first| first.certificate().digest()),
             recipients,
-            needle: format!("@{site}>"),
+            needle,
+            clearing: Clearing::new(place, folder.withdrawn.clone()),
             uid_validity: 0,
             next: ImapUid(1),
             looked_at: None,
-            withdrawn: folder.withdrawn.clone(),
-            cleared: None,
-            removed: HashMap::new(),
-            try_again: None,
+            began: None,
             missing: false,
         })
     }
@@ -72,6 +62,7 @@ impl Watched {
         mailbox: &mut Mailbox,
         records: &mut Records<W>,
     ) -> Looked {
+        let began = Instant::now();
         let found = match self.news(mailbox).await {
             Ok(found) => found,
             Err(MailboxError::NoFolder { .. }) => return self.set_missing(true, records).await,
@@ -91,6 +82,7 @@ impl Watched {
             self.next = self.next.max(ImapUid(message.uid.0.saturating_add(1)));
             self.looked_at = Some(Instant::now());
         }
+        self.began = Some(began);
         self.set_missing(false, records).await
     }
 
@@ -110,71 +102,43 @@ impl Watched {
     async fn open(&mut self, mailbox: &mut Mailbox) -> Result<FolderState, MailboxError> {
         let state = mailbox.open_folder(&self.folder).await?;
         if state.uid_validity != self.uid_validity {
-            (self.uid_validity, self.next, self.cleared) = (state.uid_validity, ImapUid(1), None);
+            (self.uid_validity, self.next) = (state.uid_validity, ImapUid(1));
         }
         Ok(state)
     }
 
-    /// Deletes what lies here of withdrawn deliveries, also what came after they were withdrawn. Receipts are the doctor's word: they stay with a
-    /// delivery that was recalled, and go with a case that has ended only after they were looked at.
+    /// Deletes what lies in this mailbox of withdrawn deliveries, also what came after they were withdrawn. Receipts are the doctor's word: they
+    /// stay with a delivery that was recalled, and go with a case that has ended only after they were looked at. `turn`: other folders that may still be
+    /// looked into before receipts are read again.
     pub(super) async fn clear<W: AsyncWrite + Unpin>(
         &mut self,
         mailbox: &mut Mailbox,
         records: &mut Records<W>,
+        turn: &mut usize,
     ) -> Looked {
-        if self.withdrawn.is_empty() || self.try_again.is_some_and(|at| Instant::now() < at) {
+        if !self.clearing.is_due() {
             return Ok(Ok(()));
         }
-        let uid_next = match self.open(mailbox).await {
-            Ok(state) => state.uid_next,
-            Err(MailboxError::NoFolder { .. }) => return Ok(Ok(())),
-            Err(error) => return Ok(Err(error)),
-        };
-        // A server that does not say is looked at each time.
-        if uid_next != 0 && self.cleared == Some(uid_next) {
-            return Ok(Ok(()));
+        let cleared = self.cleared(mailbox, turn).await;
+        for record in self.clearing.take_records() {
+            records.write(&record).await?;
         }
-        let found = match mailbox.find(&self.folder, ImapUid(1), &self.needle).await {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(error)),
-        };
-        self.try_again = None;
-        let mut is_kept = false;
+        match cleared {
+            Err(MailboxError::NoFolder { .. }) => Ok(Ok(())),
+            cleared => Ok(cleared),
+        }
+    }
+
+    async fn cleared(&mut self, mailbox: &mut Mailbox, turn: &mut usize) -> Result<(), MailboxError> {
+        let is_under_way = self.clearing.is_under_way();
+        let state = if is_under_way { None } else { Some(self.open(mailbox).await?) };
         let is_recent = self.looked_at.is_some_and(|at| at.elapsed() < KEPT);
-        for Withdrawn { delivery, receipts } in &self.withdrawn {
-            let goes = |message: &&Found| match message.id.part() {
-                Part::Cover | Part::Piece(_) | Part::Link => true,
-                Part::Receipt { .. } => *receipts,
-                _ => false,
-            };
-            let theirs = found.iter().filter(|message| message.id.delivery() == *delivery).filter(goes);
-            let (kept, theirs): (Vec<_>, Vec<_>) = theirs.cloned().partition(|message| {
-                matches!(message.id.part(), Part::Receipt { .. }) && (is_recent || message.uid >= self.next)
-            });
-            let kind = match mailbox.remove(&theirs).await {
-                Ok(true) => {
-                    // Receipts tell nothing of whether all of the delivery was here.
-                    let mailed = theirs.iter().filter(|one| !matches!(one.id.part(), Part::Receipt { .. }));
-                    let removed = self.removed.entry(*delivery).or_default();
-                    *removed = removed.saturating_add(u16::try_from(mailed.count()).unwrap_or(u16::MAX));
-                    if !kept.is_empty() {
-                        // It is told when nothing is left.
-                        is_kept = true;
-                        continue;
-                    }
-                    Kind::Removed(self.removed.remove(delivery).unwrap_or(0))
-                }
-                Ok(false) => {
-                    self.try_again = Some(Instant::now() + TRY_AGAIN);
-                    Kind::NotRemoved
-                }
-                Err(error) => return Ok(Err(error)),
-            };
-            // A folder whose doctor has no certificate any more is known by its name.
-            records.write(&Record::new(kind, *delivery, folder_digest(&self.folder))).await?;
+        let unread = if is_recent { ImapUid(0) } else { self.next };
+        let reading = Reading { unread, began: self.began };
+        if let Some(state) = state {
+            self.clearing.begin(state, reading, mailbox).await?;
         }
-        self.cleared = (self.try_again.is_none() && !is_kept).then_some(uid_next);
-        Ok(Ok(()))
+        self.clearing.go_on(reading, mailbox, turn).await
     }
 
     async fn judge(&self, message: &Found, mailbox: &mut Mailbox) -> Result<Option<Record>, MailboxError> {

@@ -149,7 +149,7 @@ impl World<'_> {
         }
         for mail in self.mails.iter().filter(|mail| mail.at == At::Mailbox && mail.part == Part::Cover) {
             let share = self.book.share(mail.delivery, mail.doctor);
-            if share.is_some_and(|share| !share.cover_seen) {
+            if share.is_some_and(|share| !share.cover_seen) && !mail.is_moved {
                 pick.offer(1, Task { doctor: mail.doctor, ..Task::new(Act::NoteCover, mail.delivery) });
             }
         }
@@ -269,7 +269,7 @@ impl World<'_> {
     }
 
     fn mails_of(&self, place: usize, doctor: u8) -> usize {
-        let is_it = |mail: &&Mail| mail.delivery == place && mail.doctor == doctor && mail.at == At::Mailbox;
+        let is_it = |mail: &&Mail| (mail.delivery, mail.doctor) == (place, doctor) && self.is_in_reach(mail);
         self.mails.iter().filter(is_it).count()
     }
 }

@@ -42,7 +42,9 @@ pub(super) enum Act {
     Alarm,
     EndByTime,
     RemoveMails,
+    RemoveMoved,
     NoteRemoved,
+    NoteNoneLeft,
     Prove,
     Forget,
     DestroyKey,
@@ -71,7 +73,7 @@ pub(super) enum Fault {
     SyncFails,
     /// A file of the spool is not what was written.
     Rot,
-    /// For one doctor.
+    /// For one doctor; a mailbox does not delete now.
     Refused4,
     /// For one doctor.
     Refused5,
@@ -83,9 +85,11 @@ pub(super) enum Fault {
     /// Somebody puts an old mail back.
     Replayed,
     Late,
+    /// A mail program moves mails to another folder, or back.
+    Moved,
 }
 
-pub(super) const ACTS: [Act; 46] = [
+pub(super) const ACTS: [Act; 48] = [
     Act::WriteFile,
     Act::SyncFile,
     Act::NameFile,
@@ -123,7 +127,9 @@ pub(super) const ACTS: [Act; 46] = [
     Act::Alarm,
     Act::EndByTime,
     Act::RemoveMails,
+    Act::RemoveMoved,
     Act::NoteRemoved,
+    Act::NoteNoneLeft,
     Act::Prove,
     Act::Forget,
     Act::DestroyKey,
@@ -134,7 +140,7 @@ pub(super) const ACTS: [Act; 46] = [
     Act::SendReceipt,
 ];
 
-pub(super) const FAULTS: [Fault; 15] = [
+pub(super) const FAULTS: [Fault; 16] = [
     Fault::Kill,
     Fault::PowerCut,
     Fault::ClockForward,
@@ -150,6 +156,7 @@ pub(super) const FAULTS: [Fault; 15] = [
     Fault::Doubled,
     Fault::Replayed,
     Fault::Late,
+    Fault::Moved,
 ];
 
 impl Act {
@@ -175,11 +182,20 @@ impl Act {
                 | Self::SendNotice
                 | Self::Release
                 | Self::RemoveMails
+                | Self::RemoveMoved
                 | Self::Prove
                 | Self::Sweep
                 | Self::Arrive
         );
         !writes_no_row && !self.is_readers()
+    }
+
+    /// Asks a server for something, and hears whether it was done.
+    fn is_answered(self) -> bool {
+        matches!(
+            self,
+            Self::SendPart | Self::SendNotice | Self::RemoveMails | Self::RemoveMoved | Self::SendReceipt
+        )
     }
 
     /// Why a fault cannot strike here; none where it can.
@@ -197,18 +213,15 @@ impl Act {
                     || matches!(self, Self::SyncFile | Self::SyncFolder | Self::SyncBundle | Self::SyncParts)
             }
             Fault::Rot => matches!(self, Self::WriteBundle | Self::WriteParts),
-            Fault::Refused4 | Fault::Refused5 => matches!(self, Self::SendPart | Self::SendNotice),
-            Fault::CutBefore => {
-                matches!(
-                    self,
-                    Self::Answer | Self::SendPart | Self::SendNotice | Self::RemoveMails | Self::SendReceipt
-                )
+            Fault::Refused4 => {
+                matches!(self, Self::SendPart | Self::SendNotice | Self::RemoveMails | Self::RemoveMoved)
             }
-            Fault::CutAfter => {
-                matches!(self, Self::SendPart | Self::SendNotice | Self::RemoveMails | Self::SendReceipt)
-            }
+            Fault::Refused5 => matches!(self, Self::SendPart | Self::SendNotice),
+            Fault::CutBefore => self == Self::Answer || self.is_answered(),
+            Fault::CutAfter => self.is_answered(),
             Fault::Doubled | Fault::Replayed => self == Self::Arrive,
             Fault::Late => matches!(self, Self::Arrive | Self::SendReceipt),
+            Fault::Moved => matches!(self, Self::Arrive | Self::RemoveMoved),
         };
         (!can).then_some(match fault {
             Fault::Kill => "the mail server keeps what it took",
@@ -218,10 +231,12 @@ impl Act {
             Fault::DiskFull => "writes nothing to the gateway's disk that must stay",
             Fault::SyncFails => "syncs nothing",
             Fault::Rot => "reads no file of the spool, or one that only the doctor's reader can check",
-            Fault::Refused4 | Fault::Refused5 => "asks no mail server or channel to take anything",
+            Fault::Refused4 => "asks no mail server or channel to take or delete anything",
+            Fault::Refused5 => "asks no mail server or channel to take anything",
             Fault::CutBefore | Fault::CutAfter => "has no connection whose end it must tell from success",
             Fault::Doubled | Fault::Replayed => "is no mail's way into a mailbox",
             Fault::Late => "is no mail's way",
+            Fault::Moved => "sees no mail in another folder that was in this one, or the other way round",
         })
     }
 }

@@ -24,19 +24,13 @@ impl World<'_> {
             }
             Act::SendPart => self.send_part(who, task, fault),
             Act::SendNotice => self.send_notice(task, fault),
-            Act::RemoveMails => self.remove_mails(task, fault),
+            Act::RemoveMails | Act::RemoveMoved => self.remove_mails(task, fault),
             Act::Release => {
                 self.release(who);
                 None
             }
             Act::Prove => {
-                let of_case =
-                    |place: usize| self.book.deliveries.get(place).is_some_and(|one| one.case == task.place);
-                let left = self.mails.iter().any(|mail| {
-                    of_case(mail.delivery)
-                        && self.readers[usize::from(mail.doctor)].gives_right
-                        && !self.emptied.contains(&(mail.delivery, mail.doctor))
-                });
+                let left = self.is_left(task.place);
                 self.log(What::Proved { left });
                 Some(task.then(Act::Forget))
             }
@@ -57,6 +51,7 @@ impl World<'_> {
             | Act::Alarm
             | Act::EndByTime
             | Act::NoteRemoved
+            | Act::NoteNoneLeft
             | Act::Forget
             | Act::DestroyKey => self.keep(who, task),
             Act::NoteCover => {
@@ -211,7 +206,16 @@ impl World<'_> {
                 return self.end(who, task.place, how, false);
             }
             Act::NoteRemoved if task.flag => self.book.mails_stay(task.place, task.doctor),
-            Act::NoteRemoved => self.book.mails_removed(task.place, task.doctor, task.number),
+            Act::NoteRemoved => {
+                self.book.mails_removed(task.place, task.doctor, task.number);
+                return Some(Task { number: 0, ..task.then(Act::RemoveMails) });
+            }
+            Act::NoteNoneLeft => {
+                let hides = self.readers[usize::from(task.doctor)].hides;
+                let unsearched = u16::from(hides && !self.has(QueueBug::CountsUnsearched));
+                self.book.no_mail_left(task.place, task.doctor, unsearched);
+                self.log(What::Emptied { left: !self.emptied.contains(&(task.place, task.doctor)) });
+            }
             Act::Forget => self.book.forget(task.place),
             _ => {
                 if self.key_goes(task.place, clock_ms) {

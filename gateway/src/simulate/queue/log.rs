@@ -56,6 +56,8 @@ pub(super) enum What {
     Alarmed { case: usize },
     /// A person heard it.
     Heard { case: usize },
+    /// The page says of a withdrawn delivery that a mailbox has nothing of it. `left`: it has what could be deleted.
+    Emptied { left: bool },
     /// The trail says that no mail of a case is left where the mailbox can be emptied.
     Proved { left: bool },
     /// The key of a case that has not ended is gone. `opened_up_ms`: [`Entry::up_ms`] when it was opened.

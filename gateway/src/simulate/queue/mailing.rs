@@ -9,6 +9,9 @@ use super::world::World;
 use crate::queue::State;
 use crate::simulate::SECOND;
 
+/// Looks in a row that find nothing before that is told, as `pulled` has it.
+const QUIET_LOOKS: u8 = 2;
+
 impl World<'_> {
     pub(super) fn send_part(&mut self, who: usize, task: Task, fault: Option<Fault>) -> Option<Task> {
         let Task { place, part, took, .. } = task;
@@ -44,6 +47,8 @@ impl World<'_> {
                 sent_ms: self.now_ms,
                 is_replayed: false,
                 is_copy: false,
+                is_moved: false,
+                since: 0,
             });
         }
         if fault == Some(Fault::CutAfter) {
@@ -106,6 +111,8 @@ impl World<'_> {
         }
     }
 
+    /// A look into a mailbox: first into the folder that mails come to, then into the other one. It is told that none is left after [`QUIET_LOOKS`] in a
+    /// row that found nothing.
     pub(super) fn remove_mails(&mut self, task: Task, fault: Option<Fault>) -> Option<Task> {
         let Task { place, doctor, .. } = task;
         if fault == Some(Fault::CutBefore) {
@@ -114,18 +121,58 @@ impl World<'_> {
         if !self.readers[usize::from(doctor)].gives_right {
             return Some(Task { flag: true, ..task.then(Act::NoteRemoved) });
         }
+        let elsewhere = task.act == Act::RemoveMoved;
+        let is_first = !elsewhere && task.quiet == 0;
+        let since = if is_first { usize::try_from(self.events).unwrap_or(usize::MAX) } else { task.since };
+        let task = Task { since, ..task };
+        if fault == Some(Fault::Moved) {
+            let theirs = |mail: &&mut Mail| mail.doctor == doctor && mail.at == At::Mailbox;
+            self.mails.iter_mut().filter(theirs).for_each(|mail| mail.is_moved = false);
+        }
+        let is_refused = fault == Some(Fault::Refused4);
         let mut removed = 0;
-        for mail in &mut self.mails {
-            if (mail.delivery, mail.doctor, mail.at) == (place, doctor, At::Mailbox) {
-                mail.at = At::Deleted;
+        for number in 0..self.mails.len() {
+            let mail = self.mails[number];
+            let is_here = (mail.delivery, mail.doctor, mail.is_moved) == (place, doctor, elsewhere);
+            if is_here && self.is_in_reach(&mail) && !is_refused {
+                self.mails[number].at = At::Deleted;
                 removed += 1;
             }
         }
-        self.emptied.push((place, doctor));
-        (fault != Some(Fault::CutAfter)).then(|| Task {
-            number: removed,
-            flag: false,
-            ..task.then(Act::NoteRemoved)
-        })
+        if fault == Some(Fault::CutAfter) {
+            return None;
+        }
+        let task = Task { number: task.number + removed, flag: false, ..task };
+        if is_refused && !self.has(QueueBug::TrustsRefusals) {
+            // The look does not count.
+            let next = if task.number == 0 { Act::RemoveMails } else { Act::NoteRemoved };
+            return Some(Task { quiet: 0, ..task.then(next) });
+        }
+        if elsewhere || self.has(QueueBug::LooksInOneFolder) {
+            return Some(self.looked(task));
+        }
+        Some(task.then(Act::RemoveMoved))
+    }
+
+    /// What follows on a look.
+    fn looked(&mut self, task: Task) -> Task {
+        let Task { place, doctor, since, .. } = task;
+        if task.number > 0 {
+            return Task { quiet: 0, ..task.then(Act::NoteRemoved) };
+        }
+        let looks = if self.has(QueueBug::LooksThroughOnce) { 1 } else { QUIET_LOOKS };
+        if task.quiet + 1 < looks {
+            return Task { quiet: task.quiet + 1, ..task.then(Act::RemoveMails) };
+        }
+        // What came since is another matter: nothing was there when they began.
+        let was_there = |mail: &Mail| {
+            (mail.delivery, mail.doctor) == (place, doctor)
+                && self.is_in_reach(mail)
+                && usize::try_from(mail.since).is_ok_and(|came| came < since)
+        };
+        if !self.mails.iter().any(was_there) {
+            self.emptied.push((place, doctor));
+        }
+        task.then(Act::NoteNoneLeft)
     }
 }

@@ -172,6 +172,11 @@ pub(super) fn judge(log: &[Entry], rest: &Rest, found: &mut Vec<&'static str>) {
                 }
                 heard |= case_bit(case);
             }
+            What::Emptied { left } => {
+                if left {
+                    found.push("the page says that a mailbox is empty, and a mail is left");
+                }
+            }
             What::Proved { left } => {
                 if left {
                     found.push("the trail has a proof, and a mail is left");

@@ -75,7 +75,7 @@ impl World<'_> {
                 let chosen = self.chance.usize(..self.mails.len());
                 let old = self.mails[chosen];
                 if self.readers[usize::from(old.doctor)].known.contains(&old.id) {
-                    self.mails.push(Mail { at: At::Mailbox, is_replayed: true, ..old });
+                    self.mails.push(Mail { at: At::Mailbox, is_replayed: true, since: self.events, ..old });
                 }
             }
             _ => {}
@@ -84,7 +84,8 @@ impl World<'_> {
         let key = |mail: &Mail| (mail.delivery, mail.doctor, mail.part);
         let was_there = |mail: &Mail| !matches!(mail.at, At::Way { .. }) && key(mail) == key(&arriving);
         self.mails[place].is_copy = self.mails.iter().any(was_there);
-        self.mails[place].at = At::Mailbox;
+        let mail = &mut self.mails[place];
+        (mail.at, mail.is_moved, mail.since) = (At::Mailbox, fault == Some(Fault::Moved), self.events);
     }
 
     fn readers_act(&self, place: usize) -> Option<Act> {

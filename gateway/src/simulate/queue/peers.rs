@@ -20,13 +20,16 @@ pub(super) struct Task {
     pub(super) number: u32,
     /// Something more is to be done, or it is for good.
     pub(super) flag: bool,
-    /// Where in the log it began.
+    /// Where in the log it began; of looks into a mailbox, at which event.
     pub(super) since: usize,
+    /// Looks in a row before this one that found nothing.
+    pub(super) quiet: u8,
 }
 
 impl Task {
     pub(super) fn new(act: Act, place: usize) -> Self {
-        Self { act, place, doctor: 0, took: 0, part: Part::Cover, number: 0, flag: false, since: 0 }
+        let part = Part::Cover;
+        Self { act, place, doctor: 0, took: 0, part, number: 0, flag: false, since: 0, quiet: 0 }
     }
 
     pub(super) fn then(self, act: Act) -> Self {
@@ -107,6 +110,10 @@ pub(super) struct Mail {
     pub(super) is_replayed: bool,
     /// The mailbox had the same part before.
     pub(super) is_copy: bool,
+    /// It lies in another folder than the one that mails come to.
+    pub(super) is_moved: bool,
+    /// At which event it came into the mailbox.
+    pub(super) since: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +141,8 @@ pub(super) struct Reader {
     pub(super) closes: bool,
     /// The gateway may delete in this mailbox.
     pub(super) gives_right: bool,
+    /// But may not read in the folder that mails are moved to.
+    pub(super) hides: bool,
     /// Ids of what it has shown, kept.
     pub(super) known: Vec<u32>,
     /// A cover whose parts it has fetched.

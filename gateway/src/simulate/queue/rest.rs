@@ -23,10 +23,34 @@ impl World<'_> {
 
     /// A mail of a withdrawn case, where it could be deleted.
     pub(super) fn is_leftover(&self, mail: &Mail) -> bool {
-        mail.at == At::Mailbox
+        self.is_in_reach(mail)
             && !mail.is_replayed
             && self.readers[usize::from(mail.doctor)].gives_right
             && self.book.state_of(mail.delivery).is_some_and(State::is_over)
+    }
+
+    /// It lies in a mailbox, in a folder that the gateway may read.
+    pub(super) fn is_in_reach(&self, mail: &Mail) -> bool {
+        mail.at == At::Mailbox && !self.is_hidden(mail)
+    }
+
+    fn is_hidden(&self, mail: &Mail) -> bool {
+        mail.is_moved && self.readers[usize::from(mail.doctor)].hides
+    }
+
+    /// A proof would say of a case what is not so: that a mailbox is empty which was not emptied, or that a folder was searched which was not.
+    pub(super) fn is_left(&self, case: usize) -> bool {
+        let of_case =
+            |mail: &&Mail| self.book.deliveries.get(mail.delivery).is_some_and(|one| one.case == case);
+        let counts_all = |mail: &Mail| {
+            let left = self.book.share(mail.delivery, mail.doctor).and_then(|share| share.mail);
+            left.is_some_and(|left| left.unsearched == 0)
+        };
+        self.mails.iter().filter(of_case).any(|mail| {
+            let is_emptied = self.emptied.contains(&(mail.delivery, mail.doctor));
+            self.readers[usize::from(mail.doctor)].gives_right
+                && (!is_emptied || (self.is_hidden(mail) && counts_all(mail)))
+        })
     }
 
     pub(super) fn left(&self, is_reached: bool) -> Rest {

@@ -42,6 +42,14 @@ pub enum QueueBug {
     DeletesBeforeTombstone,
     /// A look into the mailbox that found nothing is the last.
     LooksOnce,
+    /// Only the folder that mails come to is looked into.
+    LooksInOneFolder,
+    /// One look that found nothing is enough, whatever was moved meanwhile.
+    LooksThroughOnce,
+    /// A mailbox that does not delete now counts as one without mails.
+    TrustsRefusals,
+    /// A folder that may not be read counts as searched.
+    CountsUnsearched,
     /// The age of a case is told by the clock.
     DeletesByClock,
     /// So is whether a study that comes again is a new case.

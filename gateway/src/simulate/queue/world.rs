@@ -97,6 +97,7 @@ impl<'a> World<'a> {
             is_awake: chance.u8(..100) < 80,
             closes: chance.u8(..100) < 25,
             gives_right: chance.u8(..100) < 90,
+            hides: chance.u8(..100) < 10,
             ..Reader::default()
         };
         let readers = (0..chance.usize(1..=2)).map(|_| reader(&mut chance)).collect();
@@ -322,7 +323,10 @@ impl<'a> World<'a> {
 
     /// What goes wrong with this act, if anything does.
     pub(super) fn fault(&mut self, act: Act) -> Option<Fault> {
-        let is_rare = matches!(act, Act::DestroyKey | Act::Close | Act::NoteRefused | Act::EndByTime);
+        let is_rare = matches!(
+            act,
+            Act::DestroyKey | Act::Close | Act::NoteRefused | Act::EndByTime | Act::Prove | Act::Forget
+        );
         let faults_of_100 = if is_rare { RARE_FAULTS_OF_100 } else { self.faults_of_100 };
         if self.is_calm || self.chance.u8(..100) >= faults_of_100 {
             return None;
