@@ -233,6 +233,15 @@ async fn mails_of_an_ended_link_are_not_looked_for_for_ever_where_they_must_stay
     journal.mails_stay(row.id, "outside").await.unwrap();
     assert_eq!(journal.mails_to_remove(8000).await.unwrap(), mails(false), "one may be on its way");
     assert_eq!(journal.mails_to_remove(hours(2)).await.unwrap(), [], "the mailbox gives no right to delete");
+    let id = DeliveryId(link.id.0);
+    journal.no_mail_left(id, "outside", None, 8000).await.unwrap();
+    assert_eq!(journal.mails_to_remove(hours(2)).await.unwrap(), [], "one folder is enough");
+    journal.withdraw(row.case, None, "sato", 9000).await.unwrap().unwrap();
+    assert_eq!(journal.mails_to_remove(hours(2)).await.unwrap(), mails(true), "now it is not");
+    journal.no_mail_left(id, "outside", None, 9100).await.unwrap();
+    assert_eq!(journal.mails_to_remove(hours(2)).await.unwrap(), mails(true), "what was on its way by then");
+    journal.no_mail_left(id, "outside", Some((2, 0)), 9200).await.unwrap();
+    assert_eq!(journal.mails_to_remove(hours(2)).await.unwrap(), []);
 }
 
 #[tokio::test]
