@@ -144,6 +144,27 @@ def said(bench: Bench) -> dict:
     return json.loads(proof[2 + int.from_bytes(proof[:2], "big"):])
 
 
+def test_nothing_is_deleted_in_a_mailbox_of_somebody_else(bench: Bench, api: Api, study: list[Path], pressed: str):  # noqa: F811
+    """Mails of the very same delivery lie in the mailbox of another doctor, in which the gateway's login may delete, too."""
+    delivery = of(bench, pressed)["id"]
+    with Mailbox(bench.store, "doctor") as mailbox:
+        mails = [message.content for message in mailbox.messages() if f"<{delivery}.".encode() in message.content]
+    with Mailbox(bench.store, "doctor2") as mailbox:
+        for folder in ("INBOX", "Junk"):
+            for mail in mails:
+                assert mailbox.imap.append(folder, None, None, mail)[0] == "OK"
+    bench.pull()
+    until(bench, pressed, "the receipt", lambda one: one["state"] == "pulled")
+    assert api.post(f"/studies/{pressed}/close").status == 204
+    until(bench, pressed, "the proof", lambda one: one["ended"] and one["ended"]["proved_at_ms"])
+    assert not pieces(bench.store, delivery)
+    with Mailbox(bench.store, "doctor2") as mailbox:
+        for folder in ("INBOX", "Junk"):
+            mailbox.imap.select(folder)
+            assert len(mailbox.messages()) == len(mails) > 1, folder
+            mailbox.empty()
+
+
 def test_a_mail_program_that_goes_on_moving_them_hides_nothing(bench: Bench, api: Api, study: list[Path], pressed: str):  # noqa: F811
     delivery = of(bench, pressed)["id"]
     before = foreign(bench.store)

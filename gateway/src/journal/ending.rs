@@ -80,7 +80,7 @@ pub struct EndedMail {
     pub empty_at_ms: Option<i64>,
     /// Folders of the mailbox that were searched; null where that was not counted.
     pub folders: Option<u32>,
-    /// Folders of the mailbox that could not be searched.
+    /// Folders that were not, and may be of the mailbox.
     pub folders_unsearched: Option<u32>,
     /// All that was mailed had been there. Else some may be on its way still; it is searched for and deleted for five days.
     pub arrived: bool,
