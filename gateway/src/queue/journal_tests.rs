@@ -66,6 +66,12 @@ impl Twins {
         (all > 0).then_some(last)
     }
 
+    /// The last delivery of which mailboxes are looked into.
+    fn withdrawn(&self) -> Option<usize> {
+        let has_mails = |delivery: &Delivery| delivery.shares.iter().any(|share| share.mail.is_some());
+        self.book.deliveries.iter().rposition(has_mails)
+    }
+
     /// New rows of the journal get the places of those of the book.
     async fn follow(&mut self) {
         while self.deliveries.len() < self.book.deliveries.len() {
@@ -88,12 +94,14 @@ impl Twins {
 
     async fn event(&mut self) -> &'static str {
         let now_ms = self.now_ms;
-        let drawn = self.chance.u8(..46);
+        let drawn = self.chance.u8(..50);
         if drawn < 8 || self.deliveries.is_empty() {
             self.record().await;
             return "record";
         }
-        let Some(place) = self.delivery() else { return "none" };
+        let is_of_mails = matches!(drawn, 35 | 42..46);
+        let withdrawn = self.withdrawn().filter(|_| is_of_mails);
+        let Some(place) = withdrawn.or_else(|| self.delivery()) else { return "none" };
         let (id, doctor) = (self.deliveries[place], self.doctor());
         let name = DOCTORS[usize::from(doctor)];
         let case = self.book.deliveries[place].case;
@@ -205,7 +213,7 @@ impl Twins {
                 self.book.mails_removed(place, doctor, removed);
                 "mails removed"
             }
-            42 => {
+            42..44 => {
                 // Of a look into one folder alone the book says nothing: it knows no links.
                 let folders = self.chance.bool().then(|| (3, self.chance.u16(..3)));
                 self.journal.no_mail_left(id, name, folders, now_ms).await.unwrap();
@@ -214,7 +222,7 @@ impl Twins {
                 }
                 "no mail left"
             }
-            43 => {
+            44..46 => {
                 self.journal.mails_stay(id, name).await.unwrap();
                 self.book.mails_stay(place, doctor);
                 "mails stay"
@@ -396,6 +404,17 @@ impl Twins {
         let twins = (0..self.cases.len())
             .filter_map(|case| Some((case, format!("{:?}", ends(book.aged(case, AGE_MS)?)))));
         assert_eq!(aged, twins.collect());
+        for report in journal.report().await.unwrap() {
+            let place = self.deliveries.iter().position(|id| *id == report.id).unwrap();
+            for doctor in report.doctors {
+                let mut shares = book.deliveries[place].shares.iter();
+                let share = shares.find(|share| DOCTORS[usize::from(share.doctor)] == doctor.doctor);
+                let said =
+                    doctor.withdrawn.map(|mail| (mail.removed, mail.looked_at_ms.is_some(), mail.stays));
+                let twin = share.unwrap().mail.map(|mail| (mail.removed, mail.looked, mail.stays));
+                assert_eq!(said, twin);
+            }
+        }
         let looks: BTreeSet<_> = journal
             .mails_to_remove(self.now_ms)
             .await
