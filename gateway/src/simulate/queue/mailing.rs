@@ -126,8 +126,13 @@ impl World<'_> {
         let since = if is_first { usize::try_from(self.events).unwrap_or(usize::MAX) } else { task.since };
         let task = Task { since, ..task };
         if fault == Some(Fault::Moved) {
-            let theirs = |mail: &&mut Mail| mail.doctor == doctor && mail.at == At::Mailbox;
-            self.mails.iter_mut().filter(theirs).for_each(|mail| mail.is_moved = false);
+            let (events, hides) = (self.events, self.readers[usize::from(doctor)].hides);
+            let theirs = |mail: &&mut Mail| mail.doctor == doctor && mail.at == At::Mailbox && mail.is_moved;
+            for mail in self.mails.iter_mut().filter(theirs) {
+                mail.is_moved = false;
+                // No look could find it before.
+                mail.since = if hides { events } else { mail.since };
+            }
         }
         let is_refused = fault == Some(Fault::Refused4);
         let mut removed = 0;

@@ -112,7 +112,7 @@ pub(super) struct Mail {
     pub(super) is_copy: bool,
     /// It lies in another folder than the one that mails come to.
     pub(super) is_moved: bool,
-    /// At which event it came into the mailbox.
+    /// At which event it came into a folder of the mailbox that the gateway may read, or into one that is hidden from it.
     pub(super) since: u32,
 }
 
