@@ -153,6 +153,9 @@ impl World<'_> {
             let next = if task.number == 0 { Act::RemoveMails } else { Act::NoteRemoved };
             return Some(Task { quiet: 0, ..task.then(next) });
         }
+        if is_refused {
+            return Some(self.looked(Task { quiet: QUIET_LOOKS, ..task }));
+        }
         if elsewhere || self.has(QueueBug::LooksInOneFolder) {
             return Some(self.looked(task));
         }

@@ -84,8 +84,11 @@ impl World<'_> {
         let key = |mail: &Mail| (mail.delivery, mail.doctor, mail.part);
         let was_there = |mail: &Mail| !matches!(mail.at, At::Way { .. }) && key(mail) == key(&arriving);
         self.mails[place].is_copy = self.mails.iter().any(was_there);
-        let mail = &mut self.mails[place];
-        (mail.at, mail.is_moved, mail.since) = (At::Mailbox, fault == Some(Fault::Moved), self.events);
+        (self.mails[place].at, self.mails[place].since) = (At::Mailbox, self.events);
+        if fault == Some(Fault::Moved) {
+            let theirs = |mail: &&mut Mail| mail.doctor == arriving.doctor && mail.at == At::Mailbox;
+            self.mails.iter_mut().filter(theirs).for_each(|mail| mail.is_moved = true);
+        }
     }
 
     fn readers_act(&self, place: usize) -> Option<Act> {
