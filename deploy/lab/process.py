@@ -57,10 +57,23 @@ def log_tail(path: Path, lines: int = 40) -> str:
 
 
 def peak_memory_bytes(pid: int) -> int:
-    """Largest resident memory of a process and its children so far, added up (VmHWM, proc(5))."""
+    """Largest resident memory of a process and its children so far, added up."""
+    return sum(peaks_bytes(pid))
+
+
+def peaks_bytes(pid: int) -> list[int]:
+    """Largest resident memory of a process, and of each of its children that runs (VmHWM, proc(5))."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    own = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
-    return own + sum(peak_memory_bytes(child) for child in children(pid))
+    # A process that has just ended has none.
+    own = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
+    return own + [peak for child in children(pid) for peak in _peaks_of_child(child)]
+
+
+def _peaks_of_child(pid: int) -> list[int]:
+    try:
+        return peaks_bytes(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def children(pid: int) -> list[int]:

@@ -1,17 +1,25 @@
-"""Peak memory of the gateway: bounded, however large the object is."""
+"""Peak memory of the gateway: bounded, however large or odd the object is."""
 
+import hashlib
+import time
 from pathlib import Path
 
+import pydicom
+from lab.process import peaks_bytes
 from lab.study import multiframe
 from peers import senders
 from peers.raw_store import RawAssociation
-
-import hashlib
+from pydicom.data import get_testdata_file
+from pydicom.uid import ImplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 import harness
 from harness import Bench
 
-LIMIT_BYTES = 256 * 1024 * 1024
+MIB = 1 << 20
+LIMIT_BYTES = 256 * MIB
+# What any process may take for an object of so many bytes, below that.
+BASE_BYTES, TIMES_INPUT = 64 * MIB, 4
+SECONDS_MAX = 120
 FRAMES, FRAMES_LONG = 1024, 4095  # 512 MiB and, as one object, just under 2 GiB
 
 
@@ -42,6 +50,44 @@ def test_many_instances(bench: Bench, mr_study: list[Path], ct_study: list[Path]
     senders.pynetdicom(bench.port, "DR_DEMO", [*mr_study, *ct_study])
     bench.deliver_and_pull(count=2)
     assert bench.gateway.peak_memory_bytes() < LIMIT_BYTES
+
+
+def test_small_and_odd_objects_of_others_take_little(bench: Bench):
+    """pydicom's own test files, as they are: first the one of 674 bytes whose sequence has no known length, then all of them."""
+    bench.start(silence_ms=300)
+    least = Path(get_testdata_file("UN_sequence.dcm"))
+    files = sorted(least.parent.glob("*.dcm"))
+    assert least.stat().st_size == 674 and len(files) > 60
+    for number, batch in enumerate(([least], files)):
+        for path in batch:
+            assert store_as_it_is(bench.port, path, f"2.25.{1000 * number + files.index(path)}") == senders.SUCCESS, path.name
+        peak = peak_of_any_process_until_delivered(bench, number * len(files) + 1)
+        print(f"\n{len(batch)} objects, the largest process took {peak / MIB:.0f} MiB")
+        assert peak <= BASE_BYTES + TIMES_INPUT * max(path.stat().st_size for path in batch)
+
+
+def store_as_it_is(port: int, path: Path, uid: str) -> int:
+    """The data set of a file, whatever it is, as what its meta group says, or as a picture where that says nothing."""
+    meta = pydicom.dcmread(path, force=True, stop_before_pixels=True).file_meta
+    sop_class = str(meta.get("MediaStorageSOPClassUID") or SecondaryCaptureImageStorage)
+    syntax = str(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian)
+    content = path.read_bytes()
+    has_meta = content[128:144][:12] == b"DICM\x02\x00\x00\x00UL\x04\x00"
+    association = RawAssociation(port, "DR_DEMO", sop_class, transfer_syntax=syntax)
+    status = association.store(uid, [harness.data_set_bytes(path) if has_meta else content])
+    association.release()
+    return status
+
+
+def peak_of_any_process_until_delivered(bench: Bench, instances: int) -> int:
+    """The gateway's own and its helpers', which live for some objects."""
+    peak, deadline = 0, time.monotonic() + SECONDS_MAX
+    while True:
+        peak = max(peak, *peaks_bytes(bench.gateway.child.pid))
+        deliveries = bench.gateway.deliveries()
+        if sum(one["instances"] for one in deliveries) >= instances and all(one["state"] in harness.DONE for one in deliveries):
+            return peak
+        assert time.monotonic() < deadline, bench.logs()
 
 
 def digest_of_data_set(path: Path) -> str:

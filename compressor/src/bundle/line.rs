@@ -245,11 +245,12 @@ fn work_on_headers(jobs: &Receiver<Job>, results: &Sender<Done>) {
 }
 
 fn encode_headers(stream: &mut Option<HeaderEncoder>, job: &Job) -> io::Result<Vec<u8>> {
+    let last = matches!(job.work, Work::Headers { last: true });
     let mut encoder = match stream.take() {
         Some(encoder) => encoder,
-        None => HeaderEncoder::new()?,
+        None => HeaderEncoder::new(last.then_some(job.raw.len() as u64))?,
     };
-    if matches!(job.work, Work::Headers { last: true }) {
+    if last {
         return encoder.finish(&job.raw);
     }
     let bytes = encoder.encode(&job.raw)?;

@@ -16,8 +16,10 @@ const HASH_LOG: u32 = 20;
 pub(in crate::bundle) struct HeaderEncoder(Encoder<'static, Vec<u8>>);
 
 impl HeaderEncoder {
-    pub(in crate::bundle) fn new() -> io::Result<Self> {
+    /// `bytes` of the stream, where they are known: of a short one the search tables are as short.
+    pub(in crate::bundle) fn new(bytes: Option<u64>) -> io::Result<Self> {
         let mut encoder = Encoder::new(Vec::new(), LEVEL)?;
+        encoder.set_pledged_src_size(bytes)?;
         for parameter in [
             CParameter::WindowLog(WINDOW_LOG),
             CParameter::ChainLog(CHAIN_LOG),

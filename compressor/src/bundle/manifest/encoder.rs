@@ -21,18 +21,20 @@ struct Whole<'m> {
     note: Option<&'m str>,
 }
 
-/// Codes the manifest, without holding its text.
+/// Codes the manifest, without holding its text. It is written twice: a coder that knows how short a text is takes little memory.
 pub(in crate::bundle) fn encode(manifest: &Manifest) -> Result<Vec<u8>, PackError> {
-    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
-    encoder.window_log(WINDOW_LOG)?;
-    let mut counted = Counted { inner: encoder, bytes: 0 };
     let note = manifest.note.as_ref().map(|note| note.expose_for(Purpose::Seal));
     let whole = Whole { manifest, banners: banners(manifest), note };
-    serde_json::to_writer(io::BufWriter::new(&mut counted), &whole).map_err(io::Error::from)?;
-    if counted.bytes > MANIFEST_BYTES_MAX {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, &whole).map_err(io::Error::from)?;
+    if length.0 > MANIFEST_BYTES_MAX {
         return Err(PackError::TooLarge { what: "bytes of manifest", limit: MANIFEST_BYTES_MAX as u64 });
     }
-    Ok(counted.inner.finish()?)
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
+    encoder.window_log(WINDOW_LOG)?;
+    encoder.set_pledged_src_size(Some(length.0 as u64))?;
+    serde_json::to_writer(io::BufWriter::new(&mut encoder), &whole).map_err(io::Error::from)?;
+    Ok(encoder.finish()?)
 }
 
 /// The texts of each series' banner; nothing where all are empty.
@@ -43,16 +45,13 @@ fn banners(manifest: &Manifest) -> Vec<BTreeMap<&'static str, &str>> {
     manifest.series.iter().map(|series| series.banner.texts(Purpose::Seal).collect()).collect()
 }
 
-struct Counted<W> {
-    inner: W,
-    bytes: usize,
-}
+/// Bytes of a text that nobody keeps.
+struct Length(usize);
 
-impl<W: Write> Write for Counted<W> {
+impl Write for Length {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.bytes += written;
-        Ok(written)
+        self.0 += bytes.len();
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
