@@ -29,19 +29,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio::sync::{oneshot, watch};
-use trail::Trail;
+use trail::{Trail, TrailError};
 
 /// Longest time that a message is not under the site's signature.
 const ANCHOR_AFTER: Duration = Duration::from_secs(1);
 /// Messages made durable with one fsync.
 const GROUP_MAX: usize = 64;
 
+/// Messages of what has happened already that wait for room on a full disk.
+const KEPT_MAX: usize = 4096;
+
 /// The trail cannot be written: what it would tell of must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "audit: the trail cannot be written (operator: check the disk that holds the state folder, then restart)"
-)]
-pub struct AuditError;
+pub enum AuditError {
+    /// For now.
+    #[error(
+        "audit: the disk is full (operator: make room where the state folder is; then it goes on by itself)"
+    )]
+    Full,
+    /// Until a restart.
+    #[error(
+        "audit: the trail cannot be written (operator: check the disk that holds the state folder, then restart)"
+    )]
+    Stopped,
+}
 
 /// Handle to the trail; cheap to clone. The trail is closed when the last one is gone.
 #[derive(Clone)]
@@ -69,7 +80,7 @@ impl Audit {
     /// # Errors
     /// Any I/O error.
     pub fn open(state: &Path, site: Arc<SiteKey>, name: &str) -> io::Result<Self> {
-        let (trail, fault) = Trail::open(&folder(state), site, name)?;
+        let (trail, fault) = Trail::open(&folder(state), site, name).map_err(io::Error::other)?;
         let (writer, requests) = channel();
         let (grow, grown) = watch::channel(trail.durable());
         let alerts = Arc::default();
@@ -94,7 +105,7 @@ impl Audit {
     /// Writes a message; when this returns it survives a power cut.
     ///
     /// # Errors
-    /// [`AuditError`], from the first write that failed on.
+    /// [`AuditError`]: the message is not in the trail.
     pub async fn record(&self, message: Message) -> Result<(), AuditError> {
         self.send(message, false).await
     }
@@ -109,8 +120,8 @@ impl Audit {
 
     async fn send(&self, message: Message, last: bool) -> Result<(), AuditError> {
         let (done, recorded) = oneshot::channel();
-        self.writer.send(Request { message, done: Some(done), last }).map_err(|_| AuditError)?;
-        recorded.await.map_err(|_| AuditError)?
+        self.writer.send(Request { message, done: Some(done), last }).map_err(|_| AuditError::Stopped)?;
+        recorded.await.map_err(|_| AuditError::Stopped)?
     }
 
     /// Writes a message of what has happened already, without waiting for it.
@@ -132,7 +143,8 @@ impl Audit {
     }
 }
 
-/// The writer's thread. After an error nothing is written any more: what the disk holds is not known then (DESIGN 7).
+/// The writer's thread. On a full disk it refuses what is to happen, keeps what has happened, and tries again. After any other error nothing is
+/// written any more: what the disk holds is not known then (DESIGN 7).
 fn write(
     mut trail: Trail,
     requests: &Receiver<Request>,
@@ -140,30 +152,72 @@ fn write(
     grow: &watch::Sender<Durable>,
 ) {
     let mut anchored = Instant::now();
+    let mut kept: Vec<Message> = Vec::new();
+    let mut is_full = false;
     loop {
         let group: Vec<Request> = match requests.recv_timeout(ANCHOR_AFTER) {
             Ok(first) => std::iter::once(first).chain(requests.try_iter().take(GROUP_MAX - 1)).collect(),
             Err(RecvTimeoutError::Timeout) => Vec::new(),
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => return lost(kept.len()),
         };
         let last = group.iter().any(|request| request.last);
         let dropped = alerts.lock().unwrap_or_else(PoisonError::into_inner).dropped(Instant::now(), last);
-        let dropped: Vec<_> =
-            dropped.iter().map(|(words, count)| Message::alerts_dropped(words, *count)).collect();
-        let messages = dropped.iter().chain(group.iter().map(|request| &request.message));
-        let mut written = trail.append(messages, OffsetDateTime::now_utc());
-        if written.is_ok() && trail.is_loose() && (last || anchored.elapsed() >= ANCHOR_AFTER) {
-            written = trail.anchor();
-            anchored = Instant::now();
+        kept.extend(dropped.iter().map(|(words, count)| Message::alerts_dropped(words, *count)));
+        let messages = kept.iter().chain(group.iter().map(|request| &request.message));
+        let written = trail.append(messages, OffsetDateTime::now_utc());
+        let mut signed = Ok(());
+        if written.is_ok() {
+            kept.clear();
+            if trail.is_loose() && (last || anchored.elapsed() >= ANCHOR_AFTER) {
+                signed = trail.anchor();
+                anchored = Instant::now();
+            }
         }
-        let result = written.as_ref().map_or(Err(AuditError), |()| Ok(()));
         grow.send_replace(trail.durable());
-        for done in group.into_iter().filter_map(|request| request.done) {
-            let _ = done.send(result);
+        let full = written.is_err() || signed.is_err();
+        let state = match (&written, &signed) {
+            (Err(TrailError::Broken(error)), _) | (_, Err(TrailError::Broken(error))) => {
+                failed(error);
+                Err(AuditError::Stopped)
+            }
+            (Err(TrailError::Full), _) => Err(AuditError::Full),
+            (Ok(()), _) => Ok(()),
+        };
+        for Request { message, done, .. } in group {
+            match done {
+                Some(done) => drop(done.send(state)),
+                None if state == Err(AuditError::Full) => kept.push(message),
+                None => {}
+            }
         }
-        if let Err(error) = written {
-            return failed(&error);
+        if kept.len() > KEPT_MAX {
+            tracing::error!(
+                "the audit trail: too much waits for room on the disk (operator: make room, then restart; until then nothing is taken and nothing is sent)"
+            );
+            return lost(kept.len());
         }
+        if state == Err(AuditError::Stopped) {
+            return lost(kept.len());
+        }
+        say_of_room(&mut is_full, full);
+    }
+}
+
+/// Says once that the disk is full, and once that it is not any more.
+fn say_of_room(was_full: &mut bool, is_full: bool) {
+    match (*was_full, is_full) {
+        (false, true) => tracing::error!(
+            "the audit trail cannot be written: the disk is full (operator: make room; until then nothing is taken and nothing is sent)"
+        ),
+        (true, false) => tracing::info!("the audit trail is written again"),
+        _ => {}
+    }
+    *was_full = is_full;
+}
+
+fn lost(messages: usize) {
+    if messages > 0 {
+        tracing::error!(messages, "messages for the audit trail are lost: there was no room on the disk");
     }
 }
 

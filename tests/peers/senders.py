@@ -55,12 +55,13 @@ class Checkpoint(threading.Event):
 
 def pynetdicom(
     port: int, called: str, files: list[Path], calling: str = "PYNETDICOM", after_each: Callable[[int], None] = lambda sent: None,
-    tls: ssl.SSLContext | None = None,
+    tls: ssl.SSLContext | None = None, answer_s: float = 30,
 ) -> list[Path]:
-    """Sends each file in its own transfer syntax; gives back the files that were answered with success."""
+    """Sends each file in its own transfer syntax; gives back the files that were answered with success. Also of a peer that dies an answer is waited for."""
     stored: list[Path] = []
     for group in _groups_of_contexts(files):
         entity = AE(ae_title=calling)
+        entity.dimse_timeout = answer_s
         entity.requested_contexts = [build_context(*kind) for kind in {_kind(path) for path in group}]
         association = entity.associate("127.0.0.1", port, ae_title=called, tls_args=(tls, "localhost") if tls else None)
         if not association.is_established:

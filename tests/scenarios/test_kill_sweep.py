@@ -36,6 +36,8 @@ SETTINGS = dict(settle_ms=100, silence_ms=600, poll_ms=150, cover_seen_ms=2_000,
 SECONDS_MAX = 90
 # A disk that fails holds up everything; what matters is that nothing false was said.
 PATIENCE_SECONDS = 6
+# What a sender waits for an answer of the gateway that was killed; one that comes later is sent again for.
+ANSWER_SECONDS = 3
 TRIES_MAX = 3
 # A restart that takes longer is no restart at night.
 RESTART_SECONDS_MAX = 5
@@ -205,7 +207,7 @@ def through_a_fault_of_the_gateway(bench: Bench, files: list[Path], injected: Ca
     gateway.prefix = injected(calls_of(bench))
     try:
         bench.start()
-        stored = senders.pynetdicom(bench.port, "DR_DEMO", files)
+        stored = senders.pynetdicom(bench.port, "DR_DEMO", files, answer_s=ANSWER_SECONDS)
         until_pulled_or_ended(bench, patience_s)
     except RuntimeError:
         # It does not start; or it cannot read what it has.

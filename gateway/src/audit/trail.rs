@@ -39,8 +39,12 @@ impl Trail {
     /// new file goes on from the signed end, and the damage is given back.
     ///
     /// # Errors
-    /// Any I/O error.
-    pub(super) fn open(folder: &Path, site: Arc<SiteKey>, name: &str) -> io::Result<(Self, Option<Fault>)> {
+    /// [`TrailError`].
+    pub(super) fn open(
+        folder: &Path,
+        site: Arc<SiteKey>,
+        name: &str,
+    ) -> Result<(Self, Option<Fault>), TrailError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let mut last = walk::files(folder)?.pop().unwrap_or(0);
         if last > 0 && cut_torn_line(&walk::path(folder, last))? == 0 {
@@ -73,12 +77,14 @@ impl Trail {
     /// Appends messages and makes them durable together.
     ///
     /// # Errors
-    /// Any I/O error; what of the group is on the disk is then unknown, and the trail must not be used any more.
+    /// [`TrailError::Full`]: none of them is in the trail. [`TrailError::Broken`]: what of the group is on the disk is unknown, and the trail must
+    /// not be used any more.
     pub(super) fn append<'m>(
         &mut self,
         messages: impl Iterator<Item = &'m Message>,
         at: OffsetDateTime,
-    ) -> io::Result<()> {
+    ) -> Result<(), TrailError> {
+        let before = self.end;
         let mut lines = Vec::new();
         for message in messages {
             let number = self.end.number + 1;
@@ -86,9 +92,13 @@ impl Trail {
             lines.extend(self.chained(text.expose_for(Purpose::Audit)));
             self.end.number = number;
         }
-        self.write(&lines)?;
+        self.write(&lines, before)?;
         if self.file_bytes >= FILE_BYTES_MAX {
-            self.next_file(false)?;
+            match self.next_file(false) {
+                // The messages are durable; the next ones try again.
+                Err(TrailError::Full) => {}
+                begun => begun?,
+            }
         }
         Ok(())
     }
@@ -96,20 +106,22 @@ impl Trail {
     /// Signs the chain as it is now, in the trail and beside it.
     ///
     /// # Errors
-    /// Any I/O error.
-    pub(super) fn anchor(&mut self) -> io::Result<()> {
-        let (number, hash) = (self.end.number, self.end.hash);
+    /// [`TrailError::Full`]: it is signed at the next time. [`TrailError::Broken`].
+    pub(super) fn anchor(&mut self) -> Result<(), TrailError> {
+        let before = self.end;
+        let (number, hash) = (before.number, before.hash);
         let signature =
             self.site.sign_statement(STATEMENT, &statement(number, &hash)).map_err(io::Error::other)?;
         let anchor = self.chained(&line::anchor(number, &signature));
-        self.write(&anchor)?;
-        self.end.anchored = number;
+        self.write(&anchor, before)?;
         let (head, unfinished) = (self.folder.join(HEAD), self.folder.join("head.unfinished"));
-        let mut file = private().create(true).truncate(true).open(&unfinished)?;
-        file.write_all(Head::text(number, &hash, &signature).as_bytes())?;
+        let mut file = private().truncate(true).create(true).open(&unfinished).map_err(TrailError::before)?;
+        file.write_all(Head::text(number, &hash, &signature).as_bytes()).map_err(TrailError::before)?;
         file.sync_all()?;
-        fs::rename(&unfinished, head)?;
-        sync_folder(&self.folder)
+        fs::rename(&unfinished, head).map_err(TrailError::before)?;
+        sync_folder(&self.folder)?;
+        self.end.anchored = number;
+        Ok(())
     }
 
     /// Whether there is something that no anchor covers.
@@ -123,14 +135,22 @@ impl Trail {
     }
 
     /// `anew`: behind damage.
-    fn next_file(&mut self, anew: bool) -> io::Result<()> {
-        self.end.file += 1;
-        self.file = private().create_new(true).open(walk::path(&self.folder, self.end.file))?;
-        self.file_bytes = 0;
-        let End { file, number, hash, .. } = self.end;
-        let first = self.chained(&line::file(First { file, after: number, hash, anew }));
-        self.write(&first)?;
-        sync_folder(&self.folder)
+    fn next_file(&mut self, anew: bool) -> Result<(), TrailError> {
+        let before = self.end;
+        let number = before.file + 1;
+        let path = walk::path(&self.folder, number);
+        let file = private().append(true).create_new(true).open(&path).map_err(TrailError::before)?;
+        let (last, last_bytes) =
+            (std::mem::replace(&mut self.file, file), std::mem::take(&mut self.file_bytes));
+        self.end.file = number;
+        let first =
+            self.chained(&line::file(First { file: number, after: before.number, hash: before.hash, anew }));
+        if let Err(error) = self.write(&first, before) {
+            (self.file, self.file_bytes) = (last, last_bytes);
+            fs::remove_file(&path)?;
+            return Err(error);
+        }
+        Ok(sync_folder(&self.folder)?)
     }
 
     /// The bytes of the next line; the chain goes on behind it.
@@ -140,21 +160,49 @@ impl Trail {
         format!("{} {payload}\n", hex(&hash)).into_bytes()
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Writes lines behind which the chain goes on; on a full disk none of them, and the chain is at `before` again.
+    fn write(&mut self, bytes: &[u8], before: End) -> Result<(), TrailError> {
         if bytes.is_empty() {
             return Ok(());
         }
-        self.file.write_all(bytes)?;
+        if let Err(error) = self.file.write_all(bytes) {
+            // A length that a power cut takes back would leave lines that nobody was told of, and others in their place.
+            self.file.set_len(self.file_bytes)?;
+            self.file.sync_data()?;
+            self.end = before;
+            return Err(TrailError::before(error));
+        }
         self.file.sync_data()?;
         self.file_bytes += bytes.len() as u64;
         Ok(())
     }
 }
 
+/// Something could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TrailError {
+    /// The disk has no room: the trail is as it was.
+    #[error("the disk is full")]
+    Full,
+    /// Anything else: what is on the disk is unknown.
+    #[error("{0}")]
+    Broken(#[from] io::Error),
+}
+
+impl TrailError {
+    /// Of a call that fails before anything is promised to be on the disk.
+    fn before(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Broken(error),
+        }
+    }
+}
+
 /// For the gateway's own user alone.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.append(false).write(true).mode(0o600);
+    options.write(true).mode(0o600);
     options
 }
 
