@@ -271,12 +271,14 @@ impl Pipeline {
         Ok(Listing::Lists { missing: number(missing) })
     }
 
-    async fn compress(&self, delivery: &DeliveryRow) -> Result<(), Trouble> {
+    async fn compress(self: &Arc<Self>, delivery: &DeliveryRow) -> Result<(), Trouble> {
         self.audit_received(delivery).await?;
         self.ahead.await_turn(delivery.id, &self.journal.series_so_far(delivery.id).await?);
         let turn = self.turns.take(Rank::of(delivery.urgent)).await;
         let ahead = self.ahead.take(delivery.id);
         self.journal.began(delivery.id, "compress", now_ms()).await?;
+        let pipeline = Arc::clone(self);
+        tokio::spawn(async move { pipeline.submitter.make_ready().await });
         let instances = self.journal.instances(delivery.id).await?;
         let case_key = self.journal.case_key(delivery.case).await?;
         let (spool, id) = (self.spool.clone(), delivery.id);

@@ -63,6 +63,19 @@ impl MailServer {
         Ok(())
     }
 
+    /// Opens the connections that a delivery will want and that are not kept already: greeting and login are over when its first piece is there. What
+    /// fails here is met again, and told, by whoever sends.
+    pub(super) async fn make_ready(&self) {
+        locked(&self.idle).retain(|connection| connection.idle() < IDLE_AGE_MAX);
+        let kept = locked(&self.idle).len();
+        for _ in kept..IDLE_MAX {
+            match self.open().await {
+                Ok(connection) => self.keep(connection),
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Signs a message, if there are keys to sign with. Its body is read to its end for that.
     pub(super) fn signed<R: Read>(
         &self,

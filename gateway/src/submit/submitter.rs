@@ -48,6 +48,11 @@ impl Submitter {
         self.server.check().await
     }
 
+    /// Greets the server and logs in, for what is sent soon.
+    pub async fn make_ready(&self) {
+        self.server.make_ready().await;
+    }
+
     /// Octets of all messages of a delivery, sent once.
     pub fn mail_bytes(&self, sealed: &Sealed) -> u64 {
         let at = now_ms() / 1000;

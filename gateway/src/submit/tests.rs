@@ -41,6 +41,18 @@ fn opened(taken: &Taken) -> (String, Vec<u8>) {
 }
 
 #[tokio::test]
+async fn connections_that_were_made_ready_are_used_and_opened_once() {
+    let server = FakeServer::start(SIZE, |_, _| Act::Normal).await;
+    let (sealed, memory) = (sealed(), Memory::default());
+    let sender = Sender::new(server.port, &server.ca(), patient());
+    sender.target().server.make_ready().await;
+    sender.target().server.make_ready().await;
+    assert_eq!((server.connections(), server.taken().len()), (2, 0));
+    assert_eq!(run(&sealed, &sender, &memory).await.unwrap().submitted, ["a", "b"]);
+    assert_eq!((server.connections(), server.taken().len()), (2, 4));
+}
+
+#[tokio::test]
 async fn whole_delivery_arrives_with_the_cover_last() {
     let server = FakeServer::start(SIZE, |_, _| Act::Normal).await;
     let (sealed, memory) = (sealed(), Memory::default());
