@@ -57,8 +57,8 @@ def log_tail(path: Path, lines: int = 40) -> str:
 
 
 def peak_memory_bytes(pid: int) -> int:
-    """Largest resident memory of a process and its children so far, added up."""
-    return sum(peaks_bytes(pid))
+    """Largest resident memory so far of a process, or of a child of it that runs."""
+    return max(peaks_bytes(pid))
 
 
 def peaks_bytes(pid: int) -> list[int]:
@@ -77,46 +77,20 @@ def _peaks_of_child(pid: int) -> list[int]:
 
 
 def children(pid: int) -> list[int]:
-    """Process ids of those that a process started and that still run."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children")
-    if listed.exists():
-        return [int(child) for child in listed.read_text().split()]
+    """Process ids of those that a process started, from whichever thread, and that still run."""
+    listed = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    if listed:
+        return [int(child) for path in listed for child in _read_if_there(path).split()]
     found = []
     for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            if f"PPid:\t{pid}\n" in status.read_text():
-                found.append(int(status.parent.name))
-        except OSError:
-            continue
+        if f"PPid:\t{pid}\n" in _read_if_there(status):
+            found.append(int(status.parent.name))
     return found
 
 
-class Ending:
-    """Processes that are about to end: whoever has not after some seconds is killed."""
-
-    def __init__(self, pids: list[int]):
-        self._handles = [handle for handle in map(_handle, pids) if handle is not None]
-
-    def wait(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        for handle in self._handles:
-            left_ms = max(0, deadline - time.monotonic()) * 1000
-            poll = select.poll()
-            poll.register(handle, select.POLLIN)
-            if not poll.poll(left_ms):
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-                poll.poll(STOP_SECONDS_MAX * 1000)
-            os.close(handle)
-        self._handles = []
-
-
-def _handle(pid: int) -> int | None:
-    """Names this process alone, also after its number went to another (pidfd_open(2))."""
+def _read_if_there(path: Path) -> str:
+    """Of a thread or process that has ended, nothing."""
     try:
-        return os.pidfd_open(pid)
-    except ProcessLookupError:
-        return None
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        return path.read_text()
+    except OSError:
+        return ""

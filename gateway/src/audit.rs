@@ -23,6 +23,7 @@ pub use walk::{Fault, Verdict};
 use alerts::Budgets;
 use seal::native::SiteKey;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,8 +37,10 @@ const ANCHOR_AFTER: Duration = Duration::from_secs(1);
 /// Messages made durable with one fsync.
 const GROUP_MAX: usize = 64;
 
-/// Messages of what has happened already that wait for room on a full disk.
+/// Messages of what has happened already that wait for room on a full disk; more are counted.
 const KEPT_MAX: usize = 4096;
+/// What is told of those that were counted.
+const BEYOND_KEPT: &str = "the disk had no room for what has happened";
 
 /// The trail cannot be written: what it would tell of must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +50,7 @@ pub enum AuditError {
         "audit: the disk is full (operator: make room where the state folder is; then it goes on by itself)"
     )]
     Full,
-    /// Until a restart.
+    /// The writer has stopped.
     #[error(
         "audit: the trail cannot be written (operator: check the disk that holds the state folder, then restart)"
     )]
@@ -63,7 +66,8 @@ pub struct Audit {
 }
 
 struct Request {
-    message: Message,
+    /// When it happens, and what.
+    message: (OffsetDateTime, Message),
     done: Option<oneshot::Sender<Result<(), AuditError>>>,
     /// The last one: the site signs behind it.
     last: bool,
@@ -83,11 +87,19 @@ impl Audit {
         let (trail, fault) = Trail::open(&folder(state), site, name).map_err(io::Error::other)?;
         let (writer, requests) = channel();
         let (grow, grown) = watch::channel(trail.durable());
-        let alerts = Arc::default();
-        let counted = Arc::clone(&alerts);
+        let alerts: Arc<Mutex<Budgets>> = Arc::default();
+        let mut thread = Writer {
+            trail,
+            alerts: Arc::clone(&alerts),
+            grow,
+            anchored: Instant::now(),
+            kept: Vec::new(),
+            beyond: 0,
+            lacks_room: None,
+        };
         std::thread::Builder::new()
             .name("audit".into())
-            .spawn(move || write(trail, &requests, &counted, &grow))?;
+            .spawn(move || while thread.serve(&requests).is_continue() {})?;
         let audit = Self { writer, alerts, grown };
         if let Some(fault) = fault {
             tracing::error!(
@@ -120,12 +132,14 @@ impl Audit {
 
     async fn send(&self, message: Message, last: bool) -> Result<(), AuditError> {
         let (done, recorded) = oneshot::channel();
+        let message = (OffsetDateTime::now_utc(), message);
         self.writer.send(Request { message, done: Some(done), last }).map_err(|_| AuditError::Stopped)?;
         recorded.await.map_err(|_| AuditError::Stopped)?
     }
 
     /// Writes a message of what has happened already, without waiting for it.
     pub fn note(&self, message: Message) {
+        let message = (OffsetDateTime::now_utc(), message);
         let _ = self.writer.send(Request { message, done: None, last: false });
     }
 
@@ -145,85 +159,116 @@ impl Audit {
 
 /// The writer's thread. On a full disk it refuses what is to happen, keeps what has happened, and tries again. After any other error nothing is
 /// written any more: what the disk holds is not known then (DESIGN 7).
-fn write(
-    mut trail: Trail,
-    requests: &Receiver<Request>,
-    alerts: &Mutex<Budgets>,
-    grow: &watch::Sender<Durable>,
-) {
-    let mut anchored = Instant::now();
-    let mut kept: Vec<Message> = Vec::new();
-    let mut is_full = false;
-    loop {
+struct Writer {
+    trail: Trail,
+    alerts: Arc<Mutex<Budgets>>,
+    grow: watch::Sender<Durable>,
+    /// When the chain was last signed.
+    anchored: Instant,
+    /// What has happened and waits for room.
+    kept: Vec<(OffsetDateTime, Message)>,
+    /// Messages beyond these.
+    beyond: u64,
+    /// What the trail cannot be for want of room, as the operator was told.
+    lacks_room: Option<&'static str>,
+}
+
+impl Writer {
+    /// Serves who asks within a second, and signs.
+    fn serve(&mut self, requests: &Receiver<Request>) -> ControlFlow<()> {
         let group: Vec<Request> = match requests.recv_timeout(ANCHOR_AFTER) {
             Ok(first) => std::iter::once(first).chain(requests.try_iter().take(GROUP_MAX - 1)).collect(),
             Err(RecvTimeoutError::Timeout) => Vec::new(),
-            Err(RecvTimeoutError::Disconnected) => return lost(kept.len()),
+            Err(RecvTimeoutError::Disconnected) => return ControlFlow::Break(()),
         };
         let last = group.iter().any(|request| request.last);
-        let dropped = alerts.lock().unwrap_or_else(PoisonError::into_inner).dropped(Instant::now(), last);
-        kept.extend(dropped.iter().map(|(words, count)| Message::alerts_dropped(words, *count)));
-        let messages = kept.iter().chain(group.iter().map(|request| &request.message));
-        let written = trail.append(messages, OffsetDateTime::now_utc());
-        let mut signed = Ok(());
-        if written.is_ok() {
-            kept.clear();
-            if trail.is_loose() && (last || anchored.elapsed() >= ANCHOR_AFTER) {
-                signed = trail.anchor();
-                anchored = Instant::now();
-            }
+        let dropped =
+            self.alerts.lock().unwrap_or_else(PoisonError::into_inner).dropped(Instant::now(), last);
+        for (words, count) in dropped {
+            self.keep((OffsetDateTime::now_utc(), Message::alerts_dropped(&words, count)));
         }
-        grow.send_replace(trail.durable());
-        let full = written.is_err() || signed.is_err();
-        let state = match (&written, &signed) {
-            (Err(TrailError::Broken(error)), _) | (_, Err(TrailError::Broken(error))) => {
-                failed(error);
-                Err(AuditError::Stopped)
-            }
-            (Err(TrailError::Full), _) => Err(AuditError::Full),
-            (Ok(()), _) => Ok(()),
-        };
-        for Request { message, done, .. } in group {
+        if group.is_empty() && self.kept.is_empty() && !self.trail.is_loose() {
+            return ControlFlow::Continue(());
+        }
+        let written = outcome(self.write(&group));
+        let signed = if written.is_ok() { outcome(self.sign(last)) } else { Ok(()) };
+        self.grow.send_replace(self.trail.durable());
+        self.say_of_room(written, signed);
+        let mut answers = Vec::new();
+        for Request { message, done, last } in group {
             match done {
-                Some(done) => drop(done.send(state)),
-                None if state == Err(AuditError::Full) => kept.push(message),
+                Some(done) => answers.push((done, if last { written.and(signed) } else { written })),
+                None if written.is_err() => self.keep(message),
                 None => {}
             }
         }
-        if kept.len() > KEPT_MAX {
+        let stopped = [written, signed].contains(&Err(AuditError::Stopped));
+        let waiting = self.kept.len() as u64 + self.beyond;
+        if waiting > 0 && (stopped || last) {
+            tracing::error!(messages = waiting, "what has happened is lost to the audit trail");
+        }
+        for (done, answer) in answers {
+            let _ = done.send(answer);
+        }
+        if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn keep(&mut self, message: (OffsetDateTime, Message)) {
+        if self.kept.len() < KEPT_MAX { self.kept.push(message) } else { self.beyond += 1 }
+    }
+
+    /// What waited, then the group.
+    fn write(&mut self, group: &[Request]) -> Result<(), TrailError> {
+        while !self.kept.is_empty() {
+            let next = self.kept.len().min(GROUP_MAX);
+            self.trail.append(self.kept.iter().take(next))?;
+            self.kept.drain(..next);
+        }
+        if self.beyond > 0 {
+            let told = (OffsetDateTime::now_utc(), Message::alerts_dropped(BEYOND_KEPT, self.beyond));
+            self.trail.append(std::iter::once(&told))?;
+            self.beyond = 0;
+        }
+        self.trail.append(group.iter().map(|request| &request.message))
+    }
+
+    /// If it is time, or at once.
+    fn sign(&mut self, at_once: bool) -> Result<(), TrailError> {
+        if self.trail.is_loose() && (at_once || self.anchored.elapsed() >= ANCHOR_AFTER) {
+            self.anchored = Instant::now();
+            self.trail.anchor()?;
+        }
+        Ok(())
+    }
+
+    /// Says once what the full disk prevents, and once that it does no more.
+    fn say_of_room(&mut self, written: Result<(), AuditError>, signed: Result<(), AuditError>) {
+        let lacks = match (written, signed) {
+            (Err(AuditError::Full), _) => Some("written"),
+            (_, Err(AuditError::Full)) => Some("signed"),
+            _ => None,
+        };
+        if lacks == std::mem::replace(&mut self.lacks_room, lacks) {
+            return;
+        }
+        match lacks {
+            Some(what) => tracing::error!(
+                "the audit trail cannot be {what}: the disk is full (operator: make room; until it is written again nothing is taken and nothing is sent)"
+            ),
+            None => tracing::info!("the audit trail is written again"),
+        }
+    }
+}
+
+fn outcome(written: Result<(), TrailError>) -> Result<(), AuditError> {
+    written.map_err(|error| match error {
+        TrailError::Full => AuditError::Full,
+        TrailError::Broken(error) => {
             tracing::error!(
-                "the audit trail: too much waits for room on the disk (operator: make room, then restart; until then nothing is taken and nothing is sent)"
+                "the audit trail cannot be written: {} (operator: check the disk, then restart; until then nothing is taken and nothing is sent)",
+                error.kind()
             );
-            return lost(kept.len());
+            AuditError::Stopped
         }
-        if state == Err(AuditError::Stopped) {
-            return lost(kept.len());
-        }
-        say_of_room(&mut is_full, full);
-    }
-}
-
-/// Says once that the disk is full, and once that it is not any more.
-fn say_of_room(was_full: &mut bool, is_full: bool) {
-    match (*was_full, is_full) {
-        (false, true) => tracing::error!(
-            "the audit trail cannot be written: the disk is full (operator: make room; until then nothing is taken and nothing is sent)"
-        ),
-        (true, false) => tracing::info!("the audit trail is written again"),
-        _ => {}
-    }
-    *was_full = is_full;
-}
-
-fn lost(messages: usize) {
-    if messages > 0 {
-        tracing::error!(messages, "messages for the audit trail are lost: there was no room on the disk");
-    }
-}
-
-fn failed(error: &io::Error) {
-    tracing::error!(
-        "the audit trail cannot be written: {} (operator: check the disk, then restart; until then nothing is taken and nothing is sent)",
-        error.kind()
-    );
+    })
 }

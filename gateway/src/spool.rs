@@ -36,16 +36,17 @@ impl Spool {
     /// Any I/O error.
     pub fn open(root: &Path) -> io::Result<Self> {
         let spool = Self::at(root);
+        let made =
+            root.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count();
         for folder in [spool.receive(), spool.folder("compress"), spool.folder("seal")] {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
-        for folder in [spool.root.join("spool"), spool.root.clone()] {
-            sync_folder(&folder)?;
-        }
-        if let Some(parent) = spool.root.canonicalize()?.parent() {
-            match sync_folder(parent) {
+        sync_folder(&spool.root.join("spool"))?;
+        // A power cut may have come between the making of a folder and the sync of the one above it: that one is synced at each start.
+        for folder in spool.root.canonicalize()?.ancestors().take(made.max(1) + 1) {
+            match sync_folder(folder) {
                 // Made by somebody else, then.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && folder != spool.root => {}
                 synced => synced?,
             }
         }

@@ -81,6 +81,12 @@ class File:
 
     kept: bytearray = field(default_factory=bytearray)
     pending: list[Change] = field(default_factory=list)
+    # Changes so far, with those that are kept.
+    changes: int = 0
+
+    def change(self, change: Change) -> None:
+        self.pending.append(change)
+        self.changes += 1
 
     def content(self) -> bytearray:
         content = bytearray(self.kept)
@@ -88,7 +94,9 @@ class File:
             change.apply(content)
         return content
 
-    def sync(self, count: int) -> None:
+    def sync(self, before: int) -> None:
+        """Keeps the changes up to this number."""
+        count = max(0, before - (self.changes - len(self.pending)))
         for change in self.pending[:count]:
             change.apply(self.kept)
         del self.pending[:count]
@@ -135,6 +143,10 @@ class Step:
             _lead(folder.kept, name, entry)
 
 
+# What a sync keeps: a file or folder, and how many of its changes, or of all that was done with names.
+Mark = tuple[File | Folder | None, int]
+
+
 class Disk:
     """The folder `root` of a disk, as the calls in a trace have changed it."""
 
@@ -146,27 +158,33 @@ class Disk:
         self._steps_so_far = 0
         # Where a descriptor writes next, by its number and file: threads share them.
         self._places: dict[tuple[str, int], int] = {}
+        # Those that write at the end, wherever it is.
+        self._appending: set[tuple[str, int]] = set()
 
     def follow(self, trace: Path) -> "Disk":
         """A call changes the disk when it returns, a sync keeps what was there when it began; what never returned may have happened."""
-        begun: dict[str, tuple[str, list[str], object]] = {}
+        begun: dict[str, tuple[str, list[str], Mark]] = {}
         for line in trace.read_text(encoding="latin-1").splitlines():
             thread, _, rest = line.partition(" ")
             rest = rest.strip()
             if not (name := re.match(r"(?:<\.\.\. )?(\w+)", rest)) or name[1] not in CALLS:
                 continue
-            if returned := re.match(r"<\.\.\. (\w+) resumed>.*\) += (-?\d+)", rest):
-                call, arguments, mark = begun.pop(thread)
-                self._call(call, arguments, int(returned[2]), mark)
+            if returned := re.match(r"<\.\.\. \w+ resumed>.*\) += (-?\d+|\?)", rest):
+                if returned[1] != "?":
+                    call, arguments, mark = begun.pop(thread)
+                    self._call(call, arguments, int(returned[1]), mark)
             elif called := re.match(r"(\w+)\((.*) <unfinished \.\.\.>$", rest):
                 arguments = _arguments(called[2])
                 begun[thread] = called[1], arguments, self._mark(called[1], arguments)
-            elif called := re.match(r"(\w+)\((.*)\) += (\?|-?\d+)(?:<[^\"]*>)?(?: [^\"]*)?$", rest):
+            elif called := re.match(r"(\w+)\((.*)\) += (\?|-?\d+)(?:<[^\"]*>(?:\(deleted\))?)?(?: [^\"]*)?$", rest):
                 arguments = _arguments(called[2])
+                mark = self._mark(called[1], arguments)
                 if called[3] == "?":
-                    begun[thread] = called[1], arguments, None
+                    begun[thread] = called[1], arguments, mark
                 else:
-                    self._call(called[1], arguments, int(called[3]), self._mark(called[1], arguments))
+                    self._call(called[1], arguments, int(called[3]), mark)
+            else:
+                raise ValueError(f"a line that is not understood: {line[:200]}")
         for call, arguments, _ in begun.values():
             if call not in ("fsync", "fdatasync", "lseek"):
                 self._call(call, arguments, None, None)
@@ -189,12 +207,12 @@ class Disk:
         """All files by their paths, if nothing is lost."""
         return dict(_contents(self.top, ""))
 
-    def _mark(self, call: str, arguments: list[str]) -> int | None:
-        """What a sync that begins now will have kept."""
+    def _mark(self, call: str, arguments: list[str]) -> Mark:
+        """Of what, and how much of it, a sync that begins now will have kept."""
         entry = self._entry(arguments[0]) if call in ("fsync", "fdatasync") else None
-        return len(entry.pending) if isinstance(entry, File) else self._steps_so_far
+        return entry, entry.changes if isinstance(entry, File) else self._steps_so_far
 
-    def _call(self, call: str, arguments: list[str], result: int | None, mark: int | None) -> None:
+    def _call(self, call: str, arguments: list[str], result: int | None, mark: Mark | None) -> None:
         if result is not None and result < 0:
             return
         match call:
@@ -206,21 +224,21 @@ class Disk:
                 place = _descriptor(arguments[0])
                 if file := self._entry(arguments[0]):
                     data = _bytes(arguments[1])[:result]
-                    offset = self._places.get(place, 0)
-                    file.pending.append(Change(offset, data))
+                    offset = len(file.content()) if place in self._appending else self._places[place]
+                    file.change(Change(offset, data))
                     self._places[place] = offset + len(data)
             case "pwrite64":
                 if file := self._entry(arguments[0]):
-                    file.pending.append(Change(int(arguments[3]), _bytes(arguments[1])[:result]))
+                    file.change(Change(int(arguments[3]), _bytes(arguments[1])[:result]))
             case "ftruncate":
                 if file := self._entry(arguments[0]):
-                    file.pending.append(Change(int(arguments[1]), None))
+                    file.change(Change(int(arguments[1]), None))
             case "fsync" | "fdatasync":
-                match self._entry(arguments[0]):
-                    case File() as file:
-                        file.sync(mark)
-                    case Folder() as folder:
-                        self._sync(folder, mark)
+                match mark:
+                    case File() as file, before:
+                        file.sync(before)
+                    case Folder() as folder, before:
+                        self._sync(folder, before)
             case "mkdir":
                 self._lead((_text(arguments[0]), Folder()))
             case "rename":
@@ -243,10 +261,12 @@ class Disk:
         if file is None and "O_CREAT" in flags:
             self._lead((path, File()))
         elif isinstance(file, File) and "O_TRUNC" in flags:
-            file.pending.append(Change(0, None))
+            file.change(Change(0, None))
         if result is not None:
-            # One program alone appends to a file.
-            self._places[path, result] = len(file.content()) if isinstance(file, File) and "O_APPEND" in flags else 0
+            self._places[path, result] = 0
+            self._appending.discard((path, result))
+            if "O_APPEND" in flags:
+                self._appending.add((path, result))
 
     def _rename(self, source: str, target: str) -> None:
         if not self._is_ours(source):
@@ -255,6 +275,9 @@ class Disk:
         self._lead((target, self._named(source)), (source, None))
         for path, number in [place for place in self._places if place[0] == source]:
             self._places[target, number] = self._places.pop((path, number))
+            if (path, number) in self._appending:
+                self._appending.remove((path, number))
+                self._appending.add((target, number))
 
     def _lead(self, *names: tuple[str, File | Folder | None]) -> None:
         """At once, each path leads there, or nowhere."""

@@ -57,7 +57,8 @@ def pynetdicom(
     port: int, called: str, files: list[Path], calling: str = "PYNETDICOM", after_each: Callable[[int], None] = lambda sent: None,
     tls: ssl.SSLContext | None = None, answer_s: float = 30,
 ) -> list[Path]:
-    """Sends each file in its own transfer syntax; gives back the files that were answered with success. Also of a peer that dies an answer is waited for."""
+    """Sends each file in its own transfer syntax; gives back the files that were answered with success. `answer_s`: the longest wait for an answer, also of a
+    peer that died."""
     stored: list[Path] = []
     for group in _groups_of_contexts(files):
         entity = AE(ae_title=calling)

@@ -50,7 +50,9 @@ class Sweep:
         print(f"\n{self.file.stem}: {len(results)} of {of} points passed, {met} of them met their fault{slowest}")
 
     def _version(self) -> str:
-        digest = hashlib.sha256(self.scenario.read_bytes())
+        digest = hashlib.sha256()
+        for source in (self.scenario, self.scenario.parent / "harness.py", *sorted(Path(__file__).parent.glob("*.py"))):
+            digest.update(source.read_bytes())
         for name in ("scanpost-gateway", "scanpost-reader"):
             digest.update(program(name).read_bytes())
         return digest.hexdigest()[:16]

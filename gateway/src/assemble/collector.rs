@@ -348,13 +348,16 @@ impl Intake for Collector {
 
     async fn commit(&self, received: ReceivedInstance) -> Result<(), IntakeRefusal> {
         let instance = self.new_instance(&received).await;
-        if let Err(error) = self.audit_begin(&instance).await {
+        let announced = self.audit_begin(&instance).await;
+        self.associations().entry(received.association).or_default().busy = false;
+        if let Err(error) = announced {
             tracing::error!(stage = "assemble", %error, "an instance could not be recorded");
-            self.storage_failed();
+            if error == AuditError::Stopped {
+                self.storage_failed();
+            }
             return Err(IntakeRefusal::OutOfResources);
         }
         let recorded = self.journal.record_instance(instance.clone()).await;
-        self.associations().entry(received.association).or_default().busy = false;
         match recorded {
             Ok(Recorded::New { delivery, conflict, begins, replaced }) => {
                 self.announced_of(&instance, delivery);

@@ -32,7 +32,7 @@ pub fn verify(folder: &Path, site: &Certificate) -> io::Result<Verdict> {
 }
 
 pub(super) fn check(folder: &Path, site: &Certificate) -> io::Result<Verdict> {
-    let Walked { end, faults } = walk(folder, site, &mut |_, _| ())?;
+    let Walked { end, faults, .. } = walk(folder, site, &mut |_, _| ())?;
     let mut faults = faults.into_iter();
     let fault = faults.next();
     Ok(Verdict {

@@ -31,6 +31,10 @@ fn subject() -> Subject {
     Subject { study: Some(Uid::parse("1.2.3").unwrap()), banner, classes: BTreeMap::from([(class, 12)]) }
 }
 
+fn now(message: Message) -> (OffsetDateTime, Message) {
+    (OffsetDateTime::now_utc(), message)
+}
+
 /// A folder with a trail of `messages`, in files of one group each where `cut` says so.
 struct Made {
     folder: TempDir,
@@ -49,9 +53,9 @@ impl Made {
         let (mut trail, fault) = Trail::open(self.path(), self.key.clone(), SITE).unwrap();
         assert_eq!(fault, None);
         for group in 0..groups {
-            let messages: Vec<_> =
-                (0..=group % 3).map(|_| Message::begin_receiving("CT1", "DR_DEMO", &subject())).collect();
-            trail.append(messages.iter(), OffsetDateTime::now_utc()).unwrap();
+            let message = || now(Message::begin_receiving("CT1", "DR_DEMO", &subject()));
+            let messages: Vec<_> = (0..=group % 3).map(|_| message()).collect();
+            trail.append(messages.iter()).unwrap();
             if group % 2 == 1 {
                 trail.anchor().unwrap();
             }
@@ -213,12 +217,12 @@ fn the_signed_end_is_missed_and_its_changes_are_seen() {
 fn files_follow_one_another_and_a_missing_one_is_found() {
     let made = Made::new(2);
     let (mut trail, _) = Trail::open(made.path(), made.key.clone(), SITE).unwrap();
-    let message = Message::begin_receiving("CT1", "DR_DEMO", &subject());
+    let message = now(Message::begin_receiving("CT1", "DR_DEMO", &subject()));
     let size = fs::metadata(made.first_file()).unwrap().len();
     let one_group = || std::iter::repeat_n(&message, 2000);
     let mut groups = 0;
     while !walk::path(made.path(), 3).exists() {
-        trail.append(one_group(), OffsetDateTime::now_utc()).unwrap();
+        trail.append(one_group()).unwrap();
         groups += 1;
     }
     trail.anchor().unwrap();
@@ -246,6 +250,32 @@ fn what_a_power_cut_left_of_a_line_is_removed_and_the_trail_goes_on() {
     assert!(made.verdict().intact);
 }
 
+/// A disk writes sectors in any order: a line may have its end and not its beginning.
+#[test]
+fn what_a_power_cut_left_behind_the_signed_end_is_removed_from_its_first_bad_line_on() {
+    let made = Made::new(3);
+    let (mut trail, _) = Trail::open(made.path(), made.key.clone(), SITE).unwrap();
+    let signed = made.lines().len();
+    for _ in 0..2 {
+        let group = [now(Message::application(true)), now(Message::application(false))];
+        trail.append(group.iter()).unwrap();
+    }
+    drop(trail);
+    let (whole, head) = (made.lines(), fs::read(made.path().join(walk::HEAD)).unwrap());
+    for torn in signed..whole.len() {
+        let mut lines = whole.clone();
+        lines[torn][..40].fill(0);
+        fs::write(made.first_file(), lines.concat()).unwrap();
+        assert!(!made.verdict().intact);
+        let (trail, fault) = Trail::open(made.path(), made.key.clone(), SITE).unwrap();
+        drop(trail);
+        assert_eq!(fault, None, "line {torn}");
+        assert!(made.verdict().intact);
+        assert_eq!(made.lines()[..torn], whole[..torn], "what was acknowledged stays");
+        fs::write(made.path().join(walk::HEAD), &head).unwrap();
+    }
+}
+
 #[test]
 fn a_damaged_trail_goes_on_in_a_new_file_and_stays_damaged() {
     let made = Made::new(3);
@@ -254,7 +284,7 @@ fn a_damaged_trail_goes_on_in_a_new_file_and_stays_damaged() {
     fs::write(made.first_file(), lines.concat()).unwrap();
     let (mut trail, fault) = Trail::open(made.path(), made.key.clone(), SITE).unwrap();
     assert_eq!(fault.unwrap().line, 3);
-    trail.append([&Message::application(true)].into_iter(), OffsetDateTime::now_utc()).unwrap();
+    trail.append([now(Message::application(true))].iter()).unwrap();
     trail.anchor().unwrap();
     assert_eq!(made.verdict().fault.unwrap().line, 3);
     let second = walk::path(made.path(), 2);
@@ -282,7 +312,7 @@ fn an_end_that_was_cut_off_stays_known_after_the_trail_went_on() {
     fs::write(made.first_file(), lines[..lines.len() - 3].concat()).unwrap();
     let (mut trail, fault) = Trail::open(made.path(), made.key.clone(), SITE).unwrap();
     assert_eq!(fault.unwrap().reason, "the trail ends before its signed end: something was cut off");
-    trail.append([&Message::application(true)].into_iter(), OffsetDateTime::now_utc()).unwrap();
+    trail.append([now(Message::application(true))].iter()).unwrap();
     trail.anchor().unwrap();
     made.go_on(1);
     let fault = made.verdict().fault.unwrap();

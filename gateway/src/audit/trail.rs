@@ -35,8 +35,8 @@ pub(super) struct Trail {
 }
 
 impl Trail {
-    /// Opens the trail in `folder`, or begins it. What a power cut left of a line that was never acknowledged is removed; after any other damage a
-    /// new file goes on from the signed end, and the damage is given back.
+    /// Opens the trail in `folder`, or begins it. What a power cut left behind the signed end of a group of lines that was never acknowledged is
+    /// removed; after any other damage a new file goes on from the signed end, and the damage is given back.
     ///
     /// # Errors
     /// [`TrailError`].
@@ -46,13 +46,18 @@ impl Trail {
         name: &str,
     ) -> Result<(Self, Option<Fault>), TrailError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let mut last = walk::files(folder)?.pop().unwrap_or(0);
-        if last > 0 && cut_torn_line(&walk::path(folder, last))? == 0 {
-            fs::remove_file(walk::path(folder, last))?;
-            last -= 1;
+        folder.parent().map_or(Ok(()), sync_folder)?;
+        let walk = || {
+            let begin = walk::near_head(folder, site.certificate())?;
+            walk::walk_from(folder, site.certificate(), begin, &mut |_, _| ())
+        };
+        let mut walked = walk()?;
+        if let Some((file, whole)) = walked.torn(folder)? {
+            cut(&walk::path(folder, file), whole)?;
+            walked = walk()?;
         }
-        let begin = walk::near_head(folder, site.certificate())?;
-        let Walked { mut end, faults } = walk::walk_from(folder, site.certificate(), begin, &mut |_, _| ())?;
+        let last = walk::files(folder)?.pop().unwrap_or(0);
+        let Walked { mut end, faults, .. } = walked;
         let fault = faults.into_iter().next();
         let mut trail = if fault.is_none() && last > 0 {
             let file = OpenOptions::new().append(true).open(walk::path(folder, last))?;
@@ -74,21 +79,20 @@ impl Trail {
         Ok((trail, fault))
     }
 
-    /// Appends messages and makes them durable together.
+    /// Appends messages, each with its time, and makes them durable together.
     ///
     /// # Errors
     /// [`TrailError::Full`]: none of them is in the trail. [`TrailError::Broken`]: what of the group is on the disk is unknown, and the trail must
     /// not be used any more.
     pub(super) fn append<'m>(
         &mut self,
-        messages: impl Iterator<Item = &'m Message>,
-        at: OffsetDateTime,
+        messages: impl Iterator<Item = &'m (OffsetDateTime, Message)>,
     ) -> Result<(), TrailError> {
         let before = self.end;
         let mut lines = Vec::new();
-        for message in messages {
+        for (at, message) in messages {
             let number = self.end.number + 1;
-            let text = line::syslog(message, number, at, &self.name, std::process::id());
+            let text = line::syslog(message, number, *at, &self.name, std::process::id());
             lines.extend(self.chained(text.expose_for(Purpose::Audit)));
             self.end.number = number;
         }
@@ -112,12 +116,12 @@ impl Trail {
         let (number, hash) = (before.number, before.hash);
         let signature =
             self.site.sign_statement(STATEMENT, &statement(number, &hash)).map_err(io::Error::other)?;
-        let anchor = self.chained(&line::anchor(number, &signature));
-        self.write(&anchor, before)?;
         let (head, unfinished) = (self.folder.join(HEAD), self.folder.join("head.unfinished"));
         let mut file = private().truncate(true).create(true).open(&unfinished).map_err(TrailError::before)?;
         file.write_all(Head::text(number, &hash, &signature).as_bytes()).map_err(TrailError::before)?;
         file.sync_all()?;
+        let anchor = self.chained(&line::anchor(number, &signature));
+        self.write(&anchor, before)?;
         fs::rename(&unfinished, head).map_err(TrailError::before)?;
         sync_folder(&self.folder)?;
         self.end.anchored = number;
@@ -166,7 +170,7 @@ impl Trail {
             return Ok(());
         }
         if let Err(error) = self.file.write_all(bytes) {
-            // A length that a power cut takes back would leave lines that nobody was told of, and others in their place.
+            // Else a power cut could bring back lines whose senders were told that they are not there.
             self.file.set_len(self.file_bytes)?;
             self.file.sync_data()?;
             self.end = before;
@@ -206,14 +210,13 @@ fn private() -> OpenOptions {
     options
 }
 
-/// A line without its end was never durable whole, so nobody was told that it is. Gives the bytes that stay.
-fn cut_torn_line(path: &Path) -> io::Result<usize> {
-    let bytes = fs::read(path)?;
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
-    if whole < bytes.len() {
-        let file = OpenOptions::new().write(true).open(path)?;
-        file.set_len(whole as u64)?;
-        file.sync_all()?;
+/// Keeps the first bytes of a file, and no file of none.
+fn cut(path: &Path, whole: u64) -> io::Result<()> {
+    if whole == 0 {
+        fs::remove_file(path)?;
+        return path.parent().map_or(Ok(()), sync_folder);
     }
-    Ok(whole)
+    let file = OpenOptions::new().write(true).open(path)?;
+    file.set_len(whole)?;
+    file.sync_all()
 }

@@ -106,6 +106,22 @@ pub(super) struct Walked {
     pub(super) end: End,
     /// The first bad line of each stretch between two beginnings anew.
     pub(super) faults: Vec<Fault>,
+    /// The signed end of the trail, if there is one, stands before them.
+    met_head: bool,
+}
+
+impl Walked {
+    /// The last file and how much of it is whole, where nothing is wrong but its end behind the signed end of the trail. Lines reach the disk in
+    /// groups, each before the next one begins: what stands behind a bad one there was never acknowledged.
+    pub(super) fn torn(&self, folder: &Path) -> io::Result<Option<(u32, u64)>> {
+        let (Some(file), [fault]) = (files(folder)?.pop(), self.faults.as_slice()) else { return Ok(None) };
+        if !self.met_head || fault.file != name(file) || fault.line == 0 {
+            return Ok(None);
+        }
+        let bytes = std::fs::read(path(folder, file))?;
+        let before = bytes.split_inclusive(|byte| *byte == b'\n').take(fault.line as usize - 1);
+        Ok(Some((file, before.map(|line| line.len() as u64).sum())))
+    }
 }
 
 /// Numbers of the files that are there, in order.
@@ -184,7 +200,8 @@ pub(super) fn walk_from(
         Err(error) if error.kind() == io::ErrorKind::InvalidData => (None, true),
         Err(error) => return Err(error),
     };
-    let mut walk = Walk { end: begin, site, head: head.as_ref(), met_head: false, anchors: false };
+    let mut walk =
+        Walk { end: begin, site, head: head.as_ref(), met_head: false, anchors: 0, ends_signed: false };
     let mut before = if begin == End::BEGINNING { Before::Sound } else { Before::Unseen };
     let mut faults = Vec::new();
     for file in files(folder)?.into_iter().filter(|file| *file > begin.file) {
@@ -210,7 +227,8 @@ pub(super) fn walk_from(
     if before != Before::Broken {
         faults.extend(walk.missing(changed));
     }
-    Ok(Walked { end: walk.end, faults })
+    let met_head = walk.met_head || (head.is_none() && !changed && walk.anchors == 0);
+    Ok(Walked { end: walk.end, faults, met_head })
 }
 
 struct Walk<'w> {
@@ -219,7 +237,9 @@ struct Walk<'w> {
     head: Option<&'w Head>,
     /// The message of the head is here, with its hash.
     met_head: bool,
-    anchors: bool,
+    anchors: u64,
+    /// The last line is an anchor.
+    ends_signed: bool,
 }
 
 impl Walk<'_> {
@@ -257,7 +277,9 @@ impl Walk<'_> {
         if hash != hex(&chained) {
             return Err("the line was changed, or one before it removed, added or moved");
         }
-        match Payload::parse(payload).ok_or("a line that no gateway writes")? {
+        let payload = Payload::parse(payload).ok_or("a line that no gateway writes")?;
+        let ends_signed = matches!(payload, Payload::Anchor { .. });
+        match payload {
             Payload::File(First { file, after, hash, .. }) => {
                 if (file, after, hash, number) != (self.end.file, self.end.number, self.end.hash, 1) {
                     return Err("a file that does not belong here");
@@ -274,6 +296,7 @@ impl Walk<'_> {
             Payload::Anchor { number, signature } => self.anchor(number, &signature)?,
         }
         self.end.hash = chained;
+        self.ends_signed = ends_signed;
         Ok(())
     }
 
@@ -283,7 +306,8 @@ impl Walk<'_> {
         if number != self.end.number || !self.site.verifies_statement(STATEMENT, &signed, signature) {
             return Err("an anchor that the site did not sign");
         }
-        (self.end.anchored, self.anchors) = (number, true);
+        self.end.anchored = number;
+        self.anchors += 1;
         self.met_head |= self.head.is_some_and(|head| (head.number, head.hash) == (number, self.end.hash));
         Ok(())
     }
@@ -301,7 +325,10 @@ impl Walk<'_> {
             Some(_) if !self.met_head => {
                 Some(self.fault(last, 0, "the trail ends before its signed end: something was cut off"))
             }
-            None if self.anchors => Some(in_head("the signed end of the trail is missing")),
+            // Behind its first anchor a trail has no head for a moment, in which the power may be cut.
+            None if self.anchors > 1 || (self.anchors == 1 && !self.ends_signed) => {
+                Some(in_head("the signed end of the trail is missing"))
+            }
             _ => None,
         }
     }
