@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 pub(crate) use files::certificates;
+pub(crate) use mail_identity::AREAS as MAIL_IDENTITY;
 
 /// When the certificate of a PEM file ends that ends first, seconds since 1970-01-01 UTC; none where there is none to read.
 pub(crate) fn ends_at(path: &Path) -> Option<i64> {

@@ -624,11 +624,14 @@ impl Server {
     }
 }
 
-/// Reads a secret that the configuration names, unless others may read it too.
+/// Reads a secret that the configuration names, unless others may read it too. A credential of its name goes before the file.
 ///
 /// # Errors
 /// [`ConfigError::Read`], [`ConfigError::Exposed`].
 pub fn read_secret(path: &Path) -> Result<String, ConfigError> {
+    if let Some(credential) = keyfile::credential(path) {
+        return read(&credential);
+    }
     let metadata =
         std::fs::metadata(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
     if keyfile::open_to_others(&metadata).is_some() {

@@ -37,6 +37,8 @@ pub mod simulate;
 
 pub mod audit;
 pub mod check;
+pub mod setup;
+pub mod upgrade;
 
 pub mod journal;
 pub mod queue;

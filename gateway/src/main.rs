@@ -10,9 +10,11 @@ use gateway::duty::DutyReport;
 use gateway::journal::{DeliveryReport, Journal};
 use gateway::page;
 use gateway::retrieve;
+use gateway::setup;
 use gateway::simulate;
 use gateway::smime::render;
 use gateway::spool::{self, Spool};
+use gateway::upgrade;
 use seal::native::Certificate;
 use serde::Serialize;
 use std::fmt::Display;
@@ -40,6 +42,8 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Set a site up: ask the few questions, make keys and configuration, say what others have to enter or publish, check all of it.
+    Setup(Box<setup::Arguments>),
     /// Show where each delivery stands.
     Deliveries {
         /// Configuration file.
@@ -218,24 +222,28 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Check { config, json, resolver } => {
             return on_runtime(check(&load(&config)?, resolver, json));
         }
-        Command::Serve { config } => on_runtime(gateway::serve::serve(load(&config)?)).context("serve")?,
+        Command::Setup(arguments) => on_runtime(setup::finish(setup::prepare(*arguments)?))?,
+        Command::Serve { config } => {
+            let config = open(Some(&config))?;
+            on_runtime(upgraded(&config, gateway::serve::serve(config.clone()))).context("serve")?;
+        }
         Command::Deliveries { config, json } => on_runtime(deliveries(&load(&config)?, json))?,
         Command::Duty { config, json } => on_runtime(duty(&load(&config)?, json))?,
         Command::Doctor { config, action } => {
-            let config = load(&config.context("--config FILE is missing")?)?;
-            println!("{}", on_runtime(directory::command::run(&config, action))?);
+            let config = open(config.as_deref())?;
+            println!("{}", on_runtime(upgraded(&config, directory::command::run(&config, action)))?);
         }
         Command::Account { config, action } => {
-            let config = load(&config.context("--config FILE is missing")?)?;
-            println!("{}", on_runtime(page::command::run(&config, action))?);
+            let config = open(config.as_deref())?;
+            println!("{}", on_runtime(upgraded(&config, page::command::run(&config, action)))?);
         }
         Command::Token { config, action } => {
-            let config = load(&config.context("--config FILE is missing")?)?;
-            println!("{}", on_runtime(page::token::run(&config, action))?);
+            let config = open(config.as_deref())?;
+            println!("{}", on_runtime(upgraded(&config, page::token::run(&config, action)))?);
         }
         Command::Spool { config, action } => {
-            let config = load(&config.context("--config FILE is missing")?)?;
-            println!("{}", on_runtime(spool::run(&config, action))?);
+            let config = open(config.as_deref())?;
+            println!("{}", on_runtime(upgraded(&config, spool::run(&config, action)))?);
         }
         Command::Simulate { replay: Some(journal), json, .. } => return on_runtime(replay(&journal, json)),
         Command::Simulate { queue: true, schedules, seed, queue_bug: bug, json, .. } => {
@@ -250,8 +258,9 @@ fn run() -> anyhow::Result<ExitCode> {
             return show_simulated(&report, json, report.violations > 0);
         }
         Command::Pacs { config, pacs, json, action } => {
-            let config = load(&config.context("--config FILE is missing")?)?;
-            println!("{}", on_runtime(retrieve::command::run(config, pacs.as_deref(), action, json))?);
+            let config = open(config.as_deref())?;
+            let work = retrieve::command::run(config.clone(), pacs.as_deref(), action, json);
+            println!("{}", on_runtime(upgraded(&config, work))?);
         }
         // Not on a runtime of several threads: it confines the only one it has.
         Command::Inbound { probe, without } => {
@@ -344,6 +353,23 @@ fn inbound(probe: Option<&[String]>, without: Option<&str>) -> anyhow::Result<()
     let probed = inbound::probe(allowed.parse()?, elsewhere.parse()?, Path::new(state), layers)?;
     println!("{}", serde_json::to_string(&probed)?);
     Ok(())
+}
+
+/// For what writes into the state folder: as its owner from here on.
+fn open(path: Option<&Path>) -> anyhow::Result<Config> {
+    let config = load(path.context("--config FILE is missing")?)?;
+    keyfile::become_owner_of(&config.state)
+        .with_context(|| format!("cannot work as the owner of {}", config.state.display()))?;
+    Ok(config)
+}
+
+/// Work on a journal that this version may have to migrate.
+async fn upgraded<T, E: Into<anyhow::Error>>(
+    config: &Config,
+    work: impl Future<Output = Result<T, E>>,
+) -> anyhow::Result<T> {
+    upgrade::prepare(&config.state).await?;
+    work.await.map_err(Into::into)
 }
 
 fn load(path: &Path) -> anyhow::Result<Config> {

@@ -14,7 +14,7 @@ use crate::seal::{POLICY_LOSSLESS, Sealer};
 use crate::smime::Renderer;
 use crate::spool::{FileKey, MasterKeyError, Spool, sync_folder};
 use crate::submit::Submitter;
-use crate::{directory, journal, pulled, receive};
+use crate::{directory, journal, pulled, receive, upgrade};
 use ::seal::native::{Certificate, SealError, SiteKey, check_recipients};
 use std::fs;
 use std::io::{self, Write};
@@ -133,6 +133,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let telling = pipeline.clone().tell(changes.clone());
     let duty = pipeline.clone().keep_duty(changes.clone());
     tokio::spawn(directory::warn(config.clone(), journal.clone()));
+    tokio::spawn(upgrade::drop_copies(config.state.clone()));
     tokio::spawn(directory::audit_all(journal.clone(), audit.clone(), changes.clone()));
     if let Some(server) = config.audit.syslog.clone() {
         tokio::spawn(audit::forward(audit::folder(&config.state), server, audit.clone()));

@@ -4,11 +4,13 @@
 //! somebody chose that. Knows no mail and no study.
 
 mod error;
+mod owner;
 mod pem;
 mod secret;
 
 pub use error::{Fault, KeyFileError};
-pub use secret::{Passphrase, Protection};
+pub use owner::become_owner_of;
+pub use secret::{Passphrase, Protection, credential};
 
 use std::cell::OnceCell;
 use std::fs::Metadata;

@@ -13,10 +13,18 @@ pub(crate) const PASSPHRASE_CHARS_MIN: usize = 12;
 /// Set by systemd for a unit that has credentials.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
+/// The credential of the service manager that has the name of this file, where there is one: it goes before the file (systemd.exec(5),
+/// `LoadCredential=`). It is the service's alone, by an ACL that its mode does not show.
+pub fn credential(file: &Path) -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os(CREDENTIALS_DIRECTORY)?);
+    file.file_name().map(|name| folder.join(name)).filter(|path| path.exists())
+}
+
 /// How the private keys of a configuration are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Protection {
-    /// File with the passphrase, mode 0600. Where absent: the credential `scanpost-passphrase` of systemd, then the terminal.
+    /// File with the passphrase, mode 0600, unless a credential of its name goes before it. Where absent: the credential `scanpost-passphrase`,
+    /// then the terminal.
     pub passphrase_file: Option<PathBuf>,
     /// Whether keys without encryption are taken.
     pub plain: bool,
@@ -74,15 +82,11 @@ impl Protection {
     }
 
     fn kept(&self) -> Result<Option<Passphrase>, KeyFileError> {
-        if let Some(path) = &self.passphrase_file {
-            return Passphrase::new(read_private(path)?).map(Some);
-        }
-        let credential =
-            std::env::var_os(CREDENTIALS_DIRECTORY).map(|folder| Path::new(&folder).join(CREDENTIAL));
-        // systemd lets this unit alone at it, by an ACL that the mode does not show.
-        match credential.filter(|path| path.exists()) {
-            Some(path) => Passphrase::new(read_text(&path)?).map(Some),
-            None => Ok(None),
+        let named = self.passphrase_file.as_deref().unwrap_or(Path::new(CREDENTIAL));
+        match (credential(named), &self.passphrase_file) {
+            (Some(path), _) => Passphrase::new(read_text(&path)?).map(Some),
+            (None, Some(path)) => Passphrase::new(read_private(path)?).map(Some),
+            (None, None) => Ok(None),
         }
     }
 }

@@ -399,6 +399,9 @@ pub(crate) fn site_certificate(path: &Path) -> Result<Certificate, ConfigError> 
 }
 
 fn read_secret(path: &Path) -> Result<String, ConfigError> {
+    if let Some(credential) = keyfile::credential(path) {
+        return read_text(&credential);
+    }
     let metadata = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
     if let Some(mode) = keyfile::open_to_others(&metadata) {
         return Err(ConfigError::Exposed { path: path.to_owned(), mode });

@@ -15,6 +15,8 @@ const DKIM: &str = "dkim";
 const DMARC: &str = "dmarc";
 pub(super) const MTA_STS: &str = "mta-sts";
 const TLSA: &str = "tlsa";
+/// What whoever keeps the DNS zone publishes.
+pub(crate) const AREAS: [&str; 5] = [SPF, DKIM, DMARC, MTA_STS, TLSA];
 /// Usage DANE-EE, the public key, SHA-256 (RFC 7672 3.1.1).
 const TLSA_KIND: [u8; 3] = [3, 1, 1];
 /// How long senders may keep the MTA-STS policy, in seconds: a week, RFC 8461 3.2 wants weeks.
@@ -58,8 +60,7 @@ pub(super) async fn check(config: &Config, resolver: Option<SocketAddr>, seen: &
     report.publish.extend(publish);
     let Some(resolver) = resolver.map(Resolver) else {
         let none = "no resolver: name one in [check] resolver or by --resolver";
-        let areas = [SPF, DKIM, DMARC, MTA_STS, TLSA];
-        report.checks.extend(areas.map(|area| Check::not_checked(area, &domain, none)));
+        report.checks.extend(AREAS.map(|area| Check::not_checked(area, &domain, none)));
         return;
     };
     report

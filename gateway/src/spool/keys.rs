@@ -78,7 +78,7 @@ impl FileKey {
         tag(Some(self), &[b"scanpost spool key\x01"])
     }
 
-    pub(super) fn bytes(&self) -> &[u8; KEY_BYTES] {
+    pub(crate) fn bytes(&self) -> &[u8; KEY_BYTES] {
         &self.0
     }
 
