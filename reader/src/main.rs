@@ -208,6 +208,7 @@ fn enrol(arguments: &Enrol) -> anyhow::Result<Exit> {
 fn serve(command: portal::command::Command) -> anyhow::Result<Exit> {
     let filter = EnvFilter::new("off,reader=info,seal=warn,web=warn,tls=warn");
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    command.become_owner()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     let shown = runtime.block_on(command.run())?;
     if !shown.is_empty() {

@@ -96,6 +96,17 @@ impl Command {
         Ok(self.done().await?)
     }
 
+    /// Where root runs this and the portal's state is another user's, becomes that user for good. The process must still have one thread.
+    ///
+    /// # Errors
+    /// [`PortalError`].
+    pub fn become_owner(&self) -> Result<(), PortalError> {
+        let Some(path) = &self.config else { return Ok(()) };
+        let settings = Settings::load(path).map_err(Trouble::from)?;
+        let refused = |error| Trouble::Typed(format!("cannot work as the owner of portal.state: {error}"));
+        Ok(keyfile::become_owner_of(&settings.state).map_err(refused)?)
+    }
+
     async fn done(self) -> Result<String, Trouble> {
         let config = self.config;
         let settings = move || {

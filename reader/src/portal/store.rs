@@ -30,7 +30,9 @@ pub(crate) enum StoreError {
     #[error("state: {0} (operator: check the disk that holds portal.state)")]
     Sql(#[from] sqlx::Error),
     /// The schema could not be brought up to date.
-    #[error("state: {0} (operator: this state was written by another version)")]
+    #[error(
+        "state: {0} (operator: a newer version has worked here: install that one again, or put a backup of portal.state in its place)"
+    )]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// The folder.
     #[error("cannot make {0}: {1} (operator: name a folder that this user may write in portal.state)")]
