@@ -1,0 +1,387 @@
+"""The Debian packages: what is in them, what their units allow, and a fresh Debian 12 from `apt install` to a study at the doctor, upgrade, way back and
+uninstall."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from lab import mail_store, openssl
+from lab.keys import Keys
+from lab.mail_store import MailStore
+from lab.ports import free_port
+from lab.process import Child
+from lab.programs import TOP, program
+from lab.reader import Reader
+from peers import senders
+from peers.fresh_debian import CannotBoot, FreshDebian
+
+import harness
+
+NAMES = ("scanpost-gateway", "scanpost-reader")
+UNITS = {"scanpost-gateway": "scanpost-gateway.service", "scanpost-reader": "scanpost-portal.service"}
+# Tenths: systemd's own scale ends at 10.0.
+EXPOSURE_TENTHS_MAX = 12
+OLDER, NEWER = "0.0.9", "0.1.0"
+CONFIG, STATE = "/etc/scanpost/gateway.toml", "/var/lib/scanpost"
+AE_TITLE = "DR_DOCTOR"
+
+
+@pytest.fixture(scope="module")
+def packages(scratch: Path) -> dict[str, list[Path]]:
+    """Both packages in two versions, of the same binaries."""
+    return {version: pack(scratch / "packages", version) for version in (OLDER, NEWER)}
+
+
+def pack(out: Path, version: str) -> list[Path]:
+    # Packed in a hurry: the best compression takes most of a minute.
+    environment = {**os.environ, "SCANPOST_BIN": str(program(NAMES[0]).parent), "DPKG_DEB_COMPRESSOR_TYPE": "gzip", "DPKG_DEB_COMPRESSOR_LEVEL": "1"}
+    command = [TOP / "deploy/package", "--out", out, "--version", version]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return [Path(line) for line in result.stdout.split()]
+
+
+@pytest.fixture(scope="module")
+def unpacked(packages: dict[str, list[Path]], scratch: Path) -> dict[str, Path]:
+    folders = {}
+    for package in packages[NEWER]:
+        name = package.name.split("_")[0]
+        folders[name] = scratch / "unpacked" / name
+        folders[name].mkdir(parents=True)
+        subprocess.run(["dpkg-deb", "-x", package, folders[name]], check=True)
+    return folders
+
+
+def test_packages_hold_program_unit_user_folders_manual_and_sample(packages: dict[str, list[Path]], unpacked: dict[str, Path]):
+    assert sorted(unpacked) == sorted(NAMES)
+    for name, unit in UNITS.items():
+        root, doc = unpacked[name], unpacked[name] / "usr/share/doc" / name
+        assert (root / "usr/bin" / name).stat().st_mode & 0o7777 == 0o755
+        assert (root / "lib/systemd/system" / unit).is_file()
+        assert (root / "usr/lib/sysusers.d" / f"{name}.conf").is_file() and (root / "usr/lib/tmpfiles.d" / f"{name}.conf").is_file()
+        assert {"install.md", "config.md", "portal.md", "changelog.gz", "copyright"} <= {path.name for path in doc.iterdir()}
+        # Nothing below /etc is the package's: what is there is the hospital's, and no upgrade asks about it.
+        assert not (root / "etc").exists()
+        depends = subprocess.run(["dpkg-deb", "-f", next(one for one in packages[NEWER] if one.name.startswith(name)), "Depends"],
+                                 capture_output=True, text=True, check=True).stdout
+        assert "libc6 (>=" in depends and "ca-certificates" in depends, depends
+    for name, sample in (("scanpost-gateway", "gateway.sample.toml"), ("scanpost-reader", "reader.sample.toml")):
+        packed = unpacked[name] / "usr/share/doc" / name / "examples" / sample
+        assert packed.read_bytes() == (TOP / "deploy" / sample).read_bytes()
+
+
+def test_the_same_binaries_give_the_same_packages(packages: dict[str, list[Path]], scratch: Path):
+    pack(scratch / "again", NEWER)
+    for package in packages[NEWER]:
+        assert digest(package) == digest(scratch / "again" / package.name), package.name
+
+
+def test_units_are_what_systemd_understands_and_expose_little(unpacked: dict[str, Path], tmp_path: Path):
+    for name, unit in UNITS.items():
+        text = (unpacked[name] / "lib/systemd/system" / unit).read_text()
+        # The program where it lies now, so that systemd finds it.
+        local = tmp_path / unit
+        local.write_text(text.replace("/usr/bin/", f"{unpacked[name]}/usr/bin/").replace("file:///usr/share/doc/", f"file://{unpacked[name]}/usr/share/doc/"))
+        verified = subprocess.run(["systemd-analyze", "verify", "--man=no", local], capture_output=True, text=True)
+        ours = [line for line in verified.stderr.splitlines() if unit in line]
+        assert verified.returncode == 0 and not ours, verified.stderr
+        judged = subprocess.run(["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_TENTHS_MAX}", "--no-pager", local],
+                                capture_output=True, text=True, env={**os.environ, "LANG": "C.UTF-8"})
+        print(judged.stdout.strip().splitlines()[-1])
+        assert judged.returncode == 0, judged.stdout
+
+
+class Hospital:
+    """What stands around the fresh server: a mail store, a doctor with a reader of their own, a study."""
+
+    def __init__(self, folder: Path, store: MailStore, keys: Keys):
+        self.store, self.folder = store, folder
+        self.port = free_port({store.smtps_port, store.imaps_port})
+        self.page_port = free_port({self.port, store.smtps_port, store.imaps_port})
+        self.reader = Reader(folder / "reader.toml", folder / "pulled", store, keys)
+        self.reader.config.write_text(self._reader())
+
+    def answers(self, ca: str) -> str:
+        """All that setup has to be told; the rest are its defaults."""
+        return "\n".join([
+            'site = "hospital.example"',
+            'pacs_ae_title = "none"',
+            f'listen = "127.0.0.1:{self.port}"',
+            f'page = "127.0.0.1:{self.page_port}"',
+            f'smtp = "localhost:{self.store.smtps_port}"',
+            f'imap = "localhost:{self.store.imaps_port}"',
+            f'mail_user = "{mail_store.address("gateway")}"',
+            f'mail_password = "{self.store.password("gateway")}"',
+            f'mail_ca = "{ca}"',
+            'doctor = "doctor"',
+            f'doctor_mailbox = "{mail_store.address("doctor")}"',
+            f'notice_mailbox = "{mail_store.address("phone")}"',
+            "",
+        ])
+
+    def enrol(self, code: str) -> Child:
+        """The doctor's command; it goes on until the hospital has confirmed."""
+        file = self.folder / "code"
+        openssl.write_secret(file, code.encode())
+        return Child([program("scanpost-reader"), "enrol", "--config", self.reader.config, "--code-file", file], self.folder / "enrol.log")
+
+    def fingerprint(self) -> str:
+        """What the doctor reads out."""
+        def read_out() -> re.Match | None:
+            log = self.folder / "enrol.log"
+            return re.search(r"administrator: (\S+)", log.read_text() if log.exists() else "")
+        harness.wait_until("the fingerprint", read_out, 30)
+        return read_out()[1]
+
+    def _reader(self) -> str:
+        passphrase = self.folder / "passphrase"
+        openssl.write_secret(passphrase, b"correct horse battery staple\n")
+        return "\n".join([
+            f'output = "{self.folder / "pulled"}"',
+            "[doctor]",
+            f'keys = "{self.folder / "keys"}"',
+            f'passphrase_file = "{passphrase}"',
+            f'address = "{mail_store.address("doctor")}"',
+            "[mailbox]",
+            'host = "localhost"',
+            f"port = {self.store.imaps_port}",
+            f'user = "{mail_store.address("doctor")}"',
+            f'password_file = "{self.store.password_file("doctor")}"',
+            f'ca = "{self.store.ca}"',
+            "",
+        ])
+
+
+@pytest.fixture
+def hospital(tmp_path: Path, store: MailStore, keys: Keys) -> Hospital:
+    return Hospital(tmp_path, store, keys)
+
+
+@pytest.fixture
+def debian(scratch: Path, tmp_path: Path):
+    """Booted. A container without its own kernel cannot always be; then the scenario says so and is counted as skipped."""
+    fresh = FreshDebian(scratch / "debian", tmp_path / "debian.log").make()
+    try:
+        fresh.boot()
+    except CannotBoot as error:
+        fresh.stop()
+        pytest.skip(f"NOT RUN: systemd-nspawn boots nothing on this machine: {error}")
+    yield fresh
+    fresh.stop()
+
+
+def test_from_apt_install_to_a_study_upgrade_way_back_and_purge(
+        packages: dict[str, list[Path]], debian: FreshDebian, hospital: Hospital, keys: Keys, mr_study: list[Path]):
+    before = debian.files()
+    for package in [*packages[OLDER], *packages[NEWER]]:
+        shutil.copy(package, debian.root / "root")
+    shutil.copy(hospital.store.ca, debian.root / "root/ca.pem")
+    openssl.write_secret(debian.root / "root/answers.toml", hospital.answers("/root/ca.pem").encode())
+
+    try:
+        walk(debian, hospital, keys, mr_study, before)
+    except Exception:
+        print(debian.run("journalctl", "--no-pager", "--unit=scanpost-gateway", "--unit=scanpost-portal", expect=None).stdout[-6000:])
+        raise
+
+
+def walk(debian: FreshDebian, hospital: Hospital, keys: Keys, study: list[Path], before: set[str]) -> None:
+    commands = first_delivery(debian, hospital, study)
+    assert commands <= 5
+    the_service_is_confined(debian)
+    the_portal_answers_and_stops(debian, hospital.store, keys)
+    an_upgrade_migrates_and_leaves_what_the_hospital_wrote(debian)
+    an_older_version_refuses_and_the_copy_is_the_way_back(debian)
+    what_is_left_is_what_the_manual_says(debian, before)
+
+
+def first_delivery(debian: FreshDebian, hospital: Hospital, study: list[Path]) -> int:
+    """Five commands of people; the press is the PACS's."""
+    began = time.monotonic()
+    debian.run("apt-get", "install", "--yes", "--quiet", *(f"/root/{name}_{OLDER}_{architecture()}.deb" for name in NAMES))
+    told = debian.run("scanpost-gateway", "setup", "--answers", "/root/answers.toml").stdout
+    debian.run("systemctl", "start", "scanpost-gateway")
+    enrolling = hospital.enrol(re.search(r"([0-9A-Z]{4}-){5}[0-9A-Z]{4}@hospital.example", told)[0])
+    confirm = ["scanpost-gateway", "doctor", "confirm", "doctor", "--config", CONFIG]
+    fingerprint = hospital.fingerprint()
+    harness.wait_until("the doctor's request", lambda: fingerprint in debian.run(*confirm).stdout, 60)
+    debian.run(*confirm, "--fingerprint", fingerprint)
+    harness.wait_until("the answer", lambda: not enrolling.is_running(), 60)
+    assert "Enrolled" in enrolling.log_tail(), enrolling.log_tail()
+
+    senders.storescu(hospital.port, AE_TITLE, study)
+    harness.wait_until("the notice", lambda: states(debian) == ["notified"], 60)
+    pulled = hospital.reader.pull()
+    minutes = (time.monotonic() - began) / 60
+    assert pulled.returncode == harness.EXIT_DONE, pulled.stdout + pulled.stderr
+    harness.wait_until("the receipt", lambda: states(debian) == ["pulled"], 60)
+    assert len(hospital.reader.files()) == len(study)
+    print(f"from the packages to the first study at the doctor: 5 commands, {minutes:.1f} min")
+
+    # What setup has said: the PACS's entries, the records of the zone, whose turn it is.
+    for words in (f"AE title {AE_TITLE}", f"port {hospital.port}", "scanpost.test  TXT  v=spf1 a:localhost -all", "s1._domainkey.scanpost.test  TXT  v=DKIM1",
+                  "_dmarc.scanpost.test  TXT", f"_{hospital.store.smtps_port}._tcp.localhost  TLSA", "the doctor, with the code above: directory"):
+        assert words in told, f"{words!r} not in\n{told}"
+    assert "cannot log in" not in told
+    again = debian.run("scanpost-gateway", "setup", "--answers", "/root/answers.toml", expect=1)
+    assert "nothing is written over" in again.stderr
+    # Root ran it, and everything is the service's.
+    owners = debian.run("find", "/etc/scanpost", STATE, "!", "-user", "scanpost").stdout
+    assert owners == "", owners
+    return 5
+
+
+def the_service_is_confined(debian: FreshDebian) -> None:
+    pid = debian.run("systemctl", "show", "--property=MainPID", "--value", "scanpost-gateway").stdout.strip()
+    status = debian.run("cat", f"/proc/{pid}/status").stdout
+    uid = debian.run("id", "-u", "scanpost").stdout.strip()
+    for line in (f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}", "NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"):
+        assert line in status, f"{line} not in\n{status}"
+    mounts = debian.run("cat", f"/proc/{pid}/mountinfo").stdout.splitlines()
+    assert " ro," in next(line for line in mounts if line.split()[4] == "/"), "the file system can be written to"
+    log = debian.run("journalctl", "--unit=scanpost-gateway", "--no-pager").stdout
+    assert "listening for DICOM" in log and "ERROR" not in log, log
+
+
+def the_portal_answers_and_stops(debian: FreshDebian, store: MailStore, keys: Keys) -> None:
+    keys.make_server("portal")
+    etc, port = debian.root / "etc/scanpost-portal", free_port()
+    for source, name in ((keys.certificate("portal"), "portal.cert.pem"), (keys.key("portal"), "portal.key.pem"), (keys.certificate("site"), "hospital.cert.pem"),
+                         (store.ca, "mail-ca.pem"), (store.password_file("doctor"), "doctor.password")):
+        shutil.copy(source, etc / name)
+    (etc / "portal.toml").write_text(
+        f'[portal]\nlisten = "127.0.0.1:{port}"\ncertificate = "portal.cert.pem"\nkey = "portal.key.pem"\norigin = "https://localhost:{port}"\n'
+        f'state = "/var/lib/scanpost-portal"\ncache = "/var/cache/scanpost-portal"\nsites = ["hospital.cert.pem"]\n'
+        f'[portal.mailboxes.doctor]\nhost = "localhost"\nport = {store.imaps_port}\nuser = "{mail_store.address("doctor")}"\n'
+        'password_file = "doctor.password"\nca = "mail-ca.pem"\n')
+    debian.run("chown", "-R", "scanpost-portal:", "/etc/scanpost-portal")
+    debian.run("scanpost-reader", "portal", "account", "add", "doctor", "--config", "/etc/scanpost-portal/portal.toml")
+    debian.run("systemctl", "start", "scanpost-portal")
+    def answers() -> bool:
+        command = ["curl", "--silent", "--fail", "--cacert", keys.ca, f"https://localhost:{port}/shell.json"]
+        return subprocess.run(command, capture_output=True).returncode == 0
+    harness.wait_until("the portal", answers, 30)
+    owners = debian.run("find", "/var/lib/scanpost-portal", "/var/cache/scanpost-portal", "!", "-user", "scanpost-portal").stdout
+    assert owners == "", owners
+    debian.run("systemctl", "stop", "scanpost-portal")
+    assert debian.run("systemctl", "show", "--property=Result", "--value", "scanpost-portal").stdout.strip() == "success"
+
+
+def an_upgrade_migrates_and_leaves_what_the_hospital_wrote(debian: FreshDebian) -> None:
+    debian.run("systemctl", "stop", "scanpost-gateway")
+    assert debian.run("systemctl", "show", "--property=Result", "--value", "scanpost-gateway").stdout.strip() == "success"
+    state = debian.root / STATE.lstrip("/")
+    for file in state.glob("journal.sqlite*"):
+        file.rename(state / f"kept-{file.name}")
+    older = journal_of_the_version_before(state / "journal.sqlite")
+    debian.run("chown", "scanpost:", f"{STATE}/journal.sqlite")
+    with open(debian.root / CONFIG.lstrip("/"), "a") as config:
+        config.write("# of the hospital\n")
+    etc = {path: digest(path) for path in (debian.root / "etc/scanpost").iterdir()}
+    debian.run("apt-get", "install", "--yes", "--quiet", *(f"/root/{name}_{NEWER}_{architecture()}.deb" for name in NAMES))
+    assert debian.run("systemctl", "is-active", "scanpost-gateway").stdout.strip() == "active"
+    assert {path: digest(path) for path in (debian.root / "etc/scanpost").iterdir()} == etc
+    copy = state / "before-upgrade" / f"journal-{older:04}.sqlite"
+    harness.wait_until("the copy of before the upgrade", copy.exists, 30)
+    assert rows(copy) == rows(state / "journal.sqlite") == [("doctor", 127)]
+    assert schema(copy) == older < schema(state / "journal.sqlite")
+
+
+def an_older_version_refuses_and_the_copy_is_the_way_back(debian: FreshDebian) -> None:
+    state = debian.root / STATE.lstrip("/")
+    debian.run("systemctl", "stop", "scanpost-gateway")
+    # The journal of a version that is still to come, and its copy of what this version had.
+    known = schema(state / "journal.sqlite")
+    copy = state / "before-upgrade" / f"journal-{known:04}.sqlite"
+    shutil.copy(state / "journal.sqlite", copy)
+    with sqlite3.connect(state / "journal.sqlite") as journal:
+        journal.execute("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'newer', 1, x'00', 0)")
+    journal.close()
+    debian.run("chown", "-R", "scanpost:", STATE)
+    debian.run("apt-get", "install", "--yes", "--quiet", "--allow-downgrades", f"/root/scanpost-gateway_{OLDER}_{architecture()}.deb", expect=None)
+    def log() -> str:
+        return debian.run("journalctl", "--unit=scanpost-gateway", "--no-pager", "--lines=20").stdout
+    debian.run("systemctl", "start", "scanpost-gateway", expect=None)
+    harness.wait_until("the refusal", lambda: "written by a newer version" in log(), 30)
+    said = log()
+    assert "install the newer version again" in said and f"before-upgrade/{copy.name}" in said and "only if no study was taken" in said, said
+    debian.run("systemctl", "stop", "scanpost-gateway")
+    # As docs/install.md has it.
+    debian.run("sh", "-c", f"cd {STATE} && rm -f journal.sqlite journal.sqlite-wal journal.sqlite-shm && cp -p before-upgrade/{copy.name} journal.sqlite")
+    debian.run("systemctl", "start", "scanpost-gateway")
+    harness.wait_until("the start", lambda: "listening for DICOM" in log(), 30)
+
+
+def what_is_left_is_what_the_manual_says(debian: FreshDebian, before: set[str]) -> None:
+    debian.run("apt-get", "remove", "--yes", "--quiet", *NAMES)
+    removed, purged = left_by_the_manual()
+    assert outermost(debian.files() - before) == removed
+    debian.run("apt-get", "purge", "--yes", "--quiet", *NAMES)
+    assert outermost(debian.files() - before) == purged
+    assert {path.name for path in (debian.root / STATE.lstrip("/")).iterdir()} == {"audit", "site.cert.pem"}
+    assert any((debian.root / STATE.lstrip("/") / "audit").iterdir()), "the audit trail is gone"
+
+
+def left_by_the_manual() -> tuple[set[str], set[str]]:
+    """The table of docs/install.md: path, left by remove, left by purge."""
+    text = (TOP / "docs/install.md").read_text()
+    table = re.findall(r"^\| `(/[^`]+)` \| (left|gone) \| (left|gone) \|", text, re.M)
+    assert table
+    return tuple({path for path, *kept in table if kept[column] == "left"} for column in (0, 1))
+
+
+def outermost(paths: set[str]) -> set[str]:
+    return {path for path in paths if not any(str(parent) in paths for parent in Path(path).parents)}
+
+
+def journal_of_the_version_before(path: Path) -> int:
+    """As sqlx leaves it: every migration but the last, and a row; the number of the last one comes back."""
+    files = sorted((TOP / "gateway/migrations/sqlite").glob("*.sql"))[:-1]
+    with sqlite3.connect(path) as journal:
+        journal.execute("CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, "
+                        "success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)")
+        for file in files:
+            number, description = file.stem.split("_", 1)
+            journal.executescript(file.read_text())
+            journal.execute("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (?, ?, 1, ?, 0)",
+                            (int(number), description.replace("_", " "), hashlib.sha384(file.read_bytes()).digest()))
+        journal.execute("INSERT INTO roster_duty (who, days, from_minute, to_minute) VALUES ('doctor', 127, 0, 60)")
+    journal.close()
+    path.chmod(0o600)
+    return schema(path)
+
+
+def rows(path: Path) -> list[tuple]:
+    return query(path, "SELECT who, days FROM roster_duty")
+
+
+def schema(path: Path) -> int:
+    return query(path, "SELECT max(version) FROM _sqlx_migrations")[0][0]
+
+
+def query(path: Path, sql: str) -> list[tuple]:
+    journal = sqlite3.connect(path)
+    try:
+        return journal.execute(sql).fetchall()
+    finally:
+        journal.close()
+
+
+def states(debian: FreshDebian) -> list[str]:
+    report = json.loads(debian.run("scanpost-gateway", "deliveries", "--config", CONFIG, "--json").stdout)
+    return [delivery["state"] for delivery in report]
+
+
+def architecture() -> str:
+    return subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
