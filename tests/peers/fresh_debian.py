@@ -9,7 +9,7 @@ from pathlib import Path
 from lab.process import Child, Ending, children
 
 SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
-MAKE_SECONDS_MAX, BOOT_SECONDS_MAX, COMMAND_SECONDS_MAX, STOP_SECONDS_MAX = 900, 90, 120, 15
+MAKE_SECONDS_MAX, BOOT_SECONDS_MAX, COMMAND_SECONDS_MAX = 900, 90, 120
 # Beside a minimal Debian: what every server has that a container image leaves out.
 PACKAGES = ("systemd", "systemd-sysv", "ca-certificates", "tzdata")
 
@@ -18,26 +18,31 @@ class CannotBoot(Exception):
     """This machine lets nobody boot a container; the text says why."""
 
 
+def archive(folder: Path) -> Path:
+    """A minimal Debian 12 from the package sources of this machine; SCANPOST_DEBIAN_ROOT may name one that was made before."""
+    if given := os.environ.get("SCANPOST_DEBIAN_ROOT"):
+        return Path(given)
+    sources = SOURCES if SOURCES.exists() else Path("/etc/apt/sources.list")
+    made = folder / "debian.tar"
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm", made, sources]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=MAKE_SECONDS_MAX)
+    if result.returncode != 0:
+        raise RuntimeError(f"mmdebstrap: {result.stderr[-2000:]}")
+    return made
+
+
 class FreshDebian:
-    """`root` is its file system. `make`, then `boot`; `run` runs a command in it as root."""
+    """`root` is its file system. `unpack`, then `boot`; `run` runs a command in it as root."""
 
     def __init__(self, root: Path, log: Path):
         self.root, self.log = root, log
         self.child: Child | None = None
         self.leader = 0
 
-    def make(self) -> "FreshDebian":
-        """From the package sources of this machine; SCANPOST_DEBIAN_ROOT may name a tar archive that mmdebstrap made of the same before."""
+    def unpack(self, archive: Path) -> "FreshDebian":
+        """Of what `archive` made."""
         self.root.mkdir(parents=True)
-        given = os.environ.get("SCANPOST_DEBIAN_ROOT")
-        if given:
-            command = ["tar", "-C", self.root, "--exclude=./dev/*", "-xf", given]
-        else:
-            sources = SOURCES if SOURCES.exists() else Path("/etc/apt/sources.list")
-            command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm", self.root, sources]
-        result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=MAKE_SECONDS_MAX)
-        if result.returncode != 0:
-            raise RuntimeError(f"{command[0]}: {result.stderr[-2000:]}")
+        subprocess.run(["tar", "-C", self.root, "--exclude=./dev/*", "-xf", archive], check=True, timeout=MAKE_SECONDS_MAX)
         # As Debian's installer leaves a machine.
         (self.root / "etc" / "machine-id").write_text("")
         (self.root / "etc" / "hosts").write_text("127.0.0.1 localhost\n")
@@ -46,7 +51,9 @@ class FreshDebian:
     def boot(self) -> "FreshDebian":
         """Returns when systemd has started what it starts."""
         command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--resolv-conf=off", "--timezone=off",
-                   f"--machine=fresh-{os.getpid()}", f"--directory={self.root}", "--console=pipe", "--boot"]
+                   f"--machine=fresh-{os.getpid()}", f"--directory={self.root}", "--console=pipe", "--boot",
+                   # Its own filter of 252 knows no Landlock, which a server that is no container has.
+                   "--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self"]
         self.child = Child(command, self.log)
         deadline = time.monotonic() + BOOT_SECONDS_MAX
         while True:
@@ -77,9 +84,9 @@ class FreshDebian:
     def stop(self) -> None:
         """As a power cut: nothing in it is needed any more."""
         if self.child and self.child.is_running():
-            init = Ending([self.leader])
-            self.child.kill()
-            init.wait(STOP_SECONDS_MAX)
+            # Whoever ends the first process of a container ends all of it.
+            Ending([self.leader]).wait(0)
+            self.child.stop()
         shutil.rmtree(self.root)
 
     def _is_up(self) -> bool:

@@ -1,5 +1,5 @@
 """The Debian packages: what is in them, what their units allow, and a fresh Debian 12 from `apt install` to a study at the doctor, upgrade, way back and
-uninstall."""
+uninstall. The same programs in containers."""
 
 import hashlib
 import json
@@ -7,20 +7,23 @@ import os
 import re
 import shutil
 import sqlite3
+import ssl
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from lab import mail_store, openssl
+from lab import mail_store, openssl, orthanc
 from lab.keys import Keys
 from lab.mail_store import MailStore
+from lab.portal import Phone
 from lab.ports import free_port
 from lab.process import Child
 from lab.programs import TOP, program
 from lab.reader import Reader
-from peers import senders
+from peers import fresh_debian
 from peers.fresh_debian import CannotBoot, FreshDebian
+from peers.podman import USER, CannotRun, Podman
 
 import harness
 
@@ -31,6 +34,8 @@ EXPOSURE_TENTHS_MAX = 12
 OLDER, NEWER = "0.0.9", "0.1.0"
 CONFIG, STATE = "/etc/scanpost/gateway.toml", "/var/lib/scanpost"
 AE_TITLE = "DR_DOCTOR"
+# Of an invitation.
+CODE = r"([0-9A-Z]{4}-){5}[0-9A-Z]{4}@hospital.example"
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +104,12 @@ def test_units_are_what_systemd_understands_and_expose_little(unpacked: dict[str
 
 
 class Hospital:
-    """What stands around the fresh server: a mail store, a doctor with a reader of their own, a study."""
+    """What stands around the fresh server: a PACS, a mail store, a doctor with a reader of their own."""
 
     def __init__(self, folder: Path, store: MailStore, keys: Keys):
         self.store, self.folder = store, folder
+        self.pacs = orthanc.Orthanc(folder / "pacs", folder / "orthanc.log")
+        self.pacs.start()
         self.port = free_port({store.smtps_port, store.imaps_port})
         self.page_port = free_port({self.port, store.smtps_port, store.imaps_port})
         self.reader = Reader(folder / "reader.toml", folder / "pulled", store, keys)
@@ -112,7 +119,8 @@ class Hospital:
         """All that setup has to be told; the rest are its defaults."""
         return "\n".join([
             'site = "hospital.example"',
-            'pacs_ae_title = "none"',
+            f'pacs_ae_title = "{orthanc.AE_TITLE}"',
+            f'pacs_address = "127.0.0.1:{self.pacs.dicom_port}"',
             f'listen = "127.0.0.1:{self.port}"',
             f'page = "127.0.0.1:{self.page_port}"',
             f'smtp = "localhost:{self.store.smtps_port}"',
@@ -125,6 +133,12 @@ class Hospital:
             f'notice_mailbox = "{mail_store.address("phone")}"',
             "",
         ])
+
+    def press(self, study: list[Path]) -> None:
+        """The PACS's button, once its administrator has entered what setup has printed."""
+        self.pacs.know_gateway("doctor", AE_TITLE, self.port)
+        self.pacs.know_gateway("gateway", "SCANPOST", self.port)
+        self.pacs.send("doctor", sorted({self.pacs.add_file(path) for path in study}))
 
     def enrol(self, code: str) -> Child:
         """The doctor's command; it goes on until the hospital has confirmed."""
@@ -159,15 +173,22 @@ class Hospital:
         ])
 
 
-@pytest.fixture
-def hospital(tmp_path: Path, store: MailStore, keys: Keys) -> Hospital:
-    return Hospital(tmp_path, store, keys)
+@pytest.fixture(scope="module")
+def debian_archive(scratch: Path) -> Path:
+    return fresh_debian.archive(scratch)
 
 
 @pytest.fixture
-def debian(scratch: Path, tmp_path: Path):
+def hospital(tmp_path: Path, store: MailStore, keys: Keys):
+    hospital = Hospital(tmp_path, store, keys)
+    yield hospital
+    hospital.pacs.stop()
+
+
+@pytest.fixture
+def debian(scratch: Path, tmp_path: Path, debian_archive: Path):
     """Booted. A container without its own kernel cannot always be; then the scenario says so and is counted as skipped."""
-    fresh = FreshDebian(scratch / "debian", tmp_path / "debian.log").make()
+    fresh = FreshDebian(scratch / "debian", tmp_path / "debian.log").unpack(debian_archive)
     try:
         fresh.boot()
     except CannotBoot as error:
@@ -178,7 +199,7 @@ def debian(scratch: Path, tmp_path: Path):
 
 
 def test_from_apt_install_to_a_study_upgrade_way_back_and_purge(
-        packages: dict[str, list[Path]], debian: FreshDebian, hospital: Hospital, keys: Keys, mr_study: list[Path]):
+        packages: dict[str, list[Path]], debian: FreshDebian, hospital: Hospital, keys: Keys, mr_study: list[Path], ct_study: list[Path]):
     before = debian.files()
     for package in [*packages[OLDER], *packages[NEWER]]:
         shutil.copy(package, debian.root / "root")
@@ -186,16 +207,18 @@ def test_from_apt_install_to_a_study_upgrade_way_back_and_purge(
     openssl.write_secret(debian.root / "root/answers.toml", hospital.answers("/root/ca.pem").encode())
 
     try:
-        walk(debian, hospital, keys, mr_study, before)
+        walk(debian, hospital, keys, (mr_study, ct_study), before)
     except Exception:
         print(debian.run("journalctl", "--no-pager", "--unit=scanpost-gateway", "--unit=scanpost-portal", expect=None).stdout[-6000:])
         raise
 
 
-def walk(debian: FreshDebian, hospital: Hospital, keys: Keys, study: list[Path], before: set[str]) -> None:
+def walk(debian: FreshDebian, hospital: Hospital, keys: Keys, studies: tuple[list[Path], list[Path]], before: set[str]) -> None:
+    study, other = studies
     commands = first_delivery(debian, hospital, study)
     assert commands <= 5
     the_service_is_confined(debian)
+    secrets_move_to_systemd(debian, hospital, other)
     the_portal_answers_and_stops(debian, hospital.store, keys)
     an_upgrade_migrates_and_leaves_what_the_hospital_wrote(debian)
     an_older_version_refuses_and_the_copy_is_the_way_back(debian)
@@ -208,7 +231,7 @@ def first_delivery(debian: FreshDebian, hospital: Hospital, study: list[Path]) -
     debian.run("apt-get", "install", "--yes", "--quiet", *(f"/root/{name}_{OLDER}_{architecture()}.deb" for name in NAMES))
     told = debian.run("scanpost-gateway", "setup", "--answers", "/root/answers.toml").stdout
     debian.run("systemctl", "start", "scanpost-gateway")
-    enrolling = hospital.enrol(re.search(r"([0-9A-Z]{4}-){5}[0-9A-Z]{4}@hospital.example", told)[0])
+    enrolling = hospital.enrol(re.search(CODE, told)[0])
     confirm = ["scanpost-gateway", "doctor", "confirm", "doctor", "--config", CONFIG]
     fingerprint = hospital.fingerprint()
     harness.wait_until("the doctor's request", lambda: fingerprint in debian.run(*confirm).stdout, 60)
@@ -216,12 +239,13 @@ def first_delivery(debian: FreshDebian, hospital: Hospital, study: list[Path]) -
     harness.wait_until("the answer", lambda: not enrolling.is_running(), 60)
     assert "Enrolled" in enrolling.log_tail(), enrolling.log_tail()
 
-    senders.storescu(hospital.port, AE_TITLE, study)
+    hospital.press(study)
     harness.wait_until("the notice", lambda: states(debian) == ["notified"], 60)
     pulled = hospital.reader.pull()
     minutes = (time.monotonic() - began) / 60
     assert pulled.returncode == harness.EXIT_DONE, pulled.stdout + pulled.stderr
     harness.wait_until("the receipt", lambda: states(debian) == ["pulled"], 60)
+    assert harness.completeness(deliveries(debian)[0]) == {"is": "proved", "instances": len(study)}
     assert len(hospital.reader.files()) == len(study)
     print(f"from the packages to the first study at the doctor: 5 commands, {minutes:.1f} min")
 
@@ -244,15 +268,44 @@ def the_service_is_confined(debian: FreshDebian) -> None:
     uid = debian.run("id", "-u", "scanpost").stdout.strip()
     for line in (f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}", "NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"):
         assert line in status, f"{line} not in\n{status}"
-    mounts = debian.run("cat", f"/proc/{pid}/mountinfo").stdout.splitlines()
-    assert " ro," in next(line for line in mounts if line.split()[4] == "/"), "the file system can be written to"
+    assert is_read_only(debian.run("cat", f"/proc/{pid}/mountinfo").stdout)
     log = debian.run("journalctl", "--unit=scanpost-gateway", "--no-pager").stdout
-    assert "listening for DICOM" in log and "ERROR" not in log, log
+    assert "listening for DICOM" in log and "ERROR" not in log and "WARN" not in log, log
+
+
+def is_read_only(mounts: str) -> bool:
+    """Of a process, by its mountinfo (proc(5)): the file system that its root is."""
+    root = [line.split() for line in mounts.splitlines() if line.split()[4] == "/"]
+    return root[-1][5].split(",")[0] == "ro"
+
+
+def secrets_move_to_systemd(debian: FreshDebian, hospital: Hospital, study: list[Path]) -> None:
+    """By the manual's own words; from then on no secret lies in the clear, and the service does its work."""
+    words = next(block for block in re.findall(r"```\n(.*?)```", (TOP / "docs/install.md").read_text(), re.S) if "systemd-creds encrypt" in block)
+    debian.run("sh", "-e", "-c", words)
+    log = ("journalctl", "--unit=scanpost-gateway", "--no-pager")
+    harness.wait_until("the start", lambda: debian.run(*log).stdout.count("listening for DICOM") == 2, 30)
+    for name in ("scanpost-passphrase", "spool.key", "mail.password"):
+        assert not (debian.root / "etc/scanpost" / name).exists()
+    hospital.press(study)
+    harness.wait_until("the notice", lambda: states(debian) == ["pulled", "notified"], 60)
 
 
 def the_portal_answers_and_stops(debian: FreshDebian, store: MailStore, keys: Keys) -> None:
+    port = free_port()
+    configure_portal(debian.root / "etc/scanpost-portal", port, store, keys)
+    debian.run("chown", "-R", "scanpost-portal:", "/etc/scanpost-portal")
+    debian.run("scanpost-reader", "portal", "account", "add", "doctor", "--config", "/etc/scanpost-portal/portal.toml")
+    debian.run("systemctl", "start", "scanpost-portal")
+    harness.wait_until("the portal", lambda: portal_answers(keys, port), 30)
+    owners = debian.run("find", "/var/lib/scanpost-portal", "/var/cache/scanpost-portal", "!", "-user", "scanpost-portal").stdout
+    assert owners == "", owners
+    debian.run("systemctl", "stop", "scanpost-portal")
+    assert debian.run("systemctl", "show", "--property=Result", "--value", "scanpost-portal").stdout.strip() == "success"
+
+
+def configure_portal(etc: Path, port: int, store: MailStore, keys: Keys) -> None:
     keys.make_server("portal")
-    etc, port = debian.root / "etc/scanpost-portal", free_port()
     for source, name in ((keys.certificate("portal"), "portal.cert.pem"), (keys.key("portal"), "portal.key.pem"), (keys.certificate("site"), "hospital.cert.pem"),
                          (store.ca, "mail-ca.pem"), (store.password_file("doctor"), "doctor.password")):
         shutil.copy(source, etc / name)
@@ -261,17 +314,14 @@ def the_portal_answers_and_stops(debian: FreshDebian, store: MailStore, keys: Ke
         f'state = "/var/lib/scanpost-portal"\ncache = "/var/cache/scanpost-portal"\nsites = ["hospital.cert.pem"]\n'
         f'[portal.mailboxes.doctor]\nhost = "localhost"\nport = {store.imaps_port}\nuser = "{mail_store.address("doctor")}"\n'
         'password_file = "doctor.password"\nca = "mail-ca.pem"\n')
-    debian.run("chown", "-R", "scanpost-portal:", "/etc/scanpost-portal")
-    debian.run("scanpost-reader", "portal", "account", "add", "doctor", "--config", "/etc/scanpost-portal/portal.toml")
-    debian.run("systemctl", "start", "scanpost-portal")
-    def answers() -> bool:
-        command = ["curl", "--silent", "--fail", "--cacert", keys.ca, f"https://localhost:{port}/shell.json"]
-        return subprocess.run(command, capture_output=True).returncode == 0
-    harness.wait_until("the portal", answers, 30)
-    owners = debian.run("find", "/var/lib/scanpost-portal", "/var/cache/scanpost-portal", "!", "-user", "scanpost-portal").stdout
-    assert owners == "", owners
-    debian.run("systemctl", "stop", "scanpost-portal")
-    assert debian.run("systemctl", "show", "--property=Result", "--value", "scanpost-portal").stdout.strip() == "success"
+
+
+def portal_answers(keys: Keys, port: int) -> bool:
+    try:
+        phone = Phone(port, ssl.create_default_context(cafile=str(keys.ca)), f"https://localhost:{port}")
+        return phone.get("/shell.json").status == 200
+    except OSError:
+        return False
 
 
 def an_upgrade_migrates_and_leaves_what_the_hospital_wrote(debian: FreshDebian) -> None:
@@ -374,9 +424,12 @@ def query(path: Path, sql: str) -> list[tuple]:
         journal.close()
 
 
+def deliveries(debian: FreshDebian) -> list[dict]:
+    return json.loads(debian.run("scanpost-gateway", "deliveries", "--config", CONFIG, "--json").stdout)
+
+
 def states(debian: FreshDebian) -> list[str]:
-    report = json.loads(debian.run("scanpost-gateway", "deliveries", "--config", CONFIG, "--json").stdout)
-    return [delivery["state"] for delivery in report]
+    return [delivery["state"] for delivery in deliveries(debian)]
 
 
 def architecture() -> str:
@@ -385,3 +438,56 @@ def architecture() -> str:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def podman(scratch: Path, debian_archive: Path):
+    """With both images. A machine that runs no containers says so, and the scenario is counted as skipped."""
+    podman = Podman(scratch / "podman")
+    try:
+        podman.build(debian_archive)
+        podman.check("gateway")
+    except CannotRun as error:
+        podman.remove()
+        pytest.skip(f"NOT RUN: {error}")
+    yield podman
+    podman.remove()
+
+
+def test_images_work_without_rights_on_a_read_only_root(podman: Podman, hospital: Hospital, keys: Keys, mr_study: list[Path], tmp_path: Path):
+    etc, state, portal_etc = folder_of_the_container(tmp_path / "etc"), folder_of_the_container(tmp_path / "state"), folder_of_the_container(tmp_path / "portal")
+    volumes = [f"{etc}:/etc/scanpost", f"{state}:/var/lib/scanpost"]
+    shutil.copy(hospital.store.ca, etc / "ca.pem")
+    openssl.write_secret(etc / "answers.toml", hospital.answers("/etc/scanpost/ca.pem").encode())
+    shutil.chown(etc / "answers.toml", USER, USER)
+    told = podman.once("gateway", volumes, "setup", "--answers", "/etc/scanpost/answers.toml")
+    code = re.search(CODE, told)[0]
+    gateway = podman.start("gateway", volumes, tmp_path / "gateway.log")
+    harness.wait_until("the start", lambda: "listening for DICOM" in gateway.log_tail(), 60)
+    enrolling, fingerprint = hospital.enrol(code), hospital.fingerprint()
+    confirm = ["scanpost-gateway", "doctor", "confirm", "doctor", "--config", CONFIG]
+    harness.wait_until("the doctor's request", lambda: fingerprint in podman.inside("gateway", *confirm), 60)
+    podman.inside("gateway", *confirm, "--fingerprint", fingerprint)
+    harness.wait_until("the answer", lambda: not enrolling.is_running(), 60)
+    hospital.press(mr_study)
+    listed = ["scanpost-gateway", "deliveries", "--config", CONFIG, "--json"]
+    harness.wait_until("the notice", lambda: '"notified"' in podman.inside("gateway", *listed), 60)
+    status = podman.inside("gateway", "cat", "/proc/1/status")
+    for line in (f"Uid:\t{USER}\t{USER}\t{USER}\t{USER}", "NoNewPrivs:\t1", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"):
+        assert line in status, f"{line} not in\n{status}"
+    assert is_read_only(podman.inside("gateway", "cat", "/proc/1/mountinfo"))
+    assert podman.stop("gateway") == 0 and "stopped" in gateway.log_tail()
+
+    port = free_port()
+    configure_portal(portal_etc, port, hospital.store, keys)
+    for file in portal_etc.iterdir():
+        shutil.chown(file, USER, USER)
+    portal = podman.start("portal", [f"{portal_etc}:/etc/scanpost-portal:ro"], tmp_path / "portal.log")
+    harness.wait_until("the portal", lambda: portal_answers(keys, port), 60)
+    assert podman.stop("portal") == 0 and not portal.is_running()
+
+
+def folder_of_the_container(path: Path) -> Path:
+    path.mkdir(mode=0o700)
+    shutil.chown(path, USER, USER)
+    return path
