@@ -222,7 +222,9 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Check { config, json, resolver } => {
             return on_runtime(check(&load(&config)?, resolver, json));
         }
-        Command::Setup(arguments) => on_runtime(setup::finish(setup::prepare(*arguments)?))?,
+        Command::Setup(arguments) => {
+            on_runtime(setup::finish(setup::prepare(*arguments)?, &mut std::io::stdout()))?
+        }
         Command::Serve { config } => {
             let config = open(Some(&config))?;
             on_runtime(upgraded(&config, gateway::serve::serve(config.clone()))).context("serve")?;

@@ -8,13 +8,13 @@ mod told;
 
 pub use answers::Given;
 
-use crate::check::{self, Verdict};
+use crate::check;
 use crate::config::{Config, ConfigError};
 use crate::directory::{self, DirectoryError};
 use crate::submit::{SubmitError, Submitter};
 use answers::{Answers, Asker};
 use files::{Names, Written};
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -117,10 +117,8 @@ pub fn prepare(arguments: Arguments) -> Result<Prepared, SetupError> {
         Some(path) => given.or(Given::read(path)?),
         None => given,
     };
-    let answers = match answers.is_none().then(Asker::on_terminal).flatten() {
-        Some(mut asker) => Answers::gather(given, &mut asker)?,
-        None => Answers::gather(given, &mut Asker::nobody())?,
-    };
+    let mut asker = if answers.is_some() { Asker::nobody() } else { Asker::on_terminal() };
+    let answers = Answers::gather(given, &mut asker)?;
     keyfile::become_owner_of(&state).map_err(at(&state))?;
     let mut written = Written::default();
     files::make(&names, &answers, &mut written)?;
@@ -131,31 +129,28 @@ pub fn prepare(arguments: Arguments) -> Result<Prepared, SetupError> {
     Ok(Prepared { config, names, answers, resolver })
 }
 
-/// Invites the doctor, checks, and prints what comes next.
+/// Invites the doctor, checks, and says what comes next, each as soon as it is known: a server that does not answer is waited for.
 ///
 /// # Errors
 /// [`SetupError`]; the configuration stays.
-pub async fn finish(prepared: Prepared) -> Result<(), SetupError> {
+pub async fn finish(prepared: Prepared, out: &mut impl Write) -> Result<(), SetupError> {
     let Prepared { config, names, answers, resolver } = prepared;
-    println!("{}", told::written(&names));
-    println!("{}", told::pacs(&config, &answers));
+    let mut say = |text: String| writeln!(out, "{text}").map_err(SetupError::Terminal);
+    say(told::written(&names))?;
+    say(told::pacs(&config, &answers))?;
     let doctor = answers.doctor.key.clone();
     let action = match answers.doctor.certificate {
         None => directory::command::Action::Invite { doctor, hours: CODE_HOURS },
         Some(_) => directory::command::Action::List { json: false },
     };
-    println!("{}\n", directory::command::run(&config, action).await?);
+    say(directory::command::run(&config, action).await? + "\n")?;
     let report = check::check(&config, resolver).await;
-    println!("Checks:\n{report}");
+    say(format!("Checks:\n{report}"))?;
     let mut open = told::open(&report);
     if let Err(error) = login(&config).await {
         open.push(format!("who runs the mail server: the gateway cannot log in: {error}"));
     }
-    println!(
-        "{}",
-        told::next(&names, &open, report.checks.iter().any(|check| check.verdict == Verdict::NotChecked))
-    );
-    Ok(())
+    say(told::next(&names, &open))
 }
 
 /// Whether the submission server takes the login: `check` logs in nowhere.

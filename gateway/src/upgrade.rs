@@ -40,7 +40,7 @@ pub enum UpgradeError {
     },
     /// The journal cannot be read or copied.
     #[error(
-        "the journal cannot be copied before its migration: {0} (operator: check the disk that holds the state folder; the copy needs as much room as the journal)"
+        "the journal cannot be read, or copied before its migration: {0} (operator: check the disk that holds the state folder; the copy needs as much room as the journal)"
     )]
     Sql(#[from] sqlx::Error),
     /// The same, by the file system.

@@ -140,8 +140,7 @@ pub(super) struct Answers {
     pub(super) pacs: Option<Pacs>,
     pub(super) listen: SocketAddr,
     pub(super) hold: String,
-    pub(super) page: Option<SocketAddr>,
-    pub(super) time_zone: String,
+    pub(super) page: Option<Page>,
     pub(super) smtp: Host,
     pub(super) imap: Host,
     pub(super) mail_user: String,
@@ -151,6 +150,12 @@ pub(super) struct Answers {
     pub(super) mail_ca: Option<String>,
     pub(super) own_domain: bool,
     pub(super) doctor: Doctor,
+}
+
+pub(super) struct Page {
+    pub(super) listen: SocketAddr,
+    /// Of the site, by its IANA name.
+    pub(super) time_zone: String,
 }
 
 pub(super) struct Pacs {
@@ -200,8 +205,15 @@ impl Answers {
             Some(SocketAddr::new(listen.ip(), PORT_PAGE).to_string()),
             |text| optional(text).map(address).transpose(),
         )?;
-        let time_zone =
-            asker.ask("time_zone", given.time_zone, "Time zone", Some(own_time_zone()), time_zone)?;
+        let page = match page {
+            None => None,
+            Some(listen) => {
+                let own = Some(own_time_zone());
+                let time_zone =
+                    asker.ask("time_zone", given.time_zone, "Time zone of the site", own, time_zone)?;
+                Some(Page { listen, time_zone })
+            }
+        };
         let smtp = "Submission server (implicit TLS), host or host:port";
         let smtp = asker.ask("smtp", given.smtp, smtp, None, |text| host(text, Some(PORT_SMTPS)))?;
         let imap = "IMAP server of the doctors' mailboxes (implicit TLS), host or host:port";
@@ -261,7 +273,6 @@ impl Answers {
             listen,
             hold,
             page,
-            time_zone,
             smtp,
             imap,
             mail_user,
@@ -293,9 +304,12 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// The person at the terminal; none where there is no terminal.
-    pub(super) fn on_terminal() -> Option<Self> {
-        io::stdin().is_terminal().then(|| Self::between(Box::new(io::stdin().lock()), Box::new(io::stdout())))
+    /// The person at the terminal; nobody where there is no terminal.
+    pub(super) fn on_terminal() -> Self {
+        if !io::stdin().is_terminal() {
+            return Self::nobody();
+        }
+        Self::between(Box::new(io::stdin().lock()), Box::new(io::stdout()))
     }
 
     /// Nobody: defaults stand.

@@ -14,14 +14,14 @@ pub(super) fn text(answers: &Answers, names: &Names, state: &Path) -> String {
     let parts = [
         head(answers, names, state),
         dicom(answers),
-        answers.page.map_or_else(String::new, |listen| {
+        answers.page.as_ref().map_or_else(String::new, |page| {
             format!(
                 "\n[page] # the technician's page; accounts: scanpost-gateway account add NAME --role administrator\nlisten = {}\n\
                  certificate = {} # made by setup: put one of the hospital's authority in its place\nkey = {}\ntime_zone = {}\n",
-                quoted(&listen.to_string()),
+                quoted(&page.listen.to_string()),
                 path(&names.page_certificate),
                 path(&names.page_key),
-                quoted(&answers.time_zone),
+                quoted(&page.time_zone),
             )
         }),
         mail(answers, names),

@@ -152,8 +152,8 @@ pub(super) fn make(names: &Names, answers: &Answers, written: &mut Written) -> R
             written.secret(path, key.as_bytes())?;
         }
     }
-    if let Some(page) = answers.page {
-        let (key, certificate) = page_tls(page.ip())?;
+    if let Some(page) = &answers.page {
+        let (key, certificate) = page_tls(page.listen.ip())?;
         written.secret(&names.page_key, key.as_bytes())?;
         written.public(&names.page_certificate, certificate.as_bytes())?;
     }

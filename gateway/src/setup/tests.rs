@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
+use crate::check::Verdict;
 use crate::spool::FileKey;
 use std::fs;
 use std::io::Cursor;
@@ -199,7 +200,7 @@ fn a_person_is_asked_again_until_the_answer_can_be_and_may_take_what_stands_in_b
     let answers = Answers::gather(given, &mut asker).unwrap();
     assert_eq!(answers.site, "hospital.example");
     assert_eq!(answers.listen.to_string(), "127.0.0.1:11112", "the address by which the PACS is reached");
-    assert_eq!(answers.time_zone, "Europe/Berlin");
+    assert_eq!(answers.page.unwrap().time_zone, "Europe/Berlin");
     assert_eq!(*answers.mail_password, "correct horse");
     assert_eq!((answers.doctor.ae_title.as_str(), answers.doctor.name.as_str()), ("DR_TANAKA", "tanaka"));
     let shown = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();

@@ -61,15 +61,15 @@ fn whose(area: &str) -> &'static str {
     }
 }
 
-pub(super) fn next(names: &Names, open: &[String], some_not_checked: bool) -> String {
+/// What to run next.
+pub(super) fn next(names: &Names, open: &[String]) -> String {
     let config = names.config.display();
     let red = match open {
         [] => "Nothing is red.".to_owned(),
         open => format!("Still red, and whose turn it is:\n  {}", open.join("\n  ")),
     };
-    let unchecked = if some_not_checked { " What was not checked says why." } else { "" };
     format!(
-        "{red}{unchecked}\n\nStart it:     systemctl start scanpost-gateway\nCheck again:  scanpost-gateway check --config {config}\n\
+        "{red}\n\nStart it:     systemctl start scanpost-gateway\nCheck again:  scanpost-gateway check --config {config}\n\
          The page:     scanpost-gateway account add NAME --role administrator --config {config}\n\
          Its keys can be given to systemd, encrypted: docs/install.md"
     )

@@ -31,7 +31,7 @@ pub(crate) enum StoreError {
     Sql(#[from] sqlx::Error),
     /// The schema could not be brought up to date.
     #[error(
-        "state: {0} (operator: a newer version has worked here: install that one again, or put a backup of portal.state in its place)"
+        "state: {0} (operator: another version has worked here: install that one again, or put a backup of portal.state in its place)"
     )]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// The folder.
