@@ -2,6 +2,7 @@
 
 use super::answers::Answers;
 use super::{SetupError, at, random_text};
+use crate::config::ConfigError;
 use crate::spool::{FileKey, sync_folder};
 use keyfile::{KeyFiles, Protection};
 use rcgen::{
@@ -138,7 +139,7 @@ pub(super) fn make(names: &Names, answers: &Answers, written: &mut Written) -> R
     written.secret(&names.passphrase, random_text()?.as_bytes())?;
     let (key, certificate) = site(&answers.site)?;
     let sealed = KeyFiles::new(Protection { passphrase_file: Some(names.passphrase.clone()), plain: false });
-    let key = sealed.seal(&names.site_key, key).map_err(|error| SetupError::Keys(error.to_string()))?;
+    let key = sealed.seal(&names.site_key, key).map_err(ConfigError::from)?;
     written.secret(&names.site_key, key.as_bytes())?;
     written.public(&names.site_certificate, certificate.as_bytes())?;
     let spool_key = FileKey::random().map_err(|error| SetupError::Keys(error.to_string()))?;
