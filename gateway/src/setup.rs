@@ -2,6 +2,7 @@
 //! Nothing that is there is written over.
 
 mod answers;
+mod asker;
 mod configuration;
 mod files;
 mod told;
@@ -12,7 +13,8 @@ use crate::check;
 use crate::config::{Config, ConfigError};
 use crate::directory::{self, DirectoryError};
 use crate::submit::{SubmitError, Submitter};
-use answers::{Answers, Asker};
+use answers::Answers;
+use asker::Asker;
 use files::{Names, Written};
 use std::io::{self, Write};
 use std::net::SocketAddr;
