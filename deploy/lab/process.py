@@ -94,3 +94,34 @@ def _read_if_there(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+class Ending:
+    """Processes that are about to end: whoever has not after some seconds is killed."""
+
+    def __init__(self, pids: list[int]):
+        self._handles = [handle for handle in map(_handle, pids) if handle is not None]
+
+    def wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        for handle in self._handles:
+            left_ms = max(0, deadline - time.monotonic()) * 1000
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            if not poll.poll(left_ms):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+                poll.poll(STOP_SECONDS_MAX * 1000)
+            os.close(handle)
+        self._handles = []
+
+
+def _handle(pid: int) -> int | None:
+    """Names this process alone, also after its number went to another (pidfd_open(2))."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
