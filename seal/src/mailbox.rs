@@ -282,13 +282,21 @@ impl Mailbox {
         if state.uid_validity != first.uid_validity {
             return Err(MailboxError::Gone);
         }
+        // Without it UIDs tell nothing (RFC 3501 2.3.1.1).
+        if state.uid_validity == 0 {
+            return Ok(false);
+        }
         // UID EXPUNGE, or a protocol that includes it.
         if !self.has_one_of(&["UIDPLUS", "IMAP4rev2"]).await? {
             return Ok(false);
         }
-        for chunk in found.chunks(HEADERS_PER_COMMAND) {
-            let uids: Vec<String> = chunk.iter().map(|found| found.uid.0.to_string()).collect();
-            let uids = uids.join(",");
+        // Since they were found, a folder may have been made anew by a server that gives the same UIDVALIDITY to each.
+        let delivery = first.id.delivery().to_string();
+        let there = self.search(ImapUid(1), &delivery).await?;
+        let goes: Vec<u32> =
+            found.iter().map(|found| found.uid.0).filter(|uid| there.contains(uid)).collect();
+        for chunk in goes.chunks(HEADERS_PER_COMMAND) {
+            let uids = chunk.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
             let mark = format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)");
             let marked = self.link.command("STORE", &mark, REPLY_BYTES_MAX, |_| {}).await?;
             let expunge = format!("UID EXPUNGE {uids}");
@@ -302,7 +310,7 @@ impl Mailbox {
             }
         }
         // A server may answer OK to a login without the rights, and do nothing.
-        let left = self.search(ImapUid(1), first.id.delivery().to_string().as_str()).await?;
+        let left = self.search(ImapUid(1), &delivery).await?;
         Ok(!found.iter().any(|found| left.contains(&found.uid.0)))
     }
 

@@ -73,13 +73,3 @@ def shut(stream: ssl.SSLSocket) -> None:
         stream.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass
-
-
-class PortOf:
-    """The store, reached through another port."""
-
-    def __init__(self, store: object, imaps_port: int):
-        self.store, self.imaps_port = store, imaps_port
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.store, name)

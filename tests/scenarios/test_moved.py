@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from lab.api import Api
-from lab.mail_store import MailStore, address
+from lab.mail_store import MailStore, StoreBehind, address
 from lab.mailbox import Mailbox
 from lab.portal import Portal
-from peers.imap_between import ImapBetween, PortOf
+from peers.imap_between import ImapBetween
 
 import harness
 from harness import Bench
@@ -165,6 +165,19 @@ def test_nothing_is_deleted_in_a_mailbox_of_somebody_else(bench: Bench, api: Api
             mailbox.empty()
 
 
+def test_a_receipt_that_was_moved_is_gone_when_that_is_proved(bench: Bench, api: Api, study: list[Path], pressed: str):  # noqa: F811
+    delivery = of(bench, pressed)["id"]
+    bench.pull()
+    until(bench, pressed, "the receipt", lambda one: one["state"] == "pulled")
+    receipts = [name for name in in_folder(bench.store, "INBOX") if name.startswith(f"<{delivery}.fetched.")]
+    assert receipts and all(move(bench.store, name, "Archive") for name in receipts)
+    assert api.post(f"/studies/{pressed}/close").status == 204
+    until(bench, pressed, "the proof", lambda one: one["ended"] and one["ended"]["proved_at_ms"])
+    left = {folder: [name for name in in_folder(bench.store, folder) if delivery in name] for folder in ("INBOX", *FOLDERS)}
+    assert not any(left.values()), left
+    assert said(bench)["mailboxes"][0]["empty_at_ms"]
+
+
 def test_a_mail_program_that_goes_on_moving_them_hides_nothing(bench: Bench, api: Api, study: list[Path], pressed: str):  # noqa: F811
     delivery = of(bench, pressed)["id"]
     before = foreign(bench.store)
@@ -230,7 +243,7 @@ def test_a_server_that_cannot_list_its_folders_holds_up_nobody(bench: Bench, api
     until(bench, pressed, "the receipt", lambda one: one["state"] == "pulled")
     with ImapBetween(bench.store.dir / "tls", bench.store.imaps_port, "LIST", b"* LIST what\r\nTAG OK done\r\n") as between:
         bench.gateway.stop()
-        bench.gateway.store = PortOf(bench.store, between.port)
+        bench.gateway.store = StoreBehind(bench.store.dir, imaps_port=between.port)
         bench.gateway.start()
         api.url = f"https://localhost:{(bench.folder / 'page.port').read_text()}/api/v1"
         assert api.post(f"/studies/{pressed}/close").status == 204
@@ -246,7 +259,7 @@ def refused(bench: Bench, api: Api, request: pytest.FixtureRequest):  # noqa: F8
     """A server that says so many times that it cannot delete now, in any folder."""
     with ImapBetween(bench.store.dir / "tls", bench.store.imaps_port, "UID EXPUNGE", b"TAG NO [INUSE] later\r\n", request.param) as between:
         bench.gateway.stop()
-        bench.gateway.store = PortOf(bench.store, between.port)
+        bench.gateway.store = StoreBehind(bench.store.dir, imaps_port=between.port)
         bench.gateway.start()
         api.url = f"https://localhost:{(bench.folder / 'page.port').read_text()}/api/v1"
         yield between

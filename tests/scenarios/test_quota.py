@@ -14,7 +14,7 @@ from lab.portal import Portal
 from lab.ports import free_port
 from lab.reader import Reader
 from peers import senders
-from peers.imap_between import ImapBetween, PortOf
+from peers.imap_between import ImapBetween
 
 import harness
 from harness import Bench

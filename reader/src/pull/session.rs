@@ -57,20 +57,17 @@ impl Session {
         self.find(&format!("<{delivery}."), |id| id.delivery() == delivery).await
     }
 
-    /// Pieces of a delivery that were moved to folders that are not configured; none where the server does not list them.
-    ///
-    /// # Errors
-    /// [`MailboxError`] where the connection failed.
-    pub(crate) async fn moved_pieces(&mut self, delivery: DeliveryId) -> Result<Vec<Found>, MailboxError> {
-        let moved = self.connect().await?.moved_pieces(delivery).await;
-        match self.checked(moved) {
-            Err(error @ (MailboxError::Lost { .. } | MailboxError::Tls(_))) => Err(error),
-            Err(error) => {
-                tracing::debug!(%error, "other folders cannot be searched");
-                Ok(Vec::new())
-            }
-            moved => moved,
-        }
+    /// Pieces of a delivery that were moved to folders that are not configured; none where those cannot be searched: what is in its place is fetched
+    /// all the same.
+    pub(crate) async fn moved_pieces(&mut self, delivery: DeliveryId) -> Vec<Found> {
+        let moved = match self.connect().await {
+            Ok(mailbox) => mailbox.moved_pieces(delivery).await,
+            Err(error) => Err(error),
+        };
+        self.checked(moved).unwrap_or_else(|error| {
+            tracing::warn!(%error, "other folders cannot be searched for pieces that are not in their place");
+            Vec::new()
+        })
     }
 
     /// Fetches the bytes of a message, at most `bytes_max`.

@@ -22,6 +22,8 @@ pub struct Listed {
     pub is_place_for_moved: bool,
     /// Whether its name can be sent: IMAP spells names in ASCII, and a server may not.
     pub is_sendable: bool,
+    /// What parts the levels of its name; none where it has one level. Each namespace may have its own (RFC 2342 5).
+    pub delimiter: Option<char>,
 }
 
 impl Mailbox {
@@ -51,14 +53,15 @@ impl Mailbox {
     /// [`MailboxError`].
     pub async fn delimiter(&mut self, folder: &str) -> Result<Option<char>, MailboxError> {
         // An empty name asks for the delimiter (RFC 3501 6.3.8): the folder itself may be in no list.
-        let (command, mut delimiter) = (format!("LIST {} \"\"", quoted(folder)?), None);
+        let (command, mut answer) = (format!("LIST {} \"\"", quoted(folder)?), None);
         let reply = self.link.command("LIST", &command, REPLY_BYTES_MAX, |response| {
             if let Response::MailboxData(MailboxDatum::List(data)) = response {
-                delimiter = data.delimiter.as_deref().and_then(|text| text.chars().next());
+                answer = Some(delimiter_of(data.delimiter.as_deref()));
             }
         });
         reply.await?.accepted("LIST")?;
-        Ok(delimiter)
+        // A server that names none has not said that names have one level.
+        answer.ok_or(MailboxError::Refused { during: "LIST" })
     }
 
     /// Pieces of a delivery in all folders of this login but the first of the configured ones: a mail program or a filter may have moved them there. A
@@ -91,6 +94,10 @@ impl Mailbox {
     }
 }
 
+fn delimiter_of(text: Option<&str>) -> Option<char> {
+    text.and_then(|text| text.chars().next())
+}
+
 fn is_view(attribute: &NameAttribute<'_>) -> bool {
     match attribute {
         NameAttribute::All | NameAttribute::Flagged => true,
@@ -121,5 +128,6 @@ fn folder(response: &Response<'_>) -> Option<Listed> {
         is_view: data.name_attributes.iter().any(is_view),
         is_place_for_moved: data.name_attributes.iter().any(is_place_for_moved),
         is_sendable,
+        delimiter: delimiter_of(data.delimiter.as_deref()),
     })
 }

@@ -387,7 +387,6 @@ async fn the_delimiter_is_asked_for_where_the_folder_is() {
         ("* LIST (\\Noselect) \"/\" shared/\r\nTAG OK done\r\n", Some('/')),
         ("* LIST (\\Noselect) \"\\\\\" \"\"\r\nTAG OK done\r\n", Some('\\')),
         ("* LIST (\\Noselect) NIL \"\"\r\nTAG OK done\r\n", None),
-        (OK, None),
     ] {
         let server = server(Box::leak(Box::new([("LIST \"shared/a\" \"\"", answer)]))).await;
         assert_eq!(
@@ -396,6 +395,9 @@ async fn the_delimiter_is_asked_for_where_the_folder_is() {
             "{answer}"
         );
     }
+    let server = server(&[("LIST \"shared/a\" \"\"", OK)]).await;
+    let error = connect(&server).await.unwrap().delimiter("shared/a").await.unwrap_err();
+    assert!(matches!(error, MailboxError::Refused { .. }), "no answer is not: one level");
 }
 
 #[tokio::test]

@@ -33,6 +33,9 @@ const BREAKS_PER_MAILBOX_MAX: u32 = 9;
 /// Times that a server may say in one folder that it cannot do it now, before that is taken for its last word.
 const DELAYS_MAX: u8 = 10;
 
+/// Looks that may delete the same part from one folder; copies that come late are some.
+const DELETIONS_MAX: u8 = 5;
+
 /// Which mailbox it is, and which messages are ours.
 pub(super) struct Place {
     /// The folder that pieces come to.
@@ -72,10 +75,14 @@ pub(super) struct Clearing {
     receipts_wait: bool,
     /// How often the connection broke in a folder; `""`: as they were listed.
     breaks: HashMap<String, u8>,
-    /// How often in a row the server could not do it in a folder.
+    /// How often in a row the server could not do it in a folder; `""`: list them.
     delays: HashMap<String, u8>,
     /// Receipts in other folders by UIDVALIDITY and UID: since when they are known there, or, where true, since when the own folder was read after that.
     receipts: HashMap<(String, u32, ImapUid), (Instant, bool)>,
+    /// What was found in a folder when its connection broke before it was deleted.
+    left_behind: HashMap<String, HashSet<DeliveryId>>,
+    /// How many looks deleted a part from a folder.
+    deletions: HashMap<(String, DeliveryId, Part), u8>,
     /// Mails could not be deleted; when that is tried again.
     try_again: Option<Instant>,
     /// The look that is under way.
@@ -120,6 +127,13 @@ enum Searched {
     InPart,
 }
 
+/// Where a look was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    OwnFolder,
+    AllFolders,
+}
+
 impl Clearing {
     pub(super) fn new(place: Place, withdrawn: Vec<Withdrawn>) -> Self {
         Self {
@@ -135,6 +149,8 @@ impl Clearing {
             breaks: HashMap::new(),
             delays: HashMap::new(),
             receipts: HashMap::new(),
+            left_behind: HashMap::new(),
+            deletions: HashMap::new(),
             try_again: None,
             look: None,
         }
@@ -185,12 +201,12 @@ impl Clearing {
     ) -> Result<(), MailboxError> {
         let Some(mut look) = self.look.take() else { return Ok(()) };
         if look.listed.is_none() && !self.is_elsewhere_due(&look) {
-            self.judge(&look);
+            self.judge(&look, Scope::OwnFolder);
             return Ok(());
         }
         let searched = self.look_elsewhere(reading, mailbox, &mut look, turn).await;
         match searched {
-            Ok(true) => self.judge(&look),
+            Ok(true) => self.judge(&look, Scope::AllFolders),
             _ => self.look = Some(look),
         }
         searched.map(|_| ())
@@ -212,7 +228,7 @@ impl Clearing {
     ) -> Result<bool, MailboxError> {
         let mut listed = match look.listed.take() {
             Some(listed) => listed,
-            None => self.list(mailbox).await?,
+            None => self.list(mailbox, look).await?,
         };
         while let Some(folder) = listed.left.front().cloned() {
             if *turn == 0 {
@@ -221,7 +237,10 @@ impl Clearing {
             }
             *turn -= 1;
             let searched = match self.is_given_up(&folder.name) {
-                true => Ok(None),
+                true => {
+                    look.refused.extend(self.left_behind.get(&folder.name).into_iter().flatten());
+                    Ok(None)
+                }
                 false => self.clear_other(&folder, reading, mailbox, look).await,
             };
             match searched {
@@ -243,7 +262,7 @@ impl Clearing {
     }
 
     /// The other folders that are to be searched. What was known of those that are no longer there is forgotten.
-    async fn list(&mut self, mailbox: &mut Mailbox) -> Result<Listed, MailboxError> {
+    async fn list(&mut self, mailbox: &mut Mailbox, look: &mut Look) -> Result<Listed, MailboxError> {
         let unlisted = Listed { unsearched: 1, ..Listed::default() };
         if !self.withdrawn.iter().any(|one| one.everywhere) {
             return Ok(Listed::default());
@@ -252,13 +271,19 @@ impl Clearing {
             return Ok(unlisted);
         }
         let listed = other_folders(&self.place, mailbox).await;
+        if matches!(listed, Err(MailboxError::Refused { .. })) && !self.is_last_word("") {
+            look.delayed = true;
+        }
         let Some((left, unsearched)) = self.unless_broken("", listed)? else { return Ok(unlisted) };
+        self.delays.remove("");
         let known: HashSet<&str> = left.iter().map(|folder| folder.name.as_str()).collect();
         let stays = |name: &str| name.is_empty() || name == self.place.own || known.contains(name);
         self.clean.retain(|name, _| stays(name));
         self.breaks.retain(|name, _| stays(name));
         self.delays.retain(|name, _| stays(name));
         self.receipts.retain(|(name, ..), _| stays(name));
+        self.left_behind.retain(|name, _| stays(name));
+        self.deletions.retain(|(name, ..), _| stays(name));
         Ok(Listed { left: left.into(), searched: 0, unsearched })
     }
 
@@ -321,15 +346,12 @@ impl Clearing {
     }
 
     /// What is to be told after a look.
-    fn judge(&mut self, look: &Look) {
+    fn judge(&mut self, look: &Look, scope: Scope) {
         self.quiet = match look {
             Look { found: true, .. } => 0,
             Look { delayed: true, .. } => self.quiet.min(QUIET_LOOKS - 1),
             _ => self.quiet.saturating_add(1),
         };
-        if look.found {
-            self.told.clear();
-        }
         if !look.refused.is_empty() {
             self.try_again = Some(Instant::now() + TRY_AGAIN);
         }
@@ -340,9 +362,11 @@ impl Clearing {
             self.elsewhere.map_or((0, 0), |(_, searched, unsearched)| (searched, unsearched));
         let folder = self.digest();
         for Withdrawn { delivery, everywhere, .. } in &self.withdrawn {
+            // What waits in another folder is known to a look into that one alone.
+            let is_answered = scope == Scope::AllFolders || !everywhere;
             if look.refused.contains(delivery) {
                 self.records.push(Record::new(Kind::NotRemoved, *delivery, folder));
-            } else if !look.kept.contains(delivery) && self.told.insert(*delivery) {
+            } else if is_answered && !look.kept.contains(delivery) && self.told.insert(*delivery) {
                 let record = Record::new(Kind::NoneLeft, *delivery, folder);
                 self.records.push(match everywhere {
                     true => record.with_folders(searched.saturating_add(1), unsearched),
@@ -374,7 +398,8 @@ impl Clearing {
         }
         self.clean.remove(folder);
         let found = mailbox.find(folder, ImapUid(1), &self.place.needle).await?;
-        let (mut is_clean, mut searched, mut is_delayed) = (true, Searched::Whole, false);
+        self.left_behind.remove(folder);
+        let (mut is_clean, mut searched, mut is_delayed, mut is_last) = (true, Searched::Whole, false, false);
         let mut waiting = HashSet::new();
         for Withdrawn { delivery, receipts, .. } in
             self.withdrawn.clone().iter().filter(|one| one.everywhere || other.is_none())
@@ -406,7 +431,14 @@ impl Clearing {
             }
             match mailbox.remove(&goes).await {
                 Ok(true) => {
-                    look.found = true;
+                    if self.comes_back(folder, *delivery, &goes) {
+                        look.refused.insert(*delivery);
+                        is_clean = false;
+                    } else {
+                        look.found = true;
+                        self.quiet = 0;
+                        self.told.clear();
+                    }
                     self.tell_removed(*delivery, &goes);
                 }
                 Ok(false) => {
@@ -415,8 +447,11 @@ impl Clearing {
                 }
                 // They were there, and are until a look says otherwise.
                 Err(MailboxError::Refused { .. } | MailboxError::Gone) => {
+                    // Counted once for each look.
+                    let counts = !is_delayed;
                     (is_clean, is_delayed) = (false, true);
-                    if self.is_last_word(folder) {
+                    is_last = if counts { self.is_last_word(folder) } else { is_last };
+                    if is_last {
                         look.refused.insert(*delivery);
                     } else {
                         look.kept.insert(*delivery);
@@ -425,6 +460,7 @@ impl Clearing {
                 }
                 Err(error) => {
                     look.kept.insert(*delivery);
+                    self.left_behind.entry(folder.to_owned()).or_default().insert(*delivery);
                     return Err(error);
                 }
             }
@@ -439,6 +475,18 @@ impl Clearing {
             self.clean.insert(folder.to_owned(), now);
         }
         Ok(searched)
+    }
+
+    /// Something of it was deleted from this folder again and again: a program or the server puts it back, and a case must end all the same.
+    fn comes_back(&mut self, folder: &str, delivery: DeliveryId, gone: &[Found]) -> bool {
+        let parts: HashSet<Part> = gone.iter().map(|one| one.id.part()).collect();
+        let mut comes_back = false;
+        for part in parts {
+            let deletions = self.deletions.entry((folder.to_owned(), delivery, part)).or_default();
+            *deletions = deletions.saturating_add(1);
+            comes_back |= *deletions > DELETIONS_MAX;
+        }
+        comes_back
     }
 
     /// Receipts tell nothing of whether all of the delivery was here.

@@ -78,7 +78,11 @@ impl Extents {
             return if is_within { Whose::Nobodys } else { Whose::Theirs };
         }
         match self.own.mailbox.as_deref() {
-            Some("") if self.is_top_level(name) && listed.is_place_for_moved => {
+            Some("")
+                if is_top_level(name, self.delimiter)
+                    && is_top_level(name, listed.delimiter)
+                    && listed.is_place_for_moved =>
+            {
                 self.unless_all(listed, Some(""))
             }
             Some("") | None => Whose::Nobodys,
@@ -92,10 +96,6 @@ impl Extents {
         let is_within = |other: &Extent| start.is_some_and(|start| other.folder.starts_with(start));
         let is_alone = !self.foreign.iter().any(is_within);
         if listed.is_view && !is_alone { Whose::Nobodys } else { Whose::Mine { is_alone } }
-    }
-
-    fn is_top_level(&self, name: &str) -> bool {
-        self.delimiter.is_none_or(|delimiter| !name.contains(delimiter))
     }
 }
 
@@ -125,6 +125,10 @@ impl Extent {
     fn mailbox_length(&self, name: &str) -> usize {
         self.mailbox.as_ref().filter(|start| name.starts_with(start.as_str())).map_or(0, String::len)
     }
+}
+
+fn is_top_level(name: &str, delimiter: Option<char>) -> bool {
+    delimiter.is_none_or(|delimiter| !name.contains(delimiter))
 }
 
 /// Whether two names are of one folder: INBOX is in capitals or not (RFC 3501 5.1).
@@ -160,6 +164,7 @@ mod tests {
                 is_view: name.ends_with('*'),
                 is_place_for_moved: name.ends_with('~'),
                 is_sendable: true,
+                delimiter: if name.contains('.') { Some('.') } else { delimiter },
             };
             match extents.of_folder(&listed) {
                 Whose::Mine { .. } => mine.push(*name),
@@ -205,6 +210,10 @@ mod tests {
             assert_eq!(of(&[own, "shared/a/INBOX"], slash, &SHARED), (vec!["Junk~"], rest.clone()));
         }
         assert_eq!(of(&["INBOX"], None, &["INBOX", "Junk~", "Old"]), (vec!["Junk~"], vec!["Old"]));
+        // A namespace has a delimiter of its own.
+        for own in [None, slash] {
+            assert_eq!(of(&["INBOX"], own, &["INBOX", "#shared.b.Junk~"]), (vec![], vec!["#shared.b.Junk~"]));
+        }
         assert_eq!(
             of(&["INBOX"], slash, &["Inbox", "inbox/old", "inbox/x~", "All*"]),
             (vec!["inbox/x~"], vec!["inbox/old", "All*"])
