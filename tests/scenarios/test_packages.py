@@ -103,6 +103,78 @@ def test_units_are_what_systemd_understands_and_expose_little(unpacked: dict[str
         assert judged.returncode == 0, judged.stdout
 
 
+@pytest.fixture
+def purge(tmp_path: Path):
+    """Runs the scripts of a purge as dpkg does, on folders below `tmp_path` instead of the machine's, owned by a user without rights."""
+    if os.geteuid() != 0:
+        pytest.skip("NOT RUN: a purge is root's")
+    etc, state = tmp_path / "etc/scanpost", tmp_path / "var/lib/scanpost"
+    # The user has to reach them.
+    for folder in [tmp_path, *tmp_path.parents[:2]]:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    etc.mkdir(parents=True), (state / "audit").mkdir(parents=True)
+    (etc / "site.cert.pem").write_text("the site's")
+    (state / "audit/0001").write_text("who moved what")
+    (state / "journal.sqlite").write_text("rows")
+
+    def run() -> None:
+        for folder in (etc, state):
+            subprocess.run(["chown", "-RPh", f"{USER}:{USER}", folder], check=True)
+        for name in NAMES:
+            script = (TOP / f"deploy/debian/{name}.postrm").read_text()
+            local = re.sub(r"(?<![\w/])/(etc|var)/", rf"{tmp_path}/\1/", script)
+            subprocess.run(["sh", "-c", local, "postrm", "purge"], check=True, cwd="/", capture_output=True, text=True)
+    return run, etc, state
+
+
+def test_a_purge_writes_through_no_link_and_over_no_certificate(purge, tmp_path: Path):
+    run, etc, state = purge
+    victim = tmp_path / "victim"
+    victim.write_text("root's alone")
+    victim.chmod(0o600)
+    # Whoever has taken over the service's user would have root write, or read, for them.
+    (state / "site.cert.pem").symlink_to(victim)
+    run()
+    assert victim.read_text() == "root's alone" and victim.stat().st_uid == 0
+    copies = [path for path in state.glob("site.cert.*Z.pem") if path.read_text() == "the site's"]
+    assert len(copies) == 1 and not etc.exists() and (state / "audit/0001").exists() and not (state / "journal.sqlite").exists()
+
+    # A second site on the same trail: its certificate comes beside the first.
+    etc.mkdir()
+    (etc / "site.cert.pem").write_text("another")
+    (state / "site.cert.pem").unlink()
+    (state / "site.cert.pem").write_text("an earlier one")
+    copies[0].rename(state / "site.cert.20200101T000000Z.pem")
+    run()
+    assert sorted(path.read_text() for path in state.glob("site.cert*.pem")) == ["an earlier one", "another", "the site's"]
+    assert (state / "site.cert.pem").read_text() == "an earlier one"
+    # What is kept already is not kept twice.
+    etc.mkdir()
+    (etc / "site.cert.pem").write_text("another")
+    run()
+    assert len(list(state.glob("site.cert*.pem"))) == 3
+
+    etc.mkdir()
+    (etc / "site.cert.pem").symlink_to(victim)
+    with pytest.raises(subprocess.CalledProcessError):
+        run()
+    assert not any("root's alone" in path.read_text() for path in state.glob("site.cert*.pem"))
+
+
+def test_a_purge_reaches_what_a_link_of_the_hospital_leads_to(purge, tmp_path: Path):
+    run, etc, state = purge
+    for folder in (etc, state, tmp_path / "var/lib/scanpost-portal"):
+        folder.mkdir(exist_ok=True)
+        elsewhere = tmp_path / f"disk-{folder.parent.name}-{folder.name}"
+        folder.rename(elsewhere)
+        folder.symlink_to(elsewhere)
+        (elsewhere / "secret").write_text("key")
+        subprocess.run(["chown", "-R", f"{USER}:{USER}", elsewhere], check=True)
+    run()
+    assert not list(tmp_path.glob("disk-*/secret"))
+    assert {path.name for path in (tmp_path / "disk-lib-scanpost").iterdir()} == {"audit", "site.cert.pem"}
+
+
 class Hospital:
     """What stands around the fresh server: a PACS, a mail store, a doctor with a reader of their own."""
 
@@ -370,6 +442,10 @@ def an_older_version_refuses_and_the_copy_is_the_way_back(debian: FreshDebian) -
 
 
 def what_is_left_is_what_the_manual_says(debian: FreshDebian, before: set[str]) -> None:
+    for unit in UNITS.values():
+        drop_in = debian.root / f"etc/systemd/system/{unit}.d/override.conf"
+        drop_in.parent.mkdir()
+        drop_in.write_text("[Service]\nNice=1\n")
     debian.run("apt-get", "remove", "--yes", "--quiet", *NAMES)
     removed, purged = left_by_the_manual()
     assert outermost(debian.files() - before) == removed
@@ -382,7 +458,7 @@ def what_is_left_is_what_the_manual_says(debian: FreshDebian, before: set[str]) 
 def left_by_the_manual() -> tuple[set[str], set[str]]:
     """The table of docs/install.md: path, left by remove, left by purge."""
     text = (TOP / "docs/install.md").read_text()
-    table = re.findall(r"^\| `(/[^`]+)` \| (left|gone) \| (left|gone) \|", text, re.M)
+    table = re.findall(r"^\| `(/[^`]+)`[^|]* \| (left|gone) \| (left|gone) \|", text, re.M)
     assert table
     return tuple({path for path, *kept in table if kept[column] == "left"} for column in (0, 1))
 
