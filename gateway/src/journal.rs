@@ -70,6 +70,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+/// What makes a journal of this version of any before it.
+pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 /// Connections to the journal; SQLite has one writer, the others read.
 const CONNECTIONS_MAX: u32 = 4;
 /// Primary result code of a failed read, write or fsync (SQLite, result codes, 10).
@@ -175,7 +177,7 @@ impl Journal {
 
     async fn open_unchecked(path: &Path, master: Option<FileKey>) -> Result<Self, JournalError> {
         let pool = connect(options(path).create_if_missing(true)).await?;
-        sqlx::migrate!("migrations/sqlite").run(&pool).await?;
+        MIGRATOR.run(&pool).await?;
         let intake = intake::start(pool.clone(), master.clone());
         Ok(Self { pool, master, intake, log_holds_keys: Arc::new(AtomicBool::new(true)) })
     }
@@ -195,6 +197,14 @@ impl Journal {
         let (intake, _) = mpsc::channel(1);
         Ok(Self { pool, master: None, intake, log_holds_keys: Arc::default() })
     }
+}
+
+/// Migrates a journal that is there, and closes it.
+pub(crate) async fn migrate(path: &Path) -> Result<(), JournalError> {
+    let pool = connect(options(path)).await?;
+    MIGRATOR.run(&pool).await?;
+    pool.close().await;
+    Ok(())
 }
 
 /// `synchronous=FULL` is pinned here: with NORMAL a power cut loses acknowledged commits (DESIGN 3).

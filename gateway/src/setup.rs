@@ -24,14 +24,21 @@ use zeroize::Zeroizing;
 /// How long the first doctor's code is good, in hours: whoever has it may be on duty tonight only.
 const CODE_HOURS: i64 = 24;
 
+/// Where the packaged unit has its configuration and its state.
+const CONFIG: &str = "/etc/scanpost/gateway.toml";
+const STATE: &str = "/var/lib/scanpost";
+/// Where systemd looks for the encrypted credentials of the packaged unit (systemd.exec(5)), and what their names begin with there.
+const CREDSTORE: &str = "/etc/credstore.encrypted";
+const CREDENTIALS_OF_THE_UNIT: &str = "scanpost-gateway.";
+
 /// What is asked, and where things come to lie.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The configuration to write; keys and passwords come to lie beside it.
-    #[arg(long, value_name = "FILE", default_value = "/etc/scanpost/gateway.toml")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
     /// Folder for journal and spool. Where it is there, its owner gets all that is made: the service.
-    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/scanpost")]
+    #[arg(long, value_name = "FOLDER", default_value = STATE)]
     state: PathBuf,
     /// TOML file with answers, by the names of the flags with `_`, and `mail_password`; mode 0600. What neither it nor a flag answers takes its default.
     #[arg(long, value_name = "FILE")]
@@ -61,17 +68,43 @@ pub enum SetupError {
         reason: &'static str,
     },
     /// Answers that cannot be read.
-    #[error("{path}: {error} (operator: docs/install.md lists the answers)", path = path.display())]
+    #[error(
+        "{path}: line {line}, column {column}: not a line of TOML, or not one of the answers (operator: docs/install.md lists the answers; a text stands in quotes, \
+         in single ones where it holds a backslash)", path = path.display()
+    )]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Line, column and reason.
-        error: Box<toml::de::Error>,
+        /// From 1.
+        line: usize,
+        /// In characters, from 1.
+        column: usize,
     },
     /// Something is set up here.
     #[error("{path} is there already, and nothing is written over (operator: change it by hand, or move it away with all that lies beside it)", path = path.display())]
     Exists {
         /// The file.
+        path: PathBuf,
+    },
+    /// A gateway has worked on this state folder: under a new site key its audit trail could not be told from a forged one.
+    #[error(
+        "{path} is of a gateway that was set up before, and a new key would make its audit trail look forged (operator: put that gateway's configuration and keys back, \
+         or move what {folder} holds to where the hospital keeps its records; docs/install.md, \"Install again\")",
+        path = path.display(), folder = path.parent().unwrap_or(path).display()
+    )]
+    Used {
+        /// What was found.
+        path: PathBuf,
+    },
+    /// A credential of the service manager would go before a file of this run.
+    #[error(
+        "{credential} would go before the new {path} (operator: keep it elsewhere or delete it, run setup, then encrypt the new file; docs/install.md, \"Secrets that lie on no \
+         disk in the clear\")", credential = credential.display(), path = path.display()
+    )]
+    Credential {
+        /// Which one.
+        credential: PathBuf,
+        /// What setup would write.
         path: PathBuf,
     },
     /// A file.
@@ -115,6 +148,8 @@ pub fn prepare(arguments: Arguments) -> Result<Prepared, SetupError> {
     let (config, state) = (absolute(&config)?, absolute(&state)?);
     let names = Names::beside(&config);
     names.refuse_existing()?;
+    names.refuse_credentials(Path::new(CREDSTORE))?;
+    files::refuse_used(&state)?;
     let given = match &answers {
         Some(path) => given.or(Given::read(path)?),
         None => given,
@@ -152,7 +187,7 @@ pub async fn finish(prepared: Prepared, out: &mut impl Write) -> Result<(), Setu
     if let Err(error) = login(&config).await {
         open.push(format!("who runs the mail server: the gateway cannot log in: {error}"));
     }
-    say(told::next(&names, &open))
+    say(told::next(&config, &names, &open))
 }
 
 /// Whether the submission server takes the login: `check` logs in nowhere.

@@ -1,20 +1,22 @@
 //! What stands between two versions of this program: a copy of the journal before it is migrated, and a refusal where it is newer than the program.
 
 use crate::clock::now_ms;
+use crate::journal::{self, JournalError, MIGRATOR};
 use crate::spool::{Spool, sync_folder};
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Row, SqlitePool};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
-
 /// Folder of the copies, below the state folder.
 const FOLDER: &str = "before-upgrade";
+/// What the name of a copy begins with while it is made.
+const UNFINISHED: &str = "unfinished-";
+/// Room that an upgrade asks for, in sizes of the journal: the copy, and the log of a migration that rewrites every table.
+const ROOM_JOURNALS: u64 = 2;
 /// How long a copy is kept. It holds what was deleted since, under the master key: a week shows whether the new version works, and no longer.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Pause between two looks whether one is to be deleted.
@@ -40,9 +42,32 @@ pub enum UpgradeError {
     },
     /// The journal cannot be read or copied.
     #[error(
-        "the journal cannot be read, or copied before its migration: {0} (operator: check the disk that holds the state folder; the copy needs as much room as the journal)"
+        "the journal cannot be read, or copied before its migration: {0} (operator: check the disk that holds the state folder)"
     )]
     Sql(#[from] sqlx::Error),
+    /// Nothing was tried.
+    #[error(
+        "the upgrade of the journal needs {needed} bytes on the disk that holds the state folder, and {free} are free (operator: make room, then start it again)"
+    )]
+    NoRoom {
+        /// In bytes.
+        needed: u64,
+        /// In bytes.
+        free: u64,
+    },
+    /// Something has migrated the journal while it was copied.
+    #[error(
+        "the journal had schema {found}, and its copy has {copied:?}: another version of this program works here (operator: stop it, then start this one again)"
+    )]
+    Changed {
+        /// Before the copy.
+        found: i64,
+        /// Of the copy.
+        copied: Option<i64>,
+    },
+    /// The migration.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The same, by the file system.
     #[error("{path}: {error} (operator: check the disk that holds the state folder)", path = path.display())]
     Io {
@@ -53,14 +78,18 @@ pub enum UpgradeError {
     },
 }
 
-/// To be called before the journal is opened for writing: copies one that is about to be migrated, refuses one that is newer. Does nothing where
-/// there is none.
+/// To be called before the journal is opened for writing: copies and migrates an older one, refuses one that is newer. Does nothing where there is
+/// none. Of several processes one does this at a time: the service and a command may meet a new version together.
 ///
 /// # Errors
 /// [`UpgradeError`].
 pub async fn prepare(state: &Path) -> Result<(), UpgradeError> {
     let journal = Spool::at(state).journal();
-    let Some(found) = schema(&journal).await? else { return Ok(()) };
+    if !journal.exists() {
+        return Ok(());
+    }
+    let _one_at_a_time = locked(state).await.map_err(at(state))?;
+    let Some(found) = schema(opened(&journal).await?).await? else { return Ok(()) };
     let known = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default();
     let folder = state.join(FOLDER);
     if found > known {
@@ -68,8 +97,11 @@ pub async fn prepare(state: &Path) -> Result<(), UpgradeError> {
     }
     if found < known {
         let copy = copy_of(&folder, found);
-        copied(&journal, &copy).await?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(at(&folder))?;
+        clear(&folder).map_err(at(&folder))?;
+        copied(&journal, &copy, found, free_bytes(&folder).map_err(at(&folder))?).await?;
         tracing::info!(copy = %copy.display(), "the journal is migrated; this is how it was before");
+        journal::migrate(&journal).await?;
     }
     Ok(())
 }
@@ -85,12 +117,18 @@ pub(crate) async fn drop_copies(state: PathBuf) {
     }
 }
 
-/// The number of the journal's last migration; none where there is no journal yet.
-async fn schema(journal: &Path) -> Result<Option<i64>, UpgradeError> {
-    if !journal.exists() {
-        return Ok(None);
-    }
-    let pool = opened(journal).await?;
+/// Until the file is dropped, or the process ends.
+async fn locked(state: &Path) -> io::Result<fs::File> {
+    let state = state.to_owned();
+    let wait = move || {
+        let folder = fs::File::open(state)?;
+        folder.lock().map(|()| folder)
+    };
+    tokio::task::spawn_blocking(wait).await.map_err(io::Error::other)?
+}
+
+/// The number of the last migration; none where there was none yet.
+async fn schema(pool: SqlitePool) -> Result<Option<i64>, UpgradeError> {
     let known = "SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations'";
     let found = match sqlx::query(known).fetch_optional(&pool).await? {
         None => None,
@@ -104,25 +142,51 @@ async fn schema(journal: &Path) -> Result<Option<i64>, UpgradeError> {
     Ok(found)
 }
 
-async fn copied(journal: &Path, copy: &Path) -> Result<(), UpgradeError> {
-    let Some(folder) = copy.parent() else { return Ok(()) };
-    let unfinished = copy.with_extension("unfinished");
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at(folder))?;
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&unfinished)(error)),
-        _ => {}
+/// What a power cut left.
+fn clear(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            fs::remove_file(entry.path())?;
+        }
     }
+    Ok(())
+}
+
+/// Copies a journal of schema `found`, durably; nothing is left of a copy that cannot be made.
+async fn copied(journal: &Path, copy: &Path, found: i64, free: u64) -> Result<(), UpgradeError> {
+    let Some(folder) = copy.parent() else { return Ok(()) };
+    let needed = size(journal).map_err(at(journal))?.saturating_mul(ROOM_JOURNALS);
+    if free < needed {
+        return Err(UpgradeError::NoRoom { needed, free });
+    }
+    // 0600 from its first byte; SQLite takes an empty file for one that is not there.
+    let unfinished = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(at(folder))?;
     let pool = opened(journal).await?;
-    let made = sqlx::query("VACUUM INTO $1").bind(unfinished.display().to_string()).execute(&pool).await;
+    let made =
+        sqlx::query("VACUUM INTO $1").bind(unfinished.path().display().to_string()).execute(&pool).await;
     pool.close().await;
     made?;
-    let durable = || {
-        fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o600))?;
-        fs::File::open(&unfinished)?.sync_all()?;
-        fs::rename(&unfinished, copy)?;
-        sync_folder(folder)
-    };
-    durable().map_err(at(copy))
+    let alone = SqliteConnectOptions::new().filename(unfinished.path()).read_only(true).immutable(true);
+    let copied = schema(SqlitePoolOptions::new().max_connections(1).connect_with(alone).await?).await?;
+    if copied != Some(found) {
+        return Err(UpgradeError::Changed { found, copied });
+    }
+    unfinished.as_file().sync_all().map_err(at(copy))?;
+    unfinished.persist(copy).map_err(|error| at(copy)(error.error))?;
+    sync_folder(folder).map_err(at(copy))
+}
+
+/// Of a journal with its log, in bytes.
+fn size(journal: &Path) -> io::Result<u64> {
+    let log = fs::metadata(journal.with_extension("sqlite-wal")).map_or(0, |file| file.len());
+    Ok(fs::metadata(journal)?.len() + log)
+}
+
+/// For this user, on the disk that holds the folder.
+fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 async fn opened(journal: &Path) -> Result<SqlitePool, sqlx::Error> {
@@ -169,8 +233,9 @@ fn at(path: &Path) -> impl Fn(io::Error) -> UpgradeError + '_ {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::journal::Journal;
+    use sqlx::migrate::Migrator;
     use std::borrow::Cow;
+    use std::os::unix::fs::PermissionsExt;
 
     /// A journal as the version before left it, with one row.
     async fn of_before(state: &Path) -> i64 {
@@ -200,10 +265,10 @@ mod tests {
         assert!(!state.path().join(FOLDER).exists());
         let before = of_before(state.path()).await;
         prepare(state.path()).await.unwrap();
-        Journal::open_directory(&Spool::at(state.path()).journal()).await.unwrap().close().await;
         let copy = copy_of(&state.path().join(FOLDER), before);
         assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(schema(&copy).await.unwrap(), Some(before));
+        assert_eq!(schema_of(&copy).await, Some(before));
+        assert_eq!(schema_of(&Spool::at(state.path()).journal()).await, Some(known()));
         let pool = opened(&copy).await.unwrap();
         let row = sqlx::query("SELECT since_ms FROM master_key").fetch_one(&pool).await.unwrap();
         assert_eq!(row.get::<i64, _>("since_ms"), 7);
@@ -214,14 +279,75 @@ mod tests {
         assert!(!copy.exists());
     }
 
+    fn known() -> i64 {
+        MIGRATOR.iter().last().unwrap().version
+    }
+
+    async fn schema_of(journal: &Path) -> Option<i64> {
+        schema(opened(journal).await.unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn two_that_meet_an_old_journal_make_one_copy_of_how_it_was() {
+        let state = tempfile::tempdir().unwrap();
+        let before = of_before(state.path()).await;
+        let journal = Spool::at(state.path()).journal();
+        let copy = copy_of(&state.path().join(FOLDER), before);
+        let (one, other) = tokio::join!(prepare(state.path()), prepare(state.path()));
+        one.unwrap();
+        other.unwrap();
+        assert_eq!((schema_of(&copy).await, schema_of(&journal).await), (Some(before), Some(known())));
+
+        // One is at it: the other looks only afterwards, and finds nothing to do.
+        let state = tempfile::tempdir().unwrap();
+        of_before(state.path()).await;
+        let at_it = locked(state.path()).await.unwrap();
+        let waiting = tokio::spawn({
+            let state = state.path().to_owned();
+            async move { prepare(&state).await }
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(!waiting.is_finished());
+        journal::migrate(&Spool::at(state.path()).journal()).await.unwrap();
+        drop(at_it);
+        waiting.await.unwrap().unwrap();
+        assert!(!state.path().join(FOLDER).exists());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_of_a_copy_that_cannot_be_made() {
+        let state = tempfile::tempdir().unwrap();
+        let before = of_before(state.path()).await;
+        let journal = Spool::at(state.path()).journal();
+        let folder = tempfile::tempdir().unwrap();
+        let copy = copy_of(folder.path(), before);
+        let needed = 2 * fs::metadata(&journal).unwrap().len();
+        let left = || fs::read_dir(folder.path()).unwrap().count();
+        let full = copied(&journal, &copy, before, needed - 1).await.unwrap_err();
+        assert!(full.to_string().contains("make room"), "{full}");
+        assert_eq!(left(), 0);
+        let changed = copied(&journal, &copy, before - 1, needed).await.unwrap_err();
+        assert!(matches!(changed, UpgradeError::Changed { copied: Some(found), .. } if found == before));
+        assert_eq!(left(), 0);
+        let rows = fs::read(&journal).unwrap();
+        fs::write(&journal, b"no journal at all, and long enough to have a header of its own as every file of SQLite has, which is of a hundred bytes").unwrap();
+        assert!(matches!(copied(&journal, &copy, before, needed).await, Err(UpgradeError::Sql(_))));
+        assert_eq!(left(), 0);
+        fs::write(&journal, rows).unwrap();
+        // What a power cut left goes first.
+        fs::create_dir(state.path().join(FOLDER)).unwrap();
+        fs::write(state.path().join(FOLDER).join(format!("{UNFINISHED}x")), "half").unwrap();
+        prepare(state.path()).await.unwrap();
+        assert_eq!(fs::read_dir(state.path().join(FOLDER)).unwrap().count(), 1);
+    }
+
     #[tokio::test]
     async fn a_journal_of_a_newer_version_is_refused_and_left_as_it_is() {
         let state = tempfile::tempdir().unwrap();
         let before = of_before(state.path()).await;
         let journal = Spool::at(state.path()).journal();
         prepare(state.path()).await.unwrap();
-        Journal::open_directory(&journal).await.unwrap().close().await;
-        let known = MIGRATOR.iter().last().unwrap().version;
+        let known = known();
         let pool = opened(&journal).await.unwrap();
         let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'newer', 1, x'00', 0)";
         sqlx::query(newer).execute(&pool).await.unwrap();

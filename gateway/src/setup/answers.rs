@@ -100,8 +100,11 @@ impl Given {
     /// Reads a file of answers, which may hold a password and so is nobody else's.
     pub(super) fn read(path: &Path) -> Result<Self, SetupError> {
         let text = Zeroizing::new(read_secret(path)?);
-        toml::from_str(&text)
-            .map_err(|error| SetupError::Syntax { path: path.to_owned(), error: Box::new(error) })
+        // The parser's own words repeat the line, which may be the password's.
+        toml::from_str(&text).map_err(|error: toml::de::Error| {
+            let (line, column) = place(&text, error.span().map_or(0, |span| span.start));
+            SetupError::Syntax { path: path.to_owned(), line, column }
+        })
     }
 
     /// These answers, and of the others what is missing.
@@ -132,6 +135,13 @@ impl Given {
             doctor_certificate: self.doctor_certificate.or(other.doctor_certificate),
         }
     }
+}
+
+/// Line and column, in characters, of a byte; both from 1.
+fn place(text: &str, byte: usize) -> (usize, usize) {
+    let before: String = text.char_indices().take_while(|(at, _)| *at < byte).map(|(_, one)| one).collect();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
 }
 
 /// What the configuration is made of. Contents of files that were named are read: whoever asks may be another user than whoever writes.
@@ -225,7 +235,7 @@ impl Answers {
             asker.password(given.mail_password.map(Zeroizing::new), given.mail_password_file.as_deref())?;
         let from = mail_user.contains('@').then(|| mail_user.clone());
         let mail_from =
-            asker.ask("mail_from", given.mail_from, "Sender address of its mails", from, mail_address)?;
+            asker.ask("mail_from", given.mail_from, "Sender address of its mails, best in a subdomain of its own, as gateway@scanpost.hospital.example", from, mail_address)?;
         let ca = "PEM file with the authority of both servers, or none: those of this system";
         let mail_ca = asker.ask("mail_ca", given.mail_ca, ca, Some(NONE.into()), content)?;
         let domain = mail_from.rsplit_once('@').map_or("", |(_, domain)| domain);

@@ -1,7 +1,7 @@
 //! The keys and files that a site begins with. What a run has written is gone again unless it came to its end.
 
 use super::answers::Answers;
-use super::{SetupError, at, random_text};
+use super::{CREDENTIALS_OF_THE_UNIT, SetupError, at, random_text};
 use crate::config::ConfigError;
 use crate::spool::{FileKey, sync_folder};
 use keyfile::{KeyFiles, Protection};
@@ -61,8 +61,25 @@ impl Names {
 
     /// Before anything is asked.
     pub(super) fn refuse_existing(&self) -> Result<(), SetupError> {
-        let existing = self.all().into_iter().find(|path| path.symlink_metadata().is_ok());
-        existing.map_or(Ok(()), |path| Err(SetupError::Exists { path: path.to_owned() }))
+        for path in self.all() {
+            if is_there(path)? {
+                return Err(SetupError::Exists { path: path.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Before anything is asked: the service would read what is older than what is written here.
+    pub(super) fn refuse_credentials(&self, credstore: &Path) -> Result<(), SetupError> {
+        for path in [&self.passphrase, &self.spool_key, &self.mail_password] {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let encrypted = credstore.join(format!("{CREDENTIALS_OF_THE_UNIT}{name}"));
+            let found = is_there(&encrypted)?.then_some(encrypted).or_else(|| keyfile::credential(path));
+            if let Some(credential) = found {
+                return Err(SetupError::Credential { credential, path: path.to_owned() });
+            }
+        }
+        Ok(())
     }
 
     fn all(&self) -> [&Path; 12] {
@@ -128,6 +145,26 @@ impl Drop for Written {
         for path in &self.0 {
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+/// Before anything is asked: a new site key over an older audit trail.
+pub(super) fn refuse_used(state: &Path) -> Result<(), SetupError> {
+    for name in ["journal.sqlite", "audit"] {
+        let path = state.join(name);
+        if is_there(&path)? {
+            return Err(SetupError::Used { path });
+        }
+    }
+    Ok(())
+}
+
+/// Whatever it is, a link that leads nowhere too.
+fn is_there(path: &Path) -> Result<bool, SetupError> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(at(path)(error)),
     }
 }
 

@@ -150,7 +150,7 @@ fn who_does_not_answer_is_told_which_question_it_was() {
         assert!(words.starts_with(key) && words.contains("no answer"), "{key}: {words}");
     }
     let misspelt = prepare(arguments(folder.path(), &format!("{LEAST}\nsmpt = \"x\"\n"))).err().unwrap();
-    assert!(misspelt.to_string().contains("smpt"), "{misspelt}");
+    assert!(misspelt.to_string().contains("line 11, column 1:"), "{misspelt}");
     for (from, to) in [
         ("hospital.example", "Hospital Example"),
         ("\"none\"", "\"A_TITLE_OF_TOO_MANY\""),
@@ -168,6 +168,69 @@ fn who_does_not_answer_is_told_which_question_it_was() {
         );
     }
     assert!(!folder.path().join("etc").exists());
+}
+
+#[test]
+fn a_password_that_is_no_toml_is_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, place) in [
+        (r#"mail_password = "geheim\Wort""#, "line 6, column 25:"),
+        ("mail_password = geheim\\Wort", "line 6, column 17:"),
+        ("mail_password = [\"geheim\\\\Wort\"]", "line 6, column 17:"),
+    ] {
+        let answers = LEAST.replace("mail_password = \"correct horse\"", text);
+        let error = prepare(arguments(folder.path(), &answers)).err().unwrap();
+        for words in [error.to_string(), format!("{error:?}"), format!("{:?}", anyhow::Error::from(error))] {
+            assert!(!words.contains("geheim") && !words.contains("Wort"), "{words}");
+            assert!(words.contains(place) || words.contains("line: 6"), "{words}");
+        }
+    }
+}
+
+#[test]
+fn no_new_key_comes_over_an_older_trail_and_no_older_credential_before_a_new_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    for name in ["audit", "journal.sqlite"] {
+        fs::create_dir_all(state.join(name)).unwrap();
+        let refused = prepare(arguments(folder.path(), LEAST)).err().unwrap();
+        assert!(matches!(&refused, SetupError::Used { path } if path.ends_with(name)), "{refused}");
+        assert!(refused.to_string().contains("docs/install.md"), "{refused}");
+        fs::remove_dir(state.join(name)).unwrap();
+    }
+    let names = Names::beside(&folder.path().join("etc/gateway.toml"));
+    for name in ["scanpost-passphrase", "spool.key", "mail.password"] {
+        let credential = folder.path().join(format!("scanpost-gateway.{name}"));
+        fs::write(&credential, "encrypted").unwrap();
+        let refused = names.refuse_credentials(folder.path()).unwrap_err();
+        assert!(matches!(&refused, SetupError::Credential { path, .. } if path.ends_with(name)), "{refused}");
+        fs::remove_file(&credential).unwrap();
+    }
+    names.refuse_credentials(folder.path()).unwrap();
+    assert!(!folder.path().join("etc").exists());
+}
+
+#[test]
+fn what_the_packaged_unit_cannot_do_is_said_with_the_drop_in_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let Prepared { mut config, mut names, .. } =
+        prepare(arguments(folder.path(), &format!("{LEAST}\nlisten = \"127.0.0.1:104\"\n"))).unwrap();
+    let words = told::next(&config, &names, &[]);
+    for part in [
+        "systemctl edit scanpost-gateway".to_owned(),
+        "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\nPrivateUsers=no".to_owned(),
+        format!("ReadWritePaths={}", config.state.display()),
+        format!("ConditionPathExists=\nConditionPathExists={}", names.config.display()),
+        format!("ExecStart=\nExecStart=/usr/bin/scanpost-gateway serve --config {}", names.config.display()),
+    ] {
+        assert!(words.contains(&part), "{part} not in {words}");
+    }
+    // As it is packaged nothing has to be added.
+    config.dicom.listen = Some("127.0.0.1:11112".parse().unwrap());
+    config.state = "/var/lib/scanpost".into();
+    names = Names::beside(Path::new("/etc/scanpost/gateway.toml"));
+    let words = told::next(&config, &names, &[]);
+    assert!(!words.contains("systemctl edit"), "{words}");
 }
 
 /// A terminal that remembers what it showed.
@@ -236,7 +299,8 @@ fn what_is_red_stands_under_whose_turn_it_is() {
             check("dkim", Verdict::Fail),
             check("dkim", Verdict::Fail),
             check("directory", Verdict::Fail),
-            check("tlsa", Verdict::NotChecked),
+            check("mta-sts", Verdict::NotChecked),
+            check("tlsa", Verdict::Fail),
         ],
         publish: Vec::new(),
     };
@@ -244,7 +308,8 @@ fn what_is_red_stands_under_whose_turn_it_is() {
         told::open(&report),
         [
             "the doctor, with the code above: directory",
-            "who keeps the DNS zone, with the records under \"To publish\": spf, dkim"
+            "who keeps the mail server's zone, with the TLSA records under \"To publish\": tlsa",
+            "who keeps the sender's zone, with the records under \"To publish\"; it has one SPF record at most: add to one that is there: spf, dkim"
         ]
     );
 }
