@@ -15,7 +15,7 @@ PACKAGES = ("systemd", "systemd-sysv", "ca-certificates", "tzdata")
 
 
 class CannotBoot(Exception):
-    """This machine lets nobody boot a container; the text says why."""
+    """This machine makes or boots no container; the text says why."""
 
 
 def archive(folder: Path) -> Path:
@@ -24,10 +24,12 @@ def archive(folder: Path) -> Path:
         return Path(given)
     sources = SOURCES if SOURCES.exists() else Path("/etc/apt/sources.list")
     made = folder / "debian.tar"
+    if not shutil.which("mmdebstrap"):
+        raise CannotBoot("mmdebstrap is not installed")
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm", made, sources]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=MAKE_SECONDS_MAX)
     if result.returncode != 0:
-        raise RuntimeError(f"mmdebstrap: {result.stderr[-2000:]}")
+        raise CannotBoot(f"mmdebstrap: {result.stderr[-2000:]}")
     return made
 
 
@@ -50,6 +52,8 @@ class FreshDebian:
 
     def boot(self) -> "FreshDebian":
         """Returns when systemd has started what it starts."""
+        if not shutil.which("systemd-nspawn"):
+            raise CannotBoot("systemd-nspawn is not installed")
         command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--resolv-conf=off", "--timezone=off",
                    f"--machine=fresh-{os.getpid()}", f"--directory={self.root}", "--console=pipe", "--boot",
                    # Its own filter of 252 knows no Landlock, which a server that is no container has.
@@ -84,8 +88,9 @@ class FreshDebian:
     def stop(self) -> None:
         """As a power cut: nothing in it is needed any more."""
         if self.child and self.child.is_running():
-            # Whoever ends the first process of a container ends all of it.
-            Ending([self.leader]).wait(0)
+            # Whoever ends the first process of a container ends all of it. It may not have got so far.
+            if self.leader:
+                Ending([self.leader]).wait(0)
             self.child.stop()
         shutil.rmtree(self.root)
 

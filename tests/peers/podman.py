@@ -29,7 +29,12 @@ class Podman:
         """All images, on a Debian 12 from `archive`: no registry is asked."""
         if not shutil.which("podman"):
             raise CannotRun("podman is not installed")
-        self._run("import", archive, "localhost/debian:12-slim")
+        if not shutil.which("runc"):
+            raise CannotRun("runc is not installed")
+        try:
+            self._run("import", archive, "localhost/debian:12-slim")
+        except RuntimeError as error:
+            raise CannotRun(str(error)) from error
         # Where cargo has put the binaries: what the Containerfile finds at target/release.
         context = self.folder / "context"
         (context / "target" / "release").mkdir(parents=True)
