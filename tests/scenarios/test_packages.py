@@ -493,7 +493,11 @@ def a_second_setup_comes_over_no_kept_trail(debian: FreshDebian) -> None:
     assert "would make its audit trail look forged" in refused and "Install again" in refused, refused
     debian.run("sh", "-e", "-c", manual("scanpost-until").replace("scanpost-gateway setup", setup))
     kept = next((debian.root / "var/lib").glob("scanpost-until-*"))
-    assert {path.name for path in kept.iterdir()} == {"audit", "site.cert.pem"}
+    assert {path.name for path in kept.iterdir()} == {"audit", "site.cert.pem", "verify.toml"}
+    # By the new site's certificate it would look forged.
+    config = kept / "verify.toml"
+    config.write_text(config.read_text().replace(f"/{kept.relative_to(debian.root)}/site.cert.pem", "/etc/scanpost/site.cert.pem"))
+    debian.run("scanpost-gateway", "audit", "verify", "--config", f"/{config.relative_to(debian.root)}", expect=3)
     debian.run("systemctl", "start", "scanpost-gateway")
 
 
