@@ -2,7 +2,9 @@
 //! them. Knows no study, no mail and no database.
 
 pub mod events;
+mod linger;
 pub mod password;
+pub mod rooms;
 pub mod server;
 pub mod throttle;
 pub mod totp;

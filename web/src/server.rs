@@ -1,12 +1,13 @@
 //! Connections: TLS, limits against slow and many clients, HTTP/1.1, and HTTP/2 where the client chose it in the handshake.
 
+use crate::linger;
+use crate::rooms::{Connections, Rooms};
 use axum::Router;
 use axum::body::Body;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tls::{AcceptError, Listener};
@@ -34,15 +35,6 @@ const SEND_BUFFER_BYTES: usize = 128 << 10;
 /// A connection that says nothing is asked whether it lives.
 const PING_PAUSE: Duration = Duration::from_secs(30);
 
-/// How many connections are taken.
-#[derive(Clone, Copy, Debug)]
-pub struct Connections {
-    /// At once, from everywhere.
-    pub at_once_max: usize,
-    /// Of these, from one address.
-    pub of_address_max: usize,
-}
-
 /// Who made a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
@@ -54,12 +46,16 @@ pub async fn serve(
     router: Router,
     connections: Connections,
 ) {
-    let rooms = Arc::new(Rooms { taken: Mutex::default(), told_at: Mutex::default(), connections });
+    let (rooms, refusals) = (Rooms::new(connections), Arc::new(Refusals::default()));
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let Some(room) = rooms.enter(peer.ip()) else { continue };
-                tokio::spawn(connection(stream, peer, tls.clone(), router.clone(), room));
+                let (tls, router, refusals) = (tls.clone(), router.clone(), Arc::clone(&refusals));
+                tokio::spawn(async move {
+                    connection(stream, peer, tls, router, &refusals).await;
+                    drop(room);
+                });
             }
             Err(error) => {
                 tracing::error!(act = "operator", "connections cannot be accepted: {}", error.kind());
@@ -75,7 +71,7 @@ async fn connection(
     peer: SocketAddr,
     tls: Option<Arc<Listener>>,
     router: Router,
-    room: Room,
+    refusals: &Refusals,
 ) {
     let unacknowledged_ms = u32::try_from(UNACKNOWLEDGED_MAX.as_millis()).unwrap_or(u32::MAX);
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, unacknowledged_ms);
@@ -87,13 +83,14 @@ async fn connection(
                 streams(stream, peer, router).await;
             }
             Ok(Ok(stream)) => requests(stream, peer, router).await,
-            Ok(Err(AcceptError::Refused(reason))) if tls.asks_for_certificates() && room.rooms.may_tell() => {
+            Ok(Err(AcceptError::Refused(reason)))
+                if tls.asks_for_certificates() && refusals.may_be_told() =>
+            {
                 tracing::warn!(reason, "a client is refused in the handshake");
             }
             _ => {}
         },
     }
-    drop(room);
 }
 
 async fn requests(stream: impl AsyncRead + AsyncWrite + Unpin + Send, peer: SocketAddr, router: Router) {
@@ -135,78 +132,25 @@ fn tower_service_of(
     Future: Send + 'static,
 > {
     TowerToHyperService::new(
-        router.layer(axum::Extension(Peer(peer))).into_service::<hyper::body::Incoming>(),
+        router
+            .layer(axum::Extension(Peer(peer)))
+            .layer(axum::middleware::from_fn(linger::read_to_the_end))
+            .into_service::<hyper::body::Incoming>(),
     )
 }
 
-struct Rooms {
-    taken: Mutex<HashMap<IpAddr, usize>>,
-    told_at: Mutex<Option<Instant>>,
-    connections: Connections,
-}
+/// When a refusal was told last.
+#[derive(Default)]
+struct Refusals(Mutex<Option<Instant>>);
 
-/// Given back when dropped.
-struct Room {
-    rooms: Arc<Rooms>,
-    address: IpAddr,
-}
-
-impl Rooms {
-    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Room> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.values().sum::<usize>() >= self.connections.at_once_max {
-            return None;
-        }
-        let theirs = taken.entry(address).or_default();
-        if *theirs >= self.connections.of_address_max {
-            return None;
-        }
-        *theirs += 1;
-        Some(Room { rooms: Arc::clone(self), address })
-    }
-
-    /// Whether a line of the log about a refusal is not too much now.
-    fn may_tell(&self) -> bool {
-        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+impl Refusals {
+    /// Whether a line of the log about one more is not too much now.
+    fn may_be_told(&self) -> bool {
+        let mut told_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let may = told_at.is_none_or(|at| at.elapsed() >= REFUSED_PAUSE);
         if may {
             *told_at = Some(Instant::now());
         }
         may
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        let mut taken = self.rooms.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(theirs) = taken.get_mut(&self.address) {
-            *theirs -= 1;
-            if *theirs == 0 {
-                taken.remove(&self.address);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::Ipv4Addr;
-
-    #[test]
-    fn one_address_cannot_take_every_room_and_gives_its_own_back() {
-        let connections = Connections { at_once_max: 512, of_address_max: 64 };
-        let rooms = Arc::new(Rooms { taken: Mutex::default(), told_at: Mutex::default(), connections });
-        let address = |last| IpAddr::from(Ipv4Addr::new(10, 0, 0, last));
-        let first: Vec<_> = std::iter::from_fn(|| rooms.enter(address(1))).collect();
-        assert_eq!(first.len(), 64);
-        assert!(rooms.enter(address(2)).is_some());
-        drop(first);
-        assert!(rooms.enter(address(1)).is_some());
-        let all: Vec<_> = (0..=255)
-            .flat_map(|last| std::iter::from_fn(move || Some(last)).take(4))
-            .map(|last| rooms.enter(address(last)))
-            .collect();
-        assert_eq!(all.iter().flatten().count(), 512);
     }
 }

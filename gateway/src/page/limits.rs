@@ -1,7 +1,7 @@
 //! Limits of the page.
 
 use std::time::Duration;
-use web::server::Connections;
+use web::rooms::Connections;
 
 /// Some hundred screens, each with its live line and two more; a proxy or one workstation with many tabs.
 pub(super) const CONNECTIONS: Connections = Connections { at_once_max: 512, of_address_max: 64 };

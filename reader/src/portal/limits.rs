@@ -1,7 +1,7 @@
 //! Limits of the portal.
 
 use std::time::Duration;
-use web::server::Connections;
+use web::rooms::Connections;
 
 /// 1,000 phones with a connection each, and as many again that reconnect; phones of one carrier share addresses.
 pub(crate) const CONNECTIONS: Connections = Connections { at_once_max: 2048, of_address_max: 1024 };
