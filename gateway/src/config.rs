@@ -152,6 +152,9 @@ pub struct Dicom {
     /// Associations served at once; a further one is rejected as a temporary congestion (PS3.8 9.3.4).
     #[serde(default = "associations_max_default")]
     pub associations_max: usize,
+    /// Of these, from one address: a peer that floods keeps no other out.
+    #[serde(default = "associations_of_address_max_default")]
+    pub associations_of_address_max: usize,
     /// Longest wait for the next bytes of a peer, in milliseconds.
     #[serde(default = "idle_ms_default")]
     pub idle_ms: u64,
@@ -732,6 +735,10 @@ fn silence_ms_default() -> u64 {
 
 fn associations_max_default() -> usize {
     32
+}
+
+fn associations_of_address_max_default() -> usize {
+    24
 }
 
 fn idle_ms_default() -> u64 {

@@ -38,13 +38,14 @@ class Aborted(Exception):
 
 
 class RawAssociation:
-    """One association with one presentation context; with `request`, these bytes ask for it."""
+    """One association with one presentation context; with `request`, these bytes ask for it. It comes from `address`."""
 
     def __init__(
         self, port: int, called: str, sop_class: str, calling: str = "RAWSCU", transfer_syntax: str = EXPLICIT_LITTLE, request: bytes | None = None,
+        address: str = "127.0.0.1",
     ):
         self.sop_class = sop_class
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS_MAX)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS_MAX, source_address=(address, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.sendall(request or associate_request(called, calling, sop_class, transfer_syntax))
         kind, body = self._read_pdu()

@@ -1,6 +1,7 @@
 //! Every limit of the DICOM side in one place: a named number, its unit and its reason.
 
 use std::time::Duration;
+use web::rooms::Connections;
 
 /// Longest P-DATA-TF we take, in bytes after the PDU header: what DCMTK can send at most, and past which nothing gets
 /// faster (measured against 16 KiB: four times the images a second).
@@ -30,8 +31,9 @@ pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
 pub const CLOSE_BYTES_MAX: usize = 4 << 20;
 /// Associations at once, whatever the configuration says: each has a thread of tokio's blocking pool, which has 512.
 pub const ASSOCIATIONS_MAX: usize = 256;
-/// Connections above the limit of associations that are told so at once; further ones are just closed.
-pub const TURNED_AWAY_MAX: usize = 16;
+/// Connections above the limits of associations that are told so at once, each on a thread for [`ASSOCIATE_WAIT`] at most; further ones are just
+/// closed. One address cannot take all of them, so that whoever floods keeps no other sender from its answer.
+pub const TURNED_AWAY: Connections = Connections { at_once_max: 128, of_address_max: 64 };
 /// Pause after a failed accept (no file descriptors left, for instance), so that the loop does not spin.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Answers of one query, a study series of 100,000 instances being beyond anything real.

@@ -1,9 +1,9 @@
-//! The listener: as many associations at once as allowed, the next ones told so, and an orderly stop.
+//! The listener: as many associations at once as allowed, from everywhere and from one address, the next ones told so, and an orderly stop.
 
 use super::Intake;
 use super::association::{Caller, Service, run, turn_away};
 use super::disk::{Disk, Folder};
-use super::limits::{ACCEPT_PAUSE, ASSOCIATIONS_MAX, TURNED_AWAY_MAX};
+use super::limits::{ACCEPT_PAUSE, ASSOCIATIONS_MAX, TURNED_AWAY};
 use super::store::is_unfinished;
 use crate::config::Dicom;
 use std::io;
@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
+use web::rooms::{Connections, Rooms};
 
 /// Where peers come in; at least one of the two.
 #[derive(Debug, Default)]
@@ -84,7 +85,7 @@ async fn serve_on<I: Intake, D: Disk>(
         runtime: Handle::current(),
         stopping: Arc::clone(&stopping.0),
     });
-    let rooms = Rooms::new(config.associations_max);
+    let places = Places::new(config);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -92,7 +93,7 @@ async fn serve_on<I: Intake, D: Disk>(
             () = told_to_stop(&mut shutdown) => break,
             Some(ended) = connections.join_next() => report_panic(ended),
             accepted = doors.accept() => match accepted {
-                Ok((stream, peer, tls)) => admit(&service, &rooms, &mut connections, stream, peer, tls),
+                Ok((stream, peer, tls)) => admit(&service, &places, &mut connections, stream, peer, tls),
                 Err(error) => pause(&error).await,
             },
         }
@@ -118,32 +119,28 @@ impl Drop for StopWhenDropped {
     }
 }
 
-struct Rooms {
-    associations: Arc<Semaphore>,
-    turned_away: Arc<Semaphore>,
+/// Who is served, and who is told that there is no room.
+struct Places {
+    associations: Arc<Rooms>,
+    turned_away: Arc<Rooms>,
 }
 
-impl Rooms {
-    fn new(associations_max: usize) -> Self {
+impl Places {
+    fn new(config: &Dicom) -> Self {
         Self {
-            associations: Arc::new(Semaphore::new(associations_max.min(ASSOCIATIONS_MAX))),
-            turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+            associations: Rooms::new(Connections {
+                at_once_max: config.associations_max.min(ASSOCIATIONS_MAX),
+                of_address_max: config.associations_of_address_max,
+            }),
+            turned_away: Rooms::new(TURNED_AWAY),
         }
-    }
-
-    fn association(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.associations).try_acquire_owned().ok()
-    }
-
-    fn turning_away(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.turned_away).try_acquire_owned().ok()
     }
 }
 
 /// Gives a connection a thread: to be served, to be told that there is no room, or none at all.
 fn admit<I: Intake, D: Disk>(
     service: &Arc<Service<I, D>>,
-    rooms: &Rooms,
+    places: &Places,
     connections: &mut JoinSet<()>,
     stream: TcpStream,
     peer: SocketAddr,
@@ -152,12 +149,12 @@ fn admit<I: Intake, D: Disk>(
     let Ok(stream) = stream.into_std() else { return };
     let caller = Caller { stream, peer, tls };
     let service = Arc::clone(service);
-    if let Some(room) = rooms.association() {
+    if let Some(room) = places.associations.enter(peer.ip()) {
         connections.spawn_blocking(move || {
             run(&service, caller);
             drop(room);
         });
-    } else if let Some(room) = rooms.turning_away() {
+    } else if let Some(room) = places.turned_away.enter(peer.ip()) {
         connections.spawn_blocking(move || {
             turn_away(&service, caller);
             drop(room);
