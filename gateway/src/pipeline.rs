@@ -372,9 +372,7 @@ impl Pipeline {
                 return Ok(false);
             }
         }
-        if self.journal.reached(delivery.id, Step::Notified, now_ms()).await? {
-            self.journal.began(delivery.id, "pulled", now_ms()).await?;
-        }
+        self.journal.reached(delivery.id, Step::Notified, now_ms()).await?;
         tracing::info!(stage = "notify", delivery = %delivery.id, "all are notified");
         Ok(true)
     }

@@ -562,6 +562,18 @@ async fn advance(
         .bind(now_ms)
         .execute(&mut **transaction)
         .await?;
+    if matches!(state, State::Notified | State::Pulled) {
+        // In the same transaction: a history has no step without the stage that it leads to, wherever a gateway is killed.
+        sqlx::query(
+            "INSERT INTO stage_time (delivery_id, stage, began_at_ms, done_at_ms) VALUES ($1, 'pulled', $2, CASE WHEN $3 THEN $2 END)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(id.0.as_slice())
+        .bind(now_ms)
+        .bind(state == State::Pulled)
+        .execute(&mut **transaction)
+        .await?;
+    }
     Ok(true)
 }
 

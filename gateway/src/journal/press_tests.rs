@@ -407,7 +407,6 @@ async fn who_stands_behind_is_told_when_the_turn_comes_and_not_once_somebody_ope
     assert_eq!(told().await, ["tanaka"]);
     assert_eq!(journal.notify_again(row.id).await.unwrap(), ["tanaka"], "who was not told is not told again");
     assert!(journal.reached(row.id, Step::Notified, 6500).await.unwrap());
-    journal.began(row.id, "pulled", 6600).await.unwrap();
     assert!(journal.escalate(row.id, "suzuki", 7000).await.unwrap());
     assert!(!journal.escalate(row.id, "suzuki", 7001).await.unwrap(), "once");
     assert!(journal.reached(row.id, Step::Notified, 7050).await.unwrap());

@@ -6,6 +6,7 @@ use compressor::dataset::{Banner, PersonName};
 use compressor::{Phi, Purpose, Uid};
 use seal::cover::Completeness;
 use seal::ids::{CaseId, DeliveryId};
+use sqlx::Row;
 
 pub(crate) fn instance(number: u8) -> NewInstance {
     NewInstance {
@@ -51,6 +52,31 @@ pub(super) async fn reach(journal: &Journal, id: DeliveryId, state: State, now_m
         reached |= journal.reached(id, step, now_ms).await.unwrap();
     }
     reached
+}
+
+/// Wherever a gateway is killed, its times tell of each stage that its state leads to.
+#[tokio::test]
+async fn the_wait_for_the_doctors_begins_with_the_step_that_leads_to_it() {
+    let (journal, _folder) = journal().await;
+    let wait = async |id: DeliveryId| {
+        let sql =
+            "SELECT began_at_ms, done_at_ms FROM stage_time WHERE delivery_id = $1 AND stage = 'pulled'";
+        let row = sqlx::query(sql).bind(id.0.as_slice()).fetch_optional(&journal.pool).await.unwrap();
+        row.map(|row| (row.get::<i64, _>("began_at_ms"), row.get::<Option<i64>, _>("done_at_ms")))
+    };
+    let (told, _) = press_tests::record(&journal, instance(1)).await;
+    reach(&journal, told.id, State::Submitted, 2000).await;
+    assert_eq!(wait(told.id).await, None);
+    reach(&journal, told.id, State::Notified, 3000).await;
+    assert_eq!(wait(told.id).await, Some((3000, None)));
+    reach(&journal, told.id, State::Pulled, 4000).await;
+    assert_eq!(wait(told.id).await, Some((3000, Some(4000))));
+    // Fetched while the notice goes.
+    let other_study = NewInstance { study: Some(Uid::parse("1.2.4").unwrap()), ..instance(2) };
+    let (quick, _) = press_tests::record(&journal, other_study).await;
+    reach(&journal, quick.id, State::Submitted, 2000).await;
+    assert!(journal.reached(quick.id, Step::Pulled, 2500).await.unwrap());
+    assert_eq!(wait(quick.id).await, Some((2500, Some(2500))));
 }
 
 #[tokio::test]
