@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import json
+import os
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -44,10 +46,11 @@ class Audit:
         bench.gateway.folder.mkdir(parents=True, exist_ok=True)
         (bench.gateway.folder / "state").mkdir(mode=0o700, exist_ok=True)
 
-    def run(self, *more: str) -> tuple[int, dict]:
+    def run(self, *more: str, credentials: Path | None = None) -> tuple[int, dict]:
         self.bench.gateway.config.write_text(self.bench.gateway._configuration())
         command = [program("scanpost-gateway"), "check", "--config", self.bench.gateway.config, "--json", *more]
-        result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
+        environment = {**os.environ, "CREDENTIALS_DIRECTORY": str(credentials)} if credentials else None
+        result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, env=environment)
         assert result.stdout, result.stderr
         return result.returncode, json.loads(result.stdout)
 
@@ -228,6 +231,20 @@ def test_open_secrets_and_old_certificates_are_found(audit: Audit, keys: Keys, t
     assert re.search('ERROR .*ends within a week.*key="page.certificate" days=2', log), log
     assert all(re.search(rf'WARN .*ends soon.*key="{key}"', log) for key in ("submit.client_certificate", "directory.ca")), log
     assert 'key="seal.certificate"' not in log
+
+
+def test_a_credential_stands_for_a_password_and_never_for_a_key(audit: Audit, store: MailStore, tmp_path: Path):
+    client = Authority(tmp_path / "authority").issue("gateway", purpose="clientAuth")
+    client.key.chmod(0o644)
+    audit.settings.server_lines = [f'client_certificate = "{client.certificate}"', f'client_key = "{client.key}"']
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    for path in (client.key, store.password_file("gateway")):
+        shutil.copy(path, credentials)
+    _, report = audit.run(credentials=credentials)
+    found = {check["subject"].split()[0]: check for check in report["checks"] if check["area"] == "secrets"}
+    assert found["submit.password_file"]["found"] == "handed over by the service manager"
+    assert found["submit.client_key"]["verdict"] == "fail", "a key is read from its file, whatever the service manager has"
 
 
 def test_tls_of_the_servers_is_judged_and_nobody_is_logged_in(audit: Audit, store: MailStore):

@@ -2,7 +2,7 @@
 
 use super::Check;
 use super::certificate::Certificate;
-use crate::config::Config;
+use crate::config::{Config, Dicomweb};
 use std::path::Path;
 
 const SECRETS: &str = "secrets";
@@ -12,6 +12,7 @@ const RENEW_DAYS: i64 = 30;
 
 pub(super) fn check(config: &Config) -> Vec<Check> {
     let mut checks = vec![private("state", &config.state, "700")];
+    checks.extend(secrets(config).into_iter().map(|(key, path)| handed_over_or_private(&key, path)));
     checks.extend(keys(config).into_iter().map(|(key, path)| private(&key, path, "600")));
     checks.extend(certificates(config).into_iter().map(|(key, path)| fresh(&key, path)));
     for (name, doctor) in &config.doctors {
@@ -23,23 +24,44 @@ pub(super) fn check(config: &Config) -> Vec<Check> {
     checks
 }
 
-/// What nobody else may read, each by its key in the configuration.
+/// Passwords, tokens and passphrases, each by its key in the configuration: for these a credential of the same name goes before the file.
+fn secrets(config: &Config) -> Vec<(String, &Path)> {
+    let mut secrets = Vec::new();
+    for (table, server) in config.servers() {
+        secrets.push((format!("{table}.password_file"), server.password_file.as_path()));
+        secrets.extend(server.dkim.iter().map(|dkim| (format!("{table}.dkim.key"), dkim.key.as_path())));
+    }
+    for (name, channel) in &config.channels {
+        secrets.extend(channel.secrets().map(|(key, path)| (format!("channels.{name}.{key}"), path)));
+    }
+    for (table, dicomweb) in web_services(config) {
+        let password = dicomweb.password_file.iter();
+        secrets.extend(password.map(|path| (format!("{table}.password_file"), path.as_path())));
+    }
+    let of_our_own =
+        [("seal.passphrase_file", &config.seal.passphrase_file), ("spool.key_file", &config.spool.key_file)];
+    secrets.extend(of_our_own.into_iter().filter_map(|(key, path)| Some((key.to_owned(), path.as_deref()?))));
+    secrets
+}
+
+/// Private keys, each by its key in the configuration: they are always read from their files.
 fn keys(config: &Config) -> Vec<(String, &Path)> {
     let mut keys = vec![("seal.key".to_owned(), config.seal.key.as_path())];
     for (table, server) in config.servers() {
-        keys.push((format!("{table}.password_file"), server.password_file.as_path()));
         keys.extend(server.client_key.iter().map(|key| (format!("{table}.client_key"), key.as_path())));
-        keys.extend(server.dkim.iter().map(|dkim| (format!("{table}.dkim.key"), dkim.key.as_path())));
     }
     for (name, channel) in &config.channels {
-        let secrets = channel.secrets().chain(channel.client_key.as_deref().map(|key| ("client_key", key)));
-        keys.extend(secrets.map(|(key, path)| (format!("channels.{name}.{key}"), path)));
+        let key = channel.client_key.iter();
+        keys.extend(key.map(|key| (format!("channels.{name}.client_key"), key.as_path())));
     }
     keys.extend(config.dicom.tls.iter().map(|tls| ("dicom.tls.key".to_owned(), tls.files.key.as_path())));
     let page = config.page.iter().filter_map(|page| page.key.as_ref());
     keys.extend(page.map(|key| ("page.key".to_owned(), key.as_path())));
     for (table, tls) in clients(config) {
         keys.extend(tls.client_key.iter().map(|key| (format!("{table}.client_key"), key.as_path())));
+    }
+    for (table, dicomweb) in web_services(config) {
+        keys.extend(dicomweb.client_key.iter().map(|key| (format!("{table}.client_key"), key.as_path())));
     }
     keys
 }
@@ -64,6 +86,10 @@ pub(crate) fn certificates(config: &Config) -> Vec<(String, &Path)> {
     for (table, tls) in clients(config) {
         found.extend(tls.client_certificate.iter().map(|path| (format!("{table}.client_certificate"), path)));
     }
+    for (table, dicomweb) in web_services(config) {
+        let certificate = dicomweb.client_certificate.iter();
+        found.extend(certificate.map(|path| (format!("{table}.client_certificate"), path)));
+    }
     found.extend(config.directory.ca.iter().map(|path| ("directory.ca".to_owned(), path)));
     found.into_iter().map(|(key, path)| (key, path.as_path())).collect()
 }
@@ -76,11 +102,23 @@ fn clients(config: &Config) -> impl Iterator<Item = (String, &tls::ClientFiles)>
     pacs.chain(syslog)
 }
 
+/// DICOMweb services that studies are fetched from, by table.
+fn web_services(config: &Config) -> impl Iterator<Item = (String, &Dicomweb)> {
+    let services = config.pacs.iter();
+    services.filter_map(|(name, pacs)| Some((format!("pacs.{name}.dicomweb"), pacs.dicomweb.as_ref()?)))
+}
+
+fn handed_over_or_private(key: &str, path: &Path) -> Check {
+    match keyfile::credential(path) {
+        Some(_) => {
+            Check::pass(SECRETS, format!("{key} {}", path.display()), "handed over by the service manager")
+        }
+        None => private(key, path, "600"),
+    }
+}
+
 fn private(key: &str, path: &Path, wanted: &str) -> Check {
     let subject = format!("{key} {}", path.display());
-    if keyfile::credential(path).is_some() {
-        return Check::pass(SECRETS, subject, "handed over by the service manager");
-    }
     match std::fs::metadata(path) {
         Err(error) => Check::fail(SECRETS, subject, error.kind(), format!("make it, chmod {wanted}")),
         Ok(metadata) => match keyfile::open_to_others(&metadata) {
