@@ -103,6 +103,12 @@ class MailStore:
             "dovecot": self._master_pid(self.dir / "run" / "master.pid") is not None,
         }
 
+    def wait_until_handed_over(self, seconds: float = 60) -> None:
+        """Postfix has given Dovecot each mail that it took, or has put it off (qmgr(8)): an answer to the last dot says that it has them, no more."""
+        deadline = time.monotonic() + seconds
+        while any(any((self.dir / "queue" / name).iterdir()) for name in ("maildrop", "incoming", "active")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
     def log_tail(self, lines: int = 40) -> str:
         """The last lines of both logs, for a failed test."""
         parts = []

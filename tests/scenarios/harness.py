@@ -56,7 +56,9 @@ class Bench:
         return Reader(self.folder / "reader" / f"{doctor}.toml", self.folder / "pulled" / doctor, self.store, self.keys, doctor)
 
     def pull(self, reader: Reader | None = None, expect: int = EXIT_DONE, arguments: tuple[str, ...] = ()) -> str:
-        """Pulls and checks the exit code; what the reader said comes back."""
+        """Pulls and checks the exit code; what the reader said comes back. Where all is to be there, the mail store has its time to put it there."""
+        if expect == EXIT_DONE:
+            self.store.wait_until_handed_over()
         result = (reader or self.reader).pull(*arguments)
         words = f"exit {result.returncode}\n{result.stdout}{result.stderr}"
         assert result.returncode == expect, f"scanpost-reader pull was to end with {expect}: {words}"
