@@ -43,11 +43,10 @@ class Audit:
         self.settings.submit_lines = ["[[submit.dkim]]", f'domain = "{DOMAIN}"', 'selector = "s1"', f'key = "{self.key}"']
         bench.gateway.extra_configuration = (
             f'[check]\nresolver = "127.0.0.1:{dns.port}"\npolicy_server = "127.0.0.1:{self.policy.port}"\nca = "{authority.certificate}"\n')
-        bench.gateway.folder.mkdir(parents=True, exist_ok=True)
-        (bench.gateway.folder / "state").mkdir(mode=0o700, exist_ok=True)
+        (bench.gateway.folder / "state").mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def run(self, *more: str, credentials: Path | None = None) -> tuple[int, dict]:
-        self.bench.gateway.config.write_text(self.bench.gateway._configuration())
+        self.bench.gateway.write_configuration()
         command = [program("scanpost-gateway"), "check", "--config", self.bench.gateway.config, "--json", *more]
         environment = {**os.environ, "CREDENTIALS_DIRECTORY": str(credentials)} if credentials else None
         result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, env=environment)

@@ -358,7 +358,7 @@ class Crowd:
             pass
 
 
-def until_stored(port: int, study: list[Path], address: str) -> int:
+def until_stored(port: int, study: list[Path], address: str = "127.0.0.1") -> int:
     """Sends until all is stored; how many tries it took. A rejection must be one that asks to try again."""
     deadline = time.monotonic() + SECONDS_MAX
     for number in count(1):

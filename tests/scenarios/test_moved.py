@@ -14,10 +14,12 @@ from lab.mail_store import MailStore, StoreBehind, address
 from lab.mailbox import Mailbox
 from lab.portal import Portal
 from peers.imap_between import ImapBetween
+from peers.unruly import Unruly
 
 import harness
 from harness import Bench
 from test_ending import FORGOTTEN_SECONDS_MAX, PATIENT, api, holding, needles, of, press, proofs, study, until  # noqa: F401
+from test_page import write_study
 from test_portal import account, enrolled, portal, wait_until  # noqa: F401
 
 # Modified UTF-7 (RFC 3501 5.1.3) of 保管 below Archive; a name with a blank.
@@ -28,6 +30,8 @@ OTHER_SITE = FOREIGN.replace(b"minutes@", b"abababababababababababababababab.1@"
 PIECE_BYTES_MAX = 60_000
 # The portal idles in one folder and looks into the others once in a minute.
 PORTAL_SECONDS_MAX = 90
+SECONDS_MAX = 60
+UNRULY_SEEDS_LONG, KINDS_OF_ACTS = 20, 8
 
 
 @pytest.fixture
@@ -211,6 +215,42 @@ def test_a_mail_program_that_goes_on_moving_them_hides_nothing(bench: Bench, api
         mover.join()
     empty_on_disk(bench, needles(study, delivery), began)
     assert foreign(bench.store) == before
+
+
+def test_unruly_clients_beside_them_lose_and_double_nothing(bench: Bench, api: Api, tmp_path: Path, ct_study: list[Path], folders, is_long: bool):  # noqa: F811
+    """Two of them work in the doctor's mailbox while studies arrive, are pulled and deleted."""
+    bench.gateway.stop()
+    bench.settings.piece_bytes_max = PIECE_BYTES_MAX
+    bench.gateway.start()
+    api.url = f"https://localhost:{(bench.folder / 'page.port').read_text()}/api/v1"
+    before = sum(map(len, foreign(bench.store)))
+    sent: list[Path] = []
+    for seed in range(1, UNRULY_SEEDS_LONG + 1) if is_long else (1,):
+        with Unruly(bench.store, "doctor", FOLDERS, seed) as one, Unruly(bench.store, "doctor", FOLDERS, 1_000 + seed) as other:
+            images = write_study(tmp_path / f"study-{seed}", ct_study, PATIENT, number=100 + seed, count=4)
+            case = press(bench, api, images)
+            sent += images
+            pulled_at_last(bench)
+            until(bench, case, "the receipt", lambda one: one["state"] == "pulled")
+            harness.assert_equal_bytes(sent, bench.reader.files())
+            assert api.post(f"/studies/{case}/close").status == 204
+            bench.wait_for_log("mails of a withdrawn delivery were deleted", count=seed)
+        # What a doctor said is deleted elsewhere only when it has lain there for ten seconds; then nothing must be met twice in a row.
+        until(bench, case, "the proof", lambda one: one["ended"] and one["ended"]["proved_at_ms"])
+        acts = one.done + other.done
+        print(f"seed {seed}: {acts.total()} acts: {dict(acts)}")
+        assert all(acts.values()) and len(acts) >= KINDS_OF_ACTS, acts
+        delivery = of(bench, case)["id"]
+        left = {folder: [name for name in in_folder(bench.store, folder) if delivery in name] for folder in ("INBOX", *FOLDERS)}
+        assert not any(left.values()), left
+        assert sum(map(len, foreign(bench.store))) == before, "what is not theirs is nobody's to delete"
+
+
+def pulled_at_last(bench: Bench) -> None:
+    """A mail that is moved just while the folders are looked through may be met in none of them: the reader says so, and is asked again."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while (result := bench.reader.pull()).returncode != harness.EXIT_DONE:
+        assert result.returncode == harness.EXIT_INCOMPLETE and time.monotonic() < deadline, result
 
 
 def rights(store: MailStore, folder: str, *rights: str) -> None:
