@@ -26,6 +26,8 @@ MR_IMAGES, CT_IMAGES = 24, 12
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="the whole of every sweep")
+    parser.addoption("--before", action="store_true", help="build the version before as well, as --long does")
+    parser.addoption("--seed", type=int, default=1, metavar="N", help="what is drawn by chance: the studies, and the sample of every sweep")
     parser.addoption("--shard", default="1/1", metavar="I/N", help="of every sweep, the I-th of N parts")
 
 
@@ -90,19 +92,24 @@ def bench(tmp_path: Path, store: MailStore, keys: Keys):
 
 
 @pytest.fixture(scope="session")
-def mr_study(scratch: Path) -> list[Path]:
+def seed(request: pytest.FixtureRequest) -> int:
+    return request.config.getoption("--seed")
+
+
+@pytest.fixture(scope="session")
+def mr_study(scratch: Path, seed: int) -> list[Path]:
     """A generated head MR, small enough for many scenarios."""
     folder = scratch / "mr"
     folder.mkdir()
-    mr.generate(folder, MR_IMAGES, seed=7)
+    mr.generate(folder, MR_IMAGES, seed=6 + seed)
     return sorted(folder.glob("*.dcm"))
 
 
 @pytest.fixture(scope="session")
-def ct_study(scratch: Path) -> list[Path]:
+def ct_study(scratch: Path, seed: int) -> list[Path]:
     folder = scratch / "ct"
     folder.mkdir()
-    ct.generate(folder, CT_IMAGES, seed=8)
+    ct.generate(folder, CT_IMAGES, seed=7 + seed)
     return sorted(folder.glob("*.dcm"))
 
 
@@ -122,10 +129,10 @@ def is_long(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def sweep(request: pytest.FixtureRequest, is_long: bool) -> Callable[[str], Sweep]:
+def sweep(request: pytest.FixtureRequest, is_long: bool, seed: int) -> Callable[[str], Sweep]:
     """A sweep by its name."""
     part, parts = map(int, request.config.getoption("--shard").split("/"))
-    return lambda name: Sweep(TOP / "target/sweeps" / f"{name}.jsonl", is_long, (part, parts), request.path)
+    return lambda name: Sweep(TOP / "target/sweeps" / f"{name}.jsonl", is_long, (part, parts), request.path, seed)
 
 
 @pytest.fixture(scope="session")
