@@ -18,11 +18,19 @@ pub fn decode_at_most(frame: &[u8], bytes_max: usize, window_log: u32) -> Option
     decode_within(frame, bytes_max, 1 << window_log)
 }
 
+/// Counted first, at the price of decoding twice: what a frame claims is worth nothing, and a buffer that grows as it fills takes three times the
+/// room for a moment, which the memory of a WASM module never gives back.
 fn decode_within(frame: &[u8], bytes_max: usize, window_bytes_max: usize) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut decoder = StreamingDecoder::new_with_max_window_size(frame, window_bytes_max as u64).ok()?;
-    decoder.by_ref().take(bytes_max as u64 + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() <= bytes_max && decoder.into_inner().is_empty()).then_some(bytes)
+    let open = || StreamingDecoder::new_with_max_window_size(frame, window_bytes_max as u64).ok();
+    let mut counted = open()?;
+    let bytes = io::copy(&mut counted.by_ref().take(bytes_max as u64 + 1), &mut io::sink()).ok()?;
+    let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= bytes_max)?;
+    if !counted.into_inner().is_empty() {
+        return None;
+    }
+    let mut decoded = Vec::with_capacity(bytes);
+    open()?.read_to_end(&mut decoded).ok()?;
+    Some(decoded)
 }
 
 /// A frame that comes in parts, each of which ends a block. The decoder gives back nothing that is still in its window, so each

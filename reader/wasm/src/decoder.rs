@@ -4,7 +4,7 @@
 
 use crate::{INPUT_BYTES_MAX, OK, with};
 use compressor::dataset::ImageLayout;
-use compressor::limits::{SEGMENT_BYTES_MAX, SLAB_BYTES_MAX};
+use compressor::limits::{MODEL_BYTES_MAX, SEGMENT_BYTES_MAX, SLAB_BYTES_MAX};
 use compressor::pixels::{DamagedSlab, Model, add_residual, decode_coarse, decode_slab, unpack_chunk};
 use std::cell::RefCell;
 
@@ -36,7 +36,9 @@ thread_local! {
 #[unsafe(no_mangle)]
 pub extern "C" fn scanpost_model(raw_bytes: usize) -> i32 {
     work(|decoder, input| {
-        decoder.model = unpack_chunk(input, raw_bytes).and_then(|raw| Model::read(&raw)).ok();
+        let raw =
+            if raw_bytes <= MODEL_BYTES_MAX { unpack_chunk(input, raw_bytes) } else { Err(DamagedSlab) };
+        decoder.model = raw.and_then(|raw| Model::read(&raw)).ok();
         if decoder.model.is_some() { Ok(Vec::new()) } else { Err(DamagedSlab) }
     })
 }
