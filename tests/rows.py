@@ -1,6 +1,7 @@
 """The tests of the rows of docs/reliability.md, seed by seed."""
 
 import argparse
+import hashlib
 import json
 import re
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TOP / "deploy"), str(TOP / "tests")]
 
-from peers.sweeps import version_of  # noqa: E402
+from lab.programs import program  # noqa: E402
 
 KEPT = TOP / "target" / "rows.jsonl"
 ROW = re.compile(r"^\| (\d+) \| ([^|]+) \|")
@@ -50,8 +51,21 @@ def unit_tests(wanted: set[tuple[str, str]]) -> dict[tuple[str, str], bool]:
     return {one: by_name.get(one[1], False) for one in wanted}
 
 
+def version() -> str:
+    """Of all that a result depends on: the sources, committed or not, and the programs that were built."""
+    digest = hashlib.sha256()
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=TOP, check=True, capture_output=True).stdout
+    sources = [TOP / name for name in listed.decode().split("\0") if name.endswith((".rs", ".py", ".toml", ".sql", ".js"))]
+    for path in (*sorted(sources), *map(program, ("scanpost-gateway", "scanpost-reader", "scanpost-pack"))):
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()[:16]
+
+
 def passed(report: Path, name) -> dict:
+    """Nothing, where the runner left no report."""
     found: dict = {}
+    if not report.exists() or not report.stat().st_size:
+        return found
     for case in xml.parse(report).iter("testcase"):
         is_good = not any(case.find(kind) is not None for kind in ("failure", "error", "skipped"))
         found[name(case)] = found.get(name(case), True) and is_good
@@ -66,16 +80,16 @@ def main() -> int:
     first, last = map(int, asked.seeds.split("-"))
     seeds = range(first, last + 1)
     wanted = {row: tests for row, tests in rows().items() if not asked.rows or str(row) in asked.rows.split(",")}
-    version = version_of(TOP / "tests" / "scenarios")
+    built = version()
     kept = [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
-    good = {(one["file"], one["name"], one["seed"]) for one in kept if one["version"] == version}
+    good = {(one["file"], one["name"], one["seed"]) for one in kept if one["version"] == built}
 
     def keep(results: dict[tuple[str, str], bool], seed: int | None) -> None:
         KEPT.parent.mkdir(parents=True, exist_ok=True)
         with KEPT.open("a") as file:
             for test in (test for test, is_good in results.items() if is_good):
                 good.add((*test, seed))
-                file.write(json.dumps({"file": test[0], "name": test[1], "seed": seed, "version": version}) + "\n")
+                file.write(json.dumps({"file": test[0], "name": test[1], "seed": seed, "version": built}) + "\n")
 
     everything = {test for tests in wanted.values() for test in tests}
     in_rust = {test for test in everything if not test[0].startswith(SCENARIOS)}

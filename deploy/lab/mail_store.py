@@ -106,7 +106,9 @@ class MailStore:
     def wait_until_handed_over(self, seconds: float = 60) -> None:
         """Postfix has given Dovecot each mail that it took, or has put it off (qmgr(8)): an answer to the last dot says that it has them, no more."""
         deadline = time.monotonic() + seconds
-        while any(any((self.dir / "queue" / name).iterdir()) for name in ("maildrop", "incoming", "active")) and time.monotonic() < deadline:
+        while any(any((self.dir / "queue" / name).iterdir()) for name in ("maildrop", "incoming", "active")):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"Postfix still holds mails after {seconds:.0f} s\n{self.log_tail()}")
             time.sleep(0.05)
 
     def log_tail(self, lines: int = 40) -> str:

@@ -152,12 +152,18 @@ pub struct Dicom {
     /// Associations served at once; a further one is rejected as a temporary congestion (PS3.8 9.3.4).
     #[serde(default = "associations_max_default")]
     pub associations_max: usize,
-    /// Of these, from one address: a peer that floods keeps no other out.
-    #[serde(default = "associations_of_address_max_default")]
-    pub associations_of_address_max: usize,
+    /// Of these, from one address: a peer that floods keeps no other out. Three quarters where absent.
+    pub associations_of_address_max: Option<usize>,
     /// Longest wait for the next bytes of a peer, in milliseconds.
     #[serde(default = "idle_ms_default")]
     pub idle_ms: u64,
+}
+
+impl Dicom {
+    /// Associations that one address may have at once.
+    pub(crate) fn of_address_max(&self) -> usize {
+        self.associations_of_address_max.unwrap_or((self.associations_max * 3).div_ceil(4))
+    }
 }
 
 /// `[dicom.tls]`: a listener of its own, where every peer shows a certificate (PS3.15 B.12).
@@ -467,6 +473,12 @@ impl Config {
                 "write an address and port, or a [dicom.tls] table with one",
             );
         }
+        if self.dicom.associations_max == 0 || self.dicom.associations_of_address_max == Some(0) {
+            return wrong(
+                "dicom.associations_max".into(),
+                "with 0 nobody can send anything: write at least 1",
+            );
+        }
         if let Some(hold) = &self.dicom.hold {
             if !is_ae_title(hold) {
                 return wrong(
@@ -735,10 +747,6 @@ fn silence_ms_default() -> u64 {
 
 fn associations_max_default() -> usize {
     32
-}
-
-fn associations_of_address_max_default() -> usize {
-    24
 }
 
 fn idle_ms_default() -> u64 {

@@ -5,6 +5,7 @@ mod keys;
 mod rotation;
 
 pub(crate) use cipher::{Decrypting, Encrypting};
+pub(crate) use keys::KEY_CREDENTIAL;
 pub(crate) use keys::tag;
 pub use keys::{FileKey, MasterKeyError, WrappedKey};
 pub(crate) use rotation::next_of;

@@ -22,7 +22,7 @@ class Sweep:
         chosen = points if self.whole else sorted(random.Random(seed + 1_000 * (self.draw - 1)).sample(points, min(sample, len(points))))
         part, parts = self.shard
         chosen = [point for index, point in enumerate(chosen) if index % parts == part - 1]
-        version = version_of(self.scenario)
+        version = self._version()
         known = {one["point"]: one for one in self._kept() if one["version"] == version} if self.whole else {}
         self.file.parent.mkdir(parents=True, exist_ok=True)
         results = []
@@ -49,13 +49,10 @@ class Sweep:
         slowest = f"; restart in {statistics.median(restarts):.2f} s, at most {max(restarts):.2f} s" if restarts else ""
         print(f"\n{self.file.stem}: {len(results)} of {of} points passed, {met} of them met their fault{slowest}")
 
-
-def version_of(scenario: Path) -> str:
-    """Of the programs, and of what a scenario, or each of a folder of them, is made of."""
-    digest = hashlib.sha256()
-    scenarios = sorted(scenario.glob("*.py")) if scenario.is_dir() else [scenario, scenario.parent / "harness.py"]
-    for source in (*scenarios, *sorted(Path(__file__).parent.glob("*.py"))):
-        digest.update(source.read_bytes())
-    for name in ("scanpost-gateway", "scanpost-reader"):
-        digest.update(program(name).read_bytes())
-    return digest.hexdigest()[:16]
+    def _version(self) -> str:
+        digest = hashlib.sha256()
+        for source in (self.scenario, self.scenario.parent / "harness.py", *sorted(Path(__file__).parent.glob("*.py"))):
+            digest.update(source.read_bytes())
+        for name in ("scanpost-gateway", "scanpost-reader"):
+            digest.update(program(name).read_bytes())
+        return digest.hexdigest()[:16]

@@ -28,7 +28,9 @@ def before(request: pytest.FixtureRequest) -> Path:
     source, target = TOP / "target" / "before" / "source", TOP / "target" / "before" / "build"
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
-    subprocess.run(f"git archive {added}^ | tar -x -C '{source}'", shell=True, check=True, cwd=TOP)
+    archive = target.parent / "source.tar"
+    git("archive", "-o", str(archive), f"{added}^")
+    shutil.unpack_archive(archive, source, filter="data")
     command = ["cargo", "build", "--release", "--locked", "--bins", "-p", "gateway", "-p", "reader", "--target-dir", str(target)]
     subprocess.run(command, check=True, cwd=source, timeout=BUILD_SECONDS_MAX)
     return target / "release"
@@ -58,7 +60,7 @@ class Studies:
 
 def leave_a_full_queue(bench: Bench, studies: Studies) -> None:
     """What is mailed lies in the mailbox; then no mail server is there, and the gateway is killed while a study still comes."""
-    bench.start(hold=HOLD, destinations={"DR_DEMO": ["doctor"]})
+    bench.start(hold=HOLD)
     senders.storescu(bench.port, "DR_DEMO", studies.of["pulled"])
     bench.deliver_and_pull()
     senders.storescu(bench.port, "DR_DEMO", studies.of["mailed"])
@@ -68,11 +70,17 @@ def leave_a_full_queue(bench: Bench, studies: Studies) -> None:
     senders.storescu(bench.port, HOLD, studies.of["held"])
     senders.storescu(bench.port, "DR_DEMO", studies.of["sealed"])
     bench.gateway.wait_for("the sealed one", lambda all: any(one["state"] == "sealed" for one in all))
+    # Long enough to be killed while it collects.
+    bench.gateway.stop()
+    bench.start(settle_ms=60_000, silence_ms=60_000)
     senders.storescu(bench.port, "DR_DEMO", studies.of["collecting"])
+    states = sorted(one["state"] for one in bench.gateway.deliveries())
     bench.gateway.kill()
+    bench.configure(settle_ms=500, silence_ms=3_000)
+    assert states[:3] == ["held", "notified", "pulled"] and set(states[3:]) <= {"received", "sealed"} and len(set(states)) == 5, states
 
 
-def schema(bench: Bench) -> set[str]:
+def copies(bench: Bench) -> set[str]:
     return {path.name for path in (bench.gateway.folder / "state" / "before-upgrade").glob("journal-*.sqlite")}
 
 
@@ -82,7 +90,7 @@ def test_a_full_queue_is_taken_over_and_each_study_arrives_once(before: Path, be
         leave_a_full_queue(bench, studies)
     bench.store.start()
     bench.gateway.start()
-    assert len(schema(bench)) == 1, "the journal is copied before it is migrated"
+    assert len(copies(bench)) == 1, "the journal is copied before it is migrated"
     bench.gateway.wait_for_state("notified", "pulled", "held", count=5)
     # What the version before mailed, and what it sealed, opens.
     bench.pull()
@@ -111,7 +119,7 @@ def test_the_way_back_refuses_cleanly_and_goes_on_with_the_copy(before: Path, be
         with pytest.raises(RuntimeError, match="does not start"):
             bench.gateway.start()
         assert journal.read_bytes() == migrated, "a newer journal is left as it is"
-        (copy,) = schema(bench)
+        (copy,) = copies(bench)
         for suffix in ("", "-wal", "-shm"):
             journal.with_name(journal.name + suffix).unlink(missing_ok=True)
         shutil.copy(journal.parent / "before-upgrade" / copy, journal)

@@ -3,6 +3,8 @@
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
+use axum::http::Version;
+use axum::http::header::EXPECT;
 use axum::middleware::Next;
 use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
@@ -17,8 +19,12 @@ const BYTES_MAX: usize = 1 << 20;
 /// How long that may take.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// Answers, and reads what the handler left of the request's body.
+/// Answers, and reads what the handler left of the request's body. A client that asks whether it may send it (RFC 9110 10.1.1) has sent nothing yet,
+/// and one of HTTP/2 is answered on a stream of its own.
 pub(crate) async fn read_to_the_end(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(EXPECT) || request.version() == Version::HTTP_2 {
+        return next.run(request).await;
+    }
     let (back, mut left) = oneshot::channel();
     let answer = next.run(request.map(|body| Body::new(Lent { body, back: Some(back) }))).await;
     if let Ok(rest) = left.try_recv() {
@@ -73,7 +79,7 @@ impl Drop for Lent {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
     use crate::rooms::Connections;
     use crate::server::serve;
@@ -82,6 +88,8 @@ mod tests {
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
+
+    const HEAD: &str = "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n";
 
     /// As a client does that sends head and body by themselves, on a busy machine.
     #[tokio::test]
@@ -93,20 +101,21 @@ mod tests {
         let server = tokio::spawn(serve(listener, None, router, connections));
         let mut client = TcpStream::connect(address).await.unwrap();
         for _ in 0..3 {
-            client
-                .write_all(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
-                .await
-                .unwrap();
+            client.write_all(format!("{HEAD}\r\n").as_bytes()).await.unwrap();
             tokio::time::sleep(Duration::from_millis(100)).await;
             client.write_all(b"body").await.unwrap();
-            let mut answer = [0; 12];
-            client.read_exact(&mut answer).await.unwrap();
-            assert_eq!(&answer, b"HTTP/1.1 404");
-            let mut rest = Vec::new();
-            while !rest.ends_with(b"\r\n\r\n") {
-                rest.push(client.read_u8().await.unwrap());
-            }
+            assert_eq!(status(&mut client).await, "HTTP/1.1 404");
         }
+        client.write_all(format!("{HEAD}Expect: 100-continue\r\n\r\n").as_bytes()).await.unwrap();
+        assert_eq!(status(&mut client).await, "HTTP/1.1 404", "it is not invited to send what nobody reads");
         server.abort();
+    }
+
+    async fn status(client: &mut TcpStream) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
+        }
+        String::from_utf8_lossy(&head[..12]).into_owned()
     }
 }

@@ -3,6 +3,7 @@
 use super::Check;
 use super::certificate::Certificate;
 use crate::config::{Config, Dicomweb};
+use crate::spool::KEY_CREDENTIAL;
 use std::path::Path;
 
 const SECRETS: &str = "secrets";
@@ -13,6 +14,7 @@ const RENEW_DAYS: i64 = 30;
 pub(super) fn check(config: &Config) -> Vec<Check> {
     let mut checks = vec![private("state", &config.state, "700")];
     checks.extend(secrets(config).into_iter().map(|(key, path)| handed_over_or_private(&key, path)));
+    checks.extend(spool_key(config));
     checks.extend(keys(config).into_iter().map(|(key, path)| private(&key, path, "600")));
     checks.extend(certificates(config).into_iter().map(|(key, path)| fresh(&key, path)));
     for (name, doctor) in &config.doctors {
@@ -38,10 +40,18 @@ fn secrets(config: &Config) -> Vec<(String, &Path)> {
         let password = dicomweb.password_file.iter();
         secrets.extend(password.map(|path| (format!("{table}.password_file"), path.as_path())));
     }
-    let of_our_own =
-        [("seal.passphrase_file", &config.seal.passphrase_file), ("spool.key_file", &config.spool.key_file)];
-    secrets.extend(of_our_own.into_iter().filter_map(|(key, path)| Some((key.to_owned(), path.as_deref()?))));
+    let passphrase = config.seal.passphrase_file.iter();
+    secrets.extend(passphrase.map(|path| ("seal.passphrase_file".to_owned(), path.as_path())));
     secrets
+}
+
+/// The spool's key has one name among the credentials, whatever its file is called.
+fn spool_key(config: &Config) -> Option<Check> {
+    let (key, file) = ("spool.key_file", config.spool.key_file.as_deref()?);
+    Some(match keyfile::credential(Path::new(KEY_CREDENTIAL)) {
+        Some(_) => handed_over(key, file),
+        None => private(key, file, "600"),
+    })
 }
 
 /// Private keys, each by its key in the configuration: they are always read from their files.
@@ -110,11 +120,13 @@ fn web_services(config: &Config) -> impl Iterator<Item = (String, &Dicomweb)> {
 
 fn handed_over_or_private(key: &str, path: &Path) -> Check {
     match keyfile::credential(path) {
-        Some(_) => {
-            Check::pass(SECRETS, format!("{key} {}", path.display()), "handed over by the service manager")
-        }
+        Some(_) => handed_over(key, path),
         None => private(key, path, "600"),
     }
+}
+
+fn handed_over(key: &str, path: &Path) -> Check {
+    Check::pass(SECRETS, format!("{key} {}", path.display()), "handed over by the service manager")
 }
 
 fn private(key: &str, path: &Path, wanted: &str) -> Check {

@@ -130,7 +130,7 @@ impl Places {
         Self {
             associations: Rooms::new(Connections {
                 at_once_max: config.associations_max.min(ASSOCIATIONS_MAX),
-                of_address_max: config.associations_of_address_max,
+                of_address_max: config.of_address_max(),
             }),
             turned_away: Rooms::new(TURNED_AWAY),
         }

@@ -14,7 +14,7 @@ const KEY_BYTES: usize = 32;
 /// Bytes of a wrapped key (RFC 3394).
 const WRAPPED_BYTES: usize = KEY_BYTES + 8;
 /// Name of the master key among the credentials that systemd hands to the service.
-const CREDENTIAL: &str = "spool.key";
+pub(crate) const KEY_CREDENTIAL: &str = "spool.key";
 
 /// Key of one file, or of a case.
 #[derive(Clone, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl FileKey {
     /// # Errors
     /// [`MasterKeyError`].
     pub fn masters(key_file: Option<&Path>, credentials: Option<&Path>) -> Result<Vec<Self>, MasterKeyError> {
-        let credential = credentials.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists());
+        let credential = credentials.map(|folder| folder.join(KEY_CREDENTIAL)).filter(|path| path.exists());
         match (credential, key_file) {
             // Credentials are readable by the service alone, whatever their mode says.
             (Some(path), _) => Ok(vec![Self::read(&path, false)?]),
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn the_master_key_comes_from_the_credential_or_a_closed_file() {
         let folder = tempfile::tempdir().unwrap();
-        let (credential, file) = (folder.path().join(CREDENTIAL), folder.path().join("key"));
+        let (credential, file) = (folder.path().join(KEY_CREDENTIAL), folder.path().join("key"));
         let master = |file| Ok(FileKey::masters(file, Some(folder.path()))?.remove(0));
         assert!(matches!(master(None), Err(MasterKeyError::Missing)));
         assert!(matches!(master(Some(&file)), Err(MasterKeyError::Read { .. })));

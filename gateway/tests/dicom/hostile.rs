@@ -134,9 +134,10 @@ async fn what_is_not_dicom_is_told_so() {
 /// Every association request cut short or with one byte changed ends in an answer or an end, never in a crash.
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_requests_never_stop_the_service() {
-    let service =
-        Service::start_with(|dicom| (dicom.associations_max, dicom.associations_of_address_max) = (256, 256))
-            .await;
+    let service = Service::start_with(|dicom| {
+        (dicom.associations_max, dicom.associations_of_address_max) = (256, Some(256))
+    })
+    .await;
     let whole = associate_request();
     for place in (6..whole.len()).step_by(3) {
         let mut damaged = whole.clone();

@@ -82,7 +82,7 @@ impl Service {
             settle_ms: 0,
             silence_ms: 0,
             associations_max: 32,
-            associations_of_address_max: 32,
+            associations_of_address_max: None,
             idle_ms: 10_000,
         };
         change(&mut config);
