@@ -5,6 +5,7 @@ mod acts;
 mod again;
 mod answers;
 mod changes;
+mod damage;
 mod delivery;
 mod directory;
 mod duty;

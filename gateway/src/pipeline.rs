@@ -5,6 +5,7 @@ mod addressees;
 mod ahead;
 mod answers;
 mod audited;
+mod damage;
 mod duty;
 mod ending;
 mod escalate;
@@ -28,14 +29,14 @@ use crate::query::{Asking, QueryError, Timeouts};
 use crate::seal::{Beside, Sealed, Sealer};
 use crate::spool::{FileKey, Spool};
 use crate::submit::{Submitter, retry};
-use crate::{compress, seal};
+use crate::{compress, seal, spool};
 use ::seal::cover::Completeness;
 use ::seal::ids::DeliveryId;
 use ::seal::native::{SealError, SealedPieces};
 pub use ahead::Ahead;
 pub use audited::Told;
 use compressor::Uid;
-use compressor::bundle::Options;
+use compressor::bundle::{Options, PackError};
 pub use press::WishError;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -285,12 +286,16 @@ impl Pipeline {
         let note = self.journal.note(id, delivery.case).await?;
         let key_images = self.journal.key_images(delivery.case).await?;
         let options = Options { note, key_images, ..self.config.compress.options() };
-        let summary = tokio::task::spawn_blocking(move || {
+        let compressed = tokio::task::spawn_blocking(move || {
             // Also where nobody waits for the end any more: the next turn begins when this work is done.
             let _turn = turn;
             compress::compress(&spool, id, &instances, ahead, case_key.as_ref(), &options)
         })
-        .await??;
+        .await?;
+        let summary = match compressed {
+            Err(error) if is_of_source(&error) => return self.mend(delivery, error.into()).await,
+            compressed => compressed?,
+        };
         let residual_until_ms = self.config.compress.residual_until_ms(&summary, now_ms());
         self.journal.compressed(delivery.id, &summary, residual_until_ms, now_ms()).await?;
         tracing::info!(stage = "compress", delivery = %delivery.id, source_bytes = summary.source_bytes,
@@ -319,8 +324,15 @@ impl Pipeline {
             let messages = seal::seal_messages(&sealer, &spool, &row, instances, &programs, key)?;
             Ok::<_, SealError>(Sealed { pieces, messages })
         })
-        .await?
-        .map_err(|error| self.not_sealed(delivery, error))?;
+        .await?;
+        let sealed = match sealed {
+            // Messages for mail programs are made of what was received.
+            Err(SealError::Io(error)) if spool::is_damage(&error) => {
+                let met = self.not_sealed(delivery, SealError::Io(error));
+                return self.mend(delivery, met).await;
+            }
+            sealed => sealed.map_err(|error| self.not_sealed(delivery, error))?,
+        };
         let pieces = number(sealed.pieces.as_ref().map_or(0, |pieces| pieces.piece_bytes().len()));
         let mail_bytes = self.submitter.mail_bytes(&sealed);
         let cover = sealed.pieces.as_ref().map(SealedPieces::cover_digest);
@@ -375,6 +387,15 @@ impl Pipeline {
         self.journal.reached(delivery.id, Step::Notified, now_ms()).await?;
         tracing::info!(stage = "notify", delivery = %delivery.id, "all are notified");
         Ok(true)
+    }
+}
+
+/// What was received may be damaged.
+fn is_of_source(error: &PackError) -> bool {
+    match error {
+        PackError::SourceChanged { .. } => true,
+        PackError::Io(error) => spool::is_damage(error),
+        PackError::Decoder(_) | PackError::TooLarge { .. } => false,
     }
 }
 

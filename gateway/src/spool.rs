@@ -1,9 +1,11 @@
 //! Folders of the spool, one for each stage that keeps files, how they are read and written, and what is swept away at start.
 
+mod checked;
 mod cipher;
 mod keys;
 mod rotation;
 
+pub(crate) use checked::is_damage;
 pub(crate) use cipher::{Decrypting, Encrypting};
 pub(crate) use keys::KEY_CREDENTIAL;
 pub(crate) use keys::tag;

@@ -376,6 +376,11 @@ impl Intake for Collector {
                 self.repeated(delivery, received.association);
                 Ok(())
             }
+            Ok(Recorded::Healed { delivery, replaced }) => {
+                self.remove_file(&replaced);
+                tracing::info!(stage = "assemble", %delivery, "an instance came again whose file was damaged in the spool: it is whole");
+                Ok(())
+            }
             Err(error) => {
                 tracing::error!(stage = "assemble", %error, "an instance could not be recorded");
                 if error.is_disk_failure() {

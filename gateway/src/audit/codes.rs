@@ -57,6 +57,8 @@ impl Code {
     /// What else is suspicious: a private one.
     pub(super) const RECEIPT_REFUSED: Self =
         Self { code: "RECEIPT", system: "99SCANPOST", meaning: "Receipt refused" };
+    pub(super) const SPOOL_DAMAGED: Self =
+        Self { code: "SPOOL", system: "99SCANPOST", meaning: "Received files damaged" };
     pub(super) const TRAIL_DAMAGED: Self =
         Self { code: "TRAIL", system: "99SCANPOST", meaning: "Audit trail damaged" };
 

@@ -6,6 +6,7 @@ use crate::journal::{Act, NotedAccountAct, NotedAct};
 use crate::query::QueryError;
 use compressor::Uid;
 use compressor::dataset::Banner;
+use seal::ids::DeliveryId;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use time::OffsetDateTime;
@@ -389,6 +390,13 @@ impl Message {
     pub fn receipt_refused(doctor: &str, alert: &'static str) -> Self {
         let participants = vec![gateway(Code::APPLICATION, true)];
         alert_of(Code::RECEIPT_REFUSED, participants, doctor.to_owned(), alert)
+    }
+
+    /// Security Alert: files of the spool are not what was written. That somebody changed them cannot be told from a disk that fails.
+    pub fn spool_damaged(delivery: DeliveryId, files: u64) -> Self {
+        let participants = vec![gateway(Code::APPLICATION, true)];
+        let alert = "received files are damaged or gone in the spool";
+        alert_of(Code::SPOOL_DAMAGED, participants, format!("{delivery}: {files}"), alert)
     }
 
     /// Security Alert, User Security Attributes Changed: what was done to the directory of doctors, by whom, to which key (A.5.3.11).

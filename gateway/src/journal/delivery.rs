@@ -1,5 +1,6 @@
 //! A delivery's row: its state, its instances, its recipients, and the steps from one state to the next.
 
+use super::damage::all_whole;
 use super::press::{self, Choice, Pressed};
 use super::{Journal, JournalError, bytes16, bytes32, keys};
 use crate::queue::{State, Step};
@@ -340,6 +341,7 @@ impl Journal {
         Ok(updated.rows_affected() == 1)
     }
 
+    /// The step of a stage that has read what was received.
     async fn step(
         &self,
         id: DeliveryId,
@@ -350,6 +352,7 @@ impl Journal {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         if advance(&mut transaction, id, step, now_ms).await? {
             columns.execute(&mut *transaction).await?;
+            all_whole(&mut transaction, id).await?;
             transaction.commit().await?;
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Rows of received instances, committed in groups: one fsync serves every sender that waits at that moment.
 
+use super::damage::heal;
 use super::keys::{key_of_open_case, wrap};
 use super::studies::add_card;
 use super::subject::subject_row;
@@ -79,6 +80,13 @@ pub enum Recorded {
     Duplicate {
         /// The delivery that has them.
         delivery: DeliveryId,
+    },
+    /// The case has had the same bytes in a file that is damaged or gone: this one takes its place.
+    Healed {
+        /// The delivery that has them.
+        delivery: DeliveryId,
+        /// The damaged file: it may go.
+        replaced: String,
     },
 }
 
@@ -164,8 +172,16 @@ async fn record(
     let twins = twins(transaction, case, instance).await?;
     let conflict = twins.iter().any(|twin| !twin.same);
     let same = twins.into_iter().find(|twin| twin.same);
-    if let Some(Twin { delivery, failed: false, .. }) = same {
-        return Ok(Recorded::Duplicate { delivery });
+    match same {
+        Some(Twin { delivery, failed: false, damaged: false, .. }) => {
+            return Ok(Recorded::Duplicate { delivery });
+        }
+        Some(Twin { id, file: replaced, delivery, failed: false, .. }) => {
+            let file_key = wrapped_file_key(transaction, master, case, instance).await?;
+            heal(transaction, id, &instance.file, file_key).await?;
+            return Ok(Recorded::Healed { delivery, replaced });
+        }
+        _ => {}
     }
     let (delivery, begins) = collecting_delivery(transaction, case, instance).await?;
     let subject = subject_row(transaction, master, delivery, instance).await?;
@@ -198,6 +214,7 @@ struct Twin {
     delivery: DeliveryId,
     same: bool,
     failed: bool,
+    damaged: bool,
 }
 
 async fn twins(
@@ -206,7 +223,8 @@ async fn twins(
     instance: &NewInstance,
 ) -> Result<Vec<Twin>, JournalError> {
     let rows = sqlx::query(
-        "SELECT i.id, i.file, i.delivery_id, i.sha256 = $3 AND i.transfer_syntax = $4 AS same, d.state = 'failed' AS failed
+        "SELECT i.id, i.file, i.delivery_id, i.sha256 = $3 AND i.transfer_syntax = $4 AS same, d.state = 'failed' AS failed,
+           i.damaged_at_ms IS NOT NULL AS damaged
          FROM instance i JOIN delivery d ON d.id = i.delivery_id WHERE i.case_id = $1 AND i.sop_instance_uid = $2",
     )
     .bind(case.0.as_slice())
@@ -216,7 +234,8 @@ async fn twins(
     let read = |row: SqliteRow| {
         let delivery = DeliveryId(bytes16(row.get("delivery_id"), "delivery_id")?);
         let (id, file) = (row.get("id"), row.get("file"));
-        Ok(Twin { id, file, delivery, same: row.get("same"), failed: row.get("failed") })
+        let (same, failed, damaged) = (row.get("same"), row.get("failed"), row.get("damaged"));
+        Ok(Twin { id, file, delivery, same, failed, damaged })
     };
     rows.fetch_all(&mut **transaction).await?.into_iter().map(read).collect()
 }
@@ -231,7 +250,8 @@ async fn take_over(
     file_key: Option<Vec<u8>>,
 ) -> Result<(), JournalError> {
     sqlx::query(
-        "UPDATE instance SET delivery_id = $2, file = $3, received_at_ms = $4, subject_id = $5, file_key = $6 WHERE id = $1",
+        "UPDATE instance SET delivery_id = $2, file = $3, received_at_ms = $4, subject_id = $5, file_key = $6,
+           damaged_at_ms = NULL WHERE id = $1",
     )
     .bind(id)
     .bind(delivery.0.as_slice())

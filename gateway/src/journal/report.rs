@@ -38,6 +38,8 @@ pub struct DeliveryReport {
     pub instances: u64,
     /// Of these, instances whose SOP Instance UID the case has with other bytes too.
     pub conflicts: u64,
+    /// Of these, instances whose file is damaged or gone in the spool.
+    pub damaged: u64,
     /// Sum of the data sets' bytes.
     pub received_bytes: u64,
     /// Sizes from compression (`compressor::bundle::Summary`); null before.
@@ -168,6 +170,7 @@ pub(super) fn rows() -> String {
            c.ended_at_ms, c.ended_how, c.ended_by, c.deletion_proved_at_ms, c.alarmed_at_ms, c.alarm_heard_at_ms, c.alarm_heard_by,
            {} AS rings,
            coalesce(n.instances, 0) AS instances, coalesce(n.conflicts, 0) AS conflicts, coalesce(n.bytes, 0) AS received_bytes,
+           (SELECT count(*) FROM instance i WHERE i.delivery_id = d.id AND i.damaged_at_ms IS NOT NULL) AS damaged,
            n.last_received_ms, (SELECT count(*) FROM accepted_part p WHERE p.delivery_id = d.id) AS accepted_parts,
            (SELECT min(accepted_at_ms) FROM accepted_part p WHERE p.delivery_id = d.id AND d.state = 'sealed') AS first_part_ms,
            (SELECT max(accepted_at_ms) FROM accepted_part p WHERE p.delivery_id = d.id AND d.state = 'sealed') AS last_part_ms
@@ -297,6 +300,7 @@ fn report(
         completeness: json(row.get("completeness"), "completeness")?,
         instances: unsigned(row, "instances"),
         conflicts: unsigned(row, "conflicts"),
+        damaged: unsigned(row, "damaged"),
         received_bytes: unsigned(row, "received_bytes"),
         summary: json(row.get("summary"), "summary")?,
         pieces: row.get("pieces"),

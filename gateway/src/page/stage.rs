@@ -101,8 +101,8 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
         }
         ("held", None) => (stage.tone, stage.words) = (Tone::Still, words.st_held.to_owned()),
         ("received", _) => receiving(&mut stage, study, words),
-        ("assembled", _) => (stage.done, stage.words) = (1, words.st_compressing.to_owned()),
-        ("compressed", _) => (stage.done, stage.words) = (2, words.st_sealing.to_owned()),
+        ("assembled", _) => (stage.done, stage.words) = (1, reading(delivery, words.st_compressing, words)),
+        ("compressed", _) => (stage.done, stage.words) = (2, reading(delivery, words.st_sealing, words)),
         ("sealed", _) => (stage.done, stage.words) = (3, submitting(study, site.now_ms(), words)),
         ("submitted", _) => notifying(&mut stage, study, &to, site, words),
         ("notified" | "pulled", _) => notified(&mut stage, study, site, words),
@@ -122,6 +122,7 @@ pub(super) fn of(study: &Study, waiting: Option<&WaitingPress>, site: &Site, wor
     alarm(&mut stage, study, &to, site, words);
     if state == "failed" {
         stage.done = steps_before(study);
+        stage.details.extend(damaged(delivery, words.st_damaged_left));
     }
     if let Some(line) = completeness(study, words).filter(|_| state != "held") {
         stage.details.push(line);
@@ -153,6 +154,17 @@ fn receiving(stage: &mut Stage, study: &Study, words: &Words) {
         }
         None => stage.words = fill(words.st_receiving, &[&here.to_string()]),
     }
+}
+
+/// What a stage does that reads what was received, or what keeps it from that.
+fn reading(delivery: &DeliveryReport, stage: &str, words: &Words) -> String {
+    damaged(delivery, words.st_damaged).unwrap_or_else(|| stage.to_owned())
+}
+
+/// "2 of 24 images are damaged", where some are.
+fn damaged(delivery: &DeliveryReport, form: &str) -> Option<String> {
+    let [damaged, all] = [delivery.damaged, delivery.instances].map(|count| count.to_string());
+    (delivery.damaged > 0).then(|| fill(form, &[&damaged, &all]))
 }
 
 /// "3 of 20 parts, about 40 s", as long as parts are taken.

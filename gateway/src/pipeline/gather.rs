@@ -65,7 +65,7 @@ impl Pipeline {
             self.collector.answered(delivery.id, here, Listing::Lists { missing });
             return Ok(());
         }
-        let Some((pacs, study)) = self.pacs_of(delivery, pressed) else {
+        let Some((pacs, study)) = self.pacs_of(delivery) else {
             self.collector.answered(delivery.id, here, Listing::NobodyToAsk);
             return Ok(());
         };
@@ -92,8 +92,9 @@ impl Pipeline {
     }
 
     /// The PACS that the press named, or the one that sent the study.
-    fn pacs_of<'a>(&'a self, delivery: &'a DeliveryRow, pressed: &Pressed) -> Option<(&'a Pacs, &'a Uid)> {
-        let named = pressed.pacs.as_ref().map(|name| self.config.pacs.get(name));
+    pub(super) fn pacs_of<'a>(&'a self, delivery: &'a DeliveryRow) -> Option<(&'a Pacs, &'a Uid)> {
+        let named = delivery.pressed.as_ref().and_then(|pressed| pressed.pacs.as_ref());
+        let named = named.map(|name| self.config.pacs.get(name));
         let pacs = named.unwrap_or_else(|| self.config.pacs_called(&delivery.calling));
         pacs.zip(delivery.study.as_ref())
     }

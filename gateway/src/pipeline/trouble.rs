@@ -4,6 +4,8 @@ use crate::audit::AuditError;
 use crate::config::ConfigError;
 use crate::directory::DirectoryError;
 use crate::journal::JournalError;
+use crate::query::Lasting;
+use crate::retrieve::RetrieveError;
 use crate::submit::{Culprit, SubmitError};
 use ::seal::ids::DeliveryId;
 use ::seal::limits::RECIPIENTS_MAX;
@@ -30,6 +32,33 @@ impl Trouble {
         Self::permanent(
             "the bundle is gone from the spool (operator: check the disk; technician: send again)",
         )
+    }
+
+    pub(super) fn spool_unreadable(error: std::io::Error) -> Self {
+        Self::temporary(format!("what was received cannot be read: {error} (operator: check the disk)"))
+    }
+
+    pub(super) fn damaged_and_nobody_to_ask(files: usize) -> Self {
+        Self::permanent(format!(
+            "{files} of the received files are damaged or gone in the spool, and no PACS is configured that could give them again (operator: check the disk; technician: send again)"
+        ))
+    }
+
+    /// `why` says who must act at the PACS, or on the way to it.
+    pub(super) fn damaged_and_asked_again(files: usize, why: &RetrieveError) -> Self {
+        let text = format!(
+            "{files} of the received files are damaged or gone in the spool, and the PACS, which is asked for them again, does not give them: {why} (operator: check the disk"
+        );
+        match why.lasting() {
+            Lasting::Temporary => Self::temporary(text + ")"),
+            Lasting::Permanent => Self::permanent(text + "; technician: Try again once that is mended)"),
+        }
+    }
+
+    pub(super) fn damaged_and_not_given_back(files: usize) -> Self {
+        Self::permanent(format!(
+            "{files} of the received files are damaged or gone in the spool, and the PACS no longer has them as they were (operator: check the disk; technician: Try again once the PACS has them again, or send again)"
+        ))
     }
 
     pub(super) fn nothing_to_deliver() -> Self {

@@ -51,6 +51,13 @@ pub enum RecordedRow {
         /// Which delivery.
         delivery: usize,
     },
+    /// The case had it in a file that is damaged or gone: the new one takes its place.
+    Healed {
+        /// Which delivery.
+        delivery: usize,
+        /// The damaged file: it may go.
+        replaced: u32,
+    },
 }
 
 /// What became of a press.
@@ -77,6 +84,8 @@ pub struct Instance {
     pub content: u8,
     /// Its file.
     pub file: u32,
+    /// Known to be damaged or gone.
+    pub is_damaged: bool,
 }
 
 /// A case.
@@ -248,13 +257,19 @@ impl Book {
                 false => conflict = true,
             }
         }
-        if let Some((_, twin)) = same
+        if let Some((place, twin)) = same
             && self.state_of(twin.delivery) != Some(State::Failed)
         {
-            return RecordedRow::Duplicate { delivery: twin.delivery };
+            if !twin.is_damaged {
+                return RecordedRow::Duplicate { delivery: twin.delivery };
+            }
+            let healed = Instance { file: new.file, is_damaged: false, ..twin };
+            self.instances.get_mut(place).map(|instance| *instance = healed).unwrap_or_default();
+            return RecordedRow::Healed { delivery: twin.delivery, replaced: twin.file };
         }
         let delivery = self.collecting(case, new.doctors);
-        let row = Instance { case, delivery, uid: new.uid, content: new.content, file: new.file };
+        let NewRow { uid, content, file, .. } = new;
+        let row = Instance { case, delivery, uid, content, file, is_damaged: false };
         let replaced = same.map(|(_, twin)| twin.file);
         match same.and_then(|(place, _)| self.instances.get_mut(place)) {
             Some(twin) => *twin = row,
@@ -355,6 +370,9 @@ impl Book {
     pub fn compressed(&mut self, place: usize) -> bool {
         let done = self.step(place, Step::Compressed);
         self.with(place, |delivery| delivery.has_bundle |= done);
+        if done {
+            self.note_damaged(place, &[]);
+        }
         done
     }
 
@@ -365,8 +383,25 @@ impl Book {
             self.with(place, |delivery| {
                 (delivery.pieces, delivery.cover) = (pieces.min(PIECES_MAX), Some(cover))
             });
+            self.note_damaged(place, &[]);
         }
         done
+    }
+
+    /// Of the received files of a delivery these are damaged or gone, and no others. Gives how many of them were not known to be.
+    pub fn note_damaged(&mut self, place: usize, files: &[u32]) -> u64 {
+        let mut found = 0;
+        for instance in self.instances.iter_mut().filter(|one| one.delivery == place) {
+            let is_damaged = files.contains(&instance.file);
+            found += u64::from(is_damaged && !instance.is_damaged);
+            instance.is_damaged = is_damaged;
+        }
+        found
+    }
+
+    /// A file of a delivery is known to be damaged or gone.
+    pub fn is_damaged(&self, place: usize) -> bool {
+        self.instances.iter().any(|one| one.delivery == place && one.is_damaged)
     }
 
     /// A step that needs no more than the state. False where it is not for this state: then nothing happens.

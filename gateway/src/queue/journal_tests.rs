@@ -36,6 +36,8 @@ struct Twins {
     deliveries: Vec<DeliveryId>,
     now_ms: i64,
     files: u32,
+    /// Instances that were damaged and came again.
+    healed: u32,
     chance: Rng,
 }
 
@@ -51,6 +53,7 @@ impl Twins {
             deliveries: Vec::new(),
             now_ms: 10 * YEAR_MS,
             files: 0,
+            healed: 0,
             chance,
         }
     }
@@ -227,6 +230,13 @@ impl Twins {
                 self.book.mails_stay(place, doctor);
                 "mails stay"
             }
+            46..48 => {
+                let of_it = self.book.instances.iter().filter(|one| one.delivery == place);
+                let files: Vec<_> = of_it.map(|one| one.file).filter(|_| self.chance.bool()).collect();
+                let found = self.journal.note_damaged(id, &names_of(&files), now_ms).await.unwrap();
+                assert_eq!(found, self.book.note_damaged(place, &files));
+                "damaged"
+            }
             36 => {
                 for case in self.journal.to_prove().await.unwrap() {
                     self.journal.forget(case.case, now_ms).await.unwrap();
@@ -281,6 +291,13 @@ impl Twins {
                 Recorded::New { delivery, conflict, replaced, .. },
                 RecordedRow::New { delivery: place, conflict: clashes, replaced: file },
             ) => self.deliveries[place] == delivery && conflict == clashes && replaced == file.map(name_of),
+            (
+                Recorded::Healed { delivery, replaced },
+                RecordedRow::Healed { delivery: place, replaced: file },
+            ) => {
+                self.healed += 1;
+                self.deliveries[place] == delivery && replaced == name_of(file)
+            }
             _ => false,
         };
         assert!(same, "{twin:?}");
@@ -357,6 +374,9 @@ impl Twins {
             let files = journal.instances(*id).await.unwrap().into_iter().map(|one| one.file).collect();
             let here = book.instances.iter().filter(|one| one.delivery == place).map(|one| one.file);
             assert_eq!(sorted(files), sorted(names_of(&here.collect::<Vec<_>>())));
+            let damaged = journal.damaged(*id).await.unwrap().into_iter().map(|one| one.file).collect();
+            let twins = book.instances.iter().filter(|one| one.delivery == place && one.is_damaged);
+            assert_eq!(sorted(damaged), sorted(twins.map(|one| name_of(one.file)).collect()));
             for recipient in journal.recipients(*id).await.unwrap() {
                 let share =
                     twin.shares.iter().find(|share| DOCTORS[usize::from(share.doctor)] == recipient.doctor);
@@ -470,7 +490,7 @@ fn sorted<T: Ord>(mut all: Vec<T>) -> Vec<T> {
 }
 
 async fn run(journals: u64) {
-    let mut counts = BTreeMap::<_, u32>::new();
+    let (mut counts, mut healed) = (BTreeMap::<_, u32>::new(), 0);
     for seed in 0..journals {
         let folder = tempfile::tempdir().unwrap();
         let mut twins = Twins::new(seed, &folder).await;
@@ -482,9 +502,10 @@ async fn run(journals: u64) {
             println!("seed {seed}, event {}: {event}", events.len());
             twins.compare().await;
         }
+        healed += twins.healed;
     }
-    println!("{journals} journals, {counts:?}");
-    assert!(counts.len() >= 21, "all kinds of events must be there");
+    println!("{journals} journals, {healed} healed, {counts:?}");
+    assert!(counts.len() >= 22 && healed > 0, "all kinds of events must be there");
 }
 
 #[tokio::test]

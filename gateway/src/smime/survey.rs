@@ -2,7 +2,6 @@
 
 use crate::journal::DeliveryInstance;
 use crate::spool::Received;
-use aws_lc_rs::digest::{Context, SHA256};
 use compressor::Uid;
 use compressor::dataset::{BulkKind, Encoding, Outline, ScanError, outline};
 use dicom_object::FileMetaTableBuilder;
@@ -115,28 +114,9 @@ pub(crate) fn file(
     instance: &DeliveryInstance,
 ) -> io::Result<impl Read + Send + use<>> {
     let DeliveryInstance { sop_class, sop_instance, transfer_syntax, .. } = instance;
-    let data_set = received.open(instance)?;
-    let checked = Checked { source: data_set, seen: Context::new(&SHA256), sha256: instance.sha256 };
+    let checked = received.checked(instance)?;
     Ok(Cursor::new(front(sop_class.as_str(), sop_instance.as_str(), transfer_syntax.as_str())?)
         .chain(checked))
-}
-
-/// A data set that is compared, while it is read, with what was received.
-struct Checked<R> {
-    source: R,
-    seen: Context,
-    sha256: [u8; 32],
-}
-
-impl<R: Read> Read for Checked<R> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(bytes)?;
-        self.seen.update(bytes.get(..count).unwrap_or_default());
-        if count == 0 && !bytes.is_empty() && self.seen.clone().finish().as_ref() != self.sha256 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a received file changed in the spool"));
-        }
-        Ok(count)
-    }
 }
 
 /// Preamble and meta group of a file.

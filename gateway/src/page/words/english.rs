@@ -89,6 +89,8 @@ pub(super) const WORDS: Words = Words {
     st_receiving: "Fetching, {} images here",
     st_missing: "{} of {} images: wait, send these, or cancel?",
     st_compressing: "Compressing",
+    st_damaged: "{} of {} images are damaged on this gateway's disk: the PACS is asked for them again",
+    st_damaged_left: "{} of {} images are damaged on this gateway's disk: send again, or try again once the PACS has them",
     st_sealing: "Sealing",
     st_submitting: "Submitting, {} of {} parts",
     st_seconds_left: "about {} s",

@@ -89,6 +89,8 @@ pub(super) const WORDS: Words = Words {
     st_receiving: "取得中（{}枚受信済み）",
     st_missing: "{}／{}枚：待つ・この分だけ送る・中止",
     st_compressing: "圧縮中",
+    st_damaged: "このゲートウェイのディスク上で{}／{}枚が破損：PACSから再取得中",
+    st_damaged_left: "このゲートウェイのディスク上で{}／{}枚が破損：PACSから再送信するか、PACSに画像が戻ってから再試行してください",
     st_sealing: "封印中",
     st_submitting: "送信中（{}／{}）",
     st_seconds_left: "残り約{}秒",

@@ -2,6 +2,7 @@
 
 use super::faults::Act;
 use super::gateway::{lacking, number, token};
+use super::log::bit;
 use super::peers::{At, Gateway, Mail, Task};
 use super::rules::QueueBug;
 use super::world::{KEEPER, NOTED_MS, World};
@@ -39,7 +40,10 @@ impl World<'_> {
         let mut pick = Pick { chance: &mut chance, weights: 0, task: None };
         if !self.gateways[who].is_shut {
             for (place, _) in self.images.iter().enumerate().filter(|(_, image)| image.is_sent) {
-                pick.offer(3, Task::new(Act::WriteFile, place));
+                pick.offer(3, Task { destination: self.destination, ..Task::new(Act::WriteFile, place) });
+            }
+            for (place, destination) in self.asked.iter().copied() {
+                pick.offer(3, Task { destination, ..Task::new(Act::WriteFile, place) });
             }
         }
         self.offer_stages(who, &mut pick);
@@ -78,6 +82,7 @@ impl World<'_> {
                 let goes = is_there && (!waits || (!self.is_calm && chance.u8(..100) < 40));
                 goes.then(|| Task::new(Act::Assemble, place))
             }
+            State::Assembled if self.is_asked_for(place) => None,
             State::Assembled => task(Act::WriteBundle),
             State::Compressed if self.book.waits_for_earlier(place) => None,
             State::Compressed => task(Act::WriteParts),
@@ -102,6 +107,12 @@ impl World<'_> {
             State::Submitted => self.notice(place).or_else(|| task(Act::NoteNotified)),
             _ => None,
         }
+    }
+
+    /// The PACS is giving again what of a delivery is damaged.
+    fn is_asked_for(&self, place: usize) -> bool {
+        let damaged = self.images_of(|one| one.delivery == place && one.is_damaged);
+        self.asked.iter().any(|(image, _)| damaged & bit(*image) != 0)
     }
 
     fn notice(&self, place: usize) -> Option<Task> {

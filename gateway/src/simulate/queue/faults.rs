@@ -21,6 +21,8 @@ pub(super) enum Act {
     Beat,
     Assemble,
     WriteBundle,
+    NoteDamaged,
+    AskAgain,
     SyncBundle,
     NoteBundle,
     WriteParts,
@@ -89,7 +91,7 @@ pub(super) enum Fault {
     Moved,
 }
 
-pub(super) const ACTS: [Act; 48] = [
+pub(super) const ACTS: [Act; 50] = [
     Act::WriteFile,
     Act::SyncFile,
     Act::NameFile,
@@ -106,6 +108,8 @@ pub(super) const ACTS: [Act; 48] = [
     Act::Beat,
     Act::Assemble,
     Act::WriteBundle,
+    Act::NoteDamaged,
+    Act::AskAgain,
     Act::SyncBundle,
     Act::NoteBundle,
     Act::WriteParts,
@@ -175,6 +179,7 @@ impl Act {
                 | Self::SyncFolder
                 | Self::Answer
                 | Self::WriteBundle
+                | Self::AskAgain
                 | Self::SyncBundle
                 | Self::WriteParts
                 | Self::SyncParts
@@ -194,7 +199,12 @@ impl Act {
     fn is_answered(self) -> bool {
         matches!(
             self,
-            Self::SendPart | Self::SendNotice | Self::RemoveMails | Self::RemoveMoved | Self::SendReceipt
+            Self::AskAgain
+                | Self::SendPart
+                | Self::SendNotice
+                | Self::RemoveMails
+                | Self::RemoveMoved
+                | Self::SendReceipt
         )
     }
 

@@ -22,6 +22,7 @@ impl World<'_> {
             Act::WriteBundle | Act::SyncBundle | Act::WriteParts | Act::SyncParts => {
                 self.make(who, task, fault)
             }
+            Act::AskAgain => self.ask_again(task, fault),
             Act::SendPart => self.send_part(who, task, fault),
             Act::SendNotice => self.send_notice(task, fault),
             Act::RemoveMails | Act::RemoveMoved => self.remove_mails(task, fault),
@@ -253,6 +254,11 @@ impl World<'_> {
         }
         match task.act {
             Act::Assemble => self.assemble(place),
+            Act::NoteDamaged => {
+                let damaged = self.damaged_files(place);
+                self.book.note_damaged(place, &damaged);
+                return Some(task.then(Act::AskAgain));
+            }
             Act::NoteBundle => _ = self.book.compressed(place),
             Act::NoteParts => _ = self.book.sealed(place, PIECES, task.number),
             Act::NotePart => {

@@ -24,12 +24,15 @@ pub(super) struct Task {
     pub(super) since: usize,
     /// Looks in a row before this one that found nothing.
     pub(super) quiet: u8,
+    /// AE title that an image is sent to.
+    pub(super) destination: u8,
 }
 
 impl Task {
     pub(super) fn new(act: Act, place: usize) -> Self {
         let part = Part::Cover;
-        Self { act, place, doctor: 0, took: 0, part, number: 0, flag: false, since: 0, quiet: 0 }
+        let (doctor, took, number, flag, since, quiet, destination) = (0, 0, 0, false, 0, 0, 0);
+        Self { act, place, doctor, took, part, number, flag, since, quiet, destination }
     }
 
     pub(super) fn then(self, act: Act) -> Self {

@@ -56,6 +56,8 @@ pub enum QueueBug {
     ClosesByClock,
     /// So is for how long a mailbox is looked into.
     LooksByClock,
+    /// The same bytes of an instance whose file is damaged count as a duplicate.
+    KeepsDamaged,
     /// An alarm counts as heard when it rings.
     EndsUnheard,
 }

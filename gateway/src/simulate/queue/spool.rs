@@ -25,7 +25,7 @@ impl World<'_> {
             Act::WriteFile => {
                 let since = self.log.len();
                 let image = u8::try_from(task.place).unwrap_or(u8::MAX);
-                self.log(What::Sends { image, destination: self.destination });
+                self.log(What::Sends { image, destination: task.destination });
                 let number = self.number();
                 self.files.push(file(number, Kind::Received { image }, bit(task.place), who));
                 Some(Task { number, since, ..task.then(Act::SyncFile) })
@@ -53,7 +53,8 @@ impl World<'_> {
             }
             _ => {
                 if fault != Some(Fault::CutBefore) {
-                    self.images[task.place].is_sent = false;
+                    self.images[task.place].is_sent &= task.destination != self.destination;
+                    self.asked.retain(|asked| *asked != (task.place, task.destination));
                     let image = u8::try_from(task.place).unwrap_or(u8::MAX);
                     self.log(What::Acknowledged { image, since: task.since });
                 }
@@ -68,8 +69,8 @@ impl World<'_> {
             return;
         }
         let everybody = self.everybody();
-        let doctors = if self.destination == DOCTORS { everybody.as_slice() } else { &[] };
-        let (destination, now_ms) = (self.destination, self.clock_ms(who));
+        let (destination, now_ms) = (task.destination, self.clock_ms(who));
+        let doctors = if destination == DOCTORS { everybody.as_slice() } else { &[] };
         let row = NewRow {
             destination,
             uid: image.uid,
@@ -83,11 +84,15 @@ impl World<'_> {
             self.book.running_ms = i64::MAX / 2;
         }
         let cases = self.book.cases.len();
+        if self.has(QueueBug::KeepsDamaged) {
+            self.book.instances.iter_mut().for_each(|one| one.is_damaged = false);
+        }
         let recorded = self.book.record(row);
         self.book.running_ms = running_ms;
         self.book.cases.iter_mut().skip(cases).for_each(|case| case.opened_running_ms = running_ms);
         match recorded {
             RecordedRow::Duplicate { .. } => self.files.retain(|file| file.number != task.number),
+            RecordedRow::Healed { replaced, .. } => self.files.retain(|file| file.number != replaced),
             RecordedRow::New { delivery, conflict, replaced } => {
                 self.files.retain(|file| Some(file.number) != replaced);
                 if conflict && self.has(QueueBug::OverwritesTwins) {
@@ -125,24 +130,17 @@ impl World<'_> {
         }
         match task.act {
             Act::WriteBundle => {
-                let files: Vec<_> = self
-                    .book
-                    .instances
-                    .iter()
-                    .filter(|one| one.delivery == place)
-                    .map(|one| one.file)
-                    .collect();
                 if fault == Some(Fault::Rot) {
                     self.causes.push(place);
-                    let first = files.first();
+                    let first = self.book.instances.iter().find(|one| one.delivery == place);
+                    let first = first.map(|one| one.file);
                     self.files
                         .iter_mut()
-                        .filter(|file| first == Some(&file.number))
+                        .filter(|file| first == Some(file.number))
                         .for_each(|file| file.is_rotten = true);
                 }
-                let is_whole = |number: &u32| self.received(*number).is_some_and(File::is_whole);
-                if !files.iter().all(is_whole) {
-                    return trouble(true);
+                if !self.damaged_files(place).is_empty() {
+                    return Some(task.then(Act::NoteDamaged));
                 }
                 let images = self.images_of(|instance| instance.delivery == place);
                 self.write(who, task, Kind::Bundle { delivery: place }, images)
@@ -183,6 +181,28 @@ impl World<'_> {
                 Some(task.then(if is_bundle { Act::NoteBundle } else { Act::NoteParts }))
             }
         }
+    }
+
+    /// Received files of a delivery that are not what was written.
+    pub(super) fn damaged_files(&self, place: usize) -> Vec<u32> {
+        let of_it = self.book.instances.iter().filter(|one| one.delivery == place).map(|one| one.file);
+        of_it.filter(|number| !self.received(*number).is_some_and(File::is_whole)).collect()
+    }
+
+    /// The PACS is asked for what is damaged. What it gives comes the way of all that it sends.
+    pub(super) fn ask_again(&mut self, task: Task, fault: Option<Fault>) -> Option<Task> {
+        let place = task.place;
+        let case = self.book.deliveries.get(place).and_then(|one| self.book.cases.get(one.case));
+        let destination = case.map_or(self.destination, |case| case.destination);
+        let damaged = self.images_of(|one| one.delivery == place && one.is_damaged);
+        let is_asked = fault != Some(Fault::CutBefore) && self.gives_again;
+        for image in (0..self.images.len()).filter(|image| is_asked && damaged & bit(*image) != 0) {
+            self.asked.retain(|asked| *asked != (image, destination));
+            self.asked.push((image, destination));
+        }
+        let is_cut = matches!(fault, Some(Fault::CutBefore | Fault::CutAfter));
+        let trouble = Task { flag: !is_cut, ..task.then(Act::NoteTrouble) };
+        (is_cut || !self.gives_again).then_some(trouble)
     }
 
     pub(super) fn write(&mut self, who: usize, task: Task, kind: Kind, images: Images) -> Option<Task> {

@@ -53,6 +53,10 @@ pub(super) struct World<'a> {
     pub(super) receipts: Vec<Receipt>,
     pub(super) readers: Vec<Reader>,
     pub(super) images: Vec<Image>,
+    /// Images that the PACS was asked for again, and under which AE title; it gives them until it is told Success.
+    pub(super) asked: Vec<(usize, u8)>,
+    /// It has still what it sent, and gives it.
+    pub(super) gives_again: bool,
     /// Where the PACS sends to.
     pub(super) destination: u8,
     /// What is withdrawn waits for another press.
@@ -109,6 +113,7 @@ impl<'a> World<'a> {
         let destination = if chance.u8(..100) < 35 { HOLD } else { DOCTORS };
         let faults_of_100 = chance.choice(FAULTS_OF_100).unwrap_or(0);
         let expire_ms = chance.choice([DAY, 3 * DAY]).unwrap_or(DAY);
+        let gives_again = chance.u8(..100) < 70;
         let (holds_again, presses, hears) = (chance.bool(), chance.u8(..100) < 90, chance.u8(..100) < 85);
         Self {
             happened: None,
@@ -126,6 +131,8 @@ impl<'a> World<'a> {
             receipts: Vec::new(),
             readers,
             images,
+            asked: Vec::new(),
+            gives_again,
             destination,
             holds_again,
             presses,
@@ -325,7 +332,14 @@ impl<'a> World<'a> {
     pub(super) fn fault(&mut self, act: Act) -> Option<Fault> {
         let is_rare = matches!(
             act,
-            Act::DestroyKey | Act::Close | Act::NoteRefused | Act::EndByTime | Act::Prove | Act::Forget
+            Act::DestroyKey
+                | Act::Close
+                | Act::NoteRefused
+                | Act::EndByTime
+                | Act::Prove
+                | Act::Forget
+                | Act::NoteDamaged
+                | Act::AskAgain
         );
         let faults_of_100 = if is_rare { RARE_FAULTS_OF_100 } else { self.faults_of_100 };
         if self.is_calm || self.chance.u8(..100) >= faults_of_100 {

@@ -1,0 +1,85 @@
+//! Received files that are damaged or gone in the spool. The mark lets the same bytes take their place when they come again: without it they would be a
+//! duplicate of what is not there any more.
+
+use super::delivery::read_instance;
+use super::report::json_of;
+use super::{DeliveryInstance, Journal, JournalError};
+use seal::ids::DeliveryId;
+use sqlx::{Sqlite, Transaction};
+
+impl Journal {
+    /// Of the received files of a delivery these are damaged or gone, and no others. Gives how many of them were not known to be.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn note_damaged(
+        &self,
+        id: DeliveryId,
+        files: &[String],
+        now_ms: i64,
+    ) -> Result<u64, JournalError> {
+        let files = json_of(files.iter().cloned());
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(
+            "UPDATE instance SET damaged_at_ms = NULL WHERE delivery_id = $1 AND damaged_at_ms IS NOT NULL
+             AND file NOT IN (SELECT value FROM json_each($2))",
+        )
+        .bind(id.0.as_slice())
+        .bind(&files)
+        .execute(&mut *transaction)
+        .await?;
+        let noted = sqlx::query(
+            "UPDATE instance SET damaged_at_ms = $3 WHERE delivery_id = $1 AND damaged_at_ms IS NULL
+             AND file IN (SELECT value FROM json_each($2))",
+        )
+        .bind(id.0.as_slice())
+        .bind(&files)
+        .bind(now_ms)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(noted.rows_affected())
+    }
+
+    /// Instances of a delivery whose files are known to be damaged or gone.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn damaged(&self, id: DeliveryId) -> Result<Vec<DeliveryInstance>, JournalError> {
+        let rows = sqlx::query(
+            "SELECT * FROM instance WHERE delivery_id = $1 AND damaged_at_ms IS NOT NULL ORDER BY id",
+        )
+        .bind(id.0.as_slice());
+        rows.fetch_all(&self.pool).await?.iter().map(read_instance).collect()
+    }
+}
+
+/// A stage has read all files of a delivery and found in them what was received.
+pub(super) async fn all_whole(
+    transaction: &mut Transaction<'static, Sqlite>,
+    id: DeliveryId,
+) -> Result<(), JournalError> {
+    sqlx::query(
+        "UPDATE instance SET damaged_at_ms = NULL WHERE delivery_id = $1 AND damaged_at_ms IS NOT NULL",
+    )
+    .bind(id.0.as_slice())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// The bytes of an instance came again, in a file that is durable: it takes the place of the damaged one.
+pub(super) async fn heal(
+    transaction: &mut Transaction<'static, Sqlite>,
+    instance: i64,
+    file: &str,
+    file_key: Option<Vec<u8>>,
+) -> Result<(), JournalError> {
+    sqlx::query("UPDATE instance SET file = $2, file_key = $3, damaged_at_ms = NULL WHERE id = $1")
+        .bind(instance)
+        .bind(file)
+        .bind(file_key)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Received files that are damaged or gone: nothing of them is sealed, the operator is alarmed, and the PACS is asked for them again.
+//!
+//! A damaged file stays where it lies, under its random name, until the same bytes have come again or its delivery is over: a disk, or a memory, that
+//! lied once may tell the truth at the next try, and it takes no room that was not taken. What keeps it from the doctors is its digest.
+
+use super::Pipeline;
+use super::trouble::Trouble;
+use crate::audit::Message;
+use crate::clock::now_ms;
+use crate::config::Pacs;
+use crate::journal::{DeliveryInstance, DeliveryRow};
+use crate::query::{Asking, Timeouts};
+use crate::receive::AeTitle;
+use crate::retrieve::{self, How, Missing, Order, RetrieveError};
+use crate::spool::Received;
+use compressor::Uid;
+use std::collections::BTreeSet;
+use std::io;
+use tokio::sync::watch;
+
+impl Pipeline {
+    /// A stage met received files that it cannot use: what is damaged is found, marked, and fetched again. Returns where all of it is whole, so that the stage
+    /// may go on; what the stage has met stays its trouble where no file is damaged.
+    pub(super) async fn mend(&self, delivery: &DeliveryRow, met: Trouble) -> Result<(), Trouble> {
+        let files = self.damaged_files(delivery).await?;
+        let found = self.journal.note_damaged(delivery.id, &files, now_ms()).await?;
+        if files.is_empty() {
+            return Err(met);
+        }
+        if found > 0 {
+            tracing::error!(stage = "compress", delivery = %delivery.id, files = found, act = "operator",
+                "received files are damaged or gone in the spool: nothing of them is sealed (operator: check the disk)");
+            self.audit.alert(Message::spool_damaged(delivery.id, found));
+        }
+        let Some((pacs, study)) = self.pacs_of(delivery).filter(|(pacs, _)| pacs.retrieve != How::None)
+        else {
+            return Err(Trouble::damaged_and_nobody_to_ask(files.len()));
+        };
+        let damaged = self.journal.damaged(delivery.id).await?;
+        let asked = self.fetch_again(delivery, pacs, study, &damaged).await;
+        match (self.journal.damaged(delivery.id).await?.len(), asked) {
+            (0, _) => Ok(()),
+            (left, Ok(())) => Err(Trouble::damaged_and_not_given_back(left)),
+            (left, Err(why)) => Err(Trouble::damaged_and_asked_again(left, &why)),
+        }
+    }
+
+    /// Reads every received file of a delivery.
+    async fn damaged_files(&self, delivery: &DeliveryRow) -> Result<Vec<String>, Trouble> {
+        let instances = self.journal.instances(delivery.id).await?;
+        let case_key = self.journal.case_key(delivery.case).await?;
+        let spool = self.spool.clone();
+        let look = move || {
+            let received = Received { spool: &spool, case_key: case_key.as_ref() };
+            let mut damaged = Vec::new();
+            for instance in instances {
+                if !received.is_whole(&instance)? {
+                    damaged.push(instance.file);
+                }
+            }
+            Ok::<_, io::Error>(damaged)
+        };
+        tokio::task::spawn_blocking(look).await?.map_err(Trouble::spool_unreadable)
+    }
+
+    /// Has the PACS give what it lists of these, and nothing else of the study.
+    async fn fetch_again(
+        &self,
+        delivery: &DeliveryRow,
+        pacs: &Pacs,
+        study: &Uid,
+        damaged: &[DeliveryInstance],
+    ) -> Result<(), RetrieveError> {
+        let asking = Asking { pacs, audit: &self.audit, by: None };
+        let listed = asking.instances_of_study(study, Timeouts::default()).await?;
+        let lost: BTreeSet<&Uid> = damaged.iter().map(|instance| &instance.sop_instance).collect();
+        let others = listed.values().flat_map(|series| series.instances.keys());
+        let others = others.filter(|uid| !lost.contains(uid)).cloned().collect();
+        let missing = Missing::between(&listed, &others);
+        let Ok(called) = AeTitle::parse(&delivery.destination) else { return Ok(()) };
+        if missing.is_nothing() {
+            return Ok(());
+        }
+        let order = Order { pacs, study, missing: &missing, called: &called, by: None };
+        let (progress, _) = watch::channel(retrieve::Progress::default());
+        let folder = self.spool.receive();
+        let fetched = retrieve::fetch(order, self.collector.clone(), &folder, &self.audit, progress).await?;
+        tracing::info!(stage = "compress", delivery = %delivery.id, asked = missing.instances(),
+            failed = fetched.failed, "the PACS was asked again for what is damaged in the spool");
+        Ok(())
+    }
+}
