@@ -244,6 +244,8 @@ fn bytes32(bytes: Vec<u8>, column: &'static str) -> Result<[u8; 32], JournalErro
 }
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod ending_tests;
 #[cfg(test)]
 mod press_tests;

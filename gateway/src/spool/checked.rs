@@ -53,3 +53,76 @@ impl<R: Read> Read for Checked<R> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::spool::{FileKey, Spool, SpoolWriter};
+    use compressor::Uid;
+    use sha2::{Digest, Sha256};
+    use std::fs;
+    use std::io::Write;
+
+    const CONTENT: &[u8] = b"a data set of some bytes";
+
+    /// A received file, under a key of its own where there is one.
+    fn received(spool: &Spool, case_key: Option<&FileKey>) -> DeliveryInstance {
+        let key = case_key.map(|_| FileKey::random().unwrap());
+        let mut writer = SpoolWriter::new(Vec::new(), key.as_ref()).unwrap();
+        writer.write_all(CONTENT).unwrap();
+        fs::write(spool.receive().join("file"), writer.finish().unwrap()).unwrap();
+        let uid = || Uid::parse("1.2.3").unwrap();
+        DeliveryInstance {
+            file: "file".into(),
+            file_key: case_key.zip(key.as_ref()).map(|(case, key)| case.wrap(key).unwrap()),
+            series: None,
+            sop_class: uid(),
+            sop_instance: uid(),
+            transfer_syntax: uid(),
+            bytes: CONTENT.len() as u64,
+            sha256: Sha256::digest(CONTENT).into(),
+            conflict: false,
+            received_at_ms: 0,
+        }
+    }
+
+    #[test]
+    fn each_changed_bit_each_cut_and_a_file_that_is_gone_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path()).unwrap();
+        for case_key in [None, Some(FileKey::random().unwrap())] {
+            let instance = received(&spool, case_key.as_ref());
+            let reader = Received { spool: &spool, case_key: case_key.as_ref() };
+            let path = spool.receive().join("file");
+            let whole = fs::read(&path).unwrap();
+            assert!(reader.is_whole(&instance).unwrap());
+            for bit in 0..8 * whole.len() {
+                let mut flipped = whole.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                fs::write(&path, flipped).unwrap();
+                assert!(!reader.is_whole(&instance).unwrap(), "bit {bit}");
+            }
+            for bytes in 0..whole.len() {
+                fs::write(&path, &whole[..bytes]).unwrap();
+                assert!(!reader.is_whole(&instance).unwrap(), "{bytes} bytes");
+            }
+            fs::remove_file(&path).unwrap();
+            assert!(!reader.is_whole(&instance).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_lost_sector_is_damage_and_a_file_that_may_not_be_read_is_not() {
+        for (errno, is_lost) in [(Errno::IO, true), (Errno::ACCESS, false), (Errno::MFILE, false)] {
+            assert_eq!(is_damage(&io::Error::from_raw_os_error(errno.raw_os_error())), is_lost, "{errno:?}");
+        }
+        // A directory stands where the file was: nothing is said of what the file held.
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path()).unwrap();
+        let instance = received(&spool, None);
+        fs::remove_file(spool.receive().join("file")).unwrap();
+        fs::create_dir(spool.receive().join("file")).unwrap();
+        assert!(Received { spool: &spool, case_key: None }.is_whole(&instance).is_err());
+    }
+}

@@ -1,0 +1,197 @@
+"""What was received rots in the spool before it is sealed: nothing of it reaches a doctor, the operator is told, and the PACS gives it again."""
+
+from pathlib import Path
+
+import pydicom
+import pytest
+from lab import openssl, page
+from lab.api import Api
+from lab.orthanc import Orthanc
+from peers import senders
+from peers.lying_pacs import LyingPacs
+from playwright.sync_api import Browser, expect
+from test_page import Desk
+from test_query_retrieve import pacs_table, trail_text
+
+import harness
+from harness import Bench
+
+ALARM = "received files are damaged or gone in the spool"
+WAITS = {"silence_ms": 600_000, "settle_ms": 600_000}
+GOES_ON = {"silence_ms": 500, "settle_ms": 100}
+
+
+def received(bench: Bench) -> list[Path]:
+    return sorted((bench.gateway.folder / "state" / "spool" / "receive").iterdir())
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def ask(bench: Bench, port: int, *lines: str) -> None:
+    bench.gateway.extra_configuration = pacs_table("orthanc", "ORTHANC", port, 'own_ae_title = "SCANPOST"', *lines)
+
+
+def held(bench: Bench, pacs: Orthanc, study: list[Path], *lines: str, **settings: object) -> tuple[Api, str]:
+    """A study that its PACS has sent and that waits for a press; and its id at the PACS."""
+    page.make_certificate(bench.keys)
+    ask(bench, pacs.dicom_port, *lines)
+    bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"'), hold=page.HOLD, **settings)
+    pacs.know_gateway("gateway", page.HOLD, bench.port)
+    (there,) = {pacs.add_file(path) for path in study}
+    pacs.send("gateway", [there])
+    (delivery,) = bench.gateway.deliveries()
+    assert (delivery["state"], delivery["instances"]) == ("held", len(study)), delivery
+    return Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca), there
+
+
+def press(api: Api) -> str:
+    (study,) = api.get("/studies").body
+    return api.post("/deliveries", {"study": {"case": study["case"]}, "doctors": ["doctor"]}).body["delivery"]
+
+
+def assert_alarmed(bench: Bench, files: int, study: list[Path]) -> None:
+    """Once, to the operator and in the audit trail, in words without a patient."""
+    lines = [line for line in bench.log.read_text().splitlines() if ALARM in line and '"operator"' in line]
+    assert len(lines) == 1 and "ERROR" in lines[0] and f"files={files}" in lines[0] and "check the disk" in lines[0], lines
+    assert not any(harness.uid_of(path) in bench.log.read_text() for path in study)
+    assert trail_text(bench).count("Received files damaged") == 1 and ALARM in trail_text(bench)
+
+
+def assert_delivered_once(bench: Bench, study: list[Path], ended: tuple[str, ...] = harness.DONE) -> dict:
+    (delivery,) = bench.gateway.wait_for_state(*ended)
+    bench.pull()
+    harness.assert_equal_bytes(study, bench.reader.files())
+    (delivery,) = bench.gateway.wait_for_state("pulled")
+    assert (delivery["sequence"], delivery["instances"], delivery["conflicts"], delivery["damaged"]) == (1, len(study), 0, 0), delivery
+    # Neither the damaged files nor those in their place are left.
+    harness.wait_until("the spool to give the study back", lambda: not received(bench))
+    return delivery
+
+
+@pytest.mark.parametrize(("way", "encryption"), [("get", "on"), ("move", "off"), ("dicomweb", "on")])
+def test_a_changed_byte_is_fetched_again_and_nothing_of_it_is_sealed(bench: Bench, tmp_path: Path, ct_study: list[Path], way: str, encryption: str):
+    pacs = Orthanc(tmp_path / "pacs", tmp_path / "log" / "orthanc.log", web=way == "dicomweb")
+    pacs.start()
+    try:
+        lines = [f'retrieve = "{way}"']
+        if way == "dicomweb":
+            password = tmp_path / "web.password"
+            openssl.write_secret(password, pacs.password.encode())
+            lines += ["[pacs.orthanc.dicomweb]", f'url = "{pacs.web_url}"', "plain = true", 'user = "lab"', f'password_file = "{password}"']
+        api, _ = held(bench, pacs, ct_study, *lines, encryption=encryption)
+        damaged = received(bench)[3:5]
+        for path in damaged:
+            flip(path)
+        press(api)
+        delivery = assert_delivered_once(bench, ct_study)
+        assert harness.completeness(delivery) == {"is": "proved", "instances": len(ct_study)}
+        assert_alarmed(bench, len(damaged), ct_study)
+    finally:
+        pacs.stop()
+
+
+def test_files_that_are_gone_or_cut_come_again_also_after_a_crash(bench: Bench, pacs: Orthanc, mr_study: list[Path]):
+    """Sent by the PACS to a doctor's AE title; the PACS is down when it is asked, and the gateway is killed meanwhile."""
+    ask(bench, pacs.dicom_port)
+    bench.start(**WAITS)
+    pacs.know_gateway("gateway", "DR_DEMO", bench.port)
+    (there,) = {pacs.add_file(path) for path in mr_study}
+    pacs.send("gateway", [there])
+    bench.gateway.kill()
+    pacs.stop()
+    gone, cut, *_ = received(bench)
+    gone.unlink()
+    cut.write_bytes(cut.read_bytes()[:-100])
+    bench.start(**GOES_ON)
+    bench.wait_for_log("does not give them")
+    (delivery,) = bench.gateway.deliveries()
+    assert (delivery["state"], delivery["damaged"]) == ("assembled", 2), delivery
+    assert delivery["trouble"].startswith("2 of the received files are damaged or gone") and "(operator: check the disk)" in delivery["trouble"]
+    bench.gateway.kill()
+    pacs.start()
+    pacs.know_gateway("gateway", "SCANPOST", bench.port)
+    bench.start()
+    assert_delivered_once(bench, mr_study)
+    assert_alarmed(bench, 2, mr_study)
+
+
+def test_what_the_pacs_no_longer_has_is_a_dead_letter_until_it_has_it_again(
+    bench: Bench, pacs: Orthanc, ct_study: list[Path], chromium: Browser, tmp_path: Path,
+):
+    api, there = held(bench, pacs, ct_study)
+    flip(received(bench)[0])
+    pacs.delete_study(there)
+    delivery = press(api)
+    (failed,) = bench.gateway.wait_for_state("failed")
+    assert failed["trouble"] == (
+        "1 of the received files are damaged or gone in the spool, and the PACS no longer has them as they were (operator: check the disk; "
+        "technician: Try again once the PACS has them again, or send again)")
+    assert not harness.messages(bench.store, "doctor"), "nothing is mailed"
+    technician = page.add_account(bench.gateway.config, "sato", "technician", "--no-totp")
+    for language, words in (("ja", "1／12枚が破損"), ("en", "1 of 12 images are damaged on this gateway's disk")):
+        row = Desk(bench, technician, chromium, tmp_path).open(language).locator("#studies .study")
+        expect(row).to_contain_text(words)
+    # A try that comes too early changes nothing, and is no second alarm.
+    assert api.post(f"/deliveries/{delivery}/retry").status == 204
+    bench.gateway.wait_for("the second try", lambda all: bench.log.read_text().count("delivery failed") == 2 and all[0]["state"] == "failed")
+    for path in ct_study:
+        pacs.add_file(path)
+    assert api.post(f"/deliveries/{delivery}/retry").status == 204
+    assert assert_delivered_once(bench, ct_study)["id"] == delivery
+    assert_alarmed(bench, 1, ct_study)
+
+
+def test_a_pacs_that_lists_and_does_not_give_it_is_said(bench: Bench, ct_study: list[Path]):
+    """The last image, which the PACS withholds, and another, which it gives."""
+    pacs = LyingPacs(ct_study, withheld=1)
+    try:
+        ask(bench, pacs.port)
+        bench.start(**WAITS)
+        senders.storescu(bench.port, "DR_DEMO", ct_study, calling="ORTHANC")
+        bench.gateway.stop()
+        for path in received(bench):
+            flip(path)
+        bench.start(**GOES_ON)
+        (failed,) = bench.gateway.wait_for_state("failed")
+        assert failed["damaged"] == 1 and failed["trouble"].startswith("1 of the received files"), failed
+        assert not harness.messages(bench.store, "doctor")
+    finally:
+        pacs.stop()
+
+
+def test_without_a_pacs_that_could_be_asked_it_is_a_dead_letter_and_a_second_press_helps(bench: Bench, pacs: Orthanc, ct_study: list[Path]):
+    ask(bench, pacs.dicom_port, 'retrieve = "none"')
+    bench.start(**WAITS)
+    senders.storescu(bench.port, "DR_DEMO", ct_study, calling="ORTHANC")
+    bench.gateway.stop()
+    flip(received(bench)[1])
+    bench.start(**GOES_ON)
+    (failed,) = bench.gateway.wait_for_state("failed")
+    assert "no PACS is configured that could give them again" in failed["trouble"] and "technician: send again" in failed["trouble"], failed
+    senders.storescu(bench.port, "DR_DEMO", ct_study, calling="ORTHANC")
+    bench.gateway.wait_for("the second press", lambda all: [one["state"] in harness.DONE for one in all] == [False, True])
+    bench.pull()
+    harness.assert_equal_bytes(ct_study, bench.reader.files())
+
+
+def test_other_bytes_under_the_uid_are_kept_apart_and_heal_nothing(bench: Bench, pacs: Orthanc, ct_study: list[Path], tmp_path: Path):
+    api, there = held(bench, pacs, ct_study)
+    flip(received(bench)[0])
+    pacs.delete_study(there)
+    for path in ct_study:
+        changed = pydicom.dcmread(path)
+        changed.ImageComments = "another"
+        changed.save_as(tmp_path / path.name)
+        pacs.add_file(tmp_path / path.name)
+    press(api)
+    deliveries = bench.gateway.wait_for("both", lambda all: sorted(one["state"] for one in all)[:1] == ["failed"] and len(all) == 2 and any(
+        one["state"] in harness.DONE for one in all) and all)
+    (failed,) = [one for one in deliveries if one["state"] == "failed"]
+    (other,) = [one for one in deliveries if one["state"] != "failed"]
+    assert failed["damaged"] == 1 and "no longer has them as they were" in failed["trouble"], failed
+    assert (other["instances"], other["conflicts"], other["sequence"]) == (1, 1, 2), other
+    assert "came again with other bytes" in bench.log.read_text()
