@@ -12,6 +12,7 @@ from peers.lying_pacs import LyingPacs
 from playwright.sync_api import Browser, expect
 from test_page import Desk
 from test_query_retrieve import pacs_table, trail_text
+from test_smime import Doctor, administer, assert_file_set
 
 import harness
 from harness import Bench
@@ -178,20 +179,40 @@ def test_without_a_pacs_that_could_be_asked_it_is_a_dead_letter_and_a_second_pre
     harness.assert_equal_bytes(ct_study, bench.reader.files())
 
 
-def test_other_bytes_under_the_uid_are_kept_apart_and_heal_nothing(bench: Bench, pacs: Orthanc, ct_study: list[Path], tmp_path: Path):
-    api, there = held(bench, pacs, ct_study)
-    flip(received(bench)[0])
-    pacs.delete_study(there)
-    for path in ct_study:
-        changed = pydicom.dcmread(path)
-        changed.ImageComments = "another"
-        changed.save_as(tmp_path / path.name)
-        pacs.add_file(tmp_path / path.name)
+def test_other_bytes_under_the_uid_heal_nothing_and_go_as_a_delivery_of_their_own(bench: Bench, pacs: Orthanc, ct_study: list[Path], tmp_path: Path):
+    """The PACS has changed the image since: the damaged one stays a dead letter, and the doctor gets the study as the PACS has it."""
+    api, _ = held(bench, pacs, ct_study, encryption="off")
+    first, *others = ct_study
+    (damaged,) = [path for path in received(bench) if path.read_bytes() == harness.data_set_bytes(first)]
+    flip(damaged)
+    changed = pydicom.dcmread(first)
+    changed.ImageComments = "another"
+    changed.save_as(tmp_path / first.name)
+    pacs.add_file(tmp_path / first.name)
     press(api)
-    deliveries = bench.gateway.wait_for("both", lambda all: sorted(one["state"] for one in all)[:1] == ["failed"] and len(all) == 2 and any(
-        one["state"] in harness.DONE for one in all) and all)
-    (failed,) = [one for one in deliveries if one["state"] == "failed"]
-    (other,) = [one for one in deliveries if one["state"] != "failed"]
-    assert failed["damaged"] == 1 and "no longer has them as they were" in failed["trouble"], failed
-    assert (other["instances"], other["conflicts"], other["sequence"]) == (1, 1, 2), other
+    failed, whole = bench.gateway.wait_for("the study as it is now", lambda all: [one["state"] in harness.DONE for one in all] == [False, True] and all)
+    assert (failed["state"], failed["damaged"], failed["instances"]) == ("failed", 1, 1), failed
+    assert "no longer has them as they were" in failed["trouble"]
+    assert (whole["case"], whole["sequence"], whole["instances"], whole["conflicts"]) == (failed["case"], 2, len(ct_study), 1), whole
     assert "came again with other bytes" in bench.log.read_text()
+    bench.pull()
+    harness.assert_equal_bytes([tmp_path / first.name, *others], bench.reader.files())
+
+
+def test_a_message_for_a_mail_program_is_made_of_nothing_damaged(bench: Bench, pacs: Orthanc, ct_study: list[Path], tmp_path: Path):
+    """Damaged after it was compressed, while the doctor has no certificate yet."""
+    doctor = Doctor(bench, tmp_path, "doctor", "p256")
+    ask(bench, pacs.dicom_port)
+    bench.start(mail_programs={"doctor": []}, encryption="off")
+    pacs.know_gateway("gateway", "DR_DEMO", bench.port)
+    (there,) = {pacs.add_file(path) for path in ct_study}
+    pacs.send("gateway", [there])
+    bench.gateway.wait_for("a certificate to be missed", lambda all: all[0]["state"] == "compressed" and all[0]["trouble"])
+    pacs.know_gateway("gateway", "SCANPOST", bench.port)
+    for path in received(bench):
+        flip(path)
+    assert administer(bench, "add", "doctor", "--certificate", doctor.certificate).returncode == 0
+    (delivery,) = bench.gateway.wait_for_state(*harness.DONE)
+    assert (delivery["instances"], delivery["damaged"]) == (len(ct_study), 0), delivery
+    assert_alarmed(bench, len(ct_study), ct_study)
+    assert_file_set(doctor.open(tmp_path)["DICOM.ZIP"], ct_study, tmp_path / "opened")
