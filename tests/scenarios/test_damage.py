@@ -120,6 +120,18 @@ def test_files_that_are_gone_or_cut_come_again_also_after_a_crash(bench: Bench, 
     assert_alarmed(bench, 2, mr_study)
 
 
+def test_a_gateway_that_is_killed_while_the_pacs_gives_them_goes_on(bench: Bench, pacs: Orthanc, mr_study: list[Path]):
+    api, _ = held(bench, pacs, mr_study)
+    for path in received(bench):
+        flip(path)
+    press(api)
+    bench.wait_for_log(ALARM)
+    bench.gateway.kill()
+    bench.start()
+    assert_delivered_once(bench, mr_study)
+    assert_alarmed(bench, len(mr_study), mr_study)
+
+
 def test_what_the_pacs_no_longer_has_is_a_dead_letter_until_it_has_it_again(
     bench: Bench, pacs: Orthanc, ct_study: list[Path], chromium: Browser, tmp_path: Path,
 ):
