@@ -3,9 +3,9 @@
 
 use super::delivery::read_instance;
 use super::report::json_of;
-use super::{DeliveryInstance, Journal, JournalError};
-use seal::ids::DeliveryId;
-use sqlx::{Sqlite, Transaction};
+use super::{DeliveryInstance, Journal, JournalError, NewInstance, State, Step, bytes16};
+use seal::ids::{CaseId, DeliveryId};
+use sqlx::{Row, Sqlite, Transaction};
 
 impl Journal {
     /// Of the received files of a delivery these are damaged or gone, and no others. Gives how many of them were not known to be.
@@ -66,6 +66,41 @@ pub(super) async fn all_whole(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+/// An instance that waits for the same bytes to come again.
+pub(super) struct Damaged {
+    pub(super) id: i64,
+    pub(super) file: String,
+    pub(super) case: CaseId,
+    pub(super) delivery: DeliveryId,
+}
+
+/// The first of these that an instance heals: in any case of its study at its destination, since a dead letter that a person has tried again may be of
+/// one that is closed.
+pub(super) async fn damaged_twin(
+    transaction: &mut Transaction<'static, Sqlite>,
+    study: &str,
+    instance: &NewInstance,
+) -> Result<Option<Damaged>, JournalError> {
+    let sql = sqlx::AssertSqlSafe(format!(
+        "SELECT i.id, i.file, i.case_id, i.delivery_id FROM instance i JOIN delivery d ON d.id = i.delivery_id
+         JOIN study_case c ON c.id = i.case_id
+         WHERE i.damaged_at_ms IS NOT NULL AND i.sop_instance_uid = $3 AND i.sha256 = $4 AND i.transfer_syntax = $5
+           AND c.destination = $1 AND c.study_uid = $2 AND d.state IN ('held', {})
+         ORDER BY i.id LIMIT 1",
+        State::sql_before(Step::GivenUp)
+    ));
+    let row = sqlx::query(sql)
+        .bind(&instance.destination)
+        .bind(study)
+        .bind(instance.sop_instance.as_str())
+        .bind(instance.sha256.as_slice())
+        .bind(instance.transfer_syntax.as_str());
+    let Some(row) = row.fetch_optional(&mut **transaction).await? else { return Ok(None) };
+    let case = CaseId(bytes16(row.get("case_id"), "case_id")?);
+    let delivery = DeliveryId(bytes16(row.get("delivery_id"), "delivery_id")?);
+    Ok(Some(Damaged { id: row.get("id"), file: row.get("file"), case, delivery }))
 }
 
 /// The bytes of an instance came again, in a file that is durable: it takes the place of the damaged one.

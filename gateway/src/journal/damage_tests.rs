@@ -134,6 +134,26 @@ async fn sent_again_after_a_dead_letter_it_joins_the_new_delivery_whole() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_of_a_case_that_is_closed_is_healed_where_it_lies() {
+    let (bench, journal) = Bench::new().await;
+    journal.troubled(bench.delivery, "damaged", true, 4000).await.unwrap();
+    // Two days later another image of the study begins another case.
+    let two_days_ms = 48 * 60 * 60 * 1000;
+    journal.ran(two_days_ms).await.unwrap();
+    let late = NewInstance { received_at_ms: 5000 + two_days_ms, ..instance(3) };
+    let Recorded::New { delivery, .. } = bench.record(&journal, late).await else { panic!() };
+    let case = journal.delivery(bench.delivery).await.unwrap().case;
+    assert_ne!(journal.delivery(delivery).await.unwrap().case, case);
+    assert!(journal.retry(bench.delivery).await.unwrap());
+    let again = NewInstance { received_at_ms: 6000 + two_days_ms, ..bench.again() };
+    let healed = Recorded::Healed { delivery: bench.delivery, replaced: instance(1).file };
+    assert_eq!(bench.record(&journal, again.clone()).await, healed);
+    let opened = journal.case_key(case).await.unwrap().unwrap();
+    let row = journal.instances(bench.delivery).await.unwrap().remove(0);
+    assert!(opened.unwrap(&row.file_key.unwrap()) == again.file_key, "under the key of its own case");
+}
+
+#[tokio::test]
 async fn killed_anywhere_it_is_healed_once_and_one_file_is_left() {
     // After the mark.
     let (bench, journal) = Bench::new().await;

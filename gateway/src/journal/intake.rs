@@ -1,6 +1,6 @@
 //! Rows of received instances, committed in groups: one fsync serves every sender that waits at that moment.
 
-use super::damage::heal;
+use super::damage::{Damaged, damaged_twin, heal};
 use super::keys::{key_of_open_case, wrap};
 use super::studies::add_card;
 use super::subject::subject_row;
@@ -167,21 +167,20 @@ async fn record(
     master: Option<&FileKey>,
     instance: &NewInstance,
 ) -> Result<Recorded, JournalError> {
+    if let Some(Damaged { id, file: replaced, case, delivery }) =
+        damaged_twin(transaction, &study_key(instance), instance).await?
+    {
+        let file_key = wrapped_file_key(transaction, master, case, instance).await?;
+        heal(transaction, id, &instance.file, file_key).await?;
+        return Ok(Recorded::Healed { delivery, replaced });
+    }
     let case =
         open_case(transaction, &instance.destination, &study_key(instance), instance.received_at_ms).await?;
     let twins = twins(transaction, case, instance).await?;
     let conflict = twins.iter().any(|twin| !twin.same);
     let same = twins.into_iter().find(|twin| twin.same);
-    match same {
-        Some(Twin { delivery, failed: false, damaged: false, .. }) => {
-            return Ok(Recorded::Duplicate { delivery });
-        }
-        Some(Twin { id, file: replaced, delivery, failed: false, .. }) => {
-            let file_key = wrapped_file_key(transaction, master, case, instance).await?;
-            heal(transaction, id, &instance.file, file_key).await?;
-            return Ok(Recorded::Healed { delivery, replaced });
-        }
-        _ => {}
+    if let Some(Twin { delivery, failed: false, .. }) = same {
+        return Ok(Recorded::Duplicate { delivery });
     }
     let (delivery, begins) = collecting_delivery(transaction, case, instance).await?;
     let subject = subject_row(transaction, master, delivery, instance).await?;
@@ -214,7 +213,6 @@ struct Twin {
     delivery: DeliveryId,
     same: bool,
     failed: bool,
-    damaged: bool,
 }
 
 async fn twins(
@@ -223,8 +221,7 @@ async fn twins(
     instance: &NewInstance,
 ) -> Result<Vec<Twin>, JournalError> {
     let rows = sqlx::query(
-        "SELECT i.id, i.file, i.delivery_id, i.sha256 = $3 AND i.transfer_syntax = $4 AS same, d.state = 'failed' AS failed,
-           i.damaged_at_ms IS NOT NULL AS damaged
+        "SELECT i.id, i.file, i.delivery_id, i.sha256 = $3 AND i.transfer_syntax = $4 AS same, d.state = 'failed' AS failed
          FROM instance i JOIN delivery d ON d.id = i.delivery_id WHERE i.case_id = $1 AND i.sop_instance_uid = $2",
     )
     .bind(case.0.as_slice())
@@ -234,8 +231,7 @@ async fn twins(
     let read = |row: SqliteRow| {
         let delivery = DeliveryId(bytes16(row.get("delivery_id"), "delivery_id")?);
         let (id, file) = (row.get("id"), row.get("file"));
-        let (same, failed, damaged) = (row.get("same"), row.get("failed"), row.get("damaged"));
-        Ok(Twin { id, file, delivery, same, failed, damaged })
+        Ok(Twin { id, file, delivery, same: row.get("same"), failed: row.get("failed") })
     };
     rows.fetch_all(&mut **transaction).await?.into_iter().map(read).collect()
 }

@@ -247,6 +247,11 @@ impl Delivery {
 impl Book {
     /// Records an instance.
     pub fn record(&mut self, new: NewRow<'_>) -> RecordedRow {
+        if let Some(twin) = self.damaged_twin(new) {
+            let Instance { delivery, file: replaced, .. } = *twin;
+            (twin.file, twin.is_damaged) = (new.file, false);
+            return RecordedRow::Healed { delivery, replaced };
+        }
         let case = self.open_case(new.destination, new.now_ms);
         let twins = self.instances.iter().enumerate();
         let twins = twins.filter(|(_, twin)| (twin.case, twin.uid) == (case, new.uid));
@@ -257,15 +262,10 @@ impl Book {
                 false => conflict = true,
             }
         }
-        if let Some((place, twin)) = same
+        if let Some((_, twin)) = same
             && self.state_of(twin.delivery) != Some(State::Failed)
         {
-            if !twin.is_damaged {
-                return RecordedRow::Duplicate { delivery: twin.delivery };
-            }
-            let healed = Instance { file: new.file, is_damaged: false, ..twin };
-            self.instances.get_mut(place).map(|instance| *instance = healed).unwrap_or_default();
-            return RecordedRow::Healed { delivery: twin.delivery, replaced: twin.file };
+            return RecordedRow::Duplicate { delivery: twin.delivery };
         }
         let delivery = self.collecting(case, new.doctors);
         let NewRow { uid, content, file, .. } = new;
@@ -276,6 +276,19 @@ impl Book {
             None => self.instances.push(row),
         }
         RecordedRow::New { delivery, conflict, replaced }
+    }
+
+    /// The first instance that waits for these bytes to come again, in any case of the destination.
+    fn damaged_twin(&mut self, new: NewRow<'_>) -> Option<&mut Instance> {
+        let is_it = |one: &Instance| {
+            let waits = |state: State| state == State::Held || state.is_under_way();
+            one.is_damaged
+                && (one.uid, one.content) == (new.uid, new.content)
+                && self.cases.get(one.case).is_some_and(|case| case.destination == new.destination)
+                && self.state_of(one.delivery).is_some_and(waits)
+        };
+        let place = self.instances.iter().position(is_it)?;
+        self.instances.get_mut(place)
     }
 
     /// The open case of a destination; opened here.
