@@ -4,12 +4,12 @@
 
 use super::*;
 use crate::journal::DeliveryInstance;
-use crate::spool::Spool;
+use crate::spool::{FileKey, Spool, SpoolWriter};
 use compressor::Uid;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_object::{InMemDicomObject, OpenFileOptions};
 use dicom_transfer_syntax_registry::entries::EXPLICIT_VR_LITTLE_ENDIAN;
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Write};
 
 const IMAGE_CLASS: &str = "1.2.840.10008.5.1.4.1.1.7";
 const REPORT_CLASS: &str = "1.2.840.10008.5.1.4.1.1.88.11";
@@ -104,6 +104,35 @@ fn letter(encryption: Encryption, language: Language) -> Letter<'static> {
 fn zip_of(content: &Content) -> zip::ZipArchive<Cursor<Vec<u8>>> {
     let Archive::Zip(bytes) = &content.archive else { panic!("no files") };
     zip::ZipArchive::new(Cursor::new(bytes.clone())).unwrap()
+}
+
+#[test]
+fn an_image_that_was_damaged_is_an_error_and_not_left_out() {
+    let mut bench = Bench::new();
+    (1..=2).for_each(|number| bench.put("Yamada", "1.2.840.1.1", number, IMAGE_CLASS));
+    let (case_key, key) = (FileKey::random().unwrap(), FileKey::random().unwrap());
+    let path = bench.spool.receive().join(&bench.instances[1].file);
+    let plain = std::fs::read(&path).unwrap();
+    let mut writer = SpoolWriter::new(Vec::new(), Some(&key)).unwrap();
+    writer.write_all(&plain).unwrap();
+    let encrypted = writer.finish().unwrap();
+    // Where the data set begins: behind the header of a file that is encrypted.
+    for (whole, wrapped, start) in [(plain, None, 0), (encrypted, Some(case_key.wrap(&key).unwrap()), 44)] {
+        bench.instances[1].file_key = wrapped;
+        let survey = || {
+            let received = Received { spool: &bench.spool, case_key: Some(&case_key) };
+            Survey::of(received, bench.instances.clone()).map(|survey| survey.images().count())
+        };
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(survey().unwrap(), 2);
+        // The value representation of the first element; and a file that was cut.
+        let mut flipped = whole.clone();
+        flipped[start + 4] ^= 0x80;
+        for damaged in [&flipped[..], &whole[..whole.len() / 2]] {
+            std::fs::write(&path, damaged).unwrap();
+            assert_eq!(survey().unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+        }
+    }
 }
 
 #[test]

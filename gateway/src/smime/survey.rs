@@ -38,10 +38,12 @@ impl Survey {
     /// Scans every data set of a delivery.
     ///
     /// # Errors
-    /// The spool cannot be read.
+    /// The spool cannot be read; `InvalidData` where it has something else than was received.
     pub(crate) fn of(received: Received<'_>, instances: Vec<DeliveryInstance>) -> io::Result<Self> {
         let mut survey = Self { series: Vec::new(), others: 0 };
         for instance in instances {
+            // Before it is scanned: a damaged image must not pass for an object that is none, and be left out.
+            io::copy(&mut received.checked(&instance)?, &mut io::sink())?;
             let encoding = Encoding::of_transfer_syntax(&instance.transfer_syntax);
             let mut source = received.open(&instance)?;
             match outline(&mut source, instance.bytes, encoding) {
