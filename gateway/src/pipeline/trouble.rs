@@ -150,9 +150,10 @@ impl From<PackError> for Trouble {
             PackError::Decoder(_) => Self::temporary(format!(
                 "compress: {error} (operator: check the installation, and what else this machine has to do)"
             )),
-            PackError::SourceChanged { .. } => Self::permanent(format!(
-                "compress: {error} (operator: check the disk; technician: send again)"
-            )),
+            // What stays so is found by a look at all files of the delivery.
+            PackError::SourceChanged { .. } => {
+                Self::temporary(format!("compress: {error} (operator: check the disk)"))
+            }
             PackError::TooLarge { .. } => {
                 Self::permanent(format!("compress: {error} (technician: send fewer series at once)"))
             }
@@ -191,5 +192,16 @@ impl From<SubmitError> for Trouble {
 impl From<tokio::task::JoinError> for Trouble {
     fn from(_: tokio::task::JoinError) -> Self {
         Self::temporary("a stage ended unexpectedly (us: report this with the log)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_read_otherwise_once_makes_no_dead_letter() {
+        let trouble = Trouble::from(PackError::SourceChanged { index: 0 });
+        assert!(!trouble.permanent && trouble.text.ends_with("(operator: check the disk)"), "{trouble:?}");
     }
 }
