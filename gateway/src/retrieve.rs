@@ -93,6 +93,11 @@ impl Fetched {
     pub fn is_success(&self) -> bool {
         self.status == status::SUCCESS && self.failed == 0
     }
+
+    /// Whether asking again brings nothing more: nothing went wrong, but for objects that we refused because they were not asked for.
+    pub fn is_all_that_we_take(&self) -> bool {
+        self.is_success() || self.not_asked_for > 0 && u64::from(self.failed) <= self.not_asked_for
+    }
 }
 
 /// Fetches what is missing. Dropped before it returns, it tells the PACS to stop (C-CANCEL), waits a little, and aborts.
@@ -148,4 +153,25 @@ async fn fetch_unaudited<I: Intake>(
     let (_running, cancelled) = watch::channel(());
     let conversation = Conversation::begin(order, intake, folder, progress, cancelled).await?;
     tokio::task::spawn_blocking(|| conversation.run()).await.map_err(|_| RetrieveError::Defect)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_at_the_pacs_or_with_us_may_come_another_time() {
+        let failed = |failed, not_asked_for| Fetched {
+            failed,
+            not_asked_for,
+            status: status::SUBOPERATIONS_FAILED,
+            ..Fetched::default()
+        };
+        assert!(Fetched::default().is_all_that_we_take(), "a clean success");
+        assert!(failed(1, 1).is_all_that_we_take(), "we refused it ourselves");
+        // WADO-RS counts none of what the server could not give.
+        for fetched in [failed(1, 0), failed(2, 1), failed(0, 0)] {
+            assert!(!fetched.is_all_that_we_take(), "{fetched:?}");
+        }
+    }
 }

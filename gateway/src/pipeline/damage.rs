@@ -11,7 +11,7 @@ use crate::config::Pacs;
 use crate::journal::{DeliveryInstance, DeliveryRow};
 use crate::query::{Asking, Timeouts};
 use crate::receive::AeTitle;
-use crate::retrieve::{self, How, Missing, Order, RetrieveError};
+use crate::retrieve::{self, Fetched, How, Missing, Order, RetrieveError};
 use crate::spool::Received;
 use compressor::Uid;
 use std::collections::BTreeSet;
@@ -40,7 +40,11 @@ impl Pipeline {
         let asked = self.fetch_again(delivery, pacs, study, &damaged).await;
         match (self.journal.damaged(delivery.id).await?.len(), asked) {
             (0, _) => Ok(()),
-            (left, Ok(())) => Err(Trouble::damaged_and_not_given_back(left)),
+            (left, Ok(None)) => Err(Trouble::damaged_and_not_given_back(left)),
+            (left, Ok(Some(fetched))) if fetched.is_all_that_we_take() => {
+                Err(Trouble::damaged_and_not_given_back(left))
+            }
+            (left, Ok(Some(_))) => Err(Trouble::damaged_and_not_all_given(left)),
             (left, Err(why)) => Err(Trouble::damaged_and_asked_again(left, &why)),
         }
     }
@@ -63,23 +67,23 @@ impl Pipeline {
         tokio::task::spawn_blocking(look).await?.map_err(Trouble::spool_unreadable)
     }
 
-    /// Has the PACS give what it lists of these, and nothing else of the study.
+    /// Has the PACS give what it lists of these, and nothing else of the study. None where it lists none of them.
     async fn fetch_again(
         &self,
         delivery: &DeliveryRow,
         pacs: &Pacs,
         study: &Uid,
         damaged: &[DeliveryInstance],
-    ) -> Result<(), RetrieveError> {
+    ) -> Result<Option<Fetched>, RetrieveError> {
         let asking = Asking { pacs, audit: &self.audit, by: None };
         let listed = asking.instances_of_study(study, Timeouts::default()).await?;
         let lost: BTreeSet<&Uid> = damaged.iter().map(|instance| &instance.sop_instance).collect();
         let others = listed.values().flat_map(|series| series.instances.keys());
         let others = others.filter(|uid| !lost.contains(uid)).cloned().collect();
         let missing = Missing::between(&listed, &others);
-        let Ok(called) = AeTitle::parse(&delivery.destination) else { return Ok(()) };
+        let Ok(called) = AeTitle::parse(&delivery.destination) else { return Ok(None) };
         if missing.is_nothing() {
-            return Ok(());
+            return Ok(None);
         }
         let order = Order { pacs, study, missing: &missing, called: &called, by: None };
         let (progress, _) = watch::channel(retrieve::Progress::default());
@@ -87,6 +91,6 @@ impl Pipeline {
         let fetched = retrieve::fetch(order, self.collector.clone(), &folder, &self.audit, progress).await?;
         tracing::info!(stage = "compress", delivery = %delivery.id, asked = missing.instances(),
             failed = fetched.failed, "the PACS was asked again for what is damaged in the spool");
-        Ok(())
+        Ok(Some(fetched))
     }
 }

@@ -55,6 +55,13 @@ impl Trouble {
         }
     }
 
+    /// It failed in part, there or with us.
+    pub(super) fn damaged_and_not_all_given(files: usize) -> Self {
+        Self::temporary(format!(
+            "{files} of the received files are damaged or gone in the spool, and the PACS, which is asked for them again, does not give all of them (operator: check the disk, and see the log for what failed)"
+        ))
+    }
+
     pub(super) fn damaged_and_not_given_back(files: usize) -> Self {
         Self::permanent(format!(
             "{files} of the received files are damaged or gone in the spool, and the PACS no longer has them as they were (operator: check the disk; technician: Try again once the PACS has them again, or send again)"
