@@ -27,6 +27,7 @@ pub(crate) use storing::{Object, SUCCESS, Storing};
 
 use crate::spool::FileKey;
 use compressor::Uid;
+use seal::ids::CaseId;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -55,6 +56,8 @@ pub struct ReceivedInstance {
     pub called: AeTitle,
     /// Number of the association, see [`AssociationInfo::id`].
     pub association: u64,
+    /// The case that we asked a PACS for it for; none of what a peer sends by itself.
+    pub asked_for: Option<CaseId>,
 }
 
 /// Who talks to whom on one association.

@@ -23,6 +23,7 @@ use crate::query::QueryError;
 use crate::receive::{AeTitle, Intake};
 use compressor::Uid;
 use conversation::Conversation;
+use seal::ids::CaseId;
 use serde::Deserialize;
 use std::path::Path;
 use std::sync::Arc;
@@ -54,6 +55,8 @@ pub struct Order<'a> {
     pub missing: &'a Missing,
     /// AE title under which it is received: that of a destination, or the one that holds studies for a press.
     pub called: &'a AeTitle,
+    /// The case that it is for, where there is one: what comes on our own connection goes to no other, such as one that would begin once it was withdrawn.
+    pub case: Option<CaseId>,
     /// The person who asked for it, for the audit trail; none where the gateway itself did.
     pub by: Option<&'a str>,
 }

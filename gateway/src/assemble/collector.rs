@@ -250,6 +250,7 @@ impl Collector {
             bytes: received.bytes,
             sha256: received.sha256,
             association: received.association,
+            asked_for: received.asked_for,
             doctors: self.config.doctors_of(received.called.as_str()),
             received_at_ms: now_ms(),
         }
@@ -381,6 +382,7 @@ impl Intake for Collector {
                 tracing::info!(stage = "assemble", %delivery, "an instance came again whose file was damaged in the spool: it is whole");
                 Ok(())
             }
+            Ok(Recorded::OfNoOpenCase) => Err(IntakeRefusal::NotAskedFor),
             Err(error) => {
                 tracing::error!(stage = "assemble", %error, "an instance could not be recorded");
                 if error.is_disk_failure() {

@@ -36,8 +36,7 @@ pub(crate) async fn fetch<I: Intake>(
     let disk = Folder::open(folder.to_owned(), |_| false).map_err(|_| RetrieveError::Folder)?;
     let calling = AeTitle::parse(&order.pacs.ae_title).map_err(|_| QueryError::Configuration)?;
     let info = AssociationInfo::new(calling, order.called.clone());
-    let (study, missing) = (order.study.clone(), order.missing.clone());
-    let asked = Arc::new(OnlyAsked::new(intake, study, missing, folder.to_owned(), progress));
+    let asked = Arc::new(OnlyAsked::new(intake, order, folder.to_owned(), progress));
     let runtime = Handle::current();
     let storing = Storing::new(Arc::clone(&asked), Arc::new(disk), info.clone(), runtime.clone());
     let deadline = Instant::now() + order.pacs.retrieve_total();

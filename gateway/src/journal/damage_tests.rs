@@ -154,6 +154,23 @@ async fn a_dead_letter_of_a_case_that_is_closed_is_healed_where_it_lies() {
 }
 
 #[tokio::test]
+async fn what_a_pacs_still_gives_of_a_case_that_was_withdrawn_begins_nothing() {
+    let (bench, journal) = Bench::new().await;
+    let case = journal.delivery(bench.delivery).await.unwrap().case;
+    let asked = |new| NewInstance { asked_for: Some(case), ..new };
+    let late = asked(NewInstance { received_at_ms: 4000, ..instance(3) });
+    let Recorded::New { begins: true, .. } = bench.record(&journal, late).await else { panic!("open still") };
+    journal.withdraw(case, None, "sato", 5000).await.unwrap().unwrap();
+    for new in [bench.again(), NewInstance { sha256: [9; 32], ..bench.again() }, instance(4)] {
+        assert_eq!(bench.record(&journal, asked(new)).await, Recorded::OfNoOpenCase);
+    }
+    assert!(journal.unfinished().await.unwrap().is_empty());
+    // What is sent by itself begins a case, of which nothing was asked for.
+    let Recorded::New { .. } = bench.record(&journal, instance(4)).await else { panic!("a push is taken") };
+    assert_eq!(bench.record(&journal, asked(instance(5))).await, Recorded::OfNoOpenCase);
+}
+
+#[tokio::test]
 async fn killed_anywhere_it_is_healed_once_and_one_file_is_left() {
     // After the mark.
     let (bench, journal) = Bench::new().await;

@@ -48,6 +48,8 @@ pub struct NewInstance {
     pub sha256: [u8; 32],
     /// Number of the association: keeps instances without a study apart from those of other associations.
     pub association: u64,
+    /// The case that we asked a PACS for it for; none of what a peer sends by itself.
+    pub asked_for: Option<CaseId>,
     /// The AE title stands for urgent studies.
     pub urgent: bool,
     /// Modality, where the data set names one.
@@ -88,6 +90,8 @@ pub enum Recorded {
         /// The damaged file: it may go.
         replaced: String,
     },
+    /// It was asked for, and the case that it was asked for collects no more: nothing is kept of it, and no other case gets it.
+    OfNoOpenCase,
 }
 
 /// One sender's wait.
@@ -174,8 +178,15 @@ async fn record(
         heal(transaction, id, &instance.file, file_key).await?;
         return Ok(Recorded::Healed { delivery, replaced });
     }
-    let case =
-        open_case(transaction, &instance.destination, &study_key(instance), instance.received_at_ms).await?;
+    let (destination, study) = (&instance.destination, study_key(instance));
+    // An object that names no study is a case of its own wherever it comes from.
+    if let (Some(case), Some(_)) = (instance.asked_for, &instance.study) {
+        close_over(transaction, destination, &study, instance.received_at_ms, CASE_OPEN_MS).await?;
+        if find_open_case(transaction, destination, &study).await? != Some(case) {
+            return Ok(Recorded::OfNoOpenCase);
+        }
+    }
+    let case = open_case(transaction, destination, &study, instance.received_at_ms).await?;
     let twins = twins(transaction, case, instance).await?;
     let conflict = twins.iter().any(|twin| !twin.same);
     let same = twins.into_iter().find(|twin| twin.same);
@@ -304,15 +315,8 @@ pub(super) async fn open_case(
     now_ms: i64,
 ) -> Result<CaseId, JournalError> {
     close_over(transaction, destination, study, now_ms, CASE_OPEN_MS).await?;
-    let open = sqlx::query(
-        "SELECT id FROM study_case WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL",
-    )
-    .bind(destination)
-    .bind(study)
-    .fetch_optional(&mut **transaction)
-    .await?;
-    if let Some(row) = open {
-        return Ok(CaseId(bytes16(row.get("id"), "study_case.id")?));
+    if let Some(case) = find_open_case(transaction, destination, study).await? {
+        return Ok(case);
     }
     let case = CaseId(random_id()?);
     sqlx::query("INSERT INTO study_case (id, destination, study_uid, opened_at_ms) VALUES ($1, $2, $3, $4)")
@@ -323,6 +327,21 @@ pub(super) async fn open_case(
         .execute(&mut **transaction)
         .await?;
     Ok(case)
+}
+
+async fn find_open_case(
+    transaction: &mut Transaction<'static, Sqlite>,
+    destination: &str,
+    study: &str,
+) -> Result<Option<CaseId>, JournalError> {
+    let open = sqlx::query(
+        "SELECT id FROM study_case WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL",
+    )
+    .bind(destination)
+    .bind(study)
+    .fetch_optional(&mut **transaction)
+    .await?;
+    open.map(|row| Ok(CaseId(bytes16(row.get("id"), "study_case.id")?))).transpose()
 }
 
 /// Closes the open case of a study at a destination, if it is over and was opened so long ago, by the clock and by the time that the gateway ran: a

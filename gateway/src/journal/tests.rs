@@ -27,6 +27,7 @@ pub(crate) fn instance(number: u8) -> NewInstance {
         bytes: 7,
         sha256: [number; 32],
         association: 1,
+        asked_for: None,
         doctors: vec!["tanaka".into(), "sato".into()],
         received_at_ms: 1000 + i64::from(number),
     }

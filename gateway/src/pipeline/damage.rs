@@ -85,7 +85,7 @@ impl Pipeline {
         if missing.is_nothing() {
             return Ok(None);
         }
-        let order = Order { pacs, study, missing: &missing, called: &called, by: None };
+        let order = Order { pacs, study, missing: &missing, called: &called, case: Some(delivery.case), by: None };
         let (progress, _) = watch::channel(retrieve::Progress::default());
         let folder = self.spool.receive();
         let fetched = retrieve::fetch(order, self.collector.clone(), &folder, &self.audit, progress).await?;

@@ -145,7 +145,7 @@ impl Pipeline {
         missing: &Missing,
     ) -> Result<(), Trouble> {
         let Ok(called) = AeTitle::parse(&delivery.destination) else { return Ok(()) };
-        let order = Order { pacs, study, missing, called: &called, by: Some(&pressed.by) };
+        let order = Order { pacs, study, missing, called: &called, case: Some(delivery.case), by: Some(&pressed.by) };
         let (progress, _) = watch::channel(retrieve::Progress::default());
         let folder = self.spool.receive();
         let fetched = tokio::select! {

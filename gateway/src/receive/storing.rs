@@ -86,6 +86,7 @@ impl<I: Intake, D: Disk> Storing<I, D> {
             calling: self.info.calling.clone(),
             called: self.info.called.clone(),
             association: self.info.id,
+            asked_for: None,
         };
         match self.runtime.block_on(self.intake.commit(instance)) {
             Ok(()) => {

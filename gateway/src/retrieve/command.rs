@@ -166,7 +166,7 @@ async fn into_spool(
             "--called is no destination and not the AE title of [dicom] hold",
         ));
     }
-    let order = Order { pacs: asking.pacs, study, missing, called: &called, by: asking.by };
+    let order = Order { pacs: asking.pacs, study, missing, called: &called, case: None, by: asking.by };
     let progress = watch::Sender::new(Progress::default());
     Ok(fetch(order, Arc::new(collector), &spool.receive(), asking.audit, progress).await?)
 }

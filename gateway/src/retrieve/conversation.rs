@@ -90,8 +90,7 @@ impl<I: Intake> Conversation<I> {
         let disk = Folder::open(folder.to_owned(), |_| false).map_err(|_| RetrieveError::Folder)?;
         let calling = AeTitle::parse(&order.pacs.ae_title).map_err(|_| QueryError::Configuration)?;
         let info = AssociationInfo::new(calling, order.called.clone());
-        let (study, missing) = (order.study.clone(), order.missing.clone());
-        let asked = Arc::new(OnlyAsked::new(intake, study, missing, folder.to_owned(), progress.clone()));
+        let asked = Arc::new(OnlyAsked::new(intake, order, folder.to_owned(), progress.clone()));
         let storing = Storing::new(Arc::clone(&asked), Arc::new(disk), info.clone(), Handle::current());
         Ok(Self {
             association,

@@ -1,11 +1,11 @@
 //! An intake that takes only what was asked for: a PACS that sends another study sends another patient's, perhaps.
 
-use super::Missing;
-use super::Progress;
+use super::{Missing, Order, Progress};
 use crate::receive::{AeTitle, Intake, IntakeRefusal, ReceivedInstance};
 use crate::spool::{self, FileKey};
 use compressor::Uid;
 use compressor::dataset::{Encoding, outline};
+use seal::ids::CaseId;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ pub(crate) struct OnlyAsked<I> {
     intake: Arc<I>,
     study: Uid,
     missing: Missing,
+    case: Option<CaseId>,
     folder: PathBuf,
     progress: watch::Sender<Progress>,
     not_asked_for: AtomicU64,
@@ -26,13 +27,13 @@ pub(crate) struct OnlyAsked<I> {
 impl<I: Intake> OnlyAsked<I> {
     pub(crate) fn new(
         intake: Arc<I>,
-        study: Uid,
-        missing: Missing,
+        order: Order<'_>,
         folder: PathBuf,
         progress: watch::Sender<Progress>,
     ) -> Self {
+        let (study, missing, case) = (order.study.clone(), order.missing.clone(), order.case);
         let (not_asked_for, no_room) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { intake, study, missing, folder, progress, not_asked_for, no_room }
+        Self { intake, study, missing, case, folder, progress, not_asked_for, no_room }
     }
 
     /// How many objects were refused because they were not asked for.
@@ -75,11 +76,12 @@ impl<I: Intake> Intake for OnlyAsked<I> {
             self.not_asked_for.fetch_add(1, Ordering::Relaxed);
             return Err(IntakeRefusal::NotAskedFor);
         }
-        let committed = self.intake.commit(instance).await;
+        let committed = self.intake.commit(ReceivedInstance { asked_for: self.case, ..instance }).await;
         match committed {
             Ok(()) => self.progress.send_modify(|progress| progress.stored += 1),
             Err(IntakeRefusal::OutOfResources) => self.no_room.store(true, Ordering::Relaxed),
-            Err(_) => {}
+            Err(IntakeRefusal::NotAskedFor) => _ = self.not_asked_for.fetch_add(1, Ordering::Relaxed),
+            Err(IntakeRefusal::CannotUnderstand) => {}
         }
         committed
     }
