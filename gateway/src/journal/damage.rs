@@ -52,6 +52,21 @@ impl Journal {
         .bind(id.0.as_slice());
         rows.fetch_all(&self.pool).await?.iter().map(read_instance).collect()
     }
+
+    /// Whether an earlier delivery of the case is under way and waits for files that are damaged or gone: whether the case has their instances is not
+    /// known before it is whole or a dead letter.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn earlier_is_damaged(&self, case: CaseId, sequence: u32) -> Result<bool, JournalError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "SELECT 1 FROM delivery d WHERE d.case_id = $1 AND d.sequence < $2 AND d.state IN ({})
+             AND EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = d.id AND i.damaged_at_ms IS NOT NULL)",
+            State::sql_before(Step::GivenUp)
+        ));
+        let row = sqlx::query(sql).bind(case.0.as_slice()).bind(sequence);
+        Ok(row.fetch_optional(&self.pool).await?.is_some())
+    }
 }
 
 /// A stage has read all files of a delivery and found in them what was received.

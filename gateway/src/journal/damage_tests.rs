@@ -100,9 +100,19 @@ async fn other_bytes_heal_nothing_and_are_kept_apart() {
         panic!("{recorded:?}")
     };
     assert_ne!(delivery, bench.delivery);
+    let earlier = async || {
+        let row = journal.delivery(delivery).await.unwrap();
+        journal.earlier_is_damaged(row.case, row.sequence).await.unwrap()
+    };
+    assert!(earlier().await, "whether the case has the first image is not known");
     let damaged = journal.damaged(bench.delivery).await.unwrap();
     assert_eq!(damaged.iter().map(|one| one.file.clone()).collect::<Vec<_>>(), [instance(1).file]);
     assert_eq!(journal.report_of(bench.delivery).await.unwrap().unwrap().damaged, 1);
+    journal.troubled(bench.delivery, "damaged", true, 10_000).await.unwrap();
+    assert!(!earlier().await, "a dead letter: the case has none of it");
+    assert!(journal.retry(bench.delivery).await.unwrap() && earlier().await, "tried again");
+    journal.note_damaged(bench.delivery, &[], 11_000).await.unwrap();
+    assert!(!earlier().await, "whole");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Assemble, for a delivery that a person asked for: the PACS says what the whole study is, what is missing is fetched, and UIDs are compared.
 
 use super::trouble::Trouble;
-use super::{Pipeline, number};
+use super::{EARLIER_POLL, Pipeline, number};
 use crate::assemble::{Listing, PressDecision, PressFacts, decide_press};
 use crate::clock::now_ms;
 use crate::config::Pacs;
@@ -34,6 +34,9 @@ impl Pipeline {
         match decide_press(facts, press, self.silence(), self.config.dicom.choice_ms) {
             PressDecision::Wait { for_ms } => {
                 self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
+            }
+            PressDecision::Ask if self.journal.earlier_is_damaged(delivery.case, delivery.sequence).await? => {
+                self.collector.changed(delivery.id, EARLIER_POLL).await;
             }
             PressDecision::Ask => self.ask_and_fetch(delivery, pressed, &instances).await?,
             PressDecision::Offer { for_ms } => {
