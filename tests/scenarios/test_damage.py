@@ -54,12 +54,13 @@ def press(api: Api) -> str:
     return api.post("/deliveries", {"study": {"case": study["case"]}, "doctors": ["doctor"]}).body["delivery"]
 
 
-def assert_alarmed(bench: Bench, files: int, study: list[Path]) -> None:
-    """Once, to the operator and in the audit trail, in words without a patient."""
+def assert_alarmed(bench: Bench, files: int, study: list[Path], at_most: int = 1) -> None:
+    """Once, to the operator and in the audit trail, in words without a patient. `at_most`: 2 where it was killed before it knew that it had told."""
     lines = [line for line in bench.log.read_text().splitlines() if ALARM in line and '"operator"' in line]
-    assert len(lines) == 1 and "ERROR" in lines[0] and f"files={files}" in lines[0] and "check the disk" in lines[0], lines
+    assert 1 <= len(lines) <= at_most, lines
+    assert all("ERROR" in line and f"files={files}" in line and "check the disk" in line for line in lines), lines
     assert not any(harness.uid_of(path) in bench.log.read_text() for path in study)
-    assert trail_text(bench).count("Received files damaged") == 1 and ALARM in trail_text(bench)
+    assert 1 <= trail_text(bench).count("Received files damaged") <= at_most and ALARM in trail_text(bench)
 
 
 def assert_delivered_once(bench: Bench, study: list[Path], ended: tuple[str, ...] = harness.DONE) -> dict:
@@ -129,7 +130,7 @@ def test_a_gateway_that_is_killed_while_the_pacs_gives_them_goes_on(bench: Bench
     bench.gateway.kill()
     bench.start()
     assert_delivered_once(bench, mr_study)
-    assert_alarmed(bench, len(mr_study), mr_study)
+    assert_alarmed(bench, len(mr_study), mr_study, at_most=2)
 
 
 def test_what_the_pacs_no_longer_has_is_a_dead_letter_until_it_has_it_again(

@@ -393,7 +393,7 @@ impl Message {
     }
 
     /// Security Alert: files of the spool are not what was written. That somebody changed them cannot be told from a disk that fails.
-    pub fn spool_damaged(delivery: DeliveryId, files: u64) -> Self {
+    pub fn spool_damaged(delivery: DeliveryId, files: usize) -> Self {
         let participants = vec![gateway(Code::APPLICATION, true)];
         let alert = "received files are damaged or gone in the spool";
         alert_of(Code::SPOOL_DAMAGED, participants, format!("{delivery}: {files}"), alert)

@@ -23,14 +23,18 @@ impl Pipeline {
     /// may go on; what the stage has met stays its trouble where no file is damaged.
     pub(super) async fn mend(&self, delivery: &DeliveryRow, met: Trouble) -> Result<(), Trouble> {
         let files = self.damaged_files(delivery).await?;
-        let found = self.journal.note_damaged(delivery.id, &files, now_ms()).await?;
-        if files.is_empty() {
-            return Err(met);
-        }
+        let known = self.journal.damaged(delivery.id).await?;
+        let is_known = |file: &&String| known.iter().any(|one| one.file == **file);
+        let found = files.len() - files.iter().filter(is_known).count();
+        // Before it is marked: a crash in between has the operator told twice, and not never.
         if found > 0 {
+            self.audit.record(Message::spool_damaged(delivery.id, found)).await?;
             tracing::error!(stage = "compress", delivery = %delivery.id, files = found, act = "operator",
                 "received files are damaged or gone in the spool: nothing of them is sealed (operator: check the disk)");
-            self.audit.alert(Message::spool_damaged(delivery.id, found));
+        }
+        self.journal.note_damaged(delivery.id, &files, now_ms()).await?;
+        if files.is_empty() {
+            return Err(met);
         }
         let Some((pacs, study)) = self.pacs_of(delivery).filter(|(pacs, _)| pacs.retrieve != How::None)
         else {
