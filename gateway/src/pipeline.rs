@@ -274,6 +274,10 @@ impl Pipeline {
 
     async fn compress(self: &Arc<Self>, delivery: &DeliveryRow) -> Result<(), Trouble> {
         self.audit_received(delivery).await?;
+        // What is known to lack something is not packed up to there once more.
+        if !self.journal.damaged(delivery.id).await?.is_empty() {
+            return self.mend(delivery, None).await;
+        }
         self.ahead.await_turn(delivery.id, &self.journal.series_so_far(delivery.id).await?);
         let turn = self.turns.take(Rank::of(delivery.urgent)).await;
         let ahead = self.ahead.take(delivery.id);
@@ -293,7 +297,7 @@ impl Pipeline {
         })
         .await?;
         let summary = match compressed {
-            Err(error) if is_of_source(&error) => return self.mend(delivery, error.into()).await,
+            Err(error) if is_of_source(&error) => return self.mend(delivery, Some(error.into())).await,
             compressed => compressed?,
         };
         let residual_until_ms = self.config.compress.residual_until_ms(&summary, now_ms());
@@ -329,7 +333,7 @@ impl Pipeline {
             // Messages for mail programs are made of what was received.
             Err(SealError::Io(error)) if spool::is_damage(&error) => {
                 let met = self.not_sealed(delivery, SealError::Io(error));
-                return self.mend(delivery, met).await;
+                return self.mend(delivery, Some(met)).await;
             }
             sealed => sealed.map_err(|error| self.not_sealed(delivery, error))?,
         };

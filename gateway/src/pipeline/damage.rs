@@ -19,9 +19,9 @@ use std::io;
 use tokio::sync::watch;
 
 impl Pipeline {
-    /// A stage met received files that it cannot use: what is damaged is found, marked, and fetched again. Returns where all of it is whole, so that the stage
-    /// may go on; what the stage has met stays its trouble where no file is damaged.
-    pub(super) async fn mend(&self, delivery: &DeliveryRow, met: Trouble) -> Result<(), Trouble> {
+    /// A stage met received files that it cannot use, or some are known to be damaged: what is damaged is found, marked, and fetched again. Returns where all
+    /// of it is whole, so that the stage may go on; what the stage has `met` stays its trouble where no file is damaged.
+    pub(super) async fn mend(&self, delivery: &DeliveryRow, met: Option<Trouble>) -> Result<(), Trouble> {
         let files = self.damaged_files(delivery).await?;
         let known = self.journal.damaged(delivery.id).await?;
         let is_known = |file: &&String| known.iter().any(|one| one.file == **file);
@@ -34,7 +34,7 @@ impl Pipeline {
         }
         self.journal.note_damaged(delivery.id, &files, now_ms()).await?;
         if files.is_empty() {
-            return Err(met);
+            return met.map_or(Ok(()), Err);
         }
         let Some((pacs, study)) = self.pacs_of(delivery).filter(|(pacs, _)| pacs.retrieve != How::None)
         else {
