@@ -88,6 +88,8 @@ pub struct Driven {
     task: AbortHandle,
     /// It was to be started while it was under way: what it waits for may be there.
     again: bool,
+    /// Damaged files of it were replaced meanwhile.
+    mended: bool,
 }
 
 impl Pipeline {
@@ -112,7 +114,7 @@ impl Pipeline {
             Some(driven) => driven.again = true,
             None => {
                 let task = tokio::spawn(self.clone().drive(delivery)).abort_handle();
-                driven.insert(delivery, Driven { task, again: false });
+                driven.insert(delivery, Driven { task, again: false, mended: false });
             }
         }
     }
@@ -164,6 +166,12 @@ impl Pipeline {
             driven.remove(&id);
         }
         !again
+    }
+
+    /// Damaged files of a delivery are whole again. False where that is not the first time since it was started.
+    fn mended(&self, id: DeliveryId) -> bool {
+        let mut driven = self.driven();
+        !driven.get_mut(&id).is_some_and(|driven| std::mem::replace(&mut driven.mended, true))
     }
 
     /// How long to wait after a failure; one that lasts is said aloud.

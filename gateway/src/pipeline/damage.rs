@@ -43,7 +43,9 @@ impl Pipeline {
         let damaged = self.journal.damaged(delivery.id).await?;
         let asked = self.fetch_again(delivery, pacs, study, &damaged).await;
         match (self.journal.damaged(delivery.id).await?.len(), asked) {
-            (0, _) => Ok(()),
+            (0, _) if self.mended(delivery.id) => Ok(()),
+            // A disk that damages what is written is not given more and more at once.
+            (0, _) => Err(Trouble::damaged_anew()),
             (left, Ok(None)) => Err(Trouble::damaged_and_not_given_back(left)),
             (left, Ok(Some(fetched))) if fetched.is_all_that_we_take() => {
                 Err(Trouble::damaged_and_not_given_back(left))

@@ -62,6 +62,12 @@ impl Trouble {
         ))
     }
 
+    pub(super) fn damaged_anew() -> Self {
+        Self::temporary(
+            "received files were damaged in the spool once more, and the PACS has given them again (operator: check the disk)",
+        )
+    }
+
     pub(super) fn damaged_and_not_given_back(files: usize) -> Self {
         Self::permanent(format!(
             "{files} of the received files are damaged or gone in the spool, and the PACS no longer has them as they were (operator: check the disk; technician: Try again once the PACS has them again, or send again)"
