@@ -331,19 +331,22 @@ impl Pipeline {
             let key = case_key.as_ref();
             let pieces = match readers.is_empty() {
                 true => None,
-                false => Some(seal::seal(&sealer, &spool, &row, &instances, &readers, key, beside)?),
+                false => {
+                    let pieces = seal::seal(&sealer, &spool, &row, &instances, &readers, key, beside);
+                    Some(pieces.map_err(Unsealed::Pieces)?)
+                }
             };
-            let messages = seal::seal_messages(&sealer, &spool, &row, instances, &programs, key)?;
-            Ok::<_, SealError>(Sealed { pieces, messages })
+            let messages = seal::seal_messages(&sealer, &spool, &row, instances, &programs, key);
+            Ok(Sealed { pieces, messages: messages.map_err(Unsealed::Messages)? })
         })
         .await?;
         let sealed = match sealed {
-            // Messages for mail programs are made of what was received.
-            Err(SealError::Io(error)) if spool::is_damage(&error) => {
-                let met = self.not_sealed(delivery, SealError::Io(error));
-                return self.mend(delivery, Some(met)).await;
+            Ok(sealed) => sealed,
+            Err(Unsealed::Messages(SealError::Io(error))) if spool::is_damage(&error) => {
+                return self.mend(delivery, Some(SealError::Io(error).into())).await;
             }
-            sealed => sealed.map_err(|error| self.not_sealed(delivery, error))?,
+            Err(Unsealed::Messages(error)) => return Err(error.into()),
+            Err(Unsealed::Pieces(error)) => return Err(self.not_sealed(delivery, error)),
         };
         let pieces = number(sealed.pieces.as_ref().map_or(0, |pieces| pieces.piece_bytes().len()));
         let mail_bytes = self.submitter.mail_bytes(&sealed);
@@ -400,6 +403,14 @@ impl Pipeline {
         tracing::info!(stage = "notify", delivery = %delivery.id, "all are notified");
         Ok(true)
     }
+}
+
+/// What could not be sealed.
+enum Unsealed {
+    /// Made of the bundle.
+    Pieces(SealError),
+    /// Messages for mail programs, made of what was received.
+    Messages(SealError),
 }
 
 /// What was received may be damaged.
