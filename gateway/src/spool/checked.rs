@@ -120,9 +120,12 @@ mod tests {
         // A directory stands where the file was: nothing is said of what the file held.
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path()).unwrap();
-        let instance = received(&spool, None);
-        fs::remove_file(spool.receive().join("file")).unwrap();
-        fs::create_dir(spool.receive().join("file")).unwrap();
-        assert!(Received { spool: &spool, case_key: None }.is_whole(&instance).is_err());
+        for case_key in [None, Some(FileKey::random().unwrap())] {
+            let (instance, path) = (received(&spool, case_key.as_ref()), spool.receive().join("file"));
+            fs::remove_file(&path).unwrap();
+            fs::create_dir(&path).unwrap();
+            assert!(Received { spool: &spool, case_key: case_key.as_ref() }.is_whole(&instance).is_err());
+            fs::remove_dir(path).unwrap();
+        }
     }
 }

@@ -133,12 +133,16 @@ impl<R: Read + Seek> Decrypting<R> {
     /// Reads the header and opens the last chunk, so that a file that was cut is found here.
     ///
     /// # Errors
-    /// `InvalidData` for another key, another file, a damaged one.
+    /// `InvalidData` for another key, another file, a damaged one; any other I/O error as it is.
     pub(crate) fn new(mut source: R, key: &FileKey) -> io::Result<Self> {
         let bytes = source.seek(SeekFrom::End(0))?;
         source.seek(SeekFrom::Start(0))?;
         let mut header = [0; HEADER_BYTES];
-        source.read_exact(&mut header).map_err(|_| damaged())?;
+        source.read_exact(&mut header).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => damaged(),
+            // It says nothing about what the file holds.
+            _ => error,
+        })?;
         let format = header.get(8..HEADER_BYTES - SALT_BYTES);
         if !header.starts_with(&MAGIC) || format != Some(&[FORMAT, 0, 0, 0]) {
             return Err(damaged());
