@@ -218,11 +218,15 @@ impl Collector {
     }
 
     /// A sender that repeats a study after a broken association is at work too, also while it sends what is known.
-    fn repeated(&self, delivery: DeliveryId, association: u64) {
+    fn at_work(&self, delivery: DeliveryId, association: u64) {
         if let Some(entry) = self.growing().get_mut(&delivery) {
             entry.associations.insert(association);
             entry.touch();
         }
+    }
+
+    fn repeated(&self, delivery: DeliveryId, association: u64) {
+        self.at_work(delivery, association);
         self.associations().entry(association).or_default().duplicates += 1;
     }
 
@@ -379,6 +383,7 @@ impl Intake for Collector {
             }
             Ok(Recorded::Healed { delivery, replaced }) => {
                 self.remove_file(&replaced);
+                self.at_work(delivery, received.association);
                 tracing::info!(stage = "assemble", %delivery, "an instance came again whose file was damaged in the spool: it is whole");
                 Ok(())
             }

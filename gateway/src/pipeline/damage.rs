@@ -8,7 +8,7 @@ use super::trouble::Trouble;
 use crate::audit::Message;
 use crate::clock::now_ms;
 use crate::config::Pacs;
-use crate::journal::{DeliveryInstance, DeliveryRow};
+use crate::journal::{DeliveryInstance, DeliveryRow, State};
 use crate::query::{Asking, Timeouts};
 use crate::receive::AeTitle;
 use crate::retrieve::{self, Fetched, How, Missing, Order, RetrieveError};
@@ -23,13 +23,14 @@ impl Pipeline {
     /// of it is whole, so that the stage may go on; what the stage has `met` stays its trouble where no file is damaged.
     pub(super) async fn mend(&self, delivery: &DeliveryRow, met: Option<Trouble>) -> Result<(), Trouble> {
         let files = self.damaged_files(delivery).await?;
+        let stage = stage_of(delivery);
         let known = self.journal.damaged(delivery.id).await?;
         let is_known = |file: &&String| known.iter().any(|one| one.file == **file);
         let found = files.len() - files.iter().filter(is_known).count();
         // Before it is marked: a crash in between has the operator told twice, and not never.
         if found > 0 {
             self.audit.record(Message::spool_damaged(delivery.id, found)).await?;
-            tracing::error!(stage = "compress", delivery = %delivery.id, files = found, act = "operator",
+            tracing::error!(stage, delivery = %delivery.id, files = found, act = "operator",
                 "received files are damaged or gone in the spool: nothing of them is sealed (operator: check the disk)");
         }
         self.journal.note_damaged(delivery.id, &files, now_ms()).await?;
@@ -95,8 +96,16 @@ impl Pipeline {
         let (progress, _) = watch::channel(retrieve::Progress::default());
         let folder = self.spool.receive();
         let fetched = retrieve::fetch(order, self.collector.clone(), &folder, &self.audit, progress).await?;
-        tracing::info!(stage = "compress", delivery = %delivery.id, asked = missing.instances(),
+        tracing::info!(stage = stage_of(delivery), delivery = %delivery.id, asked = missing.instances(),
             failed = fetched.failed, "the PACS was asked again for what is damaged in the spool");
         Ok(Some(fetched))
+    }
+}
+
+/// Both read what was received.
+fn stage_of(delivery: &DeliveryRow) -> &'static str {
+    match delivery.state {
+        State::Compressed => "seal",
+        _ => "compress",
     }
 }
