@@ -1,5 +1,6 @@
 """What was received rots in the spool before it is sealed: nothing of it reaches a doctor, the operator is told, and the PACS gives it again."""
 
+import time
 from pathlib import Path
 
 import pydicom
@@ -10,6 +11,7 @@ from lab.orthanc import Orthanc
 from peers import senders
 from peers.lying_pacs import LyingPacs
 from playwright.sync_api import Browser, expect
+from pynetdicom import evt
 from test_page import Desk
 from test_query_retrieve import pacs_table, trail_text
 from test_smime import Doctor, administer, assert_file_set
@@ -109,10 +111,10 @@ def test_files_that_are_gone_or_cut_come_again_also_after_a_crash(bench: Bench, 
     gone.unlink()
     cut.write_bytes(cut.read_bytes()[:-100])
     bench.start(**GOES_ON)
-    bench.wait_for_log("does not give them")
+    bench.wait_for_log("does not give what was received")
     (delivery,) = bench.gateway.deliveries()
     assert (delivery["state"], delivery["damaged"]) == ("assembled", 2), delivery
-    assert delivery["trouble"].startswith("2 of the received files are damaged or gone") and "(operator: check the disk)" in delivery["trouble"]
+    assert delivery["trouble"].startswith("2 received files are damaged or gone") and "(operator: check the disk)" in delivery["trouble"]
     bench.gateway.kill()
     pacs.start()
     pacs.know_gateway("gateway", "SCANPOST", bench.port)
@@ -142,8 +144,8 @@ def test_what_the_pacs_no_longer_has_is_a_dead_letter_until_it_has_it_again(
     delivery = press(api)
     (failed,) = bench.gateway.wait_for_state("failed")
     assert failed["trouble"] == (
-        "1 of the received files are damaged or gone in the spool, and the PACS no longer has them as they were (operator: check the disk; "
-        "technician: Try again once the PACS has them again, or send again)")
+        "1 received file is damaged or gone in the spool, and the PACS no longer has what was received (operator: check the disk; "
+        "technician: Try again once the PACS has it again, or send again)")
     assert not harness.messages(bench.store, "doctor"), "nothing is mailed"
     technician = page.add_account(bench.gateway.config, "sato", "technician", "--no-totp")
     for language, words in (("ja", "1／12枚が破損"), ("en", "1 of 12 images are damaged on this gateway's disk")):
@@ -159,6 +161,68 @@ def test_what_the_pacs_no_longer_has_is_a_dead_letter_until_it_has_it_again(
     assert_alarmed(bench, 1, ct_study)
 
 
+class SlowPacs(LyingPacs):
+    """Waits before each image but the first, and behind the last."""
+
+    def _get(self, event: evt.Event):
+        for number, answer in enumerate(super()._get(event)):
+            if number > 1:
+                time.sleep(2)
+            yield answer
+        time.sleep(1)
+
+
+def test_a_disk_that_damages_what_comes_again_is_not_written_to_without_a_pause(bench: Bench, ct_study: list[Path]):
+    """What comes again is damaged once more while the PACS still gives the rest."""
+    pacs = SlowPacs(ct_study, withheld=0)
+    try:
+        ask(bench, pacs.port)
+        bench.start(encryption="off", **WAITS)
+        senders.storescu(bench.port, "DR_DEMO", ct_study, calling="ORTHANC")
+        bench.gateway.stop()
+        before = received(bench)
+        for path in before[:2]:
+            flip(path)
+        bench.start(encryption="off", **GOES_ON)
+        harness.wait_until("the first to come again", lambda: bench.gateway.deliveries()[0]["damaged"] == 1)
+        (again,) = [path for path in received(bench) if path not in before and len(path.name) == 32 and path.stat().st_size]
+        flip(again)
+        bench.wait_for_log("received files were damaged in the spool once more")
+        assert_delivered_once(bench, ct_study)
+    finally:
+        pacs.stop()
+
+
+class FailingPacs(LyingPacs):
+    """Says of the first answers that it failed to give what it lists."""
+
+    failures = 1
+
+    def _get(self, event: evt.Event):
+        if self.failures == 0:
+            yield from super()._get(event)
+            return
+        self.failures -= 1
+        yield 1
+        yield 0xB000, pydicom.Dataset()
+
+
+def test_what_the_pacs_could_not_give_just_now_is_asked_for_again(bench: Bench, ct_study: list[Path]):
+    pacs = FailingPacs(ct_study, withheld=0)
+    try:
+        ask(bench, pacs.port)
+        bench.start(**WAITS)
+        senders.storescu(bench.port, "DR_DEMO", ct_study, calling="ORTHANC")
+        bench.gateway.stop()
+        flip(received(bench)[0])
+        bench.start(**GOES_ON)
+        bench.wait_for_log("does not give all that was received")
+        assert_delivered_once(bench, ct_study)
+        assert_alarmed(bench, 1, ct_study)
+    finally:
+        pacs.stop()
+
+
 def test_a_pacs_that_lists_and_does_not_give_it_is_said(bench: Bench, ct_study: list[Path]):
     """The last image, which the PACS withholds, and another, which it gives."""
     pacs = LyingPacs(ct_study, withheld=1)
@@ -171,7 +235,7 @@ def test_a_pacs_that_lists_and_does_not_give_it_is_said(bench: Bench, ct_study: 
             flip(path)
         bench.start(**GOES_ON)
         (failed,) = bench.gateway.wait_for_state("failed")
-        assert failed["damaged"] == 1 and failed["trouble"].startswith("1 of the received files"), failed
+        assert failed["damaged"] == 1 and failed["trouble"].startswith("1 received file is"), failed
         assert not harness.messages(bench.store, "doctor")
     finally:
         pacs.stop()
@@ -185,7 +249,7 @@ def test_without_a_pacs_that_could_be_asked_it_is_a_dead_letter_and_a_second_pre
     flip(received(bench)[1])
     bench.start(**GOES_ON)
     (failed,) = bench.gateway.wait_for_state("failed")
-    assert "no PACS is configured that could give them again" in failed["trouble"] and "technician: send again" in failed["trouble"], failed
+    assert "no PACS can be asked" in failed["trouble"] and "technician: send again" in failed["trouble"], failed
     senders.storescu(bench.port, "DR_DEMO", ct_study, calling="ORTHANC")
     bench.gateway.wait_for("the second press", lambda all: [one["state"] in harness.DONE for one in all] == [False, True])
     bench.pull()
@@ -205,7 +269,7 @@ def test_other_bytes_under_the_uid_heal_nothing_and_go_as_a_delivery_of_their_ow
     press(api)
     failed, whole = bench.gateway.wait_for("the study as it is now", lambda all: [one["state"] in harness.DONE for one in all] == [False, True] and all)
     assert (failed["state"], failed["damaged"], failed["instances"]) == ("failed", 1, 1), failed
-    assert "no longer has them as they were" in failed["trouble"]
+    assert "no longer has what was received" in failed["trouble"]
     assert (whole["case"], whole["sequence"], whole["instances"], whole["conflicts"]) == (failed["case"], 2, len(ct_study), 1), whole
     assert "came again with other bytes" in bench.log.read_text()
     bench.pull()

@@ -18,27 +18,10 @@ impl Journal {
         files: &[String],
         now_ms: i64,
     ) -> Result<u64, JournalError> {
-        let files = json_of(files.iter().cloned());
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(
-            "UPDATE instance SET damaged_at_ms = NULL WHERE delivery_id = $1 AND damaged_at_ms IS NOT NULL
-             AND file NOT IN (SELECT value FROM json_each($2))",
-        )
-        .bind(id.0.as_slice())
-        .bind(&files)
-        .execute(&mut *transaction)
-        .await?;
-        let noted = sqlx::query(
-            "UPDATE instance SET damaged_at_ms = $3 WHERE delivery_id = $1 AND damaged_at_ms IS NULL
-             AND file IN (SELECT value FROM json_each($2))",
-        )
-        .bind(id.0.as_slice())
-        .bind(&files)
-        .bind(now_ms)
-        .execute(&mut *transaction)
-        .await?;
+        let noted = mark(&mut transaction, id, files, now_ms).await?;
         transaction.commit().await?;
-        Ok(noted.rows_affected())
+        Ok(noted)
     }
 
     /// Instances of a delivery whose files are known to be damaged or gone.
@@ -69,18 +52,32 @@ impl Journal {
     }
 }
 
-/// A stage has read all files of a delivery and found in them what was received.
-pub(super) async fn all_whole(
+/// See [`Journal::note_damaged`].
+pub(super) async fn mark(
     transaction: &mut Transaction<'static, Sqlite>,
     id: DeliveryId,
-) -> Result<(), JournalError> {
+    files: &[String],
+    now_ms: i64,
+) -> Result<u64, JournalError> {
+    let files = json_of(files.iter().cloned());
     sqlx::query(
-        "UPDATE instance SET damaged_at_ms = NULL WHERE delivery_id = $1 AND damaged_at_ms IS NOT NULL",
+        "UPDATE instance SET damaged_at_ms = NULL WHERE delivery_id = $1 AND damaged_at_ms IS NOT NULL
+         AND file NOT IN (SELECT value FROM json_each($2))",
     )
     .bind(id.0.as_slice())
+    .bind(&files)
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    let noted = sqlx::query(
+        "UPDATE instance SET damaged_at_ms = $3 WHERE delivery_id = $1 AND damaged_at_ms IS NULL
+         AND file IN (SELECT value FROM json_each($2))",
+    )
+    .bind(id.0.as_slice())
+    .bind(&files)
+    .bind(now_ms)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(noted.rows_affected())
 }
 
 /// An instance that waits for the same bytes to come again.

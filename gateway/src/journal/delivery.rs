@@ -1,6 +1,6 @@
 //! A delivery's row: its state, its instances, its recipients, and the steps from one state to the next.
 
-use super::damage::all_whole;
+use super::damage::mark;
 use super::press::{self, Choice, Pressed};
 use super::{Journal, JournalError, bytes16, bytes32, keys};
 use crate::queue::{State, Step};
@@ -352,7 +352,7 @@ impl Journal {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         if advance(&mut transaction, id, step, now_ms).await? {
             columns.execute(&mut *transaction).await?;
-            all_whole(&mut transaction, id).await?;
+            mark(&mut transaction, id, &[], now_ms).await?;
             transaction.commit().await?;
         }
         Ok(())

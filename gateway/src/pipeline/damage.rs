@@ -10,13 +10,11 @@ use crate::clock::now_ms;
 use crate::config::Pacs;
 use crate::journal::{DeliveryInstance, DeliveryRow, State};
 use crate::query::{Asking, Timeouts};
-use crate::receive::AeTitle;
-use crate::retrieve::{self, Fetched, How, Missing, Order, RetrieveError};
+use crate::retrieve::{Fetched, How, Missing, RetrieveError};
 use crate::spool::Received;
 use compressor::Uid;
 use std::collections::BTreeSet;
 use std::io;
-use tokio::sync::watch;
 
 impl Pipeline {
     /// A stage met received files that it cannot use, or some are known to be damaged: what is damaged is found, marked, and fetched again. Returns where all
@@ -88,17 +86,13 @@ impl Pipeline {
         let others = listed.values().flat_map(|series| series.instances.keys());
         let others = others.filter(|uid| !lost.contains(uid)).cloned().collect();
         let missing = Missing::between(&listed, &others);
-        let Ok(called) = AeTitle::parse(&delivery.destination) else { return Ok(None) };
         if missing.is_nothing() {
             return Ok(None);
         }
-        let order = Order { pacs, study, missing: &missing, called: &called, case: Some(delivery.case), by: None };
-        let (progress, _) = watch::channel(retrieve::Progress::default());
-        let folder = self.spool.receive();
-        let fetched = retrieve::fetch(order, self.collector.clone(), &folder, &self.audit, progress).await?;
+        let fetched = self.fetch(delivery, pacs, study, &missing, None).await?;
         tracing::info!(stage = stage_of(delivery), delivery = %delivery.id, asked = missing.instances(),
-            failed = fetched.failed, "the PACS was asked again for what is damaged in the spool");
-        Ok(Some(fetched))
+            failed = fetched.map(|fetched| fetched.failed), "the PACS was asked again for what is damaged in the spool");
+        Ok(fetched)
     }
 }
 

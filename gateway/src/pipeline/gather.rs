@@ -8,7 +8,7 @@ use crate::config::Pacs;
 use crate::journal::{Choice, DeliveryInstance, DeliveryRow, Pressed};
 use crate::query::{Asking, QueryError, Series, Timeouts};
 use crate::receive::AeTitle;
-use crate::retrieve::{self, Missing, Order};
+use crate::retrieve::{self, Fetched, Missing, Order, RetrieveError};
 use compressor::Uid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -35,7 +35,9 @@ impl Pipeline {
             PressDecision::Wait { for_ms } => {
                 self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
             }
-            PressDecision::Ask if self.journal.earlier_is_damaged(delivery.case, delivery.sequence).await? => {
+            PressDecision::Ask
+                if self.journal.earlier_is_damaged(delivery.case, delivery.sequence).await? =>
+            {
                 self.collector.changed(delivery.id, EARLIER_POLL).await;
             }
             PressDecision::Ask => self.ask_and_fetch(delivery, pressed, &instances).await?,
@@ -147,16 +149,13 @@ impl Pipeline {
         study: &Uid,
         missing: &Missing,
     ) -> Result<(), Trouble> {
-        let Ok(called) = AeTitle::parse(&delivery.destination) else { return Ok(()) };
-        let order = Order { pacs, study, missing, called: &called, case: Some(delivery.case), by: Some(&pressed.by) };
-        let (progress, _) = watch::channel(retrieve::Progress::default());
-        let folder = self.spool.receive();
         let fetched = tokio::select! {
-            fetched = retrieve::fetch(order, self.collector.clone(), &folder, &self.audit, progress) => fetched,
+            fetched = self.fetch(delivery, pacs, study, missing, Some(&pressed.by)) => fetched,
             enough = self.enough(delivery) => return enough,
         };
         match fetched {
-            Ok(fetched) => {
+            Ok(None) => {}
+            Ok(Some(fetched)) => {
                 tracing::info!(stage = "assemble", delivery = %delivery.id, stored = fetched.stored,
                 failed = fetched.failed, "the PACS was asked for what is missing")
             }
@@ -164,6 +163,22 @@ impl Pipeline {
                 "the PACS does not give what it lists"),
         }
         Ok(())
+    }
+
+    /// Has the PACS give instances for a delivery. None where its destination cannot be called.
+    pub(super) async fn fetch(
+        &self,
+        delivery: &DeliveryRow,
+        pacs: &Pacs,
+        study: &Uid,
+        missing: &Missing,
+        by: Option<&str>,
+    ) -> Result<Option<Fetched>, RetrieveError> {
+        let Ok(called) = AeTitle::parse(&delivery.destination) else { return Ok(None) };
+        let order = Order { pacs, study, missing, called: &called, case: Some(delivery.case), by };
+        let (progress, _) = watch::channel(retrieve::Progress::default());
+        let (intake, folder) = (self.collector.clone(), self.spool.receive());
+        retrieve::fetch(order, intake, &folder, &self.audit, progress).await.map(Some)
     }
 
     /// Returns once a person has said that what is here is enough.

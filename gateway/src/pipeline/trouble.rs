@@ -40,14 +40,16 @@ impl Trouble {
 
     pub(super) fn damaged_and_nobody_to_ask(files: usize) -> Self {
         Self::permanent(format!(
-            "{files} of the received files are damaged or gone in the spool, and no PACS is configured that could give them again (operator: check the disk; technician: send again)"
+            "{}, and no PACS can be asked (operator: check the disk, and see retrieve in [pacs]; technician: send again)",
+            damaged(files)
         ))
     }
 
     /// `why` says who must act at the PACS, or on the way to it.
     pub(super) fn damaged_and_asked_again(files: usize, why: &RetrieveError) -> Self {
         let text = format!(
-            "{files} of the received files are damaged or gone in the spool, and the PACS, which is asked for them again, does not give them: {why} (operator: check the disk"
+            "{}, and the PACS, which is asked again, does not give what was received: {why} (operator: check the disk",
+            damaged(files)
         );
         match why.lasting() {
             Lasting::Temporary => Self::temporary(text + ")"),
@@ -58,7 +60,8 @@ impl Trouble {
     /// It failed in part, there or with us.
     pub(super) fn damaged_and_not_all_given(files: usize) -> Self {
         Self::temporary(format!(
-            "{files} of the received files are damaged or gone in the spool, and the PACS, which is asked for them again, does not give all of them (operator: check the disk, and see the log for what failed)"
+            "{}, and the PACS, which is asked again, does not give all that was received (operator: check the disk, and see the log for what failed)",
+            damaged(files)
         ))
     }
 
@@ -70,7 +73,8 @@ impl Trouble {
 
     pub(super) fn damaged_and_not_given_back(files: usize) -> Self {
         Self::permanent(format!(
-            "{files} of the received files are damaged or gone in the spool, and the PACS no longer has them as they were (operator: check the disk; technician: Try again once the PACS has them again, or send again)"
+            "{}, and the PACS no longer has what was received (operator: check the disk; technician: Try again once the PACS has it again, or send again)",
+            damaged(files)
         ))
     }
 
@@ -122,6 +126,13 @@ impl Trouble {
 
     fn permanent(text: impl Into<String>) -> Self {
         Self { text: text.into(), permanent: true }
+    }
+}
+
+fn damaged(files: usize) -> String {
+    match files {
+        1 => "1 received file is damaged or gone in the spool".into(),
+        _ => format!("{files} received files are damaged or gone in the spool"),
     }
 }
 
