@@ -9,7 +9,7 @@ from lab import openssl, page
 from lab.api import Api
 from lab.orthanc import Orthanc
 from peers import senders
-from peers.lying_pacs import LyingPacs
+from peers.lying_pacs import PENDING, LyingPacs
 from playwright.sync_api import Browser, expect
 from pynetdicom import evt
 from test_page import Desk
@@ -204,7 +204,7 @@ class FailingPacs(LyingPacs):
             return
         self.failures -= 1
         yield 1
-        yield 0xB000, pydicom.Dataset()
+        yield PENDING, "no data set: counted as failed"
 
 
 def test_what_the_pacs_could_not_give_just_now_is_asked_for_again(bench: Bench, ct_study: list[Path]):

@@ -54,7 +54,8 @@ impl Here {
 
     async fn fetch(&self, pacs: &Pacs, missing: &Missing) -> Result<Fetched, RetrieveError> {
         let (study, called) = (uid(STUDY), AeTitle::parse(CALLED).unwrap());
-        let order = Order { pacs, study: &study, missing, called: &called, by: Some("technician") };
+        let order =
+            Order { pacs, study: &study, missing, called: &called, case: None, by: Some("technician") };
         let (folder, progress) = (self.temp.path().join("receive"), self.progress.clone());
         fetch(order, Arc::clone(&self.desk), &folder, &self.audit, progress).await
     }
