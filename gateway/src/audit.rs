@@ -25,6 +25,7 @@ use seal::native::SiteKey;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -63,6 +64,7 @@ pub struct Audit {
     writer: Sender<Request>,
     alerts: Arc<Mutex<Budgets>>,
     grown: watch::Receiver<Durable>,
+    lacks_room: Arc<AtomicBool>,
 }
 
 struct Request {
@@ -96,11 +98,13 @@ impl Audit {
             kept: Vec::new(),
             beyond: 0,
             lacks_room: None,
+            refuses: Arc::default(),
         };
+        let lacks_room = Arc::clone(&thread.refuses);
         std::thread::Builder::new()
             .name("audit".into())
             .spawn(move || while thread.serve(&requests).is_continue() {})?;
-        let audit = Self { writer, alerts, grown };
+        let audit = Self { writer, alerts, grown, lacks_room };
         if let Some(fault) = fault {
             tracing::error!(
                 file = fault.file,
@@ -151,6 +155,12 @@ impl Audit {
         }
     }
 
+    /// Whether the last message could be written, and the next one will be tried.
+    pub fn is_written(&self) -> bool {
+        // The writer's thread holds the other end, and ends with the first error that no room on the disk mends.
+        self.grown.has_changed().is_ok() && !self.lacks_room.load(Ordering::Acquire)
+    }
+
     /// How far the trail is durable.
     pub fn grown(&self) -> watch::Receiver<Durable> {
         self.grown.clone()
@@ -171,6 +181,8 @@ struct Writer {
     beyond: u64,
     /// What the trail cannot be for want of room, as the operator was told.
     lacks_room: Option<&'static str>,
+    /// It lacks room: what [`Audit`] tells.
+    refuses: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -251,6 +263,7 @@ impl Writer {
         if lacks == std::mem::replace(&mut self.lacks_room, lacks) {
             return;
         }
+        self.refuses.store(lacks.is_some(), Ordering::Release);
         match lacks {
             Some(what) => tracing::error!(
                 "the audit trail cannot be {what}: the disk is full (operator: make room; until it is written again nothing is taken and nothing is sent)"

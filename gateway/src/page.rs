@@ -8,6 +8,7 @@ mod board;
 pub mod command;
 mod figures;
 mod headers;
+mod health;
 mod index;
 mod layout;
 mod limits;
@@ -159,6 +160,7 @@ fn router(page: Shared) -> Router {
         .merge(links::routes())
         .merge(pictures::routes())
         .merge(api::routes())
+        .merge(health::routes())
         .merge(roster::routes())
         .merge(operator::routes())
         .fallback(missing)

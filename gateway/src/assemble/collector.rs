@@ -129,6 +129,11 @@ impl Collector {
         let _ = self.begun.send(delivery);
     }
 
+    /// Whether an object would be taken now: there is room, and no write has failed.
+    pub fn takes(&self) -> bool {
+        !self.storage_failed.load(Ordering::Acquire) && self.spool.has_room()
+    }
+
     /// What is known of a delivery that collects. One that was collecting before a restart counts as active now.
     pub fn facts(&self, delivery: DeliveryId, instances: u32) -> Facts {
         let mut growing = self.growing();
@@ -330,7 +335,7 @@ impl Intake for Collector {
     }
 
     fn ready(&self, association: u64) -> bool {
-        let ready = !self.storage_failed.load(Ordering::Acquire) && self.spool.has_room();
+        let ready = self.takes();
         self.associations().entry(association).or_default().busy = ready;
         ready
     }

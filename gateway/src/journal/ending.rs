@@ -204,13 +204,13 @@ impl Journal {
         Ok(unopened)
     }
 
-    /// Whether an alarm is for somebody to hear.
+    /// Alarms that are for somebody to hear.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn is_ringing(&self) -> Result<bool, JournalError> {
-        let sql = format!("SELECT 1 FROM study_case c WHERE {} LIMIT 1", rings());
-        Ok(sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_optional(&self.pool).await?.is_some())
+    pub async fn ringing(&self) -> Result<i64, JournalError> {
+        let sql = format!("SELECT count(*) FROM study_case c WHERE {}", rings());
+        Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.pool).await?)
     }
 
     /// Nobody has opened a case, and everybody was told: it is for the hospital now. False where an alarm was raised before.

@@ -70,7 +70,7 @@ async fn newest(page: &Shared) -> Result<Board, Refused> {
     let to_fetch = waiting.iter().filter_map(|press| row_of_press(press, &site));
     let rows = to_fetch.chain(studies.iter().map(|study| row_of(study, &waiting, &site))).collect();
     let not_reachable = Arc::new(page.not_reachable().await?);
-    Ok(Board { rows: Arc::new(rows), rings: page.journal.is_ringing().await?, not_reachable })
+    Ok(Board { rows: Arc::new(rows), rings: page.journal.ringing().await? > 0, not_reachable })
 }
 
 fn row_of_press(press: &WaitingPress, site: &Site) -> Option<Row> {

@@ -5,6 +5,7 @@ use crate::check::ends_at;
 use crate::duty::SHOWN;
 use crate::journal::{DutyTest, LedgerLine, Progress, Standing, TestKind};
 use crate::ledger::{self, quantile};
+use crate::queue::State;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +24,9 @@ const UNOPENED_AFTER_MS: i64 = 5 * 60 * 1000;
 /// The stages, in the order of the data.
 pub(super) const STAGES: [&str; 7] =
     ["receive", "assemble", "compress", "seal", "submit", "notify", "pulled"];
+
+/// The mail server has not all of it yet.
+const UNSENT: [&str; 4] = ["received", "assembled", "compressed", "sealed"];
 
 /// Seconds of one stage.
 #[derive(Debug, PartialEq)]
@@ -48,6 +52,18 @@ pub(super) struct Figures {
     pub(super) unopened: u64,
     /// Under way, with something that a person must do.
     pub(super) in_trouble: u64,
+    /// Seconds since the images came, or a person asked for it, of the one that waits longest for the mail server.
+    pub(super) unsent_seconds: i64,
+    /// For which a doctor's mailbox has no room.
+    pub(super) mailboxes_full: u64,
+    /// Doctors who get nothing, of deliveries that nobody has opened.
+    pub(super) refused: i64,
+    /// Alarms that nobody has heard.
+    pub(super) ringing: i64,
+    /// Objects are taken from modalities and PACS.
+    pub(super) takes: bool,
+    /// The audit trail is written.
+    pub(super) audit_written: bool,
     /// Notices of deliveries that nobody has opened, by channel and state.
     pub(super) notices: Vec<(String, String, i64)>,
     /// Doctors who have not opened the test at the start of their duty in time.
@@ -67,6 +83,8 @@ pub(super) struct Figures {
     pub(super) site_ends_at: Option<i64>,
     /// That of the page, as its file has it now: when it ends.
     pub(super) page_ends_at: Option<i64>,
+    /// That of the DICOM port with TLS, as its file has it now: when it ends.
+    pub(super) dicom_ends_at: Option<i64>,
 }
 
 /// The figures as they were read last, for all who look within [`KEPT`].
@@ -95,6 +113,9 @@ async fn read(page: &Shared, now_ms: i64) -> Result<Figures, Refused> {
     let since_ms = ledger::since_ms(now_ms, WEEKS - 1, &page.zone);
     figures.ledger = page.journal.ledger(since_ms).await?;
     figures.notices = page.journal.notice_counts().await?;
+    figures.ringing = page.journal.ringing().await?;
+    figures.takes = page.pipeline.collector.takes();
+    figures.audit_written = page.audit.is_written();
     figures.not_reachable = page.not_reachable().await?.len();
     figures.daily = page.journal.newest_duty_tests(TestKind::Daily, SHOWN).await?;
     figures.daily_succeeded_at_ms = page.journal.daily_succeeded_at_ms().await?;
@@ -103,6 +124,8 @@ async fn read(page: &Shared, now_ms: i64) -> Result<Figures, Refused> {
     figures.certificates = active.map(|device| (device.doctor.clone(), device.ends_at())).collect();
     figures.site_ends_at = Some(page.pipeline.sealer.key.certificate().not_after());
     figures.page_ends_at = page.settings.certificate.as_deref().and_then(ends_at);
+    let dicom = page.config.dicom.tls.as_ref().map(|tls| &tls.files.certificate);
+    figures.dicom_ends_at = dicom.and_then(|path| ends_at(path));
     figures.certificates.sort_by_key(|(_, ends_at)| *ends_at);
     Ok(figures)
 }
@@ -114,6 +137,12 @@ fn of(studies: &[Progress], now_ms: i64) -> Figures {
         figures.in_trouble += u64::from(study.in_trouble);
         let is_late = study.notified_at_ms.is_some_and(|at_ms| now_ms - at_ms > UNOPENED_AFTER_MS);
         figures.unopened += u64::from(study.state == "notified" && is_late && !study.opened);
+        if UNSENT.contains(&study.state.as_str()) {
+            let since_ms = study.received_at_ms.max(study.pressed_at_ms.unwrap_or(0));
+            figures.unsent_seconds = figures.unsent_seconds.max((now_ms - since_ms) / 1000);
+        }
+        figures.mailboxes_full += u64::from(study.mailbox_full);
+        figures.refused += if study.opened || is_over(&study.state) { 0 } else { study.refused };
         let age_hours = (now_ms - study.received_at_ms) / HOUR_MS;
         let hour = usize::try_from(age_hours).ok().and_then(|age| (HOURS - 1).checked_sub(age));
         if let Some(bytes) = hour.and_then(|hour| figures.hours.get_mut(hour)) {
@@ -122,6 +151,10 @@ fn of(studies: &[Progress], now_ms: i64) -> Figures {
     }
     figures.stages = STAGES.into_iter().filter_map(|stage| times(stage, studies)).collect();
     figures
+}
+
+fn is_over(state: &str) -> bool {
+    State::parse(state).is_none_or(State::is_over)
 }
 
 fn times(stage: &'static str, studies: &[Progress]) -> Option<StageTimes> {

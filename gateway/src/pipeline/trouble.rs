@@ -3,7 +3,7 @@
 use crate::audit::AuditError;
 use crate::config::ConfigError;
 use crate::directory::DirectoryError;
-use crate::journal::JournalError;
+use crate::journal::{JournalError, MAILBOX_FULL};
 use crate::query::Lasting;
 use crate::retrieve::RetrieveError;
 use crate::submit::{Culprit, SubmitError};
@@ -197,13 +197,12 @@ impl From<SealError> for Trouble {
 
 impl From<SubmitError> for Trouble {
     fn from(error: SubmitError) -> Self {
+        let by_itself = if error.is_permanent() { "then Try again" } else { "it is tried again by itself" };
+        let full = format!(
+            "operator: {MAILBOX_FULL}, nothing in it is deleted for this; have room made there, {by_itself}"
+        );
         let who = match error.culprit() {
-            Culprit::Recipient if error.is_mailbox_full() && error.is_permanent() => {
-                "operator: the doctor's mailbox is full, nothing in it is deleted for this; have room made there, then Try again"
-            }
-            Culprit::Recipient if error.is_mailbox_full() => {
-                "operator: the doctor's mailbox is full, nothing in it is deleted for this; have room made there, it is tried again by itself"
-            }
+            Culprit::Recipient if error.is_mailbox_full() => full.as_str(),
             Culprit::MailServer => "operator of the mail server",
             Culprit::Operator => "operator: check the configuration",
             Culprit::Recipient => "operator: check the doctor's mailbox",

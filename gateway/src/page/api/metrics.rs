@@ -65,6 +65,25 @@ fn text(figures: &Figures, now_ms: i64) -> String {
     let day: u64 = figures.hours.iter().sum();
     for (name, help, value) in [
         ("received_bytes_24h", "Bytes received in the last 24 hours.", day),
+        (
+            "unsent_seconds",
+            "Seconds since the images or the press of the delivery that waits longest for the mail server; 0: none waits.",
+            u64::try_from(figures.unsent_seconds).unwrap_or(0),
+        ),
+        ("mailboxes_full", "Deliveries that a doctor's full mailbox holds up.", figures.mailboxes_full),
+        (
+            "recipients_refused",
+            "Doctors who get nothing, of deliveries that nobody has opened.",
+            u64::try_from(figures.refused).unwrap_or(0),
+        ),
+        ("alarms_unheard", "Alarms that nobody has heard.", u64::try_from(figures.ringing).unwrap_or(0)),
+        ("intake_open", "1: objects are taken from modalities and PACS.", u64::from(figures.takes)),
+        (
+            "audit_written",
+            "1: the audit trail could be written when it last had something to tell.",
+            u64::from(figures.audit_written),
+        ),
+        ("clock_seconds", "The gateway's clock, Unix time.", u64::try_from(now_ms / 1000).unwrap_or(0)),
         ("unopened", "Deliveries notified over five minutes ago and not opened.", figures.unopened),
         ("in_trouble", "Deliveries with something that a person must do.", figures.in_trouble),
         (
@@ -73,6 +92,7 @@ fn text(figures: &Figures, now_ms: i64) -> String {
             u64::try_from(figures.not_reachable).unwrap_or(u64::MAX),
         ),
         ("disk_free_bytes", "Free bytes of the disk that holds the state folder.", figures.free_bytes),
+        ("disk_bytes", "Size of that disk.", figures.disk_bytes),
     ] {
         text += &head(name, help);
         let _ = writeln!(text, "scanpost_{name} {value}");
@@ -81,9 +101,12 @@ fn text(figures: &Figures, now_ms: i64) -> String {
     text +=
         &head("certificate_ends_seconds", "When a certificate ends, Unix time; of doctors the first one.");
     let doctors = figures.certificates.first().map(|(_, ends_at)| *ends_at);
-    for (of, ends_at) in
-        [("doctors", doctors), ("site", figures.site_ends_at), ("page", figures.page_ends_at)]
-    {
+    for (of, ends_at) in [
+        ("doctors", doctors),
+        ("site", figures.site_ends_at),
+        ("page", figures.page_ends_at),
+        ("dicom", figures.dicom_ends_at),
+    ] {
         if let Some(ends_at) = ends_at {
             let _ = writeln!(text, "scanpost_certificate_ends_seconds{{of=\"{of}\"}} {ends_at}");
         }
