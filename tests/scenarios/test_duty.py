@@ -27,14 +27,15 @@ SLICES = 5
 MACHINE = "doctor2"  # whose mailbox a reader at the hospital empties
 
 
-def start(bench: Bench, *duty: str) -> Api:
+def start(bench: Bench, *duty: str, doctor: tuple[str, ...] = ('name = "田中"',), **settings: object) -> Api:
+    """With more keys of `[duty]`, further tables behind them, and the keys of the doctor."""
     page.make_certificate(bench.keys)
     bench.gateway.extra_configuration = "\n".join(["[duty]", f'daily_to = "{MACHINE}"', 'daily_at = "00:00"', *duty, ""])
     # No midnight, which would bring another test, is near.
     offset = time.gmtime().tm_hour - 12
     more = ['second_factor = "administrators"', f'time_zone = "Etc/GMT{offset:+}"']
     bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port", *more), hold=page.HOLD,
-                destinations={"DR_DEMO": ["doctor"], "DR_TEST": [MACHINE]}, doctor_lines={"doctor": ['name = "田中"']})
+                destinations={"DR_DEMO": ["doctor"], "DR_TEST": [MACHINE]}, doctor_lines={"doctor": list(doctor)}, **settings)
     return Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
 
 

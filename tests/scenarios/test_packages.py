@@ -82,6 +82,8 @@ def test_packages_hold_program_unit_user_folders_manual_and_sample(packages: dic
     for name, sample in (("scanpost-gateway", "gateway.sample.toml"), ("scanpost-reader", "reader.sample.toml")):
         packed = unpacked[name] / "usr/share/doc" / name / "examples" / sample
         assert packed.read_bytes() == (TOP / "deploy" / sample).read_bytes()
+    monitoring = unpacked["scanpost-gateway"] / "usr/share/doc/scanpost-gateway/examples/monitoring"
+    assert {path.name for path in monitoring.iterdir()} == {path.name for path in (TOP / "deploy/monitoring").iterdir()}
 
 
 def test_the_same_binaries_give_the_same_packages(packages: dict[str, list[Path]], scratch: Path):
