@@ -601,6 +601,8 @@ def test_images_work_without_rights_on_a_read_only_root(podman: Podman, hospital
     for line in (f"Uid:\t{USER}\t{USER}\t{USER}\t{USER}", "NoNewPrivs:\t1", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"):
         assert line in status, f"{line} not in\n{status}"
     assert is_read_only(podman.inside("gateway", "cat", "/proc/1/mountinfo"))
+    (_, healthy) = podman.compose["services"]["gateway"]["healthcheck"]["test"]
+    podman.inside("gateway", "sh", "-c", healthy.replace("8443", str(hospital.page_port)))
     assert podman.stop("gateway") == 0 and "stopped" in gateway.log_tail()
 
     port = free_port()
