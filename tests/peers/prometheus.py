@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 from lab.openssl import write_secret
-from lab.ports import free_port, is_listening
+from lab.ports import free_port
 from lab.process import Child
 
 TOP = Path(__file__).resolve().parents[2]
@@ -87,8 +87,13 @@ class Prometheus:
         self.child = Child(["prometheus", f"--config.file={self.configuration}", f"--storage.tsdb.path={folder / 'data'}",
                             f"--web.listen-address=127.0.0.1:{self.port}"], self.log)
 
-    def is_up(self) -> bool:
-        return is_listening(self.port)
+    def is_ready(self) -> bool:
+        """It listens before it can be asked, and answers 503 until then."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=30) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
 
     def query(self, expression: str) -> list[dict]:
         url = f"http://127.0.0.1:{self.port}/api/v1/query?" + urllib.parse.urlencode({"query": expression})

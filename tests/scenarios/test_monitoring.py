@@ -139,7 +139,7 @@ def test_every_name_that_is_asked_for_is_exported_and_alerts_fire_in_prometheus(
 
     server = Prometheus(tmp_path / "prometheus", int((bench.folder / "page.port").read_text()), api.token, bench.keys.ca)
     try:
-        harness.wait_until("Prometheus", server.is_up)
+        harness.wait_until("Prometheus", server.is_ready)
         harness.wait_until("a look", lambda: server.query("scanpost_intake_open"))
         expected = {"ScanpostDeliveryFailed", "ScanpostRecipientRefused", "ScanpostNoticesRefused"}
         harness.wait_until("its alerts", lambda: server.alerts("firing") == expected)
