@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from lab.link import Line, Link
+from lab.mailbox import Mailbox
 from lab.portal import Portal
 from lab.ports import free_port
 from peers import senders
@@ -225,6 +226,26 @@ def test_a_case_that_was_opened_opens_without_a_network(open_bench: Bench, porta
         page.locator(".stage > canvas").press("ArrowDown")
         phone.full()
     page.screenshot(path=phone.shots / "offline-viewer.png")
+
+
+def test_what_the_mailbox_has_no_more_is_gone_from_the_phone_too(open_bench: Bench, portal: Portal, phones, ct_study: list[Path]) -> None:  # noqa: F811
+    phone = phones()
+    enrol(phone, open_bench, EN)
+    delivery = deliver(open_bench, ct_study)
+    page, listed = phone.page, phone.page.locator(f"[data-delivery='{delivery}']")
+    listed.click(timeout=WAIT_MS)
+    phone.full()
+    expect(page.locator("progress.done")).to_have_count(1, timeout=WAIT_MS)
+    names = "async () => (await (await caches.open('scanpost-data-1')).keys()).map((one) => new URL(one.url).pathname)"
+    held = lambda: [name for name in page.evaluate(names) if name.startswith(f"/sealed/{delivery}/")]  # noqa: E731
+    assert held()
+    with Mailbox(open_bench.store, "doctor") as mailbox:
+        mailbox.empty()
+    page.goto(portal.origin + "/")
+    page.get_by_role("button", name=EN.open).click()
+    expect(page.get_by_role("heading", name=EN.cases)).to_be_visible()
+    expect(listed).to_have_count(0, timeout=WAIT_MS)
+    harness.wait_until("its ciphertext to be gone", lambda: not held())
 
 
 # Slow enough to be cut in the middle.

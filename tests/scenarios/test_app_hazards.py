@@ -122,6 +122,36 @@ def test_slices_stand_in_the_order_of_the_patient_whatever_their_numbers_say(sho
     assert seen == sorted(heights)
 
 
+# Positions (none, one for all) or orientations that give no one order, by series.
+NO_PLACE = {
+    "NOWHERE": lambda number: {},
+    "ONE PLACE": lambda number: {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, 10]},
+    "ANY PLANE": lambda number: {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0] if number % 2 else [1, 0, 0, 0, 0, -1],
+                                 "ImagePositionPatient": [0, 0, -number]},
+}
+
+
+def test_slices_whose_positions_say_nothing_stand_by_their_numbers(show, tmp_path: Path):  # noqa: F811
+    folder = tmp_path / "nowhere"
+    folder.mkdir()
+    # Neither the order of the files nor of their arrival.
+    for name, number in zip("abcd", (3, 1, 4, 2), strict=True):
+        for description, place in NO_PLACE.items():
+            image(folder, f"{name}-{description}.dcm", description, smooth(ROWS, COLUMNS, 900, number).astype(np.uint16), number, WindowCenter=450,
+                  WindowWidth=900, **place(number))
+    shown = show(folder)
+    for description in NO_PLACE:
+        series(shown, description)
+        seen = []
+        for place in range(4):
+            shown.page.evaluate(f"viewer.show({place})")
+            expect(shown.page.locator(".corner")).to_contain_text(f"{place + 1} / 4")
+            frame = shown.frame()
+            seen.append(shown.told["geometries"][frame["series"]][frame["instance"]]["number"])
+            compare(shown, "fit")
+        assert seen == [1, 2, 3, 4], description
+
+
 def test_two_patients_in_one_series_show_no_name(show, tmp_path: Path):  # noqa: F811
     folder = tmp_path / "mixed"
     folder.mkdir()
