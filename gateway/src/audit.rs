@@ -64,7 +64,7 @@ pub struct Audit {
     writer: Sender<Request>,
     alerts: Arc<Mutex<Budgets>>,
     grown: watch::Receiver<Durable>,
-    lacks_room: Arc<AtomicBool>,
+    refuses: Arc<AtomicBool>,
 }
 
 struct Request {
@@ -100,11 +100,11 @@ impl Audit {
             lacks_room: None,
             refuses: Arc::default(),
         };
-        let lacks_room = Arc::clone(&thread.refuses);
+        let refuses = Arc::clone(&thread.refuses);
         std::thread::Builder::new()
             .name("audit".into())
             .spawn(move || while thread.serve(&requests).is_continue() {})?;
-        let audit = Self { writer, alerts, grown, lacks_room };
+        let audit = Self { writer, alerts, grown, refuses };
         if let Some(fault) = fault {
             tracing::error!(
                 file = fault.file,
@@ -158,7 +158,7 @@ impl Audit {
     /// Whether the last message could be written, and the next one will be tried.
     pub fn is_written(&self) -> bool {
         // The writer's thread holds the other end, and ends with the first error that no room on the disk mends.
-        self.grown.has_changed().is_ok() && !self.lacks_room.load(Ordering::Acquire)
+        self.grown.has_changed().is_ok() && !self.refuses.load(Ordering::Acquire)
     }
 
     /// How far the trail is durable.
