@@ -292,7 +292,7 @@ impl Journal {
              CROSS JOIN study_case c ON c.id = d.case_id
              CROSS JOIN recipient r ON r.delivery_id = d.id
              CROSS JOIN notice n ON n.delivery_id = r.delivery_id AND n.doctor = r.doctor
-             WHERE {OPENED_AT} IS NULL AND {IS_TOLD_OF} AND {IS_REAL} GROUP BY n.channel, n.state ORDER BY n.channel, n.state"
+             WHERE NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = d.id AND {OPENED_AT} IS NOT NULL) AND {IS_TOLD_OF} AND {IS_REAL} GROUP BY n.channel, n.state ORDER BY n.channel, n.state"
         ));
         let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
         Ok(rows.iter().map(|row| (row.get("channel"), row.get("state"), row.get("notices"))).collect())

@@ -137,6 +137,19 @@ async fn a_refused_channel_is_tried_again_only_while_no_other_reaches_the_doctor
 }
 
 #[tokio::test]
+async fn what_a_colleague_has_opened_counts_no_notices() {
+    let (journal, _folder) = journal().await;
+    let id = submitted(&journal).await;
+    journal.accepted(id, PART_COVER, "sato", 1500).await.unwrap();
+    reach(&journal, id, State::Submitted, 2000).await;
+    begin(&journal, 2000).await;
+    let counts = journal.notice_counts().await.unwrap();
+    assert_eq!(counts, [("mail".into(), "waiting".into(), 2), ("sms".into(), "waiting".into(), 2)]);
+    journal.first_image(id, "sato", 3000).await.unwrap();
+    assert_eq!(journal.notice_counts().await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_level_that_is_raised_brings_its_channels_and_never_falls() {
     let (journal, _folder) = journal().await;
     let id = submitted(&journal).await;
