@@ -198,6 +198,11 @@ impl Journal {
         let (intake, _) = mpsc::channel(1);
         Ok(Self { pool, master: None, intake, log_holds_keys: Arc::default() })
     }
+
+    /// Whether a row can be read now.
+    pub async fn is_readable(&self) -> bool {
+        sqlx::query("SELECT 1 FROM study_case LIMIT 1").fetch_optional(&self.pool).await.is_ok()
+    }
 }
 
 /// Migrates a journal that is there, and closes it.

@@ -75,14 +75,21 @@ pub struct Page {
     made: accounts::Made,
     unshown: links::Unshown,
     figures: figures::Kept,
+    health: health::Kept,
     changes: watch::Receiver<()>,
+    stopped: watch::Receiver<bool>,
 }
 
 type Shared = Arc<Page>;
 
 impl Page {
-    /// The page of a running gateway. `changes` is marked after each change of the journal.
-    pub fn new(settings: config::Page, pipeline: Arc<Pipeline>, changes: watch::Receiver<()>) -> Self {
+    /// The page of a running gateway. `changes` is marked after each change of the journal, `stopped` set when the DICOM ports close.
+    pub fn new(
+        settings: config::Page,
+        pipeline: Arc<Pipeline>,
+        changes: watch::Receiver<()>,
+        stopped: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             config: pipeline.config.clone(),
             zone: settings.zone(),
@@ -96,7 +103,9 @@ impl Page {
             made: accounts::Made::default(),
             unshown: links::Unshown::default(),
             figures: figures::Kept::default(),
+            health: health::Kept::default(),
             changes,
+            stopped,
         }
     }
 
@@ -111,6 +120,11 @@ impl Page {
             press::hand_over(page.clone(), changes()),
             tell_acts(page.clone(), changes()),
         );
+    }
+
+    /// Whether a study that is sent now would be taken.
+    fn takes(&self) -> bool {
+        !*self.stopped.borrow() && self.pipeline.collector.takes()
     }
 
     fn needs_second_factor(&self, role: Role) -> bool {

@@ -116,14 +116,14 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     });
     let (requests_sender, requests) = watch::channel(inbound_request(&config, &journal).await?);
     let changes = journal::changes(&spool.journal()).await?;
-    let page = page(&config, &pipeline, changes.clone()).await?;
+    let (stop, stopped) = watch::channel(false);
+    let page = page(&config, &pipeline, changes.clone(), stopped.clone()).await?;
     // Last: whoever finds the DICOM port open finds the page, too.
     let doors = doors(&config).await?;
     tracing::info!(stage = "receive", swept, unfinished = unfinished.len(), "listening for DICOM");
     let (records_sender, records) = mpsc::channel(RECORDS_WAITING_MAX);
     let (enrolments_sender, enrolments) = mpsc::channel(RECORDS_WAITING_MAX);
     let sinks = pulled::Sinks { records: records_sender, enrolments: enrolments_sender };
-    let (stop, stopped) = watch::channel(false);
     tokio::spawn(check_mail_server(pipeline.clone()));
     tokio::spawn(pipeline.clone().drop_residuals());
     tokio::spawn(pipeline.clone().drop_held());
@@ -279,6 +279,7 @@ async fn page(
     config: &Arc<Config>,
     pipeline: &Arc<Pipeline>,
     changes: watch::Receiver<()>,
+    stopped: watch::Receiver<bool>,
 ) -> Result<impl Future<Output = ()> + Send + 'static, ServeError> {
     let mut served = None;
     if let Some(settings) = &config.page {
@@ -286,7 +287,7 @@ async fn page(
         let tls = tls.map_err(ConfigError::Tls)?;
         let listener = bind(settings.listen, settings.port_file.as_deref()).await?;
         tracing::info!(tls = tls.is_some(), "the technician's page is open");
-        let page = Page::new(settings.clone(), pipeline.clone(), changes);
+        let page = Page::new(settings.clone(), pipeline.clone(), changes, stopped);
         served = Some(page.serve(listener, tls));
     }
     Ok(async move {

@@ -1,12 +1,14 @@
 """deploy/monitoring and docs/monitoring.md ask for what the gateway exports and nothing else; the alerts fire when they should, in Prometheus itself; health and
 readiness say what is so."""
 
+import http.client
 import json
 import re
 import shutil
 import subprocess
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -166,6 +168,28 @@ def test_health_and_readiness_are_constant_words_for_everybody(bench: Bench):
     assert kind == "CMD-SHELL" and "8443" in command and asked((bench.folder / "page.port").read_text()) == 0
     bench.gateway.stop()
     assert asked((bench.folder / "page.port").read_text()) != 0
+
+
+def test_a_gateway_that_is_being_stopped_is_not_ready(bench: Bench):
+    page.make_certificate(bench.keys)
+    bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port"))
+    api = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    line = http.client.HTTPSConnection("localhost", int((bench.folder / "page.port").read_text()), timeout=60, context=api.tls)
+    def ready() -> int:
+        line.request("GET", "/readyz")
+        answer = line.getresponse()
+        answer.read()
+        return answer.status
+    # A sender who does not hang up when it is told to: the gateway waits for it a while.
+    association = RawAssociation(bench.port, "DR_DEMO", ct.CT_IMAGE_STORAGE)
+    assert ready() == 200
+    bench.gateway.child.process.terminate()
+    said = []
+    with suppress(OSError, http.client.HTTPException):
+        while True:
+            said.append(ready())
+    assert said == sorted(said) and said[-1] == 503, said
+    association.vanish()
 
 
 def test_a_full_disk_is_not_ready_and_is_again_once_there_is_room(bench: Bench, disk: SmallDisk):  # noqa: F811

@@ -114,7 +114,7 @@ async fn read(page: &Shared, now_ms: i64) -> Result<Figures, Refused> {
     figures.ledger = page.journal.ledger(since_ms).await?;
     figures.notices = page.journal.notice_counts().await?;
     figures.ringing = page.journal.ringing().await?;
-    figures.takes = page.pipeline.collector.takes();
+    figures.takes = page.takes();
     figures.audit_written = page.audit.is_written();
     figures.not_reachable = page.not_reachable().await?.len();
     figures.daily = page.journal.newest_duty_tests(TestKind::Daily, SHOWN).await?;
