@@ -51,7 +51,7 @@ pub use master::Rewrapped;
 pub use notices::{DueNotice, NoticeReport, Untold};
 pub use pictures::Choosable;
 pub use press::{Choice, Chosen, HeldAs, Press, PressAnswer, Pressed, PressedStudy};
-pub use progress::{MAILBOX_FULL, Progress};
+pub use progress::{MAILBOX_FULL, Outstanding, Progress};
 pub use report::{AlarmReport, DeliveryReport, DoctorReport, EndReport};
 pub use residual::Asked;
 pub use roster::RosterChange;

@@ -79,7 +79,7 @@ class Prometheus:
         configuration = yaml.safe_load(SAMPLE.read_text())
         configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         del configuration["alerting"]
-        (job,) = configuration["scrape_configs"]
+        (job,) = configuration["scrape_configs"] = [one for one in configuration["scrape_configs"] if one["job_name"] == "scanpost"]
         job["static_configs"] = [{"targets": [f"localhost:{gateway_port}"]}]
         self.configuration = folder / "prometheus.yml"
         self.configuration.write_text(yaml.safe_dump(configuration))

@@ -135,7 +135,7 @@ def test_every_name_that_is_asked_for_is_exported_and_alerts_fire_in_prometheus(
     for value in {one["state"] for one in found["scanpost_deliveries"] + found["scanpost_notices"]} | {one["what"] for one in found["scanpost_cases_7d"]}:
         assert f"`{value}`" in section("Metrics"), value
     assert {one["of"] for one in found["scanpost_certificate_ends_seconds"]} == {"doctors", "site", "page", "dicom"}
-    assert prometheus.value(text, 'scanpost_deliveries{state="failed"}') == 1 and prometheus.value(text, "scanpost_recipients_refused") == 2
+    assert prometheus.value(text, "scanpost_dead_letters") == 1 and prometheus.value(text, "scanpost_recipients_refused") == 2
     named = set(re.findall(r"\bscanpost_[a-z0-9_]+", "\n".join(path.read_text() for path in (TOP / "docs").glob("*.md"))))
     assert named <= found.keys(), f"{named - found.keys()} stand in docs/ and are not exported"
 

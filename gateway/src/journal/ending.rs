@@ -356,23 +356,30 @@ const IS_UNDER_WAY: &str = "EXISTS (SELECT 1 FROM delivery u WHERE u.case_id = c
     AND (u.state IN ('held', 'received', 'assembled', 'compressed') OR (u.state = 'sealed'
       AND NOT EXISTS (SELECT 1 FROM accepted_part p WHERE p.delivery_id = u.id AND p.part = 0))))";
 
-/// A delivery of case `c` is a dead letter: its files are all that is left. One whose images were all sent again is none any more.
-const HAS_FAILED: &str =
-    "EXISTS (SELECT 1 FROM delivery f WHERE f.case_id = c.id AND f.residual_of IS NULL AND f.state = 'failed'
-    AND EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = f.id))";
+/// Delivery `f` is a dead letter: its files are all that is left. One whose images were all sent again is none any more.
+pub(super) const IS_DEAD_LETTER: &str =
+    "(f.state = 'failed' AND EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = f.id))";
+
+/// A delivery of case `c` is a dead letter.
+fn has_failed() -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM delivery f WHERE f.case_id = c.id AND f.residual_of IS NULL AND {IS_DEAD_LETTER})"
+    )
+}
 
 /// See [`Journal::may_end`].
 fn may_end(how: Ended) -> String {
+    let has_failed = has_failed();
     let condition = match how {
         Ended::Closed => format!(
-            "({opened} OR {HAS_HANDED_OVER}) AND NOT {HAS_FAILED} AND NOT EXISTS (SELECT 1 FROM delivery n WHERE n.case_id = c.id AND n.residual_of IS NULL
+            "({opened} OR {HAS_HANDED_OVER}) AND NOT {has_failed} AND NOT EXISTS (SELECT 1 FROM delivery n WHERE n.case_id = c.id AND n.residual_of IS NULL
                AND n.state IN ('sealed', 'submitted', 'notified') AND n.handed_over_at_ms IS NULL AND (n.sequence = 1 OR n.urgent = 1)
                AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.delivery_id = n.id AND {OPENED_AT} IS NOT NULL))",
             opened = is_opened()
         ),
-        Ended::Expired => format!("{} AND NOT {HAS_FAILED}", is_opened()),
-        Ended::HandedOver => format!("{HAS_HANDED_OVER} AND NOT {HAS_FAILED}"),
-        Ended::Unopened => format!("c.alarm_heard_at_ms IS NOT NULL AND NOT {HAS_FAILED} AND NOT {}", is_opened()),
+        Ended::Expired => format!("{} AND NOT {has_failed}", is_opened()),
+        Ended::HandedOver => format!("{HAS_HANDED_OVER} AND NOT {has_failed}"),
+        Ended::Unopened => format!("c.alarm_heard_at_ms IS NOT NULL AND NOT {has_failed} AND NOT {}", is_opened()),
     };
     format!(
         "c.ended_at_ms IS NULL AND c.mailed_running_ms IS NOT NULL AND NOT {IS_UNDER_WAY} AND {condition}"

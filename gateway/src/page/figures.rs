@@ -3,9 +3,8 @@
 use super::{Refused, Shared};
 use crate::check::ends_at;
 use crate::duty::SHOWN;
-use crate::journal::{DutyTest, LedgerLine, Progress, Standing, TestKind};
+use crate::journal::{DutyTest, LedgerLine, Outstanding, Progress, Standing, TestKind};
 use crate::ledger::{self, quantile};
-use crate::queue::State;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,9 +24,6 @@ const UNOPENED_AFTER_MS: i64 = 5 * 60 * 1000;
 pub(super) const STAGES: [&str; 7] =
     ["receive", "assemble", "compress", "seal", "submit", "notify", "pulled"];
 
-/// The mail server has not all of it yet.
-const UNSENT: [&str; 4] = ["received", "assembled", "compressed", "sealed"];
-
 /// Seconds of one stage.
 #[derive(Debug, PartialEq)]
 pub(super) struct StageTimes {
@@ -43,21 +39,13 @@ pub(super) const WEEKS: u32 = 8;
 /// All numbers.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
-    /// Deliveries in each state.
+    /// The last deliveries of the newest cases in each state.
     pub(super) states: BTreeMap<String, u64>,
     pub(super) stages: Vec<StageTimes>,
     /// Bytes received in each of the last hours, the oldest first.
     pub(super) hours: [u64; HOURS],
-    /// Notified over five minutes ago and opened by nobody.
-    pub(super) unopened: u64,
-    /// Under way, with something that a person must do.
-    pub(super) in_trouble: u64,
-    /// Seconds since the images came, or a person asked for it, of the one that waits longest for the mail server.
-    pub(super) unsent_seconds: i64,
-    /// For which a doctor's mailbox has no room.
-    pub(super) mailboxes_full: u64,
-    /// Doctors who get nothing, of deliveries that nobody has opened.
-    pub(super) refused: i64,
+    /// What waits for somebody; unopened: notified over five minutes ago.
+    pub(super) outstanding: Outstanding,
     /// Alarms that nobody has heard.
     pub(super) ringing: i64,
     /// Objects are taken from modalities and PACS.
@@ -106,6 +94,7 @@ pub(super) async fn figures(page: &Shared, now_ms: i64) -> Result<Arc<Figures>, 
 
 async fn read(page: &Shared, now_ms: i64) -> Result<Figures, Refused> {
     let mut figures = of(&page.journal.progress(STUDIES_MAX).await?, now_ms);
+    figures.outstanding = page.journal.outstanding(now_ms - UNOPENED_AFTER_MS).await?;
     if let Ok(disk) = rustix::fs::statvfs(&page.config.state) {
         (figures.free_bytes, figures.disk_bytes) =
             (disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize);
@@ -134,15 +123,6 @@ fn of(studies: &[Progress], now_ms: i64) -> Figures {
     let mut figures = Figures::default();
     for study in studies {
         *figures.states.entry(study.state.clone()).or_default() += 1;
-        figures.in_trouble += u64::from(study.in_trouble);
-        let is_late = study.notified_at_ms.is_some_and(|at_ms| now_ms - at_ms > UNOPENED_AFTER_MS);
-        figures.unopened += u64::from(study.state == "notified" && is_late && !study.opened);
-        if UNSENT.contains(&study.state.as_str()) {
-            let since_ms = study.received_at_ms.max(study.pressed_at_ms.unwrap_or(0));
-            figures.unsent_seconds = figures.unsent_seconds.max((now_ms - since_ms) / 1000);
-        }
-        figures.mailboxes_full += u64::from(study.mailbox_full);
-        figures.refused += if study.opened || is_over(&study.state) { 0 } else { study.refused };
         let age_hours = (now_ms - study.received_at_ms) / HOUR_MS;
         let hour = usize::try_from(age_hours).ok().and_then(|age| (HOURS - 1).checked_sub(age));
         if let Some(bytes) = hour.and_then(|hour| figures.hours.get_mut(hour)) {
@@ -151,10 +131,6 @@ fn of(studies: &[Progress], now_ms: i64) -> Figures {
     }
     figures.stages = STAGES.into_iter().filter_map(|stage| times(stage, studies)).collect();
     figures
-}
-
-fn is_over(state: &str) -> bool {
-    State::parse(state).is_none_or(State::is_over)
 }
 
 fn times(stage: &'static str, studies: &[Progress]) -> Option<StageTimes> {

@@ -84,6 +84,7 @@ async fn show(State(page): State<Shared>, person: Person) -> Result<Markup, Refu
 
 fn numbers(figures: &Figures, words: &Words) -> Markup {
     let state = |names: &[&str]| names.iter().filter_map(|name| figures.states.get(*name)).sum::<u64>();
+    let outstanding = &figures.outstanding;
     let under_way = state(&["received", "assembled", "compressed", "sealed", "submitted"]);
     let free = fill(words.free_of, &[&gigabytes(figures.free_bytes), &gigabytes(figures.disk_bytes)]);
     let number = |label: &str, value: &str, is_bad: bool| html! { div .figure .bad[is_bad] { dt { (label) } dd { (value) } } };
@@ -91,9 +92,9 @@ fn numbers(figures: &Figures, words: &Words) -> Markup {
         dl .figures {
             (number(words.st_held, &state(&["held"]).to_string(), false))
             (number(words.under_way, &under_way.to_string(), false))
-            (number(words.unopened, &figures.unopened.to_string(), figures.unopened > 0))
-            (number(words.in_trouble, &figures.in_trouble.to_string(), figures.in_trouble > 0))
-            (number(words.st_failed, &state(&["failed"]).to_string(), state(&["failed"]) > 0))
+            (number(words.unopened, &outstanding.unopened.to_string(), outstanding.unopened > 0))
+            (number(words.in_trouble, &outstanding.in_trouble.to_string(), outstanding.in_trouble > 0))
+            (number(words.st_failed, &outstanding.failed.to_string(), outstanding.failed > 0))
             (number(words.doctors_away, &figures.not_reachable.to_string(), figures.not_reachable > 0))
             (number(words.disk, &free, figures.free_bytes < figures.disk_bytes / 10))
         }

@@ -27,7 +27,7 @@ fn text(figures: &Figures, now_ms: i64) -> String {
     let mut text = String::new();
     let head =
         |name: &str, help: &str| format!("# HELP scanpost_{name} {help}\n# TYPE scanpost_{name} gauge\n");
-    text += &head("deliveries", "Newest deliveries by state.");
+    text += &head("deliveries", "Newest delivery of each case, by state.");
     for (state, count) in &figures.states {
         let _ = writeln!(text, "scanpost_deliveries{{state=\"{state}\"}} {count}");
     }
@@ -62,30 +62,41 @@ fn text(figures: &Figures, now_ms: i64) -> String {
     for (channel, state, count) in &figures.notices {
         let _ = writeln!(text, "scanpost_notices{{channel=\"{channel}\",state=\"{state}\"}} {count}");
     }
+    let count = |count: i64| u64::try_from(count).unwrap_or(0);
+    let outstanding = &figures.outstanding;
     let day: u64 = figures.hours.iter().sum();
     for (name, help, value) in [
         ("received_bytes_24h", "Bytes received in the last 24 hours.", day),
+        ("dead_letters", "Deliveries that are not tried again by themselves.", count(outstanding.failed)),
         (
             "unsent_seconds",
             "Seconds since the images or the press of the delivery that waits longest for the mail server; 0: none waits.",
-            u64::try_from(figures.unsent_seconds).unwrap_or(0),
+            outstanding.unsent_since_ms.map_or(0, |since_ms| count((now_ms - since_ms) / 1000)),
         ),
-        ("mailboxes_full", "Deliveries that a doctor's full mailbox holds up.", figures.mailboxes_full),
+        (
+            "mailboxes_full",
+            "Deliveries that a doctor's full mailbox holds up.",
+            count(outstanding.mailboxes_full),
+        ),
         (
             "recipients_refused",
             "Doctors who get nothing, of deliveries that nobody has opened.",
-            u64::try_from(figures.refused).unwrap_or(0),
+            count(outstanding.refused),
         ),
-        ("alarms_unheard", "Alarms that nobody has heard.", u64::try_from(figures.ringing).unwrap_or(0)),
+        ("alarms_unheard", "Alarms that nobody has heard.", count(figures.ringing)),
         ("intake_open", "1: objects are taken from modalities and PACS.", u64::from(figures.takes)),
         (
             "audit_written",
             "1: the audit trail could be written when it last had something to tell.",
             u64::from(figures.audit_written),
         ),
-        ("clock_seconds", "The gateway's clock, Unix time.", u64::try_from(now_ms / 1000).unwrap_or(0)),
-        ("unopened", "Deliveries notified over five minutes ago and not opened.", figures.unopened),
-        ("in_trouble", "Deliveries with something that a person must do.", figures.in_trouble),
+        ("clock_seconds", "The gateway's clock, Unix time.", count(now_ms / 1000)),
+        (
+            "unopened",
+            "Deliveries notified over five minutes ago and not opened.",
+            count(outstanding.unopened),
+        ),
+        ("in_trouble", "Deliveries with something that a person must do.", count(outstanding.in_trouble)),
         (
             "doctors_not_reachable",
             "Doctors who have not opened the test at the start of their duty in time.",
