@@ -94,6 +94,16 @@ def test_the_daily_test_goes_the_whole_way_once_a_day_and_its_times_are_kept(ben
     assert [one["id"] for one in duty(bench)["daily"]] == [test["id"]], "another start on the same day makes no other"
 
 
+def test_a_daily_test_that_was_late_is_no_figure_once_none_is_made_any_more(bench: Bench):
+    api = start(bench, "answer_within_s = 2", "within_s = 1")
+    harness.wait_until("the late test", lambda: "scanpost_daily_test_late 1" in metrics_of(api))
+    bench.gateway.stop()
+    bench.gateway.extra_configuration = ""
+    bench.gateway.start()
+    api.url = f"https://localhost:{(bench.folder / 'page.port').read_text()}/api/v1"
+    assert "scanpost_daily_test" not in metrics_of(api) and "scanpost_intake_open 1" in metrics_of(api)
+
+
 def test_who_does_not_open_the_test_notice_is_not_reachable_until_something_is_opened(bench: Bench, chromium: Browser, tmp_path: Path,
                                                                                      ct_study: list[Path]):
     api = start(bench, "answer_within_s = 2", "within_s = 1")

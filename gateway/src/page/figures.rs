@@ -56,6 +56,8 @@ pub(super) struct Figures {
     pub(super) notices: Vec<(String, String, i64)>,
     /// Doctors who have not opened the test at the start of their duty in time.
     pub(super) not_reachable: usize,
+    /// A daily test is made.
+    pub(super) has_daily: bool,
     /// The last daily tests, the newest first.
     pub(super) daily: Vec<DutyTest>,
     /// When one last came back in time, milliseconds since 1970-01-01 UTC.
@@ -106,6 +108,7 @@ async fn read(page: &Shared, now_ms: i64) -> Result<Figures, Refused> {
     figures.takes = page.takes();
     figures.audit_written = page.audit.is_written();
     figures.not_reachable = page.not_reachable().await?.len();
+    figures.has_daily = page.config.duty.as_ref().is_some_and(|duty| duty.daily_to.is_some());
     figures.daily = page.journal.newest_duty_tests(TestKind::Daily, SHOWN).await?;
     figures.daily_succeeded_at_ms = page.journal.daily_succeeded_at_ms().await?;
     let devices = page.journal.devices().await?;

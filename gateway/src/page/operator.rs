@@ -55,7 +55,6 @@ async fn show(State(page): State<Shared>, person: Person) -> Result<Markup, Refu
     };
     let today =
         jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(page.zone.clone()).date();
-    let is_daily = page.config.duty.as_ref().is_some_and(|duty| duty.daily_to.is_some());
     let content = html! {
         div .sheet {
             h1 { (words.operator) }
@@ -66,7 +65,7 @@ async fn show(State(page): State<Shared>, person: Person) -> Result<Markup, Refu
             (stages(&figures.stages, words))
             @if !figures.daily.is_empty() {
                 h2 { (words.daily_tests) }
-                (daily(&figures.daily, is_daily.then_some(today), words))
+                (daily(&figures.daily, figures.has_daily.then_some(today), words))
             }
             h2 { (words.ledger) }
             (weeks(&figures, &page.zone, words))

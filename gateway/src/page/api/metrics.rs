@@ -125,8 +125,12 @@ fn text(figures: &Figures, now_ms: i64) -> String {
     text
 }
 
-/// The last daily test that has come back or is late: one that is under way ends no alarm. Nothing before the first one.
+/// The last daily test that has come back or is late: one that is under way ends no alarm. Nothing before the first
+/// one, and nothing where none is made any more: it would be late for ever.
 fn daily(figures: &Figures, head: impl Fn(&str, &str) -> String) -> String {
+    if !figures.has_daily {
+        return String::new();
+    }
     let is_decided = |test: &&DutyTest| test.returned_at_ms.is_some() || test.late_at_ms.is_some();
     let Some(last) = figures.daily.iter().find(is_decided) else { return String::new() };
     let mut text = head("daily_test_late", "1: the last daily test has not come back in time.");
