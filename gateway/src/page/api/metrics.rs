@@ -64,6 +64,9 @@ fn text(figures: &Figures, now_ms: i64) -> String {
     }
     let count = |count: i64| u64::try_from(count).unwrap_or(0);
     let outstanding = &figures.outstanding;
+    let ends = figures.certificates.iter().map(|(_, ends_at)| *ends_at);
+    // One that has ended is counted by itself: it would stand before the next one for ever.
+    let (ended, to_end): (Vec<i64>, Vec<i64>) = ends.partition(|ends_at| *ends_at <= now_ms / 1000);
     let day: u64 = figures.hours.iter().sum();
     for (name, help, value) in [
         ("received_bytes_24h", "Bytes received in the last 24 hours.", day),
@@ -104,16 +107,19 @@ fn text(figures: &Figures, now_ms: i64) -> String {
         ),
         ("disk_free_bytes", "Free bytes of the disk that holds the state folder.", figures.free_bytes),
         ("disk_bytes", "Size of that disk.", figures.disk_bytes),
+        (
+            "device_certificates_ended",
+            "Certificates of doctors' devices that have ended and are not revoked.",
+            u64::try_from(ended.len()).unwrap_or(u64::MAX),
+        ),
     ] {
         text += &head(name, help);
         let _ = writeln!(text, "scanpost_{name} {value}");
     }
     text += &daily(figures, head);
-    text +=
-        &head("certificate_ends_seconds", "When a certificate ends, Unix time; of doctors the first one.");
-    let doctors = figures.certificates.first().map(|(_, ends_at)| *ends_at);
+    text += &head("certificate_ends_seconds", "When a certificate ends, Unix time; of doctors the next one.");
     for (of, ends_at) in [
-        ("doctors", doctors),
+        ("doctors", to_end.first().copied()),
         ("site", figures.site_ends_at),
         ("page", figures.page_ends_at),
         ("dicom", figures.dicom_ends_at),
@@ -147,4 +153,18 @@ fn daily(figures: &Figures, head: impl Fn(&str, &str) -> String) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_has_ended_stands_before_no_other() {
+        let certificates = [("ito", 50), ("sato", 100), ("tanaka", 101), ("suzuki", 900)];
+        let certificates = certificates.map(|(doctor, ends_at)| (doctor.to_owned(), ends_at)).to_vec();
+        let text = text(&Figures { certificates, ..Figures::default() }, 100_000);
+        assert!(text.contains("scanpost_certificate_ends_seconds{of=\"doctors\"} 101\n"), "{text}");
+        assert!(text.contains("scanpost_device_certificates_ended 2\n"), "{text}");
+    }
 }
