@@ -32,6 +32,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use cache::Cache;
 use config::Settings;
 use error::Trouble;
@@ -133,6 +134,8 @@ fn router(portal: Shared) -> Router {
         .merge(links::routes())
         .merge(push::routes())
         .merge(shell::routes())
+        // For who watches from outside: a constant word, no sign-in.
+        .route("/healthz", get(async || "alive\n"))
         .fallback(async || Refused::Unknown)
         .layer(middleware::from_fn(within_time))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -218,6 +218,12 @@ def test_a_server_that_touches_lines_is_noticed(portal: Portal, bench: Bench, ac
     assert "has changed the lines" in portal.log.read_text()
 
 
+def test_it_says_that_it_is_alive_to_whoever_asks(portal: Portal):
+    answer = portal.phone().get("/healthz")
+    assert (answer.status, answer.body) == (200, b"alive\n")
+    assert portal.phone().get("/readyz").status == 404
+
+
 def test_what_is_deleted_is_gone_from_the_cache_too(portal: Portal, bench: Bench, account: Account, ct_study: list[Path]):
     delivery = deliver(bench, ct_study)
     phone, _ = enrolled(portal, account)
