@@ -48,6 +48,7 @@ class Settings:
     hold: str | None = None  # AE title whose studies wait for a press
     page_lines: list[str] = field(default_factory=list)  # all keys of [page]
     escalate_after_s: int | None = None  # of [notify]
+    check_lines: list[str] = field(default_factory=list)  # all keys of [check], as TOML
     channel_after_s: int | None = None
 
 
@@ -162,6 +163,7 @@ class Gateway:
             *settings.dicom_lines,
             *(["[dicom.tls]", *settings.dicom_tls_lines] if settings.dicom_tls_lines else []),
             *(["[page]", *settings.page_lines] if settings.page_lines else []),
+            *(["[check]", *settings.check_lines] if settings.check_lines else []),
             "[compress]",
             f"near = {settings.near}",
             f"residual = {_quoted(settings.residual)}",

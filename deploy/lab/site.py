@@ -61,6 +61,8 @@ class Site:
         self.store.start()
         self.pacs.start()
         settings.pacs_port = self.pacs.dicom_port
+        # Orthanc listens on every address of the machine.
+        settings.check_lines.append(f'ports = ["{self.pacs.dicom_port}/tcp", "{self.pacs.http_port}/tcp"]')
         self.gateway = Gateway(self.dir / "gateway", self.log / "gateway.log", self.store, self.keys, settings).start()
         self.pacs.know_gateway(BUTTON, DESTINATION, self.gateway.port)
         # The gateway calls with its own AE title when it asks.

@@ -1,28 +1,52 @@
 //! `scanpost-gateway check`: the self-audit. Each check passes, fails with what to mend, or says why it was not done; nothing is
-//! changed, nothing is sent, nobody is logged in.
+//! changed, no mail is sent, nobody is logged in but `anonymous` at FTP servers, and nobody is asked whom the configuration does not name.
 
+mod banners;
 mod certificate;
+mod clock;
+mod database;
 mod directory;
+mod disclosure;
 mod dns;
 mod files;
+mod ftp;
+mod hosts;
+mod listeners;
+mod machine;
 mod mail_identity;
+mod old_tls;
+mod plain;
 mod policy;
+mod ports;
+mod proxy;
+mod relay;
 mod servers;
 mod spool_key;
+mod talk;
+mod web;
+mod zone_transfer;
 
 use crate::config::Config;
 use serde::Serialize;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
+pub use disclosure::{file_away, page as disclosure};
 pub(crate) use files::certificates;
 pub(crate) use mail_identity::AREAS as MAIL_IDENTITY;
+pub(crate) use zone_transfer::AREA as ZONE_TRANSFER;
 
 /// When the certificate of a PEM file ends that ends first, seconds since 1970-01-01 UTC; none where there is none to read.
 pub(crate) fn ends_at(path: &Path) -> Option<i64> {
     certificate::Certificate::of_file(path).map(|certificate| certificate.not_after.unix_timestamp())
 }
+
+/// Longest time for one server, port or question; with that of the servers before it, all of them end within a minute.
+const LIMIT: Duration = Duration::from_secs(40);
+const LATE: &str = "took too long: look whether the network swallows connections";
+const SKIPPED: &str = "left out by [check] skip";
 
 /// What came of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -96,27 +120,107 @@ impl Report {
     fn count(&self, verdict: Verdict) -> usize {
         self.checks.iter().filter(|check| check.verdict == verdict).count()
     }
-
-    /// Areas that the operator left to others are named, but count neither way.
-    fn skip(&mut self, areas: &[String]) {
-        for check in self.checks.iter_mut().filter(|check| areas.iter().any(|area| area == check.area)) {
-            *check = Check::not_checked(check.area, &check.subject, "left out by [check] skip");
-        }
-    }
 }
 
-/// Makes all checks. `resolver` stands for that of the configuration.
+/// Makes all checks, at once where they wait for others. `resolver` stands for that of the configuration.
 pub async fn check(config: &Config, resolver: Option<SocketAddr>) -> Report {
-    let mut report = Report::default();
-    report.checks.extend(files::check(config));
-    report.checks.push(spool_key::check(config).await);
-    report.checks.extend(directory::check(config).await);
-    let (checks, seen) = servers::check(config).await;
-    report.checks.extend(checks);
     let resolver = resolver.or(config.check.resolver).or_else(dns::of_the_system);
-    mail_identity::check(config, resolver, &seen, &mut report).await;
-    report.skip(&config.check.skip);
+    let mut report = Report::default();
+    let (here, mail, network) =
+        futures::join!(here(config), mail(config, resolver), network(config, resolver));
+    report.checks.extend(here);
+    report.checks.extend(mail.checks);
+    report.publish = mail.publish;
+    report.checks.extend(network);
     report
+}
+
+/// This machine, its files and its journal.
+async fn here(config: &Config) -> Vec<Check> {
+    let one = |check: Check| vec![check];
+    let (clock, spool_key, directory, database) = futures::join!(
+        area(config, "clock", async { one(clock::check(config).await) }),
+        area(config, "spool", async { one(spool_key::check(config).await) }),
+        area(config, "directory", directory::check(config)),
+        area(config, "journal", async {
+            one(within("journal", "journal.sqlite".to_owned(), database::check(config)).await)
+        }),
+    );
+    [
+        area(config, "secrets", async { files::secrets(config) }).await,
+        area(config, "certificates", async { files::lifetimes(config) }).await,
+        area(config, "permissions", async { machine::permissions(config) }).await,
+        area(config, "ports", async { ports::check(config) }).await,
+        area(config, "disk", async { one(machine::disk(config)) }).await,
+        area(config, "backup", async { one(machine::backup(config)) }).await,
+        clock,
+        spool_key,
+        directory,
+        database,
+    ]
+    .concat()
+}
+
+/// The servers that are spoken to, and what the DNS says about them.
+async fn mail(config: &Config, resolver: Option<SocketAddr>) -> Report {
+    let mut seen = servers::unseen(config);
+    let checks = area(config, servers::AREA, async {
+        let (checks, found) = servers::check(config).await;
+        seen = found;
+        checks
+    });
+    let mut report = Report { checks: checks.await, publish: Vec::new() };
+    if tokio::time::timeout(LIMIT, mail_identity::check(config, resolver, &seen, &mut report)).await.is_err()
+    {
+        let done: Vec<&str> = report.checks.iter().rev().skip(1).map(|check| check.area).collect();
+        let late = MAIL_IDENTITY.into_iter().filter(|area| !done.contains(area));
+        let late: Vec<Check> = late.map(|area| Check::not_checked(area, "DNS", LATE)).collect();
+        report.checks.extend(late);
+    }
+    report
+}
+
+/// What nobody should offer.
+async fn network(config: &Config, resolver: Option<SocketAddr>) -> Vec<Check> {
+    let hosts = config.check.hosts.as_slice();
+    let (web, banners, plain, old_tls, relay, proxy, ftp, zone_transfer) = futures::join!(
+        web(config, hosts),
+        area(config, banners::AREA, banners::check(config, hosts)),
+        area(config, "plain", plain::check(config, hosts)),
+        area(config, "old-tls", old_tls::check(config)),
+        area(config, "relay", relay::check(config, hosts)),
+        area(config, "proxy", proxy::check(config, hosts)),
+        area(config, "ftp", ftp::check(hosts)),
+        area(config, ZONE_TRANSFER, zone_transfer::check(config, resolver)),
+    );
+    // What strangers learn of a network by its routers' answers can be seen from outside alone.
+    let route = Check::not_checked(
+        "route",
+        "this network",
+        "ask whoever runs the border to trace the route to this machine from outside: it must end there, and show no inner address",
+    );
+    [web, banners, plain, old_tls, relay, proxy, ftp, zone_transfer, vec![route]].concat()
+}
+
+/// Web servers are asked once for two areas.
+async fn web(config: &Config, hosts: &[String]) -> Vec<Check> {
+    let mut checks = area(config, web::AREA, web::check(config, hosts)).await;
+    checks.retain(|check| check.area == web::AREA || !config.check.skips(check.area));
+    checks
+}
+
+/// An area, unless it is left to others: then nobody is asked for it.
+async fn area(config: &Config, area: &'static str, checks: impl Future<Output = Vec<Check>>) -> Vec<Check> {
+    if config.check.skips(area) {
+        return vec![Check::not_checked(area, "all", SKIPPED)];
+    }
+    checks.await
+}
+
+/// One check, bounded in time; the others of its area stand.
+async fn within(area: &'static str, subject: String, check: impl Future<Output = Check>) -> Check {
+    let late = |_| Check::not_checked(area, subject, LATE);
+    tokio::time::timeout(LIMIT, check).await.unwrap_or_else(late)
 }
 
 impl fmt::Display for Report {

@@ -2,6 +2,7 @@
 
 mod case;
 mod channels;
+mod check;
 mod doctors;
 mod duty;
 mod links;
@@ -14,10 +15,11 @@ mod smime;
 
 pub use case::Case;
 pub use channels::{Channel, MAIL, Way};
+pub use check::{Check, Port, Protocol};
 pub use doctors::{Doctor, Kind};
 pub use duty::Duty;
 pub use links::Links;
-pub use mail_identity::{Check, Dkim};
+pub use mail_identity::Dkim;
 pub use notify::{Group, Notify};
 pub use pacs::{Dicomweb, Pacs};
 pub use page::{Page, SecondFactor};

@@ -164,6 +164,9 @@ enum Command {
         /// DNS resolver, `address:port`, instead of that of `[check]`.
         #[arg(long)]
         resolver: Option<SocketAddr>,
+        /// Write a page for the hospital's files, HTML, in Japanese and English.
+        #[arg(long)]
+        report: Option<PathBuf>,
     },
     /// Read mailboxes for receipts; started by `serve`, which talks to it over standard input and output.
     #[command(hide = true)]
@@ -219,8 +222,8 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Audit { command } => return show_audit(command),
-        Command::Check { config, json, resolver } => {
-            return on_runtime(check(&load(&config)?, resolver, json));
+        Command::Check { config, json, resolver, report } => {
+            return on_runtime(check(&load(&config)?, resolver, json, report.as_deref()));
         }
         Command::Setup(arguments) => {
             on_runtime(setup::finish(setup::prepare(*arguments)?, &mut std::io::stdout()))?
@@ -275,12 +278,23 @@ fn run() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn check(config: &Config, resolver: Option<SocketAddr>, json: bool) -> anyhow::Result<ExitCode> {
+async fn check(
+    config: &Config,
+    resolver: Option<SocketAddr>,
+    json: bool,
+    file: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
     let report = gateway::check::check(config, resolver).await;
+    // First what was found: a report that cannot be written takes none of it away.
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         print!("{report}");
+    }
+    if let Some(file) = file {
+        let page = gateway::check::disclosure(config, &report, time::OffsetDateTime::now_utc());
+        gateway::check::file_away(file, &page)
+            .with_context(|| format!("write the report {}", file.display()))?;
     }
     Ok(if report.must_be_mended() { ExitCode::from(EXIT_MEND) } else { ExitCode::SUCCESS })
 }

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Room that must be free before another object is taken: journal and deliveries under way go on writing.
-const FREE_BYTES_MIN: u64 = 256 << 20;
+pub(crate) const FREE_BYTES_MIN: u64 = 256 << 20;
 
 /// The state folder: journal and spool. Only the gateway's own user may enter.
 #[derive(Clone, Debug)]

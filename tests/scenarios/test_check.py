@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from lab import openssl
 from lab.keys import Keys
@@ -45,11 +46,11 @@ class Audit:
             f'[check]\nresolver = "127.0.0.1:{dns.port}"\npolicy_server = "127.0.0.1:{self.policy.port}"\nca = "{authority.certificate}"\n')
         (bench.gateway.folder / "state").mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def run(self, *more: str, credentials: Path | None = None) -> tuple[int, dict]:
+    def run(self, *more: str, credentials: Path | None = None, seconds: float = 120) -> tuple[int, dict]:
         self.bench.gateway.write_configuration()
         command = [program("scanpost-gateway"), "check", "--config", self.bench.gateway.config, "--json", *more]
         environment = {**os.environ, "CREDENTIALS_DIRECTORY": str(credentials)} if credentials else None
-        result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, env=environment)
+        result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=seconds, env=environment)
         assert result.stdout, result.stderr
         return result.returncode, json.loads(result.stdout)
 
@@ -84,6 +85,8 @@ def audit(bench: Bench, dns: DnsServer, tmp_path: Path):
 
 
 def test_what_it_prints_is_what_it_wants_to_see(audit: Audit, store: MailStore):
+    # What else is open on this machine, and whether it follows a time server, is not the scenario's.
+    audit.bench.gateway.extra_configuration += 'hosts = []\nskip = ["ports", "clock"]\n'
     before, _ = audit.run()
     audit.publish()
     after, report = audit.run()
@@ -196,6 +199,34 @@ def test_the_directory_and_the_key_of_the_spool_are_looked_at(audit: Audit, ct_s
     authority.revocations(begins=-3, ends=-1)
     crl, _ = audit.verdicts("directory")
     assert crl[0] == "fail" and "out of date since" in crl[1], crl
+
+
+def test_the_page_for_the_hospitals_files_says_what_check_says_and_asks_nobody(audit: Audit, tmp_path: Path, chromium: Browser):
+    file = tmp_path / "report.html"
+    file.touch(0o644)
+    _, report = audit.run("--report", str(file))
+    assert file.stat().st_mode & 0o777 == 0o600
+    # What was found is told also where the page cannot be written.
+    code, told = audit.run("--report", str(tmp_path / "nowhere" / "report.html"))
+    assert code == 1 and told["checks"]
+    asked = []
+    page = chromium.new_page()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    assert asked == [file.as_uri()], "the page is whole in itself"
+    headings = page.locator("h2").all_inner_texts()
+    for words in ("保有するデータ / Data it holds", "責任分界 / Who is responsible for what", "点検の結果 / Checks of this day"):
+        assert any(words in heading for heading in headings), headings
+    assert len(headings) == 10
+    rows = [row.locator("td").all_inner_texts() for row in page.locator("table").last.locator("tr").all()[1:]]
+    words = {"pass": "適合 / pass", "fail": "不適合 / fail", "not_checked": "未点検 / not checked"}
+    told = [[words[one["verdict"]], one["area"], one["subject"], one["found"], one["mend"] or ""] for one in report["checks"]]
+    assert [[re.sub(r"\s+", " ", cell) for cell in row] for row in rows] == [[re.sub(r"\s+", " ", cell) for cell in row] for row in told]
+    text = page.inner_text("body")
+    for secret in (audit.bench.store.password("gateway"), "doctor@scanpost.test"):
+        assert secret not in text
+    assert harness.barriers(page) == []
+    page.close()
 
 
 def test_areas_of_others_can_be_left_out(audit: Audit):

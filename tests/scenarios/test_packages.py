@@ -74,6 +74,8 @@ def test_packages_hold_program_unit_user_folders_manual_and_sample(packages: dic
         assert (root / "lib/systemd/system" / unit).is_file()
         assert (root / "usr/lib/sysusers.d" / f"{name}.conf").is_file() and (root / "usr/lib/tmpfiles.d" / f"{name}.conf").is_file()
         assert {"install.md", "config.md", "portal.md", "changelog.gz", "copyright"} <= {path.name for path in doc.iterdir()}
+        bill = json.loads((doc / f"{name}.cdx.json").read_text())
+        assert bill["metadata"]["component"]["name"] == name and len(bill["components"]) > 100
         # Nothing below /etc is the package's: what is there is the hospital's, and no upgrade asks about it.
         assert not (root / "etc").exists()
         depends = subprocess.run(["dpkg-deb", "-f", next(one for one in packages[NEWER] if one.name.startswith(name)), "Depends"],

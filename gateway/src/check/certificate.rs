@@ -1,4 +1,4 @@
-//! Dates and public key of an X.509 certificate.
+//! Dates, public key and name of an X.509 certificate.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls_pki_types::CertificateDer;
@@ -6,6 +6,8 @@ use rustls_pki_types::pem::PemObject;
 use std::path::Path;
 use time::OffsetDateTime;
 use x509_cert::der::{Decode, Encode};
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
 
 /// What is looked at.
 pub(super) struct Certificate {
@@ -38,4 +40,15 @@ impl Certificate {
     pub(super) fn days_left(&self) -> i64 {
         (self.not_after - OffsetDateTime::now_utc()).whole_days()
     }
+}
+
+/// The first host that the first certificate of a PEM file names (RFC 6125 6.4).
+pub(super) fn host_of(path: &Path) -> Option<String> {
+    let der = CertificateDer::pem_file_iter(path).ok()?.next()?.ok()?;
+    let certificate = x509_cert::Certificate::from_der(&der).ok()?.tbs_certificate;
+    let (_, names) = certificate.get::<SubjectAltName>().ok()??;
+    names.0.into_iter().find_map(|name| match name {
+        GeneralName::DnsName(name) => Some(name.to_string()),
+        _ => None,
+    })
 }

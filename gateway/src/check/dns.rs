@@ -9,7 +9,9 @@ use tokio::net::TcpStream;
 
 /// Longest wait for an answer: resolvers themselves give up after about five seconds a server.
 const WAIT: Duration = Duration::from_secs(10);
-const PORT: u16 = 53;
+pub(super) const PORT: u16 = 53;
+/// Why nothing is asked where there is nobody to ask.
+pub(super) const NO_RESOLVER: &str = "no resolver: name one in [check] resolver or by --resolver";
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +73,26 @@ impl Resolver {
             .collect();
         hosts.sort();
         Ok(hosts.into_iter().map(|(_, host)| host).collect())
+    }
+
+    /// The name servers of a zone; none where the domain is no zone of its own.
+    pub(super) async fn name_servers(self, domain: &str) -> Result<Vec<String>, DnsError> {
+        let answer = self.ask(domain, RecordType::NS).await?;
+        // Behind an alias stand the servers of somebody else's zone.
+        let own = answer
+            .answers
+            .iter()
+            .filter(|record| record.name.to_ascii().trim_end_matches('.').eq_ignore_ascii_case(domain));
+        let hosts = own.filter_map(|record| match &record.data {
+            RData::NS(host) => Some(host.to_ascii().trim_end_matches('.').to_owned()),
+            _ => None,
+        });
+        Ok(hosts.collect())
+    }
+
+    /// How many records a server hands to a stranger who asks for the whole zone (AXFR, RFC 5936): those of the first message.
+    pub(super) async fn transfer(self, zone: &str) -> Result<usize, DnsError> {
+        Ok(self.ask(zone, RecordType::AXFR).await?.answers.len())
     }
 
     /// The addresses of a host.

@@ -11,12 +11,19 @@ const CERTIFICATES: &str = "certificates";
 /// A certificate of ours is to be renewed so many days before it expires: an order at an authority and a visit of its bearer take weeks.
 const RENEW_DAYS: i64 = 30;
 
-pub(super) fn check(config: &Config) -> Vec<Check> {
+/// Whether what only we may read is closed.
+pub(super) fn secrets(config: &Config) -> Vec<Check> {
     let mut checks = vec![private("state", &config.state, "700")];
-    checks.extend(secrets(config).into_iter().map(|(key, path)| handed_over_or_private(&key, path)));
+    checks.extend(handed(config).into_iter().map(|(key, path)| handed_over_or_private(&key, path)));
     checks.extend(spool_key(config));
     checks.extend(keys(config).into_iter().map(|(key, path)| private(&key, path, "600")));
-    checks.extend(certificates(config).into_iter().map(|(key, path)| fresh(&key, path)));
+    checks
+}
+
+/// Whether certificates of ours and of the doctors last.
+pub(super) fn lifetimes(config: &Config) -> Vec<Check> {
+    let mut checks: Vec<Check> =
+        certificates(config).into_iter().map(|(key, path)| fresh(&key, path)).collect();
     for (name, doctor) in &config.doctors {
         checks.extend(
             doctor.certificate.iter().map(|path| fresh(&format!("doctors.{name}.certificate"), path)),
@@ -27,7 +34,7 @@ pub(super) fn check(config: &Config) -> Vec<Check> {
 }
 
 /// Passwords, tokens and passphrases, each by its key in the configuration: for these a credential of the same name goes before the file.
-fn secrets(config: &Config) -> Vec<(String, &Path)> {
+fn handed(config: &Config) -> Vec<(String, &Path)> {
     let mut secrets = Vec::new();
     for (table, server) in config.servers() {
         secrets.push((format!("{table}.password_file"), server.password_file.as_path()));
@@ -52,6 +59,12 @@ fn spool_key(config: &Config) -> Option<Check> {
         Some(_) => handed_over(key, file),
         None => private(key, file, "600"),
     })
+}
+
+/// All files that nobody else may read, each by its key in the configuration.
+pub(super) fn closed(config: &Config) -> impl Iterator<Item = (String, &Path)> {
+    let spool_key = config.spool.key_file.iter().map(|path| ("spool.key_file".to_owned(), path.as_path()));
+    handed(config).into_iter().chain(keys(config)).chain(spool_key)
 }
 
 /// Private keys, each by its key in the configuration: they are always read from their files.

@@ -1,9 +1,9 @@
 //! Who may send mail in our name, by the DNS: SPF (RFC 7208), DKIM (RFC 6376), DMARC (RFC 7489), MTA-STS (RFC 8461), TLSA (RFC 6698, 7672).
 //! What should stand there is printed, and what stands there is judged.
 
-use super::dns::{DnsError, Resolver, Tlsa};
+use super::dns::{DnsError, NO_RESOLVER, Resolver, Tlsa};
 use super::servers::Seen;
-use super::{Check, Publish, Report, policy};
+use super::{Check, Publish, Report, SKIPPED, policy};
 use crate::config::{Config, Server};
 use crate::dkim;
 use crate::hex::hex;
@@ -36,8 +36,10 @@ pub(super) async fn check(config: &Config, resolver: Option<SocketAddr>, seen: &
         }
     }
     let exchangers = match resolver {
-        Some(server) => Resolver(server).exchangers(&domain).await.unwrap_or_default(),
-        None => Vec::new(),
+        Some(server) if !config.check.skips(MTA_STS) => {
+            Resolver(server).exchangers(&domain).await.unwrap_or_default()
+        }
+        _ => Vec::new(),
     };
     let mut hosts: Vec<&str> = sending.iter().map(|server| server.host.as_str()).collect();
     hosts.dedup();
@@ -58,35 +60,45 @@ pub(super) async fn check(config: &Config, resolver: Option<SocketAddr>, seen: &
         Some(Publish { name: format!("_{port}._tcp.{host}"), kind: "TLSA", value })
     }));
     report.publish.extend(publish);
+    let skipped = AREAS.into_iter().filter(|area| config.check.skips(area));
+    report.checks.extend(skipped.map(|area| Check::not_checked(area, &domain, SKIPPED)));
+    let asked = |area| !config.check.skips(area);
     let Some(resolver) = resolver.map(Resolver) else {
-        let none = "no resolver: name one in [check] resolver or by --resolver";
-        report.checks.extend(AREAS.map(|area| Check::not_checked(area, &domain, none)));
+        let open = AREAS.into_iter().filter(|area| asked(area));
+        report.checks.extend(open.map(|area| Check::not_checked(area, &domain, NO_RESOLVER)));
         return;
     };
-    report
-        .checks
-        .push(judged(SPF, &domain, resolver.texts(&domain).await, |texts| spf(&domain, &hosts, &texts)));
-    if signers.is_empty() && unusable.is_empty() {
-        let mend = "make a key (docs/mail-identity.md) and set [[submit.dkim]]";
-        report.checks.push(Check::fail(DKIM, &domain, "mails are not signed", mend));
+    let checks = &mut report.checks;
+    if asked(SPF) {
+        let texts = resolver.texts(&domain).await;
+        checks.push(judged(SPF, &domain, texts, |texts| spf(&domain, &hosts, &texts)));
     }
-    report.checks.extend(unusable);
-    for signer in &signers {
-        let name = signer.record_name();
+    if asked(DKIM) {
+        if signers.is_empty() && unusable.is_empty() {
+            let mend = "make a key (docs/mail-identity.md) and set [[submit.dkim]]";
+            checks.push(Check::fail(DKIM, &domain, "mails are not signed", mend));
+        }
+        checks.extend(unusable);
+        for signer in &signers {
+            let name = signer.record_name();
+            let texts = resolver.texts(&name).await;
+            checks.push(judged(DKIM, &name, texts, |texts| dkim(&name, &signer.record(), &texts)));
+        }
+    }
+    if asked(DMARC) {
+        let name = format!("_dmarc.{domain}");
+        checks.push(judged(DMARC, &name, resolver.texts(&name).await, |texts| dmarc(&name, &texts)));
+    }
+    if asked(MTA_STS) {
+        let name = format!("_mta-sts.{domain}");
         let texts = resolver.texts(&name).await;
-        report.checks.push(judged(DKIM, &name, texts, |texts| dkim(&name, &signer.record(), &texts)));
+        checks.push(judged(MTA_STS, &name, texts, |texts| mta_sts_record(&name, &texts)));
+        let (url, host) = (policy_url(&domain), policy_host(&domain));
+        checks.push(policy::check(&config.check, resolver, (&url, &host), &exchangers).await);
     }
-    let name = format!("_dmarc.{domain}");
-    report.checks.push(judged(DMARC, &name, resolver.texts(&name).await, |texts| dmarc(&name, &texts)));
-    let name = format!("_mta-sts.{domain}");
-    report
-        .checks
-        .push(judged(MTA_STS, &name, resolver.texts(&name).await, |texts| mta_sts_record(&name, &texts)));
-    let (url, host) = (policy_url(&domain), policy_host(&domain));
-    report.checks.push(policy::check(&config.check, resolver, (&url, &host), &exchangers).await);
-    for ((host, port), key) in seen {
+    for ((host, port), key) in seen.iter().filter(|_| asked(TLSA)) {
         let name = format!("_{port}._tcp.{host}");
-        report.checks.push(match key {
+        checks.push(match key {
             Err(why) => Check::not_checked(TLSA, &name, why),
             Ok(key) => judged(TLSA, &name, resolver.tlsa(&name).await, |found| tlsa(&name, key, &found)),
         });

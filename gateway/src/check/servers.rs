@@ -1,14 +1,15 @@
 //! TLS of every server that is configured: who answers, in which version, with which certificate. Nobody is logged in.
 
-use super::Check;
 use super::certificate::Certificate;
 use super::files::lasting;
+use super::{Check, SKIPPED};
 use crate::config::{Channel, Config};
+use futures::future::join_all;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tls::{ClientFiles, TlsError, Trust};
 
-const AREA: &str = "tls";
+pub(super) const AREA: &str = "tls";
 /// A server that does not answer for so long is down.
 const WAIT: Duration = Duration::from_secs(10);
 /// A server's certificate with fewer days left was not renewed by whatever should do so: automatic ones are renewed with 30 left.
@@ -17,25 +18,30 @@ const RENEW_DAYS: i64 = 14;
 /// A server by host and port, and the SHA-256 of its public key or why it is not known.
 pub(super) type Seen = BTreeMap<(String, u16), Result<Vec<u8>, String>>;
 
+/// Of servers that are not asked.
+pub(super) fn unseen(config: &Config) -> Seen {
+    let servers = config.servers().map(|(_, server)| (server.host.clone(), server.port));
+    servers.map(|server| (server, Err(SKIPPED.to_owned()))).collect()
+}
+
 pub(super) async fn check(config: &Config) -> (Vec<Check>, Seen) {
-    let (mut checks, mut seen) = (Vec::new(), Seen::new());
-    for (table, server) in config.servers() {
+    let servers = join_all(config.servers().map(|(table, server)| async move {
         let subject = format!("{table} {}:{}", server.host, server.port);
         let (check, key) = one(subject, &server.host, server.port, &server.tls()).await;
-        checks.push(check);
-        seen.insert((server.host.clone(), server.port), key);
-    }
-    for (name, channel) in &config.channels {
-        checks.extend(of_channel(name, channel).await);
-    }
-    for (name, pacs) in &config.pacs {
-        let Some((files, (host, port))) = pacs.tls.as_ref().zip(pacs.host_and_port()) else { continue };
-        checks.push(one(format!("pacs.{name}.tls {host}:{port}"), host, port, files).await.0);
-    }
-    if let Some(syslog) = &config.audit.syslog {
+        (check, ((server.host.clone(), server.port), key))
+    }));
+    let channels = join_all(config.channels.iter().map(|(name, channel)| of_channel(name, channel)));
+    let pacs = join_all(config.pacs.iter().map(|(name, pacs)| async move {
+        let (files, (host, port)) = pacs.tls.as_ref().zip(pacs.host_and_port())?;
+        Some(one(format!("pacs.{name}.tls {host}:{port}"), host, port, files).await.0)
+    }));
+    let syslog = join_all(config.audit.syslog.iter().map(|syslog| async move {
         let subject = format!("audit.syslog {}:{}", syslog.host, syslog.port);
-        checks.push(one(subject, &syslog.host, syslog.port, &syslog.tls).await.0);
-    }
+        one(subject, &syslog.host, syslog.port, &syslog.tls).await.0
+    }));
+    let (servers, channels, pacs, syslog) = futures::join!(servers, channels, pacs, syslog);
+    let (mut checks, seen): (Vec<Check>, Seen) = servers.into_iter().unzip();
+    checks.extend(channels.into_iter().chain(pacs).flatten().chain(syslog));
     if let Some(tls) = &config.dicom.tls {
         let subject = format!("dicom.tls {}", tls.listen);
         checks.push(match tls::Listener::read(&tls.files) {

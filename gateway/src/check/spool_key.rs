@@ -14,7 +14,13 @@ const AGE_DAYS_MAX: i64 = 730;
 
 pub(super) async fn check(config: &Config) -> Check {
     if config.spool.encryption == Encryption::Off {
-        return Check::not_checked(AREA, SUBJECT, "[spool] encryption is off");
+        let mend = "write encryption = \"on\" into [spool], with a key_file (docs/config.md)";
+        return Check::fail(
+            AREA,
+            SUBJECT,
+            "[spool] encryption is off: studies lie on the disk in the clear",
+            mend,
+        );
     }
     if config.spool.key_file.as_deref().is_some_and(|file| next_of(file).exists()) {
         return Check::fail(AREA, SUBJECT, "a change of the key is not finished", ROTATE);

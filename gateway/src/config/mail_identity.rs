@@ -1,8 +1,7 @@
-//! In whose name mails leave, and what `scanpost-gateway check` asks about it.
+//! In whose name mails leave.
 
 use super::{ConfigError, Server, is_domain, wrong};
 use serde::Deserialize;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// `[[submit.dkim]]`
@@ -15,21 +14,6 @@ pub struct Dkim {
     pub selector: String,
     /// The private key, PKCS#8 PEM, Ed25519 or RSA from 2048 bits, mode 0600.
     pub key: PathBuf,
-}
-
-/// `[check]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Check {
-    /// DNS resolver to ask; the first one of /etc/resolv.conf where absent.
-    pub resolver: Option<SocketAddr>,
-    /// Web server to ask for the MTA-STS policy instead of the one that the DNS names: before that is published, or from a network with names
-    /// of its own.
-    pub policy_server: Option<SocketAddr>,
-    /// PEM file with the only roots to trust for that server; the system's roots where absent.
-    pub ca: Option<PathBuf>,
-    /// Areas that are somebody else's, such as `tlsa` where the mail server is a provider's.
-    pub skip: Vec<String>,
 }
 
 impl Server {

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 /// How long the patients of a case are known at least, in milliseconds: a day longer than a residual may be kept
 /// (`compress.residual_hours`). A receipt that comes later is recorded with the study alone.
-const SUBJECTS_KEPT_MS: i64 = 31 * 24 * 60 * 60 * 1000;
+pub(crate) const SUBJECTS_KEPT_MS: i64 = 31 * 24 * 60 * 60 * 1000;
 
 impl Journal {
     /// Patients of a delivery with the instances of each, by the AE title that sent them. Those that lie under a key that was lost are not

@@ -2,7 +2,7 @@
 
 use super::answers::{Answers, Doctor, Host, Pacs};
 use super::files::Names;
-use crate::check::MAIL_IDENTITY;
+use crate::check::{MAIL_IDENTITY, ZONE_TRANSFER};
 use notifier::Language;
 use std::path::Path;
 
@@ -86,7 +86,10 @@ fn mail(answers: &Answers, names: &Names) -> String {
     let domain = answers.mail_from.rsplit_once('@').map_or("", |(_, domain)| domain);
     let identity = match answers.own_domain {
         true => names.dkim.iter().map(|key| dkim(domain, key)).collect(),
-        false => format!("\n[check]\nskip = {MAIL_IDENTITY:?} # the zone of {domain} is somebody else's\n"),
+        false => {
+            let theirs: Vec<&str> = MAIL_IDENTITY.into_iter().chain([ZONE_TRANSFER]).collect();
+            format!("\n[check]\nskip = {theirs:?} # the zone of {domain} is somebody else's\n")
+        }
     };
     format!(
         "\n[submit] # every study leaves by this server, and notices do\n{}from = {}\n{identity}\n\

@@ -134,7 +134,9 @@ doctor_certificate = "{ca}"
     assert_eq!(config.pulled.server.password().unwrap(), "a\"b\\c");
     assert_eq!(fs::read_to_string(config.submit.ca.as_ref().unwrap()).unwrap(), made.cert.pem());
     assert!(config.pulled.server.ca.is_some());
-    assert_eq!(config.check.skip, check::MAIL_IDENTITY);
+    // Neither the zone nor the servers are the hospital's: nobody there is asked for what nobody should offer.
+    assert!(check::MAIL_IDENTITY.iter().chain(&[check::ZONE_TRANSFER]).all(|area| config.check.skips(area)));
+    assert!(config.check.hosts.is_empty());
     assert_eq!(doctor.name.as_deref(), Some("田中 \"太郎\""));
     assert_eq!((doctor.folder.as_str(), doctor.phone.as_str()), ("user/tanaka", "tanaka@phone.example"));
     assert_eq!(doctor.language, notifier::Language::English);

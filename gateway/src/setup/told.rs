@@ -4,7 +4,7 @@ use super::answers::Answers;
 use super::configuration::OWN_AE_TITLE;
 use super::files::Names;
 use super::{CONFIG, STATE};
-use crate::check::{MAIL_IDENTITY, Report, Verdict};
+use crate::check::{MAIL_IDENTITY, Report, Verdict, ZONE_TRANSFER};
 use crate::config::Config;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -65,7 +65,10 @@ fn whose(area: &str) -> &'static str {
         _ if MAIL_IDENTITY.contains(&area) => {
             "who keeps the sender's zone, with the records under \"To publish\"; it has one SPF record at most: add to one that is there"
         }
-        "tls" => "who runs the server that is named above",
+        "tls" | "banners" | "plain" | "old-tls" | "relay" | "proxy" | "ftp" | "listing" => {
+            "who runs the server that is named above"
+        }
+        ZONE_TRANSFER => "who keeps the name server that is named above",
         "directory" => "the doctor, with the code above",
         _ => "you, with the words behind the arrow above",
     }

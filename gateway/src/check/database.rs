@@ -1,0 +1,40 @@
+//! Whether the journal's file is as the gateway leaves it, and whole: what was acknowledged survives a power cut.
+
+use super::Check;
+use crate::config::Config;
+use crate::journal::{Journal, has_log};
+use crate::spool::Spool;
+use std::io::ErrorKind;
+
+const AREA: &str = "journal";
+const SUBJECT: &str = "journal.sqlite";
+const RESTORE: &str =
+    "stop the gateway, check the disk, and restore the state folder from a backup (docs/install.md)";
+
+pub(super) async fn check(config: &Config) -> Check {
+    use ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    let path = Spool::at(&config.state).journal();
+    match has_log(&path).map_err(|error| error.kind()) {
+        Err(NotFound) => return Check::not_checked(AREA, SUBJECT, "no gateway has worked here yet"),
+        Err(InvalidData | UnexpectedEof) => {
+            return Check::fail(AREA, SUBJECT, "damaged: it does not begin as a database does", RESTORE);
+        }
+        Err(error) => return Check::not_checked(AREA, SUBJECT, format!("cannot be read: {error}")),
+        Ok(false) => {
+            let mend = "let no other program write there, and restart the gateway, which turns it on";
+            return Check::fail(AREA, SUBJECT, "has no write-ahead log: somebody changed it", mend);
+        }
+        Ok(true) => {}
+    }
+    let is_whole = match Journal::open_read_only(&path).await {
+        Ok(journal) => journal.is_whole().await,
+        Err(error) => Err(error),
+    };
+    match is_whole {
+        Ok(true) => Check::pass(AREA, SUBJECT, "has a write-ahead log, and is whole by SQLite's quick_check"),
+        Ok(false) => Check::fail(AREA, SUBJECT, "damaged, by SQLite's quick_check", RESTORE),
+        // SQLite refuses some damage at the first look.
+        Err(error) if error.is_damage() => Check::fail(AREA, SUBJECT, error, RESTORE),
+        Err(error) => Check::not_checked(AREA, SUBJECT, error),
+    }
+}
