@@ -4,7 +4,7 @@
 mod phantom;
 mod report;
 
-pub use phantom::{SLICES, Slice, note, phantom};
+pub use phantom::{SLICES, Slice, note, phantom, slice, values};
 pub use report::{DutyReport, NotReachable, SHOWN};
 
 use crate::config::Duty;

@@ -4,6 +4,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use compressor::encapsulated;
 use gateway::audit;
+use gateway::bench;
 use gateway::config::Config;
 use gateway::directory;
 use gateway::duty::DutyReport;
@@ -139,6 +140,8 @@ enum Command {
         #[command(subcommand)]
         action: retrieve::command::Action,
     },
+    /// Send generated or given images through the running gateway, to a mailbox of tests alone, or pack them beside it, and say how fast that was.
+    Bench(Box<bench::Arguments>),
     /// Decode the frame on standard input; started by `serve` for each compressed frame.
     #[command(name = encapsulated::COMMAND, hide = true)]
     DecodeFrame,
@@ -233,6 +236,7 @@ fn run() -> anyhow::Result<ExitCode> {
             on_runtime(upgraded(&config, gateway::serve::serve(config.clone()))).context("serve")?;
         }
         Command::Deliveries { config, json } => on_runtime(deliveries(&load(&config)?, json))?,
+        Command::Bench(arguments) => on_runtime(measure(&load(&arguments.config)?, &arguments))?,
         Command::Duty { config, json } => on_runtime(duty(&load(&config)?, json))?,
         Command::Doctor { config, action } => {
             let config = open(config.as_deref())?;
@@ -395,6 +399,15 @@ fn load(path: &Path) -> anyhow::Result<Config> {
 async fn duty(config: &Config, json: bool) -> anyhow::Result<()> {
     let report = DutyReport::read(&read_only(config).await?).await?;
     match json {
+        true => println!("{}", serde_json::to_string_pretty(&report)?),
+        false => print!("{report}"),
+    }
+    Ok(())
+}
+
+async fn measure(config: &Config, arguments: &bench::Arguments) -> anyhow::Result<()> {
+    let report = bench::run(config, arguments).await?;
+    match arguments.is_json() {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
         false => print!("{report}"),
     }

@@ -5,6 +5,7 @@ use crate::query::{CharacterSet, Root};
 use crate::retrieve::How;
 use hyper::Uri;
 use serde::Deserialize;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tls::ClientFiles;
@@ -122,6 +123,24 @@ impl Dicomweb {
 }
 
 impl Pacs {
+    /// A peer without TLS that is called by this AE title, with the keys that a table may leave out as they are without it.
+    pub(crate) fn plain(ae_title: &str, address: SocketAddr, own_ae_title: &str) -> Self {
+        Self {
+            ae_title: ae_title.to_owned(),
+            address: address.to_string(),
+            own_ae_title: own_ae_title.to_owned(),
+            sends_as: Vec::new(),
+            retrieve_ae_title: None,
+            retrieve: How::default(),
+            root: Root::default(),
+            character_set: CharacterSet::default(),
+            retrieve_wait_ms: retrieve_wait_ms_default(),
+            retrieve_total_ms: retrieve_total_ms_default(),
+            tls: None,
+            dicomweb: None,
+        }
+    }
+
     /// Its host name or address, as in its certificate, and its port.
     pub fn host_and_port(&self) -> Option<(&str, u16)> {
         let (host, port) = self.address.rsplit_once(':')?;

@@ -133,6 +133,18 @@ pub fn request(field: u16, sop_class: &str, message_id: u16, move_destination: O
     with_group_length(&body)
 }
 
+/// The command set that has an instance stored (PS3.7 9.3.1.1).
+pub fn store_request(sop_class: &Uid, sop_instance: &Uid, message_id: u16) -> Vec<u8> {
+    let mut body = Vec::new();
+    push_uid(&mut body, AFFECTED_SOP_CLASS_UID, Some(sop_class));
+    push_u16(&mut body, COMMAND_FIELD, field::C_STORE_RQ);
+    push_u16(&mut body, MESSAGE_ID, message_id);
+    push_u16(&mut body, PRIORITY, PRIORITY_MEDIUM);
+    push_u16(&mut body, COMMAND_DATA_SET_TYPE, DATA_SET);
+    push_uid(&mut body, AFFECTED_SOP_INSTANCE_UID, Some(sop_instance));
+    with_group_length(&body)
+}
+
 /// The command set that asks for the end of an operation (PS3.7 9.3.2.3).
 pub fn cancel_request(message_id: u16) -> Vec<u8> {
     let mut body = Vec::new();

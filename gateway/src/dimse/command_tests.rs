@@ -84,3 +84,17 @@ fn a_value_that_is_no_uid_is_left_out() {
     push_u16(&mut bytes, COMMAND_DATA_SET_TYPE, DATA_SET);
     assert_eq!(Command::parse(&bytes).unwrap().sop_class, None);
 }
+
+#[test]
+fn our_store_request_is_understood_by_dicom_rs() {
+    let uid = |text| Uid::parse(text).unwrap();
+    let request = super::store_request(&uid("1.2.840.10008.5.1.4.1.1.4"), &uid("1.2.3.4"), 9);
+    let object =
+        InMemDicomObject::read_dataset_with_ts(&request[..], &IMPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
+    let number = |tag| object.element(tag).unwrap().to_int::<u32>().unwrap();
+    assert_eq!((number(tags::COMMAND_FIELD), number(tags::MESSAGE_ID)), (1, 9));
+    assert_ne!(number(tags::COMMAND_DATA_SET_TYPE), 0x0101, "a data set follows");
+    assert_eq!(object.element(tags::AFFECTED_SOP_INSTANCE_UID).unwrap().to_str().unwrap(), "1.2.3.4");
+    let command = Command::parse(&request).unwrap();
+    assert_eq!((command.field, command.data_set), (field::C_STORE_RQ, true));
+}

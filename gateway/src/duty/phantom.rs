@@ -1,4 +1,5 @@
-//! The synthetic study: a CT of a cylinder with inserts, the same each time but for its UIDs and its time. It names no patient.
+//! The synthetic study: a CT of a cylinder with inserts, the same each time but for its UIDs and its time. It names no patient. `bench` sends it too, in
+//! other sizes.
 
 use crate::dimse::elements::push;
 use compressor::bundle::Note;
@@ -8,7 +9,7 @@ use notifier::Language;
 
 /// Images of the study.
 pub const SLICES: u32 = 5;
-/// Rows and columns.
+/// Rows and columns of the test's images; radii below are of that size.
 const SIZE: u16 = 256;
 /// Between the middles of two pixels, in millimetres.
 const SPACING: &str = "1";
@@ -34,7 +35,7 @@ pub struct Slice {
 
 /// All images. The same study and time give the same bytes; each image has values of its own.
 pub fn phantom(study: &Uid, at: DateTime) -> Vec<Slice> {
-    (1..=SLICES).filter_map(|number| slice(study, number, at)).collect()
+    (1..=SLICES).filter_map(|number| slice(study, number, at, SIZE, &values(number, SIZE))).collect()
 }
 
 /// What the doctor is told with the study, in the language of the doctor's notices.
@@ -48,7 +49,8 @@ pub fn note(language: Language) -> Option<Note> {
     ))
 }
 
-fn slice(study: &Uid, number: u32, at: DateTime) -> Option<Slice> {
+/// One image of so many rows and columns, with these values. None where the study's UID leaves no room for those below it.
+pub fn slice(study: &Uid, number: u32, at: DateTime, size: u16, values: &[i16]) -> Option<Slice> {
     let (date, clock) = (at.strftime("%Y%m%d").to_string(), at.strftime("%H%M%S").to_string());
     let series = format!("{}.1", study.as_str());
     let instance = format!("{series}.{number}");
@@ -85,7 +87,7 @@ fn slice(study: &Uid, number: u32, at: DateTime) -> Option<Slice> {
     text(0x0020_0032, &format!("0\\0\\{}", number * 5));
     text(0x0020_0037, "1\\0\\0\\0\\1\\0");
     push(&mut bytes, 0x0020_0052, format!("{}.2", study.as_str()).as_bytes(), 0);
-    pixels(&mut bytes, number);
+    pixels(&mut bytes, size, values);
     Some(Slice {
         sop_class: Uid::parse(CT_IMAGE_STORAGE).ok()?,
         sop_instance: Uid::parse(&instance).ok()?,
@@ -94,12 +96,12 @@ fn slice(study: &Uid, number: u32, at: DateTime) -> Option<Slice> {
 }
 
 /// Image pixel and CT image attributes (PS3.3 C.7.6.3, C.8.2.1).
-fn pixels(bytes: &mut Vec<u8>, number: u32) {
+fn pixels(bytes: &mut Vec<u8>, size: u16, values: &[i16]) {
     let number_of = |value: u16| value.to_le_bytes();
     push(bytes, 0x0028_0002, &number_of(1), 0);
     push(bytes, 0x0028_0004, b"MONOCHROME2", b' ');
-    push(bytes, 0x0028_0010, &number_of(SIZE), 0);
-    push(bytes, 0x0028_0011, &number_of(SIZE), 0);
+    push(bytes, 0x0028_0010, &number_of(size), 0);
+    push(bytes, 0x0028_0011, &number_of(size), 0);
     push(bytes, 0x0028_0030, format!("{SPACING}\\{SPACING}").as_bytes(), b' ');
     push(bytes, 0x0028_0100, &number_of(16), 0);
     push(bytes, 0x0028_0101, &number_of(16), 0);
@@ -109,28 +111,48 @@ fn pixels(bytes: &mut Vec<u8>, number: u32) {
     push(bytes, 0x0028_1051, b"400", b' ');
     push(bytes, 0x0028_1052, b"0", b' ');
     push(bytes, 0x0028_1053, b"1", b' ');
-    let size = i32::from(SIZE);
-    let values = (0..size).flat_map(|y| (0..size).map(move |x| value(x - size / 2, y - size / 2, number)));
-    push(bytes, 0x7FE0_0010, &values.flat_map(i16::to_le_bytes).collect::<Vec<_>>(), 0);
+    push(bytes, 0x7FE0_0010, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>(), 0);
 }
 
-/// Hounsfield units at a point, from the middle in pixels. The inserts go round by one with each image, and water is denser by its number.
-fn value(x: i32, y: i32, number: u32) -> i16 {
-    if x * x + y * y > CYLINDER * CYLINDER {
-        return AIR;
-    }
-    let turned = INSERTS.iter().cycle().skip(usize::try_from(number).unwrap_or(0)).zip(0_u8..8);
-    for (units, place) in turned {
+/// Hounsfield units row by row. The inserts go round by one with each image, and water is denser by its number.
+pub fn values(number: u32, size: u16) -> Vec<i16> {
+    let inserts = inserts(number, size);
+    let (radius, insert) = (scaled(CYLINDER, size), scaled(INSERT, size));
+    let water = WATER + i16::try_from(number).unwrap_or(0);
+    let value = |x: i32, y: i32| {
+        if x * x + y * y > radius * radius {
+            return AIR;
+        }
+        let within = |&&(at_x, at_y, _): &&(i32, i32, i16)| {
+            let (dx, dy) = (x - at_x, y - at_y);
+            dx * dx + dy * dy <= insert * insert
+        };
+        inserts.iter().find(within).map_or(water, |(_, _, units)| *units)
+    };
+    let size = i32::from(size);
+    (0..size)
+        .flat_map(|y| (0..size).map(move |x| (x - size / 2, y - size / 2)))
+        .map(|(x, y)| value(x, y))
+        .collect()
+}
+
+/// Where each insert stands, from the middle in pixels, and its Hounsfield units.
+fn inserts(number: u32, size: u16) -> [(i32, i32, i16); 8] {
+    let circle = CIRCLE * f64::from(size) / f64::from(SIZE);
+    let turn = usize::try_from(number).unwrap_or(0) % INSERTS.len();
+    let mut placed = [(0, 0, 0); 8];
+    let turned = INSERTS.iter().cycle().skip(turn).zip(0_u8..);
+    for (one, (units, place)) in placed.iter_mut().zip(turned) {
         let angle = f64::from(place) * std::f64::consts::FRAC_PI_4;
         #[expect(clippy::cast_possible_truncation, reason = "a place within the image")]
-        let (middle_x, middle_y) =
-            ((CIRCLE * angle.cos()).round() as i32, (CIRCLE * angle.sin()).round() as i32);
-        let (dx, dy) = (x - middle_x, y - middle_y);
-        if dx * dx + dy * dy <= INSERT * INSERT {
-            return *units;
-        }
+        let (x, y) = ((circle * angle.cos()).round() as i32, (circle * angle.sin()).round() as i32);
+        *one = (x, y, *units);
     }
-    WATER + i16::try_from(number).unwrap_or(0)
+    placed
+}
+
+fn scaled(pixels: i32, size: u16) -> i32 {
+    pixels * i32::from(size) / i32::from(SIZE)
 }
 
 #[cfg(test)]

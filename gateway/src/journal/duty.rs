@@ -129,15 +129,15 @@ impl Journal {
         Ok(begun.execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// The open case in which a test's study lies.
+    /// The open case in which a study lies that was sent there.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn case_of_test(&self, study: &Uid) -> Result<Option<CaseId>, JournalError> {
+    pub async fn open_case(&self, destination: &str, study: &Uid) -> Result<Option<CaseId>, JournalError> {
         let row = sqlx::query(
             "SELECT id FROM study_case WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL",
         );
-        let row = row.bind(TEST_AE_TITLE).bind(study.as_str()).fetch_optional(&self.pool).await?;
+        let row = row.bind(destination).bind(study.as_str()).fetch_optional(&self.pool).await?;
         row.map(|row| Ok(CaseId(bytes16(row.get("id"), "study_case.id")?))).transpose()
     }
 

@@ -202,6 +202,16 @@ impl Journal {
         Ok(self.reports(&rows).await?.pop())
     }
 
+    /// Those of one case, the first before its supplements.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn report_of_case(&self, case: CaseId) -> Result<Vec<DeliveryReport>, JournalError> {
+        let sql = sqlx::AssertSqlSafe(format!("{} WHERE d.case_id = $1 ORDER BY d.sequence", rows()));
+        let rows = sqlx::query(sql).bind(case.0.as_slice()).fetch_all(&self.pool).await?;
+        self.reports(&rows).await
+    }
+
     /// Of [`rows`], in their order.
     pub(super) async fn reports(&self, rows: &[SqliteRow]) -> Result<Vec<DeliveryReport>, JournalError> {
         let ids = ids(rows, "id");

@@ -155,11 +155,11 @@ impl Pipeline {
         let doctor = &test.doctor;
         let language = self.config.doctors.get(doctor).map(|doctor| doctor.language);
         let language = language.ok_or_else(|| Trouble::doctor_not_configured(doctor))?;
-        let case = match self.journal.case_of_test(&test.study).await? {
+        let case = match self.journal.open_case(TEST_AE_TITLE, &test.study).await? {
             Some(case) if self.holds_all(case).await? => case,
             _ => {
                 self.store_phantom(test).await?;
-                let case = self.journal.case_of_test(&test.study).await?;
+                let case = self.journal.open_case(TEST_AE_TITLE, &test.study).await?;
                 case.ok_or_else(|| Trouble::ours("the study of a test was stored and is not here"))?
             }
         };
@@ -215,7 +215,7 @@ impl Pipeline {
     async fn end_test(&self, test: &DutyTest, report: Option<&DeliveryReport>) -> Result<(), Trouble> {
         let case = match report {
             Some(report) => Some(report.case),
-            None => self.journal.case_of_test(&test.study).await?,
+            None => self.journal.open_case(TEST_AE_TITLE, &test.study).await?,
         };
         // Read before: a closed one tells the same, and it is read once.
         let seconds = report.filter(|_| test.returned_at_ms.is_some()).map(|report| {
