@@ -11,6 +11,7 @@ use crate::query::association::{Association, Proposal};
 use compressor::Uid;
 use dicom_ul::pdu::PresentationContextProposed;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -88,8 +89,8 @@ fn contexts(images: &[Image]) -> (Contexts<'_>, Vec<PresentationContextProposed>
     for image in images {
         let kind = (&image.sop_class, &image.transfer_syntax);
         let Ok(id) = u8::try_from(2 * proposed.len() + 1) else { break };
-        if !contexts.contains_key(&kind) {
-            contexts.insert(kind, id);
+        if let Entry::Vacant(kind) = contexts.entry(kind) {
+            kind.insert(id);
             proposed.push(PresentationContextProposed {
                 id,
                 abstract_syntax: image.sop_class.as_str().to_owned(),
