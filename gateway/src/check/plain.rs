@@ -158,10 +158,10 @@ mod tests {
     #[tokio::test]
     async fn who_turns_us_away_gets_no_verdict() {
         for (kind, words) in [
-            (Mail::Smtp, "421 too busy\r\n"),
+            (Mail::Smtp, "421 too busy\r\n250 STARTTLS\r\n"),
             (Mail::Smtp, "220 mail\r\n502 what\r\n"),
-            (Mail::Pop3, "-ERR too busy\r\n"),
-            (Mail::Imap, "* BYE too busy\r\n"),
+            (Mail::Pop3, "-ERR too busy\r\n+OK\r\n.\r\n"),
+            (Mail::Imap, "* BYE too busy\r\n* CAPABILITY LOGINDISABLED\r\n"),
             (Mail::Imap, "* OK ready\r\na BAD what\r\n"),
         ] {
             assert_eq!(takes(kind, words).await, None, "{words}");
