@@ -19,6 +19,10 @@ import tempfile
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TOP / "deploy")]
+
+from lab.programs import program  # noqa: E402
+
 FAST = {**os.environ, "TCP_NODELAY": "1"}
 
 
@@ -88,7 +92,7 @@ def gateway(folder, encryption):
     )
     log = open(folder / "log", "w")
     process = subprocess.Popen(
-        [TOP / "target/release/scanpost-gateway", "serve", "--config", folder / "gateway.toml"], stdout=log, stderr=log
+        [program("scanpost-gateway"), "serve", "--config", folder / "gateway.toml"], stdout=log, stderr=log
     )
     deadline = time.monotonic() + 20
     while not (folder / "port").exists():
@@ -98,14 +102,14 @@ def gateway(folder, encryption):
     return process, int((folder / "port").read_text())
 
 
-def send(folder, port, senders):
+def send(folder, port, senders, called="BENCH"):
     """Seconds until all senders are through; each sends its share over one association."""
     files = sorted(folder.iterdir())
     shares = [files[index::senders] for index in range(senders)]
     start = time.monotonic()
     running = [
         subprocess.Popen(
-            ["storescu", "-aec", "BENCH", "-pdu", "131072", "127.0.0.1", str(port), *share], env=FAST, stdout=subprocess.DEVNULL
+            ["storescu", "-aec", called, "-pdu", "131072", "127.0.0.1", str(port), *share], env=FAST, stdout=subprocess.DEVNULL
         )
         for share in shares
     ]

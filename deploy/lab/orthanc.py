@@ -19,15 +19,16 @@ from lab.process import Child, log_tail
 AE_TITLE = "ORTHANC"
 START_SECONDS_MAX = 30
 STORE_SECONDS_MAX = 1800
+GDCM_PLUGIN = "/usr/share/orthanc/plugins/libOrthancGdcm.so"
 DICOMWEB_PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
 
 class Orthanc:
     """An Orthanc with its state in a folder."""
 
-    def __init__(self, folder: Path, log: Path, tls: dict[str, str] | None = None, web: bool = False):
-        """`tls`: Orthanc's keys for DICOM over TLS; plain DICOM without. `web`: DICOMweb is served too."""
-        self.folder, self.log, self.tls, self.web = folder, log, tls or {}, web
+    def __init__(self, folder: Path, log: Path, tls: dict[str, str] | None = None, web: bool = False, jpeg_2000: bool = False):
+        """`tls`: Orthanc's keys for DICOM over TLS; plain DICOM without. `web`: DICOMweb is served too. `jpeg_2000`: it transcodes to that too, by GDCM."""
+        self.folder, self.log, self.tls, self.web, self.jpeg_2000 = folder, log, tls or {}, web, jpeg_2000
         self.dicom_port = free_port()
         self.http_port = free_port({self.dicom_port})
         self.password = secrets.token_urlsafe(12)
@@ -67,6 +68,11 @@ class Orthanc:
         body = {"Resources": resources, "Synchronous": True, "Timeout": 60}
         return self._post(f"/modalities/{name}/store", json.dumps(body).encode(), "application/json")
 
+    def archive(self, study: str, transfer_syntax: str | None = None) -> bytes:
+        """A ZIP of a study, transcoded where a transfer syntax is named."""
+        body = {"Synchronous": True} | ({"Transcode": transfer_syntax} if transfer_syntax else {})
+        return self._answer("POST", f"/studies/{study}/archive", json.dumps(body).encode(), "application/json")
+
     def instances_of(self, study: str) -> list[str]:
         """Orthanc's ids of the instances of a study, in no particular order."""
         return [instance["ID"] for instance in self._request("GET", f"/studies/{study}/instances")]
@@ -75,10 +81,11 @@ class Orthanc:
         self._request("DELETE", f"/studies/{study}")
 
     def _configuration(self) -> dict:
-        web = {"Plugins": [DICOMWEB_PLUGIN], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"}} if self.web else {}
+        web = {"DicomWeb": {"Enable": True, "Root": "/dicom-web/"}} if self.web else {}
+        plugins = [*([DICOMWEB_PLUGIN] if self.web else []), *([GDCM_PLUGIN] if self.jpeg_2000 else [])]
         return {
             "Name": "PACS", "DefaultEncoding": "Utf8", "StorageDirectory": str(self.folder / "storage"), "IndexDirectory": str(self.folder / "index"),
-            "StorageCompression": False, "Plugins": [], "DicomModalities": {}, "LuaScripts": [],
+            "StorageCompression": False, "Plugins": plugins, "DicomModalities": {}, "LuaScripts": [],
             "HttpServerEnabled": True, "HttpPort": self.http_port, "RemoteAccessAllowed": False,
             "AuthenticationEnabled": True, "RegisteredUsers": {"lab": self.password},
             "DicomAet": AE_TITLE, "DicomPort": self.dicom_port, "DicomCheckCalledAet": True,
@@ -98,10 +105,13 @@ class Orthanc:
         return self._request("POST", path, body, content_type)
 
     def _request(self, method: str, path: str, body: bytes | None = None, content_type: str | None = None):
+        text = self._answer(method, path, body, content_type)
+        return json.loads(text) if text else None
+
+    def _answer(self, method: str, path: str, body: bytes | None, content_type: str | None) -> bytes:
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data=body, method=method)
         request.add_header("Authorization", "Basic " + base64.b64encode(f"lab:{self.password}".encode()).decode())
         if content_type:
             request.add_header("Content-Type", content_type)
         with urllib.request.urlopen(request, timeout=STORE_SECONDS_MAX) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
+            return answer.read()
