@@ -64,7 +64,7 @@ class Gateway:
         self.child: Child | None = None
         self.port = 0
         # As docs/config.md has an operator start it.
-        self.environment = {"MALLOC_ARENA_MAX": "2"}
+        self.environment = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
         # Words in front of the command, for a program that runs it.
         self.prefix: list[str] = []
         # Tables that few scenarios need, as TOML.
