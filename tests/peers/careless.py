@@ -7,6 +7,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -57,16 +58,22 @@ def running(command: list[object], address: str, port: int, log: Path) -> Iterat
 
 
 @contextlib.contextmanager
-def postfix(folder: Path, address: str, ports: tuple[int, ...], *lines: str) -> Iterator[None]:
-    """A Postfix without TLS, and without the service that would deliver; `lines` are more of its main.cf."""
-    folder.mkdir()
+def postfix(address: str, ports: tuple[int, ...], *lines: str) -> Iterator[None]:
+    """A Postfix without TLS, and without the service that would deliver; `lines` are more of its main.cf. Its folder is its own: the path of a socket in it
+    may have 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="postfix-") as folder, _postfix_in(Path(folder), address, ports, lines):
+        yield
+
+
+@contextlib.contextmanager
+def _postfix_in(folder: Path, address: str, ports: tuple[int, ...], lines: tuple[str, ...]) -> Iterator[None]:
     folder.chmod(0o755)
     for name in ("queue", "data", "etc"):
         (folder / name).mkdir(mode=0o755)
     shutil.chown(folder / "data", "postfix")
     (folder / "etc" / "main.cf").write_text("\n".join([
         "compatibility_level = 3.6", f"queue_directory = {folder}/queue", f"data_directory = {folder}/data", "command_directory = /usr/sbin",
-        "daemon_directory = /usr/lib/postfix/sbin", "mail_owner = postfix", "setgid_group = postdrop", f"multi_instance_name = postfix-{folder.name}",
+        "daemon_directory = /usr/lib/postfix/sbin", "mail_owner = postfix", "setgid_group = postdrop", f"multi_instance_name = {folder.name}",
         "multi_instance_enable = yes", f"maillog_file = {folder}/postfix.log", f"maillog_file_prefixes = {folder}", "myhostname = mail.scanpost.test",
         "inet_interfaces = 127.0.0.1", "inet_protocols = ipv4", "mydestination =", "alias_maps =", "alias_database =", "local_transport = error:none",
         "default_transport = smtp", "relay_transport = smtp", *lines]) + "\n")

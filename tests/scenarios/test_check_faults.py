@@ -105,7 +105,7 @@ def a_login_in_the_clear(ground: Ground, is_planted: bool) -> Iterator[None]:
     store = ground.audit.bench.store
     login = ["smtpd_sasl_auth_enable = yes", "smtpd_sasl_type = dovecot", f"smtpd_sasl_path = {store.dir}/run/postfix-auth",
              f"smtpd_tls_auth_only = {'no' if is_planted else 'yes'}"]
-    with careless.postfix(ground.fresh("postfix", is_planted), ground.address, (587,), *login):
+    with careless.postfix(ground.address, (587,), *login):
         yield
 
 
@@ -123,7 +123,7 @@ def a_mailbox_in_the_clear(ground: Ground, is_planted: bool) -> Iterator[None]:
 @fault("relay", r":25: open relay: takes mail for this machine, without a login", r":25: refuses to relay")
 def an_open_relay(ground: Ground, is_planted: bool) -> Iterator[None]:
     friends = "127.0.0.0/8" if is_planted else "198.51.100.0/24"
-    with careless.postfix(ground.fresh("postfix", is_planted), ground.address, (25,), f"mynetworks = {friends}"):
+    with careless.postfix(ground.address, (25,), f"mynetworks = {friends}"):
         yield
 
 
