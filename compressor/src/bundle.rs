@@ -45,7 +45,7 @@ pub use packed::Packed;
 pub use unpack::{CreateInstance, Unpacked, Unpacking, Wanted, unpack};
 
 use crate::Uid;
-use crate::dataset::{Banner, ImageLayout};
+use crate::dataset::{Banner, FilePart, ImageLayout};
 #[cfg(feature = "native")]
 use crate::encapsulated::FrameDecoder;
 use crate::encapsulated::NotDecoded;
@@ -54,7 +54,9 @@ use crate::near::Policy;
 use serde::Serialize;
 #[cfg(feature = "native")]
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::path::Path;
 
 /// Bundle format that this code writes and reads (SPEC 4).
 pub const FORMAT: u32 = 1;
@@ -249,6 +251,22 @@ pub struct Source<'a> {
     pub conflict: bool,
     /// See [`Instance::name`].
     pub name: Option<String>,
+}
+
+impl<'a> Source<'a> {
+    /// The data set of a file of `bytes` bytes, where [`locate`](crate::dataset::locate) found it, of which nothing else is known.
+    pub fn of_file(path: &'a Path, bytes: u64, part: FilePart) -> Self {
+        Self {
+            open: Box::new(move || Ok(Box::new(File::open(path)?))),
+            bytes,
+            prefix_bytes: part.prefix_bytes,
+            transfer_syntax: part.transfer_syntax,
+            sha256: None,
+            announced: None,
+            conflict: false,
+            name: None,
+        }
+    }
 }
 
 impl Source<'static> {

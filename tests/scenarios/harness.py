@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 
 import pydicom
@@ -105,6 +107,24 @@ def wait_until(what: str, condition: Callable[[], object], seconds: float = 60) 
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
         time.sleep(0.1)
+
+
+@contextmanager
+def going_on(act: Callable[[], object], every_s: float):
+    """Beside the block, again and again, with a pause before each; complete at its end."""
+    is_over = threading.Event()
+
+    def go_on() -> None:
+        while not is_over.wait(every_s):
+            act()
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def uid_of(path: Path) -> str:

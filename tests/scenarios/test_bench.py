@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import threading
 import xml.etree.ElementTree as ElementTree
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,19 +38,9 @@ def measures(result: subprocess.CompletedProcess) -> dict[tuple[str, str], dict]
 @contextmanager
 def emptied(bench: Bench):
     """A reader pulls again and again, as the one at the hospital does by cron."""
-    reader, is_over = bench.reader_of(MACHINE), threading.Event()
-
-    def pull() -> None:
-        while not is_over.wait(0.3):
-            reader.pull()
-
-    puller = threading.Thread(target=pull)
-    puller.start()
-    try:
+    reader = bench.reader_of(MACHINE)
+    with harness.going_on(reader.pull, every_s=0.3):
         yield reader
-    finally:
-        is_over.set()
-        puller.join()
 
 
 def test_all_stages_are_timed_up_to_the_receipt(bench: Bench, tmp_path: Path):

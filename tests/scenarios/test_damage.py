@@ -56,6 +56,19 @@ def press(api: Api) -> str:
     return api.post("/deliveries", {"study": {"case": study["case"]}, "doctors": ["doctor"]}).body["delivery"]
 
 
+def damaged_at_rest(bench: Bench, port: int, study: list[Path], which: slice, *lines: str, **settings: object) -> list[Path]:
+    """A study came to a doctor's AE title, these of its received files changed while the gateway stood still, and now it goes on. Gives all of the files."""
+    ask(bench, port, *lines)
+    bench.start(**settings, **WAITS)
+    senders.storescu(bench.port, "DR_DEMO", study, calling="ORTHANC")
+    bench.gateway.stop()
+    files = received(bench)
+    for path in files[which]:
+        flip(path)
+    bench.start(**settings, **GOES_ON)
+    return files
+
+
 def assert_alarmed(bench: Bench, files: int, study: list[Path], at_most: int = 1) -> None:
     """Once, to the operator and in the audit trail, in words without a patient. `at_most`: 2 where it was killed before it knew that it had told."""
     lines = [line for line in bench.log.read_text().splitlines() if ALARM in line and '"operator"' in line]
@@ -176,14 +189,7 @@ def test_a_disk_that_damages_what_comes_again_is_not_written_to_without_a_pause(
     """What comes again is damaged once more while the PACS still gives the rest."""
     pacs = SlowPacs(ct_study, withheld=0)
     try:
-        ask(bench, pacs.port)
-        bench.start(encryption="off", **WAITS)
-        senders.storescu(bench.port, "DR_DEMO", ct_study, calling="ORTHANC")
-        bench.gateway.stop()
-        before = received(bench)
-        for path in before[:2]:
-            flip(path)
-        bench.start(encryption="off", **GOES_ON)
+        before = damaged_at_rest(bench, pacs.port, ct_study, slice(2), encryption="off")
         harness.wait_until("the first to come again", lambda: bench.gateway.deliveries()[0]["damaged"] == 1)
         (again,) = [path for path in received(bench) if path not in before and len(path.name) == 32 and path.stat().st_size]
         flip(again)
@@ -212,13 +218,7 @@ class FailingPacs(LyingPacs):
 def test_what_the_pacs_could_not_give_just_now_is_asked_for_again(bench: Bench, ct_study: list[Path]):
     pacs = FailingPacs(ct_study, withheld=0)
     try:
-        ask(bench, pacs.port)
-        bench.start(**WAITS)
-        senders.storescu(bench.port, "DR_DEMO", ct_study, calling="ORTHANC")
-        bench.gateway.stop()
-        for path in received(bench)[:2]:
-            flip(path)
-        bench.start(**GOES_ON)
+        damaged_at_rest(bench, pacs.port, ct_study, slice(2))
         bench.wait_for_log("does not give all that was received")
         assert_delivered_once(bench, ct_study)
         assert_alarmed(bench, 2, ct_study)
@@ -230,13 +230,7 @@ def test_a_pacs_that_lists_and_does_not_give_it_is_said(bench: Bench, ct_study: 
     """The last image, which the PACS withholds, and another, which it gives."""
     pacs = LyingPacs(ct_study, withheld=1)
     try:
-        ask(bench, pacs.port)
-        bench.start(**WAITS)
-        senders.storescu(bench.port, "DR_DEMO", ct_study, calling="ORTHANC")
-        bench.gateway.stop()
-        for path in received(bench):
-            flip(path)
-        bench.start(**GOES_ON)
+        damaged_at_rest(bench, pacs.port, ct_study, slice(None))
         (failed,) = bench.gateway.wait_for_state("failed")
         assert failed["damaged"] == 1 and failed["trouble"].startswith("1 received file is"), failed
         assert not harness.messages(bench.store, "doctor")
@@ -245,12 +239,7 @@ def test_a_pacs_that_lists_and_does_not_give_it_is_said(bench: Bench, ct_study: 
 
 
 def test_without_a_pacs_that_could_be_asked_it_is_a_dead_letter_and_a_second_press_helps(bench: Bench, pacs: Orthanc, ct_study: list[Path]):
-    ask(bench, pacs.dicom_port, 'retrieve = "none"')
-    bench.start(**WAITS)
-    senders.storescu(bench.port, "DR_DEMO", ct_study, calling="ORTHANC")
-    bench.gateway.stop()
-    flip(received(bench)[1])
-    bench.start(**GOES_ON)
+    damaged_at_rest(bench, pacs.dicom_port, ct_study, slice(1, 2), 'retrieve = "none"')
     (failed,) = bench.gateway.wait_for_state("failed")
     assert "no PACS can be asked" in failed["trouble"] and "technician: send again" in failed["trouble"], failed
     senders.storescu(bench.port, "DR_DEMO", ct_study, calling="ORTHANC")

@@ -1,7 +1,6 @@
 """Peak memory of the gateway: bounded, however large or odd the object is."""
 
 import hashlib
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,24 +76,17 @@ def test_small_and_odd_objects_of_others_take_little(bench: Bench):
 def watched(pid: int):
     """Peak memory of a process and of each that it starts, by process id, in bytes; complete at the end of the block."""
     peaks: dict[int, int] = {}
-    is_over = threading.Event()
 
-    def watch() -> None:
-        while not is_over.wait(WATCH_SECONDS):
-            for one in (pid, *children(pid)):
-                try:
-                    peaks[one] = max(peaks.get(one, 0), *peaks_bytes(one))
-                except (OSError, TypeError):
-                    # It has ended.
-                    continue
+    def look() -> None:
+        for one in (pid, *children(pid)):
+            try:
+                peaks[one] = max(peaks.get(one, 0), *peaks_bytes(one))
+            except (OSError, TypeError):
+                # It has ended.
+                continue
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with harness.going_on(look, WATCH_SECONDS):
         yield peaks
-    finally:
-        is_over.set()
-        watcher.join()
 
 
 def store_as_it_is(port: int, path: Path, uid: str) -> int:

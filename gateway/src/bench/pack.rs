@@ -6,7 +6,7 @@ use super::study::{Study, generate};
 use crate::clock::now_ms;
 use crate::config::Config;
 use compressor::Uid;
-use compressor::bundle::{ReadSeek, Source, pack};
+use compressor::bundle::{Source, pack};
 use compressor::dataset::locate;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -84,16 +84,7 @@ fn source(path: &Path, number: usize) -> Result<Source<'_>, BenchError> {
     let bytes = file.metadata().map_err(unusable)?.len();
     let part = locate(&mut file, bytes).map_err(unusable)?;
     let part = part.ok_or_else(|| BenchError::File(number, "it is no DICOM file".to_owned()))?;
-    Ok(Source {
-        open: Box::new(move || Ok(Box::new(File::open(path)?) as Box<dyn ReadSeek>)),
-        bytes,
-        prefix_bytes: part.prefix_bytes,
-        transfer_syntax: part.transfer_syntax,
-        sha256: None,
-        announced: None,
-        conflict: false,
-        name: None,
-    })
+    Ok(Source::of_file(path, bytes, part))
 }
 
 /// Of this process and the decoders that it has waited for; none where `/proc` is not there.

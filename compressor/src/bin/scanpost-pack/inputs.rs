@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use compressor::Uid;
-use compressor::bundle::{ReadSeek, Source, is_safe_name};
+use compressor::bundle::{Source, is_safe_name};
 use compressor::dataset::{self, FilePart};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -63,14 +63,5 @@ pub(crate) fn source(name: String, path: &Path) -> anyhow::Result<Source<'_>> {
     let bytes = file.metadata().with_context(unreadable)?.len();
     let others = FilePart { prefix_bytes: 0, transfer_syntax: Uid::parse(TRANSFER_SYNTAX_OF_OTHERS)? };
     let part = dataset::locate(&mut file, bytes).with_context(unreadable)?.unwrap_or(others);
-    Ok(Source {
-        open: Box::new(move || Ok(Box::new(File::open(path)?) as Box<dyn ReadSeek>)),
-        bytes,
-        prefix_bytes: part.prefix_bytes,
-        transfer_syntax: part.transfer_syntax,
-        sha256: None,
-        announced: None,
-        conflict: false,
-        name: Some(name),
-    })
+    Ok(Source { name: Some(name), ..Source::of_file(path, bytes, part) })
 }
