@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -106,10 +107,18 @@ class MailStore:
     def wait_until_handed_over(self, seconds: float = 60) -> None:
         """Postfix has given Dovecot each mail that it took, or has put it off (qmgr(8)): an answer to the last dot says that it has them, no more."""
         deadline = time.monotonic() + seconds
-        while any(any((self.dir / "queue" / name).iterdir()) for name in ("maildrop", "incoming", "active")):
+        while any(self._has_taken(mail) for name in ("maildrop", "incoming", "active") for mail in (self.dir / "queue" / name).iterdir()):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"Postfix still holds mails after {seconds:.0f} s\n{self.log_tail()}")
             time.sleep(0.05)
+
+    @staticmethod
+    def _has_taken(mail: Path) -> bool:
+        """One whose last dot is still to come has a file of its own that may not be executed yet (cleanup(8))."""
+        try:
+            return bool(mail.stat().st_mode & stat.S_IXUSR)
+        except FileNotFoundError:
+            return False
 
     def log_tail(self, lines: int = 40) -> str:
         """The last lines of both logs, for a failed test."""

@@ -117,7 +117,8 @@ def test_password_and_code_show_the_list_and_open_nothing(portal: Portal, bench:
     assert all(word in cookie for word in ("__Host-scanpost=", "Secure", "HttpOnly", "SameSite=Strict", "Path=/")), cookie
     home = answer.json
     assert (home["user"], home["level"], home["keys"]) == ("doctor", "list", None)
-    (entry,) = home["deliveries"]
+    wait_until(lambda: home_of(phone)["deliveries"] != [], "the delivery is listed")
+    (entry,) = home_of(phone)["deliveries"]
     assert (entry["delivery"], entry["cover"]) == (delivery, None)
     assert phone.ranges(delivery, [(1, 0, 64)]).error == "needs_device"
     assert phone.request("PUT", f"/api/keys/recovery?identity={'0' * 64}", b"x").error == "needs_device"
