@@ -124,9 +124,13 @@ pub enum JournalError {
 impl JournalError {
     /// Whether the disk failed, which no second try mends (SQLite result code `SQLITE_IOERR`, with its extended codes).
     pub fn is_disk_failure(&self) -> bool {
-        let Self::Sql(sqlx::Error::Database(error)) = self else { return matches!(self, Self::DiskFailure) };
-        let code = error.code().and_then(|code| code.parse::<u32>().ok());
-        code.is_some_and(|code| code & 0xFF == SQLITE_IOERR)
+        matches!(self, Self::DiskFailure) || self.primary_code() == Some(SQLITE_IOERR)
+    }
+
+    /// The result code of SQLite, without what its extended ones have in the bits above.
+    fn primary_code(&self) -> Option<u32> {
+        let Self::Sql(sqlx::Error::Database(error)) = self else { return None };
+        Some(error.code()?.parse::<u32>().ok()? & 0xFF)
     }
 }
 

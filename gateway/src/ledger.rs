@@ -6,6 +6,9 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use std::collections::BTreeMap;
 
+/// The stages, in the order of the data.
+pub(crate) const STAGES: [&str; 7] =
+    ["receive", "assemble", "compress", "seal", "submit", "notify", "pulled"];
 /// The steps after the click.
 pub(crate) const STEPS: [&str; 5] = ["submitted", "notified", "fetched", "first_image", "acknowledged"];
 

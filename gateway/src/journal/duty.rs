@@ -1,5 +1,6 @@
 //! Tests with synthetic cases, as they are kept, and what tells their cases from real ones.
 
+use super::intake::find_open_case;
 use super::{Journal, JournalError, bytes16};
 use compressor::Uid;
 use seal::ids::{CaseId, DeliveryId};
@@ -134,11 +135,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn open_case(&self, destination: &str, study: &Uid) -> Result<Option<CaseId>, JournalError> {
-        let row = sqlx::query(
-            "SELECT id FROM study_case WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL",
-        );
-        let row = row.bind(destination).bind(study.as_str()).fetch_optional(&self.pool).await?;
-        row.map(|row| Ok(CaseId(bytes16(row.get("id"), "study_case.id")?))).transpose()
+        find_open_case(&self.pool, destination, study.as_str()).await
     }
 
     /// This delivery carries a test.

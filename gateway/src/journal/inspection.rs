@@ -11,10 +11,9 @@ const VERSIONS_WAL: [u8; 2] = [2, 2];
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// `PRAGMA quick_check` of a whole database.
 const WHOLE: &str = "ok";
-/// Result codes of SQLite that speak of the file itself; extended ones have more bits above.
+/// Result codes of SQLite that speak of the file itself.
 const CORRUPT: u32 = 11;
 const NOTADB: u32 = 26;
-const PRIMARY_BITS: u32 = 0xFF;
 
 /// Whether the file says that it has a write-ahead log; this alone of the settings stays in the file.
 ///
@@ -43,8 +42,6 @@ impl Journal {
 impl JournalError {
     /// Whether SQLite finds the file damaged, so that only a backup helps.
     pub(crate) fn is_damage(&self) -> bool {
-        let Self::Sql(sqlx::Error::Database(error)) = self else { return false };
-        let code = error.code().and_then(|code| code.parse::<u32>().ok());
-        code.is_some_and(|code| [CORRUPT, NOTADB].contains(&(code & PRIMARY_BITS)))
+        self.primary_code().is_some_and(|code| [CORRUPT, NOTADB].contains(&code))
     }
 }

@@ -171,22 +171,25 @@ async fn record(
     master: Option<&FileKey>,
     instance: &NewInstance,
 ) -> Result<Recorded, JournalError> {
+    let (destination, study) = (&instance.destination, study_key(instance));
     if let Some(Damaged { id, file: replaced, case, delivery }) =
-        damaged_twin(transaction, &study_key(instance), instance).await?
+        damaged_twin(transaction, &study, instance).await?
     {
         let file_key = wrapped_file_key(transaction, master, case, instance).await?;
         heal(transaction, id, &instance.file, file_key).await?;
         return Ok(Recorded::Healed { delivery, replaced });
     }
-    let (destination, study) = (&instance.destination, study_key(instance));
-    // An object that names no study is a case of its own wherever it comes from.
-    if let (Some(case), Some(_)) = (instance.asked_for, &instance.study) {
-        close_over(transaction, destination, &study, instance.received_at_ms, CASE_OPEN_MS).await?;
-        if find_open_case(transaction, destination, &study).await? != Some(case) {
-            return Ok(Recorded::OfNoOpenCase);
+    let case = match (instance.asked_for, &instance.study) {
+        (Some(case), Some(_)) => {
+            close_over(transaction, destination, &study, instance.received_at_ms, CASE_OPEN_MS).await?;
+            if find_open_case(&mut **transaction, destination, &study).await? != Some(case) {
+                return Ok(Recorded::OfNoOpenCase);
+            }
+            case
         }
-    }
-    let case = open_case(transaction, destination, &study, instance.received_at_ms).await?;
+        // An object that names no study is a case of its own wherever it comes from.
+        _ => open_case(transaction, destination, &study, instance.received_at_ms).await?,
+    };
     let twins = twins(transaction, case, instance).await?;
     let conflict = twins.iter().any(|twin| !twin.same);
     let same = twins.into_iter().find(|twin| twin.same);
@@ -315,7 +318,7 @@ pub(super) async fn open_case(
     now_ms: i64,
 ) -> Result<CaseId, JournalError> {
     close_over(transaction, destination, study, now_ms, CASE_OPEN_MS).await?;
-    if let Some(case) = find_open_case(transaction, destination, study).await? {
+    if let Some(case) = find_open_case(&mut **transaction, destination, study).await? {
         return Ok(case);
     }
     let case = CaseId(random_id()?);
@@ -329,8 +332,9 @@ pub(super) async fn open_case(
     Ok(case)
 }
 
-async fn find_open_case(
-    transaction: &mut Transaction<'static, Sqlite>,
+/// The open case in which a study lies that was sent there.
+pub(super) async fn find_open_case(
+    executor: impl sqlx::Executor<'_, Database = Sqlite>,
     destination: &str,
     study: &str,
 ) -> Result<Option<CaseId>, JournalError> {
@@ -339,7 +343,7 @@ async fn find_open_case(
     )
     .bind(destination)
     .bind(study)
-    .fetch_optional(&mut **transaction)
+    .fetch_optional(executor)
     .await?;
     open.map(|row| Ok(CaseId(bytes16(row.get("id"), "study_case.id")?))).transpose()
 }

@@ -4,7 +4,7 @@ use super::{Refused, Shared};
 use crate::check::ends_at;
 use crate::duty::SHOWN;
 use crate::journal::{DutyTest, LedgerLine, Outstanding, Progress, Standing, TestKind};
-use crate::ledger::{self, quantile};
+use crate::ledger::{self, STAGES, quantile};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,10 +19,6 @@ const KEPT: Duration = Duration::from_secs(1);
 const HOUR_MS: i64 = 60 * 60 * 1000;
 /// A notice that nobody followed for so long is shown.
 const UNOPENED_AFTER_MS: i64 = 5 * 60 * 1000;
-
-/// The stages, in the order of the data.
-pub(super) const STAGES: [&str; 7] =
-    ["receive", "assemble", "compress", "seal", "submit", "notify", "pulled"];
 
 /// Seconds of one stage.
 #[derive(Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! The operator's figures, as tables and plots that need no script.
 
-use super::figures::{Figures, HOURS, STAGES, StageTimes, figures};
+use super::figures::{Figures, HOURS, StageTimes, figures};
 use super::layout::{self, Place};
 use super::session::Person;
 use super::words::{Words, fill};
@@ -8,7 +8,7 @@ use super::{Refused, Shared, clean};
 use crate::clock::now_ms;
 use crate::duty::SHOWN;
 use crate::journal::DutyTest;
-use crate::ledger;
+use crate::ledger::{self, STAGES};
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};

@@ -16,13 +16,21 @@ impl Received<'_> {
         Ok(Checked { source, seen: Context::new(&SHA256), sha256: instance.sha256 })
     }
 
+    /// Reads the data set of an instance to its end.
+    ///
+    /// # Errors
+    /// As [`Self::checked`].
+    pub(crate) fn check(&self, instance: &DeliveryInstance) -> io::Result<()> {
+        io::copy(&mut self.checked(instance)?, &mut io::sink()).map(|_| ())
+    }
+
     /// Whether the spool still has what was received.
     ///
     /// # Errors
     /// It cannot be read, and that says nothing about what it holds.
     pub(crate) fn is_whole(&self, instance: &DeliveryInstance) -> io::Result<bool> {
-        match self.checked(instance).and_then(|mut data_set| io::copy(&mut data_set, &mut io::sink())) {
-            Ok(_) => Ok(true),
+        match self.check(instance) {
+            Ok(()) => Ok(true),
             Err(error) if is_damage(&error) => Ok(false),
             Err(error) => Err(error),
         }
