@@ -25,8 +25,8 @@ def _can_bind(port: int) -> bool:
     return True
 
 
-def is_listening(port: int) -> bool:
-    """Whether something accepts connections on that loopback port."""
+def is_listening(port: int, address: str = "127.0.0.1") -> bool:
+    """Whether something accepts connections on that port of a loopback address."""
     with socket.socket() as probe:
         probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0

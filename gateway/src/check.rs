@@ -139,20 +139,20 @@ pub async fn check(config: &Config, resolver: Option<SocketAddr>) -> Report {
 async fn here(config: &Config) -> Vec<Check> {
     let one = |check: Check| vec![check];
     let (clock, spool_key, directory, database) = futures::join!(
-        area(config, "clock", async { one(clock::check(config).await) }),
-        area(config, "spool", async { one(spool_key::check(config).await) }),
-        area(config, "directory", directory::check(config)),
-        area(config, "journal", async {
-            one(within("journal", "journal.sqlite".to_owned(), database::check(config)).await)
+        area(config, clock::AREA, async { one(clock::check(config).await) }),
+        area(config, spool_key::AREA, async { one(spool_key::check(config).await) }),
+        area(config, directory::AREA, directory::check(config)),
+        area(config, database::AREA, async {
+            one(within(database::AREA, database::SUBJECT.to_owned(), database::check(config)).await)
         }),
     );
     [
-        area(config, "secrets", async { files::secrets(config) }).await,
-        area(config, "certificates", async { files::lifetimes(config) }).await,
-        area(config, "permissions", async { machine::permissions(config) }).await,
-        area(config, "ports", async { ports::check(config) }).await,
-        area(config, "disk", async { one(machine::disk(config)) }).await,
-        area(config, "backup", async { one(machine::backup(config)) }).await,
+        area(config, files::SECRETS, async { files::secrets(config) }).await,
+        area(config, files::CERTIFICATES, async { files::lifetimes(config) }).await,
+        area(config, machine::PERMISSIONS, async { machine::permissions(config) }).await,
+        area(config, ports::AREA, async { ports::check(config) }).await,
+        area(config, machine::DISK, async { one(machine::disk(config)) }).await,
+        area(config, machine::BACKUP, async { one(machine::backup(config)) }).await,
         clock,
         spool_key,
         directory,
@@ -169,15 +169,9 @@ async fn mail(config: &Config, resolver: Option<SocketAddr>) -> Report {
         seen = found;
         checks
     });
-    let mut report = Report { checks: checks.await, publish: Vec::new() };
-    if tokio::time::timeout(LIMIT, mail_identity::check(config, resolver, &seen, &mut report)).await.is_err()
-    {
-        let done: Vec<&str> = report.checks.iter().rev().skip(1).map(|check| check.area).collect();
-        let late = MAIL_IDENTITY.into_iter().filter(|area| !done.contains(area));
-        let late: Vec<Check> = late.map(|area| Check::not_checked(area, "DNS", LATE)).collect();
-        report.checks.extend(late);
-    }
-    report
+    let servers = checks.await;
+    let identity = mail_identity::check(config, resolver, &seen).await;
+    Report { checks: [servers, identity.checks].concat(), publish: identity.publish }
 }
 
 /// What nobody should offer.
@@ -186,11 +180,11 @@ async fn network(config: &Config, resolver: Option<SocketAddr>) -> Vec<Check> {
     let (web, banners, plain, old_tls, relay, proxy, ftp, zone_transfer) = futures::join!(
         web(config, hosts),
         area(config, banners::AREA, banners::check(config, hosts)),
-        area(config, "plain", plain::check(config, hosts)),
-        area(config, "old-tls", old_tls::check(config)),
-        area(config, "relay", relay::check(config, hosts)),
-        area(config, "proxy", proxy::check(config, hosts)),
-        area(config, "ftp", ftp::check(hosts)),
+        area(config, plain::AREA, plain::check(config, hosts)),
+        area(config, old_tls::AREA, old_tls::check(config)),
+        area(config, relay::AREA, relay::check(config, hosts)),
+        area(config, proxy::AREA, proxy::check(config, hosts)),
+        area(config, ftp::AREA, ftp::check(hosts)),
         area(config, ZONE_TRANSFER, zone_transfer::check(config, resolver)),
     );
     // What strangers learn of a network by its routers' answers can be seen from outside alone.
@@ -202,10 +196,17 @@ async fn network(config: &Config, resolver: Option<SocketAddr>) -> Vec<Check> {
     [web, banners, plain, old_tls, relay, proxy, ftp, zone_transfer, vec![route]].concat()
 }
 
-/// Web servers are asked once for two areas.
+/// Web servers are asked once for two areas, unless both are left to others.
 async fn web(config: &Config, hosts: &[String]) -> Vec<Check> {
-    let mut checks = area(config, web::AREA, web::check(config, hosts)).await;
-    checks.retain(|check| check.area == web::AREA || !config.check.skips(check.area));
+    let (skips_listing, skips_banners) = (config.check.skips(web::AREA), config.check.skips(banners::AREA));
+    let mut checks = Vec::new();
+    if !(skips_listing && skips_banners) {
+        checks = web::check(config, hosts).await;
+        checks.retain(|check| !config.check.skips(check.area));
+    }
+    if skips_listing {
+        checks.push(Check::not_checked(web::AREA, "all", SKIPPED));
+    }
     checks
 }
 

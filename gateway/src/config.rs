@@ -6,6 +6,7 @@ mod check;
 mod doctors;
 mod duty;
 mod links;
+mod listen;
 mod mail_identity;
 mod notify;
 mod pacs;
@@ -19,6 +20,7 @@ pub use check::{Check, Port, Protocol};
 pub use doctors::{Doctor, Kind};
 pub use duty::Duty;
 pub use links::Links;
+pub(crate) use listen::{reached_at, taken};
 pub use mail_identity::Dkim;
 pub use notify::{Group, Notify};
 pub use pacs::{Dicomweb, Pacs};
@@ -627,6 +629,11 @@ impl Server {
     /// [`ConfigError::Read`], [`ConfigError::Exposed`].
     pub fn password(&self) -> Result<String, ConfigError> {
         Ok(read_secret(&self.password_file)?.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    /// How a check tells of it: by its table, host and port.
+    pub(crate) fn told_as(&self, table: &str) -> String {
+        format!("{table} {}:{}", self.host, self.port)
     }
 
     /// Whom to trust, and who we are.

@@ -290,11 +290,7 @@ async fn check(
 ) -> anyhow::Result<ExitCode> {
     let report = gateway::check::check(config, resolver).await;
     // First what was found: a report that cannot be written takes none of it away.
-    if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{report}");
-    }
+    show(&report, json)?;
     if let Some(file) = file {
         let page = gateway::check::disclosure(config, &report, time::OffsetDateTime::now_utc());
         gateway::check::file_away(file, &page)
@@ -397,18 +393,16 @@ fn load(path: &Path) -> anyhow::Result<Config> {
 }
 
 async fn duty(config: &Config, json: bool) -> anyhow::Result<()> {
-    let report = DutyReport::read(&read_only(config).await?).await?;
-    match json {
-        true => println!("{}", serde_json::to_string_pretty(&report)?),
-        false => print!("{report}"),
-    }
-    Ok(())
+    show(&DutyReport::read(&read_only(config).await?).await?, json)
 }
 
 async fn measure(config: &Config, arguments: &bench::Arguments) -> anyhow::Result<()> {
-    let report = bench::run(config, arguments).await?;
-    match arguments.is_json() {
-        true => println!("{}", serde_json::to_string_pretty(&report)?),
+    show(&bench::run(config, arguments).await?, arguments.is_json())
+}
+
+fn show(report: &(impl Serialize + Display), json: bool) -> anyhow::Result<()> {
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(report)?),
         false => print!("{report}"),
     }
     Ok(())

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab.ports import is_listening
 from lab.process import Child
 
 START_SECONDS_MAX = 20
@@ -27,10 +28,7 @@ def own_address() -> str:
 
 def _wait(address: str, port: int, child: Child | None = None) -> None:
     deadline = time.monotonic() + START_SECONDS_MAX
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex((address, port)) == 0:
-                return
+    while not is_listening(port, address):
         if time.monotonic() > deadline or (child and not child.is_running()):
             raise RuntimeError(f"nobody listens on {address}:{port}\n{child.log_tail() if child else ''}")
         time.sleep(0.05)

@@ -373,6 +373,19 @@ def test_areas_that_are_left_out_send_nothing(ground: Ground):
     assert {check["verdict"] for check in report["checks"] if check["area"] in OFFERS} == {"not_checked"}
 
 
+def test_an_area_that_is_left_out_takes_no_other_with_it(ground: Ground):
+    """Web servers are asked once, for their listings and for what they say of themselves."""
+    def banners() -> list[str]:
+        _, report = ground.audit.run()
+        return [check["found"] for check in report["checks"] if check["area"] == "banners" and ":8000" in check["subject"]]
+
+    with careless.quiet_web_server(ground.address):
+        ground.check()
+        before = banners()
+        ground.check('skip = ["listing"]')
+        assert before and banners() == before
+
+
 def test_a_mail_server_that_hosts_does_not_name_is_not_asked_to_relay(audit: Audit):  # noqa: F811
     log = audit.bench.store.dir / "log" / "postfix.log"
     refused = log.read_text(errors="replace").count("relay-check@")

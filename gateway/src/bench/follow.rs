@@ -4,6 +4,7 @@ use super::BenchError;
 use super::report::{Collected, MEGABYTE};
 use crate::config::Config;
 use crate::journal::{DeliveryReport, Journal, State};
+use crate::ledger::STAGES;
 use compressor::Uid;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,6 @@ const LOOK: Duration = Duration::from_millis(250);
 const DELIVER_WAIT: Duration = Duration::from_secs(15 * 60);
 /// How long it takes at most until images that were acknowledged are in a case.
 const JOURNAL_WAIT: Duration = Duration::from_secs(30);
-/// In the order of the data.
-const STAGES: [&str; 7] = ["receive", "assemble", "compress", "seal", "submit", "notify", "pulled"];
 
 /// Gives the delivery once it was pulled, or `wait` after its notice.
 pub(super) async fn follow(

@@ -3,7 +3,7 @@
 use super::BenchError;
 use super::report::{Collected, MEGABYTE};
 use super::study::Image;
-use crate::config::{Config, Pacs};
+use crate::config::{Config, Pacs, reached_at, taken};
 use crate::dimse::fragments::{Event, Messages, Pdvs};
 use crate::dimse::{command, field, status};
 use crate::query::QueryError;
@@ -12,8 +12,7 @@ use compressor::Uid;
 use dicom_ul::pdu::PresentationContextProposed;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// By which we call. No PACS has it, so nobody is asked whether the study is whole.
@@ -40,18 +39,9 @@ impl Sent {
 
 /// Where the running gateway listens, as seen from its own machine.
 pub(super) fn address(config: &Config) -> Result<SocketAddr, BenchError> {
-    let mut address = config.dicom.listen.ok_or(BenchError::NoListener)?;
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    if let (0, Some(file)) = (address.port(), &config.dicom.port_file) {
-        let text = fs::read_to_string(file).map_err(|error| BenchError::Io("port_file of [dicom]", error))?;
-        address.set_port(text.trim().parse().unwrap_or_default());
-    }
-    Ok(address)
+    let listen = config.dicom.listen.ok_or(BenchError::NoListener)?;
+    let taken = taken(listen, config.dicom.port_file.as_deref());
+    taken.map(reached_at).map_err(|error| BenchError::Io("port_file of [dicom]", error))
 }
 
 /// Sends all images.

@@ -17,7 +17,7 @@ const MEND: &str = "who runs it: leave the version out (Postfix: smtpd_banner, D
 
 pub(super) async fn check(config: &Config, hosts: &[String]) -> Vec<Check> {
     let servers = join_all(config.servers().map(|(table, server)| {
-        let subject = format!("{table} {}:{}", server.host, server.port);
+        let subject = server.told_as(table);
         within(AREA, subject.clone(), of_server(subject, server))
     }));
     let hosts = each(AREA, hosts, |host| {

@@ -9,7 +9,7 @@ use tokio::net::UdpSocket;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-const AREA: &str = "clock";
+pub(super) const AREA: &str = "clock";
 const SUBJECT: &str = "this machine";
 /// Largest error of systems whose audit trails are compared (IHE ITI TF-1, Consistent Time).
 const OFFSET_SECONDS_MAX: f64 = 1.0;

@@ -6,8 +6,8 @@ use crate::journal::{Journal, has_log};
 use crate::spool::Spool;
 use std::io::ErrorKind;
 
-const AREA: &str = "journal";
-const SUBJECT: &str = "journal.sqlite";
+pub(super) const AREA: &str = "journal";
+pub(super) const SUBJECT: &str = "journal.sqlite";
 const RESTORE: &str =
     "stop the gateway, check the disk, and restore the state folder from a backup (docs/install.md)";
 

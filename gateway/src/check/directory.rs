@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use x509_cert::crl::CertificateList;
 use x509_cert::der::Decode;
 
-const AREA: &str = "directory";
+pub(super) const AREA: &str = "directory";
 
 pub(super) async fn check(config: &Config) -> Vec<Check> {
     let now = OffsetDateTime::now_utc().unix_timestamp();

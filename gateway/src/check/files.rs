@@ -6,8 +6,8 @@ use crate::config::{Config, Dicomweb};
 use crate::spool::KEY_CREDENTIAL;
 use std::path::Path;
 
-const SECRETS: &str = "secrets";
-const CERTIFICATES: &str = "certificates";
+pub(super) const SECRETS: &str = "secrets";
+pub(super) const CERTIFICATES: &str = "certificates";
 /// A certificate of ours is to be renewed so many days before it expires: an order at an authority and a visit of its bearer take weeks.
 const RENEW_DAYS: i64 = 30;
 
@@ -61,10 +61,13 @@ fn spool_key(config: &Config) -> Option<Check> {
     })
 }
 
-/// All files that nobody else may read, each by its key in the configuration.
+/// All files that nobody else may read, each by its key in the configuration, but those for which a credential stands: that lies where only the
+/// service manager writes.
 pub(super) fn closed(config: &Config) -> impl Iterator<Item = (String, &Path)> {
+    let files = handed(config).into_iter().filter(|(_, path)| keyfile::credential(path).is_none());
     let spool_key = config.spool.key_file.iter().map(|path| ("spool.key_file".to_owned(), path.as_path()));
-    handed(config).into_iter().chain(keys(config)).chain(spool_key)
+    let spool_key = spool_key.filter(|_| keyfile::credential(Path::new(KEY_CREDENTIAL)).is_none());
+    files.chain(keys(config)).chain(spool_key)
 }
 
 /// Private keys, each by its key in the configuration: they are always read from their files.

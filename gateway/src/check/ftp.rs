@@ -5,7 +5,7 @@ use super::hosts::{each, each_port};
 use super::talk::Talk;
 use std::io;
 
-const AREA: &str = "ftp";
+pub(super) const AREA: &str = "ftp";
 const PORT: u16 = 21;
 /// RFC 959 5.4.
 const LOGGED_IN: u16 = 230;

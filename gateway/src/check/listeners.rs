@@ -1,8 +1,8 @@
 //! Where the gateway itself listens, as its configuration says.
 
-use crate::config::Config;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use crate::config::{Config, reached_at, taken};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// What is spoken on a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,21 +28,16 @@ impl Listener {
         matches!(self.speaks, Speaks::Http | Speaks::Https)
     }
 
-    /// Where this machine reaches it: a wildcard is no address to connect to.
+    /// Where this machine reaches it.
     pub(super) fn reached_at(&self) -> Option<SocketAddr> {
-        let address = self.address?;
-        Some(match address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
-            _ => address,
-        })
+        self.address.map(reached_at)
     }
 }
 
 pub(super) fn listeners(config: &Config) -> Vec<Listener> {
     let mut found = Vec::new();
-    let mut add = |key, listen, port_file: &Option<_>, speaks| {
-        found.push(Listener { key, address: taken(listen, port_file.as_deref()), speaks });
+    let mut add = |key, listen, port_file: &Option<PathBuf>, speaks| {
+        found.push(Listener { key, address: taken(listen, port_file.as_deref()).ok(), speaks });
     };
     if let Some(listen) = config.dicom.listen {
         add("dicom.listen", listen, &config.dicom.port_file, Speaks::Dicom);
@@ -55,13 +50,4 @@ pub(super) fn listeners(config: &Config) -> Vec<Listener> {
         add("page.listen", page.listen, &page.port_file, speaks);
     }
     found
-}
-
-/// A port of 0 is whichever the system gave, and stands in the port file.
-fn taken(listen: SocketAddr, port_file: Option<&Path>) -> Option<SocketAddr> {
-    if listen.port() != 0 {
-        return Some(listen);
-    }
-    let port = std::fs::read_to_string(port_file?).ok()?.trim().parse().ok()?;
-    Some(SocketAddr::new(listen.ip(), port))
 }

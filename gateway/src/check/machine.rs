@@ -10,9 +10,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-const DISK: &str = "disk";
-const PERMISSIONS: &str = "permissions";
-const BACKUP: &str = "backup";
+pub(super) const DISK: &str = "disk";
+pub(super) const PERMISSIONS: &str = "permissions";
+pub(super) const BACKUP: &str = "backup";
 /// Four times what the intake keeps free: a large study away from no study at all.
 const FREE_BYTES_SOON: u64 = 4 * FREE_BYTES_MIN;
 /// Each image is a file as long as its study is under way; some studies have thousands.
@@ -53,10 +53,6 @@ pub(super) fn permissions(config: &Config) -> Vec<Check> {
     let mut checks = Vec::new();
     let paths = [("state".to_owned(), config.state.as_path())].into_iter().chain(closed(config));
     for (key, path) in paths {
-        // Credentials of the service manager lie where only it writes.
-        if keyfile::credential(path).is_some() {
-            continue;
-        }
         let path = match path.canonicalize() {
             Ok(path) => path,
             Err(error) => {

@@ -3,10 +3,11 @@
 
 use super::dns::{DnsError, NO_RESOLVER, Resolver, Tlsa};
 use super::servers::Seen;
-use super::{Check, Publish, Report, SKIPPED, policy};
+use super::{Check, LATE, LIMIT, Publish, Report, area, policy};
 use crate::config::{Config, Server};
 use crate::dkim;
 use crate::hex::hex;
+use futures::future::join_all;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
@@ -22,9 +23,9 @@ const TLSA_KIND: [u8; 3] = [3, 1, 1];
 /// How long senders may keep the MTA-STS policy, in seconds: a week, RFC 8461 3.2 wants weeks.
 const MTA_STS_MAX_AGE: u32 = 604_800;
 
-pub(super) async fn check(config: &Config, resolver: Option<SocketAddr>, seen: &Seen, report: &mut Report) {
+pub(super) async fn check(config: &Config, resolver: Option<SocketAddr>, seen: &Seen) -> Report {
     let sending = senders(config);
-    let Some(submit) = sending.first().copied() else { return };
+    let submit = &config.submit;
     let domain = submit.sender_domain().to_ascii_lowercase();
     let (mut signers, mut unusable) = (Vec::new(), Vec::new());
     for server in &sending {
@@ -59,50 +60,79 @@ pub(super) async fn check(config: &Config, resolver: Option<SocketAddr>, seen: &
         let value = format!("3 1 1 {}", hex(key.as_ref().ok()?));
         Some(Publish { name: format!("_{port}._tcp.{host}"), kind: "TLSA", value })
     }));
-    report.publish.extend(publish);
-    let skipped = AREAS.into_iter().filter(|area| config.check.skips(area));
-    report.checks.extend(skipped.map(|area| Check::not_checked(area, &domain, SKIPPED)));
-    let asked = |area| !config.check.skips(area);
     let Some(resolver) = resolver.map(Resolver) else {
-        let open = AREAS.into_iter().filter(|area| asked(area));
-        report.checks.extend(open.map(|area| Check::not_checked(area, &domain, NO_RESOLVER)));
-        return;
+        let open = AREAS
+            .into_iter()
+            .map(|one| area(config, one, async { vec![Check::not_checked(one, &domain, NO_RESOLVER)] }));
+        return Report { checks: join_all(open).await.concat(), publish };
     };
-    let checks = &mut report.checks;
-    if asked(SPF) {
-        let texts = resolver.texts(&domain).await;
-        checks.push(judged(SPF, &domain, texts, |texts| spf(&domain, &hosts, &texts)));
+    let all_asked = futures::join!(
+        in_time(config, SPF, &domain, async {
+            let texts = resolver.texts(&domain).await;
+            vec![judged(SPF, &domain, texts, |texts| spf(&domain, &hosts, &texts))]
+        }),
+        in_time(config, DKIM, &domain, signatures(resolver, &domain, &signers, unusable)),
+        in_time(config, DMARC, &domain, async {
+            let name = format!("_dmarc.{domain}");
+            vec![judged(DMARC, &name, resolver.texts(&name).await, |texts| dmarc(&name, &texts))]
+        }),
+        in_time(config, MTA_STS, &domain, async {
+            let name = format!("_mta-sts.{domain}");
+            let texts = resolver.texts(&name).await;
+            let (url, host) = (policy_url(&domain), policy_host(&domain));
+            let policy = policy::check(&config.check, resolver, (&url, &host), &exchangers).await;
+            vec![judged(MTA_STS, &name, texts, |texts| mta_sts_record(&name, &texts)), policy]
+        }),
+        in_time(config, TLSA, &domain, certificates(resolver, seen)),
+    );
+    Report { checks: <[Vec<Check>; 5]>::from(all_asked).concat(), publish }
+}
+
+/// An area, bounded in time.
+async fn in_time(
+    config: &Config,
+    name: &'static str,
+    domain: &str,
+    checks: impl Future<Output = Vec<Check>>,
+) -> Vec<Check> {
+    area(config, name, async {
+        let late = |_| vec![Check::not_checked(name, domain, LATE)];
+        tokio::time::timeout(LIMIT, checks).await.unwrap_or_else(late)
+    })
+    .await
+}
+
+async fn signatures(
+    resolver: Resolver,
+    domain: &str,
+    signers: &[dkim::Signer],
+    unusable: Vec<Check>,
+) -> Vec<Check> {
+    let mut checks = unusable;
+    if signers.is_empty() && checks.is_empty() {
+        let mend = "make a key (docs/mail-identity.md) and set [[submit.dkim]]";
+        checks.push(Check::fail(DKIM, domain, "mails are not signed", mend));
     }
-    if asked(DKIM) {
-        if signers.is_empty() && unusable.is_empty() {
-            let mend = "make a key (docs/mail-identity.md) and set [[submit.dkim]]";
-            checks.push(Check::fail(DKIM, &domain, "mails are not signed", mend));
-        }
-        checks.extend(unusable);
-        for signer in &signers {
+    checks.extend(
+        join_all(signers.iter().map(async |signer| {
             let name = signer.record_name();
             let texts = resolver.texts(&name).await;
-            checks.push(judged(DKIM, &name, texts, |texts| dkim(&name, &signer.record(), &texts)));
-        }
-    }
-    if asked(DMARC) {
-        let name = format!("_dmarc.{domain}");
-        checks.push(judged(DMARC, &name, resolver.texts(&name).await, |texts| dmarc(&name, &texts)));
-    }
-    if asked(MTA_STS) {
-        let name = format!("_mta-sts.{domain}");
-        let texts = resolver.texts(&name).await;
-        checks.push(judged(MTA_STS, &name, texts, |texts| mta_sts_record(&name, &texts)));
-        let (url, host) = (policy_url(&domain), policy_host(&domain));
-        checks.push(policy::check(&config.check, resolver, (&url, &host), &exchangers).await);
-    }
-    for ((host, port), key) in seen.iter().filter(|_| asked(TLSA)) {
+            judged(DKIM, &name, texts, |texts| dkim(&name, &signer.record(), &texts))
+        }))
+        .await,
+    );
+    checks
+}
+
+async fn certificates(resolver: Resolver, seen: &Seen) -> Vec<Check> {
+    join_all(seen.iter().map(async |((host, port), key)| {
         let name = format!("_{port}._tcp.{host}");
-        checks.push(match key {
+        match key {
             Err(why) => Check::not_checked(TLSA, &name, why),
             Ok(key) => judged(TLSA, &name, resolver.tlsa(&name).await, |found| tlsa(&name, key, &found)),
-        });
-    }
+        }
+    }))
+    .await
 }
 
 /// The servers that mail leaves by.

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-const AREA: &str = "old-tls";
+pub(super) const AREA: &str = "old-tls";
 /// `ProtocolVersion` of RFC 6101, 2246 and 4346.
 const VERSIONS: [([u8; 2], &str); 3] = [([3, 0], "SSL 3.0"), ([3, 1], "TLS 1.0"), ([3, 2], "TLS 1.1")];
 /// RFC 5246 6.2.1 and 7.4: record and message types.
@@ -43,9 +43,7 @@ enum Said {
 pub(super) async fn check(config: &Config) -> Vec<Check> {
     let mut targets: Vec<(String, String, u16)> = config
         .servers()
-        .map(|(table, server)| {
-            (format!("{table} {}:{}", server.host, server.port), server.host.clone(), server.port)
-        })
+        .map(|(table, server)| (server.told_as(table), server.host.clone(), server.port))
         .collect();
     let mut checks = Vec::new();
     for listener in listeners(config) {

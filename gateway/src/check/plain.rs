@@ -7,7 +7,7 @@ use super::talk::{READY, Talk, connect};
 use crate::config::Config;
 use std::io;
 
-const AREA: &str = "plain";
+pub(super) const AREA: &str = "plain";
 /// RFC 854, and the commands of Berkeley's Unix: rexec, rlogin, rsh. Whoever sees the line has the password.
 const REMOTE_SHELLS: [(u16, &str); 4] = [(23, "telnet"), (512, "rexec"), (513, "rlogin"), (514, "rsh")];
 const MAIL_PORTS: [(u16, Mail); 4] =

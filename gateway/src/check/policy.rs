@@ -6,7 +6,7 @@ use super::mail_identity::MTA_STS;
 use crate::config;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tls::{ClientFiles, Https, HttpsError, Trust};
+use tls::{Https, HttpsError, Trust};
 
 /// RFC 8461 3.3: senders give up after a minute; a server that needs so long is down.
 const WAIT: Duration = Duration::from_secs(20);
@@ -49,7 +49,7 @@ struct Answer {
 }
 
 async fn fetch(settings: &config::Check, url: &str, addresses: &[SocketAddr]) -> Result<Answer, HttpsError> {
-    let trust = Trust::read(&ClientFiles { ca: settings.ca.clone(), ..ClientFiles::default() })?;
+    let trust = Trust::read(&settings.tls())?;
     let https = Https { trust, wait: WAIT, answer_bytes_max: POLICY_BYTES_MAX };
     let request = hyper::Request::get(url).body(Vec::new()).map_err(|_| HttpsError::Url)?;
     let answer = https.send_to(addresses, request).await?;

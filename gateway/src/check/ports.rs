@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
-const AREA: &str = "ports";
+pub(super) const AREA: &str = "ports";
 const SUBJECT: &str = "this machine";
 /// proc(5): the kernel's tables of sockets.
 const TABLES: [(&str, Protocol); 4] = [

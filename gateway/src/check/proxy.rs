@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-const AREA: &str = "proxy";
+pub(super) const AREA: &str = "proxy";
 /// Squid, Tomcat and its kin, Privoxy, tinyproxy.
 const PORTS: [u16; 4] = [3128, 8080, 8118, 8888];
 const SOCKS_PORT: u16 = 1080;

@@ -8,7 +8,7 @@ use crate::config::{Config, Server};
 use futures::future::join_all;
 use std::io;
 
-const AREA: &str = "relay";
+pub(super) const AREA: &str = "relay";
 /// MX and submission.
 const PORTS: [u16; 2] = [25, 587];
 /// Domains of nobody (RFC 6761 6.5).
@@ -31,7 +31,7 @@ enum Asked {
 pub(super) async fn check(config: &Config, hosts: &[String]) -> Vec<Check> {
     let senders = config.servers().filter(|(table, _)| *table != "pulled");
     let servers = join_all(senders.map(|(table, server)| {
-        let subject = format!("{table} {}:{}", server.host, server.port);
+        let subject = server.told_as(table);
         within(AREA, subject.clone(), of_server(config, hosts, subject, server))
     }));
     let hosts = each(AREA, hosts, |host| {

@@ -26,7 +26,7 @@ pub(super) fn unseen(config: &Config) -> Seen {
 
 pub(super) async fn check(config: &Config) -> (Vec<Check>, Seen) {
     let servers = join_all(config.servers().map(|(table, server)| async move {
-        let subject = format!("{table} {}:{}", server.host, server.port);
+        let subject = server.told_as(table);
         let (check, key) = one(subject, &server.host, server.port, &server.tls()).await;
         (check, ((server.host.clone(), server.port), key))
     }));

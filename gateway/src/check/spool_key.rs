@@ -6,7 +6,7 @@ use crate::journal::Journal;
 use crate::spool::{Spool, next_of};
 use time::OffsetDateTime;
 
-const AREA: &str = "spool";
+pub(super) const AREA: &str = "spool";
 const SUBJECT: &str = "spool key";
 const ROTATE: &str = "stop the gateway, scanpost-gateway spool rotate-key, start it";
 /// Two years, the longest a key that wraps others is to be used (NIST SP 800-57 part 1, 5.3.6).

@@ -7,7 +7,6 @@ use super::{Check, banners, certificate};
 use crate::config::Config;
 use futures::future::join_all;
 use std::io;
-use tls::ClientFiles;
 
 pub(super) const AREA: &str = "listing";
 /// HTTP, and where applications and forgotten tests listen.
@@ -57,7 +56,7 @@ async fn of_port(config: &Config, host: &str, port: u16) -> io::Result<Vec<Check
     let Some(stream) = connect(host, port).await? else { return Ok(Vec::new()) };
     let (subject, talk) = if port == TLS_PORT {
         drop(stream);
-        let talk = Talk::tls(host, port, &trusted(config)).await;
+        let talk = Talk::tls(host, port, &config.check.tls()).await;
         (format!("https://{host}/"), talk.map_err(|error| error.to_string()))
     } else {
         (format!("http://{host}:{port}/"), Ok(Talk::over(stream)))
@@ -114,12 +113,8 @@ pub(super) async fn talk_to_ours(config: &Config, listener: &Listener) -> Result
         return talk.ok_or_else(|| "nobody answers there: start the gateway".to_owned());
     };
     let name = certificate::host_of(path).ok_or("its certificate names no host")?;
-    let talk = Talk::tls_at(&name, at, &trusted(config)).await;
+    let talk = Talk::tls_at(&name, at, &config.check.tls()).await;
     talk.map_err(|error| format!("{error}; name its authority in [check] ca"))
-}
-
-fn trusted(config: &Config) -> ClientFiles {
-    ClientFiles { ca: config.check.ca.clone(), ..ClientFiles::default() }
 }
 
 #[cfg(test)]

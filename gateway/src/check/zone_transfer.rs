@@ -28,9 +28,10 @@ pub(super) async fn check(config: &Config, resolver: Option<SocketAddr>) -> Vec<
     // The hospital's own resolver often holds the zone too.
     let mut servers = BTreeMap::from([(resolver, format!("{domain} at the resolver {resolver}"))]);
     let mut checks = Vec::new();
-    for host in hosts {
+    let looked_up = hosts.iter().map(async |host| (host, Resolver(resolver).addresses(host).await));
+    for (host, addresses) in join_all(looked_up).await {
         let subject = format!("{domain} at {host}");
-        match Resolver(resolver).addresses(&host).await {
+        match addresses {
             Ok(addresses) if addresses.is_empty() => {
                 checks.push(Check::not_checked(AREA, subject, "the name server has no address"));
             }

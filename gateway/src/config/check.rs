@@ -4,6 +4,7 @@ use serde::Deserialize;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tls::ClientFiles;
 
 /// A day and two hours: a nightly job that takes its time.
 const BACKUP_HOURS_MAX: u32 = 26;
@@ -52,6 +53,11 @@ impl Default for Check {
 }
 
 impl Check {
+    /// Whom to trust of the web servers that are asked.
+    pub(crate) fn tls(&self) -> ClientFiles {
+        ClientFiles { ca: self.ca.clone(), ..ClientFiles::default() }
+    }
+
     /// Whether an area is left to others.
     pub fn skips(&self, area: &str) -> bool {
         self.skip.iter().any(|skipped| skipped == area)
