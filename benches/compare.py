@@ -54,7 +54,7 @@ def main() -> None:
         folder.chmod(0o711)
         found = {"received": received(folder / "received", arguments), "packed": packed(folder / "packed", arguments.rounds),
                  "mailed": mailed(folder / "mailed", arguments.rounds)}
-    found["run"] = vars(arguments) | {"load": load, "load_after": Path("/proc/loadavg").read_text().split()[0]}
+    found["run"] = vars(arguments) | {"mr_images": MR_IMAGES, "settle_ms": Settings.settle_ms, "load": load, "load_after": Path("/proc/loadavg").read_text().split()[0]}
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1, default=str))
     text = compare_report.section(found)

@@ -19,7 +19,7 @@ def section(found: dict) -> str:
         f"Written by `benches/compare --record` on {date.today()}: {processor()}, {threads()} threads, load {run['load']} at the beginning and {run['load_after']} at the end"
         f"{', ' + run['note'] if run['note'] else ''}; {', '.join(versions())}. {run['rounds']} rounds in which all take turns; medians, and the least and largest. "
         "Ratios are ours to theirs: of images a second more than 1 is better for us, of bytes and seconds less.", "",
-        *received(found["received"], run["images"]), *packed(found["packed"]), *mailed(found["mailed"]),
+        *received(found["received"], run["images"]), *packed(found["packed"]), *mailed(found["mailed"], run),
         "### Where we lose", "", *losses(found), "",
     ]
     return "\n".join(lines)
@@ -55,10 +55,10 @@ def packed(found: dict[str, dict]) -> list[str]:
     return [*lines, "", "*auto* is within a bound below the noise of each series ([decisions/0005-near-auto.md](decisions/0005-near-auto.md)); all else is without loss.", ""]
 
 
-def mailed(values: dict[str, list]) -> list[str]:
+def mailed(values: dict[str, list], run: dict) -> list[str]:
     ours = {key: median(one[key] for one in values["scanpost, auto"]) for key in ("seconds", "bytes")}
     lines = ["### From the PACS to the mailbox", "",
-             "A head MR of 150 images that lies in Orthanc, until the last mail of it lies in the doctor's mailbox, on the same Postfix and Dovecot. Ours is asked to be whole, "
+             f"A head MR of {run['mr_images']} images that lies in Orthanc, until the last mail of it lies in the doctor's mailbox, on the same Postfix and Dovecot. Ours is asked to be whole, "
              "sealed for the doctor, cut into pieces and tried again where a mail server fails; theirs is one mail with a ZIP that whoever runs the mail server can read, "
              "and that a mail server with a usual limit of 20 MB does not take.", "",
              "| | MB of mail | seconds | ours (auto) ÷ this: bytes | seconds |", "|---|---|---|---|---|"]
@@ -66,7 +66,7 @@ def mailed(values: dict[str, list]) -> list[str]:
         size, seconds = median(each["bytes"] for each in one), [each["seconds"] for each in one]
         shown = "" if name == "scanpost, auto" else f"{ratio(ours['bytes'], size)} | {ratio(ours['seconds'], median(seconds))}"
         lines.append(f"| {name} | {size / 1e6:.2f} | {spread(seconds)} | {shown or ' | '} |")
-    return [*lines, "", "Ours waits 0.5 s after the last image (2 s by default) and asks the PACS before it begins, and looks for its last mail in the mailbox before it tells the doctor: both are in its seconds.", ""]
+    return [*lines, "", f"Ours waits {run['settle_ms'] / 1000} s after the last image (2 s by default) and asks the PACS before it begins, and looks for its last mail in the mailbox before it tells the doctor: both are in its seconds.", ""]
 
 
 def losses(found: dict) -> list[str]:
@@ -81,7 +81,7 @@ def losses(found: dict) -> list[str]:
         lost += worse(f"{study} as one file", one["values"], "scanpost, auto", ("bytes", "seconds"))
     for ours in ("scanpost, lossless", "scanpost, auto"):
         lost += worse("To the mailbox", found["mailed"], ours, ("bytes", "seconds"))
-    return lost or ["- Nowhere by more than 5 % in this run."]
+    return lost or [f"- Nowhere by more than {CLEAR:.0%} in this run."]
 
 
 def worse(what: str, values: dict[str, list], ours: str, keys: tuple[str, ...]) -> list[str]:

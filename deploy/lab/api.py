@@ -28,8 +28,13 @@ class Api:
         if made.returncode != 0:
             raise RuntimeError(f"scanpost-gateway token add: {made.stderr.strip()}")
         self.token = made.stdout.strip()
-        self.url = f"https://localhost:{port_file.read_text()}/api/v1"
+        self.port_file = port_file
         self.tls = ssl.create_default_context(cafile=str(ca))
+
+    @property
+    def url(self) -> str:
+        """A gateway that was started again may have another port."""
+        return f"https://localhost:{self.port_file.read_text()}/api/v1"
 
     def get(self, path: str) -> Answer:
         return self.request("GET", path)

@@ -9,7 +9,8 @@ from pynetdicom import AE, build_context, evt
 from pynetdicom.sop_class import (PatientRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelFind,
                                   StudyRootQueryRetrieveInformationModelGet, StudyRootQueryRetrieveInformationModelMove)
 
-CONTEXTS_MAX = 128
+from peers.senders import CONTEXTS_MAX
+
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 
 
@@ -94,5 +95,3 @@ class NotingPacs:
         yield len(self.data_sets)
         for data_set in self.data_sets:
             yield 0xFF00, data_set
-
-

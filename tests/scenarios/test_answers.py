@@ -214,7 +214,6 @@ def test_answers_that_are_not_what_they_seem(open_bench: Bench, api: Api, portal
     # What was read before says nothing new after a restart, when the mailboxes are read from their beginning.
     open_bench.gateway.stop()
     open_bench.gateway.start()
-    api.url = f"https://localhost:{(open_bench.folder / 'page.port').read_text()}/api/v1"
     wait_until("five more", lambda: refused() == 10)
     assert [one["kind"] for one in answers(api)] == ["call_back"]
     assert told(api, delivery)["pulled_at_ms"]

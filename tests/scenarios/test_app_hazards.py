@@ -90,8 +90,7 @@ def test_each_image_goes_through_its_own_scale_and_a_window_is_in_its_units(show
     shown.here()
     pictures = []
     for place in range(len(SCALES)):
-        shown.page.evaluate(f"viewer.show({place})")
-        expect(shown.page.locator(".corner")).to_contain_text(f"{place + 1} / {len(SCALES)}")
+        shown.go(place, len(SCALES))
         shown.here()
         compare(shown, "fit")
         pictures.append(shown.screen())
@@ -115,8 +114,7 @@ def test_slices_stand_in_the_order_of_the_patient_whatever_their_numbers_say(sho
     shown.here()
     seen = []
     for place in range(len(heights)):
-        shown.page.evaluate(f"viewer.show({place})")
-        expect(shown.page.locator(".corner")).to_contain_text(f"{place + 1} / {len(heights)}")
+        shown.go(place, len(heights))
         seen.append(shown.told["geometries"][0][shown.frame()["instance"]]["position"][2])
         compare(shown, "fit")
     assert seen == sorted(heights)

@@ -57,6 +57,11 @@ class Shown:
     def here(self) -> None:
         expect(self.page.locator("canvas[data-shown=full]")).to_be_visible(timeout=WAIT_MS)
 
+    def go(self, place: int, of: int) -> None:
+        """To an image of the series, by its place."""
+        self.page.evaluate(f"viewer.show({place})")
+        expect(self.page.locator(".corner")).to_contain_text(f"{place + 1} / {of}")
+
     def frame(self) -> dict:
         """Which frame the viewer says it shows."""
         return self.page.evaluate("({instance: viewer.frame.instance, frame: viewer.frame.frame, series: viewer.series.index})")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pydicom
 from lab.programs import program
+from lab.progress import STAGES
 
 import harness
 from harness import Bench
 
 MACHINE, DESTINATION = "doctor2", "BENCH"
-STAGES = ("receive", "assemble", "compress", "seal", "submit", "notify", "pulled")
 # The daily test has its own scenario; here it would be a delivery more.
 DUTY = f'[duty]\ndaily_to = "{MACHINE}"\ndaily_at = "23:59"\n'
 

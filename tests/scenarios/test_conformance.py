@@ -10,6 +10,7 @@ from pydicom.uid import CTImageStorage
 
 from lab import page
 from peers import senders
+from peers.documents import rows, section
 from peers.negotiation import IMPLICIT_LITTLE, Asked, NotingPacs, known, propose
 
 import harness
@@ -25,18 +26,6 @@ VERIFICATION = "1.2.840.10008.1.1"
 PRIVATE_CLASS, PRIVATE_SYNTAX = "1.3.46.670589.11.0.0.12.1", "1.3.6.1.4.1.99999.1"
 STUDY_FIND, STUDY_GET, STUDY_MOVE = (f"1.2.840.10008.5.1.4.1.2.2.{number}" for number in (1, 3, 2))
 PATIENT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
-
-
-def section(text: str, heading: str) -> str:
-    """From a heading to the next one of its level or above."""
-    level = re.match("#+", heading)[0]
-    return re.split(rf"\n#{{1,{len(level)}}} ", text.split(f"\n{heading}\n")[1])[0]
-
-
-def rows(text: str) -> list[list[str]]:
-    """The rows of all tables, without heads."""
-    tables = re.findall(r"\|[^\n]*\|\n\|[-| ]+\|\n((?:\|[^\n]*\|\n?)+)", text)
-    return [[cell.strip() for cell in line.strip().strip("|").split("|")] for table in tables for line in table.strip().splitlines()]
 
 
 def annex(heading: str) -> dict[str, tuple[str, str]]:

@@ -15,6 +15,7 @@ import pytest
 from lab.process import children
 from lab.programs import program
 from lab.study import ct, mr
+from peers import senders
 
 import harness
 from harness import Bench
@@ -42,7 +43,7 @@ def test_memory_processor_and_bytes_of_the_reference_case(bench: Bench, tmp_path
     study.mkdir()
     mr.generate(study, IMAGES, SEED)
     with watched(bench.gateway.child.pid) as peaks:
-        subprocess.run(["storescu", "-aec", "DR_DEMO", "127.0.0.1", str(bench.port), *sorted(study.iterdir())], check=True, timeout=300)
+        senders.storescu(bench.port, "DR_DEMO", sorted(study.iterdir()))
         (delivery,) = bench.gateway.wait_for_state("notified", seconds=300)
         stored = sum(path.stat().st_size for path in (bench.gateway.folder / "state" / "spool").rglob("*") if path.is_file())
         bench.pull()
@@ -78,7 +79,7 @@ def test_instructions_of_the_gateway_by_the_processor_itself(request: pytest.Fix
     counts = bench.folder / "perf"
     bench.gateway.prefix = ["perf", "stat", "-x,", "-e", EVENT, "-o", str(counts)]
     bench.start(near='"auto"', silence_ms=1_500)
-    subprocess.run(["storescu", "-aec", "DR_DEMO", "127.0.0.1", str(bench.port), *mr_study], check=True, timeout=300)
+    senders.storescu(bench.port, "DR_DEMO", mr_study)
     bench.gateway.wait_for_state("notified", seconds=300)
     # perf itself would end without a word.
     (gateway,) = children(bench.gateway.child.pid)
@@ -115,7 +116,15 @@ def cpu_seconds(pid: int) -> float:
     """Of a process and all that it started: those that ended and were waited for, and those that run."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     own = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    return own + sum(map(cpu_seconds, children(pid)))
+    return own + sum(map(_cpu_seconds_of_child, children(pid)))
+
+
+def _cpu_seconds_of_child(pid: int) -> float:
+    try:
+        return cpu_seconds(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        # It has ended since it was listed.
+        return 0
 
 
 def assert_as_recorded(found: dict[str, int]) -> None:

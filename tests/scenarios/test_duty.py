@@ -81,7 +81,6 @@ def test_the_daily_test_goes_the_whole_way_once_a_day_and_its_times_are_kept(ben
     assert len({one.PixelData for one in slices}) == SLICES
     (note,) = machine.output.rglob("note.txt")
     assert "試験です" in note.read_text()
-    api.url = f"https://localhost:{(bench.folder / 'page.port').read_text()}/api/v1"
     # Nobody at the hospital is bothered with it, and no figure counts it.
     assert api.get("/studies").body == [] and [one["name"] for one in api.get("/doctors").body] == ["doctor"]
     metrics = metrics_of(api)
@@ -100,7 +99,6 @@ def test_a_daily_test_that_was_late_is_no_figure_once_none_is_made_any_more(benc
     bench.gateway.stop()
     bench.gateway.extra_configuration = ""
     bench.gateway.start()
-    api.url = f"https://localhost:{(bench.folder / 'page.port').read_text()}/api/v1"
     assert "scanpost_daily_test" not in metrics_of(api) and "scanpost_intake_open 1" in metrics_of(api)
 
 

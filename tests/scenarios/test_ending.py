@@ -89,11 +89,6 @@ def holding(folder: Path, searched: dict[str, bytes]) -> list[str]:
     return found
 
 
-def reopen(bench: Bench, api: Api) -> None:
-    bench.gateway.start()
-    api.url = f"https://localhost:{(bench.folder / 'page.port').read_text()}/api/v1"
-
-
 def runs(bench: Bench, hours: float) -> None:
     """What the journal counts of the time that the gateway ran; it stands still meanwhile."""
     with sqlite3.connect(bench.gateway.folder / "state" / "journal.sqlite") as journal:
@@ -179,13 +174,13 @@ def test_an_end_goes_on_where_a_crash_left_it(bench: Bench, api: Api, study: lis
     try:
         assert api.post(f"/studies/{case}/close").status == 204
         bench.gateway.kill()
-        reopen(bench, api)
+        bench.gateway.start()
         time.sleep(1)
         assert of(bench, case)["ended"]["proved_at_ms"] is None, "nobody could look into the mailbox"
         bench.gateway.kill()
     finally:
         bench.store.start()
-    reopen(bench, api)
+    bench.gateway.start()
     until(bench, case, "the proof", lambda one: one["ended"]["proved_at_ms"])
     assert not harness.messages(bench.store, "doctor") and len(proofs(bench)) == 1
 
@@ -199,14 +194,14 @@ def test_no_clock_ends_a_case_and_an_unopened_one_waits_for_a_person(bench: Benc
     (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
     plain = bench.gateway.environment
     bench.gateway.environment = {**plain, "LD_PRELOAD": str(library), "FAKETIME": "+2d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    reopen(bench, api)
+    bench.gateway.start()
     time.sleep(3)
     assert time.strftime("%F", time.gmtime(time.time() + 2 * 86_400)) in bench.log.read_text(), "its clock did not jump"
     assert of(bench, case)["ended"] is None, "a clock that jumps ends nothing"
     bench.gateway.stop()
     bench.gateway.environment = plain
     runs(bench, 25)
-    reopen(bench, api)
+    bench.gateway.start()
     time.sleep(2)
     assert of(bench, case)["ended"] is None, "nobody at the hospital has heard the alarm"
     assert api.post(f"/studies/{case}/heard").status == 204

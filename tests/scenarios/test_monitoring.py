@@ -19,6 +19,7 @@ from lab.mail_store import MailStore
 from lab.study import ct
 from peers import prometheus, senders
 from peers.authority import Authority
+from peers.documents import rows, section
 from peers.prometheus import TOP, Prometheus
 from peers.raw_store import RawAssociation, Rejected
 
@@ -42,14 +43,9 @@ def health(api: Api, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def section(heading: str) -> str:
-    return DOCUMENT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-
-
-def rows(heading: str) -> dict[str, list[str]]:
+def listed(heading: str) -> dict[str, list[str]]:
     """The table of a section, by its first column."""
-    lines = [line.strip("|").split("|") for line in section(heading).splitlines() if line.startswith("|")][2:]
-    return {cells[0].strip().strip("`"): [cell.strip() for cell in cells[1:]] for cells in lines}
+    return {cells[0].strip("`"): cells[1:] for cells in rows(section(DOCUMENT, f"## {heading}"))}
 
 
 # --- the files by themselves
@@ -73,7 +69,7 @@ def test_each_alert_is_tested_both_ways_and_documented():
             for name in re.findall(r'alertname="(\w+)",alertstate="firing"', one["expr"]):
                 (fires if one.get("exp_samples") else silent).add(name)
     assert fires == silent == alerts.keys()
-    documented = rows("Alerts")
+    documented = listed("Alerts")
     assert documented.keys() == alerts.keys()
     for name, (severity, means, who) in documented.items():
         assert severity == alerts[name]["labels"]["severity"] and means and who, name
@@ -87,7 +83,7 @@ def test_the_dashboard_can_be_provisioned_and_each_panel_is_documented():
     assert set(sources) == {"${datasource}"}
     assert "__inputs" not in dashboard and dashboard["uid"]
     titles = [panel["title"] for panel in prometheus.panels()]
-    assert titles == list(rows("The dashboard")) and len(set(titles)) == len(titles)
+    assert titles == list(listed("The dashboard")) and len(set(titles)) == len(titles)
     places = [(panel["gridPos"]["x"] + dx, panel["gridPos"]["y"] + dy) for panel in dashboard["panels"]
               for dx in range(panel["gridPos"]["w"]) for dy in range(panel["gridPos"]["h"])]
     assert len(places) == len(set(places)) and max(x for x, _ in places) < 24, "panels lie over each other"
@@ -128,12 +124,12 @@ def test_every_name_that_is_asked_for_is_exported_and_alerts_fire_in_prometheus(
     assert len(asked) > 40
     for name, labels in asked:
         assert any(labels.items() <= one.items() for one in found.get(name, [])), f"{name}{labels} is asked for and not exported"
-    documented = rows("Metrics")
+    documented = listed("Metrics")
     assert documented.keys() == found.keys(), "docs/monitoring.md names other metrics than are exported"
     for name, (labels, counts) in documented.items():
         assert all(one.keys() == set(re.findall(r"`(\w+)`", labels)) for one in found[name]), f"{name} has other labels"
     for value in {one["state"] for one in found["scanpost_deliveries"] + found["scanpost_notices"]} | {one["what"] for one in found["scanpost_cases_7d"]}:
-        assert f"`{value}`" in section("Metrics"), value
+        assert f"`{value}`" in section(DOCUMENT, "## Metrics"), value
     assert {one["of"] for one in found["scanpost_certificate_ends_seconds"]} == {"doctors", "site", "page", "dicom"}
     assert prometheus.value(text, "scanpost_dead_letters") == 1 and prometheus.value(text, "scanpost_recipients_refused") == 2
     named = set(re.findall(r"\bscanpost_[a-z0-9_]+", "\n".join(path.read_text() for path in (TOP / "docs").glob("*.md"))))

@@ -85,12 +85,16 @@ def pieces(store: MailStore, delivery: str, folder: str = "INBOX") -> list[str]:
 
 
 @pytest.fixture
-def pressed(bench: Bench, api: Api, study: list[Path], folders) -> str:  # noqa: F811
-    """A case of several pieces, which have arrived."""
+def in_pieces(bench: Bench, api: Api, folders) -> None:  # noqa: F811
+    """A gateway that makes several mails of a study."""
     bench.gateway.stop()
     bench.settings.piece_bytes_max = PIECE_BYTES_MAX
     bench.gateway.start()
-    api.url = f"https://localhost:{(bench.folder / 'page.port').read_text()}/api/v1"
+
+
+@pytest.fixture
+def pressed(bench: Bench, api: Api, study: list[Path], in_pieces) -> str:  # noqa: F811
+    """A case of several pieces, which have arrived."""
     return press(bench, api, study)
 
 
@@ -217,12 +221,8 @@ def test_a_mail_program_that_goes_on_moving_them_hides_nothing(bench: Bench, api
     assert foreign(bench.store) == before
 
 
-def test_unruly_clients_beside_them_lose_and_double_nothing(bench: Bench, api: Api, tmp_path: Path, ct_study: list[Path], folders, is_long: bool, seed: int):  # noqa: F811
+def test_unruly_clients_beside_them_lose_and_double_nothing(bench: Bench, api: Api, tmp_path: Path, ct_study: list[Path], in_pieces, is_long: bool, seed: int):  # noqa: F811
     """Two of them work in the doctor's mailbox while studies arrive, are pulled and deleted."""
-    bench.gateway.stop()
-    bench.settings.piece_bytes_max = PIECE_BYTES_MAX
-    bench.gateway.start()
-    api.url = f"https://localhost:{(bench.folder / 'page.port').read_text()}/api/v1"
     before = sum(map(len, foreign(bench.store)))
     sent: list[Path] = []
     for number in range(seed, seed + UNRULY_SEEDS_LONG) if is_long else (seed,):
@@ -286,7 +286,6 @@ def test_a_server_that_cannot_list_its_folders_holds_up_nobody(bench: Bench, api
         bench.gateway.stop()
         bench.gateway.store = StoreBehind(bench.store.dir, imaps_port=between.port)
         bench.gateway.start()
-        api.url = f"https://localhost:{(bench.folder / 'page.port').read_text()}/api/v1"
         assert api.post(f"/studies/{pressed}/close").status == 204
         until(bench, pressed, "the proof", lambda one: one["ended"] and one["ended"]["proved_at_ms"])
         bench.gateway.stop()
@@ -302,7 +301,6 @@ def refused(bench: Bench, api: Api, request: pytest.FixtureRequest):  # noqa: F8
         bench.gateway.stop()
         bench.gateway.store = StoreBehind(bench.store.dir, imaps_port=between.port)
         bench.gateway.start()
-        api.url = f"https://localhost:{(bench.folder / 'page.port').read_text()}/api/v1"
         yield between
         bench.gateway.stop()
 

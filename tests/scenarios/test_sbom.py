@@ -13,9 +13,9 @@ from lab.programs import program
 
 TOP = Path(__file__).resolve().parents[2]
 PACKAGES = ("gateway", "reader")
-# Our own crates, which have no source outside.
-OURS = {"compressor", "keyfile", "notifier", "seal", "tls", "web", "gateway", "reader"}
 LOCKED = tomllib.loads((TOP / "Cargo.lock").read_text())["package"]
+# Our own crates, which have no source outside.
+OURS = {one["name"] for one in LOCKED if "source" not in one}
 
 
 def bill(package: str, **environment: str) -> dict:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lab.page import HOLD
 from lab.programs import TOP
 from peers import senders, tiny
 
@@ -13,7 +14,6 @@ import harness
 from harness import Bench
 
 MIGRATIONS = "gateway/migrations/sqlite"
-HOLD = "SCANPOST"
 IMAGES = 4
 BUILD_SECONDS_MAX = 3_600
 
