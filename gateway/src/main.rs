@@ -23,6 +23,9 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[derive(Parser)]
 #[command(
@@ -301,10 +304,10 @@ async fn check(
 
 fn on_runtime<T, E: Into<anyhow::Error>>(work: impl Future<Output = Result<T, E>>) -> anyhow::Result<T> {
     // Only our own modules: libraries could log what they read from the network.
-    tracing_subscriber::fmt()
-        .with_env_filter("off,gateway=info,seal=info,notifier=info,compressor=info,tls=info")
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
+    let ours = ["gateway", "seal", "notifier", "compressor", "tls"].map(|ours| (ours, LevelFilter::INFO));
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false))
+        .with(Targets::new().with_targets(ours))
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(work);

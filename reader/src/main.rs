@@ -11,7 +11,9 @@ use seal::ids::CaseId;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The doctor's side of Scanpost.
 #[derive(Debug, Parser)]
@@ -206,8 +208,8 @@ fn enrol(arguments: &Enrol) -> anyhow::Result<Exit> {
 }
 
 fn serve(command: portal::command::Command) -> anyhow::Result<Exit> {
-    let filter = EnvFilter::new("off,reader=info,seal=warn,web=warn,tls=warn");
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let warn = LevelFilter::WARN;
+    log_of([("reader", LevelFilter::INFO), ("seal", warn), ("web", warn), ("tls", warn)]);
     command.become_owner()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     let shown = runtime.block_on(command.run())?;
@@ -258,11 +260,17 @@ fn write_profile(arguments: &Profile) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Only our own modules: libraries could log what they read from the network.
 fn log(verbose: bool) {
-    let level = if verbose { "debug" } else { "warn" };
-    let filter = EnvFilter::new(format!("off,reader={level},seal={level},compressor={level}"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let level = if verbose { LevelFilter::DEBUG } else { LevelFilter::WARN };
+    log_of(["reader", "seal", "compressor"].map(|ours| (ours, level)));
+}
+
+/// Only our own modules: libraries could log what they read from the network.
+fn log_of<const N: usize>(ours: [(&str, LevelFilter); N]) {
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false))
+        .with(Targets::new().with_targets(ours))
+        .init();
 }
 
 fn print(outcomes: &[Outcome], arguments: &Pull) -> std::io::Result<()> {

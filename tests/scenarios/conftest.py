@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "deploy"), str(TOP / "tests")]
@@ -63,7 +63,7 @@ def keys(scratch: Path) -> Keys:
 
 
 @pytest.fixture(scope="session")
-def chromium():
+def session_chromium():
     """One browser: playwright runs once in a process. Without a sandbox, since the tests may run as root and the pages are ours; graphics in software."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[
@@ -71,6 +71,14 @@ def chromium():
             "--enable-unsafe-swiftshader"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def chromium(session_chromium: Browser):
+    """The session's browser. A page that is left open goes on drawing and asking while other scenarios run."""
+    yield session_chromium
+    for context in session_chromium.contexts:
+        context.close()
 
 
 @pytest.fixture

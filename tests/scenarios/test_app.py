@@ -111,15 +111,10 @@ def shots(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def phones(chromium: Browser, portal: Portal, shots: Path):
-    contexts = []
-
     def new(locale: str = "en-GB") -> Phone:
-        contexts.append(chromium.new_context(locale=locale, **PHONE))
-        return Phone(contexts[-1], portal, shots)
+        return Phone(chromium.new_context(locale=locale, **PHONE), portal, shots)
 
-    yield new
-    for context in contexts:
-        context.close()
+    return new
 
 
 def sign_in(page: Page, words: Words, account, at: float | None = None) -> None:

@@ -74,7 +74,6 @@ def page(chromium: Browser, wasm: Path):  # noqa: F811
     page = chromium.new_page()
     page.goto(f"{server.url}/test/blank.html")
     yield page
-    page.close()
     server.close()
 
 

@@ -467,7 +467,6 @@ def test_chromium_opens_by_a_passkey_and_again_without_a_network(bench: Bench, p
         for (const request of await open.keys()) texts.push(await (await open.match(request)).text()); return texts; }""")
     patient = str(pydicom.dcmread(ct_study[0], stop_before_pixels=True).PatientID)
     assert len(texts) > 3 and not any(word in text for text in texts for word in (patient, "pkcs8", "1.2.840.10008"))
-    context.close()
 
 
 @pytest.mark.parametrize("kind", ["simd", "plain"])

@@ -56,11 +56,9 @@ def release(tmp_path: Path):
 
 @pytest.fixture
 def page(chromium: Browser):
-    context = chromium.new_context(locale="en-GB", **PHONE)
-    page = context.new_page()
+    page = chromium.new_context(locale="en-GB", **PHONE).new_page()
     page.set_default_timeout(WAIT_MS)
-    yield page
-    context.close()
+    return page
 
 
 def installed(page: Page, release: Release) -> None:

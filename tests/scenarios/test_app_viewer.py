@@ -114,7 +114,7 @@ class Shown:
 
 @pytest.fixture
 def show(chromium: Browser, wasm: Path, tmp_path: Path):
-    opened = []
+    servers = []
 
     def run(files: Path, note: str | None = None, language: str = "en-GB", damage: int | None = None, change=None, residual: bool = False) -> Shown:
         bundle, decoded = tmp_path / "study.bundle", tmp_path / "decoded"
@@ -129,9 +129,8 @@ def show(chromium: Browser, wasm: Path, tmp_path: Path):
             change(told)
         server = Server(WEB, wasm, {"/test/fixture.html": (APP / "fixture.html").read_bytes(), "/test/fixture.js": (APP / "fixture.js").read_bytes(),
                                     "/test/bundle": bytes(content), "/test/fixture.json": json.dumps(told).encode(), "/favicon.ico": b""})
-        context = chromium.new_context(locale=language, **PHONE)
-        opened.append((server, context))
-        page = context.new_page()
+        servers.append(server)
+        page = chromium.new_context(locale=language, **PHONE).new_page()
         page.set_default_timeout(WAIT_MS)
         refused: list[str] = []
         page.on("console", lambda message: refused.append(message.text) if message.type == "error" else None)
@@ -141,8 +140,7 @@ def show(chromium: Browser, wasm: Path, tmp_path: Path):
         return Shown(page, told, decoded)
 
     yield run
-    for server, context in opened:
-        context.close()
+    for server in servers:
         server.close()
 
 
