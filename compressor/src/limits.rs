@@ -4,6 +4,8 @@
 pub const SEQUENCE_DEPTH_MAX: usize = 32;
 /// Elements a scan walks in one data set; an enhanced multi-frame CT of 2,000 frames has about 100,000.
 pub const ELEMENTS_MAX: usize = 1_000_000;
+/// Frames of one image whose geometry is told.
+pub const FRAMES_TOLD_MAX: usize = 16_384;
 /// Plain bytes of one segment: the unit that is sealed, fetched and held in memory.
 pub const SEGMENT_BYTES_MAX: usize = 4 << 20;
 /// Segments of one bundle.

@@ -78,15 +78,29 @@ def alike(found: list[dict], layouts: list[dict | None], number: int, other: int
 
 
 def geometry(file: pydicom.Dataset) -> dict:
+    """`frames` has that of each frame where the object tells them apart (PS3.3 C.7.6.16)."""
+    of_image = {"number": int(file.InstanceNumber) if "InstanceNumber" in file else None, "padding": file.get("PixelPaddingValue"),
+                "photometric": file.PhotometricInterpretation}
+    shared = [item for group in file.get("SharedFunctionalGroupsSequence", [])[:1] for item in items(group)]
+    frames = [frame_geometry([*items(frame), *shared, file]) | of_image for frame in file.get("PerFrameFunctionalGroupsSequence", [])]
+    return frame_geometry([*shared, file]) | of_image | ({"frames": frames} if frames else {})
+
+
+def items(group: pydicom.Dataset) -> list[pydicom.Dataset]:
+    """The first item of each functional group."""
+    return [element.value[0] for element in group if element.VR == "SQ" and element.value]
+
+
+def frame_geometry(sources: list[pydicom.Dataset]) -> dict:
+    """The first source that has an attribute counts."""
     def numbers(name: str) -> list[float] | None:
-        value = file.get(name)
+        value = next((one.get(name) for one in sources if name in one), None)
         return None if value is None else [float(one) for one in (value if isinstance(value, (list, pydicom.multival.MultiValue)) else [value])]
     def number(name: str) -> float | None:
         return (numbers(name) or [None])[0]
     return {"orientation": numbers("ImageOrientationPatient"), "position": numbers("ImagePositionPatient"), "spacing": numbers("PixelSpacing"),
             "slope": number("RescaleSlope") or 1, "intercept": number("RescaleIntercept") or 0, "center": number("WindowCenter"), "width": number("WindowWidth"),
-            "number": number("InstanceNumber"), "padding": number("PixelPaddingValue"), "rescaleType": file.get("RescaleType", ""),
-            "photometric": file.PhotometricInterpretation}
+            "rescaleType": next((one.RescaleType for one in sources if "RescaleType" in one), "")}
 
 
 class Server:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from playwright.sync_api import expect
 
@@ -115,7 +116,69 @@ def test_slices_stand_in_the_order_of_the_patient_whatever_their_numbers_say(sho
     seen = []
     for place in range(len(heights)):
         shown.go(place, len(heights))
-        seen.append(shown.told["geometries"][0][shown.frame()["instance"]]["position"][2])
+        seen.append(shown.geometry()["position"][2])
+        compare(shown, "fit")
+    assert seen == sorted(heights)
+
+
+def groups(**attributes: object) -> pydicom.Dataset:
+    """An item of functional groups, by the name of each group: what its own item says."""
+    group = pydicom.Dataset()
+    for name, elements in attributes.items():
+        own = pydicom.Dataset()
+        for keyword, value in elements.items():
+            setattr(own, keyword, value)
+        setattr(group, name, pydicom.Sequence([own]))
+    return group
+
+
+# Of the frames of one object.
+PLANES = list(SIDES.values())[:len(SCALES)]
+
+
+def write_enhanced(folder: Path) -> None:
+    """An object with a plane and a transformation for each frame: the same values in HU, by other scales."""
+    stored = [((smooth(ROWS, COLUMNS, 1500, 5) - 500 - intercept) / slope).round().astype(np.int16) for slope, intercept in SCALES]
+    frames = [groups(PlaneOrientationSequence={"ImageOrientationPatient": orientation}, PlanePositionSequence={"ImagePositionPatient": [0, 0, number]},
+                     PixelValueTransformationSequence={"RescaleSlope": slope, "RescaleIntercept": intercept, "RescaleType": "HU"})
+              for number, ((orientation, _), (slope, intercept)) in enumerate(zip(PLANES, SCALES, strict=True))]
+    shared = groups(PixelMeasuresSequence={"PixelSpacing": [0.5, 0.25]}, FrameVOILUTSequence={"WindowCenter": 40, "WindowWidth": 400})
+    image(folder, "enhanced.dcm", "ENHANCED", np.vstack(stored), 1, frames=len(frames), Modality="CT",
+          SharedFunctionalGroupsSequence=pydicom.Sequence([shared]), PerFrameFunctionalGroupsSequence=pydicom.Sequence(frames))
+
+
+def test_each_frame_of_one_object_has_its_own_sides_and_scale(show, tmp_path: Path):  # noqa: F811
+    folder = tmp_path / "enhanced"
+    folder.mkdir()
+    write_enhanced(folder)
+    shown = show(folder)
+    shown.here()
+    pictures = []
+    for place, (_, letters) in enumerate(PLANES):
+        shown.go(place, len(PLANES))
+        for side, letter in zip(("left", "right", "top", "bottom"), letters.split(), strict=True):
+            expect(shown.page.locator(f".edge.{side}")).to_have_text(letter)
+        shown.here()
+        compare(shown, "fit")
+        pictures.append(shown.screen())
+    for other in pictures[1:]:
+        assert np.abs(pictures[0] - other).max() <= GREYS_APART_MAX
+
+
+def test_frames_of_one_object_stand_in_the_order_of_the_patient(show, tmp_path: Path):  # noqa: F811
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    heights = [30, -10, 20, 0, 10]
+    frames = [groups(PlanePositionSequence={"ImagePositionPatient": [0, 0, height]}) for height in heights]
+    shared = groups(PlaneOrientationSequence={"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}, FrameVOILUTSequence={"WindowCenter": 450, "WindowWidth": 900})
+    image(folder, "volume.dcm", "VOLUME", np.vstack([smooth(ROWS, COLUMNS, 900, seed) for seed in range(len(heights))]).astype(np.uint16), 1, frames=len(heights),
+          SharedFunctionalGroupsSequence=pydicom.Sequence([shared]), PerFrameFunctionalGroupsSequence=pydicom.Sequence(frames))
+    shown = show(folder)
+    shown.here()
+    seen = []
+    for place in range(len(heights)):
+        shown.go(place, len(heights))
+        seen.append(shown.geometry()["position"][2])
         compare(shown, "fit")
     assert seen == sorted(heights)
 
@@ -144,8 +207,7 @@ def test_slices_whose_positions_say_nothing_stand_by_their_numbers(show, tmp_pat
         for place in range(4):
             shown.page.evaluate(f"viewer.show({place})")
             expect(shown.page.locator(".corner")).to_contain_text(f"{place + 1} / 4")
-            frame = shown.frame()
-            seen.append(shown.told["geometries"][frame["series"]][frame["instance"]]["number"])
+            seen.append(shown.geometry()["number"])
             compare(shown, "fit")
         assert seen == [1, 2, 3, 4], description
 

@@ -16,6 +16,7 @@ import pydicom
 import pytest
 
 from app.stand_in import StandIn
+from lab import bundle_fixture
 from lab.keys import SITE
 from lab.openssl import openssl
 from lab.programs import TOP
@@ -24,6 +25,7 @@ from playwright.sync_api import Browser
 
 import harness
 from harness import DONE, Bench
+from test_app_hazards import write_enhanced
 from test_enrolment import body, doctor, invite, listed, open_bench, parts, replace, wait_for, waiting  # noqa: F401
 
 NEAR = "2"
@@ -151,6 +153,23 @@ def test_every_segment_is_that_of_the_native_reader(bench: Bench, portal: StandI
     assert (series["modality"], series["near"], len(series["slabs"])) == ("CT", int(NEAR), len(ct_study))
     assert series["banner"]["patient_id"] == str(next(iter(headers.values())).PatientID)
     assert not opened["opened"] and app.ask("open", entry=entry)["opened"]
+
+
+def test_each_frame_is_told_as_its_item_says(bench: Bench, portal: StandIn, app: App, tmp_path: Path):
+    folder = tmp_path / "enhanced"
+    folder.mkdir()
+    write_enhanced(folder)
+    (file,) = folder.iterdir()
+    entry = delivered(bench, portal, [file])
+    assert app.ask("adopt", stored=stored(bench))["check"]
+    opened = app.ask("open", entry=entry)
+    assert app.ask("want", id=opened["id"], order=numbers(opened))["failed"] == []
+    frames = bundle_fixture.geometry(pydicom.dcmread(file))["frames"]
+    assert len(frames) > 2 and all(one != frames[0] for one in frames[1:])
+    for number, expected in enumerate(frames):
+        told = app.ask("geometry", id=opened["id"], series=0, instance=0, frame=number)
+        assert {name: told[name] for name in expected} == expected
+    assert app.ask("geometry", id=opened["id"], series=0, instance=0, frame=len(frames)) is None, "there is no such frame"
 
 
 def cover_of(bench: Bench, entry: dict, folder: Path) -> tuple[bytes, bytes]:

@@ -66,6 +66,12 @@ class Shown:
         """Which frame the viewer says it shows."""
         return self.page.evaluate("({instance: viewer.frame.instance, frame: viewer.frame.frame, series: viewer.series.index})")
 
+    def geometry(self) -> dict:
+        """Of the frame that it shows, as its file says."""
+        at = self.frame()
+        told = self.told["geometries"][at["series"]][at["instance"]]
+        return told["frames"][at["frame"]] if "frames" in told else told
+
     def screen(self) -> np.ndarray:
         """The canvas as it is on the screen, words hidden. A busy machine brings a picture to the screen later than the script drew it: it is
         waited for until the screen shows what the canvas holds."""
@@ -154,8 +160,8 @@ def test_no_text_becomes_markup_or_a_script(show, ct_study: list[Path]) -> None:
         assert refused == "TypeError", sink
 
 
-def image(folder: Path, name: str, description: str, pixels: np.ndarray, number: int, **elements: object) -> None:
-    """One instance, the least that a viewer needs."""
+def image(folder: Path, name: str, description: str, pixels: np.ndarray, number: int, frames: int = 1, **elements: object) -> None:
+    """One instance, the least that a viewer needs. The rows of several frames lie below each other."""
     meta = pydicom.dataset.FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", f"1.2.3.{number}.{zlib.crc32(description.encode())}"
     meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
@@ -165,13 +171,15 @@ def image(folder: Path, name: str, description: str, pixels: np.ndarray, number:
     one.SOPClassUID, one.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     one.StudyInstanceUID, one.SeriesInstanceUID = "1.2.3", f"1.2.3.{zlib.crc32(description.encode())}"
     one.PatientName, one.PatientID, one.SeriesDescription, one.InstanceNumber = "Test^One", "T-1", description, number
-    one.Rows, one.Columns, one.SamplesPerPixel = pixels.shape[0], pixels.shape[1], 1 if pixels.ndim == 2 else pixels.shape[2]
+    one.Rows, one.Columns, one.SamplesPerPixel = pixels.shape[0] // frames, pixels.shape[1], 1 if pixels.ndim == 2 else pixels.shape[2]
     one.PhotometricInterpretation = "MONOCHROME2" if pixels.ndim == 2 else "RGB"
     one.Modality = "CR"
     one.BitsAllocated = one.BitsStored = pixels.dtype.itemsize * 8
     one.PixelRepresentation = int(np.issubdtype(pixels.dtype, np.signedinteger))
     if pixels.ndim == 3:
         one.PlanarConfiguration = 0
+    if frames > 1:
+        one.NumberOfFrames = frames
     for keyword, value in elements.items():
         setattr(one, keyword, value)
     one.HighBit = one.BitsStored - 1
@@ -189,7 +197,7 @@ def expected(shown: Shown, canvas: tuple[int, int], zoom: str) -> tuple[np.ndarr
     """Greys by the decoded array through the same window, by PS3.3 C.11.2.1.2.1 and four taps; which of them are far from a rounding boundary; where they lie."""
     at = shown.frame()
     source = shown.told["series"][at["series"]]["banner"]["series_description"]
-    geometry, layout = shown.told["geometries"][at["series"]][at["instance"]], shown.told["series"][at["series"]]["layout"][at["instance"]]
+    geometry, layout = shown.geometry(), shown.told["series"][at["series"]]["layout"][at["instance"]]
     files = [pydicom.dcmread(path) for path in sorted(shown.decoded.rglob("*")) if path.is_file()]
     file = next(one for one in files if one.SeriesDescription == source and one.InstanceNumber == geometry["number"])
     stored = file.pixel_array[at["frame"]] if layout["frames"] > 1 else file.pixel_array

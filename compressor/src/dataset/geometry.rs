@@ -4,25 +4,49 @@
 use super::cursor::{Cursor, Forward};
 use super::element::{Element, ITEM, ITEM_END, SEQUENCE_END, Syntax};
 use super::{Encoding, ScanError, meta_group};
-use crate::limits::{ELEMENTS_MAX, SEQUENCE_DEPTH_MAX};
+use crate::limits::{ELEMENTS_MAX, FRAMES_TOLD_MAX, SEQUENCE_DEPTH_MAX};
 use std::io;
 
 /// Longest value read: orientation has six numbers of 16 characters.
 const VALUE_BYTES_MAX: usize = 128;
-/// Shared Functional Groups Sequence and Per-Frame Functional Groups Sequence (PS3.3 C.7.6.16).
-const FUNCTIONAL_GROUPS: [u32; 2] = [0x5200_9229, 0x5200_9230];
+/// Shared Functional Groups Sequence (PS3.3 C.7.6.16).
+const SHARED_GROUPS: u32 = 0x5200_9229;
+/// Per-Frame Functional Groups Sequence: an item for each frame, in their order.
+const FRAME_GROUPS: u32 = 0x5200_9230;
 /// Pixel Data, behind which nothing of this is.
 const PIXEL_DATA: u32 = 0x7FE0_0010;
 
-/// Of one image; where the frames of an image differ, of the first.
+/// Of one image.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Geometry {
+    /// Of the first frame, where frames differ.
+    #[serde(flatten)]
+    pub frame: FrameGeometry,
+    /// Of each frame, in their order; empty where none differs from the first. Of a frame behind the last of these nothing is known: the
+    /// data set is damaged, or there are more than [`FRAMES_TOLD_MAX`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<FrameGeometry>,
+    /// Instance Number (0020,0013).
+    pub number: Option<i32>,
+    /// Pixel Padding Value (0028,0120), as a stored value.
+    pub padding: Option<u16>,
+    /// Photometric Interpretation (0028,0004).
+    pub photometric: Option<String>,
+    /// Frame Time (0018,1063), ms.
+    pub frame_time: Option<f64>,
+}
+
+/// Where a frame lies, and how its values are shown.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct FrameGeometry {
     /// Image Orientation (Patient) (0020,0037): direction of a row, then of a column.
     pub orientation: Option<[f64; 6]>,
     /// Image Position (Patient) (0020,0032), mm.
     pub position: Option<[f64; 3]>,
     /// Pixel Spacing (0028,0030) or Imager Pixel Spacing (0018,1164): of rows, of columns, mm.
     pub spacing: Option<[f64; 2]>,
+    /// The spacing is that of the detector, not of the patient (PS3.3 10.7.1.3).
+    pub at_detector: bool,
     /// Rescale Slope (0028,1053).
     pub slope: Option<f64>,
     /// Rescale Intercept (0028,1052).
@@ -33,16 +57,6 @@ pub struct Geometry {
     pub center: Option<f64>,
     /// Window Width (0028,1051), the first.
     pub width: Option<f64>,
-    /// Instance Number (0020,0013).
-    pub number: Option<i32>,
-    /// Pixel Padding Value (0028,0120), as a stored value.
-    pub padding: Option<u16>,
-    /// Photometric Interpretation (0028,0004).
-    pub photometric: Option<String>,
-    /// Frame Time (0018,1063), ms.
-    pub frame_time: Option<f64>,
-    /// The spacing is that of the detector, not of the patient (PS3.3 10.7.1.3).
-    pub at_detector: bool,
 }
 
 impl Geometry {
@@ -53,29 +67,51 @@ impl Geometry {
         let Some(syntax) = Syntax::of(encoding) else { return read };
         let data_set = head.get(meta_group(head).end..).unwrap_or_default();
         let mut cursor = Cursor::new(data_set, data_set.len() as u64);
-        let mut walk = Walk { elements: 0, read: &mut read };
+        let mut walk = Walk { elements: 0, read: &mut read, in_frame: false };
         // The head of pixels without their value, or a damaged data set: shown as far as it goes.
         let _ = walk.elements(&mut cursor, syntax, None, 0, true);
+        read.settle();
         read
+    }
+
+    /// A frame has what its own item says, and else what is said of the whole image.
+    fn settle(&mut self) {
+        for frame in &mut self.frames {
+            frame.take_over(&self.frame);
+        }
+        if let Some(first) = self.frames.first() {
+            self.frame = first.clone();
+        }
+        if self.frames.iter().all(|frame| *frame == self.frame) {
+            self.frames.clear();
+        }
     }
 
     fn take(&mut self, tag: u32, value: &[u8], syntax: Syntax) {
         match tag {
             0x0018_1063 => once(&mut self.frame_time, || number(value)),
+            0x0020_0013 => once(&mut self.number, || text(value)?.parse().ok()),
+            0x0028_0004 => once(&mut self.photometric, || ascii(value)),
+            0x0028_0120 => once(&mut self.padding, || value.first_chunk().map(|bytes| syntax.u16(*bytes))),
+            _ => self.frame.take(tag, value),
+        }
+    }
+}
+
+impl FrameGeometry {
+    fn take(&mut self, tag: u32, value: &[u8]) {
+        match tag {
             0x0018_1164 if self.spacing.is_none() => {
                 self.spacing = numbers(value);
                 self.at_detector = self.spacing.is_some();
             }
-            0x0020_0013 => once(&mut self.number, || text(value)?.parse().ok()),
             0x0020_0032 => once(&mut self.position, || numbers(value)),
             0x0020_0037 => once(&mut self.orientation, || numbers(value)),
-            0x0028_0004 => once(&mut self.photometric, || ascii(value)),
             0x0028_0030 if self.spacing.is_none() || self.at_detector => {
                 if let Some(spacing) = numbers(value) {
                     (self.spacing, self.at_detector) = (Some(spacing), false);
                 }
             }
-            0x0028_0120 => once(&mut self.padding, || value.first_chunk().map(|bytes| syntax.u16(*bytes))),
             0x0028_1050 => once(&mut self.center, || number(value)),
             0x0028_1051 => once(&mut self.width, || number(value)),
             0x0028_1052 => once(&mut self.intercept, || number(value)),
@@ -83,6 +119,20 @@ impl Geometry {
             0x0028_1054 => once(&mut self.rescale_type, || ascii(value)),
             _ => {}
         }
+    }
+
+    /// What it does not say itself.
+    fn take_over(&mut self, image: &Self) {
+        if self.spacing.is_none() {
+            (self.spacing, self.at_detector) = (image.spacing, image.at_detector);
+        }
+        once(&mut self.orientation, || image.orientation);
+        once(&mut self.position, || image.position);
+        once(&mut self.slope, || image.slope);
+        once(&mut self.intercept, || image.intercept);
+        once(&mut self.rescale_type, || image.rescale_type.clone());
+        once(&mut self.center, || image.center);
+        once(&mut self.width, || image.width);
     }
 }
 
@@ -102,9 +152,20 @@ impl Forward for &[u8] {
 struct Walk<'g> {
     elements: usize,
     read: &'g mut Geometry,
+    /// What is read is of the last of the frames, not of the image.
+    in_frame: bool,
 }
 
 type Bytes<'b> = Cursor<&'b [u8]>;
+
+/// Which items of a sequence say something of the image.
+#[derive(Clone, Copy, PartialEq)]
+enum Items {
+    None,
+    First,
+    /// Each, of a frame of its own.
+    Frames,
+}
 
 impl Walk<'_> {
     /// Up to position `end`, or to the delimiter of an item. `wanted`: the values here are those of the image.
@@ -121,7 +182,7 @@ impl Walk<'_> {
             if element.tag == ITEM_END || (depth == 0 && element.tag >= PIXEL_DATA) {
                 return Ok(());
             }
-            let of_groups = FUNCTIONAL_GROUPS.contains(&element.tag);
+            let of_groups = matches!(element.tag, SHARED_GROUPS | FRAME_GROUPS);
             // Inside the functional groups every sequence says something of the image.
             let inside = wanted && (of_groups || depth > 0);
             match element.length {
@@ -135,7 +196,14 @@ impl Walk<'_> {
                 length => {
                     let end = length.map(|length| cursor.position() + length);
                     let syntax = if element.unknown { Syntax::OF_UNKNOWN } else { syntax };
-                    self.items(cursor, syntax, end, depth + 1, inside)?;
+                    let items = match (inside, depth, element.tag) {
+                        (false, ..) => Items::None,
+                        (true, 0, FRAME_GROUPS) => Items::Frames,
+                        (true, ..) => Items::First,
+                    };
+                    self.in_frame |= items == Items::Frames;
+                    self.items(cursor, syntax, end, depth + 1, items)?;
+                    self.in_frame &= items != Items::Frames;
                 }
             }
         }
@@ -148,7 +216,7 @@ impl Walk<'_> {
         syntax: Syntax,
         end: Option<u64>,
         depth: usize,
-        wanted: bool,
+        wanted: Items,
     ) -> Result<(), ScanError> {
         if depth > SEQUENCE_DEPTH_MAX {
             return Err(cursor.damaged("sequences too deep"));
@@ -160,9 +228,16 @@ impl Walk<'_> {
                 (SEQUENCE_END, _) => return Ok(()),
                 (ITEM, length) => {
                     let end = length.map(|length| cursor.position() + length);
+                    let wanted_here = wanted == Items::Frames || (wanted == Items::First && first);
+                    if wanted == Items::Frames {
+                        if self.read.frames.len() == FRAMES_TOLD_MAX {
+                            return Err(cursor.damaged("too many frames"));
+                        }
+                        self.read.frames.push(FrameGeometry::default());
+                    }
                     match end {
-                        Some(end) if !(wanted && first) => cursor.skip(end - cursor.position())?,
-                        end => self.elements(cursor, syntax, end, depth, wanted && first)?,
+                        Some(end) if !wanted_here => cursor.skip(end - cursor.position())?,
+                        end => self.elements(cursor, syntax, end, depth, wanted_here)?,
                     }
                     first = false;
                 }
@@ -192,7 +267,10 @@ impl Walk<'_> {
             return cursor.skip(length);
         };
         cursor.read_into(value)?;
-        self.read.take(tag, value, syntax);
+        match self.read.frames.last_mut().filter(|_| self.in_frame) {
+            Some(frame) => frame.take(tag, value),
+            None => self.read.take(tag, value, syntax),
+        }
         Ok(())
     }
 }
@@ -206,13 +284,13 @@ fn is_sequence(element: Element, length: u64) -> bool {
         0x0028_9110, // Pixel Measures
         0x0028_9132, // Frame VOI LUT
         0x0028_9145, // Pixel Value Transformation
-        FUNCTIONAL_GROUPS[0],
-        FUNCTIONAL_GROUPS[1],
+        SHARED_GROUPS,
+        FRAME_GROUPS,
     ];
     length > 0 && HOLDERS.contains(&element.tag)
 }
 
-/// The first that is there: the image's own before those of its first frame.
+/// The first that is there.
 fn once<T>(field: &mut Option<T>, value: impl FnOnce() -> Option<T>) {
     if field.is_none() {
         *field = value();
@@ -304,38 +382,71 @@ mod tests {
     fn a_slice_tells_where_it_lies_and_how_it_is_shown() {
         let read = Geometry::read(&slice(), Encoding::ExplicitLittle);
         let expected = Geometry {
-            orientation: Some([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]),
-            position: Some([-125.5, -100.0, 40.0]),
-            spacing: Some([0.5, 0.75]),
-            slope: Some(1.0),
-            intercept: Some(-1024.0),
-            rescale_type: Some("HU".into()),
-            center: Some(40.0),
-            width: Some(350.0),
+            frame: FrameGeometry {
+                orientation: Some([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]),
+                position: Some([-125.5, -100.0, 40.0]),
+                spacing: Some([0.5, 0.75]),
+                at_detector: false,
+                slope: Some(1.0),
+                intercept: Some(-1024.0),
+                rescale_type: Some("HU".into()),
+                center: Some(40.0),
+                width: Some(350.0),
+            },
+            frames: Vec::new(),
             number: Some(17),
             padding: Some(63_536),
             photometric: Some("MONOCHROME2".into()),
             frame_time: None,
-            at_detector: false,
         };
         assert_eq!(read, expected, "a nested position is not the image's, the detector's spacing gives way");
     }
 
     #[test]
-    fn frames_of_one_image_give_what_is_shared_and_the_first() {
+    fn each_frame_has_what_is_shared_and_its_own() {
         let shared = [
             sequence(0x0028_9110, &[element(0x0028_0030, b"DS", b"1.5\\1.5 ")]),
             undefined(0x0020_9116, &[element(0x0020_0037, b"DS", b"0\\1\\0\\0\\0\\-1")]),
         ];
         let frame = |z: &[u8]| sequence(0x0020_9113, &[element(0x0020_0032, b"DS", z)]);
+        // The second lies in another plane, and its values mean something else.
+        let other = [
+            frame(b"1\\2\\8 "),
+            undefined(0x0020_9116, &[element(0x0020_0037, b"DS", b"1\\0\\0\\0\\1\\0 ")]),
+            sequence(
+                0x0028_9145,
+                &[[element(0x0028_1052, b"DS", b"5 "), element(0x0028_1053, b"DS", b"2 ")].concat()],
+            ),
+        ];
         for wrap in [sequence, undefined] {
-            let frames = [frame(b"1\\2\\3 "), frame(b"1\\2\\8 ")];
-            let head = [wrap(0x5200_9229, &[shared.concat()]), wrap(0x5200_9230, &frames)].concat();
+            let frames = [frame(b"1\\2\\3 "), other.concat(), frame(b"1\\2\\9 ")];
+            let head = [wrap(SHARED_GROUPS, &[shared.concat()]), wrap(FRAME_GROUPS, &frames)].concat();
             let read = Geometry::read(&head, Encoding::ExplicitLittle);
-            assert_eq!(read.position, Some([1.0, 2.0, 3.0]));
-            assert_eq!(read.orientation, Some([0.0, 1.0, 0.0, 0.0, 0.0, -1.0]));
-            assert_eq!(read.spacing, Some([1.5, 1.5]));
+            let lies = |z| FrameGeometry {
+                orientation: Some([0.0, 1.0, 0.0, 0.0, 0.0, -1.0]),
+                position: Some([1.0, 2.0, z]),
+                spacing: Some([1.5, 1.5]),
+                ..FrameGeometry::default()
+            };
+            let turned = FrameGeometry {
+                orientation: Some([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]),
+                slope: Some(2.0),
+                intercept: Some(5.0),
+                ..lies(8.0)
+            };
+            assert_eq!(read.frames, [lies(3.0), turned, lies(9.0)]);
+            assert_eq!(read.frame, lies(3.0), "the image is told by its first frame");
         }
+    }
+
+    #[test]
+    fn frames_that_are_alike_are_told_once() {
+        let frame = || sequence(0x0020_9116, &[element(0x0020_0037, b"DS", b"1\\0\\0\\0\\1\\0 ")]);
+        let head =
+            [element(0x0028_0030, b"DS", b"2\\2 "), sequence(FRAME_GROUPS, &[frame(), frame()])].concat();
+        let read = Geometry::read(&head, Encoding::ExplicitLittle);
+        assert_eq!((read.frames.len(), read.frame.spacing), (0, Some([2.0, 2.0])));
+        assert!(read.frame.orientation.is_some());
     }
 
     #[test]

@@ -13,6 +13,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io;
 
+/// Frames of a series that may differ from each other. The images behind them are not shown.
+const FRAMES_MAX: usize = 32_768;
 /// Header bytes of a series that are read at once, in bytes: more than ten thousand slices have.
 const HEADER_BYTES_MAX: usize = 96 << 20;
 
@@ -222,11 +224,16 @@ pub(crate) fn geometry(input: &[u8], question_bytes: usize) -> Result<Vec<u8>, R
     let stream =
         header_bytes(&parts).ok_or_else(|| Refused::damaged("the headers of a series do not unpack"))?;
     let mut rest = stream.as_slice();
-    let mut read = Vec::new();
+    let (mut read, mut frames) = (Vec::new(), 0);
     for (head, tail) in heads {
         let own = head.checked_add(tail).and_then(|bytes| rest.split_at_checked(bytes));
         let Some((own, behind)) = own else { break };
-        read.push(Geometry::read(own.get(..head).unwrap_or_default(), encoding));
+        let one = Geometry::read(own.get(..head).unwrap_or_default(), encoding);
+        frames += one.frames.len();
+        if frames > FRAMES_MAX {
+            break;
+        }
+        read.push(one);
         rest = behind;
     }
     serde_json::to_vec(&read).map_err(|_| Refused::question())

@@ -141,7 +141,7 @@ export class Delivery extends EventTarget {
   #places = new Map();
   /** @type {Map<number, {key: CryptoKey, header: Bytes}>} */
   #pieces = new Map();
-  /** @type {Map<number, {parts: Map<number, Bytes>, read: number, geometry: Geometry[]}>} by series */
+  /** @type {Map<number, {parts: Map<number, Bytes>, read: number, geometry: Geometry[][]}>} by series */
   #headers = new Map();
   /** @type {Delivery|null} */
   #residual = null;
@@ -170,13 +170,13 @@ export class Delivery extends EventTarget {
   }
 
   /**
-   * Where an image lies and how it is shown, once the header segments before and with it are here. @param {number} series @param {number} instance
-   * @returns {Geometry|null}
+   * Where a frame lies and how it is shown, once the header segments before and with its image are here.
+   * @param {number} series @param {number} instance @param {number} frame @returns {Geometry|null}
    */
-  geometry(series, instance) {
+  geometry(series, instance, frame) {
     const headers = this.#headers.get(series);
     if (!headers) return null;
-    if (headers.geometry[instance]) return headers.geometry[instance];
+    if (headers.geometry[instance]) return ofFrame(headers.geometry[instance], frame);
     const numbers = this.series[series].headers;
     let count = 0;
     while (count < numbers.length && headers.parts.has(numbers[count])) count++;
@@ -188,7 +188,7 @@ export class Delivery extends EventTarget {
       const read = this.#parser.geometry({ transfer_syntax, heads, parts: sizes }, own.map((number) => headers.parts.get(number) ?? new Uint8Array()));
       headers.geometry = read.map(shownGeometry);
     }
-    return headers.geometry[instance] ?? null;
+    return ofFrame(headers.geometry[instance], frame);
   }
 
   /**
@@ -389,21 +389,24 @@ function shownLayout(told) {
   return { columns, rows, samples, bits, stored, signed, planar, bigEndian, frames, photometric: '' };
 }
 
-/** @param {any} told @returns {Geometry} */
+/** Of each frame, or one for all of them. @param {any} told @returns {Geometry[]} */
 function shownGeometry(told) {
-  return {
-    orientation: told.orientation,
-    position: told.position,
-    spacing: told.spacing,
-    atDetector: told.at_detector,
-    slope: told.slope ?? 1,
-    intercept: told.intercept ?? 0,
-    center: told.center,
-    width: told.width,
+  return (told.frames ?? [told]).map((/** @type {any} */ frame) => ({
+    orientation: frame.orientation,
+    position: frame.position,
+    spacing: frame.spacing,
+    atDetector: frame.at_detector,
+    slope: frame.slope ?? 1,
+    intercept: frame.intercept ?? 0,
+    center: frame.center,
+    width: frame.width,
     number: told.number,
     padding: told.padding,
-    rescaleType: told.rescale_type ?? '',
+    rescaleType: frame.rescale_type ?? '',
     photometric: told.photometric ?? '',
     frameTime: told.frame_time,
-  };
+  }));
 }
+
+/** Of a frame behind those that are told nothing is known. @param {Geometry[]|undefined} geometry @param {number} frame @returns {Geometry|null} */
+const ofFrame = (geometry, frame) => (geometry?.length === 1 ? geometry[0] : geometry?.[frame]) ?? null;

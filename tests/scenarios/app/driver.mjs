@@ -171,8 +171,8 @@ const commands = {
     });
     return { came, fetched: delivery.fetchedBytes };
   },
-  async geometry({ id, series, instance }) {
-    return opened.get(id).geometry(series, instance);
+  async geometry({ id, series, instance, frame = 0 }) {
+    return opened.get(id).geometry(series, instance, frame);
   },
   async join({ id, residual }) {
     opened.get(id).join(opened.get(residual));

@@ -41,8 +41,9 @@ class FileDelivery extends EventTarget {
     this.#plan++;
   }
 
-  geometry(series, instance) {
-    return this.series[series].headers.every((number) => this.#headers.has(number)) ? this.#told.geometries[series][instance] : null;
+  geometry(series, instance, frame) {
+    const geometry = this.#told.geometries[series][instance];
+    return this.series[series].headers.every((number) => this.#headers.has(number)) ? geometry.frames?.[frame] ?? geometry : null;
   }
 }
 

@@ -140,15 +140,15 @@ export class Pictures extends EventTarget {
     if (stack.ordered) return;
     const seen = stack.frames[this.#eye.place];
     const first = stack === this.#eye.stack && this.#eye.place === stack.entry;
-    stack.order((instance) => this.geometry(stack, instance));
+    stack.order((frame) => this.geometry(stack, frame));
     if (stack !== this.#eye.stack || !stack.ordered) return;
     this.#eye.place = first && stack.keys.size === 0 && !this.#hasFull(stack, this.#eye.place) ? stack.entry : Math.max(0, seen ? stack.frames.indexOf(seen) : 0);
     this.dispatchEvent(new Event('ordered'));
   }
 
-  /** @param {Stack} stack @param {number} instance @returns {Geometry|null} */
-  geometry(stack, instance) {
-    return this.delivery.geometry(stack.index, instance);
+  /** @param {Stack} stack @param {import('./stack.js').Frame|undefined} frame @returns {Geometry|null} */
+  geometry(stack, frame) {
+    return frame ? this.delivery.geometry(stack.index, frame.instance, frame.frame) : null;
   }
 
   /** The residual of the delivery was joined to it: pictures become exact, what is seen first. */
@@ -192,13 +192,13 @@ export class Pictures extends EventTarget {
     const frame = stack.frames[place];
     if (!frame) return null;
     if (this.#hasFull(stack, place)) {
-      const photometric = this.geometry(stack, frame.instance)?.photometric ?? '';
+      const photometric = this.geometry(stack, frame)?.photometric ?? '';
       const exact = frame.slabs.every((slab) => this.#exact.has(name(stack, slab)));
       const raw = frame.slabs.map((slab) => /** @type {Uint8Array} */ ((exact ? this.#exact : this.#full).get(name(stack, slab))));
       return { full: true, exact, parts: [sampled(frame.layout, raw, frame.inSlab, photometric)] };
     }
     const coarse = frame.slabs.map((slab) => this.#coarse.get(name(stack, slab)));
-    const photometric = this.geometry(stack, frame.instance)?.photometric ?? '';
+    const photometric = this.geometry(stack, frame)?.photometric ?? '';
     return coarse.some((one) => one) ? { full: false, exact: false, parts: parted(frame.layout, coarse, frame.inSlab, photometric) } : null;
   }
 

@@ -42,21 +42,18 @@ export class Stack {
   }
 
   /** Frames by their place along the normal of the first one, else by Instance Number; left as they came where some say neither.
-   * @param {(instance: number) => Geometry|null} geometry @returns {boolean} whether the order is known now */
+   * @param {(frame: Frame) => Geometry|null} geometry @returns {boolean} whether the order is known now */
   order(geometry) {
     if (this.ordered) return true;
-    const known = new Map(this.frames.map(({ instance }) => [instance, geometry(instance)]));
-    if ([...known.values()].some((one) => !one)) return false;
+    const known = this.frames.map((frame) => ({ frame, own: geometry(frame) }));
+    if (known.some(({ own }) => !own)) return false;
     this.ordered = true;
-    const first = known.get(this.frames[0]?.instance ?? -1);
-    const normal = first?.orientation && cross(first.orientation);
-    const along = [...known].map(([instance, one]) => /** @type {[number, number|null]} */ (
-      [instance, normal && one?.position && sameWay(one.orientation, first.orientation) ? dot(normal, one.position) : null]));
-    const distinct = new Set(along.map(([, place]) => place));
-    const places = new Map(along.every(([, place]) => place !== null) && distinct.size === along.length
-      ? along : [...known].map(([instance, one]) => [instance, one?.number ?? null]));
+    const first = known[0]?.own?.orientation, normal = first && cross(first);
+    const along = known.map(({ own }) => (normal && own?.position && sameWay(own.orientation, first) ? dot(normal, own.position) : null));
+    const distinct = along.every((place) => place !== null) && new Set(along).size === along.length;
+    const places = new Map(known.map(({ frame, own }, at) => [frame, distinct ? along[at] : own?.number ?? null]));
     if ([...places.values()].some((place) => place === null)) return true;
-    const place = (/** @type {Frame} */ frame) => places.get(frame.instance) ?? 0;
+    const place = (/** @type {Frame} */ frame) => places.get(frame) ?? 0;
     this.frames.sort((a, b) => place(a) - place(b) || a.instance - b.instance || a.frame - b.frame);
     return true;
   }

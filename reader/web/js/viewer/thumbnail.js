@@ -11,7 +11,7 @@ const SIDE = 64;
 export function thumbnail(stack, pictures, current, window, open) {
   const canvas = /** @type {HTMLCanvasElement} */ (h('canvas', { width: SIDE, height: SIDE, 'aria-hidden': 'true' }));
   const part = pictures.picture(stack, stack.entry)?.parts[0], context = canvas.getContext('2d');
-  if (part && context) context.putImageData(picture(stack, part, pictures.geometry(stack, stack.frames[stack.entry]?.instance ?? 0), window), 0, 0);
+  if (part && context) context.putImageData(picture(stack, part, pictures.geometry(stack, stack.frames[stack.entry]), window), 0, 0);
   const words = stack.series.banner?.series_description || stack.series.description || stack.series.modality;
   return h('button', { class: 'thumbnail', 'aria-pressed': current ? 'true' : 'false', 'aria-label': t('open series', words, stack.frames.length), click: open },
     canvas, said(words), h('span', { class: 'count' }, `${stack.keys.size ? '★ ' : ''}${stack.frames.length}`));

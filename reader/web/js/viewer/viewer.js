@@ -199,8 +199,7 @@ export class Viewer {
   }
 
   #geometry(stack = this.#stack, place = this.#place) {
-    const frame = stack.frames[place];
-    return frame ? this.pictures.geometry(stack, frame.instance) : null;
+    return this.pictures.geometry(stack, stack.frames[place]);
   }
 
   /** The doctor's, the image's, or that of the values. @param {Stack} stack @param {number} place @returns {Window} */
