@@ -83,7 +83,8 @@ def geometry(file: pydicom.Dataset) -> dict:
                 "photometric": file.PhotometricInterpretation}
     shared = [item for group in file.get("SharedFunctionalGroupsSequence", [])[:1] for item in items(group)]
     frames = [frame_geometry([*items(frame), *shared, file]) | of_image for frame in file.get("PerFrameFunctionalGroupsSequence", [])]
-    return frame_geometry([*shared, file]) | of_image | ({"frames": frames} if frames else {})
+    # Of a frame without an item nothing is known.
+    return frame_geometry([*shared, file]) | of_image | ({"frames": frames, "known": False} if frames else {})
 
 
 def items(group: pydicom.Dataset) -> list[pydicom.Dataset]:
@@ -98,7 +99,7 @@ def frame_geometry(sources: list[pydicom.Dataset]) -> dict:
         return None if value is None else [float(one) for one in (value if isinstance(value, (list, pydicom.multival.MultiValue)) else [value])]
     def number(name: str) -> float | None:
         return (numbers(name) or [None])[0]
-    return {"orientation": numbers("ImageOrientationPatient"), "position": numbers("ImagePositionPatient"), "spacing": numbers("PixelSpacing"),
+    return {"known": True, "orientation": numbers("ImageOrientationPatient"), "position": numbers("ImagePositionPatient"), "spacing": numbers("PixelSpacing"),
             "slope": number("RescaleSlope") or 1, "intercept": number("RescaleIntercept") or 0, "center": number("WindowCenter"), "width": number("WindowWidth"),
             "rescaleType": next((one.RescaleType for one in sources if "RescaleType" in one), "")}
 

@@ -136,15 +136,15 @@ def groups(**attributes: object) -> pydicom.Dataset:
 PLANES = list(SIDES.values())[:len(SCALES)]
 
 
-def write_enhanced(folder: Path) -> None:
-    """An object with a plane and a transformation for each frame: the same values in HU, by other scales."""
+def write_enhanced(folder: Path, items: int = len(PLANES)) -> None:
+    """An object with a plane and a transformation for each frame: the same values in HU, by other scales. `items`: of so many frames it says so."""
     stored = [((smooth(ROWS, COLUMNS, 1500, 5) - 500 - intercept) / slope).round().astype(np.int16) for slope, intercept in SCALES]
     frames = [groups(PlaneOrientationSequence={"ImageOrientationPatient": orientation}, PlanePositionSequence={"ImagePositionPatient": [0, 0, number]},
                      PixelValueTransformationSequence={"RescaleSlope": slope, "RescaleIntercept": intercept, "RescaleType": "HU"})
               for number, ((orientation, _), (slope, intercept)) in enumerate(zip(PLANES, SCALES, strict=True))]
     shared = groups(PixelMeasuresSequence={"PixelSpacing": [0.5, 0.25]}, FrameVOILUTSequence={"WindowCenter": 40, "WindowWidth": 400})
-    image(folder, "enhanced.dcm", "ENHANCED", np.vstack(stored), 1, frames=len(frames), Modality="CT",
-          SharedFunctionalGroupsSequence=pydicom.Sequence([shared]), PerFrameFunctionalGroupsSequence=pydicom.Sequence(frames))
+    image(folder, "enhanced.dcm", "ENHANCED", np.vstack(stored), 1, frames=len(stored), Modality="CT",
+          SharedFunctionalGroupsSequence=pydicom.Sequence([shared]), PerFrameFunctionalGroupsSequence=pydicom.Sequence(frames[:items]))
 
 
 def test_each_frame_of_one_object_has_its_own_sides_and_scale(show, tmp_path: Path):  # noqa: F811
@@ -163,6 +163,21 @@ def test_each_frame_of_one_object_has_its_own_sides_and_scale(show, tmp_path: Pa
         pictures.append(shown.screen())
     for other in pictures[1:]:
         assert np.abs(pictures[0] - other).max() <= GREYS_APART_MAX
+
+
+def test_a_frame_of_which_nothing_is_told_is_not_shown(show, tmp_path: Path):  # noqa: F811
+    folder = tmp_path / "short"
+    folder.mkdir()
+    write_enhanced(folder, items=len(PLANES) - 1)
+    shown = show(folder)
+    shown.here()
+    shown.go(len(PLANES) - 1, len(PLANES))
+    expect(shown.page.locator(".state")).to_contain_text("cannot be read: it is not shown")
+    expect(shown.page.locator(".edge").filter(has_text=re.compile(r"\S"))).to_have_count(0)
+    assert shown.page.evaluate("viewer.canvas.dataset.shown") == "nothing"
+    shown.go(0, len(PLANES))
+    shown.here()
+    compare(shown, "fit")
 
 
 def test_frames_of_one_object_stand_in_the_order_of_the_patient(show, tmp_path: Path):  # noqa: F811

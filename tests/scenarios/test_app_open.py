@@ -169,7 +169,7 @@ def test_each_frame_is_told_as_its_item_says(bench: Bench, portal: StandIn, app:
     for number, expected in enumerate(frames):
         told = app.ask("geometry", id=opened["id"], series=0, instance=0, frame=number)
         assert {name: told[name] for name in expected} == expected
-    assert app.ask("geometry", id=opened["id"], series=0, instance=0, frame=len(frames)) is None, "there is no such frame"
+    assert app.ask("geometry", id=opened["id"], series=0, instance=0, frame=len(frames))["known"] is False, "there is no such frame"
 
 
 def cover_of(bench: Bench, entry: dict, folder: Path) -> tuple[bytes, bytes]:

@@ -22,10 +22,10 @@ pub struct Geometry {
     /// Of the first frame, where frames differ.
     #[serde(flatten)]
     pub frame: FrameGeometry,
-    /// Of each frame, in their order; empty where none differs from the first. Of a frame behind the last of these nothing is known: the
+    /// Of each frame, in their order; `None` where none differs from the first. Of a frame behind the last of these nothing is known: the
     /// data set is damaged, or there are more than [`FRAMES_TOLD_MAX`].
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub frames: Vec<FrameGeometry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<Vec<FrameGeometry>>,
     /// Instance Number (0020,0013).
     pub number: Option<i32>,
     /// Pixel Padding Value (0028,0120), as a stored value.
@@ -70,20 +70,26 @@ impl Geometry {
         let mut walk = Walk { elements: 0, read: &mut read, in_frame: false };
         // The head of pixels without their value, or a damaged data set: shown as far as it goes.
         let _ = walk.elements(&mut cursor, syntax, None, 0, true);
-        read.settle();
+        let is_cut = walk.in_frame;
+        read.settle(is_cut);
         read
     }
 
-    /// A frame has what its own item says, and else what is said of the whole image.
-    fn settle(&mut self) {
-        for frame in &mut self.frames {
+    /// A frame has what its own item says, and else what is said of the whole image. `is_cut`: the last item could not be read to its end,
+    /// so that it may be another frame's scale that it lacks.
+    fn settle(&mut self, is_cut: bool) {
+        let Some(frames) = &mut self.frames else { return };
+        if is_cut {
+            frames.pop();
+        }
+        for frame in frames.iter_mut() {
             frame.take_over(&self.frame);
         }
-        if let Some(first) = self.frames.first() {
+        if let Some(first) = frames.first() {
             self.frame = first.clone();
         }
-        if self.frames.iter().all(|frame| *frame == self.frame) {
-            self.frames.clear();
+        if !is_cut && frames.iter().all(|frame| *frame == self.frame) {
+            self.frames = None;
         }
     }
 
@@ -230,10 +236,11 @@ impl Walk<'_> {
                     let end = length.map(|length| cursor.position() + length);
                     let wanted_here = wanted == Items::Frames || (wanted == Items::First && first);
                     if wanted == Items::Frames {
-                        if self.read.frames.len() == FRAMES_TOLD_MAX {
+                        let frames = self.read.frames.get_or_insert_default();
+                        frames.push(FrameGeometry::default());
+                        if frames.len() > FRAMES_TOLD_MAX {
                             return Err(cursor.damaged("too many frames"));
                         }
-                        self.read.frames.push(FrameGeometry::default());
                     }
                     match end {
                         Some(end) if !wanted_here => cursor.skip(end - cursor.position())?,
@@ -267,7 +274,7 @@ impl Walk<'_> {
             return cursor.skip(length);
         };
         cursor.read_into(value)?;
-        match self.read.frames.last_mut().filter(|_| self.in_frame) {
+        match self.read.frames.as_mut().and_then(|frames| frames.last_mut()).filter(|_| self.in_frame) {
             Some(frame) => frame.take(tag, value),
             None => self.read.take(tag, value, syntax),
         }
@@ -393,7 +400,7 @@ mod tests {
                 center: Some(40.0),
                 width: Some(350.0),
             },
-            frames: Vec::new(),
+            frames: None,
             number: Some(17),
             padding: Some(63_536),
             photometric: Some("MONOCHROME2".into()),
@@ -434,7 +441,7 @@ mod tests {
                 intercept: Some(5.0),
                 ..lies(8.0)
             };
-            assert_eq!(read.frames, [lies(3.0), turned, lies(9.0)]);
+            assert_eq!(read.frames, Some(vec![lies(3.0), turned, lies(9.0)]));
             assert_eq!(read.frame, lies(3.0), "the image is told by its first frame");
         }
     }
@@ -445,8 +452,27 @@ mod tests {
         let head =
             [element(0x0028_0030, b"DS", b"2\\2 "), sequence(FRAME_GROUPS, &[frame(), frame()])].concat();
         let read = Geometry::read(&head, Encoding::ExplicitLittle);
-        assert_eq!((read.frames.len(), read.frame.spacing), (0, Some([2.0, 2.0])));
+        assert_eq!((read.frames, read.frame.spacing), (None, Some([2.0, 2.0])));
         assert!(read.frame.orientation.is_some());
+    }
+
+    #[test]
+    fn of_an_item_that_is_cut_and_of_what_lies_behind_it_nothing_is_told() {
+        let frame = |slope: &[u8]| {
+            let place = sequence(0x0020_9113, &[element(0x0020_0032, b"DS", b"1\\2\\3 ")]);
+            [place, sequence(0x0028_9145, &[element(0x0028_1053, b"DS", slope)])].concat()
+        };
+        let head = sequence(FRAME_GROUPS, &[frame(b"1 "), frame(b"1 "), frame(b"4 ")]);
+        let last = head.len() - frame(b"4 ").len();
+        for cut in 0..=head.len() {
+            let read = Geometry::read(&head[..cut], Encoding::ExplicitLittle);
+            let told = read.frames.unwrap_or_default();
+            assert!(
+                told.iter().all(|frame| frame.position.is_some() && frame.slope.is_some()),
+                "{cut}: {told:?}"
+            );
+            assert!(cut < last || cut == head.len() || told.len() == 2, "{cut}: {told:?}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io;
 
-/// Frames of a series that may differ from each other. The images behind them are not shown.
+/// Frames of a series that are told apart. Of those behind them nothing is told.
 const FRAMES_MAX: usize = 32_768;
 /// Header bytes of a series that are read at once, in bytes: more than ten thousand slices have.
 const HEADER_BYTES_MAX: usize = 96 << 20;
@@ -228,10 +228,10 @@ pub(crate) fn geometry(input: &[u8], question_bytes: usize) -> Result<Vec<u8>, R
     for (head, tail) in heads {
         let own = head.checked_add(tail).and_then(|bytes| rest.split_at_checked(bytes));
         let Some((own, behind)) = own else { break };
-        let one = Geometry::read(own.get(..head).unwrap_or_default(), encoding);
-        frames += one.frames.len();
-        if frames > FRAMES_MAX {
-            break;
+        let mut one = Geometry::read(own.get(..head).unwrap_or_default(), encoding);
+        frames += one.frames.as_ref().map_or(0, Vec::len);
+        if frames > FRAMES_MAX && one.frames.is_some() {
+            one.frames = Some(Vec::new());
         }
         read.push(one);
         rest = behind;

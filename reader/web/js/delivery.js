@@ -19,7 +19,8 @@ import { load } from './wasm.js';
 /**
  * @typedef {{number: number, kind: 'headers'|'model'|'coarse'|'pixels'|'opaque'|'residual', series: number, instance: number|null, slab: number|null, bytes: number, rawBytes: number}} Segment bytes: sealed
  * @typedef {{columns: number, rows: number, samples: number, bits: number, stored: number, signed: boolean, planar: boolean, bigEndian: boolean, frames: number, photometric: string}} Layout photometric: empty until the headers are here
- * @typedef {{orientation: number[]|null, position: number[]|null, spacing: [number, number]|null, atDetector: boolean, slope: number, intercept: number, center: number|null, width: number|null, number: number|null, padding: number|null, rescaleType: string, photometric: string, frameTime: number|null}} Geometry
+ * @typedef {{known: boolean, orientation: number[]|null, position: number[]|null, spacing: [number, number]|null, atDetector: boolean, slope: number, intercept: number, center: number|null, width: number|null, number: number|null, padding: number|null, rescaleType: string, photometric: string, frameTime: number|null}} Geometry `known`: false where the frame's item could not be read, so that it can have no letters and no scale
+ * @typedef {{all: Geometry, frames: Geometry[]|null}} ImageGeometry `all`: of each frame that `frames` does not have
  * @typedef {Record<string, string>} Banner texts by the names of bundle SPEC 4.3; control characters are in them
  * @typedef {{instance: number, frame: number, row: number, coarse: number, pixels: number, residual: number|null, rawBytes: number, references: number[]}} Slab frame and row that it begins with; references: slabs of the series that it is predicted from where the model uses references
  * @typedef {{index: number, modality: string, description: string, banner: Banner|null, mixedPatients: boolean, near: number, maxError: number, rmse: number, ratio: number, referenceOnly: boolean, keyImages: number[], instances: (string|null)[], layout: (Layout|null)[], slabs: Slab[], model: number|null, headers: number[], passed: number[], transferSyntax: string}} Series ratio: 0 where nothing was coded as pixels; passed: instances that came compressed and have no picture here
@@ -141,7 +142,7 @@ export class Delivery extends EventTarget {
   #places = new Map();
   /** @type {Map<number, {key: CryptoKey, header: Bytes}>} */
   #pieces = new Map();
-  /** @type {Map<number, {parts: Map<number, Bytes>, read: number, geometry: Geometry[][]}>} by series */
+  /** @type {Map<number, {parts: Map<number, Bytes>, read: number, geometry: ImageGeometry[]}>} by series */
   #headers = new Map();
   /** @type {Delivery|null} */
   #residual = null;
@@ -389,24 +390,27 @@ function shownLayout(told) {
   return { columns, rows, samples, bits, stored, signed, planar, bigEndian, frames, photometric: '' };
 }
 
-/** Of each frame, or one for all of them. @param {any} told @returns {Geometry[]} */
+/** Of one frame after the other, or of all of them: then `frames` is null. @param {any} told @returns {ImageGeometry} */
 function shownGeometry(told) {
-  return (told.frames ?? [told]).map((/** @type {any} */ frame) => ({
-    orientation: frame.orientation,
-    position: frame.position,
-    spacing: frame.spacing,
-    atDetector: frame.at_detector,
+  const { number, padding, photometric, frame_time: frameTime } = told;
+  const of = (/** @type {any} */ frame, known = true) => ({
+    known,
+    orientation: frame.orientation ?? null,
+    position: frame.position ?? null,
+    spacing: frame.spacing ?? null,
+    atDetector: frame.at_detector ?? false,
     slope: frame.slope ?? 1,
     intercept: frame.intercept ?? 0,
-    center: frame.center,
-    width: frame.width,
-    number: told.number,
-    padding: told.padding,
+    center: frame.center ?? null,
+    width: frame.width ?? null,
+    number,
+    padding,
     rescaleType: frame.rescale_type ?? '',
-    photometric: told.photometric ?? '',
-    frameTime: told.frame_time,
-  }));
+    photometric: photometric ?? '',
+    frameTime,
+  });
+  return { all: told.frames ? of({}, false) : of(told), frames: told.frames?.map((/** @type {any} */ frame) => of(frame)) ?? null };
 }
 
-/** Of a frame behind those that are told nothing is known. @param {Geometry[]|undefined} geometry @param {number} frame @returns {Geometry|null} */
-const ofFrame = (geometry, frame) => (geometry?.length === 1 ? geometry[0] : geometry?.[frame]) ?? null;
+/** @param {ImageGeometry|undefined} geometry @param {number} frame @returns {Geometry|null} */
+const ofFrame = (geometry, frame) => geometry?.frames?.[frame] ?? geometry?.all ?? null;

@@ -67,6 +67,7 @@ const TEXTS = {
   loading: ['受信中…', 'Loading…'],
   coarse: ['粗い画像。詳細を受信中…', 'Coarse. Loading detail…'],
   'damaged picture': ['この画像は壊れているため、詳細を表示しません。病院に再送を依頼してください。', 'This image is damaged: its detail is not shown. Ask the hospital to send it again.'],
+  'unknown place': ['この画像の向きと値の尺度を読み取れないため、表示しません。PCの閲覧ソフトで開いてください。', 'Which way this image lies, and what its values mean, cannot be read: it is not shown. Open the case on a workstation.'],
   'no pictures': ['表示できる画像がありません。PCの閲覧ソフトで開いてください。', 'No images that can be shown here. Open the case on a workstation.'],
   palette: ['この色形式は表示できません。PCの閲覧ソフトで開いてください。', 'Colours of this kind cannot be shown here. Open the case on a workstation.'],
   'too large': ['この端末には大きすぎる画像です。PCの閲覧ソフトで開いてください。', 'This image is too large for this device. Open the case on a workstation.'],

@@ -10,8 +10,8 @@ const SIDE = 64;
 /** @param {Stack} stack @param {import('./pictures.js').Pictures} pictures @param {boolean} current @param {import('./window.js').Window} window @param {() => void} open */
 export function thumbnail(stack, pictures, current, window, open) {
   const canvas = /** @type {HTMLCanvasElement} */ (h('canvas', { width: SIDE, height: SIDE, 'aria-hidden': 'true' }));
-  const part = pictures.picture(stack, stack.entry)?.parts[0], context = canvas.getContext('2d');
-  if (part && context) context.putImageData(picture(stack, part, pictures.geometry(stack, stack.frames[stack.entry]), window), 0, 0);
+  const part = pictures.picture(stack, stack.entry)?.parts[0], context = canvas.getContext('2d'), geometry = pictures.geometry(stack, stack.frames[stack.entry]);
+  if (part && context && geometry?.known !== false) context.putImageData(picture(stack, part, geometry, window), 0, 0);
   const words = stack.series.banner?.series_description || stack.series.description || stack.series.modality;
   return h('button', { class: 'thumbnail', 'aria-pressed': current ? 'true' : 'false', 'aria-label': t('open series', words, stack.frames.length), click: open },
     canvas, said(words), h('span', { class: 'count' }, `${stack.keys.size ? '★ ' : ''}${stack.frames.length}`));

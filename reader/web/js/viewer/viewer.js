@@ -304,7 +304,7 @@ export class Viewer {
     this.#fill();
     const picture = this.pictures.picture(this.#stack, this.#place), geometry = this.#geometry();
     // Without its headers an image has neither its scale nor its sides: it waits for them.
-    const shown = !!frame && !!picture && !!geometry && PHOTOMETRIC.has(geometry.photometric) && this.#fits();
+    const shown = !!frame && !!picture && !!geometry?.known && PHOTOMETRIC.has(geometry.photometric) && this.#fits();
     const window = shown ? this.#windowOf(this.#stack, this.#place) : { center: 0, width: 1 };
     this.renderer.draw(shown ? picture.parts : [], frame?.layout.columns ?? 1, this.view, {
       slope: geometry?.slope ?? 1, intercept: geometry?.intercept ?? 0, ...window, invert: geometry?.photometric === 'MONOCHROME1',
@@ -325,7 +325,7 @@ export class Viewer {
     const rounded = (/** @type {number} */ value) => Math.round(value);
     put(this.corner, `${this.#place + 1} / ${frames}${key}\nW ${rounded(window.width)}  L ${rounded(window.center)}`);
     const { trouble } = this.pictures;
-    put(this.state, trouble ? (trouble.code === 'link_lost' ? t('lost link') : sorry(trouble)) : !frame ? t('no pictures') : geometry && !PHOTOMETRIC.has(geometry.photometric) ? t('palette') : !this.#fits() ? t('too large')
+    put(this.state, trouble ? (trouble.code === 'link_lost' ? t('lost link') : sorry(trouble)) : !frame ? t('no pictures') : geometry && !geometry.known ? t('unknown place') : geometry && !PHOTOMETRIC.has(geometry.photometric) ? t('palette') : !this.#fits() ? t('too large')
       : this.pictures.damaged(this.#stack, this.#place) ? t('damaged picture') : !shown ? t('loading') : full ? '' : t('coarse'));
     this.state.classList.toggle('bad', this.pictures.damaged(this.#stack, this.#place));
     if (document.activeElement !== this.slider || Number(this.slider.value) !== this.#place + 1) this.slider.value = String(this.#place + 1);
