@@ -147,8 +147,15 @@ impl Pipeline {
                 Err(trouble) => trouble,
             };
             trouble.log(id);
-            let noted = self.journal.troubled(id, &trouble.text, trouble.permanent, now_ms()).await;
-            if trouble.permanent && noted.is_ok() && self.is_over(id) {
+            let noted = match trouble.of_damage {
+                true => self.journal.troubled_by_damage(id, &trouble.text, now_ms()).await,
+                false => self
+                    .journal
+                    .troubled(id, &trouble.text, trouble.permanent, now_ms())
+                    .await
+                    .map(|()| trouble.permanent),
+            };
+            if noted.is_ok_and(|is_dead_letter| is_dead_letter) && self.is_over(id) {
                 break;
             }
             // Of one that collects, what it lacks may come earlier.

@@ -144,6 +144,20 @@ async fn sent_again_after_a_dead_letter_it_joins_the_new_delivery_whole() {
 }
 
 #[tokio::test]
+async fn what_came_again_before_it_was_given_up_is_no_dead_letter() {
+    let (bench, journal) = Bench::new().await;
+    let healed = bench.record(&journal, bench.again()).await;
+    assert!(matches!(healed, Recorded::Healed { .. }), "{healed:?}");
+    // The stage knows only what it saw before.
+    assert!(!journal.troubled_by_damage(bench.delivery, "damaged", 4000).await.unwrap());
+    assert_eq!(journal.delivery(bench.delivery).await.unwrap().state, State::Assembled);
+    journal.note_damaged(bench.delivery, &[instance(2).file], 5000).await.unwrap();
+    assert!(journal.troubled_by_damage(bench.delivery, "damaged", 6000).await.unwrap());
+    assert_eq!(journal.delivery(bench.delivery).await.unwrap().state, State::Failed);
+    assert!(!journal.troubled_by_damage(bench.delivery, "damaged", 7000).await.unwrap(), "it was one before");
+}
+
+#[tokio::test]
 async fn a_dead_letter_of_a_case_that_is_closed_is_healed_where_it_lies() {
     let (bench, journal) = Bench::new().await;
     journal.troubled(bench.delivery, "damaged", true, 4000).await.unwrap();

@@ -383,18 +383,45 @@ impl Journal {
         permanent: bool,
         now_ms: i64,
     ) -> Result<(), JournalError> {
-        sqlx::query(sqlx::AssertSqlSafe(format!(
-            "UPDATE delivery SET trouble = $2, attempts = attempts + 1, failing_since_ms = coalesce(failing_since_ms, $4),
-             state = CASE WHEN $3 THEN 'failed' ELSE state END WHERE id = $1 AND state IN ({})",
+        let is_final = if permanent { "TRUE" } else { "FALSE" };
+        self.note_trouble(id, trouble, is_final, now_ms).await.map(|_| ())
+    }
+
+    /// The same of a failure that lies in received files which are damaged or gone: a dead letter where some still are, tried again where the same bytes have
+    /// come meanwhile. Returns whether it has become one.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn troubled_by_damage(
+        &self,
+        id: DeliveryId,
+        trouble: &str,
+        now_ms: i64,
+    ) -> Result<bool, JournalError> {
+        let is_final =
+            "EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = $1 AND i.damaged_at_ms IS NOT NULL)";
+        self.note_trouble(id, trouble, is_final, now_ms).await
+    }
+
+    /// `is_final`: the condition for a dead letter.
+    async fn note_trouble(
+        &self,
+        id: DeliveryId,
+        trouble: &str,
+        is_final: &'static str,
+        now_ms: i64,
+    ) -> Result<bool, JournalError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "UPDATE delivery SET trouble = $2, attempts = attempts + 1, failing_since_ms = coalesce(failing_since_ms, $3),
+             state = CASE WHEN {is_final} THEN 'failed' ELSE state END WHERE id = $1 AND state IN ({}) RETURNING state = 'failed'",
             State::sql_before(Step::GivenUp)
         )))
         .bind(id.0.as_slice())
         .bind(trouble)
-        .bind(permanent)
         .bind(now_ms)
-        .execute(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
-        Ok(())
+        Ok(row.is_some_and(|row| row.get(0)))
     }
 
     /// Parts accepted so far: (part, doctor); [`PART_COVER`] or the number of a piece.

@@ -19,6 +19,8 @@ pub(super) struct Trouble {
     pub(super) text: String,
     /// Trying again will not help.
     pub(super) permanent: bool,
+    /// But for received files that are damaged, and may have come again meanwhile.
+    pub(super) of_damage: bool,
 }
 
 impl Trouble {
@@ -39,7 +41,7 @@ impl Trouble {
     }
 
     pub(super) fn damaged_and_nobody_to_ask(files: usize) -> Self {
-        Self::permanent(format!(
+        Self::of_damage(format!(
             "{}, and no PACS can be asked (operator: check the disk, and see retrieve in [pacs]; technician: send again)",
             damaged(files)
         ))
@@ -53,7 +55,7 @@ impl Trouble {
         );
         match why.lasting() {
             Lasting::Temporary => Self::temporary(text + ")"),
-            Lasting::Permanent => Self::permanent(text + "; technician: Try again once that is mended)"),
+            Lasting::Permanent => Self::of_damage(text + "; technician: Try again once that is mended)"),
         }
     }
 
@@ -72,7 +74,7 @@ impl Trouble {
     }
 
     pub(super) fn damaged_and_not_given_back(files: usize) -> Self {
-        Self::permanent(format!(
+        Self::of_damage(format!(
             "{}, and the PACS no longer has what was received (operator: check the disk; technician: Try again once the PACS has it again, or send again)",
             damaged(files)
         ))
@@ -121,11 +123,15 @@ impl Trouble {
     }
 
     fn temporary(text: impl Into<String>) -> Self {
-        Self { text: text.into(), permanent: false }
+        Self { text: text.into(), permanent: false, of_damage: false }
     }
 
     fn permanent(text: impl Into<String>) -> Self {
-        Self { text: text.into(), permanent: true }
+        Self { permanent: true, ..Self::temporary(text) }
+    }
+
+    fn of_damage(text: impl Into<String>) -> Self {
+        Self { of_damage: true, ..Self::permanent(text) }
     }
 }
 
@@ -208,7 +214,7 @@ impl From<SubmitError> for Trouble {
             Culprit::Recipient => "operator: check the doctor's mailbox",
             Culprit::Us => "us: report this",
         };
-        Self { permanent: error.is_permanent(), text: format!("submit: {error} ({who})") }
+        Self { permanent: error.is_permanent(), ..Self::temporary(format!("submit: {error} ({who})")) }
     }
 }
 

@@ -436,6 +436,13 @@ impl Book {
         }
     }
 
+    /// A failure that lies in received files which are damaged or gone: a dead letter where some still are. Returns whether it has become one.
+    pub fn troubled_by_damage(&mut self, place: usize) -> bool {
+        let was_one = self.state_of(place) == Some(State::Failed);
+        self.troubled(place, self.is_damaged(place));
+        !was_one && self.state_of(place) == Some(State::Failed)
+    }
+
     /// The mail server took a part for a doctor.
     pub fn accepted(&mut self, place: usize, part: Part, doctor: u8) {
         self.mark(place, doctor, |share| match part {

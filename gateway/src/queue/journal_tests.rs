@@ -139,8 +139,13 @@ impl Twins {
             }
             20 => {
                 let permanent = self.chance.bool();
-                self.journal.troubled(id, "trouble", permanent, now_ms).await.unwrap();
-                self.book.troubled(place, permanent);
+                if self.chance.bool() {
+                    self.journal.troubled(id, "trouble", permanent, now_ms).await.unwrap();
+                    self.book.troubled(place, permanent);
+                } else {
+                    let is_dead = self.journal.troubled_by_damage(id, "damaged", now_ms).await.unwrap();
+                    assert_eq!(self.book.troubled_by_damage(place), is_dead);
+                }
                 "troubled"
             }
             21 => {

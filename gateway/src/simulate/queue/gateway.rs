@@ -311,7 +311,11 @@ impl World<'_> {
             self.book.step(place, Step::Cancelled);
             return;
         }
-        self.book.troubled(place, task.flag);
+        if task.flag && task.of_damage {
+            self.book.troubled_by_damage(place);
+        } else {
+            self.book.troubled(place, task.flag);
+        }
         let Some(delivery) = self.book.deliveries.get(place) else { return };
         if delivery.state == State::Failed {
             let images = self.images_of(|instance| instance.delivery == place);

@@ -20,6 +20,8 @@ pub(super) struct Task {
     pub(super) number: u32,
     /// Something more is to be done, or it is for good.
     pub(super) flag: bool,
+    /// Of a trouble: it lies in received files that are damaged.
+    pub(super) of_damage: bool,
     /// Where in the log it began; of looks into a mailbox, at which event.
     pub(super) since: usize,
     /// Looks in a row before this one that found nothing.
@@ -32,7 +34,7 @@ impl Task {
     pub(super) fn new(act: Act, place: usize) -> Self {
         let part = Part::Cover;
         let (doctor, took, number, flag, since, quiet, destination) = (0, 0, 0, false, 0, 0, 0);
-        Self { act, place, doctor, took, part, number, flag, since, quiet, destination }
+        Self { act, place, doctor, took, part, number, flag, of_damage: false, since, quiet, destination }
     }
 
     pub(super) fn then(self, act: Act) -> Self {

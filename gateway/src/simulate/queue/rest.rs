@@ -29,6 +29,14 @@ impl World<'_> {
             && self.book.state_of(mail.delivery).is_some_and(State::is_over)
     }
 
+    /// Out of a folder that the gateway may not read, when nobody looked any more: page and proof have told of that folder.
+    fn came_out_late(&self, mail: &Mail) -> bool {
+        let left = self.book.share(mail.delivery, mail.doctor).and_then(|share| share.mail);
+        left.is_some_and(|left| left.unsearched > 0)
+            && self.emptied.contains(&(mail.delivery, mail.doctor))
+            && !self.book.looks_for(mail.delivery, mail.doctor)
+    }
+
     /// It lies in a mailbox, in a folder that the gateway may read.
     pub(super) fn is_in_reach(&self, mail: &Mail) -> bool {
         mail.at == At::Mailbox && !self.is_hidden(mail)
@@ -71,6 +79,7 @@ impl World<'_> {
                 // Where a mail came twice, nobody knows how many there are.
                 let of_it = |one: &&Mail| (one.delivery, one.doctor) == (mail.delivery, mail.doctor);
                 rest.has_leftovers |= self.is_leftover(mail)
+                    && !self.came_out_late(mail)
                     && !self.mails.iter().filter(of_it).any(|one| one.is_copy || one.is_replayed);
             } else if mail.part == Part::Cover && !reader.is_awake && self.is_whole(mail) {
                 rest.unread |= mail.images;

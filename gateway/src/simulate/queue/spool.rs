@@ -201,7 +201,7 @@ impl World<'_> {
             self.asked.push((image, destination));
         }
         let is_cut = matches!(fault, Some(Fault::CutBefore | Fault::CutAfter));
-        let trouble = Task { flag: !is_cut, ..task.then(Act::NoteTrouble) };
+        let trouble = Task { flag: !is_cut, of_damage: true, ..task.then(Act::NoteTrouble) };
         (is_cut || !self.gives_again).then_some(trouble)
     }
 
