@@ -4,6 +4,7 @@
 mod alerts;
 mod codes;
 mod command;
+mod endings;
 mod events;
 mod forward;
 mod line;
@@ -14,10 +15,12 @@ mod trail;
 mod walk;
 
 pub use command::{list, verify};
+pub(crate) use endings::{PURPOSE_OF_PROOF, endings};
 pub use events::{Reading, RetrievalNodes, Server, ServerRefusal, Subject};
 pub use forward::forward;
 pub use message::{Message, Outcome};
 pub use trail::Durable;
+pub(crate) use walk::HEAD;
 pub use walk::{Fault, Verdict};
 
 use alerts::Budgets;

@@ -26,6 +26,7 @@ mod press;
 mod progress;
 mod report;
 mod residual;
+mod restored;
 mod roster;
 mod session;
 mod standby;
@@ -56,6 +57,7 @@ pub use press::{Choice, Chosen, HeldAs, Press, PressAnswer, Pressed, PressedStud
 pub use progress::{MAILBOX_FULL, Outstanding, Progress};
 pub use report::{AlarmReport, DeliveryReport, DoctorReport, EndReport};
 pub use residual::Asked;
+pub(crate) use restored::{EndedAgain, Restored};
 pub use roster::RosterChange;
 pub use session::Session;
 pub use studies::{Listed, Study, StudyFilter};
@@ -191,7 +193,6 @@ impl Journal {
     }
 
     /// Waits until nothing is under way any more, in the driver's threads neither.
-    #[cfg(test)]
     pub(crate) async fn close(self) {
         self.pool.close().await;
     }

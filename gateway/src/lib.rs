@@ -36,6 +36,7 @@ pub mod roster;
 pub mod simulate;
 
 pub mod audit;
+pub mod backup;
 pub mod bench;
 pub mod check;
 pub mod setup;

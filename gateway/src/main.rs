@@ -4,6 +4,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use compressor::encapsulated;
 use gateway::audit;
+use gateway::backup;
 use gateway::bench;
 use gateway::config::Config;
 use gateway::directory;
@@ -97,6 +98,30 @@ enum Command {
         config: Option<PathBuf>,
         #[command(subcommand)]
         action: spool::Action,
+    },
+    /// Copy all that the gateway knows to a new folder, while it runs. Patients' data lie in it under the spool's key alone.
+    Backup {
+        /// Configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// A folder that is not there yet.
+        #[arg(long)]
+        to: PathBuf,
+        /// Also what opens it: keys without a passphrase, passphrases, passwords, the spool's key. Else they are named, to be kept elsewhere.
+        #[arg(long)]
+        with_secrets: bool,
+    },
+    /// Put a backup back into an empty state folder, and the configuration where it is missing.
+    Restore {
+        /// Configuration file, or where it is to be.
+        #[arg(long)]
+        config: PathBuf,
+        /// Folder of the backup.
+        #[arg(long)]
+        from: PathBuf,
+        /// Folder of the machine's own audit trail, where that outlived the journal.
+        #[arg(long)]
+        audit: Option<PathBuf>,
     },
     /// Run a night of cases with random failures through the rules of escalation, alarm and end, and have the log of it judged; or, with --queue, schedules
     /// of kills, power cuts, lost replies and clocks that jump through the rules of the queue. Sends nothing.
@@ -257,6 +282,12 @@ fn run() -> anyhow::Result<ExitCode> {
             let config = open(config.as_deref())?;
             println!("{}", on_runtime(upgraded(&config, spool::run(&config, action)))?);
         }
+        Command::Backup { config: file, to, with_secrets } => {
+            let config = open(Some(&file))?;
+            let work = backup::backup(&config, &file, &to, with_secrets);
+            println!("{}", on_runtime(upgraded(&config, work))?);
+        }
+        Command::Restore { config, from, audit } => restore(&config, &from, audit.as_deref())?,
         Command::Simulate { replay: Some(journal), json, .. } => return on_runtime(replay(&journal, json)),
         Command::Simulate { queue: true, schedules, seed, queue_bug: bug, json, .. } => {
             let seed = seed.unwrap_or_else(simulate::any_seed);
@@ -283,6 +314,19 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::RenderThumbnail => render::run_thumbnail().context("render-thumbnail")?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// As root where root runs it: it reads what root alone may, and what it makes belongs to whom the folders belong to.
+fn restore(file: &Path, from: &Path, audit: Option<&Path>) -> anyhow::Result<()> {
+    let found = backup::Found::read(from)?;
+    let here = file.exists().then(|| load(file)).transpose()?;
+    let site = found.verify(here.as_ref())?;
+    for path in found.put_configuration(file)? {
+        println!("put back: {}", path.display());
+    }
+    let config = load(file)?;
+    println!("{}", on_runtime(backup::restore(&config, &found, site, audit))?);
+    Ok(())
 }
 
 async fn check(

@@ -14,7 +14,7 @@ use crate::seal::{POLICY_LOSSLESS, Sealer};
 use crate::smime::Renderer;
 use crate::spool::{FileKey, MasterKeyError, Spool, sync_folder};
 use crate::submit::Submitter;
-use crate::{directory, journal, pulled, receive, upgrade};
+use crate::{backup, directory, journal, pulled, receive, upgrade};
 use ::seal::native::{Certificate, SealError, SiteKey, check_recipients};
 use std::fs;
 use std::io::{self, Write};
@@ -86,6 +86,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     audit.record(Message::application(true)).await?;
     let journal = Journal::open_under(&spool.journal(), masters).await?;
     directory::take_configured(&config, &journal).await?;
+    let request = inbound_request(&config, &journal).await?;
+    let restored = backup::settle(&config, &journal, &audit, key.certificate(), request).await?;
     let swept = spool.sweep(&journal).await?;
     let unfinished = journal.unfinished().await?;
     let (begun_sender, begun) = mpsc::unbounded_channel();
@@ -114,6 +116,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         driven: Mutex::default(),
         telling: Telling::default(),
     });
+    if let Some(seen) = restored {
+        // Before anybody is told: who has opened a delivery is not told of it again.
+        for record in &seen {
+            pipeline.take_surely(record).await;
+        }
+        journal.settled().await?;
+    }
     let (requests_sender, requests) = watch::channel(inbound_request(&config, &journal).await?);
     let changes = journal::changes(&spool.journal()).await?;
     let (stop, stopped) = watch::channel(false);

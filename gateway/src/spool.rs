@@ -121,11 +121,9 @@ impl Spool {
     /// # Errors
     /// [`JournalError`]; what cannot be removed is left for the next start.
     pub async fn sweep(&self, journal: &Journal) -> Result<usize, JournalError> {
-        let files: HashSet<String> = journal.files().await?.into_iter().collect();
-        let mut unfinished: Vec<DeliveryId> = journal.unfinished().await?;
-        unfinished.extend(journal.dead_letters().await?);
-        let kept = journal.residuals_kept().await?;
-        let bundles = unfinished.iter().chain(&kept).map(|id| format!("{id}.bundle")).collect();
+        let Needed { files, unfinished, residuals } = Needed::by(journal).await?;
+        let files = files.into_iter().collect();
+        let bundles = unfinished.iter().chain(&residuals).map(|id| format!("{id}.bundle")).collect();
         let sealed = unfinished.iter().map(ToString::to_string).collect();
         Ok(keep_only(&self.receive(), &files)
             + keep_only(&self.folder("compress"), &bundles)
@@ -153,6 +151,27 @@ impl Spool {
     pub fn release_made(&self, delivery: DeliveryId) {
         self.release_sealed(delivery);
         self.release_bundle(delivery);
+    }
+}
+
+/// What of the spool the journal still needs.
+pub(crate) struct Needed {
+    /// Received files, by name.
+    pub(crate) files: Vec<String>,
+    /// Deliveries whose bundles and pieces are needed: under way, or dead letters.
+    pub(crate) unfinished: Vec<DeliveryId>,
+    /// Deliveries whose residual may be asked for.
+    pub(crate) residuals: Vec<DeliveryId>,
+}
+
+impl Needed {
+    /// # Errors
+    /// [`JournalError`].
+    pub(crate) async fn by(journal: &Journal) -> Result<Self, JournalError> {
+        let (files, residuals) = (journal.files().await?, journal.residuals_kept().await?);
+        let mut unfinished = journal.unfinished().await?;
+        unfinished.extend(journal.dead_letters().await?);
+        Ok(Self { files, unfinished, residuals })
     }
 }
 

@@ -42,12 +42,12 @@ pub enum UpgradeError {
     },
     /// The journal cannot be read or copied.
     #[error(
-        "the journal cannot be read, or copied before its migration: {0} (operator: check the disk that holds the state folder)"
+        "the journal cannot be read or copied: {0} (operator: check the disk that holds the state folder)"
     )]
     Sql(#[from] sqlx::Error),
     /// Nothing was tried.
     #[error(
-        "the upgrade of the journal needs {needed} bytes on the disk that holds the state folder, and {free} are free (operator: make room, then start it again)"
+        "a copy of the journal needs {needed} bytes on the disk that holds the state folder, and {free} are free (operator: make room, then start it again)"
     )]
     NoRoom {
         /// In bytes.
@@ -90,7 +90,7 @@ pub async fn prepare(state: &Path) -> Result<(), UpgradeError> {
     }
     let _one_at_a_time = locked(state).await.map_err(at(state))?;
     let Some(found) = schema(opened(&journal).await?).await? else { return Ok(()) };
-    let known = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let known = known_schema();
     let folder = state.join(FOLDER);
     if found > known {
         return Err(UpgradeError::Newer { found, known, way_back: way_back(&folder, known) });
@@ -104,6 +104,22 @@ pub async fn prepare(state: &Path) -> Result<(), UpgradeError> {
         journal::migrate(&journal).await?;
     }
     Ok(())
+}
+
+/// Copies a journal into a folder on the same disk, while a gateway writes it, and gives its schema. Nothing is migrated.
+///
+/// # Errors
+/// [`UpgradeError`].
+pub(crate) async fn copy_into(journal: &Path, copy: &Path) -> Result<i64, UpgradeError> {
+    let folder = copy.parent().unwrap_or(copy);
+    let found = schema(opened(journal).await?).await?.unwrap_or_default();
+    copied(journal, copy, found, free_bytes(folder).map_err(at(folder))?).await?;
+    Ok(found)
+}
+
+/// The number of the newest migration that this version has.
+pub(crate) fn known_schema() -> i64 {
+    MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
 /// Deletes copies once they are old enough. Never ends.

@@ -59,6 +59,8 @@ impl Code {
         Self { code: "RECEIPT", system: "99SCANPOST", meaning: "Receipt refused" };
     pub(super) const SPOOL_DAMAGED: Self =
         Self { code: "SPOOL", system: "99SCANPOST", meaning: "Received files damaged" };
+    pub(super) const RESTORED: Self =
+        Self { code: "RESTORED", system: "99SCANPOST", meaning: "Restored from a backup" };
     pub(super) const TRAIL_DAMAGED: Self =
         Self { code: "TRAIL", system: "99SCANPOST", meaning: "Audit trail damaged" };
 

@@ -111,16 +111,20 @@ fn line(number: u64, text: &str, json: bool) -> io::Result<Phi<String>> {
 
 /// "Reading Start 2026-…" and so on, of a message that tells how long a study was on a screen.
 pub(super) fn reading(text: &str) -> Vec<String> {
-    let value = |value: &str| String::from_utf8(STANDARD.decode(value).ok()?).ok();
-    let details = attributes(text, "type").zip(attributes(text, "value"));
-    details
+    details(text)
         .filter(|(kind, _)| kind.starts_with("Reading "))
-        .filter_map(|(kind, text)| Some(format!("{kind} {}", value(text)?)))
+        .filter_map(|(kind, value)| Some(format!("{kind} {}", String::from_utf8(value).ok()?)))
         .collect()
 }
 
+/// What else a message says of its study, by type.
+pub(super) fn details(text: &str) -> impl Iterator<Item = (&str, Vec<u8>)> {
+    let details = attributes(text, "type").zip(attributes(text, "value"));
+    details.filter_map(|(kind, value)| Some((kind, STANDARD.decode(value).ok()?)))
+}
+
 /// Values of an attribute in XML that this program wrote: as they stand there, with entities.
-fn attributes<'t>(text: &'t str, name: &str) -> impl Iterator<Item = &'t str> {
+pub(super) fn attributes<'t>(text: &'t str, name: &str) -> impl Iterator<Item = &'t str> {
     let opening = format!(" {name}=\"");
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -1,12 +1,14 @@
 //! The events that this gateway knows (PS3.15 A.5.3).
 
 use super::codes::Code;
-use super::message::{Address, Message, Object, Outcome, Participant};
-use crate::journal::{Act, NotedAccountAct, NotedAct};
+use super::message::{
+    Address, CASE_ENDED, CASE_WITHDRAWN, DELETION_PROOF, Message, Object, Outcome, Participant,
+};
+use crate::journal::{Act, Ended, NotedAccountAct, NotedAct};
 use crate::query::QueryError;
 use compressor::Uid;
 use compressor::dataset::Banner;
-use seal::ids::DeliveryId;
+use seal::ids::{CaseId, DeliveryId};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use time::OffsetDateTime;
@@ -335,6 +337,20 @@ impl Message {
         Self { reason: Some(words.to_owned()), ..event }
     }
 
+    /// A case is about to end: what is restored from a backup later ends it again by this.
+    pub fn ends(by: &str, case: CaseId, how: Ended, subject: &Subject) -> Self {
+        let details = vec![(CASE_ENDED, format!("{case} {}", how.word()).into_bytes())];
+        Self { details, ..Self::wished(by, how.told(), subject) }
+    }
+
+    /// The same of one that a person withdraws.
+    pub fn withdraws(by: &str, case: CaseId, subject: &Subject) -> Self {
+        Self {
+            details: vec![(CASE_WITHDRAWN, case.to_string().into_bytes())],
+            ..Self::withdrawn(by, subject)
+        }
+    }
+
     /// A person withdrew a study, or the time ended that one waits for a press.
     pub fn withdrawn(by: &str, subject: &Subject) -> Self {
         let participants = vec![node(by, Code::SOURCE, true, None), gateway(Code::APPLICATION, false)];
@@ -353,7 +369,7 @@ impl Message {
 
     /// DICOM Study Deleted: it is in no mailbox of ours any more either (A.5.3.8). `proof`: the site's signed statement of that.
     pub fn deletion_proved(proof: &[u8], subject: &Subject) -> Self {
-        Self { details: vec![("Deletion Proof", proof.to_vec())], ..Self::deleted(subject) }
+        Self { details: vec![(DELETION_PROOF, proof.to_vec())], ..Self::deleted(subject) }
     }
 
     /// Security Alert: a peer that was not let in (A.5.3.11).
@@ -422,6 +438,13 @@ impl Message {
         let participants = vec![gateway(Code::APPLICATION, true)];
         let event = alert_of(Code::RESTRICTED_FUNCTION, participants, "alerts".into(), words);
         Self { reason: Some(format!("too many alerts: {count} more were not kept: {words}")), ..event }
+    }
+
+    /// Security Alert: this gateway was restored from a backup of `backed_up_at`.
+    pub fn restored(backed_up_at: OffsetDateTime) -> Self {
+        let at = backed_up_at.format(&Rfc3339).unwrap_or_default();
+        let participants = vec![gateway(Code::APPLICATION, true)];
+        alert_of(Code::RESTORED, participants, at, "restored from a backup: the journal is as it was then")
     }
 
     /// Security Alert: this trail was found damaged.

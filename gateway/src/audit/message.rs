@@ -15,6 +15,13 @@ const SOP_CLASSES_MAX: usize = 16;
 /// `ParticipantObjectID` of a patient without an id: the schema asks for one.
 const NO_ID: &str = "(none)";
 
+/// Type of the detail that holds the site's proof of a deletion.
+pub(super) const DELETION_PROOF: &str = "Deletion Proof";
+/// Type of the detail that names a case which is about to end, and how.
+pub(super) const CASE_ENDED: &str = "Case Ended";
+/// Type of the detail that names a case which is about to be withdrawn.
+pub(super) const CASE_WITHDRAWN: &str = "Case Withdrawn";
+
 /// How an event ended (`EventOutcomeIndicator`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -429,3 +429,38 @@ proptest! {
         prop_assert!(!command::check(copy.path(), site).unwrap().intact);
     }
 }
+
+#[test]
+fn the_trail_says_which_cases_are_over_and_takes_no_forged_proof() {
+    use crate::journal::{Ended, EndedAgain};
+    use seal::ids::CaseId;
+    use seal::statement;
+    let made = Made::new(1);
+    let proof = |case: CaseId, key: &SiteKey| {
+        let content = format!(r#"{{"format":2,"case":"{case}","how":"unopened","by":null,"mailboxes":[]}}"#);
+        let signature = key.sign_statement(PURPOSE_OF_PROOF, content.as_bytes()).unwrap();
+        Message::deletion_proved(&statement::join(&signature, content.as_bytes()), &subject())
+    };
+    let [closed, expired, recalled, proved, forged, given_up] =
+        [1, 2, 3, 4, 5, 6].map(|number| CaseId([number; 16]));
+    let messages = [
+        Message::ends("tanaka", closed, Ended::Closed, &subject()),
+        Message::ends("expired", expired, Ended::Expired, &subject()),
+        Message::withdraws("sato", recalled, &subject()),
+        Message::ends("unopened", proved, Ended::Unopened, &subject()),
+        proof(proved, &made.key),
+        proof(forged, &site_key()),
+        Message::withdrawn(&given_up.to_string(), &subject()),
+    ];
+    let (mut trail, _) = Trail::open(made.path(), made.key.clone(), SITE).unwrap();
+    trail.append(messages.map(now).iter()).unwrap();
+    trail.anchor().unwrap();
+    let over = |how, by: Option<&str>| EndedAgain { how, by: by.map(str::to_owned) };
+    let expected = BTreeMap::from([
+        (closed, over(Some(Ended::Closed), Some("tanaka"))),
+        (expired, over(Some(Ended::Expired), None)),
+        (recalled, over(None, Some("sato"))),
+        (proved, over(Some(Ended::Unopened), None)),
+    ]);
+    assert_eq!(endings(made.path(), made.key.certificate()).unwrap(), expected);
+}

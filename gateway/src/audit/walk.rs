@@ -66,7 +66,7 @@ pub(super) struct Head {
 }
 
 /// Name of the file of the [`Head`].
-pub(super) const HEAD: &str = "head";
+pub(crate) const HEAD: &str = "head";
 
 impl Head {
     /// Reads it; `None` where it is not there, an error where it is not what the site signed.

@@ -569,7 +569,7 @@ pub(super) fn marking(column: &'static str) -> String {
 }
 
 /// Sets the state that a step leads to, ends the stage under way and forgets its failures. Nothing is done where the step is not for the state.
-async fn advance(
+pub(super) async fn advance(
     transaction: &mut Transaction<'static, Sqlite>,
     id: DeliveryId,
     step: Step,

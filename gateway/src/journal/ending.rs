@@ -46,7 +46,7 @@ impl Ended {
         }
     }
 
-    pub(super) fn parse(word: &str) -> Result<Self, JournalError> {
+    pub(crate) fn parse(word: &str) -> Result<Self, JournalError> {
         let mut all = [Self::Closed, Self::Expired, Self::HandedOver, Self::Unopened].into_iter();
         all.find(|ended| ended.word() == word).ok_or(JournalError::Unknown("study_case.ended_how"))
     }
@@ -148,7 +148,12 @@ impl Journal {
             return Ok(None);
         }
         let by = by.unwrap_or(how.word());
-        self.withdraw_in(transaction, case, Withdraw { hold: None, ends: true, by, now_ms }).await
+        self.withdraw_in(
+            transaction,
+            case,
+            Withdraw { hold: None, ends: true, is_restored: false, by, now_ms },
+        )
+        .await
     }
 
     /// Cases of which the mail server had the last part for longer than `age_ms` of the gateway's running, and what decides how they end.

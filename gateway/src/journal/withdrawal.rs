@@ -32,6 +32,8 @@ pub(super) struct Withdraw<'a> {
     pub(super) hold: Option<&'a str>,
     /// It has served its purpose.
     pub(super) ends: bool,
+    /// More of it may have been mailed than the journal knows, and to whom: the journal is a copy of before.
+    pub(super) is_restored: bool,
     /// Who wants it.
     pub(super) by: &'a str,
     /// Milliseconds since 1970-01-01 UTC.
@@ -88,7 +90,8 @@ impl Journal {
         now_ms: i64,
     ) -> Result<Option<Withdrawal>, JournalError> {
         let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        self.withdraw_in(transaction, case, Withdraw { hold, ends: false, by, now_ms }).await
+        self.withdraw_in(transaction, case, Withdraw { hold, ends: false, is_restored: false, by, now_ms })
+            .await
     }
 
     /// Gives up a study that nobody asked for: [`Journal::withdraw`], unless somebody did meanwhile, or more of it came in the last `age_ms`.
@@ -108,7 +111,12 @@ impl Journal {
         if still.fetch_optional(&mut *transaction).await?.is_none() {
             return Ok(None);
         }
-        self.withdraw_in(transaction, case, Withdraw { hold: None, ends: false, by, now_ms }).await
+        self.withdraw_in(
+            transaction,
+            case,
+            Withdraw { hold: None, ends: false, is_restored: false, by, now_ms },
+        )
+        .await
     }
 
     /// Deliveries of a case that can be withdrawn.
@@ -127,14 +135,14 @@ impl Journal {
         case: CaseId,
         withdraw: Withdraw<'_>,
     ) -> Result<Option<Withdrawal>, JournalError> {
-        let Withdraw { hold, ends, by, now_ms } = withdraw;
+        let Withdraw { hold, ends, is_restored, by, now_ms } = withdraw;
         let row = sqlx::query("SELECT spool_key FROM study_case WHERE id = $1").bind(case.0.as_slice());
         let row = row.fetch_optional(&mut *transaction).await?;
         let key = row.map(|row| self.unwrapped(&row)).transpose()?.flatten();
         let (mut withdrawal, mut instances) = (Withdrawal::default(), Vec::new());
         for row in deliveries(&mut transaction, case).await? {
             let id = DeliveryId(bytes16(row.get("id"), "delivery.id")?);
-            let step = match (row.get("mailed"), ends) {
+            let step = match (is_restored || row.get("mailed"), ends) {
                 (false, _) => Step::Cancelled,
                 (true, false) => Step::Recalled,
                 (true, true) => Step::Closed,
@@ -329,7 +337,8 @@ async fn end(
 ) -> Result<(), JournalError> {
     sqlx::query(
         "INSERT INTO withdrawn_mail (delivery_id, doctor) SELECT r.delivery_id, r.doctor
-         FROM recipient r JOIN delivery d ON d.id = r.delivery_id WHERE d.id = $1 AND d.mail_bytes IS NOT NULL",
+         FROM recipient r JOIN delivery d ON d.id = r.delivery_id WHERE d.id = $1 AND d.mail_bytes IS NOT NULL
+         ON CONFLICT DO NOTHING",
     )
     .bind(id.0.as_slice())
     .execute(&mut **transaction)

@@ -2,6 +2,7 @@
 //! told twice and nothing is left out.
 
 use super::Pipeline;
+use super::press::How;
 use super::trouble::Trouble;
 use crate::audit::{AuditError, Message, Reading, Server, ServerRefusal, Subject};
 use crate::journal::{AnswerKind, DeliveryRow, DueNotice, EndedCase, Pressed, Recipient};
@@ -96,10 +97,16 @@ impl Pipeline {
         Ok(self.record_each(&subjects, |subject| Message::wished(by, words, subject)).await?)
     }
 
-    /// Before a delivery is withdrawn.
-    pub(super) async fn audit_withdrawn(&self, delivery: &DeliveryRow, by: &str) -> Result<(), Trouble> {
-        let subjects = self.subjects(delivery).await?;
-        Ok(self.record_each(&subjects, |subject| Message::withdrawn(by, subject)).await?)
+    /// Before a delivery ends or is withdrawn with its case. Only what surely happens names the case: one that nobody asked for in time may be asked
+    /// for at the same moment.
+    pub(super) async fn audit_withdrawn(&self, delivery: &DeliveryRow, how: How<'_>) -> Result<(), Trouble> {
+        let (subjects, case, by) = (self.subjects(delivery).await?, delivery.case, how.by());
+        let message = |subject: &Subject| match how {
+            How::Ends { how, .. } => Message::ends(by, case, how, subject),
+            How::Wish { .. } => Message::withdraws(by, case, subject),
+            How::Late { .. } => Message::withdrawn(by, subject),
+        };
+        Ok(self.record_each(&subjects, message).await?)
     }
 
     /// Before the first thing is done with what came in.

@@ -4,6 +4,7 @@
 use super::Pipeline;
 use super::press::{How, WishError};
 use super::trouble::Trouble;
+use crate::audit::PURPOSE_OF_PROOF;
 use crate::clock::now_ms;
 use crate::config::Encryption;
 use crate::journal::{Ended, EndedCase, EndedMail, JournalError};
@@ -22,8 +23,6 @@ const PAUSE: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(30);
 /// Pause where somebody reads the journal, so that its log cannot be emptied, in milliseconds.
 const BUSY_MS: i64 = 500;
-/// What the signature of a proof begins with (SPEC 11).
-const PURPOSE: &str = "scanpost deletion";
 /// Format of a proof.
 const FORMAT: u32 = 2;
 /// What no proof can say.
@@ -188,7 +187,7 @@ impl Pipeline {
             not_proved: NOT_PROVED,
         };
         let content = serde_json::to_vec(&proof).map_err(Trouble::ours)?;
-        let signature = self.sealer.key.sign_statement(PURPOSE, &content)?;
+        let signature = self.sealer.key.sign_statement(PURPOSE_OF_PROOF, &content)?;
         self.audit_proved(ended, &statement::join(&signature, &content)).await?;
         self.journal.forget(ended.case, now_ms).await?;
         tracing::info!(stage = "pulled", case = %ended.case, "the deletion of a case is proved: the audit trail has the proof");

@@ -76,7 +76,7 @@ pub(super) enum How<'a> {
 }
 
 impl How<'_> {
-    fn by(&self) -> &str {
+    pub(super) fn by(&self) -> &str {
         match self {
             Self::Wish { by, .. } => by,
             Self::Late { .. } => NOBODY,
@@ -161,10 +161,7 @@ impl Pipeline {
             if let Some(pressed) = &delivery.pressed {
                 self.audit_pressed(delivery, pressed).await?;
             }
-            match how {
-                How::Ends { how: ended, .. } => self.audit_wish(delivery.id, how.by(), ended.told()).await?,
-                How::Wish { .. } | How::Late { .. } => self.audit_withdrawn(delivery, how.by()).await?,
-            }
+            self.audit_withdrawn(delivery, how).await?;
         }
         let withdrawn = match how {
             How::Wish { hold, by } => self.journal.withdraw(case, hold, by, now_ms()).await?,

@@ -6,7 +6,7 @@ use crate::clock::now_ms;
 use crate::journal::{DeliveryRow, Ended, Recipient, State, Step};
 use crate::pulled::record::{Kind, Record, folder_digest};
 use crate::submit::retry;
-use ::seal::ids::DeliveryId;
+use ::seal::ids::{DeliveryId, Digest};
 use ::seal::receipt::ReceiptKind;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -15,13 +15,17 @@ impl Pipeline {
     /// Takes records until the sender is gone.
     pub async fn take_records(self: Arc<Self>, mut records: mpsc::Receiver<Record>) {
         while let Some(record) = records.recv().await {
-            let mut failures = 0;
-            // The inbound process says it once: a journal that is busy must not make a receipt be forgotten.
-            while let Err(trouble) = self.take(&record).await {
-                trouble.log(record.delivery);
-                failures += 1;
-                tokio::time::sleep(retry::delay(failures, random())).await;
-            }
+            self.take_surely(&record).await;
+        }
+    }
+
+    /// The inbound process says it once: a journal that is busy must not make a receipt be forgotten.
+    pub(crate) async fn take_surely(self: &Arc<Self>, record: &Record) {
+        let mut failures = 0;
+        while let Err(trouble) = self.take(record).await {
+            trouble.log(record.delivery);
+            failures += 1;
+            tokio::time::sleep(retry::delay(failures, random())).await;
         }
     }
 
@@ -35,7 +39,7 @@ impl Pipeline {
             self.alert_of_record(record, doctor);
         }
         let Some(doctor) = doctor else { return Ok(()) };
-        let Some(cover) = self.journal.cover_digest(record.delivery).await? else { return Ok(()) };
+        let Some(cover) = self.cover_of(record, doctor).await? else { return Ok(()) };
         match record.kind {
             Kind::CoverSeen => {
                 self.journal.cover_seen(record.delivery, doctor, now_ms()).await?;
@@ -54,6 +58,16 @@ impl Pipeline {
             | Kind::NotRemoved => {}
         }
         Ok(())
+    }
+
+    /// Digest of the delivery's cover; none where there is none.
+    async fn cover_of(&self, record: &Record, doctor: &str) -> Result<Option<Digest>, Trouble> {
+        let known = self.journal.cover_digest(record.delivery).await?;
+        if known.is_some() || !matches!(record.kind, Kind::Receipt(_)) {
+            return Ok(known);
+        }
+        let is_taken = self.journal.take_cover_of_receipt(record.delivery, doctor, record.cover).await?;
+        Ok(is_taken.then_some(record.cover))
     }
 
     /// Of the cover that was sent, signed by this doctor.

@@ -1,0 +1,106 @@
+//! Backup while the gateway runs, and the way back: `scanpost-gateway backup` and `restore`, and what the first start after that has to find out
+//! before anything is sent (docs/backup.md, docs/decisions/0023-backup.md).
+
+mod configuration;
+mod make;
+mod manifest;
+mod put_back;
+mod settle;
+mod stored;
+
+pub use make::{Made, backup};
+pub use manifest::Found;
+pub use put_back::{PutBack, restore};
+pub(crate) use settle::settle;
+
+use crate::config::ConfigError;
+use crate::journal::JournalError;
+use crate::spool::MasterKeyError;
+use crate::upgrade::UpgradeError;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Nothing was made, or nothing was put back: the operator must act.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The configuration, or the site's key.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The spool's key.
+    #[error(transparent)]
+    SpoolKey(#[from] MasterKeyError),
+    /// The copy of the journal.
+    #[error(transparent)]
+    Journal(#[from] UpgradeError),
+    /// The journal itself.
+    #[error(transparent)]
+    Rows(#[from] JournalError),
+    /// The manifest cannot be signed.
+    #[error("the manifest cannot be signed: {0}")]
+    Sign(#[from] seal::native::SealError),
+    /// A backup would lie under two keys.
+    #[error(
+        "a change of the spool's key is not finished (operator: scanpost-gateway spool rotate-key, then make the backup)"
+    )]
+    TwoKeys,
+    /// There is something.
+    #[error("{path} is there already (operator: name a folder that is not)", path = .0.display())]
+    Exists(PathBuf),
+    /// Others could have read it, or put something into it.
+    #[error("{path} is open to others than its owner (operator: find out who read it, then chmod -R go= it)", path = .0.display())]
+    Exposed(PathBuf),
+    /// No backup lies there.
+    #[error("{path} is no backup of scanpost-gateway (operator: name the folder that holds manifest.json)", path = .0.display())]
+    NoBackup(PathBuf),
+    /// The signature is not of this site.
+    #[error(
+        "the manifest is not signed by this site's key: another site's backup, or a changed one (operator: take another backup; compare certificates)"
+    )]
+    Foreign,
+    /// A file is missing, or is not what it was.
+    #[error("{path} is {what}: the backup is damaged, and nothing was put back (operator: take another backup)", path = path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// How it is not what the manifest says.
+        what: &'static str,
+    },
+    /// Made by a program that this one does not know.
+    #[error(
+        "the backup was made by version {version}, with schema {schema}; this version knows {known} (operator: install that version, or a newer one)"
+    )]
+    Newer {
+        /// Of the program.
+        version: String,
+        /// Of the journal.
+        schema: i64,
+        /// What this program has.
+        known: i64,
+    },
+    /// What is there would be mixed with what is older.
+    #[error(
+        "{path} is not empty: restore puts nothing over what is there (operator: stop the gateway, move the folder away, make an empty one; if its audit trail \
+         is whole, name it with --audit)", path = .0.display()
+    )]
+    NotEmpty(PathBuf),
+    /// The backup is encrypted under a key that is not here.
+    #[error(
+        "the backup is encrypted under another spool key than the one here (operator: put the key back that [spool] had when the backup was made)"
+    )]
+    WrongKey,
+    /// Not the trail that the backup's is the beginning of.
+    #[error("the audit trail in {path} does not begin with that of the backup (operator: name the trail of the machine that the backup was made on)", path = .0.display())]
+    OtherTrail(PathBuf),
+    /// A file or folder.
+    #[error("{path}: {error} (operator: look at disk and permissions)", path = path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> BackupError + '_ {
+    move |error| BackupError::Io { path: path.to_owned(), error }
+}

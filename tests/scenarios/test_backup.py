@@ -1,0 +1,274 @@
+"""Backup beside a running gateway, and the way back: every study that was acknowledged before arrives once, what was deleted after stays deleted, nobody
+who has a study is told of it again, and what is damaged, foreign or in the way is refused in words."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from lab import openssl, page
+from lab.api import Api
+from lab.keys import Keys
+from lab.programs import program
+from peers import senders, tiny
+
+import harness
+from harness import Bench
+from test_audit import audit, kept
+from test_ending import holding, needles, of, press, proofs, until
+from test_page import write_study
+
+IMAGES = 4
+PATIENT = "Kasumi^Kanaria"
+
+
+def run(bench: Bench, *words: object) -> subprocess.CompletedProcess:
+    command = [program("scanpost-gateway"), words[0], "--config", bench.gateway.config, *words[1:]]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
+
+
+def backup(bench: Bench, name: str = "backup", *arguments: str) -> Path:
+    folder = bench.folder / name
+    made = run(bench, "backup", "--to", folder, *arguments)
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+def state(bench: Bench) -> Path:
+    return bench.gateway.folder / "state"
+
+
+def lose_the_machine(bench: Bench) -> None:
+    bench.gateway.kill()
+    shutil.rmtree(state(bench))
+
+
+def restore(bench: Bench, folder: Path, *arguments: object) -> str:
+    result = run(bench, "restore", "--from", folder, *arguments)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def refusal(bench: Bench, folder: Path, *arguments: object) -> str:
+    before = sorted(map(str, state(bench).rglob("*"))) if state(bench).exists() else []
+    result = run(bench, "restore", "--from", folder, *arguments)
+    assert result.returncode == 1, result.stdout
+    assert (sorted(map(str, state(bench).rglob("*"))) if state(bench).exists() else []) == before, "a refused restore leaves nothing"
+    return result.stderr
+
+
+def notices(bench: Bench) -> int:
+    bench.store.wait_until_handed_over()
+    return len(harness.messages(bench.store, "phone"))
+
+
+@pytest.fixture
+def api(bench: Bench) -> Api:
+    page.make_certificate(bench.keys)
+    lines = page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"')
+    bench.start(page_lines=lines, hold=page.HOLD)
+    return Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+
+
+@pytest.fixture
+def study(tmp_path: Path, ct_study: list[Path]) -> list[Path]:
+    return write_study(tmp_path / "study", ct_study, PATIENT, number=77, count=IMAGES)
+
+
+def test_what_was_acknowledged_before_arrives_once_after_the_machine_was_lost(bench: Bench, tmp_path: Path):
+    studies = {name: tiny.generate(tmp_path / name, IMAGES, seed=80 + number)
+               for number, name in enumerate(("pulled", "mailed", "sealed", "collecting", "after", "late"))}
+    bench.start()
+    senders.storescu(bench.port, "DR_DEMO", studies["pulled"])
+    bench.deliver_and_pull()
+    senders.storescu(bench.port, "DR_DEMO", studies["mailed"])
+    bench.gateway.wait_for_state("notified", "pulled", count=2)
+    bench.store.wait_until_handed_over()
+    bench.store.stop()
+    senders.storescu(bench.port, "DR_DEMO", studies["sealed"])
+    bench.gateway.wait_for("the sealed one", lambda all: any(one["state"] == "sealed" for one in all))
+    bench.gateway.stop()
+    bench.start(settle_ms=60_000, silence_ms=60_000)
+    senders.storescu(bench.port, "DR_DEMO", studies["collecting"])
+    copy = backup(bench)
+    bench.configure(settle_ms=500, silence_ms=3_000)
+    bench.gateway.stop()
+    # The gateway goes on, and sends all of it; what is sealed now is sealed anew after the restore, unless the mailbox shows it.
+    bench.store.start()
+    bench.gateway.start()
+    senders.storescu(bench.port, "DR_DEMO", studies["after"])
+    bench.gateway.wait_for_state("notified", "pulled", count=5)
+    bench.pull()
+    bench.gateway.wait_for_state("pulled", count=5)
+    told = notices(bench)
+    lose_the_machine(bench)
+    words = restore(bench, copy)
+    assert "as they were at" in words and "no newer audit trail was named" in words, words
+    bench.gateway.start()
+    # The one that came after is known again, by what lies in the mailbox.
+    bench.gateway.wait_for_state("pulled", count=5)
+    assert bench.log.read_text().count("is not sent to them again") >= 3
+    senders.storescu(bench.port, "DR_DEMO", studies["late"])
+    bench.gateway.wait_for_state("notified", "pulled", count=6)
+    bench.pull()
+    bench.gateway.wait_for_state("pulled", count=6)
+    harness.assert_equal_bytes([path for paths in studies.values() for path in paths], bench.reader.files())
+    assert notices(bench) == told + 1, "nobody is told again of what is here"
+    assert audit(bench, "verify").returncode == 0
+    assert any("restored from a backup" in message for message in kept(bench))
+
+
+def test_what_nobody_had_sent_yet_is_sent_after_a_restore_elsewhere(bench: Bench, tmp_path: Path):
+    studies = {name: tiny.generate(tmp_path / name, IMAGES, seed=90 + number) for number, name in enumerate(("sealed", "collecting"))}
+    bench.start()
+    bench.store.stop()
+    senders.storescu(bench.port, "DR_DEMO", studies["sealed"])
+    bench.gateway.wait_for("the sealed one", lambda all: any(one["state"] == "sealed" for one in all))
+    bench.gateway.stop()
+    bench.start(settle_ms=60_000, silence_ms=60_000)
+    senders.storescu(bench.port, "DR_DEMO", studies["collecting"])
+    copy = backup(bench)
+    bench.configure(settle_ms=500, silence_ms=3_000)
+    lose_the_machine(bench)
+    restore(bench, copy)
+    bench.store.start()
+    bench.gateway.start()
+    bench.gateway.wait_for_state("notified", count=2)
+    bench.pull()
+    bench.gateway.wait_for_state("pulled", count=2)
+    harness.assert_equal_bytes([path for paths in studies.values() for path in paths], bench.reader.files())
+    assert notices(bench) == 2
+
+
+def test_a_case_that_was_closed_after_the_backup_stays_deleted(bench: Bench, api: Api, study: list[Path]):
+    case = press(bench, api, study)
+    delivery = of(bench, case)["id"]
+    bench.pull()
+    until(bench, case, "the receipt", lambda one: one["state"] == "pulled")
+    copy = backup(bench)
+    assert api.post(f"/studies/{case}/close").status == 204
+    until(bench, case, "the proof", lambda one: one["ended"] and one["ended"]["proved_at_ms"])
+    told = notices(bench)
+    trail = bench.folder / "old-audit"
+    bench.gateway.kill()
+    shutil.copytree(state(bench) / "audit", trail)
+    shutil.rmtree(state(bench))
+    restore(bench, copy, "--audit", trail)
+    own = {name: needle for name, needle in needles(study, delivery).items() if not name.startswith("delivery")}
+    assert any("study" in found for found in holding(state(bench), own)), "the backup brought nothing back that could be deleted"
+    bench.gateway.start()
+    ended = until(bench, case, "the second proof", lambda one: one["ended"] and one["ended"]["proved_at_ms"])
+    assert (ended["state"], ended["ended"]["how"], ended["ended"]["by"]) == ("closed", "closed", "system pacs")
+    harness.wait_until("the journal to forget", lambda: not holding(state(bench), own))
+    assert not harness.messages(bench.store, "doctor") and len(proofs(bench)) == 2
+    assert notices(bench) == told
+    assert audit(bench, "verify").returncode == 0
+
+
+def test_a_study_that_was_recalled_after_the_backup_is_not_sent(bench: Bench, api: Api, study: list[Path]):
+    bench.store.stop()
+    try:
+        senders.storescu(bench.port, page.HOLD, study)
+        (case,) = [one["case"] for one in api.get("/studies").body if one["delivery"]["state"] == "held"]
+        assert api.post("/deliveries", {"study": {"case": case}, "doctors": ["doctor"]}).status == 201
+        bench.gateway.wait_for("the sealed one", lambda all: any(one["state"] == "sealed" for one in all))
+        copy = backup(bench)
+        assert api.post(f"/studies/{case}/withdraw").status in (200, 204)
+        trail = bench.folder / "old-audit"
+        bench.gateway.kill()
+        shutil.copytree(state(bench) / "audit", trail)
+        shutil.rmtree(state(bench))
+        restore(bench, copy, "--audit", trail)
+    finally:
+        bench.store.start()
+    bench.gateway.start()
+    assert of(bench, case)["state"] == "recalled"
+    bench.gateway.wait_for("it waits for another press", lambda all: [one["state"] for one in all if one["case"] != case] == ["held"])
+    assert not harness.messages(bench.store, "doctor") and notices(bench) == 0
+
+
+def test_a_backup_holds_patients_data_under_the_spools_key_alone(bench: Bench, api: Api, study: list[Path]):
+    case = press(bench, api, study)
+    copy = backup(bench)
+    searched = needles(study, of(bench, case)["id"])
+    # A piece's header has the id of its delivery, as it has in the mailbox.
+    searched = {name: needle for name, needle in searched.items() if not name.startswith("delivery")}
+    assert not holding(copy, searched), "something of the patient lies in the backup in plain"
+    assert any(path.name == "journal.sqlite" for path in copy.iterdir())
+    modes = {path.stat().st_mode & 0o077 for path in [copy, *copy.rglob("*")]}
+    assert modes == {0}, "others may look into it"
+    manifest = json.loads((copy / "manifest.json").read_text())
+    left_out = {Path(path) for path in manifest["left_out"]}
+    assert bench.gateway.spool_key in left_out and bench.keys.key("site") in left_out
+    key = bench.gateway.spool_key.read_bytes()
+    assert not holding(copy, {"spool key": key})
+    with_secrets = backup(bench, "with-secrets", "--with-secrets")
+    assert holding(with_secrets, {"spool key": key})
+    assert json.loads((with_secrets / "manifest.json").read_text())["left_out"] == []
+    assert run(bench, "backup", "--to", copy).stderr.count("is there already") == 1
+
+
+def test_configuration_and_keys_come_back_with_their_modes(bench: Bench):
+    bench.start()
+    copy = backup(bench, "backup", "--with-secrets")
+    lose_the_machine(bench)
+    configuration, key = bench.gateway.config.read_bytes(), bench.gateway.spool_key.read_bytes()
+    bench.gateway.config.unlink()
+    bench.gateway.spool_key.unlink()
+    words = restore(bench, copy)
+    assert f"put back: {bench.gateway.spool_key}" in words
+    assert (bench.gateway.config.read_bytes(), bench.gateway.spool_key.read_bytes()) == (configuration, key)
+    assert bench.gateway.spool_key.stat().st_mode & 0o777 == 0o600
+    assert state(bench).stat().st_mode & 0o777 == 0o700
+    assert not any(path.stat().st_mode & 0o077 for path in state(bench).rglob("*") if path.is_file() and path.name == "journal.sqlite")
+    bench.gateway.start()
+
+
+def test_what_must_not_be_put_back_is_refused_in_words(bench: Bench, tmp_path: Path):
+    bench.start()
+    senders.storescu(bench.port, "DR_DEMO", tiny.generate(tmp_path / "study", IMAGES, seed=70))
+    bench.deliver_and_pull()
+    copy = backup(bench)
+    assert "is not empty" in refusal(bench, copy), "over a state that is there"
+    lose_the_machine(bench)
+
+    def changed(name: str) -> Path:
+        other = bench.folder / name
+        shutil.copytree(copy, other)
+        return other
+
+    damaged = changed("damaged")
+    content = bytearray((damaged / "journal.sqlite").read_bytes())
+    content[len(content) // 2] ^= 1
+    (damaged / "journal.sqlite").write_bytes(content)
+    assert "journal.sqlite is not what was written: the backup is damaged" in refusal(bench, damaged)
+    lacking = changed("lacking")
+    (lacking / "content.key").unlink()
+    assert "content.key is missing" in refusal(bench, lacking)
+    forged = changed("forged")
+    text = (forged / "manifest.json").read_text()
+    (forged / "manifest.json").write_text(text.replace('"site": "', '"site": "x'))
+    assert "not signed by this site's key" in refusal(bench, forged)
+    foreign = Keys(bench.folder / "foreign").make()
+    bench.gateway.config.write_text(bench.gateway.config.read_text().replace(str(bench.keys.certificate("site")), str(foreign.certificate("site"))))
+    assert "not signed by this site's key" in refusal(bench, copy), "of another site"
+    bench.gateway.write_configuration()
+    opened = changed("open")
+    opened.chmod(0o755)
+    assert "open to others" in refusal(bench, opened)
+    (bench.folder / "empty").mkdir(mode=0o700)
+    assert "is no backup" in refusal(bench, bench.folder / "empty")
+    other_trail = bench.folder / "other-audit"
+    other_trail.mkdir(mode=0o700)
+    (other_trail / "trail-000001.log").write_text("something else\n")
+    assert "does not begin with that of the backup" in refusal(bench, copy, "--audit", other_trail)
+    key = bench.gateway.spool_key.read_bytes()
+    bench.gateway.spool_key.unlink()
+    openssl.write_secret(bench.gateway.spool_key, bytes(32))
+    assert "another spool key" in refusal(bench, copy)
+    bench.gateway.spool_key.unlink()
+    openssl.write_secret(bench.gateway.spool_key, key)
+    restore(bench, copy)
+    bench.gateway.start()
+    bench.gateway.wait_for_state("pulled")
