@@ -263,4 +263,6 @@ mod ending_tests;
 #[cfg(test)]
 mod press_tests;
 #[cfg(test)]
+mod restored_tests;
+#[cfg(test)]
 pub(crate) mod tests;

@@ -5,6 +5,7 @@
 //! each mailbox, `cache` keeps ciphertext, `store` what must outlive a restart.
 
 mod append;
+mod backup;
 mod cache;
 mod caller;
 pub mod command;

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from lab import openssl, page
 from lab.api import Api
-from lab.keys import Keys
+from lab.keys import SITE, Keys
+from lab.mailbox import Mailbox
+from lab.portal import Portal, b64u
 from lab.programs import program
 from peers import senders, tiny
 
@@ -18,13 +20,14 @@ from harness import Bench
 from test_audit import audit, kept
 from test_ending import holding, needles, of, press, proofs, until
 from test_page import write_study
+from test_portal import account, deliver, enrolled, portal  # noqa: F401
 
 IMAGES = 4
 PATIENT = "Kasumi^Kanaria"
 
 
 def run(bench: Bench, *words: object) -> subprocess.CompletedProcess:
-    command = [program("scanpost-gateway"), words[0], "--config", bench.gateway.config, *words[1:]]
+    command = [program("scanpost-gateway"), *words, "--config", bench.gateway.config]
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
 
 
@@ -129,12 +132,19 @@ def test_what_nobody_had_sent_yet_is_sent_after_a_restore_elsewhere(bench: Bench
     bench.start(settle_ms=60_000, silence_ms=60_000)
     senders.storescu(bench.port, "DR_DEMO", studies["collecting"])
     copy = backup(bench)
+    (orphan,) = [one["id"] for one in bench.gateway.deliveries() if one["state"] == "received"]
     bench.configure(settle_ms=500, silence_ms=3_000)
     lose_the_machine(bench)
     restore(bench, copy)
     bench.store.start()
+    # A piece that went after the backup, and whose cover never did: it has the name of one that is to come.
+    name = f"<{orphan}.1@{SITE}>"
+    with Mailbox(bench.store, "doctor") as mailbox:
+        mailbox.append(f"Message-ID: {name}\r\nSubject: orphan\r\n\r\nAAAA\r\n".encode())
     bench.gateway.start()
     bench.gateway.wait_for_state("notified", count=2)
+    named = [message for message in harness.messages(bench.store, "doctor") if harness.header(message, "Message-ID") == name]
+    assert [harness.header(message, "Subject") == "orphan" for message in named] == [False], "one piece of this name, and not the orphan"
     bench.pull()
     bench.gateway.wait_for_state("pulled", count=2)
     harness.assert_equal_bytes([path for paths in studies.values() for path in paths], bench.reader.files())
@@ -210,8 +220,10 @@ def test_a_backup_holds_patients_data_under_the_spools_key_alone(bench: Bench, a
 
 
 def test_configuration_and_keys_come_back_with_their_modes(bench: Bench):
-    bench.start()
+    stamp = bench.folder / "done"
+    bench.start(check_lines=[f'backup_stamp = "{stamp}"'])
     copy = backup(bench, "backup", "--with-secrets")
+    assert stamp.read_text().strip() == str(copy), "`check` tells by it how old the last one is"
     lose_the_machine(bench)
     configuration, key = bench.gateway.config.read_bytes(), bench.gateway.spool_key.read_bytes()
     bench.gateway.config.unlink()
@@ -272,3 +284,73 @@ def test_what_must_not_be_put_back_is_refused_in_words(bench: Bench, tmp_path: P
     restore(bench, copy)
     bench.gateway.start()
     bench.gateway.wait_for_state("pulled")
+
+
+def test_a_portal_comes_back_with_its_accounts_and_phones_and_nobody_signed_in(bench: Bench, portal: Portal, account):  # noqa: F811
+    phone, passkey = enrolled(portal, account)
+    copy = bench.folder / "portal.db.backup"
+    made = portal.command("backup", "--to", str(copy))
+    assert made.returncode == 0, made.stderr
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert "is there already" in portal.command("backup", "--to", str(copy)).stderr
+    refused = portal.command("restore", "--from", str(copy))
+    assert refused.returncode != 0 and "puts nothing over it" in refused.stderr
+    portal.stop()
+    shutil.rmtree(portal.state)
+    damaged = bench.folder / "damaged.db"
+    content = copy.read_bytes()
+    damaged.write_bytes(content[:4096] + bytes(len(content) - 4096))
+    damaged.chmod(0o600)
+    foreign = bench.folder / "foreign.db"
+    foreign.write_text("no database")
+    foreign.chmod(0o600)
+    for wrong in (damaged, foreign):
+        refused = portal.command("restore", "--from", str(wrong))
+        assert refused.returncode != 0 and "is no whole state of a portal" in refused.stderr, refused
+        assert not any(portal.state.iterdir())
+    damaged.chmod(0o644)
+    assert "is open to others" in portal.command("restore", "--from", str(damaged)).stderr
+    put_back = portal.command("restore", "--from", str(copy))
+    assert put_back.returncode == 0 and "all sessions have ended" in put_back.stdout, put_back
+    assert (portal.state / "portal.db").stat().st_mode & 0o777 == 0o600
+    portal.start()
+    assert phone.get("/api/home").error == "signed_out"
+    assert portal.phone().by_passkey(passkey).status == 200
+
+
+def test_a_reader_that_comes_back_older_pulls_what_it_lacks_and_shows_nothing_twice(bench: Bench, tmp_path: Path):
+    first, second = (tiny.generate(tmp_path / name, IMAGES, seed=number) for number, name in enumerate(("first", "second"), 50))
+    bench.start()
+    senders.storescu(bench.port, "DR_DEMO", first)
+    bench.deliver_and_pull()
+    copy = bench.folder / "output-then"
+    shutil.copytree(bench.reader.output, copy)
+    senders.storescu(bench.port, "DR_DEMO", second)
+    bench.deliver_and_pull(count=2)
+    pulled = [one["doctors"][0]["pulled_at_ms"] for one in bench.gateway.deliveries()]
+    shutil.rmtree(bench.reader.output)
+    shutil.copytree(copy, bench.reader.output)
+    told = notices(bench)
+    bench.pull()
+    harness.assert_equal_bytes([*first, *second], bench.reader.files())
+    bench.pull()
+    harness.assert_equal_bytes([*first, *second], bench.reader.files())
+    assert [one["doctors"][0]["pulled_at_ms"] for one in bench.gateway.deliveries()] == pulled, "a receipt that comes again counts once"
+    assert notices(bench) == told
+
+
+def test_a_phone_that_was_revoked_after_the_backup_is_revoked_after_the_restore(bench: Bench, portal: Portal, account, ct_study: list[Path]):  # noqa: F811
+    deliver(bench, ct_study)
+    phone, passkey = enrolled(portal, account)
+    listed = run(bench, "doctor", "list", "--json")
+    identity = next(device["identity"] for device in json.loads(listed.stdout) if device["doctor"] == "doctor")
+    assert phone.request("PUT", f"/api/keys/{b64u(passkey.credential)}?identity={identity}", b"wrapped").status == 200
+    copy = bench.folder / "portal.db.backup"
+    assert portal.command("backup", "--to", str(copy)).returncode == 0
+    assert run(bench, "doctor", "revoke", "doctor", "--all").returncode == 0
+    harness.wait_until("the phone to be out", lambda: phone.get("/api/home").status == 401)
+    portal.stop()
+    shutil.rmtree(portal.state)
+    assert portal.command("restore", "--from", str(copy)).returncode == 0
+    portal.start()
+    harness.wait_until("the mail of the hospital to be read again", lambda: portal.phone().by_passkey(passkey).error == "wrong")

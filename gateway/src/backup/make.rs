@@ -91,7 +91,7 @@ pub async fn backup(
         let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
         sync_folder(above).map_err(at(above))?;
         if let Some(stamp) = &config.check.backup_stamp {
-            File::create(stamp).map_err(at(stamp))?;
+            fs::write(stamp, format!("{}\n", to.display())).map_err(at(stamp))?;
         }
         let (files, bytes) = (manifest.files.len(), manifest.files.iter().map(|entry| entry.bytes).sum());
         let (is_encrypted, left_out) = (manifest.is_encrypted, manifest.left_out);

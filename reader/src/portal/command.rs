@@ -3,7 +3,7 @@
 use super::config::Settings;
 use super::error::{PortalError, Trouble};
 use super::store::{Account, Store};
-use super::{Portal, shell};
+use super::{Portal, backup, shell};
 use clap::{Args, Subcommand};
 use keyfile::{KeyFiles, Protection};
 use qrcode::QrCode;
@@ -35,6 +35,18 @@ enum Action {
     Account {
         #[command(subcommand)]
         action: AccountAction,
+    },
+    /// Copy accounts, devices and what was told of to a new file, beside a running portal.
+    Backup {
+        /// A file that is not there yet.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Put such a copy back where the state folder holds none, while no portal runs.
+    Restore {
+        /// The copy, mode 0600.
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
     },
     /// Sign the app's files, on a machine that the portal is not: installed apps then refuse any other.
     SignShell {
@@ -116,6 +128,8 @@ impl Command {
         match self.action {
             None => serve(settings()?).await,
             Some(Action::Account { action }) => account(&settings()?, action).await,
+            Some(Action::Backup { to }) => backup::backup(&settings()?, &to).await,
+            Some(Action::Restore { from }) => backup::restore(&settings()?, &from).await,
             Some(Action::SignShell { key, passphrase_file, plain_key, out }) => {
                 sign_shell(&key, Protection { passphrase_file, plain: plain_key }, &out)
             }

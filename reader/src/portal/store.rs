@@ -1,6 +1,7 @@
 //! What the portal remembers, in SQLite: durable at each commit, shared by portals that run side by side.
 
 mod account;
+mod copy;
 mod device;
 mod link;
 mod mailbox;
@@ -21,7 +22,7 @@ const CONNECTIONS_MAX: u32 = 4;
 /// Longest wait for the writer's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 /// File in the state folder.
-const FILE: &str = "portal.db";
+pub(super) const FILE: &str = "portal.db";
 
 /// The state cannot be read or written.
 #[derive(Debug, thiserror::Error)]
