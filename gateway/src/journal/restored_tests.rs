@@ -27,9 +27,11 @@ async fn at(journal: &Journal, state: State) -> (CaseId, DeliveryId) {
         assert!(journal.assembled(id, 1, Completeness::Proved { instances: 1 }, 6000).await.unwrap());
     }
     if state > State::Assembled {
+        journal.began(id, "compress", 6000).await.unwrap();
         journal.compressed(id, &Summary::default(), None, 6000).await.unwrap();
     }
     if state > State::Compressed {
+        journal.began(id, "seal", 6000).await.unwrap();
         journal.sealed(id, 2, 1000, Some(Digest([3; 32])), 6000).await.unwrap();
     }
     (case, id)
@@ -56,6 +58,7 @@ async fn what_lies_in_a_mailbox_is_sent_whatever_the_backup_has_of_it() {
     assert!(journal.found_mailed(id, &doctors(&[DOCTOR]), 8000).await.unwrap());
     assert_eq!(journal.delivery(id).await.unwrap().state, State::Sealed);
     assert_eq!(journal.accepted_parts(id).await.unwrap().len(), 3, "two pieces and the cover");
+    journal.began(id, "submit", 9000).await.unwrap();
     assert!(reach(&journal, id, State::Submitted, 9000).await);
     assert!(replay(&journal).await.unwrap().wrong.is_empty());
 }
