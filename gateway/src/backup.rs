@@ -10,7 +10,7 @@ mod stored;
 
 pub use make::{Made, backup};
 pub use manifest::Found;
-pub use put_back::{PutBack, restore};
+pub use put_back::{PutBack, refuse_what_is_there, restore};
 pub(crate) use settle::settle;
 
 use crate::config::ConfigError;

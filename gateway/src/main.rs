@@ -321,6 +321,8 @@ fn restore(file: &Path, from: &Path, audit: Option<&Path>) -> anyhow::Result<()>
     let found = backup::Found::read(from)?;
     let here = file.exists().then(|| load(file)).transpose()?;
     let site = found.verify(here.as_ref())?;
+    let state = here.map_or_else(|| found.configuration(), Ok)?.state;
+    backup::refuse_what_is_there(&state)?;
     for path in found.put_configuration(file)? {
         println!("put back: {}", path.display());
     }

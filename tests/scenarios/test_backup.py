@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from lab import openssl, page
+from lab import gateway, openssl, page
 from lab.api import Api
 from lab.keys import SITE, Keys
 from lab.mailbox import Mailbox
@@ -235,6 +235,34 @@ def test_configuration_and_keys_come_back_with_their_modes(bench: Bench):
     assert state(bench).stat().st_mode & 0o777 == 0o700
     assert not any(path.stat().st_mode & 0o077 for path in state(bench).rglob("*") if path.is_file() and path.name == "journal.sqlite")
     bench.gateway.start()
+
+
+def test_the_first_start_waits_for_the_mailboxes_and_is_begun_again_after_a_kill(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    study = tiny.generate(tmp_path / "study", IMAGES, seed=71)
+    bench.start()
+    senders.storescu(bench.port, "DR_DEMO", study)
+    bench.gateway.wait_for_state("notified")
+    copy = backup(bench)
+    bench.deliver_and_pull()
+    told = notices(bench)
+    bench.store.stop()
+    bench.gateway.stop()
+    bench.gateway.start()
+    lose_the_machine(bench)
+    restore(bench, copy)
+    with monkeypatch.context() as patch:
+        # One that was not restored starts without a mail server, as it just did.
+        patch.setattr(gateway, "START_SECONDS_MAX", 4)
+        with pytest.raises(RuntimeError, match="does not start"):
+            bench.gateway.start()
+    assert "audit trail and mailboxes are read before anything is sent or taken" in bench.log.read_text()
+    bench.gateway.kill()
+    bench.store.start()
+    bench.gateway.start()
+    bench.gateway.wait_for_state("pulled")
+    bench.pull()
+    harness.assert_equal_bytes(study, bench.reader.files())
+    assert notices(bench) == told
 
 
 def test_what_must_not_be_put_back_is_refused_in_words(bench: Bench, tmp_path: Path):

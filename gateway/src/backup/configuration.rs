@@ -83,6 +83,14 @@ fn is_secret(bytes: &[u8], mode: u32) -> bool {
 }
 
 impl Found {
+    /// The configuration as it was.
+    ///
+    /// # Errors
+    /// [`BackupError`].
+    pub fn configuration(&self) -> Result<Config, BackupError> {
+        Ok(Config::load(&self.folder.join(FOLDER).join(CONFIGURATION))?)
+    }
+
     /// Puts the configuration to `file`, and what it names to its places, wherever nothing lies there; as the owner of the folder where this is run by
     /// root. Gives what was put.
     ///

@@ -20,7 +20,6 @@ const SIGNATURE: &str = "manifest.sig";
 
 /// See the top of this file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
     pub(super) format: u32,
     pub(super) site: String,
@@ -39,7 +38,6 @@ pub(super) struct Manifest {
 
 /// A file of a backup.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Entry {
     /// Below the folder of the backup, and, but for what the configuration names, below the state folder.
     pub(super) path: PathBuf,
@@ -87,7 +85,6 @@ impl Found {
         let no_backup = || BackupError::NoBackup(folder.to_owned());
         let content = fs::read(folder.join(MANIFEST)).map_err(|_| no_backup())?;
         let signature = fs::read(folder.join(SIGNATURE)).map_err(|_| no_backup())?;
-        // A newer format may have more to say: only its number is asked first.
         let manifest: Manifest = serde_json::from_slice(&content).map_err(|_| BackupError::Damaged {
             path: folder.join(MANIFEST),
             what: "not what this program writes",
@@ -127,7 +124,7 @@ impl Found {
         Ok(site)
     }
 
-    /// Where the state folder's certificate is lost with the machine, that of the backup is all there is: its digest is for a person to compare.
+    /// Where the site's certificate is lost with the machine, that of the backup is all there is: its digest is for a person to compare.
     fn certificate(&self, config: Option<&Config>) -> Result<Certificate, BackupError> {
         let named = config.map(|config| &config.seal.certificate).filter(|path| path.exists());
         let path = match named {

@@ -76,9 +76,7 @@ pub async fn restore(
 ) -> Result<PutBack, BackupError> {
     let state = &config.state;
     make_folder(state).map_err(at(state))?;
-    if fs::read_dir(state).map_err(at(state))?.next().is_some() {
-        return Err(BackupError::NotEmpty(state.clone()));
-    }
+    refuse_what_is_there(state)?;
     let aside = state.join(UNFINISHED);
     make_folder(&aside).map_err(at(&aside))?;
     let put = put_all(config, found, &aside, trail).await;
@@ -96,6 +94,20 @@ pub async fn restore(
         left_out: manifest.left_out.clone(),
         has_newer_trail: trail.is_some(),
     })
+}
+
+/// Before anything is put anywhere: what is older must not be mixed with what is there.
+///
+/// # Errors
+/// [`BackupError::NotEmpty`].
+pub fn refuse_what_is_there(state: &Path) -> Result<(), BackupError> {
+    match fs::read_dir(state) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        entries => match entries.map_err(at(state))?.next() {
+            None => Ok(()),
+            Some(_) => Err(BackupError::NotEmpty(state.to_owned())),
+        },
+    }
 }
 
 async fn put_all(
