@@ -8,6 +8,7 @@ mod request;
 mod watch;
 
 pub use enrolment::{Enrolment, EnrolmentKind};
+pub(crate) use request::doctors_of;
 pub use request::{Folder, Pinned, Request, Withdrawn, inbound_request};
 pub use watch::{Sinks, watch, watch_program};
 

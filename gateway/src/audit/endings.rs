@@ -2,13 +2,13 @@
 
 use super::command::{attributes, details};
 use super::message::{CASE_ENDED, CASE_WITHDRAWN, DELETION_PROOF};
-use super::walk::walk;
+use super::walk::{Fault, walk};
 use crate::journal::{Ended, EndedAgain};
-use seal::ids::CaseId;
+use seal::ids::{CaseId, DeliveryId};
 use seal::native::Certificate;
 use seal::statement;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -19,52 +19,55 @@ pub(crate) const PURPOSE_OF_PROOF: &str = "scanpost deletion";
 #[derive(Deserialize)]
 struct Proof {
     case: CaseId,
+    deliveries: BTreeSet<DeliveryId>,
     how: String,
     by: Option<String>,
 }
 
-/// Every case that has ended by the trail in `folder`, where the trail is as the site wrote it.
+/// Every case that has ended by the trail in `folder`, where the trail is as the site wrote it, and where it is not: what stands behind that, nobody knows.
 ///
 /// # Errors
 /// Where a file cannot be read.
-pub(crate) fn endings(folder: &Path, site: &Certificate) -> io::Result<BTreeMap<CaseId, EndedAgain>> {
-    let mut found = BTreeMap::new();
-    walk(folder, site, &mut |_, text| {
+pub(crate) fn endings(
+    folder: &Path,
+    site: &Certificate,
+) -> io::Result<(BTreeMap<CaseId, EndedAgain>, Vec<Fault>)> {
+    let mut found: BTreeMap<CaseId, EndedAgain> = BTreeMap::new();
+    let walked = walk(folder, site, &mut |_, text| {
         for (kind, value) in details(text) {
             let ending = match kind {
                 DELETION_PROOF => of_proof(&value, site),
-                CASE_ENDED => of_word(&value, first_user(text)),
-                CASE_WITHDRAWN => {
-                    let case = std::str::from_utf8(&value).ok().and_then(CaseId::parse);
-                    case.map(|case| (case, EndedAgain { how: None, by: Some(first_user(text)) }))
-                }
+                CASE_ENDED | CASE_WITHDRAWN => of_words(kind, &value, text),
                 _ => None,
             };
-            // An end tells more than a withdrawal, and the proof of it more than the word.
-            if let Some((case, ending)) = ending {
-                found.insert(case, ending);
+            let Some((case, mut ending)) = ending else { continue };
+            // An end tells more than a withdrawal, and the proof of it more than the words of each delivery.
+            if let Some(before) = found.remove(&case) {
+                ending.deliveries.extend(before.deliveries);
             }
+            found.insert(case, ending);
         }
     })?;
-    Ok(found)
+    Ok((found, walked.faults))
 }
 
 fn of_proof(value: &[u8], site: &Certificate) -> Option<(CaseId, EndedAgain)> {
     let (signature, content) = statement::split(value, "proof").ok()?;
-    let proof: Proof = serde_json::from_slice(content).ok()?;
-    let how = Ended::parse(&proof.how).ok()?;
+    let Proof { case, deliveries, how, by } = serde_json::from_slice(content).ok()?;
+    let how = Some(Ended::parse(&how).ok()?);
     let is_genuine = site.verifies_statement(PURPOSE_OF_PROOF, content, signature);
-    is_genuine.then_some((proof.case, EndedAgain { how: Some(how), by: proof.by }))
+    is_genuine.then_some((case, EndedAgain { how, by, deliveries }))
 }
 
-/// The case and how it ended, in two words.
-fn of_word(value: &[u8], by: String) -> Option<(CaseId, EndedAgain)> {
-    let (case, how) = std::str::from_utf8(value).ok()?.split_once(' ')?;
-    let how = Ended::parse(how).ok()?;
-    let by = (how == Ended::Closed).then_some(by);
-    Some((CaseId::parse(case)?, EndedAgain { how: Some(how), by }))
-}
-
-fn first_user(text: &str) -> String {
-    attributes(text, "UserID").next().unwrap_or_default().to_owned()
+/// The case, one of its deliveries, and how it ended, where it was not withdrawn.
+fn of_words(kind: &str, value: &[u8], text: &str) -> Option<(CaseId, EndedAgain)> {
+    let mut words = std::str::from_utf8(value).ok()?.split(' ');
+    let (case, delivery) = (CaseId::parse(words.next()?)?, DeliveryId::parse(words.next()?)?);
+    let how = match kind {
+        CASE_ENDED => Some(Ended::parse(words.next()?).ok()?),
+        _ => None,
+    };
+    let by = attributes(text, "UserID").next().unwrap_or_default().to_owned();
+    let by = Some(by).filter(|_| matches!(how, None | Some(Ended::Closed)));
+    Some((case, EndedAgain { how, by, deliveries: BTreeSet::from([delivery]) }))
 }

@@ -337,16 +337,16 @@ impl Message {
         Self { reason: Some(words.to_owned()), ..event }
     }
 
-    /// A case is about to end: what is restored from a backup later ends it again by this.
-    pub fn ends(by: &str, case: CaseId, how: Ended, subject: &Subject) -> Self {
-        let details = vec![(CASE_ENDED, format!("{case} {}", how.word()).into_bytes())];
+    /// A delivery is about to end with its case: what is restored from a backup later ends both again by this, also where it knows only one of them.
+    pub fn ends(by: &str, ids: (CaseId, DeliveryId), how: Ended, subject: &Subject) -> Self {
+        let details = vec![(CASE_ENDED, format!("{} {} {}", ids.0, ids.1, how.word()).into_bytes())];
         Self { details, ..Self::wished(by, how.told(), subject) }
     }
 
     /// The same of one that a person withdraws.
-    pub fn withdraws(by: &str, case: CaseId, subject: &Subject) -> Self {
+    pub fn withdraws(by: &str, ids: (CaseId, DeliveryId), subject: &Subject) -> Self {
         Self {
-            details: vec![(CASE_WITHDRAWN, case.to_string().into_bytes())],
+            details: vec![(CASE_WITHDRAWN, format!("{} {}", ids.0, ids.1).into_bytes())],
             ..Self::withdrawn(by, subject)
         }
     }

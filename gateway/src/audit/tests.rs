@@ -433,21 +433,26 @@ proptest! {
 #[test]
 fn the_trail_says_which_cases_are_over_and_takes_no_forged_proof() {
     use crate::journal::{Ended, EndedAgain};
-    use seal::ids::CaseId;
+    use seal::ids::{CaseId, DeliveryId};
     use seal::statement;
     let made = Made::new(1);
+    let of = |number| DeliveryId([number; 16]);
     let proof = |case: CaseId, key: &SiteKey| {
-        let content = format!(r#"{{"format":2,"case":"{case}","how":"unopened","by":null,"mailboxes":[]}}"#);
+        let content = format!(
+            r#"{{"format":2,"case":"{case}","deliveries":["{}"],"how":"unopened","by":null,"mailboxes":[]}}"#,
+            of(9)
+        );
         let signature = key.sign_statement(PURPOSE_OF_PROOF, content.as_bytes()).unwrap();
         Message::deletion_proved(&statement::join(&signature, content.as_bytes()), &subject())
     };
     let [closed, expired, recalled, proved, forged, given_up] =
         [1, 2, 3, 4, 5, 6].map(|number| CaseId([number; 16]));
     let messages = [
-        Message::ends("tanaka", closed, Ended::Closed, &subject()),
-        Message::ends("expired", expired, Ended::Expired, &subject()),
-        Message::withdraws("sato", recalled, &subject()),
-        Message::ends("unopened", proved, Ended::Unopened, &subject()),
+        Message::ends("tanaka", (closed, of(1)), Ended::Closed, &subject()),
+        Message::ends("tanaka", (closed, of(2)), Ended::Closed, &subject()),
+        Message::ends("expired", (expired, of(3)), Ended::Expired, &subject()),
+        Message::withdraws("sato", (recalled, of(4)), &subject()),
+        Message::ends("unopened", (proved, of(5)), Ended::Unopened, &subject()),
         proof(proved, &made.key),
         proof(forged, &site_key()),
         Message::withdrawn(&given_up.to_string(), &subject()),
@@ -455,12 +460,21 @@ fn the_trail_says_which_cases_are_over_and_takes_no_forged_proof() {
     let (mut trail, _) = Trail::open(made.path(), made.key.clone(), SITE).unwrap();
     trail.append(messages.map(now).iter()).unwrap();
     trail.anchor().unwrap();
-    let over = |how, by: Option<&str>| EndedAgain { how, by: by.map(str::to_owned) };
+    let over = |how, by: Option<&str>, deliveries: &[u8]| {
+        let deliveries = deliveries.iter().map(|number| of(*number)).collect();
+        EndedAgain { how, by: by.map(str::to_owned), deliveries }
+    };
     let expected = BTreeMap::from([
-        (closed, over(Some(Ended::Closed), Some("tanaka"))),
-        (expired, over(Some(Ended::Expired), None)),
-        (recalled, over(None, Some("sato"))),
-        (proved, over(Some(Ended::Unopened), None)),
+        (closed, over(Some(Ended::Closed), Some("tanaka"), &[1, 2])),
+        (expired, over(Some(Ended::Expired), None, &[3])),
+        (recalled, over(None, Some("sato"), &[4])),
+        (proved, over(Some(Ended::Unopened), None, &[5, 9])),
     ]);
-    assert_eq!(endings(made.path(), made.key.certificate()).unwrap(), expected);
+    assert_eq!(endings(made.path(), made.key.certificate()).unwrap(), (expected, vec![]));
+
+    // What stands behind a bad line is not believed, and that is said.
+    let text = fs::read_to_string(made.first_file()).unwrap();
+    fs::write(made.first_file(), text.replacen("\"sato\"", "\"kato\"", 1)).unwrap();
+    let (found, faults) = endings(made.path(), made.key.certificate()).unwrap();
+    assert!(faults.len() == 1 && !found.contains_key(&proved), "{faults:?}");
 }

@@ -386,28 +386,33 @@ async fn collecting_delivery(
     case: CaseId,
     instance: &NewInstance,
 ) -> Result<(DeliveryId, bool), JournalError> {
-    let last = sqlx::query(
-        "SELECT id, sequence, state FROM delivery WHERE case_id = $1
-         ORDER BY state IN ('held', 'received') DESC, sequence DESC LIMIT 1",
+    let collecting = sqlx::query(
+        "SELECT id FROM delivery WHERE case_id = $1 AND state IN ('held', 'received') ORDER BY sequence DESC LIMIT 1",
     )
     .bind(case.0.as_slice())
     .fetch_optional(&mut **transaction)
     .await?;
-    let sequence = match last {
-        Some(row) if matches!(row.get("state"), "held" | "received") => {
-            return Ok((DeliveryId(bytes16(row.get("id"), "delivery.id")?), false));
-        }
-        Some(row) => row.get::<i64, _>("sequence") + 1,
-        None => 1,
-    };
-    begin_delivery(transaction, case, sequence, instance).await
+    match collecting {
+        Some(row) => Ok((DeliveryId(bytes16(row.get("id"), "delivery.id")?), false)),
+        None => begin_delivery(transaction, case, instance).await,
+    }
+}
+
+/// The sequence number of the next delivery of a case: a number is used once, as the reader refuses a second cover with it.
+pub(super) async fn next_number(
+    transaction: &mut Transaction<'static, Sqlite>,
+    case: CaseId,
+) -> Result<i64, JournalError> {
+    let last = sqlx::query_scalar(
+        "SELECT max(numbers_taken, coalesce((SELECT max(sequence) FROM delivery d WHERE d.case_id = c.id), 0)) FROM study_case c WHERE id = $1",
+    );
+    Ok(last.bind(case.0.as_slice()).fetch_one(&mut **transaction).await.map(|last: i64| last + 1)?)
 }
 
 /// Whether it waits for no press is the second of the pair. What comes late of a study that was pressed follows to the same doctors.
 async fn begin_delivery(
     transaction: &mut Transaction<'static, Sqlite>,
     case: CaseId,
-    sequence: i64,
     instance: &NewInstance,
 ) -> Result<(DeliveryId, bool), JournalError> {
     let delivery = DeliveryId(random_id()?);
@@ -417,7 +422,7 @@ async fn begin_delivery(
     sqlx::query("INSERT INTO delivery (id, case_id, sequence, state, calling, urgent) VALUES ($1, $2, $3, $4, $5, $6)")
         .bind(delivery.0.as_slice())
         .bind(case.0.as_slice())
-        .bind(sequence)
+        .bind(next_number(transaction, case).await?)
         .bind(state.word())
         .bind(&instance.calling)
         .bind(instance.urgent)

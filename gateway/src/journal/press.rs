@@ -1,7 +1,7 @@
 //! The press: a person asks that a study be delivered (DESIGN 6). It is one transaction, so that two presses at once make one delivery.
 
 use super::answers::OPENED_AT;
-use super::intake::{add_recipient, open_case};
+use super::intake::{add_recipient, next_number, open_case};
 use super::keys::key_of_open_case;
 use super::{Journal, JournalError, State, Step, bytes16, note, random_id};
 use crate::roster::Standby;
@@ -285,10 +285,11 @@ async fn begin(
     let delivery = DeliveryId(random_id()?);
     sqlx::query(
         "INSERT INTO delivery (id, case_id, sequence, state, calling)
-         VALUES ($1, $2, (SELECT coalesce(max(sequence), 0) + 1 FROM delivery WHERE case_id = $2), 'received', $3)",
+         VALUES ($1, $2, $3, 'received', $4)",
     )
     .bind(delivery.0.as_slice())
     .bind(case.0.as_slice())
+    .bind(next_number(transaction, case).await?)
     .bind(calling)
     .execute(&mut **transaction)
     .await?;

@@ -1,8 +1,8 @@
 //! The residual of a delivery: kept for who asks, mailed once, gone when its time is over.
 
-use super::intake::add_recipient;
+use super::intake::{add_recipient, next_number};
 use super::{Journal, JournalError, State, Step, bytes16, random_id};
-use seal::ids::DeliveryId;
+use seal::ids::{CaseId, DeliveryId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
@@ -197,13 +197,17 @@ async fn begin(
     now_ms: i64,
 ) -> Result<DeliveryId, JournalError> {
     let delivery = DeliveryId(random_id()?);
+    let row = sqlx::query("SELECT case_id FROM delivery WHERE id = $1").bind(base.0.as_slice());
+    let row = row.fetch_one(&mut **transaction).await?;
+    let case = CaseId(bytes16(row.get("case_id"), "delivery.case_id")?);
+    let number = next_number(transaction, case).await?;
     sqlx::query(
         "INSERT INTO delivery (id, case_id, sequence, state, calling, completeness, residual_of)
-         SELECT $2, case_id, (SELECT max(sequence) + 1 FROM delivery c WHERE c.case_id = b.case_id),
-                'compressed', calling, completeness, id FROM delivery b WHERE id = $1",
+         SELECT $2, case_id, $3, 'compressed', calling, completeness, id FROM delivery WHERE id = $1",
     )
     .bind(base.0.as_slice())
     .bind(delivery.0.as_slice())
+    .bind(number)
     .execute(&mut **transaction)
     .await?;
     let doctors = sqlx::query("SELECT doctor FROM recipient WHERE delivery_id = $1 AND refused IS NULL")

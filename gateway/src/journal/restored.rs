@@ -8,6 +8,7 @@ use super::{Ended, Journal, JournalError, PART_COVER, State, Step, Withdrawal, b
 use crate::queue::Kept;
 use seal::ids::{CaseId, DeliveryId, Digest};
 use sqlx::{Row, Sqlite, Transaction};
+use std::collections::BTreeSet;
 
 /// What is said of a doctor for whom no cover was found, though one was for a colleague.
 const NOT_FOUND: &str = "nothing was found in the mailbox after the restore from a backup, and what was sealed is lost (technician: telephone, or send the study again)";
@@ -30,6 +31,8 @@ pub(crate) struct EndedAgain {
     pub(crate) how: Option<Ended>,
     /// Who did it; none where its time was over.
     pub(crate) by: Option<String>,
+    /// Its deliveries: the journal may know none of them, or not the case.
+    pub(crate) deliveries: BTreeSet<DeliveryId>,
 }
 
 impl Journal {
@@ -115,6 +118,23 @@ impl Journal {
         self.withdraw_in(transaction, case, withdraw).await
     }
 
+    /// Numbers of cases that are open: what was begun after the backup, and is known by its id alone, may bear the next ones of any case of its doctors.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(crate) async fn pass_over_numbers(&self) -> Result<(), JournalError> {
+        let sql = format!(
+            "UPDATE study_case AS c SET numbers_taken = (SELECT max(sequence) FROM delivery d WHERE d.case_id = c.id)
+               + (SELECT count(DISTINCT u.id) FROM delivery u JOIN recipient s ON s.delivery_id = u.id
+                  JOIN recipient r ON r.doctor = s.doctor JOIN delivery d ON d.id = r.delivery_id
+                  WHERE d.case_id = c.id AND u.calling = $1 AND u.state NOT IN ({over}))
+             WHERE destination <> $1 AND EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = c.id AND d.state NOT IN ({over}))",
+            over = State::sql_over()
+        );
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(UNKNOWN).execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// Deliveries of which nothing that was sealed is in the backup: sealed again they are other bytes.
     ///
     /// # Errors
@@ -154,6 +174,7 @@ impl Journal {
         match state {
             State::Sealed | State::Failed if sealed => {
                 accept(&mut transaction, id, doctors, pieces, now_ms).await?;
+                submit_if_with_all(&mut transaction, id, now_ms).await?;
             }
             State::Held | State::Received | State::Assembled | State::Compressed | State::Failed => {
                 lead_to_submitted(&mut transaction, id, state, doctors, now_ms).await?;
@@ -208,6 +229,25 @@ async fn begin_unknown(
     Ok(())
 }
 
+/// Where everybody has it, nothing is needed of the pieces, which may not be in the backup.
+async fn submit_if_with_all(
+    transaction: &mut Transaction<'static, Sqlite>,
+    id: DeliveryId,
+    now_ms: i64,
+) -> Result<(), JournalError> {
+    let lacking = sqlx::query(
+        "SELECT 1 FROM recipient r WHERE r.delivery_id = $1 AND r.refused IS NULL
+         AND NOT EXISTS (SELECT 1 FROM accepted_part p WHERE p.delivery_id = $1 AND p.doctor = r.doctor AND p.part = $2)",
+    );
+    let lacking = lacking.bind(id.0.as_slice()).bind(PART_COVER).fetch_optional(&mut **transaction).await?;
+    if lacking.is_some() {
+        return Ok(());
+    }
+    advance(transaction, id, Step::TakenUp(Kept::Parts), now_ms).await?;
+    advance(transaction, id, Step::Submitted, now_ms).await?;
+    done(transaction, id, "submit", now_ms).await
+}
+
 /// Each stage in its turn, as if it had been gone through now: what was made is in the mailboxes.
 async fn lead_to_submitted(
     transaction: &mut Transaction<'static, Sqlite>,
@@ -235,15 +275,7 @@ async fn lead_to_submitted(
     accept(transaction, id, doctors, 0, now_ms).await?;
     advance(transaction, id, Step::Submitted, now_ms).await?;
     for stage in ["receive", "compress", "seal", "submit"] {
-        sqlx::query(
-            "INSERT INTO stage_time (delivery_id, stage, began_at_ms, done_at_ms) VALUES ($1, $2, $3, $3)
-             ON CONFLICT DO UPDATE SET done_at_ms = coalesce(done_at_ms, $3)",
-        )
-        .bind(id.0.as_slice())
-        .bind(stage)
-        .bind(now_ms)
-        .execute(&mut **transaction)
-        .await?;
+        done(transaction, id, stage, now_ms).await?;
     }
     sqlx::query(
         "UPDATE delivery SET mail_bytes = coalesce(mail_bytes, 0), found_mailed_at_ms = $2, remark = $3, note = NULL, listed = NULL WHERE id = $1",
@@ -260,6 +292,24 @@ async fn lead_to_submitted(
     .bind(id.0.as_slice())
     .bind(NOT_FOUND)
     .bind(PART_COVER)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+async fn done(
+    transaction: &mut Transaction<'static, Sqlite>,
+    id: DeliveryId,
+    stage: &str,
+    now_ms: i64,
+) -> Result<(), JournalError> {
+    sqlx::query(
+        "INSERT INTO stage_time (delivery_id, stage, began_at_ms, done_at_ms) VALUES ($1, $2, $3, $3)
+         ON CONFLICT DO UPDATE SET done_at_ms = coalesce(done_at_ms, $3)",
+    )
+    .bind(id.0.as_slice())
+    .bind(stage)
+    .bind(now_ms)
     .execute(&mut **transaction)
     .await?;
     Ok(())

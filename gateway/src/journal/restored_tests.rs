@@ -8,6 +8,7 @@ use crate::simulate::replay;
 use compressor::bundle::Summary;
 use seal::cover::Completeness;
 use seal::ids::{CaseId, DeliveryId, Digest};
+use std::collections::BTreeSet;
 
 const DOCTOR: &str = "tanaka";
 
@@ -23,6 +24,11 @@ async fn at(journal: &Journal, state: State) -> (CaseId, DeliveryId) {
         return (case, id);
     }
     pressed(journal, case).await;
+    bring(journal, id, state).await;
+    (case, id)
+}
+
+async fn bring(journal: &Journal, id: DeliveryId, state: State) {
     if state > State::Received {
         assert!(journal.assembled(id, 1, Completeness::Proved { instances: 1 }, 6000).await.unwrap());
     }
@@ -34,7 +40,6 @@ async fn at(journal: &Journal, state: State) -> (CaseId, DeliveryId) {
         journal.began(id, "seal", 6000).await.unwrap();
         journal.sealed(id, 2, 1000, Some(Digest([3; 32])), 6000).await.unwrap();
     }
-    (case, id)
 }
 
 #[tokio::test]
@@ -52,15 +57,59 @@ async fn what_lies_in_a_mailbox_is_sent_whatever_the_backup_has_of_it() {
         assert!(!journal.found_mailed(id, &doctors(&[DOCTOR]), 8000).await.unwrap());
         assert!(replay(&journal).await.unwrap().wrong.is_empty(), "{state:?}");
     }
-    // What is sealed goes on where it stands: to who lacks it.
+}
+
+#[tokio::test]
+async fn what_is_sealed_and_with_everybody_needs_no_pieces_that_may_not_be_in_the_backup() {
+    for fails in [false, true] {
+        let (journal, _folder) = journal().await;
+        let (_, id) = at(&journal, State::Sealed).await;
+        if fails {
+            journal.began(id, "submit", 7000).await.unwrap();
+            journal.accepted(id, 1, DOCTOR, 7000).await.unwrap();
+            journal.troubled(id, "no room", true, 7000).await.unwrap();
+        }
+        assert!(journal.found_mailed(id, &doctors(&[DOCTOR]), 8000).await.unwrap());
+        assert_eq!(journal.delivery(id).await.unwrap().state, State::Submitted, "{fails}");
+        assert_eq!(journal.accepted_parts(id).await.unwrap().len(), 3, "two pieces and the cover");
+        assert!(!journal.found_mailed(id, &doctors(&[DOCTOR]), 8000).await.unwrap());
+        assert!(replay(&journal).await.unwrap().wrong.is_empty(), "{fails}");
+    }
+    // With one of two it goes on where it stands: to who lacks it.
+    let (journal, _folder) = journal().await;
+    let (row, _) = record(&journal, instance(1)).await;
+    bring(&journal, row.id, State::Sealed).await;
+    assert!(journal.found_mailed(row.id, &doctors(&[DOCTOR]), 8000).await.unwrap());
+    assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Sealed);
+    journal.began(row.id, "submit", 9000).await.unwrap();
+    for part in [1, 2, PART_COVER] {
+        journal.accepted(row.id, part, "sato", 9000).await.unwrap();
+    }
+    assert!(reach(&journal, row.id, State::Submitted, 9000).await);
+    assert!(replay(&journal).await.unwrap().wrong.is_empty());
+}
+
+#[tokio::test]
+async fn numbers_that_may_have_been_used_after_the_backup_are_passed_over() {
     let (journal, _folder) = journal().await;
     let (_, id) = at(&journal, State::Sealed).await;
-    assert!(journal.found_mailed(id, &doctors(&[DOCTOR]), 8000).await.unwrap());
-    assert_eq!(journal.delivery(id).await.unwrap().state, State::Sealed);
-    assert_eq!(journal.accepted_parts(id).await.unwrap().len(), 3, "two pieces and the cover");
-    journal.began(id, "submit", 9000).await.unwrap();
-    assert!(reach(&journal, id, State::Submitted, 9000).await);
-    assert!(replay(&journal).await.unwrap().wrong.is_empty());
+    let mut other = instance(7);
+    (other.study, other.doctors) = (Some(compressor::Uid::parse("1.2.9").unwrap()), doctors(&["sato"]));
+    let (other, _) = record(&journal, other).await;
+    bring(&journal, other.id, State::Sealed).await;
+    // One of them may be the supplement of the first case, and none is of the other, whose doctor has none.
+    for number in [8, 9] {
+        assert!(journal.found_mailed(DeliveryId([number; 16]), &doctors(&[DOCTOR]), 8000).await.unwrap());
+    }
+    // Twice, as after a crash.
+    journal.pass_over_numbers().await.unwrap();
+    journal.pass_over_numbers().await.unwrap();
+    let (late, _) = record(&journal, held(2)).await;
+    assert_ne!(late.id, id);
+    assert_eq!(late.sequence, 4, "2 and 3 may be with the doctor, who takes a number once");
+    let mut late = instance(8);
+    (late.study, late.doctors) = (Some(compressor::Uid::parse("1.2.9").unwrap()), doctors(&["sato"]));
+    assert_eq!(record(&journal, late).await.0.sequence, 2);
 }
 
 #[tokio::test]
@@ -121,8 +170,9 @@ async fn who_has_opened_it_is_not_told_and_who_has_not_is() {
 
 #[tokio::test]
 async fn what_the_trail_has_as_over_ends_and_is_looked_for_in_every_mailbox() {
-    let closed = EndedAgain { how: Some(Ended::Closed), by: Some("sato".into()) };
-    let recalled = EndedAgain { how: None, by: Some("sato".into()) };
+    let by = Some("sato".to_owned());
+    let closed = EndedAgain { how: Some(Ended::Closed), by: by.clone(), deliveries: BTreeSet::new() };
+    let recalled = EndedAgain { how: None, by, deliveries: BTreeSet::new() };
     for state in [State::Held, State::Received, State::Compressed, State::Sealed] {
         for (over, becomes) in [(&closed, State::Closed), (&recalled, State::Recalled)] {
             let (journal, _folder) = journal().await;

@@ -100,10 +100,10 @@ impl Pipeline {
     /// Before a delivery ends or is withdrawn with its case. Only what surely happens names the case: one that nobody asked for in time may be asked
     /// for at the same moment.
     pub(super) async fn audit_withdrawn(&self, delivery: &DeliveryRow, how: How<'_>) -> Result<(), Trouble> {
-        let (subjects, case, by) = (self.subjects(delivery).await?, delivery.case, how.by());
+        let (subjects, ids, by) = (self.subjects(delivery).await?, (delivery.case, delivery.id), how.by());
         let message = |subject: &Subject| match how {
-            How::Ends { how, .. } => Message::ends(by, case, how, subject),
-            How::Wish { .. } => Message::withdraws(by, case, subject),
+            How::Ends { how, .. } => Message::ends(by, ids, how, subject),
+            How::Wish { .. } => Message::withdraws(by, ids, subject),
             How::Late { .. } => Message::withdrawn(by, subject),
         };
         Ok(self.record_each(&subjects, message).await?)

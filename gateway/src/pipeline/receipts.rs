@@ -4,7 +4,8 @@ use super::trouble::Trouble;
 use super::{Pipeline, random};
 use crate::clock::now_ms;
 use crate::journal::{DeliveryRow, Ended, Recipient, State, Step};
-use crate::pulled::record::{Kind, Record, folder_digest};
+use crate::pulled::doctors_of;
+use crate::pulled::record::{Kind, Record};
 use crate::submit::retry;
 use ::seal::ids::{DeliveryId, Digest};
 use ::seal::receipt::ReceiptKind;
@@ -33,7 +34,10 @@ impl Pipeline {
         if let Kind::Removed(_) | Kind::NoneLeft | Kind::NotRemoved = record.kind {
             return self.take_withdrawn(record).await;
         }
-        let doctor = self.journal.doctor_of(record.recipient).await?;
+        let doctor = match record.kind {
+            Kind::Receipt(_) => self.journal.doctor_of(record.recipient).await?,
+            _ => doctors_of(&self.config, record.recipient).next().cloned(),
+        };
         let doctor = doctor.as_deref();
         if matches!(record.kind, Kind::Refused(_) | Kind::Trouble(_)) {
             self.alert_of_record(record, doctor);
@@ -142,13 +146,7 @@ impl Pipeline {
     }
 
     async fn take_withdrawn(&self, record: &Record) -> Result<(), Trouble> {
-        let theirs = |doctor: &&String| {
-            self.config
-                .doctors
-                .get(*doctor)
-                .is_some_and(|doctor| folder_digest(&doctor.folder) == record.recipient)
-        };
-        for doctor in self.config.doctors.keys().filter(theirs) {
+        for doctor in doctors_of(&self.config, record.recipient) {
             match record.kind {
                 Kind::Removed(mails) => {
                     self.journal.mails_removed(record.delivery, doctor, mails.into()).await?;

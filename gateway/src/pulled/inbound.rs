@@ -136,9 +136,9 @@ impl<W: AsyncWrite + Unpin> Records<W> {
         Ok(self.0.flush().await?)
     }
 
-    /// `recipient`: whose folder, zero for all.
-    async fn trouble(&mut self, trouble: Trouble, recipient: Digest) -> Result<(), InboundError> {
-        self.write(&Record::new(Kind::Trouble(trouble), DeliveryId([0; 16]), recipient)).await
+    /// `folder`: which one.
+    async fn trouble(&mut self, trouble: Trouble, folder: Digest) -> Result<(), InboundError> {
+        self.write(&Record::new(Kind::Trouble(trouble), DeliveryId([0; 16]), folder)).await
     }
 
     async fn about_all(&mut self, kind: Kind) -> Result<(), InboundError> {

@@ -3,11 +3,11 @@
 //! | bytes | field |
 //! |---|---|
 //! | 0…3 | `SCPR` |
-//! | 4 | format, 4 |
+//! | 4 | format, 5 |
 //! | 5 | kind: 1 cover seen, 3 refused, 4 trouble, 6 confined, 7 removed, 8 not removed, 15 none left; a receipt: 2 fetched, 5 exact wanted, 9 first image shown, 10 seen, 11 read, 12 answer, 13 closed, 14 passed on |
 //! | 6, 7 | code of 3, 4 and 6, number of mails for 7, else 0 |
 //! | 8…23 | delivery, 0 for 4 and 6 |
-//! | 24…55 | SHA-256 of the recipient's certificate, of the folder's name for 7, 8 and 15; 0 for 6 and for trouble that concerns all |
+//! | 24…55 | SHA-256 of the recipient's certificate for receipts, else of the folder's name; 0 for 6 and for trouble that concerns all |
 //! | 56…87 | SHA-256 of the cover, for receipts |
 //! | 88…95 | time by the reader's clock, seconds since 1970-01-01 UTC, for receipts |
 //! | 96…99 | instances for 2, seconds for 11; for 15 folders that were searched (2 bytes) and folders that were not (2), or 0 where that was only the folder that mails come to |
@@ -32,7 +32,7 @@ pub const RECORD_BYTES: usize = 1024;
 pub const SIGNATURE_BYTES_MAX: usize = 72;
 
 const MAGIC: [u8; 4] = *b"SCPR";
-const FORMAT: u8 = 4;
+const FORMAT: u8 = 5;
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Record {
     pub kind: Kind,
     /// For which delivery; zero for [`Kind::Trouble`].
     pub delivery: DeliveryId,
-    /// SHA-256 of the recipient's certificate; zero for trouble that concerns all folders.
+    /// SHA-256 of the recipient's certificate for receipts, else [`folder_digest`]; zero for what concerns all folders.
     pub recipient: Digest,
     /// SHA-256 of the cover that the receipt names; zero unless there is one.
     pub cover: Digest,
@@ -144,7 +144,7 @@ impl Trouble {
     }
 }
 
-/// What a folder is known by in records of withdrawn mails.
+/// What a folder is known by in all records but receipts: its doctor may have no certificate.
 pub fn folder_digest(folder: &str) -> Digest {
     Digest(Sha256::digest(folder).into())
 }

@@ -1,11 +1,12 @@
 //! What the inbound process is told, as one line of JSON on its standard input.
 
+use super::record::folder_digest;
 use crate::config::{self, Config, ConfigError, Kind};
 use crate::directory::receipts_of;
 use crate::journal::{Device, Removal};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use seal::ids::DeliveryId;
+use seal::ids::{DeliveryId, Digest};
 use seal::native::{Certificate, Recipient, SealError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -93,6 +94,15 @@ impl fmt::Debug for Request {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Request({}:{}, {} folders)", self.host, self.port, self.folders.len())
     }
+}
+
+/// Doctors whose folder this is.
+pub(crate) fn doctors_of(config: &Config, folder: Digest) -> impl Iterator<Item = &String> {
+    config
+        .doctors
+        .iter()
+        .filter(move |(_, doctor)| folder_digest(&doctor.folder) == folder)
+        .map(|(name, _)| name)
 }
 
 /// Reads the password that the configuration names; the certificates are those of the directory.

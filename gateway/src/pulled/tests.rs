@@ -4,7 +4,7 @@
 
 mod imap;
 
-use super::record::{Kind, RECORD_BYTES, Record, Refusal, Trouble};
+use super::record::{Kind, RECORD_BYTES, Record, Refusal, Trouble, folder_digest};
 use super::*;
 use crate::submit::tests::delivery::party;
 use imap::{FakeImap, PASSWORD};
@@ -61,7 +61,7 @@ fn unsigned(record: Record) -> Record {
 #[test]
 fn record_has_exactly_these_bytes() {
     let bytes = fetched(Digest([0xAB; 32])).to_bytes();
-    let mut expected = b"SCPR\x04\x02\x00\x00".to_vec();
+    let mut expected = b"SCPR\x05\x02\x00\x00".to_vec();
     expected.extend([0xDE; 16]);
     expected.extend([0xAB; 32]);
     expected.extend([0xC0; 32]);
@@ -317,7 +317,7 @@ async fn covers_and_receipts_are_reported_once() {
     server.put("A", &MessageId::piece(DELIVERY, 1, &site()).to_string(), b"piece");
     server.put("A", &MessageId::cover(DELIVERY, &site()).to_string(), b"cover");
     let mut pipes = Pipes::confined(&request(&server, &[("A", &doctor)])).await;
-    assert_eq!(pipes.next().await, Record::new(Kind::CoverSeen, DELIVERY, doctor.digest()));
+    assert_eq!(pipes.next().await, Record::new(Kind::CoverSeen, DELIVERY, folder_digest("A")));
     assert!(pipes.is_quiet().await);
     server.put("A", &receipt_id(DELIVERY, &doctor), &doctor.receipt(DELIVERY));
     let receipt = pipes.next().await;
@@ -369,7 +369,7 @@ async fn answers_go_over_sealed_and_forged_ones_are_refused() {
     for (id, body, refusal) in refused {
         let delivery = MessageId::parse(&id).unwrap().delivery();
         server.put("A", &id, &body);
-        assert_eq!(pipes.next().await, Record::new(Kind::Refused(refusal), delivery, doctor.digest()));
+        assert_eq!(pipes.next().await, Record::new(Kind::Refused(refusal), delivery, folder_digest("A")));
     }
     assert!(pipes.is_quiet().await);
 }
@@ -388,7 +388,7 @@ async fn receipts_that_prove_nothing_are_refused() {
     ];
     for (id, body, refusal) in cases {
         server.put("A", id, &body);
-        assert_eq!(pipes.next().await, Record::new(Kind::Refused(refusal), DELIVERY, doctor.digest()));
+        assert_eq!(pipes.next().await, Record::new(Kind::Refused(refusal), DELIVERY, folder_digest("A")));
     }
     let mut tampered = doctor.receipt(DELIVERY);
     let last = tampered.len() - 1;
@@ -410,7 +410,10 @@ async fn receipts_of_several_devices_are_told_apart() {
         assert_eq!(unsigned(pipes.next().await), unsigned(fetched(device.digest())));
     }
     server.put("A", &receipt_id(DELIVERY, &phone), &desk.receipt(DELIVERY));
-    assert_eq!(pipes.next().await, Record::new(Kind::Refused(Refusal::Mismatch), DELIVERY, phone.digest()));
+    assert_eq!(
+        pipes.next().await,
+        Record::new(Kind::Refused(Refusal::Mismatch), DELIVERY, folder_digest("A"))
+    );
 }
 
 #[tokio::test]
@@ -419,11 +422,14 @@ async fn missing_folder_holds_up_no_other() {
     server.put("B", &MessageId::cover(DELIVERY, &site()).to_string(), b"cover");
     let mut pipes = Pipes::confined(&request(&server, &[("A", &a), ("B", &b)])).await;
     let nothing = DeliveryId([0; 16]);
-    assert_eq!(pipes.next().await, Record::new(Kind::Trouble(Trouble::NoFolder), nothing, a.digest()));
-    assert_eq!(pipes.next().await, Record::new(Kind::CoverSeen, DELIVERY, b.digest()));
+    assert_eq!(
+        pipes.next().await,
+        Record::new(Kind::Trouble(Trouble::NoFolder), nothing, folder_digest("A"))
+    );
+    assert_eq!(pipes.next().await, Record::new(Kind::CoverSeen, DELIVERY, folder_digest("B")));
     assert!(pipes.is_quiet().await);
     server.folders.lock().unwrap().insert("A".into(), Vec::new());
-    assert_eq!(pipes.next().await, Record::new(Kind::Trouble(Trouble::None), nothing, a.digest()));
+    assert_eq!(pipes.next().await, Record::new(Kind::Trouble(Trouble::None), nothing, folder_digest("A")));
 }
 
 #[tokio::test]

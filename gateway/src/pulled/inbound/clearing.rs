@@ -376,7 +376,6 @@ impl Clearing {
         }
     }
 
-    /// A folder whose doctor has no certificate any more is known by its name.
     fn digest(&self) -> Digest {
         folder_digest(&self.place.own)
     }

@@ -1,7 +1,7 @@
 //! One doctor's folder: what is new in it, and whether it counts.
 
 use super::super::enrolment::{Enrolment, EnrolmentKind};
-use super::super::record::{Kind, Record, Refusal, Trouble};
+use super::super::record::{Kind, Record, Refusal, Trouble, folder_digest};
 use super::super::request::{Folder, Pinned};
 use super::clearing::{Clearing, KEPT, Place, Reading};
 use super::{InboundError, Records};
@@ -18,8 +18,8 @@ use tokio::io::AsyncWrite;
 pub(super) struct Watched {
     folder: String,
     recipients: Vec<Recipient>,
-    /// Stands for the folder's doctor in what is told of the folder: the digest of the first certificate.
-    doctor: Digest,
+    /// Stands for the folder in what is told of it.
+    digest: Digest,
     /// End of our Message-IDs.
     needle: String,
     uid_validity: u32,
@@ -44,7 +44,7 @@ impl Watched {
         let recipients: Vec<_> = folder.recipients.iter().map(Pinned::recipient).collect::<Result<_, _>>()?;
         Ok(Self {
             folder: folder.folder.clone(),
-            doctor: recipients.first().map_or(Digest([0; 32]), |first| first.certificate().digest()),
+            digest: folder_digest(&folder.folder),
             recipients,
             needle,
             clearing: Clearing::new(place, folder.withdrawn.clone()),
@@ -143,7 +143,7 @@ impl Watched {
 
     async fn judge(&self, message: &Found, mailbox: &mut Mailbox) -> Result<Option<Record>, MailboxError> {
         let delivery = message.id.delivery();
-        let record = |kind| Record::new(kind, delivery, self.doctor);
+        let record = |kind| Record::new(kind, delivery, self.digest);
         match message.id.part() {
             Part::Cover => Ok(Some(record(Kind::CoverSeen))),
             Part::Receipt { kind, recipient } if self.knows(recipient) => {
@@ -204,7 +204,7 @@ impl Watched {
     ) -> Looked {
         if self.missing != missing {
             let trouble = if missing { Trouble::NoFolder } else { Trouble::None };
-            records.trouble(trouble, self.doctor).await?;
+            records.trouble(trouble, self.digest).await?;
             self.missing = missing;
         }
         Ok(Ok(()))
