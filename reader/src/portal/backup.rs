@@ -60,9 +60,11 @@ pub(super) async fn restore(settings: &Settings, from: &Path) -> Result<String, 
         ));
     }
     let place = settings.state.join(store::FILE);
-    if place.exists() {
+    // A log that is left there would be applied to what is put back.
+    let log = settings.state.join(format!("{}-wal", store::FILE));
+    if let Some(there) = [&place, &log].into_iter().find(|path| path.exists()) {
         return Err(typed(
-            &place,
+            there,
             "is there: restore puts nothing over it (operator: stop the portal, and move the state folder away)",
         ));
     }
