@@ -20,8 +20,8 @@ pub use events::{Reading, RetrievalNodes, Server, ServerRefusal, Subject};
 pub use forward::forward;
 pub use message::{Message, Outcome};
 pub use trail::Durable;
-pub(crate) use walk::HEAD;
 pub use walk::{Fault, Verdict};
+pub(crate) use walk::{grows, names};
 
 use alerts::Budgets;
 use seal::native::SiteKey;

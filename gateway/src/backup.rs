@@ -8,8 +8,10 @@ mod put_back;
 mod settle;
 mod stored;
 
+pub(crate) use make::drop_unfinished;
 pub use make::{Made, backup};
 pub use manifest::Found;
+pub(crate) use put_back::half_restored;
 pub use put_back::{PutBack, refuse_what_is_there, restore};
 pub(crate) use settle::settle;
 
@@ -17,6 +19,7 @@ use crate::config::ConfigError;
 use crate::journal::JournalError;
 use crate::spool::MasterKeyError;
 use crate::upgrade::UpgradeError;
+use seal::ids::Digest;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +46,9 @@ pub enum BackupError {
         "a change of the spool's key is not finished (operator: scanpost-gateway spool rotate-key, then make the backup)"
     )]
     TwoKeys,
+    /// Two would delete each other's files.
+    #[error("another backup is under way (operator: wait until it has ended)")]
+    UnderWay,
     /// There is something.
     #[error("{path} is there already (operator: name a folder that is not)", path = .0.display())]
     Exists(PathBuf),
@@ -57,6 +63,18 @@ pub enum BackupError {
         "the manifest is not signed by this site's key: another site's backup, or a changed one (operator: take another backup; compare certificates)"
     )]
     Foreign,
+    /// Nothing here says whose the backup is.
+    #[error(
+        "no certificate of the site is on this machine, and that of the backup has SHA-256 {0} (operator: compare it with your records, or with what doctors' \
+         devices have; if it is your site's, restore with --site-sha256 {0})"
+    )]
+    UnknownSite(Digest),
+    /// Whose a folder is to be, and who may enter, is not in a backup.
+    #[error(
+        "{path} is missing, and restore makes no folders for the configuration (operator: install the package, or make it as it was, then restore again)",
+        path = .0.display()
+    )]
+    NoFolder(PathBuf),
     /// A file is missing, or is not what it was.
     #[error("{path} is {what}: the backup is damaged, and nothing was put back (operator: take another backup)", path = path.display())]
     Damaged {

@@ -17,6 +17,7 @@ use gateway::simulate;
 use gateway::smime::render;
 use gateway::spool::{self, Spool};
 use gateway::upgrade;
+use seal::ids::Digest;
 use seal::native::Certificate;
 use serde::Serialize;
 use std::fmt::Display;
@@ -122,6 +123,9 @@ enum Command {
         /// Folder of the machine's own audit trail, where that outlived the journal.
         #[arg(long)]
         audit: Option<PathBuf>,
+        /// SHA-256 of the site's certificate in DER, from your records: needed where no certificate is on the machine.
+        #[arg(long, value_parser = fingerprint)]
+        site_sha256: Option<Digest>,
     },
     /// Run a night of cases with random failures through the rules of escalation, alarm and end, and have the log of it judged; or, with --queue, schedules
     /// of kills, power cuts, lost replies and clocks that jump through the rules of the queue. Sends nothing.
@@ -287,7 +291,9 @@ fn run() -> anyhow::Result<ExitCode> {
             let work = backup::backup(&config, &file, &to, with_secrets);
             println!("{}", on_runtime(upgraded(&config, work))?);
         }
-        Command::Restore { config, from, audit } => restore(&config, &from, audit.as_deref())?,
+        Command::Restore { config, from, audit, site_sha256 } => {
+            restore(&config, &from, audit.as_deref(), site_sha256)?;
+        }
         Command::Simulate { replay: Some(journal), json, .. } => return on_runtime(replay(&journal, json)),
         Command::Simulate { queue: true, schedules, seed, queue_bug: bug, json, .. } => {
             let seed = seed.unwrap_or_else(simulate::any_seed);
@@ -316,11 +322,16 @@ fn run() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// As `openssl x509 -fingerprint -sha256` prints it, or as we do.
+fn fingerprint(text: &str) -> Result<Digest, &'static str> {
+    Digest::parse(&text.replace(':', "").to_lowercase()).ok_or("64 hex digits, with or without colons")
+}
+
 /// As root where root runs it: it reads what root alone may, and what it makes belongs to whom the folders belong to.
-fn restore(file: &Path, from: &Path, audit: Option<&Path>) -> anyhow::Result<()> {
+fn restore(file: &Path, from: &Path, audit: Option<&Path>, expected: Option<Digest>) -> anyhow::Result<()> {
     let found = backup::Found::read(from)?;
     let here = file.exists().then(|| load(file)).transpose()?;
-    let site = found.verify(here.as_ref())?;
+    let site = found.verify(here.as_ref(), expected)?;
     let state = here.map_or_else(|| found.configuration(), Ok)?.state;
     backup::refuse_what_is_there(&state)?;
     for path in found.put_configuration(file)? {

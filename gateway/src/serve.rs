@@ -55,6 +55,9 @@ pub enum ServeError {
     /// The audit trail.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// A restore that was cut short.
+    #[error(transparent)]
+    State(#[from] upgrade::UpgradeError),
     /// A part of the gateway that never ends has ended: what it does would be missed.
     #[error("{0} has ended unexpectedly (us: report this with the log)")]
     Ended(&'static str),
@@ -80,6 +83,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let masters = spool_keys(&config)?;
     let spool = Spool::open(&config.state).map_err(at(&config.state))?;
     let _lock = spool.lock().map_err(at(&config.state.join("lock")))?;
+    upgrade::refuse_half_restored(&config.state)?;
     let key = Arc::new(config.seal.site_key()?);
     let audit =
         Audit::open(&config.state, key.clone(), &config.site).map_err(at(&audit::folder(&config.state)))?;

@@ -1,5 +1,6 @@
 //! What stands between two versions of this program: a copy of the journal before it is migrated, and a refusal where it is newer than the program.
 
+use crate::backup::{drop_unfinished, half_restored};
 use crate::clock::now_ms;
 use crate::journal::{self, JournalError, MIGRATOR};
 use crate::spool::{Spool, sync_folder};
@@ -65,6 +66,12 @@ pub enum UpgradeError {
         /// Of the copy.
         copied: Option<i64>,
     },
+    /// What is here is not whole.
+    #[error(
+        "{path} is there: a restore is under way, or was cut short (operator: wait until it has ended; if none runs, move the state folder away, make an \
+         empty one, and restore again)", path = .0.display()
+    )]
+    HalfRestored(PathBuf),
     /// The migration.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -84,6 +91,7 @@ pub enum UpgradeError {
 /// # Errors
 /// [`UpgradeError`].
 pub async fn prepare(state: &Path) -> Result<(), UpgradeError> {
+    refuse_half_restored(state)?;
     let journal = Spool::at(state).journal();
     if !journal.exists() {
         return Ok(());
@@ -106,6 +114,14 @@ pub async fn prepare(state: &Path) -> Result<(), UpgradeError> {
     Ok(())
 }
 
+/// Before anything is made in a state folder.
+///
+/// # Errors
+/// [`UpgradeError::HalfRestored`].
+pub(crate) fn refuse_half_restored(state: &Path) -> Result<(), UpgradeError> {
+    half_restored(state).map_or(Ok(()), |aside| Err(UpgradeError::HalfRestored(aside)))
+}
+
 /// Copies a journal into a folder on the same disk, while a gateway writes it, and gives its schema. Nothing is migrated.
 ///
 /// # Errors
@@ -122,11 +138,11 @@ pub(crate) fn known_schema() -> i64 {
     MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
-/// Deletes copies once they are old enough. Never ends.
+/// Deletes copies once they are old enough, and what a backup that was cut short left. Never ends.
 pub(crate) async fn drop_copies(state: PathBuf) {
     let folder = state.join(FOLDER);
     loop {
-        if let Err(error) = drop_older(&folder, now_ms()) {
+        if let Err(error) = drop_older(&folder, now_ms()).and_then(|()| drop_unfinished(&state)) {
             tracing::warn!(%error, act = "operator", "a copy of the journal cannot be deleted; it holds what was deleted since");
         }
         tokio::time::sleep(PAUSE).await;
@@ -385,6 +401,15 @@ mod tests {
         let words = prepare(state.path()).await.unwrap_err().to_string();
         assert!(words.contains("only if no study was taken") && words.contains(FOLDER), "{words}");
         assert_eq!(fs::read(&journal).unwrap(), bytes);
+    }
+
+    #[tokio::test]
+    async fn what_a_restore_left_half_is_refused_before_anything_is_made() {
+        let state = tempfile::tempdir().unwrap();
+        fs::create_dir(state.path().join("restore.unfinished")).unwrap();
+        let words = prepare(state.path()).await.unwrap_err().to_string();
+        assert!(words.contains("was cut short (operator: "), "{words}");
+        assert_eq!(fs::read_dir(state.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -1,9 +1,13 @@
 """Backup beside a running gateway, and the way back: every study that was acknowledged before arrives once, what was deleted after stays deleted, nobody
 who has a study is told of it again, and what is damaged, foreign or in the way is refused in words."""
 
+import fcntl
 import json
+import os
+import re
 import shutil
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -69,6 +73,15 @@ def notices(bench: Bench) -> int:
 def receipts(bench: Bench) -> list[str]:
     names = (harness.header(message, "Message-ID") for message in harness.messages(bench.store, "doctor"))
     return [name for name in names if ".cover@" not in name and ".1@" not in name]
+
+
+@contextmanager
+def aside_locked(folder: Path):
+    """As a backup that is under way has it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    yield
+    os.close(descriptor)
 
 
 @pytest.fixture
@@ -229,11 +242,33 @@ def test_configuration_and_keys_come_back_with_their_modes(bench: Bench):
     bench.start(check_lines=[f'backup_stamp = "{stamp}"'])
     copy = backup(bench, "backup", "--with-secrets")
     assert stamp.read_text().strip() == str(copy), "`check` tells by it how old the last one is"
+    stamp.unlink()
+    stamp.mkdir()
+    again = run(bench, "backup", "--to", bench.folder / "again")
+    assert again.returncode == 0 and "the backup is whole, but [check] backup_stamp cannot be written" in again.stdout, again
     lose_the_machine(bench)
     configuration, key = bench.gateway.config.read_bytes(), bench.gateway.spool_key.read_bytes()
     bench.gateway.config.unlink()
     bench.gateway.spool_key.unlink()
-    words = restore(bench, copy)
+    certificate = bench.keys.certificate("site")
+    own = certificate.read_bytes()
+    certificate.unlink()
+    # A backup that says itself whose it is.
+    words = refusal(bench, copy)
+    digest = re.search(r"--site-sha256 ([0-9a-f]{64})", words)
+    assert digest and "no certificate of the site is on this machine" in words, words
+    fingerprint = digest.group(1)
+    assert "not signed by this site's key" in refusal(bench, copy, "--site-sha256", fingerprint.replace(fingerprint[0], "e" if fingerprint[0] != "e" else "f"))
+    folder = certificate.parent
+    folder.rename(folder.with_name("away"))
+    assert f"{folder} is missing" in refusal(bench, copy, "--site-sha256", fingerprint)
+    assert not bench.gateway.config.exists() and not bench.gateway.spool_key.exists(), "a refused restore puts nothing anywhere"
+    folder.with_name("away").rename(folder)
+    # Of one that was killed.
+    half = bench.gateway.spool_key.with_name(bench.gateway.spool_key.name + ".unfinished")
+    half.write_bytes(b"half")
+    words = restore(bench, copy, "--site-sha256", ":".join(re.findall("..", fingerprint.upper())))
+    assert certificate.read_bytes() == own and not half.exists()
     assert f"put back: {bench.gateway.spool_key}" in words
     assert (bench.gateway.config.read_bytes(), bench.gateway.spool_key.read_bytes()) == (configuration, key)
     assert bench.gateway.spool_key.stat().st_mode & 0o777 == 0o600
@@ -314,9 +349,117 @@ def test_what_must_not_be_put_back_is_refused_in_words(bench: Bench, tmp_path: P
     assert "another spool key" in refusal(bench, copy)
     bench.gateway.spool_key.unlink()
     openssl.write_secret(bench.gateway.spool_key, key)
+    # As a kill left it: spool and keys are in place, the journal is not.
+    half = state(bench) / "restore.unfinished"
+    half.mkdir(parents=True, mode=0o700)
+    with pytest.raises(RuntimeError, match=r"a restore is under way, or was cut short \(operator: "):
+        bench.gateway.start()
+    assert list(state(bench).iterdir()) == [half], "no journal was begun beside it"
+    shutil.rmtree(state(bench))
     restore(bench, copy)
     bench.gateway.start()
     bench.gateway.wait_for_state("pulled")
+
+
+def test_what_a_killed_backup_left_goes_and_two_do_not_meet(bench: Bench):
+    bench.start()
+    aside, half = state(bench) / "backup.unfinished", bench.folder / "killed.unfinished"
+    for folder in (aside, half):
+        folder.mkdir(mode=0o700)
+        (folder / "journal.sqlite").write_text("keys")
+    (aside / "to").symlink_to(half)
+    with aside_locked(aside):
+        refused = run(bench, "backup", "--to", bench.folder / "second")
+        assert refused.returncode == 1 and "another backup is under way" in refused.stderr, refused
+        assert (aside / "journal.sqlite").exists() and half.exists()
+    bench.gateway.stop()
+    bench.gateway.start()
+    harness.wait_until("what was left to go", lambda: not aside.exists() and not half.exists())
+    backup(bench)
+    assert not aside.exists()
+
+
+def test_the_syslog_server_does_not_get_again_what_it_has(bench: Bench):
+    bench.start()
+    taken = state(bench) / "audit" / "taken"
+    taken.write_text("1 100\n")
+    copy = backup(bench)
+    lose_the_machine(bench)
+    restore(bench, copy)
+    assert taken.read_text() == "1 100\n"
+
+
+def test_a_study_that_was_pressed_and_recalled_after_the_backup_is_deleted_where_it_lies(bench: Bench, api: Api, study: list[Path]):
+    copy = backup(bench)
+    case = press(bench, api, study)
+    mails = harness.messages(bench.store, "doctor")
+    told = notices(bench)
+    assert api.post(f"/studies/{case}/withdraw").status in (200, 204)
+    harness.wait_until("the mailbox to be empty", lambda: not harness.messages(bench.store, "doctor"))
+    trail = bench.folder / "old-audit"
+    bench.gateway.kill()
+    shutil.copytree(state(bench) / "audit", trail)
+    shutil.rmtree(state(bench))
+    # As if the machine had been lost before that.
+    with Mailbox(bench.store, "doctor") as mailbox:
+        for mail in mails:
+            mailbox.append(mail.content)
+    restore(bench, copy, "--audit", trail)
+    bench.gateway.start()
+    assert [one["state"] for one in bench.gateway.deliveries()] == ["recalled"]
+    harness.wait_until("the mailbox to be empty again", lambda: not harness.messages(bench.store, "doctor"))
+    assert notices(bench) == told
+
+
+def test_a_cover_is_not_deleted_as_an_orphan_wherever_it_lies(bench: Bench, tmp_path: Path):
+    # Of a device that enrolled after the backup: the doctor has no certificate in it.
+    bench.start(settle_ms=60_000, silence_ms=60_000, destinations={"DR_DEMO": ["doctor"], "DR_TWO": ["doctor2"]}, without_certificate=("doctor2",))
+    senders.storescu(bench.port, "DR_DEMO", tiny.generate(tmp_path / "moved", IMAGES, seed=61))
+    (moved,) = [one["id"] for one in bench.gateway.deliveries()]
+    senders.storescu(bench.port, "DR_TWO", tiny.generate(tmp_path / "new", IMAGES, seed=62))
+    (new,) = [one["id"] for one in bench.gateway.deliveries() if one["id"] != moved]
+    copy = backup(bench)
+    lose_the_machine(bench)
+    restore(bench, copy)
+
+    def cover(delivery: str) -> bytes:
+        return f"Message-ID: <{delivery}.cover@{SITE}>\r\nSubject: earlier\r\n\r\nAAAA\r\n".encode()
+
+    with Mailbox(bench.store, "doctor2") as mailbox:
+        mailbox.append(cover(new))
+    with Mailbox(bench.store, "doctor") as mailbox:
+        assert mailbox.imap.append("Junk", None, None, cover(moved))[0] == "OK"
+    bench.gateway.start()
+    bench.wait_for_log("is not sent to them again")
+    states = {one["id"]: one["state"] for one in bench.gateway.deliveries()}
+    assert states[new] in ("submitted", "notified") and states[moved] == "received", states
+    assert [harness.header(mail, "Subject") for mail in harness.messages(bench.store, "doctor2")] == ["earlier"]
+    with Mailbox(bench.store, "doctor") as mailbox:
+        mailbox.imap.select("Junk")
+        assert len(mailbox.messages()) == 1, "whether it is the doctor's is not known"
+        mailbox.empty()
+
+
+def test_a_folder_that_is_missing_holds_up_neither_the_first_start_nor_a_proof(bench: Bench, study: list[Path]):
+    page.make_certificate(bench.keys)
+    lines = page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"')
+    bench.start(page_lines=lines, hold=page.HOLD, destinations={"DR_DEMO": ["doctor"], "DR_AWAY": ["away"]}, without_certificate=("away",))
+    api = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    case = press(bench, api, study)
+    bench.pull()
+    until(bench, case, "the receipt", lambda one: one["state"] == "pulled")
+    senders.storescu(bench.port, page.HOLD, tiny.generate(study[0].parent.parent / "waits", IMAGES, seed=63))
+    copy = backup(bench)
+    assert api.post(f"/studies/{case}/close").status == 204
+    until(bench, case, "the proof", lambda one: one["ended"] and one["ended"]["proved_at_ms"])
+    trail = bench.folder / "old-audit"
+    bench.gateway.kill()
+    shutil.copytree(state(bench) / "audit", trail)
+    shutil.rmtree(state(bench))
+    restore(bench, copy, "--audit", trail)
+    bench.gateway.start()
+    until(bench, case, "the second proof", lambda one: one["ended"] and one["ended"]["proved_at_ms"])
+    assert len(proofs(bench)) == 2 and b'"doctor":"away"' not in proofs(bench)[1]
 
 
 def test_a_portal_comes_back_with_its_accounts_and_phones_and_nobody_signed_in(bench: Bench, portal: Portal, account):  # noqa: F811

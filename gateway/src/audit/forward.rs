@@ -2,7 +2,8 @@
 
 use super::line::{HASH_CHARACTERS, Payload};
 use super::trail::Durable;
-use super::{Audit, Message, ServerRefusal, walk};
+use super::walk::{self, TAKEN};
+use super::{Audit, Message, ServerRefusal};
 use crate::config::Syslog;
 use crate::submit::retry;
 use std::collections::VecDeque;
@@ -23,8 +24,6 @@ const BATCH_BYTES: u64 = 256 << 10;
 const TAKEN_AFTER: Duration = Duration::from_secs(30);
 /// Pause between looks at what counts as taken.
 const TICK: Duration = Duration::from_secs(1);
-/// Where the position is kept that the server has taken everything up to.
-const TAKEN: &str = "taken";
 
 /// Why a connection came to its end.
 enum Broken {

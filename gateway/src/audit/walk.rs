@@ -66,7 +66,9 @@ pub(super) struct Head {
 }
 
 /// Name of the file of the [`Head`].
-pub(crate) const HEAD: &str = "head";
+pub(super) const HEAD: &str = "head";
+/// Name of the file of the position up to which the syslog server has everything.
+pub(super) const TAKEN: &str = "taken";
 
 impl Head {
     /// Reads it; `None` where it is not there, an error where it is not what the site signed.
@@ -126,13 +128,32 @@ impl Walked {
 
 /// Numbers of the files that are there, in order.
 pub(super) fn files(folder: &Path) -> io::Result<Vec<u32>> {
-    let number = |name: &str| name.strip_prefix("trail-")?.strip_suffix(".log")?.parse::<u32>().ok();
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        files.extend(entry?.file_name().to_str().and_then(number));
-    }
+    let mut files: Vec<u32> = names(folder)?.iter().filter_map(|name| number(name)).collect();
     files.sort_unstable();
     Ok(files)
+}
+
+/// Names of all files of a trail, what is only ever appended to last: what the others say of it is true of what is read after them.
+///
+/// # Errors
+/// Any I/O error.
+pub(crate) fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        names.extend(entry?.file_name().into_string());
+    }
+    names.retain(|name| name == HEAD || name == TAKEN || grows(name));
+    names.sort_by_cached_key(|name| (number(name), name.clone()));
+    Ok(names)
+}
+
+/// Whether a file of a trail is only ever appended to.
+pub(crate) fn grows(name: &str) -> bool {
+    number(name).is_some()
+}
+
+fn number(name: &str) -> Option<u32> {
+    name.strip_prefix("trail-")?.strip_suffix(".log")?.parse().ok()
 }
 
 /// Walks over the whole trail. `each` is told every message with its number.

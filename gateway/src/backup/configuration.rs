@@ -2,7 +2,7 @@
 //! worth as much to a thief as the machine.
 
 use super::manifest::{Entry, Found};
-use super::stored::{mode_of, put, store};
+use super::stored::{mode_of, put_beside, store};
 use super::{BackupError, at};
 use crate::config::Config;
 use std::fs;
@@ -97,20 +97,18 @@ impl Found {
     /// # Errors
     /// [`BackupError`].
     pub fn put_configuration(&self, file: &Path) -> Result<Vec<PathBuf>, BackupError> {
-        let mut put_back = Vec::new();
-        for entry in self.manifest.files.iter().filter(|entry| entry.path.starts_with(FOLDER)) {
-            let to = match &entry.origin {
-                Some(origin) => origin.clone(),
-                None => file.to_owned(),
-            };
-            if to.exists() {
-                continue;
-            }
-            put(&self.folder.join(&entry.path), &to, entry.mode, None).map_err(at(&to))?;
-            own_as_folder(&to).map_err(at(&to))?;
-            put_back.push(to);
+        let all = self.manifest.files.iter().filter(|entry| entry.path.starts_with(FOLDER));
+        let all = all.map(|entry| (entry, entry.origin.clone().unwrap_or_else(|| file.to_owned())));
+        let missing: Vec<(&Entry, PathBuf)> = all.filter(|(_, to)| !to.exists()).collect();
+        let folders =
+            missing.iter().filter_map(|(_, to)| to.parent()).filter(|folder| *folder != Path::new(""));
+        if let Some(folder) = folders.into_iter().find(|folder| !folder.is_dir()) {
+            return Err(BackupError::NoFolder(folder.to_owned()));
         }
-        Ok(put_back)
+        for (entry, to) in &missing {
+            put_beside(&self.folder.join(&entry.path), to, entry.mode, own_as_folder).map_err(at(to))?;
+        }
+        Ok(missing.into_iter().map(|(_, to)| to).collect())
     }
 
     /// Files of the state folder.

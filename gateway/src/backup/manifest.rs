@@ -4,6 +4,7 @@ use super::stored::digest_of;
 use super::{BackupError, at};
 use crate::config::{self, Config};
 use crate::upgrade::known_schema;
+use seal::ids::Digest;
 use seal::native::{Certificate, SiteKey};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -92,14 +93,24 @@ impl Found {
         Ok(Self { folder: folder.to_owned(), manifest, content, signature })
     }
 
-    /// Checks signature and every file: by the certificate that `config` names, where that is here, else by the backup's own.
+    /// Checks signature and every file: by the certificate that `config` names, where that is here, else by the backup's own, if its SHA-256 is `expected`:
+    /// whoever made a backup can sign it with a key of their own.
     ///
     /// # Errors
     /// [`BackupError`].
-    pub fn verify(&self, config: Option<&Config>) -> Result<Certificate, BackupError> {
-        let site = self.certificate(config)?;
-        if !site.verifies_statement(STATEMENT, &self.content, &self.signature) {
+    pub fn verify(
+        &self,
+        config: Option<&Config>,
+        expected: Option<Digest>,
+    ) -> Result<Certificate, BackupError> {
+        let here = config.map(|config| &config.seal.certificate).filter(|path| path.exists());
+        let site = self.certificate(here)?;
+        let is_expected = expected.is_none_or(|expected| expected == site.digest());
+        if !is_expected || !site.verifies_statement(STATEMENT, &self.content, &self.signature) {
             return Err(BackupError::Foreign);
+        }
+        if here.is_none() && expected.is_none() {
+            return Err(BackupError::UnknownSite(site.digest()));
         }
         let Manifest { schema, version, format, .. } = &self.manifest;
         if *schema > known_schema() || *format != FORMAT {
@@ -124,10 +135,9 @@ impl Found {
         Ok(site)
     }
 
-    /// Where the site's certificate is lost with the machine, that of the backup is all there is: its digest is for a person to compare.
-    fn certificate(&self, config: Option<&Config>) -> Result<Certificate, BackupError> {
-        let named = config.map(|config| &config.seal.certificate).filter(|path| path.exists());
-        let path = match named {
+    /// Where the site's certificate is lost with the machine, that of the backup is all there is.
+    fn certificate(&self, here: Option<&PathBuf>) -> Result<Certificate, BackupError> {
+        let path = match here {
             Some(path) => path.clone(),
             None => {
                 let name = |entry: &&Entry| entry.path.ends_with(super::configuration::SITE_CERTIFICATE);

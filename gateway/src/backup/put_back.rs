@@ -10,7 +10,7 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::journal::{Journal, Restored};
 use crate::serve::spool_keys;
-use crate::spool::{FileKey, Spool};
+use crate::spool::{FileKey, Spool, sync_folder};
 use seal::native::Certificate;
 use std::fmt;
 use std::fs;
@@ -21,6 +21,11 @@ use time::format_description::well_known::Rfc3339;
 
 /// Folder in the state folder, until all of it is there.
 const UNFINISHED: &str = "restore.unfinished";
+
+/// What a restore that is under way, or was cut short, has in the state folder: without its journal a start would begin a new one, and sweep the rest.
+pub(crate) fn half_restored(state: &Path) -> Option<PathBuf> {
+    Some(state.join(UNFINISHED)).filter(|aside| aside.exists())
+}
 
 /// What was put back.
 pub struct PutBack {
@@ -77,11 +82,16 @@ pub async fn restore(
     let state = &config.state;
     make_folder(state).map_err(at(state))?;
     refuse_what_is_there(state)?;
+    // No gateway may start meanwhile.
+    let lock = state.join("lock");
+    let _locked = Spool::at(state).lock().map_err(at(&lock))?;
+    own_as_folder(&lock).map_err(at(&lock))?;
     let aside = state.join(UNFINISHED);
     make_folder(&aside).map_err(at(&aside))?;
     let put = put_all(config, found, &aside, trail).await;
     if let Err(error) = put {
         fs::remove_dir_all(&aside).map_err(at(&aside))?;
+        fs::remove_file(&lock).map_err(at(&lock))?;
         return Err(error);
     }
     move_into_place(&aside, state).map_err(at(state))?;
@@ -150,21 +160,14 @@ fn key_of(config: &Config, found: &Found) -> Result<FileKey, BackupError> {
 
 /// Puts the trail of the machine in the place of that of the backup, which is its beginning.
 fn take_newer(own: &Path, newer: &Path) -> Result<(), BackupError> {
-    let is_of_trail = |name: &str| name == audit::HEAD || name.ends_with(".log");
-    let mut names = Vec::new();
-    for entry in fs::read_dir(newer).map_err(at(newer))? {
-        names.extend(
-            entry.map_err(at(newer))?.file_name().into_string().ok().filter(|name| is_of_trail(name)),
-        );
-    }
+    let names = audit::names(newer).map_err(at(newer))?;
     let read = |path: PathBuf| fs::read(&path).map_err(at(&path));
-    for entry in fs::read_dir(own).map_err(at(own))? {
-        let name = entry.map_err(at(own))?.file_name();
+    for name in audit::names(own).map_err(at(own))? {
         let begins_so = || -> Result<bool, BackupError> {
             let path = newer.join(&name);
             Ok(path.is_file() && read(path)?.starts_with(&read(own.join(&name))?))
         };
-        if name != audit::HEAD && !begins_so()? {
+        if audit::grows(&name) && !begins_so()? {
             return Err(BackupError::OtherTrail(newer.to_owned()));
         }
     }
@@ -175,17 +178,22 @@ fn take_newer(own: &Path, newer: &Path) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// The journal last: without it a start would begin a new one.
+/// The journal last, and after all else is durable; then the folder that keeps a start away.
 fn move_into_place(aside: &Path, state: &Path) -> io::Result<()> {
     own_all_below(aside)?;
     sync_all_below(aside)?;
+    sync_folder(state)?;
     let mut names: Vec<_> = fs::read_dir(aside)?.flatten().map(|entry| entry.file_name()).collect();
     names.sort_by_key(|name| name == JOURNAL);
     for name in names {
+        if name == JOURNAL {
+            sync_folder(state)?;
+        }
         fs::rename(aside.join(&name), state.join(&name))?;
     }
+    sync_folder(state)?;
     fs::remove_dir(aside)?;
-    crate::spool::sync_folder(state)
+    sync_folder(state)
 }
 
 /// As the state folder, where root puts it back.

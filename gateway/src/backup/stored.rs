@@ -10,6 +10,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+/// Who may read, write and run a file: no program of a backup becomes one that runs as its owner.
+const PERMISSIONS: u32 = 0o777;
+
 /// Counts and hashes what goes through it.
 struct Hashing<W> {
     out: W,
@@ -57,8 +60,33 @@ pub(super) fn put(from: &Path, to: &Path, mode: u32, key: Option<&FileKey>) -> i
     make_folder(to.parent().unwrap_or(to))?;
     let (mut source, mut out) = (spool::open(from, key)?, private(to)?);
     io::copy(&mut source, &mut out)?;
-    out.set_permissions(fs::Permissions::from_mode(mode))?;
+    out.set_permissions(fs::Permissions::from_mode(mode & PERMISSIONS))?;
     out.sync_all()
+}
+
+/// The same beside what is in use: the file is there whole, with mode and owner, or not at all. What lies there is not touched.
+pub(super) fn put_beside(
+    from: &Path,
+    to: &Path,
+    mode: u32,
+    own: impl Fn(&Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut name = to.file_name().unwrap_or_default().to_owned();
+    name.push(".unfinished");
+    let unfinished = to.with_file_name(name);
+    // Of a restore that was cut short.
+    let _ = fs::remove_file(&unfinished);
+    put(from, &unfinished, mode, None)?;
+    own(&unfinished)?;
+    File::open(&unfinished)?.sync_all()?;
+    rustix::fs::renameat_with(
+        rustix::fs::CWD,
+        &unfinished,
+        rustix::fs::CWD,
+        to,
+        rustix::fs::RenameFlags::NOREPLACE,
+    )?;
+    to.parent().map_or(Ok(()), spool::sync_folder)
 }
 
 /// Bytes and digest, in hex, of a file as it lies there.
@@ -80,7 +108,7 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), BackupError
 
 /// Permission bits of a file.
 pub(super) fn mode_of(path: &Path) -> io::Result<u32> {
-    Ok(fs::metadata(path)?.permissions().mode() & 0o7777)
+    Ok(fs::metadata(path)?.permissions().mode() & PERMISSIONS)
 }
 
 pub(super) fn make_folder(path: &Path) -> io::Result<()> {
