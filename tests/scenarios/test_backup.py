@@ -486,6 +486,12 @@ def test_a_portal_comes_back_with_its_accounts_and_phones_and_nobody_signed_in(b
         refused = portal.command("restore", "--from", str(wrong))
         assert refused.returncode != 0 and "is no whole state of a portal" in refused.stderr, refused
         assert not any(portal.state.iterdir())
+    # The log of a database that is gone would be applied to the one that comes.
+    log = portal.state / "portal.db-wal"
+    log.write_text("pages")
+    refused = portal.command("restore", "--from", str(copy))
+    assert refused.returncode != 0 and "portal.db-wal is there: restore puts nothing over it" in refused.stderr, refused
+    log.unlink()
     damaged.chmod(0o644)
     assert "is open to others" in portal.command("restore", "--from", str(damaged)).stderr
     put_back = portal.command("restore", "--from", str(copy))
