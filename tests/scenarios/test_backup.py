@@ -240,6 +240,11 @@ def test_a_backup_holds_patients_data_under_the_spools_key_alone(bench: Bench, a
 def test_configuration_and_keys_come_back_with_their_modes(bench: Bench):
     stamp = bench.folder / "done"
     bench.start(check_lines=[f'backup_stamp = "{stamp}"'])
+    certificate = bench.folder / "own" / "site.cert.pem"
+    certificate.parent.mkdir()
+    shutil.copy(bench.keys.certificate("site"), certificate)
+    text = bench.gateway.config.read_text()
+    bench.gateway.config.write_text(text.replace(str(bench.keys.certificate("site")), str(certificate)))
     copy = backup(bench, "backup", "--with-secrets")
     assert stamp.read_text().strip() == str(copy), "`check` tells by it how old the last one is"
     stamp.unlink()
@@ -250,8 +255,6 @@ def test_configuration_and_keys_come_back_with_their_modes(bench: Bench):
     configuration, key = bench.gateway.config.read_bytes(), bench.gateway.spool_key.read_bytes()
     bench.gateway.config.unlink()
     bench.gateway.spool_key.unlink()
-    certificate = bench.keys.certificate("site")
-    own = certificate.read_bytes()
     certificate.unlink()
     # A backup that says itself whose it is.
     words = refusal(bench, copy)
@@ -268,7 +271,7 @@ def test_configuration_and_keys_come_back_with_their_modes(bench: Bench):
     half = bench.gateway.spool_key.with_name(bench.gateway.spool_key.name + ".unfinished")
     half.write_bytes(b"half")
     words = restore(bench, copy, "--site-sha256", ":".join(re.findall("..", fingerprint.upper())))
-    assert certificate.read_bytes() == own and not half.exists()
+    assert certificate.read_bytes() == bench.keys.certificate("site").read_bytes() and not half.exists()
     assert f"put back: {bench.gateway.spool_key}" in words
     assert (bench.gateway.config.read_bytes(), bench.gateway.spool_key.read_bytes()) == (configuration, key)
     assert bench.gateway.spool_key.stat().st_mode & 0o777 == 0o600
