@@ -77,7 +77,7 @@ def checks(bench: Bench) -> dict[str, str]:
 
 
 def trail(bench: Bench) -> str:
-    return "".join(path.read_text() for path in (bench.gateway.folder / "state" / "audit").iterdir())
+    return "".join(path.read_text() for path in (bench.gateway.folder / "state" / "audit").glob("trail-*.log"))
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_killed_while_compressing(bench: Bench, big_study: list[Path]):
 
 
 def test_killed_while_submitting(bench: Bench, big_study: list[Path]):
-    bench.start(silence_ms=500, piece_bytes_max=300_000)
+    bench.start(silence_ms=500, piece_bytes_max=100_000)
     senders.pynetdicom(bench.port, "DR_DEMO", big_study)
     bench.gateway.wait_for("the first accepted piece", lambda deliveries: deliveries[0]["accepted_parts"] >= 2)
     (delivery,) = bench.gateway.deliveries()

@@ -84,7 +84,7 @@ def browser(bench: Bench) -> Browser:
 
 def trail(bench: Bench) -> list[str]:
     """The messages as they lie in the state folder."""
-    return [line for path in sorted((bench.folder / "gateway" / "state" / "audit").iterdir()) for line in path.read_text().splitlines()]
+    return [line for path in sorted((bench.folder / "gateway" / "state" / "audit").glob("trail-*.log")) for line in path.read_text().splitlines()]
 
 
 def wait_for_trail(bench: Bench, *words: str) -> None:
