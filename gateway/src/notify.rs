@@ -6,11 +6,11 @@ mod escalation;
 
 pub use escalation::{Aged, Escalation, Next, Raise, Rules, Standing, ends};
 
+use crate::clock::time_of;
 use crate::config::{Config, ConfigError, Way};
 use crate::journal::{DueNotice, Untold};
 use notifier::{Accepted, Channel, Notice, NoticeError, NoticeId, Urgency};
 use std::collections::BTreeMap;
-use time::OffsetDateTime;
 
 /// Sends notices through the channels of the configuration.
 pub struct Notifier {
@@ -44,8 +44,7 @@ impl Notifier {
         let way = doctor.ways().find(|way| way.channel == due.channel).ok_or_else(|| gone("this way"))?;
         let notice = Notice {
             id: NoticeId(due.notice),
-            at: OffsetDateTime::from_unix_timestamp(due.began_at_ms / 1000)
-                .unwrap_or(OffsetDateTime::UNIX_EPOCH),
+            at: time_of(due.began_at_ms),
             urgency: if is_urgent { Urgency::Urgent } else { Urgency::Routine },
         };
         channel.send(&notice, &way.to, doctor.language).await

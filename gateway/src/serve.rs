@@ -90,8 +90,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     audit.record(Message::application(true)).await?;
     let journal = Journal::open_under(&spool.journal(), masters).await?;
     directory::take_configured(&config, &journal).await?;
-    let request = inbound_request(&config, &journal).await?;
-    let restored = backup::settle(&config, &journal, &audit, key.certificate(), request).await?;
+    let restored = backup::settle(&config, &journal, &audit, key.certificate()).await?;
     let swept = spool.sweep(&journal).await?;
     let unfinished = journal.unfinished().await?;
     let (begun_sender, begun) = mpsc::unbounded_channel();
@@ -244,7 +243,10 @@ async fn check_mail_server(pipeline: Arc<Pipeline>) {
     }
 }
 
-async fn inbound_request(config: &Config, journal: &Journal) -> Result<pulled::Request, ServeError> {
+pub(crate) async fn inbound_request(
+    config: &Config,
+    journal: &Journal,
+) -> Result<pulled::Request, ServeError> {
     let withdrawn = journal.mails_to_remove(now_ms()).await?;
     Ok(pulled::inbound_request(config, &journal.devices().await?, &withdrawn)?)
 }

@@ -42,7 +42,7 @@ impl Spool {
         let made =
             root.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count();
         for folder in [spool.receive(), spool.folder("compress"), spool.folder("seal")] {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            make_folder(&folder)?;
         }
         sync_folder(&spool.root.join("spool"))?;
         // A power cut may have come between the making of a folder and the sync of the one above it: that one is synced at each start.
@@ -316,6 +316,14 @@ fn keep_only(folder: &Path, needed: &HashSet<String>) -> usize {
     let stale = entries.filter(|entry| entry.file_name().to_str().is_none_or(|name| !needed.contains(name)));
     let remove = |path: &Path| if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     stale.filter(|entry| remove(&entry.path()).is_ok()).count()
+}
+
+/// Makes a folder and what is missing above it, for its owner alone.
+///
+/// # Errors
+/// Any I/O error.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// Makes a rename or a new file in `folder` durable.

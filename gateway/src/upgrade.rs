@@ -3,12 +3,11 @@
 use crate::backup::{drop_unfinished, half_restored};
 use crate::clock::now_ms;
 use crate::journal::{self, JournalError, MIGRATOR};
-use crate::spool::{Spool, sync_folder};
+use crate::spool::{Spool, make_folder, sync_folder};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Row, SqlitePool};
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -105,7 +104,7 @@ pub async fn prepare(state: &Path) -> Result<(), UpgradeError> {
     }
     if found < known {
         let copy = copy_of(&folder, found);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(at(&folder))?;
+        make_folder(&folder).map_err(at(&folder))?;
         clear(&folder).map_err(at(&folder))?;
         copied(&journal, &copy, found, free_bytes(&folder).map_err(at(&folder))?).await?;
         tracing::info!(copy = %copy.display(), "the journal is migrated; this is how it was before");

@@ -4,12 +4,12 @@ use super::line::{self, First, Hash, chain, statement};
 use super::message::Message;
 use super::walk::{self, End, Fault, HEAD, Head, STATEMENT, Walked};
 use crate::hex::hex;
-use crate::spool::sync_folder;
+use crate::spool::{make_folder, sync_folder};
 use compressor::Purpose;
 use seal::native::SiteKey;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -45,7 +45,7 @@ impl Trail {
         site: Arc<SiteKey>,
         name: &str,
     ) -> Result<(Self, Option<Fault>), TrailError> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        make_folder(folder)?;
         folder.parent().map_or(Ok(()), sync_folder)?;
         let walk = || {
             let begin = walk::near_head(folder, site.certificate())?;

@@ -6,8 +6,6 @@ use super::stored::{mode_of, put_beside, store};
 use super::{BackupError, at};
 use crate::config::Config;
 use std::fs;
-use std::io;
-use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 /// Folder in a backup.
@@ -106,7 +104,7 @@ impl Found {
             return Err(BackupError::NoFolder(folder.to_owned()));
         }
         for (entry, to) in &missing {
-            put_beside(&self.folder.join(&entry.path), to, entry.mode, own_as_folder).map_err(at(to))?;
+            put_beside(&self.folder.join(&entry.path), to, entry.mode).map_err(at(to))?;
         }
         Ok(missing.into_iter().map(|(_, to)| to).collect())
     }
@@ -115,11 +113,4 @@ impl Found {
     pub(super) fn state_files(&self) -> impl Iterator<Item = &Entry> {
         self.manifest.files.iter().filter(|entry| !entry.path.starts_with(FOLDER))
     }
-}
-
-/// A file that root made belongs to whom its folder belongs to.
-pub(super) fn own_as_folder(path: &Path) -> io::Result<()> {
-    let Some(folder) = path.parent().filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
-    let owner = fs::metadata(folder)?;
-    chown(path, Some(owner.uid()), Some(owner.gid()))
 }

@@ -3,14 +3,14 @@
 
 use super::configuration::{self, Kept};
 use super::manifest::{Entry, FORMAT, Manifest};
-use super::stored::{make_folder, mode_of, store, sync_all_below};
+use super::stored::{mode_of, store, sync_all_below};
 use super::{BackupError, at};
 use crate::audit;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::journal::{Journal, State};
 use crate::serve::spool_keys;
-use crate::spool::{FileKey, Needed, Spool, sync_folder};
+use crate::spool::{FileKey, Needed, Spool, make_folder, sync_folder};
 use crate::upgrade;
 use std::fmt;
 use std::fs::{self, File, TryLockError};

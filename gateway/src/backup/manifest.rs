@@ -1,6 +1,6 @@
 //! What a backup says of itself, signed by the site.
 
-use super::stored::digest_of;
+use super::stored::{digest_of, store};
 use super::{BackupError, at};
 use crate::config::{self, Config};
 use crate::upgrade::known_schema;
@@ -59,7 +59,7 @@ impl Manifest {
         let content = serde_json::to_vec_pretty(self).map_err(io::Error::other).map_err(at(folder))?;
         let signature = site.sign_statement(STATEMENT, &content)?;
         for (name, bytes) in [(MANIFEST, &content), (SIGNATURE, &signature)] {
-            super::stored::write_private(&folder.join(name), bytes)?;
+            store(folder, Path::new(name), &mut bytes.as_slice(), 0o600, None)?;
         }
         Ok(())
     }

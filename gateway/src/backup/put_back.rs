@@ -1,22 +1,20 @@
 //! Puts a backup back into an empty state folder, and marks its journal: the first start looks into trail and mailboxes before it sends anything.
 
-use super::configuration::own_as_folder;
 use super::make::{AUDIT, JOURNAL};
 use super::manifest::Found;
-use super::stored::{make_folder, put, sync_all_below};
+use super::stored::{own_as_folder, put, sync_all_below};
 use super::{BackupError, at};
 use crate::audit;
-use crate::clock::now_ms;
+use crate::clock::{now_ms, time_of};
 use crate::config::Config;
 use crate::journal::{Journal, Restored};
 use crate::serve::spool_keys;
-use crate::spool::{FileKey, Spool, sync_folder};
+use crate::spool::{FileKey, Spool, make_folder, sync_folder};
 use seal::native::Certificate;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// Folder in the state folder, until all of it is there.
@@ -40,9 +38,7 @@ pub struct PutBack {
 impl fmt::Display for PutBack {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { state, made_at_ms, files, site, left_out, has_newer_trail } = self;
-        let made_at =
-            OffsetDateTime::from_unix_timestamp(made_at_ms / 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let made_at = made_at.format(&Rfc3339).unwrap_or_default();
+        let made_at = time_of(*made_at_ms).format(&Rfc3339).unwrap_or_default();
         writeln!(formatter, "{}: {files} files as they were at {made_at}", state.display())?;
         writeln!(
             formatter,

@@ -1,17 +1,16 @@
 //! The first start after a restore: before anything is sent, told or taken, the journal is brought up to what trail and mailboxes show.
 
 use crate::audit::{self, Audit, Fault, Message};
-use crate::clock::now_ms;
+use crate::clock::{now_ms, time_of};
 use crate::config::Config;
 use crate::journal::{EndedAgain, Journal};
 use crate::pulled::record::{Kind, Record, Trouble, folder_digest};
 use crate::pulled::{self, Request, Sinks};
-use crate::serve::ServeError;
+use crate::serve::{ServeError, inbound_request};
 use seal::ids::{CaseId, DeliveryId, Digest};
 use seal::native::Certificate;
 use seal::receipt::ReceiptKind;
 use std::collections::{BTreeMap, BTreeSet};
-use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
 
 /// Records of the inbound process that may wait.
@@ -25,11 +24,10 @@ pub(crate) async fn settle(
     journal: &Journal,
     audit: &Audit,
     site: &Certificate,
-    request: Request,
 ) -> Result<Option<Vec<Record>>, ServeError> {
     let Some(restored) = journal.restored().await? else { return Ok(None) };
-    let backed_up_at = OffsetDateTime::from_unix_timestamp(restored.backed_up_at_ms / 1000);
-    let backed_up_at = backed_up_at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let request = inbound_request(config, journal).await?;
+    let backed_up_at = time_of(restored.backed_up_at_ms);
     tracing::warn!(%backed_up_at, "restored from a backup: audit trail and mailboxes are read before anything is sent or taken");
     audit.record(Message::restored(backed_up_at)).await?;
     let folder = audit::folder(&config.state);

@@ -3,11 +3,11 @@
 use super::manifest::Entry;
 use super::{BackupError, at};
 use crate::hex::hex;
-use crate::spool::{self, FileKey, SpoolWriter};
+use crate::spool::{self, FileKey, SpoolWriter, make_folder};
 use sha2::{Digest, Sha256};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
 
 /// Who may read, write and run a file: no program of a backup becomes one that runs as its owner.
@@ -65,19 +65,14 @@ pub(super) fn put(from: &Path, to: &Path, mode: u32, key: Option<&FileKey>) -> i
 }
 
 /// The same beside what is in use: the file is there whole, with mode and owner, or not at all. What lies there is not touched.
-pub(super) fn put_beside(
-    from: &Path,
-    to: &Path,
-    mode: u32,
-    own: impl Fn(&Path) -> io::Result<()>,
-) -> io::Result<()> {
+pub(super) fn put_beside(from: &Path, to: &Path, mode: u32) -> io::Result<()> {
     let mut name = to.file_name().unwrap_or_default().to_owned();
     name.push(".unfinished");
     let unfinished = to.with_file_name(name);
     // Of a restore that was cut short.
     let _ = fs::remove_file(&unfinished);
     put(from, &unfinished, mode, None)?;
-    own(&unfinished)?;
+    own_as_folder(&unfinished)?;
     File::open(&unfinished)?.sync_all()?;
     rustix::fs::renameat_with(
         rustix::fs::CWD,
@@ -96,23 +91,16 @@ pub(super) fn digest_of(path: &Path) -> io::Result<(u64, String)> {
     Ok((hashing.bytes, hex(&hashing.hasher.finalize())))
 }
 
-/// A small file, durable.
-pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), BackupError> {
-    let write = || {
-        let mut file = private(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(at(path))
-}
-
 /// Permission bits of a file.
 pub(super) fn mode_of(path: &Path) -> io::Result<u32> {
     Ok(fs::metadata(path)?.permissions().mode() & PERMISSIONS)
 }
 
-pub(super) fn make_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+/// A file that root made belongs to whom its folder belongs to.
+pub(super) fn own_as_folder(path: &Path) -> io::Result<()> {
+    let Some(folder) = path.parent().filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
+    let owner = fs::metadata(folder)?;
+    chown(path, Some(owner.uid()), Some(owner.gid()))
 }
 
 /// Names of a folder and all below it are durable.

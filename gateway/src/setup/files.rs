@@ -3,16 +3,16 @@
 use super::answers::Answers;
 use super::{CREDENTIALS_OF_THE_UNIT, SetupError, at, random_text};
 use crate::config::ConfigError;
-use crate::spool::{FileKey, sync_folder};
+use crate::spool::{FileKey, make_folder, sync_folder};
 use keyfile::{KeyFiles, Protection};
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SanType,
 };
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
@@ -171,7 +171,7 @@ fn is_there(path: &Path) -> Result<bool, SetupError> {
 /// Makes and writes all but the configuration.
 pub(super) fn make(names: &Names, answers: &Answers, written: &mut Written) -> Result<(), SetupError> {
     if let Some(folder) = names.config.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at(folder))?;
+        make_folder(folder).map_err(at(folder))?;
     }
     written.secret(&names.passphrase, random_text()?.as_bytes())?;
     let (key, certificate) = site(&answers.site)?;
