@@ -66,7 +66,7 @@ pub use token::Token;
 pub use waiting::WaitingPress;
 pub use withdrawal::{Removal, Withdrawal, WithdrawnMail};
 
-pub use crate::queue::{State, Step};
+pub use crate::queue::{GivesUp, State, Step};
 use crate::spool::FileKey;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqlitePool};

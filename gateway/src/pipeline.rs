@@ -147,14 +147,7 @@ impl Pipeline {
                 Err(trouble) => trouble,
             };
             trouble.log(id);
-            let noted = match trouble.of_damage {
-                true => self.journal.troubled_by_damage(id, &trouble.text, now_ms()).await,
-                false => self
-                    .journal
-                    .troubled(id, &trouble.text, trouble.permanent, now_ms())
-                    .await
-                    .map(|()| trouble.permanent),
-            };
+            let noted = self.journal.troubled(id, &trouble.text, trouble.gives_up, now_ms()).await;
             if noted.is_ok_and(|is_dead_letter| is_dead_letter) && self.is_over(id) {
                 break;
             }

@@ -13,7 +13,7 @@ pub use book::{
 };
 pub use case::{CASE_OPEN_MS, LOOKED_FOR_MS, ON_ITS_WAY_MS, RAN_MAX_MS, Wish};
 pub use lease::{LEASE_MS, Lease, TokenNumber, Watch};
-pub use state::{Kept, State, Step};
+pub use state::{GivesUp, Kept, State, Step};
 
 #[cfg(test)]
 mod journal_tests;

@@ -108,7 +108,7 @@ async fn other_bytes_heal_nothing_and_are_kept_apart() {
     let damaged = journal.damaged(bench.delivery).await.unwrap();
     assert_eq!(damaged.iter().map(|one| one.file.clone()).collect::<Vec<_>>(), [instance(1).file]);
     assert_eq!(journal.report_of(bench.delivery).await.unwrap().unwrap().damaged, 1);
-    journal.troubled(bench.delivery, "damaged", true, 10_000).await.unwrap();
+    journal.troubled(bench.delivery, "damaged", GivesUp::Yes, 10_000).await.unwrap();
     assert!(!earlier().await, "a dead letter: the case has none of it");
     assert!(journal.retry(bench.delivery).await.unwrap() && earlier().await, "tried again");
     journal.note_damaged(bench.delivery, &[], 11_000).await.unwrap();
@@ -135,7 +135,7 @@ async fn what_was_found_is_told_once_and_a_stage_that_has_read_all_forgets_it() 
 #[tokio::test]
 async fn sent_again_after_a_dead_letter_it_joins_the_new_delivery_whole() {
     let (bench, journal) = Bench::new().await;
-    journal.troubled(bench.delivery, "damaged", true, 4000).await.unwrap();
+    journal.troubled(bench.delivery, "damaged", GivesUp::Yes, 4000).await.unwrap();
     let recorded = bench.record(&journal, bench.again()).await;
     let Recorded::New { delivery, conflict: false, replaced, .. } = recorded else { panic!("{recorded:?}") };
     assert_eq!(replaced, Some(instance(1).file));
@@ -149,18 +149,21 @@ async fn what_came_again_before_it_was_given_up_is_no_dead_letter() {
     let healed = bench.record(&journal, bench.again()).await;
     assert!(matches!(healed, Recorded::Healed { .. }), "{healed:?}");
     // The stage knows only what it saw before.
-    assert!(!journal.troubled_by_damage(bench.delivery, "damaged", 4000).await.unwrap());
+    assert!(!journal.troubled(bench.delivery, "damaged", GivesUp::WhileDamaged, 4000).await.unwrap());
     assert_eq!(journal.delivery(bench.delivery).await.unwrap().state, State::Assembled);
     journal.note_damaged(bench.delivery, &[instance(2).file], 5000).await.unwrap();
-    assert!(journal.troubled_by_damage(bench.delivery, "damaged", 6000).await.unwrap());
+    assert!(journal.troubled(bench.delivery, "damaged", GivesUp::WhileDamaged, 6000).await.unwrap());
     assert_eq!(journal.delivery(bench.delivery).await.unwrap().state, State::Failed);
-    assert!(!journal.troubled_by_damage(bench.delivery, "damaged", 7000).await.unwrap(), "it was one before");
+    assert!(
+        !journal.troubled(bench.delivery, "damaged", GivesUp::WhileDamaged, 7000).await.unwrap(),
+        "it was one before"
+    );
 }
 
 #[tokio::test]
 async fn a_dead_letter_of_a_case_that_is_closed_is_healed_where_it_lies() {
     let (bench, journal) = Bench::new().await;
-    journal.troubled(bench.delivery, "damaged", true, 4000).await.unwrap();
+    journal.troubled(bench.delivery, "damaged", GivesUp::Yes, 4000).await.unwrap();
     // Two days later another image of the study begins another case.
     let two_days_ms = 48 * 60 * 60 * 1000;
     journal.ran(two_days_ms).await.unwrap();

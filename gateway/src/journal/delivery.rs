@@ -3,7 +3,7 @@
 use super::damage::mark;
 use super::press::{self, Choice, Pressed};
 use super::{Journal, JournalError, bytes16, bytes32, keys};
-use crate::queue::{State, Step};
+use crate::queue::{GivesUp, State, Step};
 use crate::spool::WrappedKey;
 use compressor::Uid;
 use compressor::bundle::Summary;
@@ -372,7 +372,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Notes a failure of the stage under way and who must act; `permanent` makes it a dead letter.
+    /// Notes a failure of the stage under way and who must act. Returns whether it has become a dead letter.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -380,44 +380,20 @@ impl Journal {
         &self,
         id: DeliveryId,
         trouble: &str,
-        permanent: bool,
-        now_ms: i64,
-    ) -> Result<(), JournalError> {
-        let is_final = if permanent { "TRUE" } else { "FALSE" };
-        self.note_trouble(id, trouble, is_final, now_ms).await.map(|_| ())
-    }
-
-    /// The same of a failure that lies in received files which are damaged or gone: a dead letter where some still are, tried again where the same bytes have
-    /// come meanwhile. Returns whether it has become one.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn troubled_by_damage(
-        &self,
-        id: DeliveryId,
-        trouble: &str,
-        now_ms: i64,
-    ) -> Result<bool, JournalError> {
-        let is_final =
-            "EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = $1 AND i.damaged_at_ms IS NOT NULL)";
-        self.note_trouble(id, trouble, is_final, now_ms).await
-    }
-
-    /// `is_final`: the condition for a dead letter.
-    async fn note_trouble(
-        &self,
-        id: DeliveryId,
-        trouble: &str,
-        is_final: &'static str,
+        gives_up: GivesUp,
         now_ms: i64,
     ) -> Result<bool, JournalError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "UPDATE delivery SET trouble = $2, attempts = attempts + 1, failing_since_ms = coalesce(failing_since_ms, $3),
-             state = CASE WHEN {is_final} THEN 'failed' ELSE state END WHERE id = $1 AND state IN ({}) RETURNING state = 'failed'",
+            "UPDATE delivery SET trouble = $2, attempts = attempts + 1, failing_since_ms = coalesce(failing_since_ms, $5),
+             state = CASE WHEN $3 OR ($4 AND EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = $1 AND i.damaged_at_ms IS NOT NULL)) THEN 'failed'
+                     ELSE state END
+             WHERE id = $1 AND state IN ({}) RETURNING state = 'failed'",
             State::sql_before(Step::GivenUp)
         )))
         .bind(id.0.as_slice())
         .bind(trouble)
+        .bind(gives_up == GivesUp::Yes)
+        .bind(gives_up == GivesUp::WhileDamaged)
         .bind(now_ms)
         .fetch_optional(&self.pool)
         .await?;

@@ -84,7 +84,7 @@ async fn no_list_figure_or_alarm_counts_a_test() {
     assert!(IS_REAL.contains(TEST_AE_TITLE) && IS_LISTED.contains(IS_REAL));
     let test = sent(&journal, 1, TEST_AE_TITLE).await;
     let filter = StudyFilter { after: None, limit: 10 };
-    journal.troubled(test, "no mail server", false, 1).await.unwrap();
+    journal.troubled(test, "no mail server", GivesUp::No, 1).await.unwrap();
     assert!(journal.studies(&filter).await.unwrap().is_empty());
     assert!(journal.searched(10).await.unwrap().is_empty());
     assert!(journal.progress(10).await.unwrap().is_empty());

@@ -148,12 +148,7 @@ impl Journal {
             return Ok(None);
         }
         let by = by.unwrap_or(how.word());
-        self.withdraw_in(
-            transaction,
-            case,
-            Withdraw { hold: None, ends: true, is_restored: false, by, now_ms },
-        )
-        .await
+        self.withdraw_in(transaction, case, Withdraw { ends: true, ..Withdraw::of(by, now_ms) }).await
     }
 
     /// Cases of which the mail server had the last part for longer than `age_ms` of the gateway's running, and what decides how they end.

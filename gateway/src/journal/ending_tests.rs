@@ -171,7 +171,7 @@ async fn nothing_ends_while_more_of_it_is_on_its_way_or_a_dead_letter() {
     assert!(journal.may_end(case, Ended::Closed).await.unwrap());
     journal.ran(DAY_MS).await.unwrap();
     assert_eq!(overdue(&journal).await, [(case, Ended::Expired)]);
-    journal.troubled(supplement, "refused", true, 9200).await.unwrap();
+    journal.troubled(supplement, "refused", GivesUp::Yes, 9200).await.unwrap();
     for how in [Ended::Closed, Ended::Expired] {
         assert!(!journal.may_end(case, how).await.unwrap(), "its files are all that is left");
     }
@@ -191,7 +191,7 @@ async fn one_mailbox_that_stalls_keeps_no_case_from_ending_and_its_mails_are_loo
     journal.sealed(row.id, 1, 1000, Some(Digest([3; 32])), 6000).await.unwrap();
     journal.accepted(row.id, 0, "tanaka", 6000).await.unwrap();
     journal.cover_seen(row.id, "tanaka", 6100).await.unwrap();
-    journal.troubled(row.id, "the mailbox is full", false, 6200).await.unwrap();
+    journal.troubled(row.id, "the mailbox is full", GivesUp::No, 6200).await.unwrap();
     let unopened = journal.unopened().await.unwrap();
     assert_eq!(unopened[0].stuck_since_ms, Some(6200), "it does not get on: that rings, too");
     journal.seen(row.id, "tanaka", 7000).await.unwrap();

@@ -196,7 +196,7 @@ async fn a_recalled_study_is_looked_for_in_each_mailbox_until_none_is_left() {
     assert_eq!(journal.mails_to_remove(8000).await.unwrap(), []);
     let known = journal.report().await.unwrap()[0].doctors[0].withdrawn.clone().unwrap();
     assert_eq!((known.removed, known.looked_at_ms, known.stays), (2, Some(8000), false));
-    journal.troubled(row.id, "too late", true, 9000).await.unwrap();
+    journal.troubled(row.id, "too late", GivesUp::Yes, 9000).await.unwrap();
     assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Recalled, "a state never goes back");
 }
 
@@ -250,7 +250,7 @@ async fn a_dead_letter_is_taken_up_where_it_stood_and_a_notice_goes_again() {
     let (row, _) = record(&journal, held(1)).await;
     pressed(&journal, row.case).await;
     assert!(journal.assembled(row.id, 1, Completeness::Proved { instances: 1 }, 6000).await.unwrap());
-    journal.troubled(row.id, "refused", true, 6000).await.unwrap();
+    journal.troubled(row.id, "refused", GivesUp::Yes, 6000).await.unwrap();
     assert!(journal.retry(row.id).await.unwrap() && !journal.retry(row.id).await.unwrap());
     assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Assembled);
     assert!(journal.notify_again(row.id).await.unwrap().is_empty());
@@ -316,7 +316,7 @@ async fn the_numbers_of_a_list_are_those_that_counting_gives() {
     assert_eq!((study.delivery.instances, study.delivery.conflicts, study.series), (3, 1, 2));
     assert_eq!(study.modalities, ["CT", "MR"]);
     pressed(&journal, row.case).await;
-    journal.troubled(row.id, "lost", true, 5000).await.unwrap();
+    journal.troubled(row.id, "lost", GivesUp::Yes, 5000).await.unwrap();
     let (again, _) = record(&journal, NewInstance { file: "again".into(), ..held(1) }).await;
     assert_ne!(again.id, row.id);
     assert_counts(&journal).await;
@@ -625,7 +625,7 @@ async fn a_dead_letter_that_was_partly_mailed_goes_on_for_all_it_was_sealed_for(
     journal.accepted(row.id, 1, "tanaka", 6500).await.unwrap();
     journal.refused(row.id, "tanaka", "552").await.unwrap();
     journal.refused(row.id, "suzuki", "552").await.unwrap();
-    journal.troubled(row.id, "nobody is left", true, 7000).await.unwrap();
+    journal.troubled(row.id, "nobody is left", GivesUp::Yes, 7000).await.unwrap();
     assert!(journal.retry(row.id).await.unwrap());
     assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Sealed, "with the same bytes");
     for recipient in journal.recipients(row.id).await.unwrap() {
@@ -643,12 +643,12 @@ async fn a_dead_letter_is_tried_again_for_all_its_doctors_but_not_when_its_image
     reach(&journal, row.id, State::Compressed, 6000).await;
     journal.sealed(row.id, 1, 1000, Some(Digest([3; 32])), 6000).await.unwrap();
     journal.refused(row.id, "tanaka", "550").await.unwrap();
-    journal.troubled(row.id, "nobody is left", true, 7000).await.unwrap();
+    journal.troubled(row.id, "nobody is left", GivesUp::Yes, 7000).await.unwrap();
     assert_eq!(journal.dead_letters().await.unwrap(), [row.id], "what was made of it is kept");
     assert!(journal.retry(row.id).await.unwrap());
     assert_eq!(journal.delivery(row.id).await.unwrap().state, State::Compressed, "it is sealed anew");
     assert!(journal.recipients(row.id).await.unwrap()[0].refused.is_none());
-    journal.troubled(row.id, "lost", true, 8000).await.unwrap();
+    journal.troubled(row.id, "lost", GivesUp::Yes, 8000).await.unwrap();
     record(&journal, NewInstance { file: "again".into(), ..held(1) }).await;
     assert!(!journal.retry(row.id).await.unwrap(), "its image belongs to the delivery that was sent again");
 }

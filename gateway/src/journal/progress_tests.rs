@@ -4,7 +4,7 @@
 use super::super::notices::tests::notified;
 use super::super::tests::{instance, journal, reach};
 use super::*;
-use crate::journal::{NewInstance, Recorded};
+use crate::journal::{GivesUp, NewInstance, Recorded};
 use seal::ids::DeliveryId;
 
 /// A moment after all of them.
@@ -32,7 +32,7 @@ async fn a_late_image_hides_no_dead_letter_and_all_sent_again_is_none() {
     let (journal, _folder) = journal().await;
     let first = came(&journal, instance(1)).await;
     journal.refused(first, "tanaka", "unknown mailbox").await.unwrap();
-    journal.troubled(first, &format!("operator: {MAILBOX_FULL}"), true, 5000).await.unwrap();
+    journal.troubled(first, &format!("operator: {MAILBOX_FULL}"), GivesUp::Yes, 5000).await.unwrap();
     let alone = outstanding(&journal).await;
     let dead =
         Outstanding { failed: 1, in_trouble: 1, mailboxes_full: 1, refused: 1, ..Outstanding::default() };
@@ -50,7 +50,7 @@ async fn a_late_image_hides_no_study_that_waits_for_the_mail_server() {
     let (journal, _folder) = journal().await;
     let first = came(&journal, instance(1)).await;
     reach(&journal, first, State::Sealed, 2000).await;
-    journal.troubled(first, "the mail server does not answer", false, 5000).await.unwrap();
+    journal.troubled(first, "the mail server does not answer", GivesUp::No, 5000).await.unwrap();
     late_image(&journal, 2).await;
     let waits = outstanding(&journal).await;
     assert_eq!((waits.in_trouble, waits.unsent_since_ms), (1, Some(instance(1).received_at_ms)));

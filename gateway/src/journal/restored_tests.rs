@@ -67,7 +67,7 @@ async fn what_is_sealed_and_with_everybody_needs_no_pieces_that_may_not_be_in_th
         if fails {
             journal.began(id, "submit", 7000).await.unwrap();
             journal.accepted(id, 1, DOCTOR, 7000).await.unwrap();
-            journal.troubled(id, "no room", true, 7000).await.unwrap();
+            journal.troubled(id, "no room", GivesUp::Yes, 7000).await.unwrap();
         }
         assert!(journal.found_mailed(id, &doctors(&[DOCTOR]), 8000).await.unwrap());
         assert_eq!(journal.delivery(id).await.unwrap().state, State::Submitted, "{fails}");

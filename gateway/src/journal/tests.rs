@@ -144,8 +144,8 @@ async fn rows_survive_reopening_and_failures_are_counted() {
     let Recorded::New { delivery, .. } = journal.record_instance(instance(1)).await.unwrap() else {
         panic!()
     };
-    journal.troubled(delivery, "mail server does not answer", false, 5000).await.unwrap();
-    journal.troubled(delivery, "mail server does not answer", false, 9000).await.unwrap();
+    journal.troubled(delivery, "mail server does not answer", GivesUp::No, 5000).await.unwrap();
+    journal.troubled(delivery, "mail server does not answer", GivesUp::No, 9000).await.unwrap();
     drop(journal);
     let journal = Journal::open(&folder.path().join("journal.sqlite")).await.unwrap();
     assert_eq!(journal.unfinished().await.unwrap(), [delivery]);
@@ -165,7 +165,7 @@ async fn sent_again_after_a_failure_the_same_instances_make_a_new_delivery() {
     let Recorded::New { delivery: first, .. } = journal.record_instance(instance(1)).await.unwrap() else {
         panic!()
     };
-    journal.troubled(first, "mail server refuses the recipient", true, 5000).await.unwrap();
+    journal.troubled(first, "mail server refuses the recipient", GivesUp::Yes, 5000).await.unwrap();
     let again = NewInstance { file: "again".into(), ..instance(1) };
     let Recorded::New { delivery: second, conflict: false, begins: true, replaced } =
         journal.record_instance(again).await.unwrap()
@@ -246,14 +246,14 @@ async fn a_residual_is_begun_once_and_again_only_after_it_failed() {
     assert_eq!(journal.exact_asked(base, "sato", 5, 3000).await.unwrap(), Asked::Replayed);
     assert_eq!(journal.exact_asked(base, "sato", 6, 3000).await.unwrap(), Asked::Sent(residual));
     assert_eq!(journal.exact_asked(base, "tanaka", 1, 3000).await.unwrap(), Asked::Sent(residual));
-    journal.troubled(residual, "refused", true, 4000).await.unwrap();
+    journal.troubled(residual, "refused", GivesUp::Yes, 4000).await.unwrap();
     assert_eq!(journal.exact_asked(base, "sato", 6, 5000).await.unwrap(), Asked::Replayed);
     let Asked::Begun(again) = journal.exact_asked(base, "sato", 7, 5000).await.unwrap() else { panic!() };
     assert_eq!(journal.delivery(again).await.unwrap().sequence, 3);
     let report = journal.report().await.unwrap();
     assert_eq!(report[2].residual_of, Some(base));
     assert_eq!(report[2].doctors[0].exact_asked_at, Some(7), "{:?}", report[2].doctors);
-    journal.troubled(base, "the mail server does not answer", false, 5000).await.unwrap();
+    journal.troubled(base, "the mail server does not answer", GivesUp::No, 5000).await.unwrap();
     journal.remarked(base, "its residual is deleted").await.unwrap();
     let base = journal.report().await.unwrap().remove(0);
     assert_eq!(
@@ -359,7 +359,7 @@ async fn each_patient_of_a_series_is_known_until_no_receipt_can_come() {
     }
     let first = first.unwrap();
     assert_eq!(named(&journal, first).await, [("4711".to_owned(), 2), ("0815".to_owned(), 1)]);
-    journal.troubled(first, "refused", true, 2000).await.unwrap();
+    journal.troubled(first, "refused", GivesUp::Yes, 2000).await.unwrap();
     let Recorded::New { delivery: second, .. } = journal.record_instance(of(2, "0815")).await.unwrap() else {
         panic!()
     };
@@ -458,7 +458,7 @@ async fn the_key_of_a_case_lives_as_long_as_anything_needs_it() {
     journal.residual_gone(supplement.id, 9 * DAY_MS).await.unwrap();
     assert_eq!(journal.destroy_keys_over(9 * DAY_MS).await.unwrap(), [row.case]);
     let failed = keyed(&journal, 3, &FileKey::random().unwrap()).await;
-    journal.troubled(failed.id, "refused", true, 3000).await.unwrap();
+    journal.troubled(failed.id, "refused", GivesUp::Yes, 3000).await.unwrap();
     assert_eq!(journal.destroy_keys_over(20 * DAY_MS).await.unwrap(), none, "its files are all that is left");
 }
 

@@ -40,6 +40,13 @@ pub(super) struct Withdraw<'a> {
     pub(super) now_ms: i64,
 }
 
+impl<'a> Withdraw<'a> {
+    /// What lies of it is given up.
+    pub(super) fn of(by: &'a str, now_ms: i64) -> Self {
+        Self { hold: None, ends: false, is_restored: false, by, now_ms }
+    }
+}
+
 /// What a withdrawal did.
 #[derive(Clone, Debug, Default)]
 pub struct Withdrawal {
@@ -90,8 +97,7 @@ impl Journal {
         now_ms: i64,
     ) -> Result<Option<Withdrawal>, JournalError> {
         let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        self.withdraw_in(transaction, case, Withdraw { hold, ends: false, is_restored: false, by, now_ms })
-            .await
+        self.withdraw_in(transaction, case, Withdraw { hold, ..Withdraw::of(by, now_ms) }).await
     }
 
     /// Gives up a study that nobody asked for: [`Journal::withdraw`], unless somebody did meanwhile, or more of it came in the last `age_ms`.
@@ -111,12 +117,7 @@ impl Journal {
         if still.fetch_optional(&mut *transaction).await?.is_none() {
             return Ok(None);
         }
-        self.withdraw_in(
-            transaction,
-            case,
-            Withdraw { hold: None, ends: false, is_restored: false, by, now_ms },
-        )
-        .await
+        self.withdraw_in(transaction, case, Withdraw::of(by, now_ms)).await
     }
 
     /// Deliveries of a case that can be withdrawn.

@@ -3,7 +3,7 @@
 use super::trouble::Trouble;
 use super::{Pipeline, random};
 use crate::clock::now_ms;
-use crate::journal::{DueNotice, State, TEST_AE_TITLE};
+use crate::journal::{DueNotice, GivesUp, State, TEST_AE_TITLE};
 use crate::notify::{new_ways, tells_at_ms};
 use crate::submit::retry;
 use notifier::{MustAct, NoticeError};
@@ -180,7 +180,7 @@ impl Pipeline {
         if waits && self.journal.delivery(due.delivery).await?.state == State::Submitted {
             let text =
                 format!("notify: {error} (doctor {} by channel {}; {})", due.doctor, due.channel, act(error));
-            self.journal.troubled(due.delivery, &text, false, now_ms()).await?;
+            self.journal.troubled(due.delivery, &text, GivesUp::No, now_ms()).await?;
             self.alarm_of_lasting(due.delivery).await;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use crate::audit::AuditError;
 use crate::config::ConfigError;
 use crate::directory::DirectoryError;
-use crate::journal::{JournalError, MAILBOX_FULL};
+use crate::journal::{GivesUp, JournalError, MAILBOX_FULL};
 use crate::query::Lasting;
 use crate::retrieve::RetrieveError;
 use crate::submit::{Culprit, SubmitError};
@@ -17,10 +17,8 @@ use compressor::bundle::PackError;
 pub(super) struct Trouble {
     /// One sentence: what is wrong and who must act.
     pub(super) text: String,
-    /// Trying again will not help.
-    pub(super) permanent: bool,
-    /// But for received files that are damaged, and may have come again meanwhile.
-    pub(super) of_damage: bool,
+    /// Whether trying again will help.
+    pub(super) gives_up: GivesUp,
 }
 
 impl Trouble {
@@ -107,7 +105,7 @@ impl Trouble {
     }
 
     pub(super) fn log(&self, id: DeliveryId) {
-        if self.permanent {
+        if self.gives_up != GivesUp::No {
             tracing::error!(delivery = %id, trouble = self.text, "delivery failed");
         } else {
             tracing::warn!(delivery = %id, trouble = self.text, "delivery will be tried again");
@@ -123,15 +121,15 @@ impl Trouble {
     }
 
     fn temporary(text: impl Into<String>) -> Self {
-        Self { text: text.into(), permanent: false, of_damage: false }
+        Self { text: text.into(), gives_up: GivesUp::No }
     }
 
     fn permanent(text: impl Into<String>) -> Self {
-        Self { permanent: true, ..Self::temporary(text) }
+        Self { text: text.into(), gives_up: GivesUp::Yes }
     }
 
     fn of_damage(text: impl Into<String>) -> Self {
-        Self { of_damage: true, ..Self::permanent(text) }
+        Self { text: text.into(), gives_up: GivesUp::WhileDamaged }
     }
 }
 
@@ -214,7 +212,8 @@ impl From<SubmitError> for Trouble {
             Culprit::Recipient => "operator: check the doctor's mailbox",
             Culprit::Us => "us: report this",
         };
-        Self { permanent: error.is_permanent(), ..Self::temporary(format!("submit: {error} ({who})")) }
+        let make = if error.is_permanent() { Self::permanent } else { Self::temporary };
+        make(format!("submit: {error} ({who})"))
     }
 }
 
@@ -231,6 +230,9 @@ mod tests {
     #[test]
     fn a_file_that_was_read_otherwise_once_makes_no_dead_letter() {
         let trouble = Trouble::from(PackError::SourceChanged { index: 0 });
-        assert!(!trouble.permanent && trouble.text.ends_with("(operator: check the disk)"), "{trouble:?}");
+        assert!(
+            trouble.gives_up == GivesUp::No && trouble.text.ends_with("(operator: check the disk)"),
+            "{trouble:?}"
+        );
     }
 }

@@ -3,7 +3,7 @@
 //! What is left out: residuals, links, mail programs, and doctors who stand behind others (these have a simulator of their own, `simulate`).
 
 use super::case::CaseEnd;
-use super::{CASE_OPEN_MS, Kept, Lease, State, Step};
+use super::{CASE_OPEN_MS, GivesUp, Kept, Lease, State, Step};
 
 /// Pieces of a delivery that are told apart: more do not fit into a share's bits.
 pub const PIECES_MAX: u8 = 63;
@@ -426,21 +426,20 @@ impl Book {
         true
     }
 
-    /// A failure of the stage under way; one for good makes it a dead letter.
-    pub fn troubled(&mut self, place: usize, permanent: bool) {
-        let Some(delivery) = self.deliveries.get_mut(place) else { return };
-        let Some(failed) = delivery.state.after(Step::GivenUp) else { return };
+    /// A failure of the stage under way. Returns whether it has become a dead letter.
+    pub fn troubled(&mut self, place: usize, gives_up: GivesUp) -> bool {
+        let is_final = match gives_up {
+            GivesUp::No => false,
+            GivesUp::Yes => true,
+            GivesUp::WhileDamaged => self.is_damaged(place),
+        };
+        let Some(delivery) = self.deliveries.get_mut(place) else { return false };
+        let Some(failed) = delivery.state.after(Step::GivenUp) else { return false };
         delivery.attempts += 1;
-        if permanent {
+        if is_final {
             delivery.state = failed;
         }
-    }
-
-    /// A failure that lies in received files which are damaged or gone: a dead letter where some still are. Returns whether it has become one.
-    pub fn troubled_by_damage(&mut self, place: usize) -> bool {
-        let was_one = self.state_of(place) == Some(State::Failed);
-        self.troubled(place, self.is_damaged(place));
-        !was_one && self.state_of(place) == Some(State::Failed)
+        is_final
     }
 
     /// The mail server took a part for a doctor.

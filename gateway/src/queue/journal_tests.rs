@@ -138,14 +138,10 @@ impl Twins {
                 "advance"
             }
             20 => {
-                let permanent = self.chance.bool();
-                if self.chance.bool() {
-                    self.journal.troubled(id, "trouble", permanent, now_ms).await.unwrap();
-                    self.book.troubled(place, permanent);
-                } else {
-                    let is_dead = self.journal.troubled_by_damage(id, "damaged", now_ms).await.unwrap();
-                    assert_eq!(self.book.troubled_by_damage(place), is_dead);
-                }
+                let gives_up =
+                    self.chance.choice([GivesUp::No, GivesUp::Yes, GivesUp::WhileDamaged]).unwrap();
+                let is_dead = self.journal.troubled(id, "trouble", gives_up, now_ms).await.unwrap();
+                assert_eq!(self.book.troubled(place, gives_up), is_dead);
                 "troubled"
             }
             21 => {

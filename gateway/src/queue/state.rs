@@ -42,6 +42,17 @@ pub enum Kept {
     Parts,
 }
 
+/// Whether a failure makes a delivery a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivesUp {
+    /// It is tried again.
+    No,
+    /// Trying again will not help.
+    Yes,
+    /// Not as long as received files of it are damaged or gone: the same bytes may have come meanwhile.
+    WhileDamaged,
+}
+
 /// What may happen to a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {

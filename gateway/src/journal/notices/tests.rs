@@ -3,7 +3,7 @@
 
 use super::super::tests::{instance, journal, reach};
 use super::*;
-use crate::journal::{Recorded, State, connect, options};
+use crate::journal::{GivesUp, Recorded, State, connect, options};
 
 const CHANNELS: [&str; 3] = ["mail", "sms", "ntfy-own"];
 
@@ -90,7 +90,7 @@ async fn one_channel_notifies_and_the_others_go_on_by_themselves() {
     let (journal, _folder) = journal().await;
     let id = submitted(&journal).await;
     assert_eq!(begin(&journal, 2000).await, 0, "while all is well, the whole delivery is submitted first");
-    journal.troubled(id, "the mailbox of a colleague stalls", false, 2000).await.unwrap();
+    journal.troubled(id, "the mailbox of a colleague stalls", GivesUp::No, 2000).await.unwrap();
     assert_eq!(begin(&journal, 2000).await, 1, "then who has all of it is told");
     assert_eq!(begin(&journal, 2000).await, 0, "once");
     reach(&journal, id, State::Submitted, 2500).await;

@@ -8,7 +8,7 @@ use super::rules::QueueBug;
 use super::world::{DOCTORS, HOLD, KEEPER, PIECES, World};
 use crate::journal::Ended;
 use crate::notify::ends;
-use crate::queue::{Delivery, Part, Pressing, RAN_MAX_MS, State, Step, TokenNumber, Watch, Wish};
+use crate::queue::{Delivery, GivesUp, Part, Pressing, RAN_MAX_MS, State, Step, TokenNumber, Watch, Wish};
 use crate::submit::retry;
 
 impl World<'_> {
@@ -311,11 +311,12 @@ impl World<'_> {
             self.book.step(place, Step::Cancelled);
             return;
         }
-        if task.flag && task.of_damage {
-            self.book.troubled_by_damage(place);
-        } else {
-            self.book.troubled(place, task.flag);
-        }
+        let gives_up = match (task.flag, task.of_damage) {
+            (false, _) => GivesUp::No,
+            (true, false) => GivesUp::Yes,
+            (true, true) => GivesUp::WhileDamaged,
+        };
+        self.book.troubled(place, gives_up);
         let Some(delivery) = self.book.deliveries.get(place) else { return };
         if delivery.state == State::Failed {
             let images = self.images_of(|instance| instance.delivery == place);
