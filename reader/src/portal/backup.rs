@@ -4,9 +4,8 @@ use super::config::Settings;
 use super::error::Trouble;
 use super::store::{self, Store};
 use crate::pull::durable;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Folder in the state folder, until what is put back is known to be whole.
@@ -24,14 +23,8 @@ pub(super) async fn backup(settings: &Settings, to: &Path) -> Result<String, Tro
         return Err(typed(&settings.state, "holds no state of a portal (operator: check portal.state)"));
     }
     let unfinished = to.with_extension("unfinished");
-    let _ = fs::remove_file(&unfinished);
-    // 0600 from its first byte; SQLite takes an empty file for one that is not there.
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&unfinished)
-        .map_err(write(&unfinished))?;
+    // SQLite takes an empty file for one that is not there, and leaves it its mode.
+    durable::write_secret(&unfinished, b"").map_err(write(&unfinished))?;
     let copied = Store::open(&settings.state).await?.copy_into(&unfinished).await;
     let finished = || {
         fs::File::open(&unfinished)?.sync_all()?;
@@ -82,7 +75,7 @@ pub(super) async fn restore(settings: &Settings, from: &Path) -> Result<String, 
 
 async fn put_back(settings: &Settings, from: &Path, aside: &Path, place: &Path) -> Result<(), Trouble> {
     let copy = || -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).create(&settings.state)?;
+        store::make_folder(&settings.state)?;
         let _ = fs::remove_dir_all(aside);
         durable::create_folder(aside)?;
         durable::write_secret(&aside.join(store::FILE), &fs::read(from)?)

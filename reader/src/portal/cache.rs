@@ -5,11 +5,12 @@ mod wrapped;
 
 pub(crate) use piece::Piece;
 
+use super::store::make_folder;
 use seal::ids::DeliveryId;
 use std::collections::{HashMap, HashSet};
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,7 +54,7 @@ impl Cache {
     /// [`CacheError`].
     pub(crate) fn open(folder: &Path, bytes_max: u64) -> Result<Self, CacheError> {
         let failed = |error| CacheError::Folder(folder.to_owned(), error);
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        make_folder(folder).map_err(failed)?;
         let lock =
             OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(folder.join(LOCK));
         let lock = lock.map_err(failed)?;

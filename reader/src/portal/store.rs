@@ -14,6 +14,9 @@ pub(crate) use session::Session;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Row, SqlitePool};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -46,18 +49,21 @@ pub(crate) struct Store {
     pool: SqlitePool,
 }
 
+/// Makes a folder of the portal and what is missing above it, for its owner alone.
+///
+/// # Errors
+/// Any I/O error.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
 impl Store {
     /// Opens the state, making and migrating it.
     ///
     /// # Errors
     /// [`StoreError`].
     pub(crate) async fn open(folder: &Path) -> Result<Self, StoreError> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|error| StoreError::Folder(folder.to_owned(), error))?;
+        make_folder(folder).map_err(|error| StoreError::Folder(folder.to_owned(), error))?;
         let options = SqliteConnectOptions::new()
             .filename(folder.join(FILE))
             .create_if_missing(true)
