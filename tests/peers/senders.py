@@ -5,7 +5,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ _config.STORE_SEND_CHUNKED_DATASET = True
 CONTEXTS_MAX = 128  # PS3.8 9.3.2.2: odd ids from 1 to 255
 SUCCESS = 0x0000
 SEND_SECONDS_MAX = 600
-CHECKPOINT_SECONDS = 0.005
+CHECKPOINT_SECONDS_MAX = 10
 
 
 def storescu(port: int, called: str, files: list[Path], *options: str, calling: str = "STORESCU") -> None:
@@ -41,16 +40,35 @@ def nonsense(port: int, content: bytes) -> None:
 
 
 class Checkpoint(threading.Event):
-    """Where pynetdicom's reactor pauses while something is sent. One that is asked to in the moment it goes on would take the answer for itself: it is
-    given the time to go on and come by again."""
+    """Where pynetdicom's reactor pauses while something is sent. One that is asked to in the moment it goes on would take the answer for itself: who asks
+    waits here until it stands still."""
 
     def __init__(self):
         super().__init__()
+        self.changed = threading.Condition()
+        self.reactor: int | None = None
+        self.stands = False
         self.set()
 
+    def set(self) -> None:
+        with self.changed:
+            super().set()
+            self.changed.notify_all()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        with self.changed:
+            self.reactor, self.stands = threading.get_ident(), True
+            self.changed.notify_all()
+            self.changed.wait_for(self.is_set, timeout)
+            self.stands = False
+            return self.is_set()
+
     def clear(self) -> None:
-        super().clear()
-        time.sleep(CHECKPOINT_SECONDS)
+        with self.changed:
+            super().clear()
+            # The reactor may ask itself; at its end it sets.
+            if threading.get_ident() != self.reactor:
+                self.changed.wait_for(lambda: self.stands or self.is_set(), CHECKPOINT_SECONDS_MAX)
 
 
 def pynetdicom(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pydicom
 from axe_playwright_python.sync_playwright import Axe
-from lab import compare, mail_store
+from lab import compare, mail_store, page
+from lab.api import Api
 from lab.gateway import Gateway, Settings
 from lab.keys import Keys
 from lab.mail_store import MailStore
@@ -49,6 +50,20 @@ class Bench:
 
     def start(self, **settings: object) -> Gateway:
         return self.configure(**settings).gateway.start()
+
+    def start_with_page(self, **settings: object) -> Gateway:
+        """With the technician's page, where only administrators need codes, and studies that wait there."""
+        page.make_certificate(self.keys)
+        lines = page.lines(self.keys, self.page_port_file, 'second_factor = "administrators"')
+        return self.start(**{"page_lines": lines, "hold": page.HOLD, **settings})
+
+    def api(self, name: str = "pacs", role: str = "technician") -> Api:
+        """The page's interface for a program of this name."""
+        return Api(self.gateway.config, self.page_port_file, self.keys.ca, name, role)
+
+    @property
+    def page_port_file(self) -> Path:
+        return self.folder / "page.port"
 
     @property
     def port(self) -> int:

@@ -56,7 +56,7 @@ def desk(open_bench: Bench, chromium: Browser, shots: Path) -> Desk:  # noqa: F8
 
 @pytest.fixture
 def api(open_bench: Bench) -> Api:
-    return Api(open_bench.gateway.config, open_bench.folder / "page.port", open_bench.keys.ca)
+    return open_bench.api()
 
 
 def open_case(phone: Phone, delivery: str) -> Page:
@@ -317,7 +317,7 @@ def test_a_renewal_that_was_cut_off_goes_at_the_next_sign_in(open_bench: Bench, 
 def test_the_native_reader_answers_too(bench: Bench, ct_study: list[Path]) -> None:
     page.make_certificate(bench.keys)
     bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port"))
-    api = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    api = bench.api()
     delivery = deliver(bench, ct_study)
     bench.pull()
     (case,) = [path.name for path in bench.reader.output.iterdir() if re.fullmatch("[0-9a-f]{32}", path.name)]

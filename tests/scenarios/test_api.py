@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pydicom
 from lab import page
-from lab.api import Api
 from peers import senders
 
 from harness import Bench
@@ -19,7 +18,7 @@ EXAMPLES_LONG = 300
 def test_every_answer_is_as_described_and_none_is_a_fault_of_ours(bench: Bench, ct_study: list[Path], tmp_path: Path, is_long: bool):
     page.make_certificate(bench.keys)
     bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port"), hold=page.HOLD)
-    api = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    api = bench.api()
     senders.storescu(bench.port, page.HOLD, ct_study)
     description = tmp_path / "openapi.json"
     description.write_text(json.dumps(api.get("/openapi.json").body))
@@ -39,7 +38,7 @@ def test_every_answer_is_as_described_and_none_is_a_fault_of_ours(bench: Bench, 
 def test_a_study_is_found_and_its_key_images_are_marked(bench: Bench, mr_study: list[Path]) -> None:
     page.make_certificate(bench.keys)
     bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port"), hold=page.HOLD)
-    api = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    api = bench.api()
     senders.storescu(bench.port, page.HOLD, mr_study)
     name = str(pydicom.dcmread(mr_study[0], stop_before_pixels=True).PatientName).split("^")[0]
     (found,) = api.post("/studies/search", {"q": name}).body
@@ -52,7 +51,7 @@ def test_a_study_is_found_and_its_key_images_are_marked(bench: Bench, mr_study: 
     assert api.get(f"/studies/{found['case']}").body["key_images"] == 2
     assert api.request("PUT", where, {"instances": ["1.2.3"]}).status == 409
     assert api.request("PUT", where, {"instances": images[-1:]}).status == 204
-    looking = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca, "looking", "auditor")
+    looking = bench.api("looking", "auditor")
     assert looking.request("PUT", where, {"instances": []}).status == 403
     assert api.post("/deliveries", {"study": {"case": found["case"]}, "doctors": ["doctor"]}).status == 201
     bench.gateway.wait_for_state("notified", "pulled")

@@ -104,21 +104,27 @@ def test_each_image_goes_through_its_own_scale_and_a_window_is_in_its_units(show
     compare(shown, "fit")
 
 
+# Of slices, in the order in which they are written, mm towards the head.
+HEIGHTS = [30, -10, 20, 0, 10]
+
+
+def stand_in_the_order_of_the_patient(shown) -> None:
+    shown.here()
+    seen = []
+    for place in range(len(HEIGHTS)):
+        shown.go(place, len(HEIGHTS))
+        seen.append(shown.geometry()["position"][2])
+        compare(shown, "fit")
+    assert seen == sorted(HEIGHTS)
+
+
 def test_slices_stand_in_the_order_of_the_patient_whatever_their_numbers_say(show, tmp_path: Path):  # noqa: F811
     folder = tmp_path / "shuffled"
     folder.mkdir()
-    heights = [30, -10, 20, 0, 10]
-    for number, height in enumerate(heights, start=1):
+    for number, height in enumerate(HEIGHTS, start=1):
         image(folder, f"{number}.dcm", "SHUFFLED", smooth(ROWS, COLUMNS, 900, number).astype(np.uint16), number, ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
               ImagePositionPatient=[0, 0, height], WindowCenter=450, WindowWidth=900)
-    shown = show(folder)
-    shown.here()
-    seen = []
-    for place in range(len(heights)):
-        shown.go(place, len(heights))
-        seen.append(shown.geometry()["position"][2])
-        compare(shown, "fit")
-    assert seen == sorted(heights)
+    stand_in_the_order_of_the_patient(show(folder))
 
 
 def groups(**attributes: object) -> pydicom.Dataset:
@@ -183,19 +189,11 @@ def test_a_frame_of_which_nothing_is_told_is_not_shown(show, tmp_path: Path):  #
 def test_frames_of_one_object_stand_in_the_order_of_the_patient(show, tmp_path: Path):  # noqa: F811
     folder = tmp_path / "volume"
     folder.mkdir()
-    heights = [30, -10, 20, 0, 10]
-    frames = [groups(PlanePositionSequence={"ImagePositionPatient": [0, 0, height]}) for height in heights]
+    frames = [groups(PlanePositionSequence={"ImagePositionPatient": [0, 0, height]}) for height in HEIGHTS]
     shared = groups(PlaneOrientationSequence={"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}, FrameVOILUTSequence={"WindowCenter": 450, "WindowWidth": 900})
-    image(folder, "volume.dcm", "VOLUME", np.vstack([smooth(ROWS, COLUMNS, 900, seed) for seed in range(len(heights))]).astype(np.uint16), 1, frames=len(heights),
+    image(folder, "volume.dcm", "VOLUME", np.vstack([smooth(ROWS, COLUMNS, 900, seed) for seed in range(len(HEIGHTS))]).astype(np.uint16), 1, frames=len(HEIGHTS),
           SharedFunctionalGroupsSequence=pydicom.Sequence([shared]), PerFrameFunctionalGroupsSequence=pydicom.Sequence(frames))
-    shown = show(folder)
-    shown.here()
-    seen = []
-    for place in range(len(heights)):
-        shown.go(place, len(heights))
-        seen.append(shown.geometry()["position"][2])
-        compare(shown, "fit")
-    assert seen == sorted(heights)
+    stand_in_the_order_of_the_patient(show(folder))
 
 
 # Positions (none, one for all) or orientations that give no one order, by series.

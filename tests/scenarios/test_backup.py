@@ -86,15 +86,26 @@ def aside_locked(folder: Path):
 
 @pytest.fixture
 def api(bench: Bench) -> Api:
-    page.make_certificate(bench.keys)
-    lines = page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"')
-    bench.start(page_lines=lines, hold=page.HOLD)
-    return Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    bench.start_with_page()
+    return bench.api()
 
 
 @pytest.fixture
 def study(tmp_path: Path, ct_study: list[Path]) -> list[Path]:
     return write_study(tmp_path / "study", ct_study, PATIENT, number=77, count=IMAGES)
+
+
+def sealed_and_collecting(bench: Bench, sealed: list[Path], collecting: list[Path]) -> Path:
+    """A backup of a gateway whose mail server is down: one study waits for it, sealed, the other one still comes."""
+    bench.store.stop()
+    senders.storescu(bench.port, "DR_DEMO", sealed)
+    bench.gateway.wait_for("the sealed one", lambda all: any(one["state"] == "sealed" for one in all))
+    bench.gateway.stop()
+    bench.start(settle_ms=60_000, silence_ms=60_000)
+    senders.storescu(bench.port, "DR_DEMO", collecting)
+    copy = backup(bench)
+    bench.configure(settle_ms=500, silence_ms=3_000)
+    return copy
 
 
 def test_what_was_acknowledged_before_arrives_once_after_the_machine_was_lost(bench: Bench, tmp_path: Path):
@@ -106,14 +117,7 @@ def test_what_was_acknowledged_before_arrives_once_after_the_machine_was_lost(be
     senders.storescu(bench.port, "DR_DEMO", studies["mailed"])
     bench.gateway.wait_for_state("notified", "pulled", count=2)
     bench.store.wait_until_handed_over()
-    bench.store.stop()
-    senders.storescu(bench.port, "DR_DEMO", studies["sealed"])
-    bench.gateway.wait_for("the sealed one", lambda all: any(one["state"] == "sealed" for one in all))
-    bench.gateway.stop()
-    bench.start(settle_ms=60_000, silence_ms=60_000)
-    senders.storescu(bench.port, "DR_DEMO", studies["collecting"])
-    copy = backup(bench)
-    bench.configure(settle_ms=500, silence_ms=3_000)
+    copy = sealed_and_collecting(bench, studies["sealed"], studies["collecting"])
     bench.gateway.stop()
     # The gateway goes on, and sends all of it; what is sealed now is sealed anew after the restore, unless the mailbox shows it.
     bench.store.start()
@@ -143,15 +147,8 @@ def test_what_was_acknowledged_before_arrives_once_after_the_machine_was_lost(be
 def test_what_nobody_had_sent_yet_is_sent_after_a_restore_elsewhere(bench: Bench, tmp_path: Path):
     studies = {name: tiny.generate(tmp_path / name, IMAGES, seed=90 + number) for number, name in enumerate(("sealed", "collecting"))}
     bench.start()
-    bench.store.stop()
-    senders.storescu(bench.port, "DR_DEMO", studies["sealed"])
-    bench.gateway.wait_for("the sealed one", lambda all: any(one["state"] == "sealed" for one in all))
-    bench.gateway.stop()
-    bench.start(settle_ms=60_000, silence_ms=60_000)
-    senders.storescu(bench.port, "DR_DEMO", studies["collecting"])
-    copy = backup(bench)
+    copy = sealed_and_collecting(bench, studies["sealed"], studies["collecting"])
     (orphan,) = [one["id"] for one in bench.gateway.deliveries() if one["state"] == "received"]
-    bench.configure(settle_ms=500, silence_ms=3_000)
     lose_the_machine(bench)
     restore(bench, copy)
     bench.store.start()
@@ -446,10 +443,8 @@ def test_a_cover_is_not_deleted_as_an_orphan_wherever_it_lies(bench: Bench, tmp_
 
 
 def test_a_folder_that_is_missing_holds_up_neither_the_first_start_nor_a_proof(bench: Bench, study: list[Path]):
-    page.make_certificate(bench.keys)
-    lines = page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"')
-    bench.start(page_lines=lines, hold=page.HOLD, destinations={"DR_DEMO": ["doctor"], "DR_AWAY": ["away"]}, without_certificate=("away",))
-    api = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    bench.start_with_page(destinations={"DR_DEMO": ["doctor"], "DR_AWAY": ["away"]}, without_certificate=("away",))
+    api = bench.api()
     case = press(bench, api, study)
     bench.pull()
     until(bench, case, "the receipt", lambda one: one["state"] == "pulled")
@@ -500,6 +495,7 @@ def test_a_portal_comes_back_with_its_accounts_and_phones_and_nobody_signed_in(b
     put_back = portal.command("restore", "--from", str(copy))
     assert put_back.returncode == 0 and "all sessions have ended" in put_back.stdout, put_back
     assert (portal.state / "portal.db").stat().st_mode & 0o777 == 0o600
+    assert portal.state.stat().st_mode & 0o777 == 0o700, "the restore has made it"
     portal.start()
     assert phone.get("/api/home").error == "signed_out"
     assert portal.phone().by_passkey(passkey).status == 200

@@ -185,9 +185,7 @@ def test_a_gateway_of_text_messages_that_fails_in_every_way_is_tried_again_or_re
     bench.gateway.extra_configuration = "".join(
         table(bench, name, "sms", f'url = "{url}"', f"body = {FORM}", *(['answer_contains = "queued"'] if name == "words" else []))
         for name, url in urls.items())
-    page.make_certificate(bench.keys)
-    lines = page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"')
-    bench.start(page_lines=lines, hold=page.HOLD, doctor_lines={"doctor": ways(*((name, NUMBER) for name in urls))})
+    bench.start_with_page(doctor_lines={"doctor": ways(*((name, NUMBER) for name in urls))})
     verdicts = checks(bench)
     assert verdicts.pop("channels.foreign") == verdicts.pop("channels.closed") == "fail" and set(verdicts.values()) == {"pass"}
     began = time.monotonic()
@@ -217,7 +215,7 @@ def test_a_gateway_of_text_messages_that_fails_in_every_way_is_tried_again_or_re
     expect(screen.locator(".study")).to_contain_text("channel wrong refuses the notice (tell the operator of this gateway)", timeout=WAIT_MS)
     expect(screen.locator(".study")).to_contain_text("channel closed did not take the notice yet and is tried again (its server is at fault)")
     desk.sees_no_fault(screen, "channels")
-    api = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    api = bench.api()
     metrics = metrics_of(api)
     assert 'scanpost_notices{channel="wrong",state="refused"} 1' in metrics and 'scanpost_notices{channel="mail",state="accepted"} 1' in metrics
     assert "not sent: channel wrong refuses it" in trail(bench) and "the certificate of the notice server is refused" in trail(bench)

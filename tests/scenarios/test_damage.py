@@ -40,15 +40,14 @@ def ask(bench: Bench, port: int, *lines: str) -> None:
 
 def held(bench: Bench, pacs: Orthanc, study: list[Path], *lines: str, **settings: object) -> tuple[Api, str]:
     """A study that its PACS has sent and that waits for a press; and its id at the PACS."""
-    page.make_certificate(bench.keys)
     ask(bench, pacs.dicom_port, *lines)
-    bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"'), hold=page.HOLD, **settings)
+    bench.start_with_page(**settings)
     pacs.know_gateway("gateway", page.HOLD, bench.port)
     (there,) = {pacs.add_file(path) for path in study}
     pacs.send("gateway", [there])
     (delivery,) = bench.gateway.deliveries()
     assert (delivery["state"], delivery["instances"]) == ("held", len(study)), delivery
-    return Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca), there
+    return bench.api(), there
 
 
 def press(api: Api) -> str:

@@ -36,7 +36,7 @@ def start(bench: Bench, *duty: str, doctor: tuple[str, ...] = ('name = "田中"'
     more = ['second_factor = "administrators"', f'time_zone = "Etc/GMT{offset:+}"']
     bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port", *more), hold=page.HOLD,
                 destinations={"DR_DEMO": ["doctor"], "DR_TEST": [MACHINE]}, doctor_lines={"doctor": list(doctor)}, **settings)
-    return Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    return bench.api()
 
 
 def duty(bench: Bench) -> dict:

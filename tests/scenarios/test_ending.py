@@ -35,11 +35,9 @@ PURPOSE = b"scanpost deletion\0"
 
 @pytest.fixture
 def api(bench: Bench) -> Api:
-    page.make_certificate(bench.keys)
     bench.gateway.extra_configuration = "[case]\nalarm_after_s = 1\n"
-    lines = page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"')
-    bench.start(page_lines=lines, hold=page.HOLD, doctor_lines={"doctor": ['name = "田中"']})
-    return Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    bench.start_with_page(doctor_lines={"doctor": ['name = "田中"']})
+    return bench.api()
 
 
 @pytest.fixture
@@ -113,7 +111,7 @@ def test_a_closed_case_leaves_nothing_and_a_proof(bench: Bench, api: Api, portal
     searched = needles(study, delivery)
     before = [found for folder in (bench.store.dir, state, portal.folder) for found in holding(folder, searched)]
     assert {"delivery", "study"} <= {found.split(" in ")[0] for found in before}, before
-    looks = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca, "ris", "auditor")
+    looks = bench.api("ris", "auditor")
     assert looks.post(f"/studies/{case}/close").status == 403
     began = time.monotonic()
     assert api.post(f"/studies/{case}/close").status == 204

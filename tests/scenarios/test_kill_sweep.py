@@ -254,7 +254,7 @@ def through_a_fault_while_closing(bench: Bench, files: list[Path], injected: Cal
     """The doctor closes a case while the gateway stands still; it ends somewhere on the way to the proof, and nothing is left all the same."""
     gateway = bench.gateway
     bench.start()
-    assert senders.pynetdicom(bench.port, "DR_DEMO", files) == files
+    send_again(bench, files)
     (delivery,) = bench.deliver_and_pull(seconds=SECONDS_MAX)
     gateway.stop()
     subprocess.run([program("scanpost-reader"), "answer", "--config", bench.reader.config, "--case", delivery["case"], "close"],

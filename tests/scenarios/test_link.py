@@ -89,7 +89,7 @@ def api(bench: Bench) -> Api:
     page.make_certificate(bench.keys)
     bench.gateway.extra_configuration = GUEST_TABLES
     bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port"), hold=page.HOLD, silence_ms=500, settle_ms=100)
-    return Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    return bench.api()
 
 
 def pressed(bench: Bench, api: Api, study: list[Path], *doctors: str) -> tuple[str, dict]:

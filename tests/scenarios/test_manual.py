@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 
 import harness
 from harness import Bench
-from test_page import Desk, ask_for_all_but_one, row, write_study
+from test_page import Desk, ask_for_all_but_one, desk_of, row, write_study
 
 MANUALS = Path(__file__).resolve().parents[2] / "docs" / "manual"
 PICTURES = MANUALS / "pictures"
@@ -61,16 +61,11 @@ class Camera:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_pictures_show_what_the_manuals_quote(bench: Bench, pacs: Orthanc, chromium: Browser, mr_study: list[Path], ct_study: list[Path],
                                                   tmp_path: Path, language: str) -> None:
-    page.make_certificate(bench.keys)
     bench.gateway.extra_configuration = f"[case]\nalarm_after_s = {ALARM_SECONDS}\n"
-    lines = page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"')
-    bench.start(page_lines=lines, hold=page.HOLD, pacs_port=pacs.dicom_port, doctor_lines={"doctor": ['name = "田中"']})
+    desk = desk_of(bench, chromium, tmp_path, pacs_port=pacs.dicom_port)
     files = write_study(tmp_path / "study", mr_study)
     pacs.know_gateway("gateway", page.HOLD, bench.port)
     (study,) = {pacs.add_file(path) for path in files}
-    shots = tmp_path / "screenshots"
-    shots.mkdir()
-    desk = Desk(bench, page.add_account(bench.gateway.config, "sato", "technician", "--no-totp"), chromium, shots)
     camera = Camera(desk, language)
     of_the_technician(camera, lambda: pacs.send("gateway", sorted(pacs.instances_of(study))), len(files))
     of_a_question(camera, ct_study)
@@ -84,7 +79,7 @@ def test_the_pictures_show_what_the_manuals_quote(bench: Bench, pacs: Orthanc, c
         PICTURES.mkdir(exist_ok=True)
         for name in camera.words:
             # A quarter of the bytes, and nobody sees the difference.
-            Image.open(shots / f"{name}.png").quantize(COLOURS).save(PICTURES / f"{name}.png", optimize=True)
+            Image.open(desk.shots / f"{name}.png").quantize(COLOURS).save(PICTURES / f"{name}.png", optimize=True)
     assert {path.stem for path in PICTURES.glob(f"*-{language}.png")} == camera.words.keys(), "SCANPOST_RECORD=1 takes the pictures anew"
 
 

@@ -153,7 +153,7 @@ def test_every_name_that_is_asked_for_is_exported_and_alerts_fire_in_prometheus(
 def test_health_and_readiness_are_constant_words_for_everybody(bench: Bench):
     page.make_certificate(bench.keys)
     bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port"))
-    api = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    api = bench.api()
     assert health(api, "/healthz") == (200, "alive\n") and health(api, "/readyz") == (200, "ready\n")
     assert health(api, "/metrics")[0] == 401
     # What compose.yaml asks is answered by this gateway.
@@ -169,7 +169,7 @@ def test_health_and_readiness_are_constant_words_for_everybody(bench: Bench):
 def test_a_gateway_that_is_being_stopped_is_not_ready(bench: Bench):
     page.make_certificate(bench.keys)
     bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port"))
-    api = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    api = bench.api()
     line = http.client.HTTPSConnection("localhost", int((bench.folder / "page.port").read_text()), timeout=60, context=api.tls)
     def ready() -> int:
         line.request("GET", "/readyz")
@@ -191,7 +191,7 @@ def test_a_gateway_that_is_being_stopped_is_not_ready(bench: Bench):
 def test_a_full_disk_is_not_ready_and_is_again_once_there_is_room(bench: Bench, disk: SmallDisk):  # noqa: F811
     page.make_certificate(bench.keys)
     bench.start(**SETTINGS, page_lines=page.lines(bench.keys, bench.folder / "page.port"))
-    api = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    api = bench.api()
     text = metrics_of(api)
     assert prometheus.value(text, "scanpost_intake_open") == prometheus.value(text, "scanpost_audit_written") == 1
     assert prometheus.value(text, "scanpost_disk_free_bytes") < prometheus.value(text, "scanpost_disk_bytes")
@@ -223,7 +223,7 @@ def test_an_alarm_counts_until_somebody_hears_it(bench: Bench, api_of_alarms: Ap
 def test_a_full_mailbox_and_how_long_a_study_waits_for_it(limited: MailStore, bench: Bench, mr_study: list[Path]):  # noqa: F811
     page.make_certificate(bench.keys)
     bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port"), piece_bytes_max=PIECE_BYTES_MAX)
-    api = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    api = bench.api()
     of = lambda name: prometheus.value(metrics_of(api), name)  # noqa: E731
     assert of("scanpost_mailboxes_full") == of("scanpost_unsent_seconds") == 0
     foreign = fill(bench.store, 88)

@@ -9,13 +9,12 @@ from pathlib import Path
 import pydicom
 import pytest
 from lab import page
-from lab.api import Api
 from lab.orthanc import Orthanc
 from lab.page import Account
 from lab.programs import program
 from peers import senders
 from peers.lying_pacs import LyingPacs
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 import harness
 from harness import Bench
@@ -65,11 +64,9 @@ class Desk:
         assert not screen.refused, screen.refused
 
 
-def desk_of(bench: Bench, chromium: Browser, tmp_path: Path) -> Desk:
+def desk_of(bench: Bench, chromium: Browser, tmp_path: Path, **settings: object) -> Desk:
     """The page of a gateway that is started for it, and a technician."""
-    page.make_certificate(bench.keys)
-    lines = page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"')
-    bench.start(page_lines=lines, hold=page.HOLD, doctor_lines={"doctor": ['name = "田中"']})
+    bench.start_with_page(doctor_lines={"doctor": ['name = "田中"']}, **settings)
     account = page.add_account(bench.gateway.config, "sato", "technician", "--no-totp")
     shots = tmp_path / "screenshots"
     shots.mkdir()
@@ -392,7 +389,7 @@ def lying(desk: Desk, ct_study: list[Path]):
 
 def ask_for_all_but_one(desk: Desk, files: list[Path], language: str) -> Page:
     """Presses a study of which the PACS gives all images but one; the row with the question is there when this returns."""
-    api = Api(desk.bench.gateway.config, desk.bench.folder / "page.port", desk.bench.keys.ca)
+    api = desk.bench.api()
     study = str(pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
     assert api.post("/deliveries", {"study": {"pacs": "orthanc", "study_uid": study}, "doctors": ["doctor"]}).status == 201
     screen = desk.open(language)

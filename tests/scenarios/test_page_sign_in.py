@@ -73,8 +73,7 @@ class Browser:
 
 @pytest.fixture
 def site(bench: Bench):
-    page.make_certificate(bench.keys)
-    bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"'), hold=page.HOLD)
+    bench.start_with_page()
     return bench
 
 

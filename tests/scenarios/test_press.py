@@ -30,7 +30,7 @@ def api(bench: Bench, pacs: Orthanc) -> Api:
 def started(bench: Bench, pacs_port: int) -> Api:
     page.make_certificate(bench.keys)
     bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port"), hold=page.HOLD, pacs_port=pacs_port, silence_ms=3_000)
-    return Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    return bench.api()
 
 
 def case_of(api: Api) -> str:
@@ -202,7 +202,7 @@ def test_a_mailbox_without_the_right_to_delete_is_said(bench: Bench, api: Api, c
 def test_who_may_do_what_and_nothing_without_a_token(bench: Bench, api: Api, ct_study: list[Path]):
     senders.storescu(bench.port, page.HOLD, ct_study)
     case = case_of(api)
-    looks = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca, "ris", "auditor")
+    looks = bench.api("ris", "auditor")
     assert looks.get("/studies").status == 200
     assert looks.post("/deliveries", order({"case": case})).status == 403
     assert looks.post(f"/studies/{case}/withdraw").status == 403

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from lab import page
-from lab.api import Api
 from lab.mail_store import MailStore, Options, StoreBehind, address
 from lab.mailbox import Mailbox
 from lab.portal import Portal
@@ -90,7 +89,8 @@ def test_who_reads_the_mailbox_is_told_before_it_is_full(limited: MailStore, ben
     words = bench.pull()
     assert f"the mailbox is {told} % full" in words, words
     (line,) = [line for line in portal.log.read_text().splitlines() if "nearly full" in line]
-    assert 'mailbox="doctor"' in line and f"percent={told}" in line and address("doctor") not in line, line
+    # The portal may have looked while it was being filled.
+    assert 'mailbox="doctor"' in line and 80 <= int(re.search(r"percent=(\d+)", line)[1]) <= told and address("doctor") not in line, line
     with Mailbox(bench.store, "doctor") as mailbox:
         assert uids(mailbox) == all_mail, "nobody deletes anything"
     make_room(bench.store, foreign)
@@ -104,7 +104,7 @@ def test_a_refused_study_arrives_once_after_room_was_made_and_try_again(limited:
     """552 in the middle of a delivery: some of its pieces lie in the mailbox already."""
     page.make_certificate(bench.keys)
     bench.start(page_lines=page.lines(bench.keys, bench.folder / "page.port"), piece_bytes_max=PIECE_BYTES_MAX)
-    api = Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    api = bench.api()
     older = write_study(tmp_path / "older", ct_study, "Older^Case", number=71, count=1)
     senders.pynetdicom(bench.port, "DR_DEMO", older)
     bench.deliver_and_pull()

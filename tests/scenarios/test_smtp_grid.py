@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from lab import page
 from lab.api import Api
 from lab.mail_store import MailStore, StoreBehind, address
 from lab.ports import free_port
@@ -45,10 +44,8 @@ def store(store: MailStore, proxy: SmtpProxy) -> MailStore:
 
 @pytest.fixture
 def api(bench: Bench) -> Api:
-    page.make_certificate(bench.keys)
-    lines = page.lines(bench.keys, bench.folder / "page.port", 'second_factor = "administrators"')
-    bench.start(page_lines=lines, hold=page.HOLD, **SETTINGS)
-    return Api(bench.gateway.config, bench.folder / "page.port", bench.keys.ca)
+    bench.start_with_page(**SETTINGS)
+    return bench.api()
 
 
 def generated(folder: Path, seed: int, images: int = IMAGES) -> list[Path]:
