@@ -135,12 +135,12 @@ def in_memory(browser, phone: Phone, delivery: str) -> dict:
 def scrolled(phone: Phone) -> dict:
     """Script and upload of each drawing, decoding, memory, after a walk through the stack."""
     page = phone.page
-    page.evaluate("viewer.renderer.spent.length = 0")
+    page.evaluate("viewer.pane.renderer.spent.length = 0")
     frames = page.evaluate("viewer.pictures.stacks[0].frames.length")
     for place in range(frames):
         page.evaluate(f"viewer.show({place})")
         page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    spent = page.evaluate("viewer.renderer.spent")
+    spent = page.evaluate("viewer.pane.renderer.spent")
     decoder = page.evaluate("viewer.pictures.decoder.spent")
     held = page.evaluate("viewer.pictures.held")
     client = phone.context.new_cdp_session(page)

@@ -80,7 +80,8 @@ def alike(found: list[dict], layouts: list[dict | None], number: int, other: int
 def geometry(file: pydicom.Dataset) -> dict:
     """`frames` has that of each frame where the object tells them apart (PS3.3 C.7.6.16)."""
     of_image = {"number": int(file.InstanceNumber) if "InstanceNumber" in file else None, "padding": file.get("PixelPaddingValue"),
-                "photometric": file.PhotometricInterpretation}
+                "photometric": file.PhotometricInterpretation, "seriesNumber": file.get("SeriesNumber"), "frameOfReference": file.get("FrameOfReferenceUID"),
+                "frameTime": file.get("FrameTime"), "cineRate": file.get("CineRate"), "displayRate": file.get("RecommendedDisplayFrameRate")}
     shared = [item for group in file.get("SharedFunctionalGroupsSequence", [])[:1] for item in items(group)]
     frames = [frame_geometry([*items(frame), *shared, file]) | of_image for frame in file.get("PerFrameFunctionalGroupsSequence", [])]
     # Of a frame without an item nothing is known.
@@ -99,7 +100,10 @@ def frame_geometry(sources: list[pydicom.Dataset]) -> dict:
         return None if value is None else [float(one) for one in (value if isinstance(value, (list, pydicom.multival.MultiValue)) else [value])]
     def number(name: str) -> float | None:
         return (numbers(name) or [None])[0]
-    return {"known": True, "orientation": numbers("ImageOrientationPatient"), "position": numbers("ImagePositionPatient"), "spacing": numbers("PixelSpacing"),
+    detector, spacing = numbers("ImagerPixelSpacing"), numbers("PixelSpacing")
+    diffusion = next((one.MRDiffusionSequence[0] for one in sources if "MRDiffusionSequence" in one), None)
+    return {"known": True, "orientation": numbers("ImageOrientationPatient"), "position": numbers("ImagePositionPatient"), "spacing": spacing or detector,
+            "atDetector": detector is not None and spacing in (None, detector), "bValue": number("DiffusionBValue") if diffusion is None else float(diffusion.DiffusionBValue),
             "slope": number("RescaleSlope") or 1, "intercept": number("RescaleIntercept") or 0, "center": number("WindowCenter"), "width": number("WindowWidth"),
             "rescaleType": next((one.RescaleType for one in sources if "RescaleType" in one), "")}
 

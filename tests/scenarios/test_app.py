@@ -335,7 +335,7 @@ def test_a_damaged_piece_is_refused_where_it_is_damaged(open_bench: Bench, porta
     for place in range(frames):
         page.evaluate(f"viewer.show({place})")
         page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        until(phone, "viewer.canvas.dataset.shown === 'full' || document.querySelector('.state.bad') !== null")
+        until(phone, "viewer.pane.canvas.dataset.shown === 'full' || document.querySelector('.state.bad') !== null")
         if page.locator(".state.bad").count():
             expect(page.locator(".state")).to_contain_text("damaged")
             damaged.append(place)

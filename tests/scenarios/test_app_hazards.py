@@ -100,7 +100,7 @@ def test_each_image_goes_through_its_own_scale_and_a_window_is_in_its_units(show
     shown.page.get_by_role("button", name="Window", exact=True).click()
     shown.page.get_by_role("button", name="Bone").click()
     expect(shown.page.locator(".corner")).to_contain_text("W 2000  L 500")
-    assert shown.page.evaluate("[viewer.window.center, viewer.window.width]") == [500, 2000]
+    assert shown.page.evaluate("[viewer.pane.window.center, viewer.pane.window.width]") == [500, 2000]
     compare(shown, "fit")
 
 
@@ -180,7 +180,7 @@ def test_a_frame_of_which_nothing_is_told_is_not_shown(show, tmp_path: Path):  #
     shown.go(len(PLANES) - 1, len(PLANES))
     expect(shown.page.locator(".state")).to_contain_text("cannot be read: it is not shown")
     expect(shown.page.locator(".edge").filter(has_text=re.compile(r"\S"))).to_have_count(0)
-    assert shown.page.evaluate("viewer.canvas.dataset.shown") == "nothing"
+    assert shown.page.evaluate("viewer.pane.canvas.dataset.shown") == "nothing"
     shown.go(0, len(PLANES))
     shown.here()
     compare(shown, "fit")

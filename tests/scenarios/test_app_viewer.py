@@ -64,7 +64,7 @@ class Shown:
 
     def frame(self) -> dict:
         """Which frame the viewer says it shows."""
-        return self.page.evaluate("({instance: viewer.frame.instance, frame: viewer.frame.frame, series: viewer.series.index})")
+        return self.page.evaluate("({instance: viewer.pane.frame.instance, frame: viewer.pane.frame.frame, series: viewer.pane.stack.index})")
 
     def geometry(self) -> dict:
         """Of the frame that it shows, as its file says."""
@@ -75,18 +75,18 @@ class Shown:
     def screen(self) -> np.ndarray:
         """The canvas as it is on the screen, words hidden. A busy machine brings a picture to the screen later than the script drew it: it is
         waited for until the screen shows what the canvas holds."""
-        self.page.evaluate("document.activeElement.blur(); document.querySelectorAll('.edge,.corner,.state').forEach(one => one.hidden = true)")
+        self.page.evaluate("document.activeElement.blur(); document.querySelectorAll('.stage > :not(canvas)').forEach(one => one.style.visibility = 'hidden')")
         deadline = time.monotonic() + WAIT_MS / 1000
         while True:
-            sides = [side * RATIO for side in self.page.evaluate("(box => [box.left, box.top, box.right, box.bottom])(viewer.canvas.getBoundingClientRect())")]
+            sides = [side * RATIO for side in self.page.evaluate("(box => [box.left, box.top, box.right, box.bottom])(viewer.pane.canvas.getBoundingClientRect())")]
             left, top, right, bottom = (int(side) for side in sides)
             assert [left, top, right, bottom] == sides, "the canvas lies between the pixels of the screen"
-            held = pixels(base64.b64decode(self.page.evaluate("viewer.canvas.toDataURL().split(',')[1]")))
+            held = pixels(base64.b64decode(self.page.evaluate("viewer.pane.canvas.toDataURL().split(',')[1]")))
             seen = pixels(self.page.screenshot())[top:bottom, left:right]
             if np.array_equal(held, seen):
                 break
             assert time.monotonic() < deadline, "the screen does not show what the canvas holds"
-        self.page.evaluate("document.querySelectorAll('.edge,.corner,.state').forEach(one => one.hidden = false)")
+        self.page.evaluate("document.querySelectorAll('.stage > :not(canvas)').forEach(one => one.style.visibility = '')")
         return seen
 
     def words(self) -> str:
@@ -193,7 +193,22 @@ def smooth(rows: int, columns: int, scale: float, seed: int = 0) -> np.ndarray:
     return scale * (np.sin(x / 17) * np.cos(y / 23) / 2 + 0.5 + noise)
 
 
-def expected(shown: Shown, canvas: tuple[int, int], zoom: str) -> tuple[np.ndarray, np.ndarray, tuple[slice, slice]]:
+@dataclass(frozen=True)
+class Look:
+    """How a picture is to be seen: mirrored, then turned by so many quarters to the right."""
+
+    turn: int = 0
+    mirrored: bool = False
+    inverted: bool = False
+
+    def of(self, picture: np.ndarray) -> np.ndarray:
+        return np.rot90(np.fliplr(picture) if self.mirrored else picture, -self.turn)
+
+
+AS_SENT = Look()
+
+
+def expected(shown: Shown, canvas: tuple[int, int], zoom: str, look: Look) -> tuple[np.ndarray, np.ndarray, tuple[slice, slice]]:
     """Greys by the decoded array through the same window, by PS3.3 C.11.2.1.2.1 and four taps; which of them are far from a rounding boundary; where they lie."""
     at = shown.frame()
     source = shown.told["series"][at["series"]]["banner"]["series_description"]
@@ -205,18 +220,21 @@ def expected(shown: Shown, canvas: tuple[int, int], zoom: str) -> tuple[np.ndarr
     spacing = geometry["spacing"] or [1, 1]
     aspect = spacing[0] / spacing[1]
     height, width = canvas
-    fit = min(width / columns, height / (rows * aspect))
+    # What is turned is an array of its own; a pixel of it is as wide as one of the image, or as high.
+    values = look.of(stored.astype(float).reshape(rows, columns, -1))
+    rows, columns = values.shape[:2]
+    wide, high = (aspect, 1) if look.turn % 2 else (1, aspect)
+    fit = min(width / (columns * wide), height / (rows * high))
     scale = fit if zoom == "fit" else max(1, np.ceil(fit + 0.01))
-    view = shown.page.evaluate("viewer.view")
+    view = shown.page.evaluate("viewer.pane.view")
     assert view["scale"] == pytest.approx(scale) and view["aspect"] == pytest.approx(aspect)
     left, top = view["left"], view["top"]
     # The taps that zoom may lie beside the middle by less than a pixel of the page.
-    assert [left, top] == pytest.approx([(width - columns * scale) / 2, (height - rows * aspect * scale) / 2], abs=2), "the picture lies elsewhere"
-    xs, ys = ((np.arange(max(0, start), min(whole, start + size * scale) // 1) + 0.5 - start) / scale for start, whole, size in ((left, width, columns), (top, height, rows * aspect)))
-    ys /= aspect
+    assert [left, top] == pytest.approx([(width - columns * wide * scale) / 2, (height - rows * high * scale) / 2], abs=2), "the picture lies elsewhere"
+    xs, ys = ((np.arange(max(0, start), min(whole, start + size * scale) // 1) + 0.5 - start) / scale for start, whole, size in ((left, width, columns * wide), (top, height, rows * high)))
+    xs, ys = xs / wide, ys / high
     xs, ys = xs[(xs > 0) & (xs < columns)], ys[(ys > 0) & (ys < rows)]
     weights, total, least, most = 0.0, 0.0, np.inf, -np.inf
-    values = stored.astype(float).reshape(rows, columns, -1)
     for dy in (0, 1):
         for dx in (0, 1):
             fx, fy = (xs - 0.5) % 1, (ys - 0.5) % 1
@@ -231,11 +249,11 @@ def expected(shown: Shown, canvas: tuple[int, int], zoom: str) -> tuple[np.ndarr
     if values.shape[2] == 3:
         exact = total
     else:
-        center, width_of = (float(one) for one in shown.page.evaluate("[viewer.window.center, viewer.window.width]"))
+        center, width_of = (float(one) for one in shown.page.evaluate("[viewer.pane.window.center, viewer.pane.window.width]"))
         steep = geometry["slope"] * 255 / (width_of - 1)
         value = total / np.maximum(weights, 1e-9) * geometry["slope"] + geometry["intercept"]
         exact = np.clip((value - (center - 0.5)) / (width_of - 1) + 0.5, 0, 1) * 255
-        exact = np.where(weights < 0.5, 0, 255 - exact if layout["photometric"] == "MONOCHROME1" else exact)
+        exact = np.where(weights < 0.5, 0, 255 - exact if (layout["photometric"] == "MONOCHROME1") != look.inverted else exact)
         # A share of padding near one half may fall either way.
         weights = np.where(np.abs(weights - 0.5) < 1e-3, np.nan, weights)
     certain = (np.abs(exact % 1 - 0.5) > NEAR_HALF + PLACE_ERROR * steep * (most - least)) & ~np.isnan(weights)
@@ -243,10 +261,10 @@ def expected(shown: Shown, canvas: tuple[int, int], zoom: str) -> tuple[np.ndarr
     return np.floor(exact + 0.5), certain, place
 
 
-def compare(shown: Shown, zoom: str) -> None:
+def compare(shown: Shown, zoom: str, look: Look = AS_SENT) -> None:
     shown.here()
     screen = shown.screen()
-    greys, certain, place = expected(shown, screen.shape[:2], zoom)
+    greys, certain, place = expected(shown, screen.shape[:2], zoom, look)
     seen = screen[place]
     greys, certain = np.broadcast_to(greys, seen.shape), np.broadcast_to(certain, seen.shape)
     assert seen.size > 100_000, "nearly nothing to compare"
@@ -343,12 +361,12 @@ def test_one_finger_scrolls_two_zoom_and_the_tool_windows(show, ct_study: list[P
     expect(shown.page.locator(".corner")).to_contain_text(f"1 / {count}")
     x, y = shown.center()
     shown.touch([(x - 20 - 8 * n, y) for n in range(10)], [(x + 20 + 8 * n, y) for n in range(10)])
-    assert shown.page.evaluate("viewer.zoom") == pytest.approx(184 / 40, rel=0.1)
+    assert shown.page.evaluate("viewer.pane.camera.zoom") == pytest.approx(184 / 40, rel=0.1)
     expect(shown.page.locator(".corner")).to_contain_text(f"1 / {count}"), "two fingers do not scroll"
     shown.page.get_by_role("button", name="Window", exact=True).click()
     shown.drag(60, 0)
-    assert shown.page.evaluate("viewer.window.width") > 80
-    assert shown.page.evaluate("viewer.window.center") == 40
+    assert shown.page.evaluate("viewer.pane.window.width") > 80
+    assert shown.page.evaluate("viewer.pane.window.center") == 40
     shown.page.get_by_role("button", name="Bone").click()
     expect(shown.page.locator(".corner")).to_contain_text("W 2000  L 500")
     shown.page.get_by_role("button", name="As sent").click()
@@ -367,7 +385,7 @@ def test_coarse_comes_first_and_where_the_eye_rests_comes_next(show, ct_study: l
     shown.here()
     count = len(shown.told["series"][0]["slabs"])
     until(lambda: shown.page.evaluate("viewer.pictures.here(viewer.pictures.stacks[0])") == count)
-    plans, entry = shown.page.evaluate("[plans, viewer.frame.instance]")
+    plans, entry = shown.page.evaluate("[plans, viewer.pane.frame.instance]")
     shown.page.locator(".stage > canvas").press("End")
     expect(shown.page.locator("canvas[data-shown=coarse]")).to_be_visible()
     shown.page.wait_for_selector("canvas[data-shown=full]")

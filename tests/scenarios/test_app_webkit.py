@@ -62,15 +62,15 @@ def test_webkit_shows_the_decoded_pixels(webkit: WebKit, ct_study: list[Path], w
                                 "/test/bundle": bundle.read_bytes(), "/test/fixture.json": json.dumps(told).encode(), "/favicon.ico": b""})
     try:
         webkit.open(f"{server.url}/test/fixture.html")
-        until(webkit, "!!window.viewer && viewer.canvas.dataset.shown === 'full'")
+        until(webkit, "!!window.viewer && viewer.pane.canvas.dataset.shown === 'full'")
         webkit.screenshot(tmp_path / "webkit.png")
         # Above one pixel of the screen for each of the image, so that none is a mean of several.
-        webkit.evaluate("viewer.canvas.dispatchEvent(new WheelEvent('wheel', { ctrlKey: true, deltaY: -300, cancelable: true }))")
-        until(webkit, "viewer.view.scale > 1")
+        webkit.evaluate("viewer.pane.canvas.dispatchEvent(new WheelEvent('wheel', { ctrlKey: true, deltaY: -300, cancelable: true }))")
+        until(webkit, "viewer.pane.view.scale > 1")
         for place in (None, 2):
             if place is not None:
                 webkit.evaluate(f"viewer.show({place})")
-                until(webkit, f"viewer.canvas.dataset.shown === 'full' && document.querySelector('.corner').textContent.startsWith('{place + 1} /')")
+                until(webkit, f"viewer.pane.canvas.dataset.shown === 'full' && document.querySelector('.corner').textContent.startsWith('{place + 1} /')")
             compare(webkit, told, decoded)
         lacking = [name for name in LACKS if not webkit.evaluate(f"'{name}' in window")]
         assert webkit.awaited(CRYPTO) == {"value": True}
@@ -85,8 +85,8 @@ def compare(browser: WebKit, told: dict, decoded: Path) -> None:
     """The canvas read back, beside the decoded slice through the same window."""
     # What was asked for is drawn in the next frame.
     assert browser.awaited("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))") == {"value": True}
-    frame, view, window = browser.evaluate("[viewer.frame.instance, viewer.view, viewer.window]")
-    held = pixels(base64.b64decode(browser.evaluate("viewer.canvas.toDataURL().split(',')[1]")))[..., 0]
+    frame, view, window = browser.evaluate("[viewer.pane.frame.instance, viewer.pane.view, viewer.pane.window]")
+    held = pixels(base64.b64decode(browser.evaluate("viewer.pane.canvas.toDataURL().split(',')[1]")))[..., 0]
     geometry = told["geometries"][0][frame]
     files = (pydicom.dcmread(path) for path in decoded.rglob("*") if path.is_file())
     stored = next(one for one in files if one.InstanceNumber == geometry["number"]).pixel_array.astype(float)

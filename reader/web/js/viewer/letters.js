@@ -10,9 +10,10 @@ function letters(direction) {
     .filter(({ size }) => size > ASLANT).sort((a, b) => b.size - a.size).map(({ letter }) => letter).join('');
 }
 
-/** @param {number[]|null|undefined} orientation six cosines @returns {{left:string, right:string, top:string, bottom:string}|null} */
-export function edges(orientation) {
+/** @param {number[]|null|undefined} orientation six cosines @param {import('./presentation.js').Way} way how the picture is turned and mirrored
+ * @returns {{left:string, right:string, top:string, bottom:string}|null} */
+export function edges(orientation, [a, b, c, d]) {
   if (orientation?.length !== 6) return null;
-  const row = orientation.slice(0, 3), column = orientation.slice(3), back = (/** @type {number[]} */ way) => letters(way.map((value) => -value));
-  return { left: back(row), right: letters(row), top: back(column), bottom: letters(column) };
+  const along = (/** @type {number} */ row, /** @type {number} */ column) => [0, 1, 2].map((axis) => row * (orientation[axis] ?? 0) + column * (orientation[axis + 3] ?? 0));
+  return { left: letters(along(-a, -b)), right: letters(along(a, b)), top: letters(along(-c, -d)), bottom: letters(along(c, d)) };
 }

@@ -1,9 +1,10 @@
 // Draws parts of a frame by WebGL2: stored values as integers in textures, filtered by four taps in the shader. Exact, no extensions.
 
+import { onCanvas } from './camera.js';
+
 /** @typedef {import('./samples.js').Part} Part */
-/** Where the frame lies on the canvas, in device pixels, and how its values become grey.
- * @typedef {{left:number, top:number, scale:number, aspect:number}} View  (scale: device pixels a column; aspect: height of a pixel over its width) */
-/** @typedef {{slope:number, intercept:number, center:number, width:number, invert:boolean, padding:number|null, signed:boolean, stored:number}} Grey */
+/** @typedef {import('./camera.js').View} View */
+/** How values become grey. @typedef {{slope:number, intercept:number, center:number, width:number, invert:boolean, padding:number|null, signed:boolean, stored:number}} Grey */
 
 /** Textures that are kept: the last full pictures and the coarse ones that were scrolled through. */
 const TEXTURES_MAX = 12;
@@ -14,9 +15,9 @@ uniform vec4 box; void main(){ vec2 corner=vec2(gl_VertexID&1,gl_VertexID>>1); g
 // At a scale below one, a device pixel is the mean of as many samples as it covers, four a side at most.
 const HEAD = `#version 300 es
 precision highp float; precision highp int; precision highp isampler2D; precision highp sampler2D;
-uniform vec2 origin; uniform vec2 apart; uniform float top; uniform ivec2 size; uniform float stride; uniform float bottom; out vec4 colour;
-vec2 place(vec2 off){ return (gl_FragCoord.xy+off-origin)*apart; }
-int many(){ return int(clamp(ceil(apart.x-0.01),1.,4.)); }
+uniform vec2 origin; uniform float height; uniform mat2 back; uniform float apart; uniform float top; uniform ivec2 size; uniform float stride; out vec4 colour;
+vec2 place(vec2 off){ return back*(vec2(gl_FragCoord.x,height-gl_FragCoord.y)+off-origin); }
+int many(){ return int(clamp(ceil(apart-0.01),1.,4.)); }
 `;
 const GREY = `${HEAD}
 uniform isampler2D picture; uniform vec2 rescale; uniform vec2 window; uniform bool invert; uniform bool padded; uniform int padding; uniform bool sign; uniform int stored;
@@ -86,12 +87,14 @@ export class Renderer {
       const { own, at } = part.kind === 'colour' ? this.#programs.colour : this.#programs.grey;
       gl.useProgram(own);
       gl.bindTexture(gl.TEXTURE_2D, this.#texture(part));
-      // Device pixels from the top; the device's rows count from the bottom, which `origin` and `apart` turn.
-      const tall = view.scale * view.aspect;
-      const left = view.left, right = view.left + columns * view.scale, top = view.top + part.row * tall, end = top + part.height * tall;
-      gl.uniform4f(at('box'), clip(left / width), -clip(top / height), clip(right / width), -clip(end / height));
-      gl.uniform2f(at('origin'), view.left, height - view.top);
-      gl.uniform2f(at('apart'), 1 / view.scale, -1 / tall);
+      const one = onCanvas(view, 0, part.row), other = onCanvas(view, columns, part.row + part.height);
+      gl.uniform4f(at('box'), clip(one.x / width), -clip(one.y / height), clip(other.x / width), -clip(other.y / height));
+      gl.uniform2f(at('origin'), view.origin.x, view.origin.y);
+      gl.uniform1f(at('height'), height);
+      gl.uniform1f(at('apart'), 1 / view.scale);
+      // From the screen to columns and rows: the way back, which of turns and mirrors is the transposed one. Columns of the matrix one after the other.
+      const [a, b, c, d] = view.way, tall = view.scale * view.aspect;
+      gl.uniformMatrix2fv(at('back'), false, [a / view.scale, b / tall, c / view.scale, d / tall]);
       gl.uniform1f(at('top'), part.row);
       gl.uniform1f(at('stride'), part.step);
       gl.uniform2i(at('size'), part.columns, part.rows);

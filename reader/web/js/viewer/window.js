@@ -21,3 +21,45 @@ export function measured(values, value) {
 
 /** A stored value as the shader reads it: the bits stored, with their sign. @param {number} word @param {{signed:boolean, stored:number}} layout */
 export const storedValue = (word, { signed, stored }) => (signed ? (word << (32 - stored)) >> (32 - stored) : word & ((1 << stored) - 1));
+
+/** Which window each series is seen through: the doctor's own, the image's, or that of the values. */
+export class Windows {
+  /** @type {Map<import('./stack.js').Stack, Window>} */
+  #own = new Map();
+  /** What the values of a picture say, which takes a sort of all of them. @type {WeakMap<object, {key:string, window:Window}>} */
+  #measured = new WeakMap();
+
+  /** @param {import('./pictures.js').Pictures} pictures */
+  constructor(pictures) {
+    this.pictures = pictures;
+  }
+
+  /** The doctor's own. @param {import('./stack.js').Stack} stack */
+  own(stack) {
+    return this.#own.get(stack);
+  }
+
+  /** @param {import('./stack.js').Stack} stack @param {Window|null} window none: as the image says */
+  set(stack, window) {
+    if (window) this.#own.set(stack, window);
+    else this.#own.delete(stack);
+  }
+
+  /** @param {import('./stack.js').Stack} stack @param {number} place @returns {Window} */
+  of(stack, place) {
+    const own = this.#own.get(stack), geometry = this.pictures.geometry(stack, stack.frames[place]);
+    if (own) return own;
+    if (geometry?.center !== null && geometry?.center !== undefined && geometry.width) return { center: geometry.center, width: geometry.width };
+    const layout = stack.frames[place]?.layout, part = this.pictures.picture(stack, stack.entry)?.parts[0] ?? this.pictures.picture(stack, place)?.parts[0];
+    if (!layout || !part || part.kind === 'colour') return { center: 128, width: 256 };
+    const { padding, slope = 1, intercept = 0 } = geometry ?? {};
+    const key = `${padding} ${slope} ${intercept}`, known = this.#measured.get(part.data);
+    if (known?.key === key) return known.window;
+    const window = measured(part.data, (word) => {
+      const value = storedValue(word, layout);
+      return value === padding ? null : value * slope + intercept;
+    });
+    this.#measured.set(part.data, { key, window });
+    return window;
+  }
+}

@@ -1,0 +1,71 @@
+// Where a picture lies on its canvas: zoomed and shifted from where it fits. Device pixels, from the left and the top.
+import { isUpright } from './presentation.js';
+
+/** @typedef {import('./presentation.js').Way} Way */
+/** What is looked at; aspect: height of a pixel over its width. @typedef {{columns:number, rows:number, aspect:number, way:Way}} Shape */
+/** left, top: of what is seen; origin: where the image's first corner lies; scale: device pixels a column.
+ * @typedef {{left:number, top:number, scale:number, aspect:number, way:Way, origin:{x:number, y:number}}} View */
+
+const ZOOM_MAX = 24;
+
+export class Camera {
+  zoom = 1;
+  #shift = { x: 0, y: 0 };
+
+  /** @param {{width:number, height:number}} canvas */
+  constructor(canvas) {
+    this.canvas = canvas;
+  }
+
+  reset() {
+    this.zoom = 1;
+    this.#shift = { x: 0, y: 0 };
+  }
+
+  /** Device pixels a column where all of it is seen. @param {Shape} shape */
+  #fit(shape) {
+    const { width, height } = seen(shape);
+    return width > 0 && height > 0 ? Math.min(this.canvas.width / width, this.canvas.height / height) : 1;
+  }
+
+  /** @param {Shape} shape @returns {View} */
+  view(shape) {
+    const scale = this.#fit(shape) * this.zoom, { aspect, way } = shape, [a, b, c, d] = way;
+    const { width, height } = seen(shape);
+    // Whole device pixels: at one pixel each, what is seen is what was decoded.
+    const left = Math.round((this.canvas.width - width * scale) / 2 + this.#shift.x), top = Math.round((this.canvas.height - height * scale) / 2 + this.#shift.y);
+    const wide = shape.columns * scale, high = shape.rows * scale * aspect;
+    const origin = { x: left - Math.min(0, a * wide) - Math.min(0, b * high), y: top - Math.min(0, c * wide) - Math.min(0, d * high) };
+    return { left, top, scale, aspect, way, origin };
+  }
+
+  /** @param {Shape} shape @param {number} factor @param {number} x @param {number} y CSS pixels @param {number} dx @param {number} dy */
+  pinch(shape, factor, x, y, dx, dy) {
+    const zoom = Math.min(ZOOM_MAX, Math.max(1, this.zoom * factor)), grown = zoom / this.zoom, ratio = devicePixelRatio;
+    const [fromX, fromY] = [x * ratio - this.canvas.width / 2, y * ratio - this.canvas.height / 2];
+    this.zoom = zoom;
+    // The picture stays on the screen.
+    const { width, height } = seen(shape), own = this.#fit(shape) * zoom;
+    const room = (/** @type {number} */ size, /** @type {number} */ canvas) => Math.max(0, (size * own - canvas) / 2);
+    const [most, far] = [room(width, this.canvas.width), room(height, this.canvas.height)];
+    const within = (/** @type {number} */ shift, /** @type {number} */ most) => Math.min(most, Math.max(-most, shift));
+    this.#shift = { x: within(fromX - (fromX - this.#shift.x) * grown + dx * ratio, most), y: within(fromY - (fromY - this.#shift.y) * grown + dy * ratio, far) };
+  }
+
+  /** All of it, or one pixel of the image for each of the screen (two, where it is smaller than that). @param {Shape} shape @param {number} x @param {number} y */
+  toggle(shape, x, y) {
+    const scale = this.#fit(shape), pixels = Math.max(1, Math.ceil(scale + 0.01)) / scale;
+    this.pinch(shape, this.zoom > 1.001 ? 1 / this.zoom : pixels, x, y, 0, 0);
+  }
+}
+
+/** Columns that it is wide and high on the screen. @param {Shape} shape */
+function seen({ columns, rows, aspect, way }) {
+  return isUpright(way) ? { width: rows * aspect, height: columns } : { width: columns, height: rows * aspect };
+}
+
+/** Where a place of the image lies on the canvas: columns and rows from its first corner. @param {View} view @param {number} column @param {number} row */
+export function onCanvas({ scale, aspect, way: [a, b, c, d], origin }, column, row) {
+  const [x, y] = [column * scale, row * scale * aspect];
+  return { x: origin.x + a * x + b * y, y: origin.y + c * x + d * y };
+}

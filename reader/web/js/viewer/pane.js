@@ -1,0 +1,191 @@
+// One series on one canvas: its picture, and what stands on it: sides, place, window, and how it is turned.
+import { h } from '../dom.js';
+import { sorry, t } from '../texts.js';
+import { Camera } from './camera.js';
+import { gestures } from './gestures.js';
+import { edges } from './letters.js';
+import { AS_SENT, wayOf } from './presentation.js';
+import { Renderer } from './renderer.js';
+import { bar, lengthWords } from './scale.js';
+
+/** @typedef {import('./stack.js').Stack} Stack */
+/** @typedef {import('./pictures.js').Pictures} Pictures */
+/** @typedef {import('./pictures.js').Picture} Picture */
+/** @typedef {import('./presentation.js').Presentation} Presentation */
+/** @typedef {{tool: () => 'scroll'|'window', scroll: (frames: number) => void, window: (dx: number, dy: number) => void, drawn: (picture: Picture|null) => void}} Around drawn: with what is seen */
+
+/** What the renderer shows rightly. */
+const PHOTOMETRIC = new Set(['MONOCHROME1', 'MONOCHROME2', 'RGB', 'YBR_FULL']);
+
+/** Of the canvas's width, that a scale bar may take. */
+const RULER_SHARE = 0.3;
+
+export class Pane {
+  /** @type {Stack} */
+  stack;
+  place = 0;
+  /** @type {Map<Stack, Presentation>} */
+  #presentations = new Map();
+  #asked = false;
+
+  canvas = /** @type {HTMLCanvasElement} */ (h('canvas', { 'aria-label': t('picture'), role: 'img', tabindex: 0 }));
+  edges = { left: h('span', { class: 'edge left' }), right: h('span', { class: 'edge right' }), top: h('span', { class: 'edge top' }), bottom: h('span', { class: 'edge bottom' }) };
+  corner = h('p', { class: 'corner' });
+  state = h('p', { class: 'state', role: 'status' });
+  /** Says what is not as it was sent, and takes it back. */
+  mark = h('button', { class: 'mark', hidden: true, click: () => this.present(AS_SENT) });
+  ruler = { line: h('span', { class: 'line' }), words: h('span') };
+  element = h('div', { class: 'stage' }, this.canvas, ...Object.values(this.edges), this.corner, h('p', { class: 'ruler' }, this.ruler.words, this.ruler.line), this.mark, this.state);
+  camera = new Camera(this.canvas);
+
+  /** @param {Pictures} pictures @param {import('./window.js').Windows} windows @param {Stack} stack @param {Around} around */
+  constructor(pictures, windows, stack, around) {
+    this.pictures = pictures;
+    this.windows = windows;
+    this.stack = stack;
+    this.around = around;
+    this.renderer = new Renderer(this.canvas);
+    gestures(this.canvas, {
+      tool: () => around.tool(),
+      step: () => Math.min(16, Math.max(3, (this.canvas.clientHeight * 0.8) / Math.max(1, this.stack.frames.length))),
+      scroll: (frames) => around.scroll(frames),
+      window: (dx, dy) => around.window(dx, dy),
+      zoom: (factor, x, y, dx, dy) => { this.camera.pinch(this.#shape, factor, x, y, dx, dy); this.ask(); },
+      toggle: (x, y) => { this.camera.toggle(this.#shape, x, y); this.ask(); },
+    });
+    this.canvas.addEventListener('redraw', () => this.ask());
+    this.observer = new ResizeObserver(() => this.ask());
+    this.observer.observe(this.element);
+  }
+
+  /** @param {Stack} stack @param {number} place */
+  open(stack, place) {
+    this.stack = stack;
+    this.place = place;
+    this.camera.reset();
+    this.#mark();
+    this.ask();
+  }
+
+  get frame() {
+    return this.stack.frames[this.place];
+  }
+
+  get geometry() {
+    return this.pictures.geometry(this.stack, this.frame);
+  }
+
+  get window() {
+    return this.windows.of(this.stack, this.place);
+  }
+
+  get presentation() {
+    return this.#presentations.get(this.stack) ?? AS_SENT;
+  }
+
+  /** @param {Presentation} presentation */
+  present(presentation) {
+    const { turn, mirrored } = this.presentation;
+    this.#presentations.set(this.stack, presentation);
+    if (turn !== presentation.turn || mirrored !== presentation.mirrored) this.camera.reset();
+    this.#mark();
+    this.ask();
+  }
+
+  #mark() {
+    const { turn, mirrored, inverted } = this.presentation;
+    const words = [mirrored && t('mark mirrored'), turn && t('mark turned', turn * 90), inverted && t('mark inverted')].filter((one) => one).join(' · ');
+    this.mark.hidden = !words;
+    this.mark.classList.toggle('mirrored', mirrored);
+    this.mark.setAttribute('aria-label', t('mark reset', words));
+    this.mark.replaceChildren(words, h('span', { 'aria-hidden': 'true' }, '✕'));
+  }
+
+  /** @returns {import('./camera.js').Shape} */
+  get #shape() {
+    const spacing = this.geometry?.spacing, { columns, rows } = this.frame?.layout ?? { columns: 0, rows: 0 };
+    return { columns, rows, aspect: spacing && spacing[0] > 0 && spacing[1] > 0 ? spacing[0] / spacing[1] : 1, way: wayOf(this.presentation) };
+  }
+
+  get view() {
+    return this.camera.view(this.#shape);
+  }
+
+  ask() {
+    if (this.#asked) return;
+    this.#asked = true;
+    requestAnimationFrame(() => { this.#asked = false; this.#draw(); });
+  }
+
+  /** The canvas on whole pixels of page and screen, so that each of its own is one of the screen: a browser would mix them otherwise. */
+  #fill() {
+    const { canvas } = this, stage = this.element.getBoundingClientRect(), ratio = devicePixelRatio;
+    const [left, top] = [Math.ceil(stage.left - 0.01), Math.ceil(stage.top - 0.01)];
+    const [wide, high] = [Math.max(1, Math.floor(stage.right + 0.01) - left), Math.max(1, Math.floor(stage.bottom + 0.01) - top)];
+    const [width, height] = [Math.round(wide * ratio), Math.round(high * ratio)];
+    Object.assign(canvas.style, { left: `${left - stage.left}px`, top: `${top - stage.top}px`, width: `${wide}px`, height: `${high}px` });
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  }
+
+  /** Whether this telephone's textures take the frame. */
+  #fits() {
+    const layout = this.frame?.layout;
+    return !layout || Math.max(layout.columns, layout.rows) <= this.renderer.largest;
+  }
+
+  #draw() {
+    const { canvas, frame, geometry } = this;
+    this.#fill();
+    const picture = this.pictures.picture(this.stack, this.place);
+    // Without its headers an image has neither its scale nor its sides: it waits for them.
+    const shown = !!frame && !!picture && !!geometry?.known && PHOTOMETRIC.has(geometry.photometric) && this.#fits();
+    const window = shown ? this.window : { center: 0, width: 1 };
+    this.renderer.draw(shown ? picture.parts : [], frame?.layout.columns ?? 1, this.view, {
+      slope: geometry?.slope ?? 1, intercept: geometry?.intercept ?? 0, ...window, invert: (geometry?.photometric === 'MONOCHROME1') !== this.presentation.inverted,
+      padding: geometry?.padding ?? null, signed: frame?.layout.signed ?? false, stored: frame?.layout.stored ?? 16,
+    });
+    this.#words(shown ? picture : null, window);
+    canvas.dataset.shown = !shown ? 'nothing' : picture.full ? 'full' : 'coarse';
+    this.around.drawn(shown ? picture : null);
+  }
+
+  /** @param {Picture|null} picture @param {import('./window.js').Window} window */
+  #words(picture, window) {
+    const { geometry, frame, stack } = this, letters = picture ? edges(geometry?.orientation, wayOf(this.presentation)) : null;
+    for (const [side, element] of Object.entries(this.edges)) put(element, letters?.[/** @type {'left'} */ (side)] ?? '');
+    const key = frame && stack.keys.has(frame.instance) ? ' ★' : '';
+    put(this.corner, `${this.place + 1} / ${stack.frames.length}${key}\nW ${Math.round(window.width)}  L ${Math.round(window.center)}`);
+    this.#ruler(picture ? geometry : null);
+    put(this.state, this.#trouble() ?? (!picture ? t('loading') : picture.full ? '' : t('coarse')));
+    this.state.classList.toggle('bad', this.pictures.damaged(stack, this.place));
+  }
+
+  /** @param {import('../delivery.js').Geometry|null} geometry */
+  #ruler(geometry) {
+    const length = bar(geometry?.spacing, this.view.scale, this.canvas.width * RULER_SHARE), { line, words } = this.ruler;
+    line.hidden = !length;
+    line.style.width = `${(length?.pixels ?? 0) / devicePixelRatio}px`;
+    put(words, length ? lengthWords(length.mm) + (geometry?.atDetector ? ` ${t('at detector')}` : '') : '');
+  }
+
+  /** Why there is less to see than there should be. */
+  #trouble() {
+    const { geometry } = this, { trouble } = this.pictures;
+    if (trouble) return trouble.code === 'link_lost' ? t('lost link') : sorry(trouble);
+    if (!this.frame) return t('no pictures');
+    if (geometry && !geometry.known) return t('unknown place');
+    if (geometry && !PHOTOMETRIC.has(geometry.photometric)) return t('palette');
+    if (!this.#fits()) return t('too large');
+    return this.pictures.damaged(this.stack, this.place) ? t('damaged picture') : null;
+  }
+
+  close() {
+    this.observer.disconnect();
+    this.renderer.close();
+  }
+}
+
+/** @param {HTMLElement} element @param {string} text */
+function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
