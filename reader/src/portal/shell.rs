@@ -63,6 +63,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("js/viewer/answers.js", SCRIPT),
     file!("js/viewer/banner.js", SCRIPT),
     file!("js/viewer/camera.js", SCRIPT),
+    file!("js/viewer/cine.js", SCRIPT),
     file!("js/viewer/gestures.js", SCRIPT),
     file!("js/viewer/letters.js", SCRIPT),
     file!("js/viewer/pane.js", SCRIPT),

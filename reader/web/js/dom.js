@@ -21,3 +21,8 @@ function plain(text, lines = false) {
 
 /** Another's text on the page, apart from the direction of what stands around it. @param {string} text @param {Record<string, unknown>} [attributes] @param {boolean} [lines] */
 export const said = (text, attributes = {}, lines = false) => h('bdi', attributes, plain(text, lines));
+
+/** Writes only what changed: whoever listens to the page is told once. @param {HTMLElement} element @param {string} text */
+export function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

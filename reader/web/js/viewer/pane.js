@@ -1,5 +1,5 @@
 // One series on one canvas: its picture, and what stands on it: sides, place, window, and how it is turned.
-import { h } from '../dom.js';
+import { h, put } from '../dom.js';
 import { sorry, t } from '../texts.js';
 import { Camera } from './camera.js';
 import { gestures } from './gestures.js';
@@ -183,9 +183,4 @@ export class Pane {
     this.observer.disconnect();
     this.renderer.close();
   }
-}
-
-/** @param {HTMLElement} element @param {string} text */
-function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

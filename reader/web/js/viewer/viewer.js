@@ -1,7 +1,8 @@
 // One case on the screen: whose it is, its pictures, what was lost in them, and the doctor's answer.
-import { h, said } from '../dom.js';
+import { h, put, said } from '../dom.js';
 import { t } from '../texts.js';
 import { Pictures } from './pictures.js';
+import { Cine, recordedRate } from './cine.js';
 import { Pane } from './pane.js';
 import { Toolbar } from './toolbar.js';
 import { Windows } from './window.js';
@@ -24,6 +25,8 @@ export class Viewer {
   who = h('div', { class: 'who' });
   loss = h('div', { class: 'loss', hidden: true });
   slider = /** @type {HTMLInputElement} */ (h('input', { type: 'range', min: 1, step: 1, 'aria-label': t('slice'), input: () => this.show(Number(this.slider.value) - 1) }));
+  play = h('button', { class: 'play', click: () => this.cine.toggle() });
+  pace = h('span', { class: 'pace' });
   strip = h('div', { class: 'strip', role: 'group', 'aria-label': t('series') });
   bar = /** @type {HTMLProgressElement} */ (h('progress', { max: 1, value: 0, 'aria-label': t('loaded') }));
 
@@ -35,6 +38,7 @@ export class Viewer {
     this.windows = new Windows(this.pictures);
     const { stack, place } = this.pictures.eye;
     this.toolbar = new Toolbar({ pane: () => this.pane, nextKey: () => this.#nextKey(), window: (window) => this.#setWindow(window) });
+    this.cine = new Cine({ pane: () => this.pane, show: (place) => this.#go(place), changed: () => this.#pace() });
     this.pane = new Pane(this.pictures, this.windows, stack, {
       tool: () => this.toolbar.tool,
       scroll: (frames) => this.show(this.pane.place + frames),
@@ -64,7 +68,7 @@ export class Viewer {
       h('header', {}, h('button', { class: 'back', 'aria-label': t('back'), click: () => this.around.back() }, '‹'), this.who),
       note ? h('details', { class: 'note', open: true }, h('summary', {}, t('note')), said(note, {}, true)) : null,
       this.pane.element,
-      this.loss, this.bar, h('div', { class: 'rail' }, this.slider), this.toolbar.element, this.toolbar.menu, this.strip, this.around.answer ? answers(this.around.answer) : null);
+      this.loss, this.bar, h('div', { class: 'rail' }, this.play, this.slider, this.pace), this.toolbar.element, this.toolbar.menu, this.strip, this.around.answer ? answers(this.around.answer) : null);
   }
 
   /** Another series: whose it is, its tools, its loss. */
@@ -76,8 +80,20 @@ export class Viewer {
     this.loss.classList.toggle('reference', series.referenceOnly);
     this.loss.replaceChildren(h('span', { class: 'lossy' }, lost ?? ''), h('span', { class: 'whole' }, t('exact here')), this.#exactButton());
     this.slider.max = String(stack.frames.length);
+    this.#pace();
     this.toolbar.show();
     this.#thumbnails();
+  }
+
+  /** Whether it plays, how fast, and how much of that is seen. */
+  #pace() {
+    const { playing, lacking } = this.cine, { rate, recorded } = recordedRate(this.pane.geometry), told = Number(rate.toFixed(1));
+    this.play.hidden = this.pane.stack.frames.length < 2;
+    put(this.play, playing ? '❚❚' : '▶');
+    this.play.setAttribute('aria-label', t(playing ? 'pause' : 'play'));
+    this.pace.hidden = this.play.hidden || !(playing || recorded);
+    this.pace.classList.toggle('slow', lacking !== null);
+    put(this.pace, lacking !== null ? t('pace slow', lacking, told) : t(recorded ? 'pace' : 'pace assumed', told));
   }
 
   /** The residual came: what is seen becomes exact. @param {Delivery} residual */
@@ -117,13 +133,20 @@ export class Viewer {
 
   /** @param {Stack} stack */
   open(stack) {
+    this.cine.stop();
     this.pane.open(stack, stack.entry);
     this.pictures.look(stack, stack.entry);
     this.#series();
   }
 
-  /** @param {number} place */
+  /** By hand: what plays stops. @param {number} place */
   show(place) {
+    this.cine.stop();
+    this.#go(place);
+  }
+
+  /** @param {number} place */
+  #go(place) {
     const next = Math.min(this.pane.stack.frames.length - 1, Math.max(0, place));
     if (next === this.pane.place) return;
     this.pane.place = next;
@@ -160,6 +183,8 @@ export class Viewer {
   #drawn(picture) {
     const { place, stack } = this.pane, { here, all } = this.pictures.progress;
     this.loss.classList.toggle('exact', !!picture?.exact);
+    if (picture && this.cine.playing) this.cine.drawn(place);
+    this.#pace();
     if (document.activeElement !== this.slider || Number(this.slider.value) !== place + 1) this.slider.value = String(place + 1);
     this.slider.setAttribute('aria-valuetext', t('slice of', place + 1, stack.frames.length));
     this.bar.value = all ? here / all : 1;
@@ -169,6 +194,7 @@ export class Viewer {
 
   close() {
     removeEventListener('keydown', this.keys);
+    this.cine.close();
     this.pictures.close();
     this.pane.close();
   }

@@ -1,0 +1,105 @@
+// Plays a series: which picture is due, and how many were really shown.
+
+/** Pictures a second where the object does not say how many. */
+const DEFAULT_RATE = 15;
+/** Over which what was shown is counted, ms. */
+const COUNTED_MS = 1_000;
+/** Of the pictures that are due, the share that may be missing before it is said: the last one of a second may fall into the next. */
+const MISSING_SHARE = 0.06;
+
+/** Pictures a second as the object says: Frame Time (PS3.3 C.7.6.5), else Cine Rate, else the one that is recommended. @param {import('../delivery.js').Geometry|null} geometry */
+export function recordedRate(geometry) {
+  const { frameTime, cineRate, displayRate } = geometry ?? {};
+  const rate = frameTime && frameTime > 0 ? 1_000 / frameTime : [cineRate, displayRate].find((one) => one && one > 0);
+  return { rate: rate ?? DEFAULT_RATE, recorded: rate !== undefined };
+}
+
+/** What is due when; times in ms. */
+export class Course {
+  /** Pictures that were shown of late. @type {number[]} */
+  #shown = [];
+  #last = -1;
+
+  /** @param {number} rate @param {number} count @param {number} from place @param {number} began */
+  constructor(rate, count, from, began) {
+    this.rate = rate;
+    this.count = count;
+    this.from = from;
+    this.began = began;
+  }
+
+  /** The place that is due: tempo is kept, whatever is left out. @param {number} now */
+  due(now) {
+    return (this.from + Math.floor(((now - this.began) * this.rate) / 1_000)) % this.count;
+  }
+
+  /** A picture came to the screen. @param {number} place @param {number} now */
+  shown(place, now) {
+    if (place !== this.#last) this.#shown.push(now);
+    this.#last = place;
+    while ((this.#shown[0] ?? now) <= now - COUNTED_MS) this.#shown.shift();
+  }
+
+  /** How many of those due in the last second were shown; none where that is all of them, or a second has not passed. @param {number} now @returns {number|null} */
+  lacking(now) {
+    if (now - this.began < COUNTED_MS) return null;
+    const shown = this.#shown.filter((at) => at > now - COUNTED_MS).length;
+    return shown < Math.floor(this.rate * (1 - MISSING_SHARE)) ? shown : null;
+  }
+}
+
+/** Plays, until somebody stops it or leaves. It never starts by itself. */
+export class Cine {
+  /** @type {Course|null} */
+  #course = null;
+  #now = 0;
+
+  /** @param {{pane: () => import('./pane.js').Pane, show: (place: number) => void, changed: () => void}} around */
+  constructor(around) {
+    this.around = around;
+    this.stop = this.stop.bind(this);
+    document.addEventListener('visibilitychange', this.stop);
+  }
+
+  get playing() {
+    return this.#course !== null;
+  }
+
+  get lacking() {
+    return this.#course?.lacking(this.#now) ?? null;
+  }
+
+  toggle() {
+    if (this.#course) return this.stop();
+    const pane = this.around.pane(), { rate } = recordedRate(pane.geometry);
+    requestAnimationFrame((now) => {
+      this.#course = new Course(rate, pane.stack.frames.length, pane.place, now);
+      this.around.changed();
+      this.#step(this.#course, now);
+    });
+  }
+
+  /** @param {Course} course @param {number} now */
+  #step(course, now) {
+    if (course !== this.#course) return;
+    this.#now = now;
+    this.around.show(course.due(now));
+    requestAnimationFrame((next) => this.#step(course, next));
+  }
+
+  /** The pane has drawn. @param {number} place */
+  drawn(place) {
+    this.#course?.shown(place, this.#now);
+  }
+
+  stop() {
+    if (!this.#course) return;
+    this.#course = null;
+    this.around.changed();
+  }
+
+  close() {
+    this.stop();
+    document.removeEventListener('visibilitychange', this.stop);
+  }
+}
