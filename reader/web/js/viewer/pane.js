@@ -1,7 +1,7 @@
 // One series on one canvas: its picture, and what stands on it: sides, place, window, and how it is turned.
 import { h, put } from '../dom.js';
 import { sorry, t } from '../texts.js';
-import { Camera } from './camera.js';
+import { Camera, onCanvas } from './camera.js';
 import { gestures } from './gestures.js';
 import { edges } from './letters.js';
 import { AS_SENT, wayOf } from './presentation.js';
@@ -12,11 +12,13 @@ import { bar, lengthWords } from './scale.js';
 /** @typedef {import('./pictures.js').Pictures} Pictures */
 /** @typedef {import('./pictures.js').Picture} Picture */
 /** @typedef {import('./presentation.js').Presentation} Presentation */
-/** @typedef {{tool: () => 'scroll'|'window', scroll: (frames: number) => void, window: (dx: number, dy: number) => void, drawn: (picture: Picture|null) => void}} Around drawn: with what is seen */
+/** @typedef {{tool: () => 'scroll'|'window', scroll: (frames: number) => void, window: (dx: number, dy: number) => void, cut: () => [[number, number], [number, number]]|null, drawn: (picture: Picture|null) => void}} Around cut: the line
+ * of another slice, in columns and rows; drawn: with what is seen */
 
 /** What the renderer shows rightly. */
 const PHOTOMETRIC = new Set(['MONOCHROME1', 'MONOCHROME2', 'RGB', 'YBR_FULL']);
 
+const SVG = 'http://www.w3.org/2000/svg';
 /** Of the canvas's width, that a scale bar may take. */
 const RULER_SHARE = 0.3;
 
@@ -34,8 +36,12 @@ export class Pane {
   state = h('p', { class: 'state', role: 'status' });
   /** Says what is not as it was sent, and takes it back. */
   mark = h('button', { class: 'mark', hidden: true, click: () => this.present(AS_SENT) });
+  /** Which series this is and whether it follows, where there are two. */
+  title = h('p', { class: 'title' });
+  cut = document.createElementNS(SVG, 'line');
   ruler = { line: h('span', { class: 'line' }), words: h('span') };
-  element = h('div', { class: 'stage' }, this.canvas, ...Object.values(this.edges), this.corner, h('p', { class: 'ruler' }, this.ruler.words, this.ruler.line), this.mark, this.state);
+  element = h('div', { class: 'stage' }, this.canvas, ...Object.values(this.edges), drawing(this.cut), this.title, this.corner,
+    h('p', { class: 'ruler' }, this.ruler.words, this.ruler.line), this.mark, this.state);
   camera = new Camera(this.canvas);
 
   /** @param {Pictures} pictures @param {import('./window.js').Windows} windows @param {Stack} stack @param {Around} around */
@@ -154,10 +160,22 @@ export class Pane {
     const { geometry, frame, stack } = this, letters = picture ? edges(geometry?.orientation, wayOf(this.presentation)) : null;
     for (const [side, element] of Object.entries(this.edges)) put(element, letters?.[/** @type {'left'} */ (side)] ?? '');
     const key = frame && stack.keys.has(frame.instance) ? ' ★' : '';
-    put(this.corner, `${this.place + 1} / ${stack.frames.length}${key}\nW ${Math.round(window.width)}  L ${Math.round(window.center)}`);
+    const b = stack.bValues.length > 0 && typeof geometry?.bValue === 'number' ? `  b ${geometry.bValue}` : '';
+    put(this.corner, `${this.place + 1} / ${stack.frames.length}${key}${b}\nW ${Math.round(window.width)}  L ${Math.round(window.center)}`);
     this.#ruler(picture ? geometry : null);
+    this.#cut(picture ? this.around.cut() : null);
     put(this.state, this.#trouble() ?? (!picture ? t('loading') : picture.full ? '' : t('coarse')));
     this.state.classList.toggle('bad', this.pictures.damaged(stack, this.place));
+  }
+
+  /** @param {[[number, number], [number, number]]|null} line */
+  #cut(line) {
+    this.cut.toggleAttribute('hidden', !line);
+    line?.forEach(([column, row], end) => {
+      const { x, y } = onCanvas(this.view, column, row);
+      this.cut.setAttribute(`x${end + 1}`, String(this.canvas.offsetLeft + x / devicePixelRatio));
+      this.cut.setAttribute(`y${end + 1}`, String(this.canvas.offsetTop + y / devicePixelRatio));
+    });
   }
 
   /** @param {import('../delivery.js').Geometry|null} geometry */
@@ -183,4 +201,13 @@ export class Pane {
     this.observer.disconnect();
     this.renderer.close();
   }
+}
+
+/** @param {SVGElement} line */
+function drawing(line) {
+  const own = document.createElementNS(SVG, 'svg');
+  own.setAttribute('class', 'cut');
+  own.setAttribute('aria-hidden', 'true');
+  own.append(line);
+  return own;
 }

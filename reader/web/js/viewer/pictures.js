@@ -1,11 +1,12 @@
 // What is here of a case: coded segments, coarse pictures of all frames, full ones near the eye. Decodes in the order of need within a budget.
-import { Stack, frameBytes, outward, plan } from './stack.js';
+import { Stack, farthest, frameBytes, nearby, outward, plan } from './stack.js';
 import { sampled, parted } from './samples.js';
 
 /** @typedef {import('../delivery.js').Delivery} Delivery */
 /** @typedef {import('../delivery.js').Geometry} Geometry */
 /** @typedef {import('../decoder.js').Decoder} Decoder */
 /** @typedef {import('./stack.js').Frame} Frame */
+/** @typedef {import('./stack.js').Eye} Eye */
 /** @typedef {import('./samples.js').Part} Part */
 /** @typedef {{bytes:Uint8Array, columns:number, rows:number}} Coarse */
 /** @typedef {{full:boolean, exact:boolean, parts:Part[]}} Picture */
@@ -44,8 +45,10 @@ export class Pictures extends EventTarget {
   /** Those of them that are no residual, and how many there are. */
   #here = 0;
   #all;
-  /** @type {{stack: Stack, place: number}} */
+  /** @type {Eye} */
   #eye;
+  /** The series that is looked at beside it. @type {Eye|null} */
+  #beside = null;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #settling;
   #closed = false;
@@ -74,6 +77,14 @@ export class Pictures extends EventTarget {
 
   get eye() {
     return this.#eye;
+  }
+
+  get beside() {
+    return this.#beside;
+  }
+
+  get #eyes() {
+    return this.#beside ? [this.#eye, this.#beside] : [this.#eye];
   }
 
   /** @param {Event} event */
@@ -126,7 +137,7 @@ export class Pictures extends EventTarget {
 
   /** Coded full pictures that are farthest from the eye go, till a quarter of the room is free. */
   #forgetCoded() {
-    for (const { stack, slab } of this.#farthest()) {
+    for (const { stack, slab } of farthest(this.stacks, this.#eyes)) {
       if (this.#codedBytes <= CODED_BYTES_MAX * 0.75) return;
       for (const number of [stack.series.slabs[slab]?.pixels ?? -1, stack.series.slabs[slab]?.residual ?? -1]) {
         this.#codedBytes -= this.#coded.get(number)?.length ?? 0;
@@ -138,12 +149,12 @@ export class Pictures extends EventTarget {
   /** The stack's frames by their headers, once all are here; the eye stays on its image. @param {Stack} stack */
   #order(stack) {
     if (stack.ordered) return;
-    const seen = stack.frames[this.#eye.place];
-    const first = stack === this.#eye.stack && this.#eye.place === stack.entry;
+    const eyes = this.#eyes.filter((eye) => eye.stack === stack).map((eye) => ({ eye, seen: stack.frames[eye.place], first: eye.place === stack.entry }));
     stack.order((frame) => this.geometry(stack, frame));
-    if (stack !== this.#eye.stack || !stack.ordered) return;
-    this.#eye.place = first && stack.keys.size === 0 && !this.#hasFull(stack, this.#eye.place) ? stack.entry : Math.max(0, seen ? stack.frames.indexOf(seen) : 0);
-    this.dispatchEvent(new Event('ordered'));
+    if (!stack.ordered) return;
+    for (const { eye, seen, first } of eyes)
+      eye.place = first && stack.keys.size === 0 && !this.#hasFull(stack, eye.place) ? stack.entry : Math.max(0, seen ? stack.frames.indexOf(seen) : 0);
+    this.dispatchEvent(new CustomEvent('ordered', { detail: { stack } }));
   }
 
   /** @param {Stack} stack @param {import('./stack.js').Frame|undefined} frame @returns {Geometry|null} */
@@ -157,13 +168,13 @@ export class Pictures extends EventTarget {
     this.#want();
   }
 
-  /** Moves the eye. What is on the way is fetched as planned; where it rests, that comes first. @param {Stack} stack @param {number} place */
-  look(stack, place) {
-    const other = stack !== this.#eye.stack;
-    this.#eye = { stack, place };
+  /** Moves the eye. What is on the way is fetched as planned; where it rests, that comes first. @param {Eye} eye @param {Eye|null} [beside] */
+  look(eye, beside = null) {
+    const known = this.#eyes.map(({ stack }) => stack);
+    [this.#eye, this.#beside] = [eye, beside];
     clearTimeout(this.#settling);
-    if (other) this.#want();
-    else this.#settling = setTimeout(() => { if (this.#lacks(stack, this.#eye.place)) this.#want(); }, SETTLED_MS);
+    if (this.#eyes.some(({ stack }) => !known.includes(stack))) this.#want();
+    else this.#settling = setTimeout(() => { if (this.#eyes.some(({ stack, place }) => this.#lacks(stack, place))) this.#want(); }, SETTLED_MS);
     this.#pump();
   }
 
@@ -176,10 +187,8 @@ export class Pictures extends EventTarget {
   /** Sends the plan. Coarse pictures that were dropped are never asked for again; coded ones near the eye are. */
   #want() {
     if (this.#closed) return;
-    const near = new Set([...outward(this.#eye.place, this.#eye.stack.frames.length, REACH)].flatMap((place) =>
-      (this.#eye.stack.frames[place]?.slabs ?? []).flatMap((own) => [...this.#eye.stack.neighbours(own), own]
-        .flatMap((slab) => [this.#eye.stack.series.slabs[slab]?.pixels ?? -1, this.#eye.stack.series.slabs[slab]?.residual ?? -1]))));
-    const order = plan(this.stacks, this.#eye.stack.index, this.#eye.place, this.#wantsExact);
+    const near = nearby(this.#eyes, REACH);
+    const order = plan(this.stacks, this.#eyes, this.#wantsExact);
     const planned = new Set(order);
     // Last what has no picture: the case is then whole on this device.
     const rest = this.delivery.segments.filter(({ number, kind }) => kind !== 'residual' && !planned.has(number)).map(({ number }) => number);
@@ -230,11 +239,16 @@ export class Pictures extends EventTarget {
   /** Gives the decoders what is needed most, as long as they take it. */
   #pump() {
     while (!this.#closed && this.decoder.free) {
-      const next = this.#nextCoarse(this.#eye.stack, [this.#eye.place]) ?? this.#nextFull(0)
-        ?? this.#nextCoarse(this.#eye.stack, outward(this.#eye.place, this.#eye.stack.frames.length)) ?? this.#othersCoarse() ?? this.#nextFull(REACH);
+      const next = this.#ofEyes(({ stack, place }) => this.#nextCoarse(stack, [place])) ?? this.#ofEyes((eye) => this.#nextFull(eye, 0))
+        ?? this.#ofEyes(({ stack, place }) => this.#nextCoarse(stack, outward(place, stack.frames.length))) ?? this.#othersCoarse() ?? this.#ofEyes((eye) => this.#nextFull(eye, REACH));
       if (!next) return;
       next();
     }
+  }
+
+  /** The first that there is. @param {(eye: Eye) => (() => void)|undefined} next */
+  #ofEyes(next) {
+    return next(this.#eye) ?? (this.#beside ? next(this.#beside) : undefined);
   }
 
   /** @param {Stack} stack @param {Iterable<number>} places @returns {(() => void)|undefined} */
@@ -260,14 +274,13 @@ export class Pictures extends EventTarget {
     return stack.series.model === null || this.#seen.has(stack.series.model);
   }
 
-  /** The nearest frame whose slab, with what it refers to, can be decoded. @param {number} reach @returns {(() => void)|undefined} */
-  #nextFull(reach) {
-    const { stack, place } = this.#eye;
+  /** The nearest frame whose slab, with what it refers to, can be decoded. @param {Eye} eye @param {number} reach @returns {(() => void)|undefined} */
+  #nextFull({ stack, place }, reach) {
     let bytes = 0;
     for (const at of outward(place, stack.frames.length, reach)) {
       const frame = stack.frames[at];
       bytes += frame ? frameBytes(frame.layout) : 0;
-      if (bytes > DECODED_BYTES_MAX / 2 && at !== place) return undefined;
+      if (bytes > DECODED_BYTES_MAX / 2 / this.#eyes.length && at !== place) return undefined;
       for (const slab of frame?.slabs ?? []) {
         const next = this.#fullOf(stack, slab) ?? this.#exactOf(stack, slab);
         if (next) return next;
@@ -355,7 +368,7 @@ export class Pictures extends EventTarget {
 
   /** Decoded pictures that are farthest from the eye go; they are decoded again when it comes back. */
   #forgetDecoded() {
-    for (const { stack, slab } of this.#farthest()) {
+    for (const { stack, slab } of farthest(this.stacks, this.#eyes)) {
       if (this.#fullBytes <= DECODED_BYTES_MAX * 0.75) return;
       const key = name(stack, slab), bytes = this.#full.get(key);
       if (!(bytes instanceof Uint8Array)) continue;
@@ -363,16 +376,6 @@ export class Pictures extends EventTarget {
       this.#fullBytes -= bytes.length + (this.#exact.get(key)?.length ?? 0);
       this.#exact.delete(key);
     }
-  }
-
-  /** Slabs of the other series, then of this one from the farthest on; never what is seen. */
-  *#farthest() {
-    for (const stack of this.stacks)
-      if (stack !== this.#eye.stack) for (const { slabs } of stack.frames) for (const slab of slabs) yield { stack, slab };
-    const { stack, place } = this.#eye;
-    const shown = new Set((stack.frames[place]?.slabs ?? []).flatMap((slab) => [slab, ...stack.neighbours(slab)]));
-    for (const at of [...outward(place, stack.frames.length)].reverse())
-      for (const slab of stack.frames[at]?.slabs ?? []) if (!shown.has(slab)) yield { stack, slab };
   }
 
   close() {

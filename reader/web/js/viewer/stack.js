@@ -1,4 +1,5 @@
 // A series as a stack of frames: which slabs each frame needs, in which order frames lie, and what to fetch next.
+import { dot, normal } from './planes.js';
 
 /** @typedef {import('../delivery.js').Delivery} Delivery */
 /** @typedef {import('../delivery.js').Series} Series */
@@ -14,6 +15,8 @@ export class Stack {
   frames = [];
   /** Whether the frames lie by their headers, not as they came. */
   ordered = false;
+  /** Of diffusion-weighted images, once they are ordered. @type {number[]} */
+  bValues = [];
 
   /** @param {Series} series */
   constructor(series) {
@@ -41,20 +44,26 @@ export class Stack {
     this.keys = new Set(series.keyImages);
   }
 
-  /** Frames by their place along the normal of the first one, else by Instance Number; left as they came where some say neither.
+  /** Frames by their place along the normal of the first one; where several lie in one place, those of each b-value apart; else by Instance Number; left as they
+   * came where some say none of it.
    * @param {(frame: Frame) => Geometry|null} geometry @returns {boolean} whether the order is known now */
   order(geometry) {
     if (this.ordered) return true;
     const known = this.frames.map((frame) => ({ frame, own: geometry(frame) }));
     if (known.some(({ own }) => !own)) return false;
     this.ordered = true;
-    const first = known[0]?.own?.orientation, normal = first && cross(first);
-    const along = known.map(({ own }) => (normal && own?.position && sameWay(own.orientation, first) ? dot(normal, own.position) : null));
-    const distinct = along.every((place) => place !== null) && new Set(along).size === along.length;
-    const places = new Map(known.map(({ frame, own }, at) => [frame, distinct ? along[at] : own?.number ?? null]));
+    const first = known[0]?.own?.orientation, across = first && normal(first);
+    const along = known.map(({ own }) => (across && own?.position && sameWay(own.orientation, first) ? dot(across, own.position) : null));
+    const told = known.map(({ own }) => own?.bValue ?? null), values = [...new Set(told.filter((b) => b !== null))].sort((a, b) => a - b);
+    // Some makers write 0 to images that are not of diffusion.
+    this.bValues = values.some((b) => b > 0) ? values : [];
+    const distinct = (/** @type {unknown[]} */ places) => along.every((place) => place !== null) && new Set(places).size === along.length;
+    const group = !distinct(along) && distinct(along.map((place, at) => `${told[at]} ${place}`)) ? told : null;
+    const places = new Map(known.map(({ frame, own }, at) => [frame, group || distinct(along) ? along[at] : own?.number ?? null]));
     if ([...places.values()].some((place) => place === null)) return true;
-    const place = (/** @type {Frame} */ frame) => places.get(frame) ?? 0;
-    this.frames.sort((a, b) => place(a) - place(b) || a.instance - b.instance || a.frame - b.frame);
+    const groups = new Map(known.map(({ frame }, at) => [frame, group?.[at] ?? -1]));
+    const by = (/** @type {Map<Frame, number|null|undefined>} */ of, /** @type {Frame} */ a, /** @type {Frame} */ b) => (of.get(a) ?? 0) - (of.get(b) ?? 0);
+    this.frames.sort((a, b) => by(groups, a, b) || by(places, a, b) || a.instance - b.instance || a.frame - b.frame);
     return true;
   }
 
@@ -73,6 +82,15 @@ export class Stack {
   }
 }
 
+/** As the site numbers its series, those with key images first; as they came until all numbers are known. @param {Stack[]} stacks
+ * @param {(stack: Stack) => number|null|undefined} number undefined: not known yet */
+export function byNumber(stacks, number) {
+  const numbers = new Map(stacks.map((stack) => [stack, number(stack)]));
+  if ([...numbers.values()].includes(undefined)) return stacks;
+  const rank = (/** @type {Stack} */ stack) => (stack.keys.size > 0 ? 0 : 1);
+  return [...stacks].sort((a, b) => rank(a) - rank(b) || (numbers.get(a) ?? Infinity) - (numbers.get(b) ?? Infinity) || a.index - b.index);
+}
+
 /** 0, 1, −1, 2, … from the middle outward, as places in a stack. @param {number} middle @param {number} length @param {number} [reach] */
 export function* outward(middle, length, reach = length) {
   for (let distance = 0; distance <= reach; distance++) {
@@ -82,35 +100,49 @@ export function* outward(middle, length, reach = length) {
   }
 }
 
-/** @param {number[]} orientation */
-function cross([a = 0, b = 0, c = 0, d = 0, e = 0, f = 0]) {
-  return [b * f - c * e, c * d - a * f, a * e - b * d];
-}
-
-/** @param {number[]} a @param {number[]} b */
-const dot = (a, b) => a.reduce((sum, value, axis) => sum + value * (b[axis] ?? 0), 0);
-
 /** @param {number[]|null} a @param {number[]|null|undefined} b */
 const sameWay = (a, b) => !!a && !!b && a.every((value, axis) => Math.abs(value - (b[axis] ?? 0)) < 1e-3);
 
-/** What to fetch, in order: what the eye is on, then every coarse picture outward, then full ones nearest first, then the other series, then
- * what the pictures lack to the exact ones. @param {Stack[]} stacks @param {number} current @param {number} place @param {boolean} exact @returns {number[]} segment numbers */
-export function plan(stacks, current, place, exact) {
+/** A series that is looked at, and where. @typedef {{stack: Stack, place: number}} Eye */
+
+/** What to fetch, in order: what the eyes are on, then every coarse picture outward, then full ones nearest first, then the other series, then
+ * what the pictures lack to the exact ones. @param {Stack[]} stacks @param {Eye[]} eyes the first one first @param {boolean} exact @returns {number[]} segment numbers */
+export function plan(stacks, eyes, exact) {
   /** @type {Set<number>} */
   const order = new Set();
-  const stack = stacks.find(({ index }) => index === current);
-  if (!stack) return [];
-  opening(stack, place, order);
-  for (const at of outward(place, stack.frames.length)) coarse(stack, at, order);
-  const others = stacks.filter((other) => other !== stack);
-  for (const other of others) opening(other, other.entry, order, false);
-  for (const at of outward(place, stack.frames.length)) full(stack, at, order);
-  for (const other of others) for (const at of outward(other.entry, other.frames.length)) coarse(other, at, order);
-  for (const other of others) for (const at of outward(other.entry, other.frames.length)) full(other, at, order);
-  if (exact) for (const own of [stack, ...others]) for (const at of outward(own === stack ? place : own.entry, own.frames.length))
-    for (const slab of own.frames[at]?.slabs ?? []) add(order, own.series.slabs[slab]?.residual ?? undefined);
+  const others = stacks.filter((other) => !eyes.some(({ stack }) => stack === other)).map((stack) => ({ stack, place: stack.entry }));
+  for (const { stack, place } of eyes) opening(stack, place, order);
+  for (const { stack, place } of eyes) for (const at of outward(place, stack.frames.length)) coarse(stack, at, order);
+  for (const { stack, place } of others) opening(stack, place, order, false);
+  for (const { stack, place } of eyes) for (const at of outward(place, stack.frames.length)) full(stack, at, order);
+  for (const { stack, place } of others) for (const at of outward(place, stack.frames.length)) coarse(stack, at, order);
+  for (const { stack, place } of others) for (const at of outward(place, stack.frames.length)) full(stack, at, order);
+  if (exact) for (const { stack, place } of [...eyes, ...others]) for (const at of outward(place, stack.frames.length))
+    for (const slab of stack.frames[at]?.slabs ?? []) add(order, stack.series.slabs[slab]?.residual ?? undefined);
   return [...order];
 }
+
+/** Segments of full pictures, and what they lack to the exact ones, around the eyes. @param {Eye[]} eyes @param {number} reach */
+export function nearby(eyes, reach) {
+  const slabs = eyes.flatMap(({ stack, place }) => [...outward(place, stack.frames.length, reach)].flatMap((at) => around(stack, at).map((slab) => stack.series.slabs[slab])));
+  return new Set(slabs.flatMap((slab) => [slab?.pixels ?? -1, slab?.residual ?? -1]));
+}
+
+/** Slabs of the series that nobody looks at, then of the others from the farthest on; never what is seen. @param {Stack[]} stacks @param {Eye[]} eyes */
+export function* farthest(stacks, eyes) {
+  for (const stack of stacks)
+    if (!eyes.some((eye) => eye.stack === stack)) for (const { slabs } of stack.frames) for (const slab of slabs) yield { stack, slab };
+  const left = eyes.map(({ stack, place }) => ({ stack, shown: new Set(around(stack, place)), places: [...outward(place, stack.frames.length)] }));
+  // Of two, the one that has more left: both keep as much around the eye.
+  for (;;) {
+    const longer = left.reduce((one, other) => (other.places.length > one.places.length ? other : one)), at = longer.places.pop();
+    if (at === undefined) return;
+    for (const slab of longer.stack.frames[at]?.slabs ?? []) if (!longer.shown.has(slab)) yield { stack: longer.stack, slab };
+  }
+}
+
+/** Slabs of a frame with those that they refer to. @param {Stack} stack @param {number} at */
+const around = (stack, at) => (stack.frames[at]?.slabs ?? []).flatMap((slab) => [...stack.neighbours(slab), slab]);
 
 /** @param {Stack} stack @param {number} at @param {Set<number>} order @param {boolean} [whole] */
 function opening(stack, at, order, whole = true) {

@@ -6,7 +6,7 @@ import { PRESETS } from './window.js';
 
 /** @typedef {import('./pane.js').Pane} Pane */
 /** @typedef {import('./window.js').Window} Window */
-/** @typedef {{pane: () => Pane, nextKey: () => void, window: (window: Window|null) => void}} Hands */
+/** @typedef {{pane: () => Pane, pair: import('./pair.js').Pair, nextKey: () => void, window: (window: Window|null) => void}} Hands */
 
 export class Toolbar {
   /** @type {'scroll'|'window'} */
@@ -38,7 +38,13 @@ export class Toolbar {
     const act = (/** @type {string} */ name, /** @type {string} */ sign, /** @type {typeof turned} */ next) =>
       h('button', { class: 'chip', 'aria-label': t(`${name} hint`), click: () => pane.present(next(pane.presentation)) }, h('span', { 'aria-hidden': 'true' }, sign), t(name));
     const colour = pane.stack.frames.some(({ layout }) => layout.samples > 1);
-    return [act('turn', '↻', turned), act('mirror', '⇋', mirrored), ...(colour ? [] : [act('invert', '◐', inverted)])];
+    return [act('turn', '↻', turned), act('mirror', '⇋', mirrored), ...(colour ? [] : [act('invert', '◐', inverted)]), ...this.#pair()];
+  }
+
+  #pair() {
+    const { pair } = this.hands;
+    if (!pair.isPossible) return [];
+    return [h('button', { class: 'chip', 'aria-label': t('pair hint'), 'aria-pressed': pressed(!!pair.other), click: () => pair.toggle() }, h('span', { 'aria-hidden': 'true' }, '◫'), t('pair'))];
   }
 }
 

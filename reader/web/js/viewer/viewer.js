@@ -3,7 +3,9 @@ import { h, put, said } from '../dom.js';
 import { t } from '../texts.js';
 import { Pictures } from './pictures.js';
 import { Cine, recordedRate } from './cine.js';
+import { Pair } from './pair.js';
 import { Pane } from './pane.js';
+import { byNumber } from './stack.js';
 import { Toolbar } from './toolbar.js';
 import { Windows } from './window.js';
 import { banner, lossWords } from './banner.js';
@@ -18,10 +20,13 @@ import { answers } from './answers.js';
 
 export class Viewer {
   #first = true;
+  /** Whether a series was chosen by hand. */
+  #chosen = false;
   /** @type {Toolbar} */
   toolbar;
-  /** @type {Pane} */
+  /** What is acted on. @type {Pane} */
   pane;
+  stages = h('div', { class: 'stages' });
   who = h('div', { class: 'who' });
   loss = h('div', { class: 'loss', hidden: true });
   slider = /** @type {HTMLInputElement} */ (h('input', { type: 'range', min: 1, step: 1, 'aria-label': t('slice'), input: () => this.show(Number(this.slider.value) - 1) }));
@@ -37,23 +42,25 @@ export class Viewer {
     this.pictures = new Pictures(delivery, decoder);
     this.windows = new Windows(this.pictures);
     const { stack, place } = this.pictures.eye;
-    this.toolbar = new Toolbar({ pane: () => this.pane, nextKey: () => this.#nextKey(), window: (window) => this.#setWindow(window) });
     this.cine = new Cine({ pane: () => this.pane, show: (place) => this.#go(place), changed: () => this.#pace() });
-    this.pane = new Pane(this.pictures, this.windows, stack, {
-      tool: () => this.toolbar.tool,
-      scroll: (frames) => this.show(this.pane.place + frames),
-      window: (dx, dy) => this.#drag(dx, dy),
-      drawn: (picture) => this.#drawn(picture),
-    });
-    this.pane.place = place;
+    this.pane = this.#make(stack, place);
+    this.pair = new Pair({ pictures: this.pictures, pane: () => this.pane, make: (stack) => this.#make(stack, stack.entry), changed: () => { this.#look(); this.#series(); } });
+    this.toolbar = new Toolbar({ pane: () => this.pane, pair: this.pair, nextKey: () => this.#nextKey(), window: (window) => this.#setWindow(window) });
     this.element = this.#build();
     this.pictures.addEventListener('decoded', (event) => {
       const { stack, slab } = /** @type {CustomEvent<{stack:Stack, slab:number}>} */ (event).detail;
-      if (stack === this.pane.stack && this.pane.frame?.slabs.includes(slab)) this.pane.ask();
+      for (const pane of this.#panes) if (stack === pane.stack && pane.frame?.slabs.includes(slab)) pane.ask();
       if (stack.frames[stack.entry]?.slabs.includes(slab)) this.#thumbnails();
     });
-    this.pictures.addEventListener('ordered', () => { this.pane.place = this.pictures.eye.place; this.pane.ask(); });
-    this.pictures.addEventListener('arrived', () => this.pane.ask());
+    this.pictures.addEventListener('ordered', () => {
+      this.pane.place = this.pictures.eye.place;
+      if (this.pair.other && this.pictures.beside) this.pair.other.place = this.pictures.beside.place;
+      this.pair.follow();
+      // What a finger goes to does not move under it.
+      if (!this.#chosen) this.pictures.stacks = byNumber(this.pictures.stacks, (one) => this.pictures.geometry(one, one.frames[0])?.seriesNumber);
+      this.#thumbnails();
+    });
+    this.pictures.addEventListener('arrived', () => { this.pair.follow(); for (const pane of this.#panes) pane.ask(); });
     this.pictures.addEventListener('scrollable', () => this.around.scrollable());
     this.pictures.addEventListener('complete', () => this.around.complete());
     this.keys = this.keys.bind(this);
@@ -62,18 +69,54 @@ export class Viewer {
     this.pane.ask();
   }
 
+  get #panes() {
+    return this.pair.other ? [this.pane, this.pair.other] : [this.pane];
+  }
+
+  /** @param {Stack} stack @param {number} place */
+  #make(stack, place) {
+    /** @type {Pane} */
+    const pane = new Pane(this.pictures, this.windows, stack, {
+      tool: () => this.toolbar.tool,
+      scroll: (frames) => this.show(pane.place + frames),
+      window: (dx, dy) => this.#drag(dx, dy),
+      cut: () => this.pair.cut(pane),
+      drawn: (picture) => { if (pane === this.pane) this.#drawn(picture); },
+    });
+    pane.place = place;
+    pane.element.addEventListener('pointerdown', () => this.#actOn(pane), true);
+    this.stages.append(pane.element);
+    return pane;
+  }
+
+  /** @param {Pane} pane */
+  #actOn(pane) {
+    if (pane === this.pane) return;
+    this.cine.stop();
+    this.pair.swap(this.pane);
+    this.pane = pane;
+    this.#look();
+    this.#series();
+  }
+
+  #look() {
+    const { other } = this.pair;
+    this.pictures.look({ stack: this.pane.stack, place: this.pane.place }, other && { stack: other.stack, place: other.place });
+  }
+
   #build() {
     const { note } = this.delivery;
     return h('section', { class: 'viewer' },
       h('header', {}, h('button', { class: 'back', 'aria-label': t('back'), click: () => this.around.back() }, '‹'), this.who),
       note ? h('details', { class: 'note', open: true }, h('summary', {}, t('note')), said(note, {}, true)) : null,
-      this.pane.element,
+      this.stages,
       this.loss, this.bar, h('div', { class: 'rail' }, this.play, this.slider, this.pace), this.toolbar.element, this.toolbar.menu, this.strip, this.around.answer ? answers(this.around.answer) : null);
   }
 
   /** Another series: whose it is, its tools, its loss. */
   #series() {
     const { stack, geometry } = this.pane, { series } = stack;
+    for (const pane of this.#panes) pane.element.classList.toggle('active', !!this.pair.other && pane === this.pane);
     this.who.replaceChildren(...banner(series, this.delivery));
     const lost = lossWords(series, geometry);
     this.loss.hidden = !lost;
@@ -127,15 +170,19 @@ export class Viewer {
     const others = this.delivery.series.length - stacks.length;
     this.strip.hidden = stacks.length < 2 && others === 0;
     if (this.strip.hidden) return;
-    this.strip.replaceChildren(...stacks.map((stack) => thumbnail(stack, this.pictures, stack === this.pane.stack, this.windows.of(stack, stack.entry), () => this.open(stack))),
+    this.strip.replaceChildren(...stacks.map((stack) => thumbnail(stack, this.pictures, this.#panes.some((pane) => pane.stack === stack), this.windows.of(stack, stack.entry), () => this.open(stack))),
       others > 0 ? h('p', { class: 'others' }, t('others', others)) : '');
   }
 
   /** @param {Stack} stack */
   open(stack) {
+    this.#chosen = true;
     this.cine.stop();
+    if (stack === this.pair.other?.stack) return this.#actOn(this.pair.other);
+    if (!this.pair.takes(stack)) this.pair.close();
     this.pane.open(stack, stack.entry);
-    this.pictures.look(stack, stack.entry);
+    this.pair.follow();
+    this.#look();
     this.#series();
   }
 
@@ -150,7 +197,8 @@ export class Viewer {
     const next = Math.min(this.pane.stack.frames.length - 1, Math.max(0, place));
     if (next === this.pane.place) return;
     this.pane.place = next;
-    this.pictures.look(this.pane.stack, next);
+    this.pair.follow();
+    this.#look();
     this.pane.ask();
   }
 
@@ -196,6 +244,7 @@ export class Viewer {
     removeEventListener('keydown', this.keys);
     this.cine.close();
     this.pictures.close();
+    this.pair.end();
     this.pane.close();
   }
 }

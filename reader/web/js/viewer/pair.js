@@ -1,0 +1,89 @@
+// Two series of one patient side by side: scrolled as one where they lie alike, and each shows where the other one's slice cuts it.
+import { put } from '../dom.js';
+import { t } from '../texts.js';
+import { lossWords } from './banner.js';
+import { crossing, isLinked, nearest } from './planes.js';
+
+/** @typedef {import('./pane.js').Pane} Pane */
+/** @typedef {import('./stack.js').Stack} Stack */
+
+/** There is room for two only where a telephone lies on its side. */
+const ROOM = '(orientation: landscape)';
+
+export class Pair {
+  /** Beside the pane that is acted on. @type {Pane|null} */
+  other = null;
+
+  /** @param {{pictures: import('./pictures.js').Pictures, pane: () => Pane, make: (stack: Stack) => Pane, changed: () => void}} around */
+  constructor(around) {
+    this.around = around;
+    this.room = matchMedia(ROOM);
+    this.turned = () => { if (!this.room.matches) this.close(); this.follow(); this.around.changed(); };
+    this.room.addEventListener('change', this.turned);
+  }
+
+  /** Series that may stand beside this one: nobody must take one patient for another. */
+  get #candidates() {
+    const { stack } = this.around.pane(), { stacks } = this.around.pictures, at = stacks.indexOf(stack);
+    return [...stacks.slice(at + 1), ...stacks.slice(0, at)].filter((other) => isOfOnePatient(stack, other));
+  }
+
+  get isPossible() {
+    return this.room.matches && this.#candidates.length > 0;
+  }
+
+  toggle() {
+    const [stack] = this.#candidates;
+    if (this.other) this.close();
+    else if (stack && this.isPossible) this.other = this.around.make(stack);
+    this.follow();
+    this.around.changed();
+  }
+
+  /** Whether a series can come in place of the one that is acted on. @param {Stack} stack */
+  takes(stack) {
+    return !this.other || isOfOnePatient(stack, this.other.stack);
+  }
+
+  /** The other pane is acted on from now on. @param {Pane} left the one that was until now */
+  swap(left) {
+    this.other = left;
+  }
+
+  /** The other series goes where this one is, if it can, and both say so. */
+  follow() {
+    const pane = this.around.pane(), { other, around: { pictures } } = this;
+    if (!other) return put(pane.title, '');
+    const linked = isLinked(pane.geometry, other.geometry);
+    const place = linked ? nearest(pane.geometry, other.stack.frames.map((frame) => pictures.geometry(other.stack, frame))) : null;
+    if (place !== null) other.place = place;
+    for (const one of [pane, other]) {
+      const { banner, description, modality } = one.stack.series;
+      put(one.title, [banner?.series_description || description || modality, lossWords(one.stack.series, one.geometry), t(linked ? 'linked' : 'not linked')].filter((words) => words).join('\n'));
+      one.ask();
+    }
+  }
+
+  /** Where the slice beside it cuts the one of this pane. @param {Pane} pane */
+  cut(pane) {
+    const { other } = this, beside = pane === other ? this.around.pane() : other;
+    return other && beside?.frame && pane.frame ? crossing(pane.geometry, pane.frame.layout, beside.geometry, beside.frame.layout) : null;
+  }
+
+  close() {
+    this.other?.close();
+    this.other?.element.remove();
+    this.other = null;
+  }
+
+  end() {
+    this.room.removeEventListener('change', this.turned);
+    this.close();
+  }
+}
+
+/** @param {Stack} one @param {Stack} other */
+function isOfOnePatient({ series: one }, { series: other }) {
+  const names = /** @type {const} */ (['patient_id', 'birth_date', 'name_alphabetic', 'name_ideographic', 'name_phonetic']);
+  return !one.mixedPatients && !other.mixedPatients && names.every((name) => (one.banner?.[name] ?? '') === (other.banner?.[name] ?? ''));
+}
