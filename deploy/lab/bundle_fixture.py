@@ -101,9 +101,8 @@ def frame_geometry(sources: list[pydicom.Dataset]) -> dict:
     def number(name: str) -> float | None:
         return (numbers(name) or [None])[0]
     detector, spacing = numbers("ImagerPixelSpacing"), numbers("PixelSpacing")
-    diffusion = next((one.MRDiffusionSequence[0] for one in sources if "MRDiffusionSequence" in one), None)
     return {"known": True, "orientation": numbers("ImageOrientationPatient"), "position": numbers("ImagePositionPatient"), "spacing": spacing or detector,
-            "atDetector": detector is not None and spacing in (None, detector), "bValue": number("DiffusionBValue") if diffusion is None else float(diffusion.DiffusionBValue),
+            "atDetector": detector is not None and spacing in (None, detector), "bValue": number("DiffusionBValue"),
             "slope": number("RescaleSlope") or 1, "intercept": number("RescaleIntercept") or 0, "center": number("WindowCenter"), "width": number("WindowWidth"),
             "rescaleType": next((one.RescaleType for one in sources if "RescaleType" in one), "")}
 

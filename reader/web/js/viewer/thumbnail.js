@@ -13,8 +13,9 @@ export function thumbnail(stack, pictures, current, window, open) {
   const part = pictures.picture(stack, stack.entry)?.parts[0], context = canvas.getContext('2d'), geometry = pictures.geometry(stack, stack.frames[stack.entry]);
   if (part && context && geometry?.known !== false) context.putImageData(picture(stack, part, geometry, window), 0, 0);
   const words = stack.series.banner?.series_description || stack.series.description || stack.series.modality;
-  return h('button', { class: 'thumbnail', 'aria-pressed': current ? 'true' : 'false', 'aria-label': t('open series', words, stack.frames.length), click: open },
-    canvas, said(words), h('span', { class: 'count' }, `${stack.keys.size ? '★ ' : ''}${stack.frames.length}`));
+  const b = stack.bValues.length > 0 ? `b ${stack.bValues.join(' · ')}` : '';
+  return h('button', { class: 'thumbnail', 'aria-pressed': current ? 'true' : 'false', 'aria-label': t('open series', [words, b].filter((one) => one).join(' '), stack.frames.length), click: open },
+    canvas, said(words), b ? h('span', { class: 'b' }, b) : null, h('span', { class: 'count' }, `${stack.keys.size ? '★ ' : ''}${stack.frames.length}`));
 }
 
 /** @param {Stack} stack @param {import('./samples.js').Part} part @param {import('../delivery.js').Geometry|null} geometry @param {import('./window.js').Window} window */
