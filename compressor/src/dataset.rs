@@ -3,6 +3,7 @@
 mod banner;
 mod charset;
 mod cursor;
+mod diffusion;
 pub(crate) mod element;
 mod file;
 mod geometry;

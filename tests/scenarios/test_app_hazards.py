@@ -146,10 +146,12 @@ def write_enhanced(folder: Path, items: int = len(PLANES)) -> None:
     """An object with a plane and a transformation for each frame: the same values in HU, by other scales. `items`: of so many frames it says so."""
     stored = [((smooth(ROWS, COLUMNS, 1500, 5) - 500 - intercept) / slope).round().astype(np.int16) for slope, intercept in SCALES]
     frames = [groups(PlaneOrientationSequence={"ImageOrientationPatient": orientation}, PlanePositionSequence={"ImagePositionPatient": [0, 0, number]},
-                     PixelValueTransformationSequence={"RescaleSlope": slope, "RescaleIntercept": intercept, "RescaleType": "HU"})
+                     PixelValueTransformationSequence={"RescaleSlope": slope, "RescaleIntercept": intercept, "RescaleType": "HU"},
+                     MRDiffusionSequence={"DiffusionBValue": 500.0 * number})
               for number, ((orientation, _), (slope, intercept)) in enumerate(zip(PLANES, SCALES, strict=True))]
     shared = groups(PixelMeasuresSequence={"PixelSpacing": [0.5, 0.25]}, FrameVOILUTSequence={"WindowCenter": 40, "WindowWidth": 400})
     image(folder, "enhanced.dcm", "ENHANCED", np.vstack(stored), 1, frames=len(stored), Modality="CT",
+          SeriesNumber=301, FrameOfReferenceUID="1.2.3.4", FrameTime=40, CineRate=25, RecommendedDisplayFrameRate=12,
           SharedFunctionalGroupsSequence=pydicom.Sequence([shared]), PerFrameFunctionalGroupsSequence=pydicom.Sequence(frames[:items]))
 
 

@@ -41,6 +41,10 @@ impl Syntax {
         if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
     }
 
+    pub(crate) fn f64(self, bytes: [u8; 8]) -> f64 {
+        if self.big_endian { f64::from_be_bytes(bytes) } else { f64::from_le_bytes(bytes) }
+    }
+
     pub(crate) fn tag(self, [a, b, c, d]: [u8; 4]) -> u32 {
         u32::from(self.u16([a, b])) << 16 | u32::from(self.u16([c, d]))
     }

@@ -2,6 +2,7 @@
 //! tell. Texts in other character sets than ASCII are not among it.
 
 use super::cursor::{Cursor, Forward};
+use super::diffusion::Diffusion;
 use super::element::{Element, ITEM, ITEM_END, SEQUENCE_END, Syntax};
 use super::{Encoding, ScanError, meta_group};
 use crate::limits::{ELEMENTS_MAX, FRAMES_TOLD_MAX, SEQUENCE_DEPTH_MAX};
@@ -34,6 +35,14 @@ pub struct Geometry {
     pub photometric: Option<String>,
     /// Frame Time (0018,1063), ms.
     pub frame_time: Option<f64>,
+    /// Cine Rate (0018,0040), frames a second.
+    pub cine_rate: Option<f64>,
+    /// Recommended Display Frame Rate (0008,2144), frames a second.
+    pub display_rate: Option<f64>,
+    /// Series Number (0020,0011).
+    pub series_number: Option<i32>,
+    /// Frame of Reference UID (0020,0052): positions with the same one are of the same space.
+    pub frame_of_reference: Option<String>,
 }
 
 /// Where a frame lies, and how its values are shown.
@@ -57,6 +66,9 @@ pub struct FrameGeometry {
     pub center: Option<f64>,
     /// Window Width (0028,1051), the first.
     pub width: Option<f64>,
+    /// Diffusion b-value (0018,9087), or that of the maker, s/mm².
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub b_value: Option<f64>,
 }
 
 impl Geometry {
@@ -67,7 +79,8 @@ impl Geometry {
         let Some(syntax) = Syntax::of(encoding) else { return read };
         let data_set = head.get(meta_group(head).end..).unwrap_or_default();
         let mut cursor = Cursor::new(data_set, data_set.len() as u64);
-        let mut walk = Walk { elements: 0, read: &mut read, in_frame: false };
+        let mut walk =
+            Walk { elements: 0, read: &mut read, in_frame: false, diffusion: Diffusion::default() };
         // The head of pixels without their value, or a damaged data set: shown as far as it goes.
         let _ = walk.elements(&mut cursor, syntax, None, 0, true);
         let is_cut = walk.in_frame;
@@ -95,8 +108,12 @@ impl Geometry {
 
     fn take(&mut self, tag: u32, value: &[u8], syntax: Syntax) {
         match tag {
+            0x0008_2144 => once(&mut self.display_rate, || number(value)),
+            0x0018_0040 => once(&mut self.cine_rate, || number(value)),
             0x0018_1063 => once(&mut self.frame_time, || number(value)),
+            0x0020_0011 => once(&mut self.series_number, || text(value)?.parse().ok()),
             0x0020_0013 => once(&mut self.number, || text(value)?.parse().ok()),
+            0x0020_0052 => once(&mut self.frame_of_reference, || ascii(value)),
             0x0028_0004 => once(&mut self.photometric, || ascii(value)),
             0x0028_0120 => once(&mut self.padding, || value.first_chunk().map(|bytes| syntax.u16(*bytes))),
             _ => self.frame.take(tag, value),
@@ -115,7 +132,9 @@ impl FrameGeometry {
             0x0020_0037 => once(&mut self.orientation, || numbers(value)),
             0x0028_0030 if self.spacing.is_none() || self.at_detector => {
                 if let Some(spacing) = numbers(value) {
-                    (self.spacing, self.at_detector) = (Some(spacing), false);
+                    // Equal to the detector's, it is not corrected for any magnification (PS3.3 10.7.1.3).
+                    self.at_detector &= self.spacing == Some(spacing);
+                    self.spacing = Some(spacing);
                 }
             }
             0x0028_1050 => once(&mut self.center, || number(value)),
@@ -139,6 +158,7 @@ impl FrameGeometry {
         once(&mut self.rescale_type, || image.rescale_type.clone());
         once(&mut self.center, || image.center);
         once(&mut self.width, || image.width);
+        once(&mut self.b_value, || image.b_value);
     }
 }
 
@@ -160,6 +180,7 @@ struct Walk<'g> {
     read: &'g mut Geometry,
     /// What is read is of the last of the frames, not of the image.
     in_frame: bool,
+    diffusion: Diffusion,
 }
 
 type Bytes<'b> = Cursor<&'b [u8]>;
@@ -274,9 +295,16 @@ impl Walk<'_> {
             return cursor.skip(length);
         };
         cursor.read_into(value)?;
+        let b_value = self.diffusion.take(tag, value, syntax);
         match self.read.frames.as_mut().and_then(|frames| frames.last_mut()).filter(|_| self.in_frame) {
-            Some(frame) => frame.take(tag, value),
-            None => self.read.take(tag, value, syntax),
+            Some(frame) => {
+                frame.take(tag, value);
+                once(&mut frame.b_value, || b_value);
+            }
+            None => {
+                self.read.take(tag, value, syntax);
+                once(&mut self.read.frame.b_value, || b_value);
+            }
         }
         Ok(())
     }
@@ -284,7 +312,8 @@ impl Walk<'_> {
 
 /// The groups that hold geometry (PS3.3 C.7.6.16.2): others are of defined length and are passed over as values.
 fn is_sequence(element: Element, length: u64) -> bool {
-    const HOLDERS: [u32; 8] = [
+    const HOLDERS: [u32; 9] = [
+        0x0018_9117, // MR Diffusion
         0x0020_9113, // Plane Position
         0x0020_9116, // Plane Orientation
         0x0020_9111, // Frame Content
@@ -304,7 +333,7 @@ fn once<T>(field: &mut Option<T>, value: impl FnOnce() -> Option<T>) {
     }
 }
 
-fn text(value: &[u8]) -> Option<&str> {
+pub(super) fn text(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok().map(|text| text.trim_matches([' ', '\0']))
 }
 
@@ -313,7 +342,7 @@ fn ascii(value: &[u8]) -> Option<String> {
 }
 
 /// The first of a value of several.
-fn number(value: &[u8]) -> Option<f64> {
+pub(super) fn number(value: &[u8]) -> Option<f64> {
     parsed(text(value)?.split('\\').next()?)
 }
 
@@ -368,10 +397,16 @@ mod tests {
     fn slice() -> Vec<u8> {
         [
             undefined(0x0008_1140, &[element(0x0020_0032, b"DS", b"9\\9\\9 ")]),
+            element(0x0008_2144, b"IS", b"12"),
+            element(0x0018_0040, b"IS", b"25"),
+            element(0x0018_1063, b"DS", b"40"),
             element(0x0018_1164, b"DS", b"0.2\\0.2 "),
+            element(0x0018_9087, b"FD", &1000_f64.to_le_bytes()),
+            element(0x0020_0011, b"IS", b"301 "),
             element(0x0020_0013, b"IS", b"17"),
             element(0x0020_0032, b"DS", b"-125.5\\-1e2\\ 40 "),
             element(0x0020_0037, b"DS", b"1\\0\\0\\0\\1\\0 "),
+            element(0x0020_0052, b"UI", b"1.2.3.4\0"),
             element(0x0028_0004, b"CS", b"MONOCHROME2 "),
             element(0x0028_0030, b"DS", b"0.5\\0.75"),
             element(0x0028_0120, b"SS", &(-2000_i16).to_le_bytes()),
@@ -399,14 +434,31 @@ mod tests {
                 rescale_type: Some("HU".into()),
                 center: Some(40.0),
                 width: Some(350.0),
+                b_value: Some(1000.0),
             },
             frames: None,
             number: Some(17),
             padding: Some(63_536),
             photometric: Some("MONOCHROME2".into()),
-            frame_time: None,
+            frame_time: Some(40.0),
+            cine_rate: Some(25.0),
+            display_rate: Some(12.0),
+            series_number: Some(301),
+            frame_of_reference: Some("1.2.3.4".into()),
         };
         assert_eq!(read, expected, "a nested position is not the image's, the detector's spacing gives way");
+    }
+
+    #[test]
+    fn a_spacing_equal_to_the_detectors_is_the_detectors() {
+        let of = |spacing: &[u8]| {
+            let head =
+                [element(0x0018_1164, b"DS", b"0.2\\0.2 "), element(0x0028_0030, b"DS", spacing)].concat();
+            let read = Geometry::read(&head, Encoding::ExplicitLittle).frame;
+            (read.spacing, read.at_detector)
+        };
+        assert_eq!(of(b"0.20\\.2 "), (Some([0.2, 0.2]), true));
+        assert_eq!(of(b"0.15\\.15"), (Some([0.15, 0.15]), false));
     }
 
     #[test]
@@ -444,6 +496,33 @@ mod tests {
             assert_eq!(read.frames, Some(vec![lies(3.0), turned, lies(9.0)]));
             assert_eq!(read.frame, lies(3.0), "the image is told by its first frame");
         }
+    }
+
+    #[test]
+    fn b_values_are_read_from_each_frame_and_from_the_elements_of_makers() {
+        let frame = |b: f64| sequence(0x0018_9117, &[element(0x0018_9087, b"FD", &b.to_le_bytes())]);
+        let read =
+            Geometry::read(&sequence(FRAME_GROUPS, &[frame(0.0), frame(800.0)]), Encoding::ExplicitLittle);
+        let told: Vec<_> = read.frames.unwrap().iter().map(|frame| frame.b_value).collect();
+        assert_eq!(told, [Some(0.0), Some(800.0)]);
+        let of = |creator: (u32, &[u8]), own: (u32, &[u8; 2], &[u8])| {
+            let head = [element(creator.0, b"LO", creator.1), element(own.0, own.1, own.2)].concat();
+            Geometry::read(&head, Encoding::ExplicitLittle).frame.b_value
+        };
+        let siemens = (0x0019_0011, &b"SIEMENS MR HEADER "[..]);
+        assert_eq!(of(siemens, (0x0019_110C, b"IS", b"1400")), Some(1400.0));
+        assert_eq!(of(siemens, (0x0019_100C, b"IS", b"1400")), None, "of another block");
+        assert_eq!(
+            of((0x0019_0010, b"GEMS_ACQU_01"), (0x0019_100C, b"IS", b"1400")),
+            None,
+            "of another maker"
+        );
+        let ge = (0x0043_0010, &b"GEMS_PARM_01"[..]);
+        assert_eq!(of(ge, (0x0043_1039, b"IS", b"1000000700\\8\\0\\0")), Some(700.0));
+        assert_eq!(of(ge, (0x0043_1039, b"IS", b"700\\8\\0\\0 ")), Some(700.0));
+        let philips = (0x2001_0010, &b"Philips Imaging DD 001"[..]);
+        assert_eq!(of(philips, (0x2001_1003, b"FL", &1500_f32.to_le_bytes())), Some(1500.0));
+        assert_eq!(of(philips, (0x2001_1003, b"FL", &f32::NAN.to_le_bytes())), None);
     }
 
     #[test]

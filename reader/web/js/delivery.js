@@ -19,7 +19,7 @@ import { load } from './wasm.js';
 /**
  * @typedef {{number: number, kind: 'headers'|'model'|'coarse'|'pixels'|'opaque'|'residual', series: number, instance: number|null, slab: number|null, bytes: number, rawBytes: number}} Segment bytes: sealed
  * @typedef {{columns: number, rows: number, samples: number, bits: number, stored: number, signed: boolean, planar: boolean, bigEndian: boolean, frames: number, photometric: string}} Layout photometric: empty until the headers are here
- * @typedef {{known: boolean, orientation: number[]|null, position: number[]|null, spacing: [number, number]|null, atDetector: boolean, slope: number, intercept: number, center: number|null, width: number|null, number: number|null, padding: number|null, rescaleType: string, photometric: string, frameTime: number|null}} Geometry `known`: false where the frame's item could not be read, so that it can have no letters and no scale
+ * @typedef {{known: boolean, orientation: number[]|null, position: number[]|null, spacing: [number, number]|null, atDetector: boolean, slope: number, intercept: number, center: number|null, width: number|null, number: number|null, padding: number|null, rescaleType: string, photometric: string, frameTime: number|null, cineRate: number|null, displayRate: number|null, seriesNumber: number|null, frameOfReference: string|null, bValue: number|null}} Geometry `known`: false where the frame's item could not be read, so that it can have no letters and no scale
  * @typedef {{all: Geometry, frames: Geometry[]|null}} ImageGeometry `all`: of each frame that `frames` does not have
  * @typedef {Record<string, string>} Banner texts by the names of bundle SPEC 4.3; control characters are in them
  * @typedef {{instance: number, frame: number, row: number, coarse: number, pixels: number, residual: number|null, rawBytes: number, references: number[]}} Slab frame and row that it begins with; references: slabs of the series that it is predicted from where the model uses references
@@ -392,7 +392,7 @@ function shownLayout(told) {
 
 /** Of one frame after the other, or of all of them: then `frames` is null. @param {any} told @returns {ImageGeometry} */
 function shownGeometry(told) {
-  const { number, padding, photometric, frame_time: frameTime } = told;
+  const { number, padding, photometric, frame_time: frameTime, cine_rate: cineRate, display_rate: displayRate, series_number: seriesNumber, frame_of_reference: frameOfReference } = told;
   const of = (/** @type {any} */ frame, known = true) => ({
     known,
     orientation: frame.orientation ?? null,
@@ -408,6 +408,11 @@ function shownGeometry(told) {
     rescaleType: frame.rescale_type ?? '',
     photometric: photometric ?? '',
     frameTime,
+    cineRate,
+    displayRate,
+    seriesNumber,
+    frameOfReference,
+    bValue: frame.b_value ?? null,
   });
   return { all: told.frames ? of({}, false) : of(told), frames: told.frames?.map((/** @type {any} */ frame) => of(frame)) ?? null };
 }
