@@ -50,10 +50,14 @@ export class Pair {
     this.other = left;
   }
 
-  /** The other series goes where this one is, if it can, and both say so. */
+  /** The other series goes where this one is, if it can, and both say so. @returns {boolean} whether it moved */
   follow() {
     const pane = this.around.pane(), { other, around: { pictures } } = this;
-    if (!other) return put(pane.title, '');
+    if (!other) {
+      put(pane.title, '');
+      return false;
+    }
+    const before = other.place;
     const linked = isLinked(pane.geometry, other.geometry);
     const place = linked ? nearest(pane.geometry, other.stack.frames.map((frame) => pictures.geometry(other.stack, frame))) : null;
     if (place !== null) other.place = place;
@@ -62,6 +66,7 @@ export class Pair {
       put(one.title, [banner?.series_description || description || modality, lossWords(one.stack.series, one.geometry), t(linked ? 'linked' : 'not linked')].filter((words) => words).join('\n'));
       one.ask();
     }
+    return other.place !== before;
   }
 
   /** Where the slice beside it cuts the one of this pane. @param {Pane} pane */

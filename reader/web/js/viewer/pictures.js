@@ -45,10 +45,10 @@ export class Pictures extends EventTarget {
   /** Those of them that are no residual, and how many there are. */
   #here = 0;
   #all;
-  /** @type {Eye} */
-  #eye;
+  /** What is looked at; moved by {@link look} alone. @type {Eye} */
+  eye;
   /** The series that is looked at beside it. @type {Eye|null} */
-  #beside = null;
+  beside = null;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #settling;
   #closed = false;
@@ -63,9 +63,9 @@ export class Pictures extends EventTarget {
     this.#all = delivery.segments.filter(({ kind }) => kind !== 'residual').length;
     this.stacks = delivery.series.map((series) => new Stack(series)).filter((stack) => stack.frames.length > 0);
     const stack = this.stacks.find(({ keys }) => keys.size > 0) ?? this.stacks[0] ?? new Stack(NOTHING);
-    this.#eye = { stack, place: stack.entry };
+    this.eye = { stack, place: stack.entry };
     for (const one of this.stacks) this.#order(one);
-    this.#eye.place = stack.entry;
+    this.eye.place = stack.entry;
     this.#awaited = new Set(stack.series.slabs.map(({ coarse }) => coarse));
     this.arrived = this.arrived.bind(this);
     this.failed = this.failed.bind(this);
@@ -75,16 +75,8 @@ export class Pictures extends EventTarget {
     this.#want();
   }
 
-  get eye() {
-    return this.#eye;
-  }
-
-  get beside() {
-    return this.#beside;
-  }
-
   get #eyes() {
-    return this.#beside ? [this.#eye, this.#beside] : [this.#eye];
+    return this.beside ? [this.eye, this.beside] : [this.eye];
   }
 
   /** @param {Event} event */
@@ -171,7 +163,7 @@ export class Pictures extends EventTarget {
   /** Moves the eye. What is on the way is fetched as planned; where it rests, that comes first. @param {Eye} eye @param {Eye|null} [beside] */
   look(eye, beside = null) {
     const known = this.#eyes.map(({ stack }) => stack);
-    [this.#eye, this.#beside] = [eye, beside];
+    [this.eye, this.beside] = [eye, beside];
     clearTimeout(this.#settling);
     if (this.#eyes.some(({ stack }) => !known.includes(stack))) this.#want();
     else this.#settling = setTimeout(() => { if (this.#eyes.some(({ stack, place }) => this.#lacks(stack, place))) this.#want(); }, SETTLED_MS);
@@ -248,7 +240,7 @@ export class Pictures extends EventTarget {
 
   /** The first that there is. @param {(eye: Eye) => (() => void)|undefined} next */
   #ofEyes(next) {
-    return next(this.#eye) ?? (this.#beside ? next(this.#beside) : undefined);
+    return next(this.eye) ?? (this.beside ? next(this.beside) : undefined);
   }
 
   /** @param {Stack} stack @param {Iterable<number>} places @returns {(() => void)|undefined} */

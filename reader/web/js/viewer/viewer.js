@@ -55,12 +55,12 @@ export class Viewer {
     this.pictures.addEventListener('ordered', () => {
       this.pane.place = this.pictures.eye.place;
       if (this.pair.other && this.pictures.beside) this.pair.other.place = this.pictures.beside.place;
-      this.pair.follow();
+      this.#follow();
       // What a finger goes to does not move under it.
       if (!this.#chosen) this.pictures.stacks = byNumber(this.pictures.stacks, (one) => this.pictures.geometry(one, one.frames[0])?.seriesNumber);
       this.#thumbnails();
     });
-    this.pictures.addEventListener('arrived', () => { this.pair.follow(); for (const pane of this.#panes) pane.ask(); });
+    this.pictures.addEventListener('arrived', () => { this.#follow(); for (const pane of this.#panes) pane.ask(); });
     this.pictures.addEventListener('scrollable', () => this.around.scrollable());
     this.pictures.addEventListener('complete', () => this.around.complete());
     this.keys = this.keys.bind(this);
@@ -78,8 +78,8 @@ export class Viewer {
     /** @type {Pane} */
     const pane = new Pane(this.pictures, this.windows, stack, {
       tool: () => this.toolbar.tool,
-      scroll: (frames) => this.show(pane.place + frames),
-      window: (dx, dy) => this.#drag(dx, dy),
+      scroll: (frames) => { this.#actOn(pane); this.show(pane.place + frames); },
+      window: (dx, dy) => { this.#actOn(pane); this.#drag(dx, dy); },
       cut: () => this.pair.cut(pane),
       drawn: (picture) => { if (pane === this.pane) this.#drawn(picture); },
     });
@@ -97,6 +97,11 @@ export class Viewer {
     this.pane = pane;
     this.#look();
     this.#series();
+  }
+
+  /** Headers tell late where slices lie. */
+  #follow() {
+    if (this.pair.follow()) this.#look();
   }
 
   #look() {
