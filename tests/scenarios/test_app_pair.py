@@ -23,6 +23,7 @@ STACKS = {
     "SAGITTAL": ([0, 1, 0], [0, 0, -1], lambda n: [5 * n - 20, -35, 50], HERE, {}),
     "FOREIGN": ([1, 0, 0], [0, 1, 0], lambda n: [-40, -30, 3 * n], ELSEWHERE, {}),
     "NOWHERE": ([1, 0, 0], [0, 1, 0], lambda n: [-40, -30, 3 * n], None, {}),
+    "UNTOLD": ([1, 0, 0], [0, 1, 0], lambda n: [-40, -30, 3 * n], None, {}),
     "STRANGER": ([1, 0, 0], [0, 1, 0], lambda n: [-40, -30, 3 * n], HERE, {"PatientID": "T-2"}),
 }
 SLICES = 9
@@ -54,10 +55,17 @@ def two(show, several: Path) -> Shown:  # noqa: F811
     return shown
 
 
-def beside(shown: Shown, name: str) -> None:
-    """That series in the other pane; AXIAL is acted on."""
-    shown.page.evaluate("(name) => { const stack = viewer.pictures.stacks.find(({ series }) => series.banner.series_description === name); viewer.pair.close(); viewer.open(viewer.pictures.stacks.find(({ series }) => series.banner.series_description === 'AXIAL'));"
-                        " viewer.pair.toggle(); const own = viewer.pane; viewer.stages.lastChild.dispatchEvent(new Event('pointerdown')); viewer.open(stack); viewer.stages.firstChild.dispatchEvent(new Event('pointerdown')); }", name)
+def beside(shown: Shown, name: str, own: str = "AXIAL") -> None:
+    """That series in the other pane; `own` is acted on."""
+    shown.page.evaluate("""([name, own]) => {
+      const named = (name) => viewer.pictures.stacks.find(({ series }) => series.banner.series_description === name);
+      viewer.pair.close();
+      viewer.open(named(own));
+      viewer.pair.toggle();
+      viewer.stages.lastChild.dispatchEvent(new Event('pointerdown'));
+      viewer.open(named(name));
+      viewer.stages.firstChild.dispatchEvent(new Event('pointerdown'));
+    }""", [name, own])
     expect(shown.page.locator(".stage").nth(1).locator(".title")).to_contain_text(name)
 
 
@@ -110,9 +118,9 @@ def test_the_other_series_goes_to_the_slice_that_lies_nearest(two: Shown, name: 
     assert not two.page.refused, two.page.refused
 
 
-@pytest.mark.parametrize("name", ["FOREIGN", "NOWHERE", "SAGITTAL"])
-def test_what_does_not_lie_alike_is_said_to_be_not_linked_and_stays(two: Shown, name: str) -> None:
-    beside(two, name)
+@pytest.mark.parametrize(("own", "name"), [("AXIAL", "FOREIGN"), ("AXIAL", "NOWHERE"), ("UNTOLD", "NOWHERE"), ("AXIAL", "SAGITTAL")])
+def test_what_does_not_lie_alike_is_said_to_be_not_linked_and_stays(two: Shown, own: str, name: str) -> None:
+    beside(two, name, own)
     for title in two.page.locator(".title").all():
         expect(title).to_contain_text("not linked")
     before = settled(two)[1]
