@@ -136,7 +136,8 @@ def test_what_is_not_as_it_was_sent_says_so_until_it_is_taken_back(show, ct_stud
     shown.page.screenshot(path=tmp_path / f"mirrored-{language}.png")
     assert shown.page.evaluate(small) == thumbnails, "thumbnails are as they were sent"
     # Each series for itself, and as it was left.
-    own, other = (shown.page.locator(".thumbnail").nth(at) for at in (0, 1))
+    own, other = (shown.page.locator(".thumbnail").filter(has_text=name) for name in ("MONO1", "SIGNED12"))
+    expect(own).to_have_attribute("aria-pressed", "true")
     other.click()
     expect(mark).to_be_hidden()
     own.click()
