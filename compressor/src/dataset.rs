@@ -7,6 +7,7 @@ mod diffusion;
 pub(crate) mod element;
 mod file;
 mod geometry;
+mod lookup;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use charset::{CharacterSet, Delimiters};
 pub(crate) use file::meta_group;
 pub use file::{FilePart, locate};
 pub use geometry::Geometry;
+pub use lookup::{Lookup, Table};
 
 use crate::Uid;
 use crate::limits::INFLATED_BYTES_MAX;

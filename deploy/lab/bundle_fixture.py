@@ -7,7 +7,9 @@ import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pydicom
+from pydicom.pixels import apply_color_lut
 
 TRAILER = struct.Struct("<QI8s")
 ROW = struct.Struct("<QI32s")
@@ -44,7 +46,7 @@ def tell(bundle: bytes, folder: Path, note: str | None = None) -> dict:
 def layout(image: dict | None, file: pydicom.Dataset) -> dict | None:
     return image and {"columns": image["columns"], "rows": image["rows"], "samples": image["samples_per_pixel"], "bits": image["bits_allocated"], "stored": image["bits_stored"],
                       "signed": image["signed"], "planar": image["planar"], "bigEndian": image["big_endian"], "frames": image["frames"],
-                      "photometric": file.PhotometricInterpretation}
+                      "photometric": file.get("PhotometricInterpretation", "")}
 
 
 def slabs(own: list[dict], of: dict, layouts: list[dict | None]) -> list[dict]:
@@ -79,9 +81,12 @@ def alike(found: list[dict], layouts: list[dict | None], number: int, other: int
 
 def geometry(file: pydicom.Dataset) -> dict:
     """`frames` has that of each frame where the object tells them apart (PS3.3 C.7.6.16)."""
-    of_image = {"number": int(file.InstanceNumber) if "InstanceNumber" in file else None, "padding": file.get("PixelPaddingValue"),
-                "photometric": file.PhotometricInterpretation, "seriesNumber": file.get("SeriesNumber"), "frameOfReference": file.get("FrameOfReferenceUID"),
-                "frameTime": file.get("FrameTime"), "cineRate": file.get("CineRate"), "displayRate": file.get("RecommendedDisplayFrameRate")}
+    photometric = file.get("PhotometricInterpretation", "")
+    of_image = {"number": int(file.InstanceNumber) if "InstanceNumber" in file else None, "padding": file.get("PixelPaddingValue"), "photometric": photometric,
+                "seriesNumber": file.get("SeriesNumber"), "frameOfReference": file.get("FrameOfReferenceUID"),
+                "frameTime": file.get("FrameTime"), "cineRate": file.get("CineRate"), "displayRate": file.get("RecommendedDisplayFrameRate"),
+                "highBit": file.get("HighBit"), "inverse": photometric == "MONOCHROME1" or file.get("PresentationLUTShape") == "INVERSE",
+                **tables(file)}
     shared = [item for group in file.get("SharedFunctionalGroupsSequence", [])[:1] for item in items(group)]
     frames = [frame_geometry([*items(frame), *shared, file]) | of_image for frame in file.get("PerFrameFunctionalGroupsSequence", [])]
     # Of a frame without an item nothing is known.
@@ -101,10 +106,32 @@ def frame_geometry(sources: list[pydicom.Dataset]) -> dict:
     def number(name: str) -> float | None:
         return (numbers(name) or [None])[0]
     detector, spacing = numbers("ImagerPixelSpacing"), numbers("PixelSpacing")
+    calibration = next((one.PixelSpacingCalibrationType for one in sources if "PixelSpacingCalibrationType" in one), None)
     return {"known": True, "orientation": numbers("ImageOrientationPatient"), "position": numbers("ImagePositionPatient"), "spacing": spacing or detector,
-            "atDetector": detector is not None and spacing in (None, detector), "bValue": number("DiffusionBValue"),
+            "atDetector": detector is not None and spacing in (None, detector) and not calibration,
+            "calibrated": bool(calibration) or (detector is not None and spacing not in (None, detector)), "bValue": number("DiffusionBValue"),
             "slope": number("RescaleSlope") or 1, "intercept": number("RescaleIntercept") or 0, "center": number("WindowCenter"), "width": number("WindowWidth"),
-            "rescaleType": next((one.RescaleType for one in sources if "RescaleType" in one), "")}
+            "rescaleType": next((one.RescaleType for one in sources if "RescaleType" in one), ""),
+            "voiFunction": next((one.VOILUTFunction for one in sources if "VOILUTFunction" in one), "LINEAR")}
+
+
+def tables(file: pydicom.Dataset) -> dict:
+    """Those that `apply_modality_lut`, `apply_voi` and `apply_color_lut` of pydicom take."""
+    def table(descriptor: list[int], data: bytes | list[int]) -> dict:
+        count, first, bits = descriptor
+        entries = data if not isinstance(data, bytes) else struct.unpack(f"<{len(data) // 2}H", data) if len(data) >= 2 * (count or 65536) else list(data)
+        return {"first": first, "bits": bits, "entries": list(entries)[:count or 65536]}
+    def of_sequence(name: str) -> dict | None:
+        return table(file[name].value[0].LUTDescriptor, file[name].value[0].LUTData) if file.get(name) else None
+    palette = None
+    if file.get("PhotometricInterpretation") == "PALETTE COLOR":
+        # By a ramp of all indices, so that segments are pydicom's matter.
+        count, first, bits = file.RedPaletteColorLookupTableDescriptor
+        ramp = np.arange(first, first + (count or 65536))
+        palette = [{"first": first, "bits": bits, "entries": colour.tolist()} for colour in apply_color_lut(ramp.reshape(1, -1), file)[0].T]
+    # An angiogram's leads back to the intensity of X-rays (PS3.4 N.2.1.2).
+    is_angiogram = file.SOPClassUID.startswith("1.2.840.10008.5.1.4.1.1.12.")
+    return {"modalityTable": None if is_angiogram else of_sequence("ModalityLUTSequence"), "voiTable": of_sequence("VOILUTSequence"), "palette": palette, "tablesKnown": True}
 
 
 class Server:

@@ -106,6 +106,29 @@ def test_pictures_that_are_left_out_are_said(still: Shown) -> None:
     assert abs(grey(still) - (DARKEST + STEP * place(still))) < STEP / 2
 
 
+def test_each_clip_of_a_series_plays_at_its_own_rate(show, tmp_path: Path) -> None:  # noqa: F811
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    rates = (40, 10)
+    for number, rate in enumerate(rates, start=1):
+        pictures = np.full((FRAMES * ROWS, COLUMNS), 50 * number, np.uint8)
+        image(folder, f"{number}.dcm", "CLIPS", pictures, number, frames=FRAMES, Modality="US", WindowCenter=128, WindowWidth=256, FrameTime=1_000 / rate)
+    image(folder, "hostile.dcm", "NO RATE", np.full((FRAMES * ROWS, COLUMNS), 90, np.uint8), 1, frames=FRAMES, Modality="US", FrameTime="1e-300")
+    shown = show(folder)
+    series(shown, "CLIPS")
+    until(lambda: shown.page.evaluate("viewer.pictures.progress.here === viewer.pictures.progress.all"))
+    shown.page.evaluate("viewer.show(0)")
+    stop_time(shown)
+    tap_play(shown)
+    # The first clip takes a second, the second one four; a frame of each may be under way.
+    shown.page.clock.run_for(2 * SECOND_MS)
+    assert FRAMES + 8 <= place(shown) <= FRAMES + 12 and pace(shown) == "10 a second"
+    shown.page.evaluate("viewer.open(viewer.pictures.stacks.find(({ series }) => series.banner.series_description === 'NO RATE'))")
+    tap_play(shown)
+    shown.page.clock.run_for(SECOND_MS)
+    assert pace(shown) == f"{ASSUMED_RATE} a second (none recorded)" and 0 <= place(shown) < FRAMES
+
+
 def test_a_hand_on_the_picture_stops_it(still: Shown) -> None:
     stop_time(still)
     for act in ("viewer.show(3)", "viewer.keys(new KeyboardEvent('keydown', { key: 'Home' }))", "viewer.open(viewer.pane.stack)", "document.dispatchEvent(new Event('visibilitychange'))"):

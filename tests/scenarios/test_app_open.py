@@ -26,6 +26,7 @@ from playwright.sync_api import Browser
 import harness
 from harness import DONE, Bench
 from test_app_hazards import write_enhanced
+from test_app_values import write as write_valued
 from test_enrolment import body, doctor, invite, listed, open_bench, parts, replace, wait_for, waiting  # noqa: F401
 
 NEAR = "2"
@@ -170,6 +171,34 @@ def test_each_frame_is_told_as_its_item_says(bench: Bench, portal: StandIn, app:
         told = app.ask("geometry", id=opened["id"], series=0, instance=0, frame=number)
         assert {name: told[name] for name in expected} == expected
     assert app.ask("geometry", id=opened["id"], series=0, instance=0, frame=len(frames))["known"] is False, "there is no such frame"
+
+
+def test_tables_are_told_as_pydicom_reads_them_and_a_cut_one_is_said(bench: Bench, portal: StandIn, app: App, tmp_path: Path):
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    for name in ("MODALITY", "VOI BELOW ZERO", "VOI SLOPED", "VOI RAISED", "PALETTE 8", "PALETTE SEGMENTED", "HIGH BIT", "SIGMOID", "XA LOG", "PADDED"):
+        write_valued(folder, name)
+    cut = pydicom.dcmread(folder / "MODALITY.dcm")
+    cut.SOPInstanceUID = cut.file_meta.MediaStorageSOPInstanceUID = f"{cut.SOPInstanceUID}.1"
+    cut.SeriesInstanceUID = f"{cut.SeriesInstanceUID}.1"
+    cut.ModalityLUTSequence[0].LUTDescriptor = [4096, 0, 16]
+    cut.ModalityLUTSequence[0].LUTData = cut.ModalityLUTSequence[0].LUTData[:-2]
+    cut.save_as(folder / "cut.dcm")
+    files = sorted(folder.iterdir())
+    entry = delivered(bench, portal, files)
+    assert app.ask("adopt", stored=stored(bench))["check"]
+    opened = app.ask("open", entry=entry)
+    assert app.ask("want", id=opened["id"], order=numbers(opened))["failed"] == []
+    by_uid = {str(one.SOPInstanceUID): one for one in map(pydicom.dcmread, files)}
+    told = {series["instances"][0]: app.ask("geometry", id=opened["id"], series=index, instance=0) for index, series in enumerate(opened["series"])}
+    assert told.keys() == by_uid.keys()
+    for uid, one in told.items():
+        if uid == cut.SOPInstanceUID:
+            assert one["tablesKnown"] is False and one["modalityTable"] is None
+            continue
+        expected = bundle_fixture.geometry(by_uid[uid])
+        assert {name: one[name] for name in expected} == expected, by_uid[uid].SeriesDescription
+    assert sum(one["palette"] is not None for one in told.values()) == 2
 
 
 def cover_of(bench: Bench, entry: dict, folder: Path) -> tuple[bytes, bytes]:

@@ -1,5 +1,6 @@
 """The app's viewer with two series side by side: scrolled as one by their place in the patient, or said to be not linked, and each shows where the other cuts it."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ ROWS, COLUMNS = 60, 80
 # Each slice has a grey of its own, further apart than a bound of the codec.
 DARKEST, STEP = 40, 5
 HERE, ELSEWHERE = "1.2.3.10", "1.2.3.11"
-# Rows, columns, and place of slice n: two axial stacks with other gaps, one that leans by 6°, one that is sagittal, one of another frame of reference, one of another patient.
+# Rows, columns, and place of slice n: two axial stacks with other gaps, one that leans by 6° about its middle, one that is sagittal, one of another frame of reference, one of
+# another patient.
 LEAN = np.deg2rad(6)
 STACKS = {
     "AXIAL": ([1, 0, 0], [0, 1, 0], lambda n: [-40, -30, 3 * n], HERE, {}),
     "SPARSE": ([1, 0, 0], [0, 1, 0], lambda n: [-40, -30, 7 * n - 4], HERE, {}),
-    "LEANING": ([1, 0, 0], [0, np.cos(LEAN), np.sin(LEAN)], lambda n: [-40, -30, 4 * n], HERE, {}),
+    "LEANING": ([1, 0, 0], [0, np.cos(LEAN), np.sin(LEAN)], lambda n: [-40, -30, 4 * n - 3], HERE, {}),
+    "ABOVE": ([1, 0, 0], [0, 1, 0], lambda n: [-40, -30, 3 * n + 12], HERE, {}),
     "SAGITTAL": ([0, 1, 0], [0, 0, -1], lambda n: [5 * n - 20, -35, 50], HERE, {}),
     "FOREIGN": ([1, 0, 0], [0, 1, 0], lambda n: [-40, -30, 3 * n], ELSEWHERE, {}),
     "NOWHERE": ([1, 0, 0], [0, 1, 0], lambda n: [-40, -30, 3 * n], None, {}),
@@ -104,9 +107,7 @@ def test_the_other_series_goes_to_the_slice_that_lies_nearest(two: Shown, name: 
     for place, number in enumerate(own):
         two.page.evaluate(f"viewer.show({place})")
         first, second = settled(two)
-        at, row, column = corner("AXIAL", number)
-        normal = np.cross(row, column) / np.linalg.norm(np.cross(row, column))
-        away = [abs(np.dot(normal, corner(name, other)[0] - at)) for other in others]
+        away = [from_middle(corner("AXIAL", number), corner(name, other)) for other in others]
         assert away[second["place"]] == pytest.approx(min(away)), (place, second["place"], away)
         # What is on the canvas is that slice, in both.
         assert abs(first["grey"] - (DARKEST + STEP * number)) < STEP / 2
@@ -116,6 +117,48 @@ def test_the_other_series_goes_to_the_slice_that_lies_nearest(two: Shown, name: 
     assert len(seen) > 3
     two.page.screenshot(path=tmp_path / f"linked-{name}.png")
     assert not two.page.refused, two.page.refused
+
+
+def from_middle(looked: tuple[np.ndarray, ...], slice_: tuple[np.ndarray, ...]) -> float:
+    """Of the middle of an image from the plane of a slice, mm."""
+    (at, row, column), (other, other_row, other_column) = looked, slice_
+    middle = at + row * (COLUMNS - 1) / 2 + column * (ROWS - 1) / 2
+    normal = np.cross(other_row, other_column)
+    return abs(np.dot(middle - other, normal)) / np.linalg.norm(normal)
+
+
+def test_where_the_other_series_has_no_slice_it_says_so(two: Shown) -> None:
+    beside(two, "ABOVE")
+    titles = two.page.locator(".title")
+    for number in range(SLICES):
+        two.page.evaluate(f"viewer.show({order('AXIAL').index(number)})")
+        settled(two)
+        # It begins 12 mm above, a slice each 3 mm.
+        missing = 12 - 3 * number
+        for title in titles.all():
+            expect(title).to_contain_text(f"no slice here (the nearest is {missing} mm away)" if missing > 1.5 else "linked")
+
+
+def test_of_several_images_in_one_place_the_b_value_stays(show, tmp_path: Path) -> None:  # noqa: F811
+    folder = tmp_path / "diffusion"
+    folder.mkdir()
+    for number in range(SLICES):
+        of = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, 5 * number], "PixelSpacing": list(SPACING), "FrameOfReferenceUID": HERE,
+              "WindowCenter": 128, "WindowWidth": 256, "Modality": "MR"}
+        image(folder, f"m{number}.dcm", "MAP", np.full((ROWS, COLUMNS), 99, np.uint8), number + 1, SeriesNumber=1, **of)
+        for at, b in enumerate((0, 500, 1000)):
+            image(folder, f"d{number}-{b}.dcm", "DIFFUSION", np.full((ROWS, COLUMNS), 50 + 9 * at, np.uint8), 3 * number + at + 1, SeriesNumber=2, DiffusionBValue=float(b), **of)
+    shown = show(folder)
+    shown.page.set_viewport_size(LANDSCAPE)
+    until(lambda: shown.page.evaluate("viewer.pictures.progress.here === viewer.pictures.progress.all"))
+    beside(shown, "DIFFUSION", "MAP")
+    # The second b-value, by hand; then scrolled from the other picture.
+    shown.page.evaluate("viewer.stages.lastChild.dispatchEvent(new Event('pointerdown'))")
+    shown.page.evaluate(f"viewer.show({SLICES + 2})")
+    shown.page.evaluate("viewer.stages.firstChild.dispatchEvent(new Event('pointerdown'))")
+    for place in range(SLICES):
+        shown.page.evaluate(f"viewer.show({place})")
+        assert shown.page.evaluate("[viewer.pane.geometry.position[2], viewer.pair.other.geometry.position[2], viewer.pair.other.geometry.bValue]") == [5 * place, 5 * place, 500]
 
 
 @pytest.mark.parametrize(("own", "name"), [("AXIAL", "FOREIGN"), ("AXIAL", "NOWHERE"), ("UNTOLD", "NOWHERE"), ("AXIAL", "SAGITTAL")])
@@ -178,8 +221,13 @@ def test_two_stand_only_on_the_side_and_of_one_patient(two: Shown, tmp_path: Pat
     title = other.locator(".title").inner_text().split("\n")[0]
     other.locator("canvas").click()
     expect(two.page.locator(".stage.active .title")).to_contain_text(title)
+    # All that is said of a series is said of this one, also to who has no finger on it.
+    until(lambda: two.page.evaluate("viewer.slider.value === String(viewer.pane.place + 1)"))
+    expect(two.page.locator(".stage.active canvas")).to_have_attribute("aria-label", re.compile(f": {re.escape(title)}$"))
     expect(two.page.locator(".who")).to_contain_text(title)
     two.page.screenshot(path=tmp_path / "two.png")
+    two.page.locator(".stage:not(.active) canvas").focus()
+    expect(two.page.locator(".stage.active .title")).not_to_contain_text(title)
     # So does a wheel over it, which scrolls that series and not the first.
     other = two.page.locator(".stage:not(.active)")
     title, place = other.locator(".title").inner_text().split("\n")[0], two.page.evaluate("viewer.pair.other.place")
@@ -194,3 +242,20 @@ def test_two_stand_only_on_the_side_and_of_one_patient(two: Shown, tmp_path: Pat
     expect(two.page.get_by_role("button", name="Two series side by side")).to_have_count(0)
     expect(two.page.locator("canvas[data-shown=full]")).to_be_visible(timeout=WAIT_MS)
     assert not two.page.refused, two.page.refused
+
+
+def test_a_description_says_nothing_in_the_place_of_the_app(show, tmp_path: Path) -> None:  # noqa: F811
+    """Nor do two series that name nobody stand for one patient."""
+    folder = tmp_path / "told"
+    folder.mkdir()
+    for number, name in enumerate(("ONE\u2028linked", "OTHER")):
+        image(folder, f"{number}.dcm", name, np.full((ROWS, COLUMNS), 99, np.uint8), 1, Modality="MR", SeriesNumber=number, WindowCenter=128, WindowWidth=256)
+        image(folder, f"nobody-{number}.dcm", f"NOBODY {number}", np.full((ROWS, COLUMNS), 99, np.uint8), 1, Modality="MR", SeriesNumber=5 + number, PatientID="", PatientName="")
+    shown = show(folder)
+    shown.page.set_viewport_size(LANDSCAPE)
+    until(lambda: shown.page.evaluate("viewer.pictures.progress.here === viewer.pictures.progress.all"))
+    shown.page.get_by_role("button", name="View", exact=True).click()
+    shown.page.get_by_role("button", name="Two series side by side").click()
+    lines = shown.page.locator(".stage .title").first.inner_text().split("\n")
+    assert len(lines) == 2 and lines[1] == "not linked", lines
+    assert not shown.page.evaluate("(() => { viewer.open(viewer.pictures.stacks.find(({ series }) => series.banner.series_description === 'NOBODY 0')); return viewer.pair.isPossible; })()")

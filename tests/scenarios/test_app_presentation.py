@@ -156,6 +156,17 @@ def test_what_is_not_as_it_was_sent_says_so_until_it_is_taken_back(show, ct_stud
     assert not shown.page.refused, shown.page.refused
 
 
+# What each image says of its spacing, and what the bar says beside its length.
+SPACED = {
+    "PATIENT": {"PixelSpacing": list(SPACING), "Modality": "CT"}, "DETECTOR": {"ImagerPixelSpacing": list(SPACING)},
+    "SAME": {"PixelSpacing": list(SPACING), "ImagerPixelSpacing": list(SPACING)}, "UNTOLD": {"PixelSpacing": list(SPACING)},
+    "CORRECTED": {"PixelSpacing": list(SPACING), "ImagerPixelSpacing": [2 * one for one in SPACING]},
+    "FIDUCIAL": {"PixelSpacing": list(SPACING), "ImagerPixelSpacing": list(SPACING), "PixelSpacingCalibrationType": "FIDUCIAL"},
+    "NOTHING": {}, "ZERO": {"PixelSpacing": [0, 0]},
+}
+SAID = {"PATIENT": "", "DETECTOR": " at the detector", "SAME": " at the detector", "UNTOLD": r" \(not calibrated\)", "CORRECTED": "", "FIDUCIAL": ""}
+
+
 @pytest.fixture
 def lined(tmp_path: Path) -> Path:
     """Pictures with two bright rows and two bright columns, so far apart as LINES says; their pixels are higher or wider than long."""
@@ -164,9 +175,7 @@ def lined(tmp_path: Path) -> Path:
     picture = np.zeros((320, 320), np.uint8)
     for line in LINES:
         picture[line], picture[:, line] = 250, 250
-    for number, (name, elements) in enumerate({"PATIENT": {"PixelSpacing": SPACING}, "DETECTOR": {"ImagerPixelSpacing": SPACING}, "UNCALIBRATED": {"PixelSpacing": SPACING, "ImagerPixelSpacing": SPACING},
-                                               "NOTHING": {}, "ZERO": {"PixelSpacing": [0, 0]}}.items()):
-        elements = {keyword: list(values) for keyword, values in elements.items()}
+    for number, (name, elements) in enumerate(SPACED.items()):
         image(folder, f"{number}.dcm", name, picture, 1, WindowCenter=128, WindowWidth=256, **elements)
     return folder
 
@@ -217,9 +226,9 @@ def test_the_bar_is_as_long_as_it_says(show, lined: Path, look: Look, zoomed: bo
 def test_a_bar_says_where_its_length_holds_and_is_not_there_without_one(show, lined: Path) -> None:  # noqa: F811
     shown = show(lined)
     words = shown.page.locator(".ruler")
-    for name, said in (("PATIENT", False), ("DETECTOR", True), ("UNCALIBRATED", True)):
+    for name, said in SAID.items():
         series(shown, name)
-        expect(words).to_have_text(re.compile(r"^[\d.]+ [cm]m at the detector$" if said else r"^[\d.]+ [cm]m$"))
+        expect(words).to_have_text(re.compile(rf"^[\d.]+ [cm]m{said}$"))
         expect(shown.page.locator(".ruler .line")).to_be_visible()
     for name in ("NOTHING", "ZERO"):
         series(shown, name)

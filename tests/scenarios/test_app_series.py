@@ -91,6 +91,26 @@ def test_each_b_value_is_a_stack_of_its_own_and_said(show, enhanced: bool, tmp_p
     shown.page.screenshot(path=tmp_path / f"diffusion-{enhanced}.png")
 
 
+def test_directions_of_one_b_value_stand_together_whatever_their_numbers(show, tmp_path: Path) -> None:  # noqa: F811
+    """Three directions at b 1000 in each place, numbered across, and positions that differ in the last digit."""
+    folder = tmp_path / "directions"
+    folder.mkdir()
+    numbered(folder)
+    instances = [(b, height + 0.0001 * at) for height in HEIGHTS for at, b in enumerate((1000, 0, 1000, 1000))]
+    for number, (b, height) in enumerate(instances, start=1):
+        image(folder, f"d{number}.dcm", "DIFFUSION", picture(number), number, Modality="MR", WindowCenter=128, WindowWidth=256, SeriesNumber=NUMBERS["DIFFUSION"],
+              ImageOrientationPatient=[1, 0, 0, 0, 1, 0], ImagePositionPatient=[0, 0, height], DiffusionBValue=float(b))
+    shown = show(folder)
+    series(shown, "DIFFUSION")
+    seen = []
+    for place in range(len(instances)):
+        shown.page.evaluate(f"viewer.show({place})")
+        expect(shown.page.locator(".corner")).to_contain_text(f"{place + 1} / {len(instances)}", timeout=WAIT_MS)
+        told = shown.geometry()
+        seen.append((told["bValue"], round(told["position"][2], 2)))
+    assert seen == [(0, height) for height in sorted(HEIGHTS)] + [(1000, height) for height in sorted(HEIGHTS) for _ in range(3)]
+
+
 def test_a_b_value_of_nothing_is_not_said(show, tmp_path: Path) -> None:  # noqa: F811
     """Some makers write 0 to every image."""
     folder = tmp_path / "nothing"

@@ -18,6 +18,7 @@ from lab.programs import TOP, program
 from PIL import Image
 from peers.memory import Renderers
 from playwright.sync_api import Browser, Page, expect
+from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 
 import harness
 
@@ -182,7 +183,7 @@ def image(folder: Path, name: str, description: str, pixels: np.ndarray, number:
         one.NumberOfFrames = frames
     for keyword, value in elements.items():
         setattr(one, keyword, value)
-    one.HighBit = one.BitsStored - 1
+    one.HighBit = elements.get("HighBit", one.BitsStored - 1)
     one.PixelData = pixels.tobytes() + b"\0" * (pixels.nbytes % 2)
     one.save_as(folder / name, enforce_file_format=True)
 
@@ -209,20 +210,23 @@ AS_SENT = Look()
 
 
 def expected(shown: Shown, canvas: tuple[int, int], zoom: str, look: Look) -> tuple[np.ndarray, np.ndarray, tuple[slice, slice]]:
-    """Greys by the decoded array through the same window, by PS3.3 C.11.2.1.2.1 and four taps; which of them are far from a rounding boundary; where they lie."""
+    """Greys or colours of the decoded file as pydicom makes values of them, four taps, and the same window, by PS3.3 C.11.2.1.2; which of them are far from a
+    rounding boundary; where they lie."""
     at = shown.frame()
     source = shown.told["series"][at["series"]]["banner"]["series_description"]
     geometry, layout = shown.geometry(), shown.told["series"][at["series"]]["layout"][at["instance"]]
-    files = [pydicom.dcmread(path) for path in sorted(shown.decoded.rglob("*")) if path.is_file()]
-    file = next(one for one in files if one.SeriesDescription == source and one.InstanceNumber == geometry["number"])
-    stored = file.pixel_array[at["frame"]] if layout["frames"] > 1 else file.pixel_array
+    heads = ((path, pydicom.dcmread(path, stop_before_pixels=True)) for path in sorted(shown.decoded.rglob("*")) if path.is_file())
+    file = pydicom.dcmread(next(path for path, one in heads if one.get("SeriesDescription") == source and one.InstanceNumber == geometry["number"]))
+    stored = pixel_array(file, index=at["frame"])
     rows, columns = layout["rows"], layout["columns"]
     spacing = geometry["spacing"] or [1, 1]
     aspect = spacing[0] / spacing[1]
     height, width = canvas
     # What is turned is an array of its own; a pixel of it is as wide as one of the image, or as high.
-    values = look.of(stored.astype(float).reshape(rows, columns, -1))
+    values = look.of(meant(file, stored, geometry).reshape(rows, columns, -1))
+    is_padded = values.shape[2] == 1 and geometry["padding"] is not None
     rows, columns = values.shape[:2]
+    padded = look.of(stored == geometry["padding"]) if is_padded else np.zeros((rows, columns), bool)
     wide, high = (aspect, 1) if look.turn % 2 else (1, aspect)
     fit = min(width / (columns * wide), height / (rows * high))
     scale = fit if zoom == "fit" else max(1, np.ceil(fit + 0.01))
@@ -239,21 +243,18 @@ def expected(shown: Shown, canvas: tuple[int, int], zoom: str, look: Look) -> tu
         for dx in (0, 1):
             fx, fy = (xs - 0.5) % 1, (ys - 0.5) % 1
             ix, iy = (np.clip(np.floor(place - 0.5).astype(int) + step, 0, side - 1) for place, step, side in ((xs, dx, columns), (ys, dy, rows)))
-            weight = np.outer(fy if dy else 1 - fy, fx if dx else 1 - fx)[..., None]
+            weight = np.outer(fy if dy else 1 - fy, fx if dx else 1 - fx)[..., None] * ~padded[np.ix_(iy, ix)][..., None]
             taken = values[np.ix_(iy, ix)]
             least, most = np.minimum(least, taken), np.maximum(most, taken)
-            if geometry["padding"] is not None:
-                weight = weight * (taken != geometry["padding"])
             total, weights = total + weight * taken, weights + weight
     steep = 1.0
     if values.shape[2] == 3:
         exact = total
     else:
         center, width_of = (float(one) for one in shown.page.evaluate("[viewer.pane.window.center, viewer.pane.window.width]"))
-        steep = geometry["slope"] * 255 / (width_of - 1)
-        value = total / np.maximum(weights, 1e-9) * geometry["slope"] + geometry["intercept"]
-        exact = np.clip((value - (center - 0.5)) / (width_of - 1) + 0.5, 0, 1) * 255
-        exact = np.where(weights < 0.5, 0, 255 - exact if (layout["photometric"] == "MONOCHROME1") != look.inverted else exact)
+        steep = 255 / (width_of - 1)
+        exact = np.clip((total / np.maximum(weights, 1e-9) - (center - 0.5)) / (width_of - 1) + 0.5, 0, 1) * 255
+        exact = np.where(weights < 0.5, 0, 255 - exact if geometry["inverse"] != look.inverted else exact)
         # A share of padding near one half may fall either way.
         weights = np.where(np.abs(weights - 0.5) < 1e-3, np.nan, weights)
     certain = (np.abs(exact % 1 - 0.5) > NEAR_HALF + PLACE_ERROR * steep * (most - least)) & ~np.isnan(weights)
@@ -261,12 +262,29 @@ def expected(shown: Shown, canvas: tuple[int, int], zoom: str, look: Look) -> tu
     return np.floor(exact + 0.5), certain, place
 
 
-def compare(shown: Shown, zoom: str, look: Look = AS_SENT) -> None:
+def meant(file: pydicom.Dataset, stored: np.ndarray, geometry: dict) -> np.ndarray:
+    """The values of a grey image (those of one frame's own scale too), or eight bits of each colour."""
+    if stored.ndim == 3:
+        return (stored >> max(0, file.BitsStored - 8)).astype(float)
+    if file.PhotometricInterpretation == "PALETTE COLOR":
+        colours = apply_color_lut(stored, file)
+        return (colours >> (8 if colours.dtype == np.uint16 else 0)).astype(float)
+    if "ModalityLUTSequence" in file:
+        return apply_modality_lut(stored, file).astype(float)
+    return stored.astype(float) * geometry["slope"] + geometry["intercept"]
+
+
+def apart(shown: Shown, zoom: str, look: Look = AS_SENT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What is seen, what is expected, and where that is certain."""
     shown.here()
     screen = shown.screen()
     greys, certain, place = expected(shown, screen.shape[:2], zoom, look)
     seen = screen[place]
-    greys, certain = np.broadcast_to(greys, seen.shape), np.broadcast_to(certain, seen.shape)
+    return seen, np.broadcast_to(greys, seen.shape), np.broadcast_to(certain, seen.shape)
+
+
+def compare(shown: Shown, zoom: str, look: Look = AS_SENT) -> None:
+    seen, greys, certain = apart(shown, zoom, look)
     assert seen.size > 100_000, "nearly nothing to compare"
     assert greys.max() - greys.min() > 100, "a picture without contrast proves nothing"
     differences = np.abs(seen - greys)

@@ -57,6 +57,8 @@ pub(super) struct Element {
     pub(super) tag: u32,
     /// Bytes of the value; `None` = until its delimiter.
     pub(super) length: Option<u64>,
+    /// Its VR; zeros where none is written.
+    pub(super) vr: [u8; 2],
     /// VR UN.
     pub(super) unknown: bool,
 }
@@ -69,11 +71,11 @@ impl Element {
         let second: [u8; 4] = cursor.read()?;
         let [v, r, c, d] = second;
         if !syntax.explicit || tag >> 16 == 0xFFFE || quirk_vr_missing([v, r]) {
-            return Ok(Self { tag, length: defined(syntax.u32(second)), unknown: false });
+            return Ok(Self { tag, length: defined(syntax.u32(second)), vr: [0; 2], unknown: false });
         }
         let length =
             if is_short([v, r], [c, d]) { syntax.u16([c, d]).into() } else { syntax.u32(cursor.read()?) };
-        Ok(Self { tag, length: defined(length), unknown: [v, r] == *b"UN" })
+        Ok(Self { tag, length: defined(length), vr: [v, r], unknown: [v, r] == *b"UN" })
     }
 }
 

@@ -4,6 +4,7 @@
 use super::cursor::{Cursor, Forward};
 use super::diffusion::Diffusion;
 use super::element::{Element, ITEM, ITEM_END, SEQUENCE_END, Syntax};
+use super::lookup::{Lookup, MODALITY_LUT, Tables, VOI_LUT, Values};
 use super::{Encoding, ScanError, meta_group};
 use crate::limits::{ELEMENTS_MAX, FRAMES_TOLD_MAX, SEQUENCE_DEPTH_MAX};
 use std::io;
@@ -14,6 +15,8 @@ const VALUE_BYTES_MAX: usize = 128;
 const SHARED_GROUPS: u32 = 0x5200_9229;
 /// Per-Frame Functional Groups Sequence: an item for each frame, in their order.
 const FRAME_GROUPS: u32 = 0x5200_9230;
+/// The SOP classes of X-ray angiography and fluoroscopy begin so (PS3.6 A).
+const ANGIOGRAMS: &str = "1.2.840.10008.5.1.4.1.1.12.";
 /// Pixel Data, behind which nothing of this is.
 const PIXEL_DATA: u32 = 0x7FE0_0010;
 
@@ -30,7 +33,7 @@ pub struct Geometry {
     /// Instance Number (0020,0013).
     pub number: Option<i32>,
     /// Pixel Padding Value (0028,0120), as a stored value.
-    pub padding: Option<u16>,
+    pub padding: Option<i32>,
     /// Photometric Interpretation (0028,0004).
     pub photometric: Option<String>,
     /// Frame Time (0018,1063), ms.
@@ -43,6 +46,22 @@ pub struct Geometry {
     pub series_number: Option<i32>,
     /// Frame of Reference UID (0020,0052): positions with the same one are of the same space.
     pub frame_of_reference: Option<String>,
+    /// High Bit (0028,0102): one less than Bits Stored in all but old objects (PS3.5 8.1.1).
+    pub high_bit: Option<u16>,
+    /// Bits Stored (0028,0101).
+    #[serde(skip)]
+    pub bits_stored: Option<u16>,
+    /// Pixel Representation (0028,0103) is 1.
+    #[serde(skip)]
+    pub signed: bool,
+    /// SOP Class UID (0008,0016).
+    #[serde(skip)]
+    pub sop_class: Option<String>,
+    /// Presentation LUT Shape (2050,0020).
+    pub presentation: Option<String>,
+    /// Its tables.
+    #[serde(skip)]
+    pub lookup: Lookup,
 }
 
 /// Where a frame lies, and how its values are shown.
@@ -54,8 +73,10 @@ pub struct FrameGeometry {
     pub position: Option<[f64; 3]>,
     /// Pixel Spacing (0028,0030) or Imager Pixel Spacing (0018,1164): of rows, of columns, mm.
     pub spacing: Option<[f64; 2]>,
-    /// The spacing is that of the detector, not of the patient (PS3.3 10.7.1.3).
+    /// The spacing is that of the detector, not of the patient (PS3.3 10.7.1.1).
     pub at_detector: bool,
+    /// Pixel Spacing was corrected for the patient: it differs from the detector's, or says how, by Pixel Spacing Calibration Type (0028,0A02).
+    pub calibrated: bool,
     /// Rescale Slope (0028,1053).
     pub slope: Option<f64>,
     /// Rescale Intercept (0028,1052).
@@ -69,6 +90,8 @@ pub struct FrameGeometry {
     /// Diffusion b-value (0018,9087), or that of the maker, s/mm².
     #[serde(skip_serializing_if = "Option::is_none")]
     pub b_value: Option<f64>,
+    /// VOI LUT Function (0028,1056): how the window makes greys (PS3.3 C.11.2.1.3).
+    pub voi_function: Option<String>,
 }
 
 impl Geometry {
@@ -79,13 +102,40 @@ impl Geometry {
         let Some(syntax) = Syntax::of(encoding) else { return read };
         let data_set = head.get(meta_group(head).end..).unwrap_or_default();
         let mut cursor = Cursor::new(data_set, data_set.len() as u64);
-        let mut walk =
-            Walk { elements: 0, read: &mut read, in_frame: false, diffusion: Diffusion::default() };
+        let mut walk = Walk {
+            elements: 0,
+            read: &mut read,
+            in_frame: false,
+            diffusion: Diffusion::default(),
+            tables: Tables::default(),
+            last: 0,
+        };
         // The head of pixels without their value, or a damaged data set: shown as far as it goes.
-        let _ = walk.elements(&mut cursor, syntax, None, 0, true);
-        let is_cut = walk.in_frame;
+        let is_damaged = walk.elements(&mut cursor, syntax, None, 0, true).is_err();
+        let (is_cut, mut tables, last) = (walk.in_frame, walk.tables, walk.last);
         read.settle(is_cut);
+        if is_damaged && last <= VOI_LUT {
+            tables.give_up();
+        }
+        read.lookup = tables.told(read.values());
         read
+    }
+
+    /// What bears on its tables.
+    fn values(&self) -> Values {
+        let (slope, intercept) = (self.frame.slope.unwrap_or(1.0), self.frame.intercept.unwrap_or(0.0));
+        let bits = f64::from(self.bits_stored.unwrap_or(16).min(32));
+        let (least, most) = if self.signed {
+            (-(bits - 1.0).exp2(), (bits - 1.0).exp2() - 1.0)
+        } else {
+            (0.0, bits.exp2() - 1.0)
+        };
+        Values {
+            is_palette: self.photometric.as_deref() == Some("PALETTE COLOR"),
+            signed: self.signed,
+            below_zero: (least * slope).min(most * slope) + intercept < 0.0,
+            is_angiogram: self.sop_class.as_deref().is_some_and(|class| class.starts_with(ANGIOGRAMS)),
+        }
     }
 
     /// A frame has what its own item says, and else what is said of the whole image. `is_cut`: the last item could not be read to its end,
@@ -106,8 +156,10 @@ impl Geometry {
         }
     }
 
-    fn take(&mut self, tag: u32, value: &[u8], syntax: Syntax) {
+    fn take(&mut self, tag: u32, vr: [u8; 2], value: &[u8], syntax: Syntax) {
+        let word = || value.first_chunk().map(|bytes| syntax.u16(*bytes));
         match tag {
+            0x0008_0016 => once(&mut self.sop_class, || ascii(value)),
             0x0008_2144 => once(&mut self.display_rate, || number(value)),
             0x0018_0040 => once(&mut self.cine_rate, || number(value)),
             0x0018_1063 => once(&mut self.frame_time, || number(value)),
@@ -115,7 +167,15 @@ impl Geometry {
             0x0020_0013 => once(&mut self.number, || text(value)?.parse().ok()),
             0x0020_0052 => once(&mut self.frame_of_reference, || ascii(value)),
             0x0028_0004 => once(&mut self.photometric, || ascii(value)),
-            0x0028_0120 => once(&mut self.padding, || value.first_chunk().map(|bytes| syntax.u16(*bytes))),
+            0x0028_0101 => once(&mut self.bits_stored, word),
+            0x0028_0102 => once(&mut self.high_bit, word),
+            0x0028_0103 => self.signed |= word() == Some(1),
+            0x0028_0120 => {
+                let signed = vr == *b"SS" || (vr != *b"US" && self.signed);
+                let sign = |word: u16| if signed { word.cast_signed().into() } else { word.into() };
+                once(&mut self.padding, || word().map(sign));
+            }
+            0x2050_0020 => once(&mut self.presentation, || ascii(value)),
             _ => self.frame.take(tag, value),
         }
     }
@@ -132,16 +192,19 @@ impl FrameGeometry {
             0x0020_0037 => once(&mut self.orientation, || numbers(value)),
             0x0028_0030 if self.spacing.is_none() || self.at_detector => {
                 if let Some(spacing) = numbers(value) {
-                    // Equal to the detector's, it is not corrected for any magnification (PS3.3 10.7.1.3).
-                    self.at_detector &= self.spacing == Some(spacing);
+                    // Equal to the detector's, it is not corrected for any magnification (PS3.3 10.7.1.1).
+                    self.calibrated = self.at_detector && self.spacing != Some(spacing);
+                    self.at_detector &= !self.calibrated;
                     self.spacing = Some(spacing);
                 }
             }
+            0x0028_0A02 if ascii(value).is_some() => (self.at_detector, self.calibrated) = (false, true),
             0x0028_1050 => once(&mut self.center, || number(value)),
             0x0028_1051 => once(&mut self.width, || number(value)),
             0x0028_1052 => once(&mut self.intercept, || number(value)),
             0x0028_1053 => once(&mut self.slope, || number(value)),
             0x0028_1054 => once(&mut self.rescale_type, || ascii(value)),
+            0x0028_1056 => once(&mut self.voi_function, || ascii(value)),
             _ => {}
         }
     }
@@ -149,7 +212,8 @@ impl FrameGeometry {
     /// What it does not say itself.
     fn take_over(&mut self, image: &Self) {
         if self.spacing.is_none() {
-            (self.spacing, self.at_detector) = (image.spacing, image.at_detector);
+            (self.spacing, self.at_detector, self.calibrated) =
+                (image.spacing, image.at_detector, image.calibrated);
         }
         once(&mut self.orientation, || image.orientation);
         once(&mut self.position, || image.position);
@@ -159,6 +223,7 @@ impl FrameGeometry {
         once(&mut self.center, || image.center);
         once(&mut self.width, || image.width);
         once(&mut self.b_value, || image.b_value);
+        once(&mut self.voi_function, || image.voi_function.clone());
     }
 }
 
@@ -181,6 +246,9 @@ struct Walk<'g> {
     /// What is read is of the last of the frames, not of the image.
     in_frame: bool,
     diffusion: Diffusion,
+    tables: Tables,
+    /// The element of the data set itself that is read.
+    last: u32,
 }
 
 type Bytes<'b> = Cursor<&'b [u8]>;
@@ -192,6 +260,8 @@ enum Items {
     First,
     /// Each, of a frame of its own.
     Frames,
+    /// The first, which is a table of this sequence.
+    Table(u32),
 }
 
 impl Walk<'_> {
@@ -206,18 +276,30 @@ impl Walk<'_> {
     ) -> Result<(), ScanError> {
         while end.map_or(cursor.left() > 0, |end| cursor.position() < end) {
             let element = self.head(cursor, syntax)?;
+            if let (Some(length), Some(end)) = (element.length, end)
+                && length > end.saturating_sub(cursor.position())
+            {
+                return Err(cursor.damaged("an element passes the end of its item"));
+            }
+            if depth == 0 {
+                self.last = element.tag;
+            }
             if element.tag == ITEM_END || (depth == 0 && element.tag >= PIXEL_DATA) {
                 return Ok(());
             }
             let of_groups = matches!(element.tag, SHARED_GROUPS | FRAME_GROUPS);
-            // Inside the functional groups every sequence says something of the image.
-            let inside = wanted && (of_groups || depth > 0);
+            let is_table = matches!(element.tag, MODALITY_LUT | VOI_LUT);
+            let of_table = depth == 0 && is_table;
+            if wanted && is_table && !of_table && element.length != Some(0) {
+                // Of a frame, which the app cannot tell apart.
+                self.tables.give_up();
+            }
+            // Inside the functional groups and tables every sequence says something of the image.
+            let inside = wanted && (of_groups || of_table || depth > 0);
             match element.length {
-                Some(length) if wanted && length <= VALUE_BYTES_MAX as u64 && !inside => {
-                    self.value(cursor, syntax, element.tag, length)?;
-                }
+                Some(length) if wanted && !inside => self.value(cursor, syntax, element, length)?,
                 Some(length) if inside && !is_sequence(element, length) => {
-                    self.value(cursor, syntax, element.tag, length)?;
+                    self.value(cursor, syntax, element, length)?;
                 }
                 Some(length) if !inside => cursor.skip(length)?,
                 length => {
@@ -226,11 +308,15 @@ impl Walk<'_> {
                     let items = match (inside, depth, element.tag) {
                         (false, ..) => Items::None,
                         (true, 0, FRAME_GROUPS) => Items::Frames,
+                        (true, 0, MODALITY_LUT | VOI_LUT) => Items::Table(element.tag),
                         (true, ..) => Items::First,
                     };
                     self.in_frame |= items == Items::Frames;
                     self.items(cursor, syntax, end, depth + 1, items)?;
                     self.in_frame &= items != Items::Frames;
+                    if of_table {
+                        self.tables.leave();
+                    }
                 }
             }
         }
@@ -255,7 +341,14 @@ impl Walk<'_> {
                 (SEQUENCE_END, _) => return Ok(()),
                 (ITEM, length) => {
                     let end = length.map(|length| cursor.position() + length);
-                    let wanted_here = wanted == Items::Frames || (wanted == Items::First && first);
+                    let wanted_here = match wanted {
+                        Items::Frames => true,
+                        Items::First | Items::Table(_) => first,
+                        Items::None => false,
+                    };
+                    if let (Items::Table(sequence), true) = (wanted, first) {
+                        self.tables.enter(sequence, syntax);
+                    }
                     if wanted == Items::Frames {
                         let frames = self.read.frames.get_or_insert_default();
                         frames.push(FrameGeometry::default());
@@ -287,22 +380,30 @@ impl Walk<'_> {
         &mut self,
         cursor: &mut Bytes<'_>,
         syntax: Syntax,
-        tag: u32,
+        Element { tag, vr, .. }: Element,
         length: u64,
     ) -> Result<(), ScanError> {
-        let mut buffer = [0; VALUE_BYTES_MAX];
-        let Some(value) = usize::try_from(length).ok().and_then(|length| buffer.get_mut(..length)) else {
-            return cursor.skip(length);
+        let (mut buffer, mut entries) = ([0; VALUE_BYTES_MAX], Vec::new());
+        let value = match self.tables.data_bytes_max(tag) {
+            Some(bytes_max) if length <= bytes_max.min(cursor.left()) => {
+                entries.resize(usize::try_from(length).unwrap_or_default(), 0);
+                entries.as_mut_slice()
+            }
+            _ => match usize::try_from(length).ok().and_then(|length| buffer.get_mut(..length)) {
+                Some(value) => value,
+                None => return cursor.skip(length),
+            },
         };
         cursor.read_into(value)?;
         let b_value = self.diffusion.take(tag, value, syntax);
+        self.tables.take(tag, vr, value, syntax);
         match self.read.frames.as_mut().and_then(|frames| frames.last_mut()).filter(|_| self.in_frame) {
             Some(frame) => {
                 frame.take(tag, value);
                 once(&mut frame.b_value, || b_value);
             }
             None => {
-                self.read.take(tag, value, syntax);
+                self.read.take(tag, vr, value, syntax);
                 once(&mut self.read.frame.b_value, || b_value);
             }
         }
@@ -312,7 +413,7 @@ impl Walk<'_> {
 
 /// The groups that hold geometry (PS3.3 C.7.6.16.2): others are of defined length and are passed over as values.
 fn is_sequence(element: Element, length: u64) -> bool {
-    const HOLDERS: [u32; 9] = [
+    const HOLDERS: [u32; 11] = [
         0x0018_9117, // MR Diffusion
         0x0020_9113, // Plane Position
         0x0020_9116, // Plane Orientation
@@ -322,6 +423,8 @@ fn is_sequence(element: Element, length: u64) -> bool {
         0x0028_9145, // Pixel Value Transformation
         SHARED_GROUPS,
         FRAME_GROUPS,
+        MODALITY_LUT,
+        VOI_LUT,
     ];
     length > 0 && HOLDERS.contains(&element.tag)
 }
@@ -358,6 +461,7 @@ fn parsed(text: &str) -> Option<f64> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
+    use super::super::lookup::Table;
     use super::*;
     use proptest::prelude::*;
 
@@ -365,7 +469,7 @@ mod tests {
         let [a, b, c, d] = tag.to_be_bytes();
         let mut bytes = vec![b, a, d, c];
         bytes.extend(vr);
-        if vr == b"SQ" {
+        if matches!(vr, b"SQ" | b"OW") {
             bytes.extend([0, 0]);
             bytes.extend((value.len() as u32).to_le_bytes());
         } else {
@@ -429,24 +533,145 @@ mod tests {
                 position: Some([-125.5, -100.0, 40.0]),
                 spacing: Some([0.5, 0.75]),
                 at_detector: false,
+                calibrated: true,
                 slope: Some(1.0),
                 intercept: Some(-1024.0),
                 rescale_type: Some("HU".into()),
                 center: Some(40.0),
                 width: Some(350.0),
                 b_value: Some(1000.0),
+                voi_function: None,
             },
             frames: None,
             number: Some(17),
-            padding: Some(63_536),
+            padding: Some(-2000),
             photometric: Some("MONOCHROME2".into()),
             frame_time: Some(40.0),
             cine_rate: Some(25.0),
             display_rate: Some(12.0),
             series_number: Some(301),
             frame_of_reference: Some("1.2.3.4".into()),
+            high_bit: None,
+            bits_stored: None,
+            signed: false,
+            sop_class: None,
+            presentation: None,
+            lookup: Lookup::default(),
         };
         assert_eq!(read, expected, "a nested position is not the image's, the detector's spacing gives way");
+    }
+
+    fn words(values: &[u16]) -> Vec<u8> {
+        values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn tables_are_those_of_the_image_and_a_cut_one_is_said() {
+        let lut = |entries: &[u16]| {
+            let descriptor = words(&[3, 0xFFFF, 16]);
+            [element(0x0028_3002, b"SS", &descriptor), element(0x0028_3006, b"US", &words(entries))].concat()
+        };
+        let image = |photometric: &[u8], modality: &[u16]| {
+            let mut image = [
+                element(0x0028_0004, b"CS", photometric),
+                element(0x0028_0102, b"US", &[9, 0]),
+                element(0x0028_0103, b"US", &[1, 0]),
+                element(0x0028_1056, b"CS", b"SIGMOID "),
+            ]
+            .concat();
+            for colour in 0..3 {
+                image.extend(element(0x0028_1101 + colour, b"US", &words(&[2, 0, 8])));
+            }
+            for colour in 0..3_u32 {
+                image.extend(element(0x0028_1201 + colour, b"OW", &words(&[colour as u16, 200])));
+            }
+            image.extend(sequence(0x0028_3000, &[lut(modality), lut(&[9, 9, 9])]));
+            image.extend(undefined(0x0028_3010, &[lut(&[1, 2, 3])]));
+            image.extend(element(0x2050_0020, b"CS", b"INVERSE "));
+            image
+        };
+        let table = |first, entries: [u16; 3]| Table { first, bits: 16, entries: entries.to_vec() };
+        let read = Geometry::read(&image(b"MONOCHROME2 ", &[100, 50, 0]), Encoding::ExplicitLittle);
+        assert_eq!(read.lookup.modality, Some(table(-1, [100, 50, 0])), "the first item counts");
+        assert_eq!(read.lookup.voi, Some(table(-1, [1, 2, 3])), "what the VR says counts");
+        assert_eq!((read.lookup.palette, read.lookup.is_unknown), (None, false));
+        assert_eq!((read.high_bit, read.frame.voi_function.as_deref()), (Some(9), Some("SIGMOID")));
+        assert_eq!(read.presentation.as_deref(), Some("INVERSE"));
+
+        let read = Geometry::read(&image(b"PALETTE COLOR ", &[100, 50]), Encoding::ExplicitLittle);
+        assert!(read.lookup.is_unknown && read.lookup.modality.is_none(), "an entry is missing");
+        let [red, _, blue] = read.lookup.palette.unwrap();
+        assert_eq!((red.entries, blue.entries, blue.bits), (vec![0, 200], vec![2, 200], 8));
+    }
+
+    #[test]
+    fn what_may_be_a_table_and_cannot_be_read_hides_the_image() {
+        let read = |head: &[Vec<u8>]| Geometry::read(&head.concat(), Encoding::ExplicitLittle).lookup;
+        let descriptor = || element(0x0028_3002, b"US", &words(&[2, 0, 16]));
+        let whole = [descriptor(), element(0x0028_3006, b"OW", &words(&[1, 2]))].concat();
+        assert!(!read(&[sequence(VOI_LUT, std::slice::from_ref(&whole))]).is_unknown);
+        assert!(read(&[sequence(VOI_LUT, &[Vec::new()])]).is_unknown, "an empty item");
+        assert!(read(&[sequence(VOI_LUT, &[descriptor()])]).is_unknown, "no entries");
+        assert!(
+            read(&[sequence(VOI_LUT, &[whole[..whole.len() - 2].to_vec()])]).is_unknown,
+            "longer than its item"
+        );
+        assert!(read(&[element(MODALITY_LUT, b"SQ", b"no items")]).is_unknown);
+        let of_frame = sequence(0x0028_9132, &[sequence(VOI_LUT, &[whole])]);
+        assert!(read(&[sequence(SHARED_GROUPS, &[of_frame])]).is_unknown, "of a frame");
+        // Behind the tables damage hides none.
+        assert!(!read(&[element(0x0040_0275, b"SQ", b"no items")]).is_unknown);
+    }
+
+    #[test]
+    fn the_modality_table_of_an_angiogram_is_no_part_of_what_is_seen() {
+        let lut =
+            [element(0x0028_3002, b"US", &words(&[2, 0, 16])), element(0x0028_3006, b"OW", &words(&[1, 2]))]
+                .concat();
+        for (class, counts) in
+            [("1.2.840.10008.5.1.4.1.1.12.1", false), ("1.2.840.10008.5.1.4.1.1.1.2", true)]
+        {
+            let head = [
+                element(0x0008_0016, b"UI", class.as_bytes()),
+                sequence(MODALITY_LUT, std::slice::from_ref(&lut)),
+            ]
+            .concat();
+            assert_eq!(
+                Geometry::read(&head, Encoding::ExplicitLittle).lookup.modality.is_some(),
+                counts,
+                "{class}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_palette_image_without_its_palette_is_said_and_an_empty_sequence_is_none() {
+        let image =
+            [element(0x0028_0004, b"CS", b"PALETTE COLOR "), element(0x0028_1101, b"US", &words(&[2, 0, 8]))]
+                .concat();
+        assert!(Geometry::read(&image, Encoding::ExplicitLittle).lookup.is_unknown);
+        let palette = |green: [u16; 3]| {
+            let descriptor = |colour: u32| if colour == 1 { green } else { [2, 0, 16] };
+            let tables = (0..3_u32).flat_map(|colour| {
+                [
+                    element(0x0028_1101 + colour, b"US", &words(&descriptor(colour))),
+                    element(0x0028_1201 + colour, b"OW", &words(&[0, 0x7F00])),
+                ]
+            });
+            let photometric = element(0x0028_0004, b"CS", b"PALETTE COLOR ");
+            let head: Vec<u8> = std::iter::once(photometric).chain(tables).flatten().collect();
+            Geometry::read(&head, Encoding::ExplicitLittle).lookup
+        };
+        let bits = palette([2, 0, 8]).palette.unwrap().map(|table| table.bits);
+        assert_eq!(bits, [16; 3], "of one range");
+        assert!(palette([2, 1, 16]).is_unknown && palette([1, 0, 16]).is_unknown, "of one size");
+        let image = [
+            element(0x0028_0004, b"CS", b"MONOCHROME2 "),
+            sequence(0x0028_3000, &[]),
+            undefined(0x0028_3010, &[]),
+        ]
+        .concat();
+        assert_eq!(Geometry::read(&image, Encoding::ExplicitLittle).lookup, Lookup::default());
     }
 
     #[test]
@@ -455,10 +680,14 @@ mod tests {
             let head =
                 [element(0x0018_1164, b"DS", b"0.2\\0.2 "), element(0x0028_0030, b"DS", spacing)].concat();
             let read = Geometry::read(&head, Encoding::ExplicitLittle).frame;
-            (read.spacing, read.at_detector)
+            (read.spacing, read.at_detector, read.calibrated)
         };
-        assert_eq!(of(b"0.20\\.2 "), (Some([0.2, 0.2]), true));
-        assert_eq!(of(b"0.15\\.15"), (Some([0.15, 0.15]), false));
+        assert_eq!(of(b"0.20\\.2 "), (Some([0.2, 0.2]), true, false));
+        assert_eq!(of(b"0.15\\.15"), (Some([0.15, 0.15]), false, true));
+        let head = [element(0x0028_0030, b"DS", b"0.2\\0.2 "), element(0x0028_0A02, b"CS", b"GEOMETRY")];
+        let read =
+            |parts: &[Vec<u8>]| Geometry::read(&parts.concat(), Encoding::ExplicitLittle).frame.calibrated;
+        assert!(read(&head) && !read(&head[..1]), "as it says itself");
     }
 
     #[test]

@@ -78,6 +78,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("js/viewer/thumbnail.js", SCRIPT),
     file!("js/viewer/toolbar.js", SCRIPT),
     file!("js/viewer/viewer.js", SCRIPT),
+    file!("js/viewer/values.js", SCRIPT),
     file!("js/viewer/window.js", SCRIPT),
     file!("js/wasm.js", SCRIPT),
     file!("manifest.webmanifest", MANIFEST),

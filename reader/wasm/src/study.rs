@@ -4,17 +4,20 @@ use crate::question::Refused;
 use compressor::bundle::{
     Manifest, SegmentKind, SegmentSource, Series, UnpackError, header_bytes, read_manifest,
 };
-use compressor::dataset::{Encoding, Geometry, ImageLayout};
+use compressor::dataset::{Encoding, Geometry, ImageLayout, Table};
 use compressor::json::{Json, object, once};
 use compressor::pixels::{frame_bytes, references, whole_frame};
 use compressor::{Purpose, Uid};
 use seal::index::Index;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::mem;
 
 /// Frames of a series that are told apart. Of those behind them nothing is told.
 const FRAMES_MAX: usize = 32_768;
+/// Entries of all look-up tables of a series: sixteen times three of the largest. Of an image with another one it is told that its tables are unknown.
+const TABLE_ENTRIES_MAX: usize = 48 << 16;
 /// Header bytes of a series that are read at once, in bytes: more than ten thousand slices have.
 const HEADER_BYTES_MAX: usize = 96 << 20;
 
@@ -197,7 +200,64 @@ fn place(layout: Option<ImageLayout>, offset: u64) -> (u64, u64) {
     place().unwrap_or_default()
 }
 
-/// JSON: an array of [`Geometry`], in the order of the instances, as far as the parts reach.
+/// What is told of the images of a series, in the order of the instances, and their tables, each once.
+#[derive(Default, Serialize)]
+struct Shown {
+    images: Vec<ShownImage>,
+    tables: Vec<Table>,
+    #[serde(skip)]
+    places: HashMap<Table, usize>,
+    #[serde(skip)]
+    entries: usize,
+}
+
+#[derive(Serialize)]
+struct ShownImage {
+    #[serde(flatten)]
+    geometry: Geometry,
+    /// Places in the list of tables.
+    modality_table: Option<usize>,
+    voi_table: Option<usize>,
+    palette: Option<[usize; 3]>,
+    tables_unknown: bool,
+}
+
+impl Shown {
+    fn push(&mut self, mut geometry: Geometry) {
+        let lookup = mem::take(&mut geometry.lookup);
+        let modality_table = lookup.modality.as_ref().map(|table| self.place(table));
+        let voi_table = lookup.voi.as_ref().map(|table| self.place(table));
+        let palette = lookup.palette.as_ref().map(|tables| tables.each_ref().map(|table| self.place(table)));
+        let is_full = modality_table == Some(None)
+            || voi_table == Some(None)
+            || palette.is_some_and(|places| places.contains(&None));
+        let image = ShownImage {
+            modality_table: modality_table.flatten(),
+            voi_table: voi_table.flatten(),
+            palette: palette.and_then(|[red, green, blue]| Some([red?, green?, blue?])),
+            tables_unknown: lookup.is_unknown || is_full,
+            geometry,
+        };
+        self.images.push(image);
+    }
+
+    /// Of a table in the list; `None` where there is no room for it.
+    fn place(&mut self, table: &Table) -> Option<usize> {
+        if let Some(place) = self.places.get(table) {
+            return Some(*place);
+        }
+        let entries = self.entries + table.entries.len();
+        if entries > TABLE_ENTRIES_MAX {
+            return None;
+        }
+        self.entries = entries;
+        self.places.insert(table.clone(), self.tables.len());
+        self.tables.push(table.clone());
+        Some(self.tables.len() - 1)
+    }
+}
+
+/// JSON: a [`Shown`], as far as the parts reach.
 pub(crate) fn geometry(input: &[u8], question_bytes: usize) -> Result<Vec<u8>, Refused> {
     let (question, mut coded) = input.split_at_checked(question_bytes).ok_or_else(Refused::question)?;
     let (mut syntax, mut heads, mut sizes) = (None, None, None);
@@ -224,7 +284,7 @@ pub(crate) fn geometry(input: &[u8], question_bytes: usize) -> Result<Vec<u8>, R
     let stream =
         header_bytes(&parts).ok_or_else(|| Refused::damaged("the headers of a series do not unpack"))?;
     let mut rest = stream.as_slice();
-    let (mut read, mut frames) = (Vec::new(), 0);
+    let (mut shown, mut frames) = (Shown::default(), 0);
     for (head, tail) in heads {
         let own = head.checked_add(tail).and_then(|bytes| rest.split_at_checked(bytes));
         let Some((own, behind)) = own else { break };
@@ -233,10 +293,10 @@ pub(crate) fn geometry(input: &[u8], question_bytes: usize) -> Result<Vec<u8>, R
         if frames > FRAMES_MAX && one.frames.is_some() {
             one.frames = Some(Vec::new());
         }
-        read.push(one);
+        shown.push(one);
         rest = behind;
     }
-    serde_json::to_vec(&read).map_err(|_| Refused::question())
+    serde_json::to_vec(&shown).map_err(|_| Refused::question())
 }
 
 /// Two sizes in bytes.

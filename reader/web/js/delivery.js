@@ -19,7 +19,8 @@ import { load } from './wasm.js';
 /**
  * @typedef {{number: number, kind: 'headers'|'model'|'coarse'|'pixels'|'opaque'|'residual', series: number, instance: number|null, slab: number|null, bytes: number, rawBytes: number}} Segment bytes: sealed
  * @typedef {{columns: number, rows: number, samples: number, bits: number, stored: number, signed: boolean, planar: boolean, bigEndian: boolean, frames: number, photometric: string}} Layout photometric: empty until the headers are here
- * @typedef {{known: boolean, orientation: number[]|null, position: number[]|null, spacing: [number, number]|null, atDetector: boolean, slope: number, intercept: number, center: number|null, width: number|null, number: number|null, padding: number|null, rescaleType: string, photometric: string, frameTime: number|null, cineRate: number|null, displayRate: number|null, seriesNumber: number|null, frameOfReference: string|null, bValue: number|null}} Geometry `known`: false where the frame's item could not be read, so that it can have no letters and no scale
+ * @typedef {{first: number, bits: number, entries: number[]}} Table of the value `first` and those behind it
+ * @typedef {{known: boolean, orientation: number[]|null, position: number[]|null, spacing: [number, number]|null, atDetector: boolean, calibrated: boolean, slope: number, intercept: number, center: number|null, width: number|null, number: number|null, padding: number|null, rescaleType: string, photometric: string, frameTime: number|null, cineRate: number|null, displayRate: number|null, seriesNumber: number|null, frameOfReference: string|null, bValue: number|null, highBit: number|null, inverse: boolean, voiFunction: string, modalityTable: Table|null, voiTable: Table|null, palette: Table[]|null, tablesKnown: boolean}} Geometry `known`: false where the frame's item could not be read, so that it can have no letters and no scale
  * @typedef {{all: Geometry, frames: Geometry[]|null}} ImageGeometry `all`: of each frame that `frames` does not have
  * @typedef {Record<string, string>} Banner texts by the names of bundle SPEC 4.3; control characters are in them
  * @typedef {{instance: number, frame: number, row: number, coarse: number, pixels: number, residual: number|null, rawBytes: number, references: number[]}} Slab frame and row that it begins with; references: slabs of the series that it is predicted from where the model uses references
@@ -187,7 +188,9 @@ export class Delivery extends EventTarget {
       const { transfer_syntax, heads } = this.#study.series[series];
       const sizes = own.map((number) => [headers.parts.get(number)?.length ?? 0, this.#study.segments[number - 1][3]]);
       const read = this.#parser.geometry({ transfer_syntax, heads, parts: sizes }, own.map((number) => headers.parts.get(number) ?? new Uint8Array()));
-      headers.geometry = read.map(shownGeometry);
+      /** @type {Map<string, Table[]>} */
+      const palettes = new Map();
+      headers.geometry = read.images.map((/** @type {any} */ image) => shownGeometry(image, read.tables, palettes));
     }
     return ofFrame(headers.geometry[instance], frame);
   }
@@ -390,15 +393,20 @@ function shownLayout(told) {
   return { columns, rows, samples, bits, stored, signed, planar, bigEndian, frames, photometric: '' };
 }
 
-/** Of one frame after the other, or of all of them: then `frames` is null. @param {any} told @returns {ImageGeometry} */
-function shownGeometry(told) {
-  const { number, padding, photometric, frame_time: frameTime, cine_rate: cineRate, display_rate: displayRate, series_number: seriesNumber, frame_of_reference: frameOfReference } = told;
+/** Of one frame after the other, or of all of them: then `frames` is null. @param {any} told @param {Table[]} tables
+ * @param {Map<string, Table[]>} palettes those of other images: one that is shared is one texture @returns {ImageGeometry} */
+function shownGeometry(told, tables, palettes) {
+  const { number, padding, frame_time: frameTime, cine_rate: cineRate, display_rate: displayRate, series_number: seriesNumber, frame_of_reference: frameOfReference, high_bit: highBit } = told;
+  const photometric = told.photometric ?? '', table = (/** @type {number|null} */ place) => (place === null ? null : tables[place] ?? null);
+  const key = String(told.palette), palette = told.palette && (palettes.get(key) ?? told.palette.map(table));
+  palettes.set(key, palette);
   const of = (/** @type {any} */ frame, known = true) => ({
     known,
     orientation: frame.orientation ?? null,
     position: frame.position ?? null,
     spacing: frame.spacing ?? null,
     atDetector: frame.at_detector ?? false,
+    calibrated: frame.calibrated ?? false,
     slope: frame.slope ?? 1,
     intercept: frame.intercept ?? 0,
     center: frame.center ?? null,
@@ -406,13 +414,21 @@ function shownGeometry(told) {
     number,
     padding,
     rescaleType: frame.rescale_type ?? '',
-    photometric: photometric ?? '',
+    photometric,
     frameTime,
     cineRate,
     displayRate,
     seriesNumber,
     frameOfReference,
     bValue: frame.b_value ?? null,
+    highBit,
+    // PS3.3 C.11.6. MONOCHROME1 says the same, and no IDENTITY beside it takes that back.
+    inverse: told.presentation === 'INVERSE' || photometric === 'MONOCHROME1',
+    voiFunction: frame.voi_function ?? 'LINEAR',
+    modalityTable: table(told.modality_table),
+    voiTable: table(told.voi_table),
+    palette,
+    tablesKnown: !told.tables_unknown,
   });
   return { all: told.frames ? of({}, false) : of(told), frames: told.frames?.map((/** @type {any} */ frame) => of(frame)) ?? null };
 }

@@ -132,7 +132,7 @@ export class Parser {
 
   /**
    * Where the images of a series lie, as far as its header segments are here.
-   * @param {{transfer_syntax: string, heads: number[][], parts: number[][]}} question @param {Uint8Array[]} parts @returns {any[]}
+   * @param {{transfer_syntax: string, heads: number[][], parts: number[][]}} question @param {Uint8Array[]} parts @returns {any}
    */
   geometry(question, parts) {
     const json = utf8(JSON.stringify(question));

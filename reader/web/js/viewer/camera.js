@@ -32,8 +32,9 @@ export class Camera {
   view(shape) {
     const scale = this.#fit(shape) * this.zoom, { aspect, way } = shape, [a, b, c, d] = way;
     const { width, height } = seen(shape);
+    const shift = this.#held(shape, this.#shift);
     // Whole device pixels: at one pixel each, what is seen is what was decoded.
-    const left = Math.round((this.canvas.width - width * scale) / 2 + this.#shift.x), top = Math.round((this.canvas.height - height * scale) / 2 + this.#shift.y);
+    const left = Math.round((this.canvas.width - width * scale) / 2 + shift.x), top = Math.round((this.canvas.height - height * scale) / 2 + shift.y);
     const wide = shape.columns * scale, high = shape.rows * scale * aspect;
     const origin = { x: left - Math.min(0, a * wide) - Math.min(0, b * high), y: top - Math.min(0, c * wide) - Math.min(0, d * high) };
     return { left, top, scale, aspect, way, origin };
@@ -44,12 +45,15 @@ export class Camera {
     const zoom = Math.min(ZOOM_MAX, Math.max(1, this.zoom * factor)), grown = zoom / this.zoom, ratio = devicePixelRatio;
     const [fromX, fromY] = [x * ratio - this.canvas.width / 2, y * ratio - this.canvas.height / 2];
     this.zoom = zoom;
-    // The picture stays on the screen.
-    const { width, height } = seen(shape), own = this.#fit(shape) * zoom;
+    this.#shift = this.#held(shape, { x: fromX - (fromX - this.#shift.x) * grown + dx * ratio, y: fromY - (fromY - this.#shift.y) * grown + dy * ratio });
+  }
+
+  /** The picture stays on the screen, of whatever size that is now. @param {Shape} shape @param {{x:number, y:number}} shift */
+  #held(shape, shift) {
+    const { width, height } = seen(shape), own = this.#fit(shape) * this.zoom;
     const room = (/** @type {number} */ size, /** @type {number} */ canvas) => Math.max(0, (size * own - canvas) / 2);
-    const [most, far] = [room(width, this.canvas.width), room(height, this.canvas.height)];
-    const within = (/** @type {number} */ shift, /** @type {number} */ most) => Math.min(most, Math.max(-most, shift));
-    this.#shift = { x: within(fromX - (fromX - this.#shift.x) * grown + dx * ratio, most), y: within(fromY - (fromY - this.#shift.y) * grown + dy * ratio, far) };
+    const within = (/** @type {number} */ value, /** @type {number} */ most) => Math.min(most, Math.max(-most, value));
+    return { x: within(shift.x, room(width, this.canvas.width)), y: within(shift.y, room(height, this.canvas.height)) };
   }
 
   /** All of it, or one pixel of the image for each of the screen (two, where it is smaller than that). @param {Shape} shape @param {number} x @param {number} y */

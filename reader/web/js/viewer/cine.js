@@ -2,6 +2,8 @@
 
 /** Pictures a second where the object does not say how many. */
 const DEFAULT_RATE = 15;
+/** More is no rate. */
+const RATE_MAX = 1_000;
 /** Over which what was shown is counted, ms. */
 const COUNTED_MS = 1_000;
 /** Of the pictures that are due, the share that may be missing before it is said: the last one of a second may fall into the next. */
@@ -10,7 +12,7 @@ const MISSING_SHARE = 0.06;
 /** Pictures a second as the object says: Frame Time (PS3.3 C.7.6.5), else Cine Rate, else the one that is recommended. @param {import('../delivery.js').Geometry|null} geometry */
 export function recordedRate(geometry) {
   const { frameTime, cineRate, displayRate } = geometry ?? {};
-  const rate = frameTime && frameTime > 0 ? 1_000 / frameTime : [cineRate, displayRate].find((one) => one && one > 0);
+  const rate = [frameTime && 1_000 / frameTime, cineRate, displayRate].find((one) => one && one > 0 && one <= RATE_MAX) || undefined;
   return { rate: rate ?? DEFAULT_RATE, recorded: rate !== undefined };
 }
 
@@ -20,17 +22,20 @@ export class Course {
   #shown = [];
   #last = -1;
 
-  /** @param {number} rate @param {number} count @param {number} from place @param {number} began */
-  constructor(rate, count, from, began) {
+  /** With the first picture. @type {number|null} */
+  #began = null;
+
+  /** @param {number} rate @param {number} count @param {number} from place */
+  constructor(rate, count, from) {
     this.rate = rate;
     this.count = count;
     this.from = from;
-    this.began = began;
   }
 
   /** The place that is due: tempo is kept, whatever is left out. @param {number} now */
   due(now) {
-    return (this.from + Math.floor(((now - this.began) * this.rate) / 1_000)) % this.count;
+    this.#began ??= now;
+    return (this.from + Math.floor(((now - this.#began) * this.rate) / 1_000)) % this.count;
   }
 
   /** A picture came to the screen. @param {number} place @param {number} now */
@@ -42,7 +47,7 @@ export class Course {
 
   /** How many of those due in the last second were shown; none where that is all of them, or a second has not passed. @param {number} now @returns {number|null} */
   lacking(now) {
-    if (now - this.began < COUNTED_MS) return null;
+    if (this.#began === null || now - this.#began < COUNTED_MS) return null;
     const shown = this.#shown.filter((at) => at > now - COUNTED_MS).length;
     return shown < Math.floor(this.rate * (1 - MISSING_SHARE)) ? shown : null;
   }
@@ -71,12 +76,15 @@ export class Cine {
 
   toggle() {
     if (this.#course) return this.stop();
-    const pane = this.around.pane(), { rate } = recordedRate(pane.geometry);
-    requestAnimationFrame((now) => {
-      this.#course = new Course(rate, pane.stack.frames.length, pane.place, now);
-      this.around.changed();
-      this.#step(this.#course, now);
-    });
+    this.#begin();
+    this.around.changed();
+  }
+
+  /** From the picture that is shown, at its rate. */
+  #begin() {
+    const { geometry, stack, place } = this.around.pane(), course = new Course(recordedRate(geometry).rate, stack.frames.length, place);
+    this.#course = course;
+    requestAnimationFrame((now) => this.#step(course, now));
   }
 
   /** @param {Course} course @param {number} now */
@@ -84,7 +92,9 @@ export class Cine {
     if (course !== this.#course) return;
     this.#now = now;
     this.around.show(course.due(now));
-    requestAnimationFrame((next) => this.#step(course, next));
+    // Another clip of the series, or headers that came, may say another rate.
+    if (recordedRate(this.around.pane().geometry).rate !== course.rate) this.#begin();
+    else requestAnimationFrame((next) => this.#step(course, next));
   }
 
   /** The pane has drawn. @param {number} place */

@@ -1,5 +1,5 @@
 // Two series of one patient side by side: scrolled as one where they lie alike, and each shows where the other one's slice cuts it.
-import { put } from '../dom.js';
+import { put, said } from '../dom.js';
 import { t } from '../texts.js';
 import { lossWords } from './banner.js';
 import { crossing, isLinked, nearest } from './planes.js';
@@ -55,15 +55,18 @@ export class Pair {
     const pane = this.around.pane(), { other, around: { pictures } } = this;
     if (!other) {
       put(pane.title, '');
+      pane.canvas.setAttribute('aria-label', t('picture'));
       return false;
     }
     const before = other.place;
-    const linked = isLinked(pane.geometry, other.geometry);
-    const place = linked ? nearest(pane.geometry, other.stack.frames.map((frame) => pictures.geometry(other.stack, frame))) : null;
-    if (place !== null) other.place = place;
+    const slices = other.stack.frames.map((frame) => pictures.geometry(other.stack, frame));
+    const found = pane.frame && isLinked(pane.geometry, other.geometry) ? nearest(pane.geometry, pane.frame.layout, slices, other.place) : null;
+    if (found) other.place = found.place;
+    const link = !found ? t('not linked') : found.here ? t('linked') : t('no slice here', Math.round(found.away));
     for (const one of [pane, other]) {
-      const { banner, description, modality } = one.stack.series;
-      put(one.title, [banner?.series_description || description || modality, lossWords(one.stack.series, one.geometry), t(linked ? 'linked' : 'not linked')].filter((words) => words).join('\n'));
+      const { banner, description, modality } = one.stack.series, name = banner?.series_description || description || modality;
+      one.title.replaceChildren(said(name), ...[lossWords(one.stack.series, one.geometry), link].filter((words) => words).map((words) => `\n${words}`));
+      one.canvas.setAttribute('aria-label', `${t('picture')}: ${name}`);
       one.ask();
     }
     return other.place !== before;
@@ -90,5 +93,7 @@ export class Pair {
 /** @param {Stack} one @param {Stack} other */
 function isOfOnePatient({ series: one }, { series: other }) {
   const names = /** @type {const} */ (['patient_id', 'birth_date', 'name_alphabetic', 'name_ideographic', 'name_phonetic']);
-  return !one.mixedPatients && !other.mixedPatients && names.every((name) => (one.banner?.[name] ?? '') === (other.banner?.[name] ?? ''));
+  // Of two that name nobody nothing is known.
+  const isNamed = names.some((name) => name !== 'birth_date' && one.banner?.[name]);
+  return isNamed && !one.mixedPatients && !other.mixedPatients && names.every((name) => (one.banner?.[name] ?? '') === (other.banner?.[name] ?? ''));
 }

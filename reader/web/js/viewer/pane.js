@@ -6,7 +6,8 @@ import { gestures } from './gestures.js';
 import { edges } from './letters.js';
 import { AS_SENT, wayOf } from './presentation.js';
 import { Renderer } from './renderer.js';
-import { bar, lengthWords } from './scale.js';
+import { bar, calibration, lengthWords } from './scale.js';
+import { grey, hindrance } from './values.js';
 
 /** @typedef {import('./stack.js').Stack} Stack */
 /** @typedef {import('./pictures.js').Pictures} Pictures */
@@ -14,9 +15,6 @@ import { bar, lengthWords } from './scale.js';
 /** @typedef {import('./presentation.js').Presentation} Presentation */
 /** @typedef {{tool: () => 'scroll'|'window', scroll: (frames: number) => void, window: (dx: number, dy: number) => void, cut: () => [[number, number], [number, number]]|null, drawn: (picture: Picture|null) => void}} Around cut: the line
  * of another slice, in columns and rows; drawn: with what is seen */
-
-/** What the renderer shows rightly. */
-const PHOTOMETRIC = new Set(['MONOCHROME1', 'MONOCHROME2', 'RGB', 'YBR_FULL']);
 
 const SVG = 'http://www.w3.org/2000/svg';
 /** Of the canvas's width, that a scale bar may take. */
@@ -26,8 +24,6 @@ export class Pane {
   /** @type {Stack} */
   stack;
   place = 0;
-  /** @type {Map<Stack, Presentation>} */
-  #presentations = new Map();
   #asked = false;
 
   canvas = /** @type {HTMLCanvasElement} */ (h('canvas', { 'aria-label': t('picture'), role: 'img', tabindex: 0 }));
@@ -44,10 +40,11 @@ export class Pane {
     h('p', { class: 'ruler' }, this.ruler.words, this.ruler.line), this.mark, this.state);
   camera = new Camera(this.canvas);
 
-  /** @param {Pictures} pictures @param {import('./window.js').Windows} windows @param {Stack} stack @param {Around} around */
-  constructor(pictures, windows, stack, around) {
+  /** @param {Pictures} pictures @param {import('./window.js').Windows} windows @param {Map<Stack, Presentation>} presentations @param {Stack} stack @param {Around} around */
+  constructor(pictures, windows, presentations, stack, around) {
     this.pictures = pictures;
     this.windows = windows;
+    this.presentations = presentations;
     this.stack = stack;
     this.around = around;
     this.renderer = new Renderer(this.canvas);
@@ -66,6 +63,7 @@ export class Pane {
 
   /** @param {Stack} stack @param {number} place */
   open(stack, place) {
+    if (stack !== this.stack) this.renderer.forget();
     this.stack = stack;
     this.place = place;
     this.camera.reset();
@@ -86,13 +84,13 @@ export class Pane {
   }
 
   get presentation() {
-    return this.#presentations.get(this.stack) ?? AS_SENT;
+    return this.presentations.get(this.stack) ?? AS_SENT;
   }
 
   /** @param {Presentation} presentation */
   present(presentation) {
     const { turn, mirrored } = this.presentation;
-    this.#presentations.set(this.stack, presentation);
+    this.presentations.set(this.stack, presentation);
     if (turn !== presentation.turn || mirrored !== presentation.mirrored) this.camera.reset();
     this.#mark();
     this.ask();
@@ -144,12 +142,9 @@ export class Pane {
     this.#fill();
     const picture = this.pictures.picture(this.stack, this.place);
     // Without its headers an image has neither its scale nor its sides: it waits for them.
-    const shown = !!frame && !!picture && !!geometry?.known && PHOTOMETRIC.has(geometry.photometric) && this.#fits();
-    const window = shown ? this.window : { center: 0, width: 1 };
-    this.renderer.draw(shown ? picture.parts : [], frame?.layout.columns ?? 1, this.view, {
-      slope: geometry?.slope ?? 1, intercept: geometry?.intercept ?? 0, ...window, invert: (geometry?.photometric === 'MONOCHROME1') !== this.presentation.inverted,
-      padding: geometry?.padding ?? null, signed: frame?.layout.signed ?? false, stored: frame?.layout.stored ?? 16,
-    });
+    const shown = !!frame && !!picture && !!geometry && !hindrance(geometry, frame.layout) && this.#fits();
+    const window = shown ? this.window : { center: 0, width: 1 }, how = grey(geometry, frame?.layout, window);
+    this.renderer.draw(shown ? picture.parts : [], frame?.layout.columns ?? 1, this.view, { ...how, invert: how.invert !== this.presentation.inverted });
     this.#words(shown ? picture : null, window);
     canvas.dataset.shown = !shown ? 'nothing' : picture.full ? 'full' : 'coarse';
     this.around.drawn(shown ? picture : null);
@@ -160,8 +155,8 @@ export class Pane {
     const { geometry, frame, stack } = this, letters = picture ? edges(geometry?.orientation, wayOf(this.presentation)) : null;
     for (const [side, element] of Object.entries(this.edges)) put(element, letters?.[/** @type {'left'} */ (side)] ?? '');
     const key = frame && stack.keys.has(frame.instance) ? ' ★' : '';
-    const b = stack.bValues.length > 0 && typeof geometry?.bValue === 'number' ? `  b ${geometry.bValue}` : '';
-    put(this.corner, `${this.place + 1} / ${stack.frames.length}${key}${b}\nW ${Math.round(window.width)}  L ${Math.round(window.center)}`);
+    const b = stack.bValues.length > 0 && typeof geometry?.bValue === 'number' ? `  b ${Math.round(geometry.bValue)}` : '';
+    put(this.corner, `${this.place + 1} / ${stack.frames.length}${key}${b}\n${window.table ? 'VOI LUT' : `W ${Math.round(window.width)}  L ${Math.round(window.center)}`}`);
     this.#ruler(picture ? geometry : null);
     this.#cut(picture ? this.around.cut() : null);
     put(this.state, this.#trouble() ?? (!picture ? t('loading') : picture.full ? '' : t('coarse')));
@@ -183,16 +178,15 @@ export class Pane {
     const length = bar(geometry?.spacing, this.view.scale, this.canvas.width * RULER_SHARE), { line, words } = this.ruler;
     line.hidden = !length;
     line.style.width = `${(length?.pixels ?? 0) / devicePixelRatio}px`;
-    put(words, length ? lengthWords(length.mm) + (geometry?.atDetector ? ` ${t('at detector')}` : '') : '');
+    put(words, length && geometry ? [lengthWords(length.mm), calibration(geometry, this.stack.series.modality)].filter((one) => one).join(' ') : '');
   }
 
   /** Why there is less to see than there should be. */
   #trouble() {
-    const { geometry } = this, { trouble } = this.pictures;
+    const { geometry } = this, { trouble } = this.pictures, hidden = geometry && hindrance(geometry, this.frame?.layout);
     if (trouble) return trouble.code === 'link_lost' ? t('lost link') : sorry(trouble);
     if (!this.frame) return t('no pictures');
-    if (geometry && !geometry.known) return t('unknown place');
-    if (geometry && !PHOTOMETRIC.has(geometry.photometric)) return t('palette');
+    if (hidden) return t(hidden);
     if (!this.#fits()) return t('too large');
     return this.pictures.damaged(this.stack, this.place) ? t('damaged picture') : null;
   }

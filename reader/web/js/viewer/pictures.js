@@ -19,6 +19,8 @@ const CODED_BYTES_MAX = 48 << 20;
 const REACH = 40;
 /** After the last movement, ms: then what is seen is fetched first. */
 const SETTLED_MS = 120;
+/** Where it never rests, what is seen is looked for after so long, ms. */
+const RESTLESS_MS = 1_000;
 
 const DAMAGED = 'damaged';
 
@@ -51,6 +53,7 @@ export class Pictures extends EventTarget {
   beside = null;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #settling;
+  #wantedAt = 0;
   #closed = false;
   /** Why nothing comes now. @type {{code:string, who:string}|null} */
   trouble = null;
@@ -146,7 +149,7 @@ export class Pictures extends EventTarget {
     if (!stack.ordered) return;
     for (const { eye, seen, first } of eyes)
       eye.place = first && stack.keys.size === 0 && !this.#hasFull(stack, eye.place) ? stack.entry : Math.max(0, seen ? stack.frames.indexOf(seen) : 0);
-    this.dispatchEvent(new CustomEvent('ordered', { detail: { stack } }));
+    this.dispatchEvent(new Event('ordered'));
   }
 
   /** @param {Stack} stack @param {import('./stack.js').Frame|undefined} frame @returns {Geometry|null} */
@@ -166,8 +169,15 @@ export class Pictures extends EventTarget {
     [this.eye, this.beside] = [eye, beside];
     clearTimeout(this.#settling);
     if (this.#eyes.some(({ stack }) => !known.includes(stack))) this.#want();
-    else this.#settling = setTimeout(() => { if (this.#eyes.some(({ stack, place }) => this.#lacks(stack, place))) this.#want(); }, SETTLED_MS);
+    // What plays never rests.
+    else if (performance.now() - this.#wantedAt > RESTLESS_MS) this.#wantLacking();
+    else this.#settling = setTimeout(() => this.#wantLacking(), SETTLED_MS);
     this.#pump();
+  }
+
+  #wantLacking() {
+    this.#wantedAt = performance.now();
+    if (this.#eyes.some(({ stack, place }) => this.#lacks(stack, place))) this.#want();
   }
 
   /** Whether a frame's full picture is not here, coded or decoded. @param {Stack} stack @param {number} place */
@@ -200,7 +210,8 @@ export class Pictures extends EventTarget {
     }
     const coarse = frame.slabs.map((slab) => this.#coarse.get(name(stack, slab)));
     const photometric = this.geometry(stack, frame)?.photometric ?? '';
-    return coarse.some((one) => one) ? { full: false, exact: false, parts: parted(frame.layout, coarse, frame.inSlab, photometric) } : null;
+    // A coarse sample may be off: of an index that is another colour.
+    return coarse.some((one) => one) && photometric !== 'PALETTE COLOR' ? { full: false, exact: false, parts: parted(frame.layout, coarse, frame.inSlab, photometric) } : null;
   }
 
   /** @param {Stack} stack @param {number} place */

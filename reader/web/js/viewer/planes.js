@@ -6,6 +6,10 @@
 
 /** Cosine of 10°: planes that are less inclined to each other are looked at as one direction. */
 const NEARLY_PARALLEL = Math.cos((10 * Math.PI) / 180);
+/** Slices that lie no further apart are in one place, mm: positions are written with so many digits. */
+export const SAME_MM = 0.01;
+/** What a slice that stands alone stands for, mm. */
+const LONE_MM = 5;
 
 /** @param {number[]} a @param {number[]} b */
 export const dot = (a, b) => a.reduce((sum, value, axis) => sum + value * (b[axis] ?? 0), 0);
@@ -33,15 +37,29 @@ function together(one, other) {
 /** Whether two series can be scrolled as one. @param {Geometry|null} one @param {Geometry|null} other */
 export const isLinked = (one, other) => (together(one, other)?.along ?? 0) > NEARLY_PARALLEL;
 
-/** The slice that lies nearest to another one's plane, along the normal of that one. @param {Geometry|null} looked @param {(Geometry|null)[]} slices @returns {number|null} */
-export function nearest(looked, slices) {
+/** The slice of a stack that the middle of another image lies nearest to, by each slice's own plane, and how far that is, mm; `here`: no further than half the way from one
+ * slice of the stack to the next. Of several in one place, one of the b-value that is shown, and the one beside it. @param {Geometry|null} looked @param {Size} size
+ * @param {(Geometry|null)[]} slices @param {number} now place of the one that is shown @returns {{place:number, away:number, here:boolean}|null} */
+export function nearest(looked, size, slices, now) {
   const at = placed(looked);
-  let best = null, least = Infinity;
-  if (at) slices.forEach((slice, place) => {
-    const away = isLinked(looked, slice) && slice?.position ? Math.abs(dot(at.normal, minus(slice.position, at.position))) : Infinity;
-    if (away < least) [best, least] = [place, away];
+  if (!at) return null;
+  const [high, wide] = looked?.spacing ?? [0, 0], steps = [wide * (size.columns - 1) / 2, high * (size.rows - 1) / 2];
+  const middle = at.position.map((value, axis) => value + steps.reduce((sum, step, way) => sum + step * (at.orientation[3 * way + axis] ?? 0), 0));
+  const away = slices.map((slice) => {
+    const own = isLinked(looked, slice) ? placed(slice) : null;
+    return own && dot(own.normal, minus(middle, own.position)) * Math.sign(dot(own.normal, at.normal));
   });
-  return best;
+  const least = Math.min(...away.map((one) => (one === null ? Infinity : Math.abs(one))));
+  const rank = (/** @type {number} */ place) => Math.abs(place - now) + (slices[place]?.bValue === slices[now]?.bValue ? 0 : slices.length);
+  const [place] = [...away.keys()].filter((one) => Math.abs(away[one] ?? Infinity) <= least + SAME_MM).sort((one, other) => rank(one) - rank(other));
+  return place === undefined ? null : { place, away: least, here: least <= gap(away.filter((one) => one !== null)) / 2 + SAME_MM };
+}
+
+/** From one slice to the next, mm: the median. @param {number[]} places */
+function gap(places) {
+  const sorted = places.sort((one, other) => one - other);
+  const gaps = sorted.slice(1).map((place, at) => place - (sorted[at] ?? 0)).filter((one) => one > SAME_MM).sort((one, other) => one - other);
+  return gaps[gaps.length >> 1] ?? LONE_MM;
 }
 
 /** Where the slice `other` cuts the slice `own`: from where to where on the latter, as far as both reach. None where they lie alike, apart, or in spaces of their own.

@@ -1,4 +1,5 @@
 // A bar of known length on the picture.
+import { t } from '../texts.js';
 
 /** In mm: what a bar may measure. */
 const LENGTHS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
@@ -15,3 +16,12 @@ export function bar(spacing, scale, room) {
 
 /** @param {number} mm */
 export const lengthWords = (mm) => (mm < 10 ? `${mm} mm` : `${mm / 10} cm`);
+
+/** Projections: a length in the patient depends on where in the beam it lies (PS3.3 10.7.1.1). */
+const PROJECTIONS = new Set(['CR', 'DX', 'XA', 'RF', 'MG', 'IO', 'PX']);
+
+/** What a length is of, where it is not one in the patient. @param {import('../delivery.js').Geometry} geometry @param {string} modality */
+export function calibration({ atDetector, calibrated }, modality) {
+  if (atDetector) return t('at detector');
+  return PROJECTIONS.has(modality) && !calibrated ? t('not calibrated') : '';
+}

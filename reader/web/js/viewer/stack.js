@@ -1,5 +1,5 @@
 // A series as a stack of frames: which slabs each frame needs, in which order frames lie, and what to fetch next.
-import { dot, normal } from './planes.js';
+import { SAME_MM, dot, normal } from './planes.js';
 
 /** @typedef {import('../delivery.js').Delivery} Delivery */
 /** @typedef {import('../delivery.js').Series} Series */
@@ -53,17 +53,19 @@ export class Stack {
     if (known.some(({ own }) => !own)) return false;
     this.ordered = true;
     const first = known[0]?.own?.orientation, across = first && normal(first);
-    const along = known.map(({ own }) => (across && own?.position && sameWay(own.orientation, first) ? dot(across, own.position) : null));
+    const along = known.map(({ own }) => (across && own?.position && sameWay(own.orientation, first) ? Math.round(dot(across, own.position) / SAME_MM) : null));
     const told = known.map(({ own }) => own?.bValue ?? null), values = [...new Set(told.filter((b) => b !== null))].sort((a, b) => a - b);
     // Some makers write 0 to images that are not of diffusion.
     this.bValues = values.some((b) => b > 0) ? values : [];
-    const distinct = (/** @type {unknown[]} */ places) => along.every((place) => place !== null) && new Set(places).size === along.length;
-    const group = !distinct(along) && distinct(along.map((place, at) => `${told[at]} ${place}`)) ? told : null;
-    const places = new Map(known.map(({ frame, own }, at) => [frame, group || distinct(along) ? along[at] : own?.number ?? null]));
+    const isPlaced = along.every((place) => place !== null), isDistinct = isPlaced && new Set(along).size === along.length;
+    // What repeats a place with several b-values is read b-value by b-value, whatever its numbers say.
+    const group = isPlaced && !isDistinct && values.length > 1 ? told : null;
+    const numbers = new Map(known.map(({ frame, own }) => [frame, own?.number ?? null]));
+    const places = group || isDistinct ? new Map(known.map(({ frame }, at) => [frame, along[at]])) : numbers;
     if ([...places.values()].some((place) => place === null)) return true;
     const groups = new Map(known.map(({ frame }, at) => [frame, group?.[at] ?? -1]));
     const by = (/** @type {Map<Frame, number|null|undefined>} */ of, /** @type {Frame} */ a, /** @type {Frame} */ b) => (of.get(a) ?? 0) - (of.get(b) ?? 0);
-    this.frames.sort((a, b) => by(groups, a, b) || by(places, a, b) || a.instance - b.instance || a.frame - b.frame);
+    this.frames.sort((a, b) => by(groups, a, b) || by(places, a, b) || by(numbers, a, b) || a.instance - b.instance || a.frame - b.frame);
     return true;
   }
 

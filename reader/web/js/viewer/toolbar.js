@@ -37,7 +37,7 @@ export class Toolbar {
   #menu(pane) {
     const act = (/** @type {string} */ name, /** @type {string} */ sign, /** @type {typeof turned} */ next) =>
       h('button', { class: 'chip', 'aria-label': t(`${name} hint`), click: () => pane.present(next(pane.presentation)) }, h('span', { 'aria-hidden': 'true' }, sign), t(name));
-    const colour = pane.stack.frames.some(({ layout }) => layout.samples > 1);
+    const colour = !!pane.geometry?.palette || pane.stack.frames.some(({ layout }) => layout.samples > 1);
     return [act('turn', '↻', turned), act('mirror', '⇋', mirrored), ...(colour ? [] : [act('invert', '◐', inverted)]), ...this.#pair()];
   }
 

@@ -20,6 +20,8 @@ import { answers } from './answers.js';
 
 export class Viewer {
   #first = true;
+  /** How each series is turned, in whichever pane it stands. @type {Map<Stack, import('./presentation.js').Presentation>} */
+  #presentations = new Map();
   /** Whether a series was chosen by hand. */
   #chosen = false;
   /** @type {Toolbar} */
@@ -76,7 +78,7 @@ export class Viewer {
   /** @param {Stack} stack @param {number} place */
   #make(stack, place) {
     /** @type {Pane} */
-    const pane = new Pane(this.pictures, this.windows, stack, {
+    const pane = new Pane(this.pictures, this.windows, this.#presentations, stack, {
       tool: () => this.toolbar.tool,
       scroll: (frames) => { this.#actOn(pane); this.show(pane.place + frames); },
       window: (dx, dy) => { this.#actOn(pane); this.#drag(dx, dy); },
@@ -85,6 +87,7 @@ export class Viewer {
     });
     pane.place = place;
     pane.element.addEventListener('pointerdown', () => this.#actOn(pane), true);
+    pane.element.addEventListener('focusin', () => this.#actOn(pane));
     this.stages.append(pane.element);
     return pane;
   }
@@ -97,6 +100,7 @@ export class Viewer {
     this.pane = pane;
     this.#look();
     this.#series();
+    pane.ask();
   }
 
   /** Headers tell late where slices lie. */
@@ -137,6 +141,8 @@ export class Viewer {
   #pace() {
     const { playing, lacking } = this.cine, { rate, recorded } = recordedRate(this.pane.geometry), told = Number(rate.toFixed(1));
     this.play.hidden = this.pane.stack.frames.length < 2;
+    // Nobody is told of each picture that passes.
+    this.pane.state.setAttribute('aria-live', playing ? 'off' : 'polite');
     put(this.play, playing ? '❚❚' : '▶');
     this.play.setAttribute('aria-label', t(playing ? 'pause' : 'play'));
     this.pace.hidden = this.play.hidden || !(playing || recorded);
@@ -236,7 +242,7 @@ export class Viewer {
   #drawn(picture) {
     const { place, stack } = this.pane, { here, all } = this.pictures.progress;
     this.loss.classList.toggle('exact', !!picture?.exact);
-    if (picture && this.cine.playing) this.cine.drawn(place);
+    if (picture?.full && this.cine.playing) this.cine.drawn(place);
     this.#pace();
     if (document.activeElement !== this.slider || Number(this.slider.value) !== place + 1) this.slider.value = String(place + 1);
     this.slider.setAttribute('aria-valuetext', t('slice of', place + 1, stack.frames.length));

@@ -1,6 +1,10 @@
 // Windows: presets for CT in HU, what the data set says, and what the values say where it is silent.
+import { grey, meaning } from './values.js';
 
-/** @typedef {{center:number, width:number}} Window */
+/** `table`: the image's own greys, instead, until a finger takes the window.
+ * @typedef {{center:number, width:number, table?:import('../delivery.js').Table}} Window */
+
+/** @typedef {import('../delivery.js').Geometry} Geometry */
 
 /** @type {{name:'brain'|'stroke'|'bone'|'lung'|'mediastinum'|'abdomen', center:number, width:number}[]} */
 export const PRESETS = [
@@ -12,21 +16,18 @@ export const PRESETS = [
   { name: 'abdomen', center: 60, width: 350 },
 ];
 
-/** From the 1st to the 99th hundredth of the values that are no padding. @param {ArrayLike<number>} values @param {(stored: number) => number|null} value @returns {Window} */
+/** From the 1st to the 99th hundredth of the values that are no padding. @param {ArrayLike<number>} values @param {(word: number) => number|null} value @returns {Window} */
 export function measured(values, value) {
   const known = Array.from({ length: values.length }, (_, n) => value(values[n] ?? 0)).filter((one) => one !== null).sort((a, b) => a - b);
   const at = (/** @type {number} */ share) => known[Math.floor((known.length - 1) * share)] ?? 0;
   return { center: (at(0.01) + at(0.99)) / 2, width: Math.max(2, at(0.99) - at(0.01)) };
 }
 
-/** A stored value as the shader reads it: the bits stored, with their sign. @param {number} word @param {{signed:boolean, stored:number}} layout */
-export const storedValue = (word, { signed, stored }) => (signed ? (word << (32 - stored)) >> (32 - stored) : word & ((1 << stored) - 1));
-
 /** Which window each series is seen through: the doctor's own, the image's, or that of the values. */
 export class Windows {
   /** @type {Map<import('./stack.js').Stack, Window>} */
   #own = new Map();
-  /** What the values of a picture say, which takes a sort of all of them. @type {WeakMap<object, {key:string, window:Window}>} */
+  /** What the values of a picture say, which takes a sort of all of them. @type {WeakMap<object, {by:unknown[], window:Window}>} */
   #measured = new WeakMap();
 
   /** @param {import('./pictures.js').Pictures} pictures */
@@ -49,17 +50,19 @@ export class Windows {
   of(stack, place) {
     const own = this.#own.get(stack), geometry = this.pictures.geometry(stack, stack.frames[place]);
     if (own) return own;
-    if (geometry?.center !== null && geometry?.center !== undefined && geometry.width) return { center: geometry.center, width: geometry.width };
+    const window = this.#said(stack, place, geometry);
+    return geometry?.voiTable ? { ...window, table: geometry.voiTable } : window;
+  }
+
+  /** By the image's window, or by its values. @param {import('./stack.js').Stack} stack @param {number} place @param {Geometry|null} geometry @returns {Window} */
+  #said(stack, place, geometry) {
+    if (geometry && geometry.center !== null && geometry.width !== null && geometry.width > 0) return { center: geometry.center, width: geometry.width };
     const layout = stack.frames[place]?.layout, part = this.pictures.picture(stack, stack.entry)?.parts[0] ?? this.pictures.picture(stack, place)?.parts[0];
-    if (!layout || !part || part.kind === 'colour') return { center: 128, width: 256 };
-    const { padding, slope = 1, intercept = 0 } = geometry ?? {};
-    const key = `${padding} ${slope} ${intercept}`, known = this.#measured.get(part.data);
-    if (known?.key === key) return known.window;
-    const window = measured(part.data, (word) => {
-      const value = storedValue(word, layout);
-      return value === padding ? null : value * slope + intercept;
-    });
-    this.#measured.set(part.data, { key, window });
+    if (!layout || !part || part.kind === 'colour' || geometry?.palette) return { center: 128, width: 256 };
+    const how = grey(geometry, layout, { center: 0, width: 1 }), by = [how.padding, how.slope, how.intercept, how.modality, how.shift], known = this.#measured.get(part.data);
+    if (known?.by.every((one, n) => one === by[n])) return known.window;
+    const window = measured(part.data, (word) => meaning(word, how));
+    this.#measured.set(part.data, { by, window });
     return window;
   }
 }
