@@ -7,6 +7,7 @@ mod diffusion;
 pub(crate) mod element;
 mod file;
 mod geometry;
+mod implicit;
 mod lookup;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -20,6 +21,7 @@ pub use charset::{CharacterSet, Delimiters};
 pub(crate) use file::meta_group;
 pub use file::{FilePart, locate};
 pub use geometry::Geometry;
+pub use implicit::write_implicit;
 pub use lookup::{Lookup, Table};
 
 use crate::Uid;

@@ -6,7 +6,6 @@ pub mod serve;
 
 pub mod pipeline;
 
-pub mod dimse;
 pub mod directory;
 pub mod duty;
 pub mod receive;

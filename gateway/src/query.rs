@@ -1,6 +1,6 @@
 //! Asks a PACS which studies it has, and which instances a study or a series (C-FIND SCU; PS3.4 C.4.1, C.6).
 //!
-//! What the PACS answers is read by the bounded readers of [`crate::dimse`].
+//! What the PACS answers is read by the bounded readers of [`dimse`].
 
 mod answers;
 pub(crate) mod association;
@@ -19,10 +19,10 @@ pub use studies::{Found, FoundStudy, StudyKeys};
 
 use crate::config::{Dicomweb, Pacs};
 use crate::dicomweb;
-use crate::dimse::uid;
 use crate::receive::limits::{ANSWERS_MAX, RESPONSES_MAX, SERIES_MAX};
 use crate::retrieve::How;
 use compressor::Uid;
+use dimse::uid;
 use find::{End, Finder};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};

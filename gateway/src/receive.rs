@@ -4,7 +4,6 @@
 //! file, makes file and folder durable, waits for the journal ([`Intake::commit`]), and only then answers success
 //! (DESIGN 7). Memory of an association: one PDU, one read buffer, one write buffer, whatever the object's size.
 
-mod ae_title;
 mod association;
 mod disk;
 mod fault;
@@ -16,7 +15,6 @@ mod store;
 mod storing;
 mod wire;
 
-pub use ae_title::{AeTitle, InvalidAeTitle};
 pub(crate) use association::exchange::Exchange;
 pub(crate) use disk::Folder;
 pub(crate) use fault::Fault;
@@ -24,6 +22,8 @@ pub(crate) use negotiate::{Context, own_user_variables};
 pub use serve::{Doors, serve};
 pub(crate) use sop_class::is_storage;
 pub(crate) use storing::{Object, SUCCESS, Storing};
+
+pub use dimse::AeTitle;
 
 use crate::spool::FileKey;
 use compressor::Uid;

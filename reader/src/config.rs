@@ -1,6 +1,8 @@
 //! The reader's configuration: one TOML file, every key documented here.
 
 use crate::key_folder::KeyFolder;
+use crate::pull::Target;
+use dimse::{AeTitle, InvalidAeTitle};
 use keyfile::{KeyFileError, KeyFiles, Protection};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -34,6 +36,9 @@ pub struct Config {
     pub doctor: Doctor,
     /// Where the mail is.
     pub mailbox: Mailbox,
+    /// Where what was pulled goes on to.
+    #[serde(default)]
+    pub forward: Forward,
     /// `scanpost-reader portal` alone looks at it.
     #[serde(default)]
     pub portal: Option<serde::de::IgnoredAny>,
@@ -71,6 +76,24 @@ pub struct Doctor {
     pub plain_keys: bool,
     /// Sender address of receipts.
     pub address: String,
+}
+
+/// `[forward]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Forward {
+    /// Where every delivery is forwarded to once it is in its place; `--forward` goes before it.
+    pub to: Option<Target>,
+    /// AE title by which we call.
+    pub own_ae_title: String,
+    /// Set where an AE must speak TLS (PS3.15 B.12).
+    pub tls: Option<ClientFiles>,
+}
+
+impl Default for Forward {
+    fn default() -> Self {
+        Self { to: None, own_ae_title: "SCANPOST".to_owned(), tls: None }
+    }
 }
 
 /// `[mailbox]`
@@ -243,6 +266,9 @@ pub enum ConfigError {
     /// What of `[portal]` must be mended, and how.
     #[error("[portal] {0}")]
     Portal(&'static str),
+    /// Our own AE title.
+    #[error("forward.own_ae_title: {0}")]
+    AeTitle(#[from] InvalidAeTitle),
     /// Not a mail address.
     #[error("doctor.address is not a mail address")]
     Address,
@@ -359,6 +385,12 @@ impl Config {
 
     fn beside(mut self, folder: &Path) -> Self {
         self.mailbox.beside(folder);
+        if let Some(files) = &mut self.forward.tls {
+            let ClientFiles { ca, crl, client_certificate, client_key, tls12: _ } = files;
+            for path in [ca, crl, client_certificate, client_key].into_iter().flatten() {
+                *path = folder.join(&*path);
+            }
+        }
         let doctor = &mut self.doctor;
         let optional = [
             &mut doctor.keys,
@@ -386,6 +418,7 @@ impl Config {
         if self.mailbox.folders.is_empty() {
             return Err(ConfigError::Empty("mailbox.folders"));
         }
+        AeTitle::parse(&self.forward.own_ae_title)?;
         self.address().map(|_| self)
     }
 }

@@ -6,7 +6,7 @@ use reader::config::{Config, Images};
 use reader::enrol::{Enrolling, Enrolment, renew};
 use reader::portal;
 use reader::profile;
-use reader::pull::{self, Exit, Outcome, Progress, PullError, Say};
+use reader::pull::{self, Exit, Outcome, Progress, PullError, Say, Target};
 use seal::ids::CaseId;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -28,7 +28,8 @@ enum Command {
     /// Pull what is new in the mailbox, check it, write DICOM files, send a signed receipt.
     ///
     /// Exit code: 0 everything is here; 2 something has not arrived whole yet, try again; 3 something was refused (changed,
-    /// unknown site, not for this doctor); 4 the mailbox cannot be used; 5 configuration, keys or disk of this machine.
+    /// unknown site, not for this doctor); 4 the mailbox cannot be used; 5 configuration, keys or disk of this machine; 6 something that is here was not
+    /// forwarded.
     Pull(Pull),
     /// Make this device known to a hospital by the one-time code that it gave out, and the hospital to this device.
     ///
@@ -120,6 +121,9 @@ struct Pull {
     /// Ask the site for what gives the images of this case as they came; a later pull brings them.
     #[arg(long, value_name = "CASE", value_parser = case_id)]
     ask_exact: Option<CaseId>,
+    /// Send what is in the output folder, and was not acknowledged there before, to a workstation or PACS: AE@HOST:PORT; before `forward.to`.
+    #[arg(long, value_name = "TARGET")]
+    forward: Option<Target>,
     /// Say whose images came: names and ids of patients, to be shown to the doctor alone.
     #[arg(long)]
     banner: bool,
@@ -175,10 +179,20 @@ fn run(arguments: &Pull) -> anyhow::Result<Exit> {
     if arguments.exact {
         config.images = Images::Exact;
     }
-    let outcomes =
-        runtime()?.block_on(pull::pull(&config, arguments.ask_exact, now, &Progress::on_terminal()))?;
-    print(&outcomes, arguments).context("cannot print")?;
-    Ok(pull::exit(&outcomes))
+    let (runtime, progress) = (runtime()?, Progress::on_terminal());
+    let pulled = runtime.block_on(pull::pull(&config, arguments.ask_exact, now, &progress));
+    let (mut outcomes, failed) = match pulled {
+        Ok(outcomes) => (outcomes, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    // What is here can go on, whatever became of the mailbox.
+    if let Some(to) = arguments.forward.as_ref().or(config.forward.to.as_ref()) {
+        runtime.block_on(pull::forward(&config, to, &mut outcomes, &progress))?;
+    }
+    if failed.is_none() || !outcomes.is_empty() {
+        print(&outcomes, arguments).context("cannot print")?;
+    }
+    failed.map_or_else(|| Ok(pull::exit(&outcomes)), |error| Err(error.into()))
 }
 
 fn enrol(arguments: &Enrol) -> anyhow::Result<Exit> {

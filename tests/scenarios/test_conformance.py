@@ -123,7 +123,7 @@ def test_what_the_gateway_proposes_to_a_pacs_is_what_the_statement_lists(noting,
 def test_codes_are_those_that_tests_force():
     receive = section(STATEMENT, "### 4.1 RECEIVE")
     statuses = {int(row[0][:4], 16) for row in rows(receive) if re.fullmatch(r"[0-9A-F]{4}H", row[0])}
-    constants = {int(value, 16) for value in re.findall(r": u16 = 0x([0-9A-F]{4});", (TOP / "gateway/src/dimse.rs").read_text().split("mod status")[1].split("\n}")[0])}
+    constants = {int(value, 16) for value in re.findall(r": u16 = 0x([0-9A-F]{4});", (TOP / "dimse/src/lib.rs").read_text().split("mod status")[1].split("\n}")[0])}
     assert {said.status for _, said in LIES.values() if said.status is not None} <= statuses <= constants
     rejections = {tuple(map(int, row[:3])) for row in rows(receive) if len(row) == 4 and row[0].isdigit()}
     assert rejections == {said.rejected for _, said in LIES.values() if said.rejected} | {(2, 3, 1)}
@@ -132,7 +132,7 @@ def test_codes_are_those_that_tests_force():
 
 
 def test_limits_and_file_meta_are_those_of_the_program():
-    source = (TOP / "gateway/src/receive/limits.rs").read_text()
+    source = "".join((TOP / path).read_text() for path in ("dimse/src/limits.rs", "gateway/src/receive/limits.rs"))
     told = {row[2].strip("`"): int(row[1]) for row in rows(section(STATEMENT, "## 5 Network")) if len(row) == 3}
     assert len(told) >= 12
     for name, value in told.items():

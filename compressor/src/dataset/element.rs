@@ -59,11 +59,14 @@ pub(super) struct Element {
     pub(super) length: Option<u64>,
     /// Its VR; zeros where none is written.
     pub(super) vr: [u8; 2],
-    /// VR UN.
-    pub(super) unknown: bool,
 }
 
 impl Element {
+    /// Whether this VR is written.
+    pub(super) fn is(self, vr: &[u8; 2]) -> bool {
+        self.vr == *vr
+    }
+
     /// Reads the head of an element, or of an item or delimiter, which have no VR in any syntax (PS3.5 7.5).
     pub(super) fn read<F: Forward>(cursor: &mut Cursor<F>, syntax: Syntax) -> Result<Self, ScanError> {
         let tag = syntax.tag(cursor.read()?);
@@ -71,11 +74,11 @@ impl Element {
         let second: [u8; 4] = cursor.read()?;
         let [v, r, c, d] = second;
         if !syntax.explicit || tag >> 16 == 0xFFFE || quirk_vr_missing([v, r]) {
-            return Ok(Self { tag, length: defined(syntax.u32(second)), vr: [0; 2], unknown: false });
+            return Ok(Self { tag, length: defined(syntax.u32(second)), vr: [0; 2] });
         }
         let length =
             if is_short([v, r], [c, d]) { syntax.u16([c, d]).into() } else { syntax.u32(cursor.read()?) };
-        Ok(Self { tag, length: defined(length), vr: [v, r], unknown: [v, r] == *b"UN" })
+        Ok(Self { tag, length: defined(length), vr: [v, r] })
     }
 }
 

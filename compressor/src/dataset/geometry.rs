@@ -304,7 +304,7 @@ impl Walk<'_> {
                 Some(length) if !inside => cursor.skip(length)?,
                 length => {
                     let end = length.map(|length| cursor.position() + length);
-                    let syntax = if element.unknown { Syntax::OF_UNKNOWN } else { syntax };
+                    let syntax = if element.is(b"UN") { Syntax::OF_UNKNOWN } else { syntax };
                     let items = match (inside, depth, element.tag) {
                         (false, ..) => Items::None,
                         (true, 0, FRAME_GROUPS) => Items::Frames,

@@ -164,5 +164,5 @@ impl<F: Forward> Walk<F> {
 
 /// How the content of an element is written (PS3.5 6.2.2).
 fn inside(element: Element, outside: Syntax) -> Syntax {
-    if element.unknown { Syntax::OF_UNKNOWN } else { outside }
+    if element.is(b"UN") { Syntax::OF_UNKNOWN } else { outside }
 }

@@ -4,12 +4,12 @@ use super::BenchError;
 use super::report::{Collected, MEGABYTE};
 use super::study::Image;
 use crate::config::{Config, Pacs, reached_at, taken};
-use crate::dimse::fragments::{Event, Messages, Pdvs};
-use crate::dimse::{command, field, status};
 use crate::query::QueryError;
-use crate::query::association::{Association, Proposal};
+use crate::query::association::associate;
 use compressor::Uid;
 use dicom_ul::pdu::PresentationContextProposed;
+use dimse::status;
+use dimse::store::{Object, store};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
@@ -49,8 +49,7 @@ pub(super) async fn send(address: SocketAddr, called: &str, images: &[Image]) ->
     let failed = |error: QueryError| BenchError::gateway(address, &error);
     let peer = Pacs::plain(called, address, CALLING);
     let (contexts, proposed) = contexts(images);
-    let proposal = Proposal { called: called.to_owned(), contexts: proposed, roles: Vec::new() };
-    let mut association = Association::request(&peer, proposal, STEP_WAIT).await.map_err(failed)?;
+    let mut association = associate(&peer, called, proposed, Vec::new(), STEP_WAIT).await.map_err(failed)?;
     let mut sent = Sent { bytes: 0, each_s: Vec::with_capacity(images.len()) };
     for (number, image) in images.iter().enumerate() {
         let kind = (&image.sop_class, &image.transfer_syntax);
@@ -58,7 +57,15 @@ pub(super) async fn send(address: SocketAddr, called: &str, images: &[Image]) ->
             contexts.get(&kind).copied().filter(|context| association.accepted().contains_key(context));
         let context = context.ok_or_else(|| failed(QueryError::NotOffered("such images")))?;
         let began = Instant::now();
-        let answered = store(&mut association, context, image, number).await.map_err(failed)?;
+        let mut data_set = image.data_set.as_slice();
+        let object = Object {
+            sop_class: &image.sop_class,
+            sop_instance: &image.sop_instance,
+            bytes: data_set.len() as u64,
+            data_set: &mut data_set,
+        };
+        let answered = store(&mut association, context, object, number).await;
+        let answered = answered.map_err(|error| failed(error.into()))?;
         sent.each_s.push(began.elapsed().as_secs_f64());
         if answered != status::SUCCESS {
             association.abort().await;
@@ -89,28 +96,4 @@ fn contexts(images: &[Image]) -> (Contexts<'_>, Vec<PresentationContextProposed>
         }
     }
     (contexts, proposed)
-}
-
-/// Gives the status of the response.
-async fn store(
-    association: &mut Association,
-    context: u8,
-    image: &Image,
-    number: usize,
-) -> Result<u16, QueryError> {
-    // PS3.7 E.1: 16 bits, unique among requests that wait for their response, which is one here.
-    let message_id = u16::try_from(number % usize::from(u16::MAX)).unwrap_or_default() + 1;
-    let request = command::store_request(&image.sop_class, &image.sop_instance, message_id);
-    association.send_command(context, &request).await?;
-    association.send_data_set(context, &image.data_set).await?;
-    let mut messages = Messages::default();
-    loop {
-        let body = association.receive().await?;
-        for pdv in Pdvs(&body) {
-            if let Event::Command(_, response) = messages.take(pdv?)? {
-                let ours = response.field == field::C_STORE_RSP && response.responds_to == Some(message_id);
-                return response.status.filter(|_| ours).ok_or(QueryError::Malformed("no answer to C-STORE"));
-            }
-        }
-    }
 }

@@ -1,12 +1,12 @@
 //! What is sent: generated images, or the files of a folder, under UIDs of their own in each round, or the gateway would answer from its journal.
 
 use super::{BenchError, files_below};
-use crate::dimse::uid::IMPLICIT_LITTLE;
 use crate::duty::{slice, values};
 use compressor::Uid;
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 use dicom_object::{DefaultDicomObject, InMemDicomObject};
+use dimse::uid::IMPLICIT_LITTLE;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;

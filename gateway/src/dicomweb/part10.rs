@@ -1,7 +1,7 @@
 //! The head of a DICOM file as its bytes come: preamble and meta group (PS3.10 7.1), of which only what follows is kept.
 
-use crate::dimse::command::uid;
 use compressor::Uid;
+use dimse::command::uid;
 
 const PREAMBLE_BYTES: usize = 128;
 const PREFIX: &[u8] = b"DICM";

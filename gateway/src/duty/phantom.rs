@@ -1,9 +1,9 @@
 //! The synthetic study: a CT of a cylinder with inserts, the same each time but for its UIDs and its time. It names no patient. `bench` sends it too, in
 //! other sizes.
 
-use crate::dimse::elements::push;
 use compressor::bundle::Note;
 use compressor::{Phi, Uid};
+use dimse::elements::push;
 use jiff::civil::DateTime;
 use notifier::Language;
 

@@ -5,7 +5,6 @@ use super::press::How;
 use super::trouble::Trouble;
 use crate::clock::now_ms;
 use crate::config::Duty;
-use crate::dimse::uid::IMPLICIT_LITTLE;
 use crate::duty::{SLICES, due, note, phantom};
 use crate::journal::{
     DeliveryReport, DeliveryRow, DutyTest, Ended, Press, PressAnswer, PressedStudy, State, TEST_AE_TITLE,
@@ -15,6 +14,7 @@ use crate::receive::{AeTitle, AssociationInfo, Folder, Intake, SUCCESS, Storing}
 use crate::roster::{DUTY_DAYS_MAX, Standby};
 use ::seal::ids::CaseId;
 use compressor::Uid;
+use dimse::uid::IMPLICIT_LITTLE;
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! The answers to one C-FIND request, put together without I/O (PS3.7 9.1.2, PS3.4 C.4.1.1.4).
 
 use super::QueryError;
-use crate::dimse::fragments::Event;
-use crate::dimse::{Command, field, status};
 use crate::receive::limits::IDENTIFIER_BYTES_MAX;
+use dimse::fragments::Event;
+use dimse::{Command, field, status};
 
 /// What a fragment of an answer told.
 #[derive(Debug, PartialEq, Eq)]

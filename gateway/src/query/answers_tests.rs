@@ -3,9 +3,9 @@
 
 use super::super::identifier;
 use super::*;
-use crate::dimse::command::Suboperations;
-use crate::dimse::elements::push;
 use compressor::Uid;
+use dimse::command::Suboperations;
+use dimse::elements::push;
 
 fn uid(text: &str) -> Uid {
     Uid::parse(text).unwrap()

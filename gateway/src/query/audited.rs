@@ -6,8 +6,8 @@ use super::{
 };
 use crate::audit::{Audit, Message, Server, ServerRefusal};
 use crate::config::Pacs;
-use crate::dimse::uid;
 use compressor::Uid;
+use dimse::uid;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Who asks which PACS.

@@ -1,8 +1,9 @@
 //! Why a PACS gave no usable answer, whether trying again can help, and who must act.
 
 use crate::audit::AuditError;
-use crate::dimse::fragments::Disorder;
-use crate::dimse::status;
+use dimse::AssociationError;
+use dimse::fragments::Disorder;
+use dimse::status;
 use std::io;
 use tls::TlsError;
 
@@ -122,8 +123,25 @@ fn lasting_of(status: u16) -> Lasting {
     Lasting::Temporary
 }
 
+impl From<AssociationError> for QueryError {
+    fn from(error: AssociationError) -> Self {
+        match error {
+            // The source of what is asked with is our own memory.
+            AssociationError::Unreachable(kind) | AssociationError::Source(kind) => Self::Unreachable(kind),
+            AssociationError::Tls(error) => Self::Tls(error),
+            AssociationError::HungUp => Self::HungUp,
+            AssociationError::Silent => Self::Silent,
+            AssociationError::Rejected { permanent: true } => Self::Refused(Lasting::Permanent),
+            AssociationError::Rejected { permanent: false } => Self::Refused(Lasting::Temporary),
+            AssociationError::Aborted => Self::Aborted,
+            AssociationError::Malformed(what) => Self::Malformed(what),
+            AssociationError::NotSendable => Self::Configuration,
+        }
+    }
+}
+
 impl From<Disorder> for QueryError {
-    fn from(_: Disorder) -> Self {
-        Self::Malformed("fragments that make no message")
+    fn from(disorder: Disorder) -> Self {
+        AssociationError::from(disorder).into()
     }
 }

@@ -1,13 +1,13 @@
 //! C-FIND requests on an association, one after the other (PS3.4 C.4.1).
 
 use super::answers::{Answers, Told};
-use super::association::{Association, Proposal};
+use super::association::associate;
 use super::{QueryError, Root};
 use crate::config::Pacs;
-use crate::dimse::fragments::{Messages, Pdvs};
-use crate::dimse::{command, field, status, uid};
 use crate::receive::limits::CANCEL_WAIT;
 use dicom_ul::pdu::PresentationContextProposed;
+use dimse::fragments::{Messages, Pdvs};
+use dimse::{Association, command, field, status, uid};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -41,8 +41,7 @@ impl Finder {
             abstract_syntax: sop_class.to_owned(),
             transfer_syntaxes: vec![uid::IMPLICIT_LITTLE.to_owned()],
         };
-        let proposal = Proposal { called: pacs.ae_title.clone(), contexts: vec![context], roles: Vec::new() };
-        let association = Association::request(pacs, proposal, wait).await?;
+        let association = associate(pacs, &pacs.ae_title, vec![context], Vec::new(), wait).await?;
         if !association.accepted().contains_key(&CONTEXT) {
             association.release().await;
             return Err(QueryError::NotOffered(root.words()));
@@ -60,7 +59,7 @@ impl Finder {
         self.message_id += 1;
         let request = command::request(field::C_FIND_RQ, self.sop_class, self.message_id, None);
         self.association.send_command(CONTEXT, &request).await?;
-        self.association.send_data_set(CONTEXT, identifier).await?;
+        self.association.send_identifier(CONTEXT, identifier).await?;
         let (mut messages, mut answers) = (Messages::default(), Answers::new(CONTEXT, self.message_id));
         let (mut taken, mut cancelled) = (0, None);
         loop {

@@ -1,8 +1,8 @@
 //! Identifiers of queries: the keys we ask with, and what a PACS answers (PS3.4 C.4.1.1.3, C.6.2.1). Flat lists in Implicit VR Little Endian.
 
-use crate::dimse::command::uid;
-use crate::dimse::elements::{Element, Elements, push};
 use compressor::Uid;
+use dimse::command::uid;
+use dimse::elements::{Element, Elements, push};
 
 pub(crate) const SPECIFIC_CHARACTER_SET: u32 = 0x0008_0005;
 const SOP_CLASS_UID: u32 = 0x0008_0016;

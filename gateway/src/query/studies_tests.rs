@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
-use crate::dimse::elements::Elements;
+use dimse::elements::Elements;
 use proptest::prelude::*;
 use time::macros::date;
 

@@ -1,7 +1,7 @@
 //! Why an association broke, who must act, and what the peer is told (PS3.8 9.3.8).
 
-use crate::dimse::fragments::Disorder;
 use dicom_ul::pdu::{AbortRQServiceProviderReason as Reason, AbortRQSource, Pdu};
+use dimse::fragments::Disorder;
 use std::io;
 
 /// Who can do something about a fault.

@@ -1,21 +1,12 @@
-//! Every limit of the DICOM side in one place: a named number, its unit and its reason.
+//! Every limit of the DICOM side in one place, but for those of PDUs and messages ([`dimse::limits`]): a named number, its unit and its reason.
 
 use std::time::Duration;
 use web::rooms::Connections;
 
-/// Longest P-DATA-TF we take, in bytes after the PDU header: what DCMTK can send at most, and past which nothing gets
-/// faster (measured against 16 KiB: four times the images a second).
-pub const PDU_BYTES_MAX: usize = 131_072;
 /// Longest A-ASSOCIATE-RQ, in bytes: 128 contexts (PS3.8 9.3.2.2, odd ids) with 40 transfer syntaxes of 44 bytes each.
 pub const ASSOCIATE_BYTES_MAX: usize = 256 << 10;
 /// Longest body of any other PDU, in bytes; the standard's own have 4 (PS3.8 9.3.4, 9.3.6 to 9.3.8).
 pub const OTHER_PDU_BYTES_MAX: usize = 1 << 10;
-/// Smallest PDU a peer may say it takes; below, ours would be all header. Real peers say 4,096 or more.
-pub const PEER_PDU_BYTES_MIN: usize = 64;
-/// Longest command set, in bytes. Real ones have about 200; an N-ACTION's attribute list may be longer.
-pub const COMMAND_BYTES_MAX: usize = 64 << 10;
-/// Fragments without a byte in one message: some peers end a data set with an empty one; a flood would never end.
-pub const EMPTY_FRAGMENTS_MAX: usize = 64;
 /// Longest data set, in bytes: a whole-slide or long ultrasound object is below 4 GiB, where a native value ends.
 pub const OBJECT_BYTES_MAX: u64 = 16 << 30;
 /// Buffer between data set fragments and file, in bytes: gathers the 16 KiB fragments of ordinary senders; those of

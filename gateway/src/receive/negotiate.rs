@@ -3,10 +3,8 @@
 //! dicom-ul's own acceptor takes only transfer syntaxes it knows; here every one is taken, so this is done on its PDUs.
 
 use super::fault::Fault;
-use super::limits::PDU_BYTES_MAX;
 use super::sop_class::is_storage;
 use super::{AeTitle, Intake};
-use crate::dimse::uid;
 use compressor::Uid;
 use dicom_ul::pdu::{
     AssociationAC, AssociationRJ, AssociationRJResult as Result_,
@@ -15,10 +13,17 @@ use dicom_ul::pdu::{
     AssociationRJSource as Source, AssociationRQ, PresentationContextProposed, PresentationContextResult,
     PresentationContextResultReason as Answer, UserVariableItem,
 };
+use dimse::association::user_variables;
+use dimse::uid;
 use std::collections::BTreeMap;
 
 /// Bit 0 of Protocol-version, the only one tested (PS3.8 9.3.2).
 const PROTOCOL_VERSION_1: u16 = 0x0001;
+
+/// This program (PS3.7 D.3.3.2), made once from a random UUID (PS3.5 B.2).
+const IMPLEMENTATION_CLASS: &str = "2.25.54171905015891141036914644808646805418";
+/// 1 to 16 characters (PS3.7 D.3.3.2).
+const IMPLEMENTATION_VERSION: &str = concat!("SCANPOST_", env!("CARGO_PKG_VERSION"));
 
 /// An accepted presentation context.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,11 +158,7 @@ fn pdu_bytes_max(variables: &[UserVariableItem]) -> u32 {
 
 /// What we say of ourselves, as acceptor and as requestor (PS3.7 D.3.3).
 pub(crate) fn own_user_variables() -> Vec<UserVariableItem> {
-    vec![
-        UserVariableItem::MaxLength(u32::try_from(PDU_BYTES_MAX).unwrap_or(0)),
-        UserVariableItem::ImplementationClassUID(uid::IMPLEMENTATION_CLASS.to_owned()),
-        UserVariableItem::ImplementationVersionName(uid::IMPLEMENTATION_VERSION.to_owned()),
-    ]
+    user_variables(IMPLEMENTATION_CLASS, IMPLEMENTATION_VERSION)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Which abstract syntaxes are taken: everything that can be stored, and Verification.
 
-use crate::dimse::uid;
 use compressor::Uid;
 use dicom_core::dictionary::UidDictionary;
 use dicom_dictionary_std::StandardSopClassDictionary;
+use dimse::uid;
 
 /// Media Storage Directory: in the dictionary as a storage class, but a file of a disc, never sent (PS3.4 I).
 const MEDIA_STORAGE_DIRECTORY: &str = "1.2.840.10008.1.3.10";

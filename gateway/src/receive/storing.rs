@@ -3,8 +3,8 @@
 use super::disk::Disk;
 use super::store::{StoreError, Stored, Unfinished};
 use super::{AssociationInfo, Intake, IntakeRefusal, ReceivedInstance};
-use crate::dimse::status;
 use compressor::Uid;
+use dimse::status;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 

@@ -4,11 +4,11 @@
 
 use super::fault::Fault;
 use super::limits::{
-    ASSOCIATE_BYTES_MAX, ASSOCIATE_WAIT, CLOSE_BYTES_MAX, CLOSE_WAIT, OTHER_PDU_BYTES_MAX, PDU_BYTES_MAX,
-    PEER_PDU_BYTES_MIN, STOP_NOTICED,
+    ASSOCIATE_BYTES_MAX, ASSOCIATE_WAIT, CLOSE_BYTES_MAX, CLOSE_WAIT, OTHER_PDU_BYTES_MAX, STOP_NOTICED,
 };
-use crate::dimse::fragments::{P_DATA_TF, p_data};
 use dicom_ul::pdu::{PDU_HEADER_SIZE, Pdu, read_pdu, write_pdu};
+use dimse::fragments::{P_DATA_TF, p_data};
+use dimse::limits::{PDU_BYTES_MAX, PEER_PDU_BYTES_MIN};
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use super::*;
-use crate::dimse::fragments::PDV_HEADER_BYTES;
+use dimse::fragments::PDV_HEADER_BYTES;
 use std::net::TcpListener;
 
 const WAIT: Duration = Duration::from_secs(5);

@@ -3,11 +3,11 @@
 //! An acceptor chooses one transfer syntax for each context, and can send only what is in it or what it converts. So each syntax gets a
 //! context of its own where there is room, and the bytes come as the PACS keeps them.
 
-use crate::dimse::uid;
 use crate::receive::{Context, is_storage};
 use compressor::Uid;
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{PresentationContextProposed, RequestorRoles, UserVariableItem};
+use dimse::uid;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The context of C-GET or C-MOVE.

@@ -3,12 +3,12 @@
 
 use super::only_asked::OnlyAsked;
 use super::{Fetched, How, Order, Progress, RetrieveError, contexts};
-use crate::dimse::fragments::{Event, Messages, Pdvs};
-use crate::dimse::{Command, command, field, status, uid};
 use crate::query::QueryError;
-use crate::query::association::{Association, Proposal};
+use crate::query::association::associate;
 use crate::receive::limits::{CANCEL_WAIT, FAILED_LIST_BYTES_MAX, NOT_ASKED_FOR_MAX};
 use crate::receive::{AeTitle, AssociationInfo, Exchange, Folder, Intake, Storing};
+use dimse::fragments::{Event, Messages, Pdvs};
+use dimse::{Association, Command, command, field, status, uid};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,9 +78,8 @@ impl<I: Intake> Conversation<I> {
         let service = Service::of(order);
         let stores = service.destination.is_none();
         let (proposed, roles) = contexts::propose(service.sop_class, stores, order.missing.classes());
-        let called = order.pacs.retrieve_ae_title().to_owned();
-        let proposal = Proposal { called, contexts: proposed.clone(), roles };
-        let association = Association::request(order.pacs, proposal, service.wait(order)).await?;
+        let (pacs, wait) = (order.pacs, service.wait(order));
+        let association = associate(pacs, pacs.retrieve_ae_title(), proposed.clone(), roles, wait).await?;
         let accepted = contexts::accepted(&proposed, association.accepted());
         if !association.accepted().contains_key(&contexts::SERVICE) || stores && accepted.is_empty() {
             association.release().await;
@@ -141,7 +140,7 @@ impl<I: Intake> Conversation<I> {
                 command::request(self.service.field, self.service.sop_class, message_id, destination);
             let asked = async {
                 self.association.send_command(contexts::SERVICE, &request).await?;
-                self.association.send_data_set(contexts::SERVICE, identifier).await
+                self.association.send_identifier(contexts::SERVICE, identifier).await
             };
             self.runtime.block_on(asked)?;
             self.follow(message_id)?;

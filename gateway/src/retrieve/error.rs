@@ -1,8 +1,8 @@
 //! Why a retrieval ended early, whether trying again can help, and who must act.
 
-use crate::dimse::status;
 use crate::query::{Lasting, QueryError};
 use crate::receive::Fault;
+use dimse::{AssociationError, status};
 
 /// Why a retrieval ended before the PACS said that it is done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +48,12 @@ impl RetrieveError {
             Self::TooLong | Self::NoRoom => Lasting::Temporary,
             Self::NotAskedFor | Self::Off | Self::Folder | Self::Defect => Lasting::Permanent,
         }
+    }
+}
+
+impl From<AssociationError> for RetrieveError {
+    fn from(error: AssociationError) -> Self {
+        Self::Pacs(error.into())
     }
 }
 

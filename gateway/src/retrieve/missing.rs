@@ -1,9 +1,9 @@
 //! What of a study is missing, and the identifiers that ask for it at the level that fits (PS3.4 C.4.3.1.3, C.6.2.1).
 
-use crate::dimse::elements::push;
 use crate::query::Series;
 use crate::query::identifier::{QUERY_RETRIEVE_LEVEL, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID};
 use compressor::Uid;
+use dimse::elements::push;
 use std::collections::{BTreeMap, BTreeSet};
 
 const SOP_INSTANCE_UID: u32 = 0x0008_0018;
@@ -135,7 +135,7 @@ fn identifier(level: &str, study: &Uid, series: Option<&Uid>, uids: &str) -> Vec
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::dimse::elements::Elements;
+    use dimse::elements::Elements;
 
     fn uid(text: &str) -> Uid {
         Uid::parse(text).unwrap()

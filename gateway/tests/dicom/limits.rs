@@ -5,7 +5,7 @@ use super::peer::{COMMAND, CT, LAST, Peer, store_request};
 use super::service::{CALLED, Service};
 use dicom_dictionary_std::uids;
 use dicom_ul::Pdu;
-use gateway::dimse::status;
+use dimse::status;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 

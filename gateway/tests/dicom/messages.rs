@@ -4,7 +4,7 @@ use super::peer::{COMMAND, CT, LAST, Peer, UNKNOWN_SYNTAX, UNKNOWN_SYNTAX_UID, V
 use super::peer::{command, echo_request, p_data, store_request};
 use super::service::Service;
 use dicom_dictionary_std::uids;
-use gateway::dimse::status;
+use dimse::status;
 use gateway::receive::IntakeRefusal;
 use std::sync::atomic::Ordering;
 
@@ -127,6 +127,6 @@ async fn the_response_fits_the_smallest_pdu_a_peer_takes() {
         command.extend_from_slice(&data[0].data);
         last = data[0].is_last;
     }
-    let parsed = gateway::dimse::Command::parse(&command).unwrap();
+    let parsed = dimse::Command::parse(&command).unwrap();
     assert_eq!((parsed.status, parsed.responds_to), (Some(status::SUCCESS), Some(9)));
 }

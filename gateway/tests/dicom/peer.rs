@@ -3,8 +3,8 @@
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{AssociationRQ, PresentationContextProposed, UserVariableItem, read_pdu};
 use dicom_ul::{Pdu, write_pdu};
-use gateway::dimse::elements::{Elements, push};
-use gateway::dimse::fragments::push_pdv_header;
+use dimse::elements::{Elements, push};
+use dimse::fragments::push_pdv_header;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;

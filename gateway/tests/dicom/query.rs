@@ -10,8 +10,8 @@ use dicom_ul::Pdu;
 use dicom_ul::pdu::{
     AssociationAC, PresentationContextResult, PresentationContextResultReason, UserVariableItem,
 };
+use dimse::elements::push;
 use gateway::config::Pacs;
-use gateway::dimse::elements::push;
 use gateway::query::{Lasting, QueryError, Timeouts, instances_of_series};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};

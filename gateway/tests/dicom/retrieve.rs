@@ -12,9 +12,9 @@ use dicom_ul::pdu::{
     AssociationAC, AssociationRQ, PresentationContextResult, PresentationContextResultReason,
     UserVariableItem, read_pdu,
 };
+use dimse::elements::{Elements, push};
 use gateway::audit::Audit;
 use gateway::config::Pacs;
-use gateway::dimse::elements::{Elements, push};
 use gateway::query::{QueryError, Timeouts, instances_of_study};
 use gateway::receive::AeTitle;
 use gateway::retrieve::{Fetched, How, Missing, Order, Progress, RetrieveError, fetch};

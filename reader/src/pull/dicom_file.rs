@@ -9,9 +9,9 @@ const PREAMBLE: [u8; 128] = [0; 128];
 /// PS3.10 7.1.
 const PREFIX: &[u8; 4] = b"DICM";
 /// This program (PS3.7 D.3.3.2): one random UUID under the root 2.25 (PS3.5 B.2).
-const IMPLEMENTATION_CLASS_UID: &str = "2.25.6835306940567093794406024995256350049";
+pub(crate) const IMPLEMENTATION_CLASS_UID: &str = "2.25.6835306940567093794406024995256350049";
 /// At most 16 characters (PS3.7 D.3.3.2).
-const IMPLEMENTATION_VERSION_NAME: &str = concat!("SCANPOST_", env!("CARGO_PKG_VERSION"));
+pub(crate) const IMPLEMENTATION_VERSION_NAME: &str = concat!("SCANPOST_", env!("CARGO_PKG_VERSION"));
 
 /// What the bytes of an instance need to be a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,6 +21,8 @@ pub enum Exit {
     Mailbox = 4,
     /// Configuration, keys or disk of this machine.
     Setup = 5,
+    /// Something that is here was not forwarded, and waits.
+    Forward = 6,
 }
 
 /// See [`Exit`] for who must act.

@@ -7,6 +7,7 @@
 //! OUTPUT/.incoming/DELIVERY/piece-…   ciphertext on its way, and the folder being unpacked
 //! OUTPUT/.state/DELIVERY/receipt-sent
 //! OUTPUT/.state/DELIVERY/exact-asked
+//! OUTPUT/.state/DELIVERY/forwarded/…  what another system has acknowledged
 //! OUTPUT/.lock
 //! ```
 //! Every name is made of our own numbers and of ids that are hex digits: no string of a peer becomes a path.
@@ -14,6 +15,7 @@
 use super::durable;
 use super::error::PullError;
 use super::exact::Exact;
+use super::forward::Target;
 use seal::answer::AnswerPoint;
 use seal::cover::{Completeness, Cover};
 use seal::ids::{CaseId, DeliveryId, Digest};
@@ -140,7 +142,7 @@ impl Output {
 
     /// Folder for the exact files of a delivery whose place holds the shown ones.
     pub(crate) fn exact_place(&self, case: CaseId, sequence: u32) -> PathBuf {
-        self.case(case).join(format!("{sequence:04}-exact"))
+        self.case(case).join(format!("{sequence:04}{EXACT_SUFFIX}"))
     }
 
     /// Folder of a case.
@@ -207,6 +209,21 @@ impl Output {
         self.remember(&self.asked(record.delivery), record)
     }
 
+    /// What `to` has acknowledged of a folder of a delivery.
+    pub(crate) fn forwarded(&self, delivery: DeliveryId, folder: &Path, to: &Target) -> PathBuf {
+        let target = Digest::of(to.to_string().as_bytes());
+        let exact = if folder.to_string_lossy().ends_with(EXACT_SUFFIX) { EXACT_SUFFIX } else { "" };
+        self.root.join(".state").join(delivery.to_string()).join("forwarded").join(format!("{target}{exact}"))
+    }
+
+    /// A file without a name, on the disk that holds the images.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub(crate) fn nameless(&self) -> io::Result<File> {
+        tempfile::tempfile_in(self.root.join(".incoming"))
+    }
+
     fn remember(&self, marker: &Path, record: &Record) -> io::Result<()> {
         marker.parent().map_or(Ok(()), durable::create_folder)?;
         durable::write_file(marker, &to_json(record)?)
@@ -232,6 +249,8 @@ impl Output {
     }
 }
 
+/// Behind the number of a delivery: its files as they came, where those as shown have its place.
+const EXACT_SUFFIX: &str = "-exact";
 /// Name of a [`Record`] in the folder of its delivery.
 pub(crate) const RECORD_FILE: &str = "delivery.json";
 

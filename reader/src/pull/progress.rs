@@ -27,6 +27,11 @@ impl Progress {
         self.begin("unpack {wide_bar} {pos}/{len} instances", instances);
     }
 
+    /// Begins a step of `objects` objects.
+    pub(crate) fn forwarding(&self, objects: u64) {
+        self.begin("forward {wide_bar} {pos}/{len} images", objects);
+    }
+
     /// `count` more of what the step counts.
     pub(crate) fn advance(&self, count: u64) {
         self.bar.inc(count);

@@ -2,6 +2,7 @@
 
 use super::error::{Exit, PullError};
 use super::exact::Exact;
+use super::forward::Forwarded;
 use super::output::Record;
 use compressor::Purpose;
 use compressor::bundle::Note;
@@ -64,6 +65,9 @@ pub struct Outcome {
     pub seconds: Seconds,
     /// Its folder, once it is in its place.
     pub folder: Option<PathBuf>,
+    /// How far it was forwarded, where this run had something to forward.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub forwarded: Vec<Forwarded>,
     /// What went wrong.
     pub reason: Option<String>,
     /// What the reader of the images should know.
@@ -92,6 +96,7 @@ impl Outcome {
             bytes_mail: 0,
             seconds: Seconds::default(),
             folder: None,
+            forwarded: Vec::new(),
             reason: None,
             notes: Vec::new(),
             banners: Vec::new(),
@@ -115,7 +120,7 @@ impl Outcome {
             self.state = match error.exit() {
                 Exit::Incomplete => State::Incomplete,
                 Exit::Refused => State::Refused,
-                Exit::Done | Exit::Mailbox | Exit::Setup => State::Failed,
+                Exit::Done | Exit::Mailbox | Exit::Setup | Exit::Forward => State::Failed,
             };
         }
     }

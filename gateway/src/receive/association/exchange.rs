@@ -5,8 +5,8 @@ use super::super::disk::Disk;
 use super::super::fault::Fault;
 use super::super::negotiate::Context;
 use super::super::storing::{Object, SUCCESS, Storing, Verdict};
-use crate::dimse::fragments::{Event, Messages, Pdvs};
-use crate::dimse::{Command, field, status};
+use dimse::fragments::{Event, Messages, Pdvs};
+use dimse::{Command, field, status};
 use std::collections::BTreeMap;
 
 /// A command set to send, and its context.

@@ -1,13 +1,21 @@
-//! DIMSE messages: command sets, their fields and statuses, and how fragments become messages (PS3.7).
+//! DIMSE messages: command sets, their fields and statuses, how fragments become messages (PS3.7), and associations that we ask for.
 //!
-//! Nothing here touches a socket. Bytes of a peer are read by an own linear, bounded reader ([`elements`]), never by a
+//! Nothing but [`association`] touches a socket. Bytes of a peer are read by an own linear, bounded reader ([`elements`]), never by a
 //! general DICOM parser: a command set is a flat list of short elements in Implicit VR Little Endian (PS3.7 6.3.1).
 
+pub mod ae_title;
+pub mod association;
 pub mod command;
 pub mod elements;
+pub mod error;
 pub mod fragments;
+pub mod limits;
+pub mod store;
 
+pub use ae_title::{AeTitle, InvalidAeTitle};
+pub use association::{Association, Peer, Proposal};
 pub use command::{Command, InvalidCommand};
+pub use error::AssociationError;
 
 /// Command Field (0000,0100) values (PS3.7 E.1-1).
 pub mod field {
@@ -71,7 +79,7 @@ pub mod status {
     pub const PENDING_WARNING: u16 = 0xFF01;
 }
 
-/// UIDs this gateway speaks of (PS3.6 Annex A).
+/// UIDs of the standard (PS3.6 Annex A).
 pub mod uid {
     /// DICOM application context name, the only one there is (PS3.7 A.2.1).
     pub const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
@@ -93,8 +101,4 @@ pub mod uid {
     pub const IMPLICIT_LITTLE: &str = "1.2.840.10008.1.2";
     /// Root of every UID the standard itself defines.
     pub const STANDARD_ROOT: &str = "1.2.840.10008.";
-    /// Implementation class UID of this program (PS3.7 D.3.3.2), made once from a random UUID (PS3.5 B.2).
-    pub const IMPLEMENTATION_CLASS: &str = "2.25.54171905015891141036914644808646805418";
-    /// Implementation version name, 1 to 16 characters (PS3.7 D.3.3.2).
-    pub const IMPLEMENTATION_VERSION: &str = concat!("SCANPOST_", env!("CARGO_PKG_VERSION"));
 }

@@ -1,7 +1,7 @@
 //! From presentation data values to messages: a command, then perhaps a data set, one context (PS3.7 6.3.1, PS3.8 E.2).
 
 use super::{Command, InvalidCommand};
-use crate::receive::limits::{COMMAND_BYTES_MAX, EMPTY_FRAGMENTS_MAX};
+use crate::limits::{COMMAND_BYTES_MAX, EMPTY_FRAGMENTS_MAX};
 
 /// PDU type of P-DATA-TF (PS3.8 9.3.5).
 pub const P_DATA_TF: u8 = 0x04;
@@ -59,13 +59,17 @@ pub fn p_data(context: u8, command: bool, bytes: &[u8], pdu_bytes_max: usize) ->
     let mut pdus = Vec::with_capacity(bytes.len() + P_DATA_HEADER_BYTES + PDV_HEADER_BYTES);
     let mut fragments = bytes.chunks(fragment_bytes_max).peekable();
     while let Some(fragment) = fragments.next() {
-        let length = u32::try_from(PDV_HEADER_BYTES + fragment.len()).unwrap_or(u32::MAX);
-        pdus.extend_from_slice(&[P_DATA_TF, 0]);
-        pdus.extend_from_slice(&length.to_be_bytes());
-        push_pdv_header(&mut pdus, context, command, fragments.peek().is_none(), fragment.len());
+        push_p_data_header(&mut pdus, context, command, fragments.peek().is_none(), fragment.len());
         pdus.extend_from_slice(fragment);
     }
     pdus
+}
+
+/// Appends the headers of a P-DATA-TF PDU with one value, whose fragment of `length` bytes follows.
+pub fn push_p_data_header(out: &mut Vec<u8>, context: u8, command: bool, last: bool, length: usize) {
+    out.extend_from_slice(&[P_DATA_TF, 0]);
+    out.extend_from_slice(&u32::try_from(PDV_HEADER_BYTES + length).unwrap_or(u32::MAX).to_be_bytes());
+    push_pdv_header(out, context, command, last, length);
 }
 
 /// Appends the header of a value whose fragment of `length` bytes follows.

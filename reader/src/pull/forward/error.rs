@@ -1,0 +1,42 @@
+//! Why something was not forwarded, and who must act. No text of the peer is in it, and no UID of a patient's images.
+
+use dimse::AssociationError;
+use std::io;
+
+/// Why objects wait.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ForwardError {
+    /// No association, or it ended.
+    #[error("it {_0}{}", who_acts(_0))]
+    Association(#[from] AssociationError),
+    /// What was not acknowledged, by kind.
+    #[error("{}", _0.join("; "))]
+    Refused(Vec<String>),
+    /// This machine.
+    #[error("{0}, {1} (you: check the disk)")]
+    Disk(&'static str, io::ErrorKind),
+}
+
+impl ForwardError {
+    /// Whether other deliveries would meet the same now.
+    pub(super) fn is_of_the_peer(&self) -> bool {
+        matches!(self, Self::Association(error) if !matches!(error, AssociationError::Source(_)))
+    }
+}
+
+fn who_acts(error: &AssociationError) -> &'static str {
+    match error {
+        AssociationError::Unreachable(_) => " (you: check its address, the network, whether it runs)",
+        AssociationError::Tls(_) => "",
+        AssociationError::HungUp => " (you: it may want client_certificate and client_key in [forward.tls])",
+        AssociationError::Silent => " (its administrator: check its load)",
+        AssociationError::Rejected { permanent: true } => {
+            " (its administrator: register our AE title and address; you: check its AE title)"
+        }
+        AssociationError::Rejected { permanent: false } => " for now (nobody: it is tried again)",
+        AssociationError::Aborted => " (its administrator: see its log)",
+        AssociationError::Malformed(_) => " (its administrator: ask its maker)",
+        AssociationError::NotSendable => " (you: correct own_ae_title in [forward])",
+        AssociationError::Source(_) => " (you: check the disk)",
+    }
+}
