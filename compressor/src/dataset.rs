@@ -29,9 +29,13 @@ use crate::limits::INFLATED_BYTES_MAX;
 use crate::phi::Phi;
 use cursor::{Cursor, Inflated, Seekable};
 use element::Syntax;
-use std::io::{self, Read, Seek};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use walk::Walk;
+
+/// Longest value that [`values_of`] gives: the title of a report, and the list of what a presentation state is of.
+const VALUE_BYTES_MAX: u64 = 256 << 10;
 
 /// How the elements of a data set are encoded (PS3.5 7.1, Annex A).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,6 +226,33 @@ pub fn outline<R: Read + Seek>(
 ) -> Result<Outline, ScanError> {
     source.rewind()?;
     outline_here(source, source_bytes, encoding)
+}
+
+/// The values of some elements of the top level, as they stand, each of at most [`VALUE_BYTES_MAX`] bytes, of a data set that starts where `source` stands and
+/// has `bytes` bytes. A sequence comes with its items and delimiters. Nothing of a deflated data set.
+///
+/// # Errors
+/// [`ScanError`].
+pub fn values_of<R: Read + Seek>(
+    source: &mut R,
+    bytes: u64,
+    encoding: Encoding,
+    wanted: &[u32],
+) -> Result<BTreeMap<u32, Vec<u8>>, ScanError> {
+    let Some(syntax) = Syntax::of(encoding) else { return Ok(BTreeMap::new()) };
+    let start = source.stream_position()?;
+    let ranges = Walk::new(Cursor::new(Seekable::new(&mut *source), bytes), syntax).ranges(wanted)?;
+    let mut values = BTreeMap::new();
+    for (tag, range) in ranges {
+        let length = range.end - range.start;
+        if length <= VALUE_BYTES_MAX {
+            let mut value = vec![0; usize::try_from(length).unwrap_or_default()];
+            source.seek(SeekFrom::Start(start + range.start))?;
+            source.read_exact(&mut value)?;
+            values.insert(tag, value);
+        }
+    }
+    Ok(values)
 }
 
 /// As [`outline`], for a data set that starts where `source` stands and has `bytes` bytes; offsets count from there.

@@ -2,7 +2,6 @@
 //! and words that say what is there and what is not. Made here as a MIME entity; [`::seal`] signs and encrypts it.
 
 mod archive;
-mod directory;
 mod picture;
 pub mod render;
 mod survey;

@@ -36,6 +36,10 @@ enum Command {
     /// Exit code: 0 the hospital has confirmed; 2 not yet, run it again with the same code; 4 the mailbox cannot be used; 5
     /// configuration or a mistyped code.
     Enrol(Enrol),
+    /// Write what is here of a case as one ZIP file with a DICOMDIR, which viewers and archives open. It holds the patient's data in plain.
+    ///
+    /// Exit code: 0 written; 2 written, but for what it names; 5 configuration, a file that is there already, the disk, or a case that is not here.
+    Export(Export),
     /// Say something back about a case that was pulled: seen, call me back, or a few words, which only the hospital can read.
     ///
     /// Exit code: 0 sent; 2 not taken as it is written, or by this hospital; 4 the mailbox cannot be used; 5 configuration, keys, or a case that is
@@ -86,6 +90,19 @@ struct Answer {
     /// What to say. Words are read from standard input, one line, so that they stand in no list of processes.
     #[arg(value_enum)]
     say: Saying,
+}
+
+#[derive(Debug, clap::Args)]
+struct Export {
+    /// The configuration, TOML.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The case: the name of its folder.
+    #[arg(long, value_name = "CASE", value_parser = case_id)]
+    case: CaseId,
+    /// The file to be written; never written over another one.
+    #[arg(long, value_name = "FILE")]
+    zip: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -157,6 +174,7 @@ fn once(command: &Command) -> anyhow::Result<Exit> {
     match command {
         Command::Pull(arguments) => run(arguments),
         Command::Enrol(arguments) => enrol(arguments),
+        Command::Export(arguments) => export(arguments),
         Command::Answer(arguments) => say(arguments),
         Command::Renew { config } => renew_key(config),
         Command::Profile(arguments) => write_profile(arguments),
@@ -246,6 +264,14 @@ fn say(arguments: &Answer) -> anyhow::Result<Exit> {
     runtime()?.block_on(pull::answer(&config, arguments.case, say, now))?;
     println!("The hospital is told.");
     Ok(Exit::Done)
+}
+
+fn export(arguments: &Export) -> anyhow::Result<Exit> {
+    log(false);
+    let config = Config::load(&arguments.config).map_err(PullError::from)?;
+    let exported = pull::export(&config, arguments.case, &arguments.zip)?;
+    println!("{} is written: {exported}", arguments.zip.display());
+    Ok(if exported.is_whole() { Exit::Done } else { Exit::Incomplete })
 }
 
 fn renew_key(config: &std::path::Path) -> anyhow::Result<Exit> {

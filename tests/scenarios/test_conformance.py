@@ -139,7 +139,7 @@ def test_limits_and_file_meta_are_those_of_the_program():
         expression = re.search(rf"pub const {name}: \w+ = ([^;]+);", source)[1]
         seconds = re.fullmatch(r"Duration::from_secs\((\d+)\)", expression)
         assert value == int(seconds[1]) if seconds else value == eval(expression.replace("_", ""), {}), name
-    written = re.findall(rf"\| ({UID}) \|", section(STATEMENT, "### 7.3 File meta information"))
+    written = re.findall(rf"\| ({UID}) \|", section(STATEMENT, "### 7.4 File meta information"))
     assert len(written) == 3
     sources = [TOP / path for path in ("reader/src/pull/dicom_file.rs", "gateway/src/smime/survey.rs", "compressor/src/bin/scanpost-pack/meta.rs")]
     assert [uid in path.read_text() for uid, path in zip(written, sources, strict=True)] == [True] * 3
@@ -147,7 +147,7 @@ def test_limits_and_file_meta_are_those_of_the_program():
 
 def test_files_carry_the_identity_that_the_statement_names(bench: Bench, ct_study: list[Path]):
     bench.start()
-    (uid, *_) = re.findall(rf"\| ({UID}) \|", section(STATEMENT, "### 7.3 File meta information"))
+    (uid, *_) = re.findall(rf"\| ({UID}) \|", section(STATEMENT, "### 7.4 File meta information"))
     senders.pynetdicom(bench.port, "DR_DEMO", ct_study[:2])
     bench.deliver_and_pull()
     assert {pydicom.dcmread(path).file_meta.ImplementationClassUID for path in bench.reader.files()} == {uid}

@@ -5,6 +5,7 @@ use super::element::{Element, ITEM, ITEM_END, SEQUENCE_END, Syntax};
 use super::values::Values;
 use super::{Bulk, BulkKind, Outline, ScanError};
 use crate::limits::{BULK_BYTES_MIN, ELEMENTS_MAX, SEQUENCE_DEPTH_MAX};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Pixel Data (PS3.3 C.7.6.3).
@@ -50,6 +51,23 @@ impl<F: Forward> Walk<F> {
         }
         let bulk = self.pixels.or(self.largest.map(|range| Bulk { range, kind: BulkKind::Other }));
         Ok(self.values.outline(bulk, self.syntax.big_endian))
+    }
+
+    /// Where the values of some elements of the top level lie, up to the last of them or the end.
+    pub(super) fn ranges(mut self, wanted: &[u32]) -> Result<BTreeMap<u32, Range<u64>>, ScanError> {
+        let (mut ranges, last) = (BTreeMap::new(), wanted.iter().max().copied().unwrap_or_default());
+        while self.cursor.left() >= ELEMENT_BYTES_MIN {
+            let element = self.head(self.syntax)?;
+            if element.tag > last {
+                break;
+            }
+            let start = self.cursor.position();
+            self.value(element)?;
+            if wanted.contains(&element.tag) {
+                ranges.insert(element.tag, start..self.cursor.position());
+            }
+        }
+        Ok(ranges)
     }
 
     /// Walks over the groups that hold values of an outline and no further. Where a deflate stream ends is known only by

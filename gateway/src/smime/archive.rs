@@ -1,16 +1,13 @@
 //! `DICOM.ZIP`: every image of a delivery as a DICOM file, with a DICOMDIR (PS3.10 8, PS3.11 STD-GEN-SEC-ZIP-MAIL, PS3.12 Annex V).
 
-use super::directory;
-use super::survey::Survey;
+use super::survey::{Survey, front};
 use crate::spool::Received;
+use compressor::Purpose;
+use compressor::fileset::{DIRECTORY_CLASS, DIRECTORY_NAME, Leaf, Member, directory, file_name};
+use dimse::uid::EXPLICIT_LITTLE;
 use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
-
-/// Folder of the images within the file-set; a File ID has components of 8 characters at most (PS3.10 8.2).
-pub(super) const FOLDER: &str = "DICOM";
-/// Name of the directory (PS3.10 8.6).
-const DIRECTORY: &str = "DICOMDIR";
 
 /// The ZIP file; none if it would have more than `bytes_max` bytes.
 ///
@@ -30,11 +27,6 @@ pub(super) fn zip(
     }
 }
 
-/// Component of the File ID of image `number`, from 1.
-pub(super) fn name(number: usize) -> String {
-    format!("IM{number:06}")
-}
-
 fn write(
     survey: &Survey,
     received: Received<'_>,
@@ -44,14 +36,27 @@ fn write(
     // No times and no names but these: nothing of the site lies in the file.
     let options = SimpleFileOptions::default();
     let mut zip = ZipWriter::new(&mut *out);
-    zip.start_file(DIRECTORY, options).map_err(io::Error::other)?;
-    zip.write_all(&directory::of(survey, file_set)?)?;
+    zip.start_file(DIRECTORY_NAME, options).map_err(io::Error::other)?;
+    let front = front(DIRECTORY_CLASS, file_set, EXPLICIT_LITTLE)?;
+    zip.write_all(&directory(front, &members(survey), Purpose::Seal)?)?;
     for (number, image) in (1..).zip(survey.images()) {
-        zip.start_file(format!("{FOLDER}/{}", name(number)), options).map_err(io::Error::other)?;
+        zip.start_file(file_name(number), options).map_err(io::Error::other)?;
         io::copy(&mut image.file(received)?, &mut zip)?;
     }
     zip.finish().map_err(io::Error::other)?;
     Ok(std::mem::take(out.bytes.get_mut()))
+}
+
+fn members(survey: &Survey) -> Vec<Member> {
+    let member = |(number, image): (usize, &super::survey::Image)| Member {
+        number,
+        sop_class: image.instance.sop_class.clone(),
+        sop_instance: image.instance.sop_instance.clone(),
+        transfer_syntax: image.instance.transfer_syntax.clone(),
+        leaf: Leaf::image(&image.outline),
+        outline: image.outline.clone(),
+    };
+    (1..).zip(survey.images()).map(member).collect()
 }
 
 /// Memory that says when it is full.

@@ -51,17 +51,25 @@ pub(crate) fn write_front(out: &mut dyn Write, unpacking: &Unpacking<'_>) -> io:
     let (Some(class), Some(uid)) = (&unpacking.instance.sop_class, &unpacking.sop_instance) else {
         return Err(io::Error::other("an instance without SOP class or instance UID has no meta group"));
     };
+    out.write_all(&front(class.as_str(), uid.as_str(), unpacking.transfer_syntax.as_str())?)
+}
+
+/// Preamble and meta group of a file.
+///
+/// # Errors
+/// UIDs that no meta group can hold.
+pub(crate) fn front(class: &str, instance: &str, transfer_syntax: &str) -> io::Result<Vec<u8>> {
     let meta = FileMetaTableBuilder::new()
-        .media_storage_sop_class_uid(class.as_str())
-        .media_storage_sop_instance_uid(uid.as_str())
-        .transfer_syntax(unpacking.transfer_syntax.as_str())
+        .media_storage_sop_class_uid(class)
+        .media_storage_sop_instance_uid(instance)
+        .transfer_syntax(transfer_syntax)
         .implementation_class_uid(IMPLEMENTATION_CLASS_UID)
         .implementation_version_name(IMPLEMENTATION_VERSION_NAME)
         .build()
         .map_err(io::Error::other)?;
-    out.write_all(&PREAMBLE)?;
-    out.write_all(PREFIX)?;
-    meta.write(out).map_err(io::Error::other)
+    let mut front = [PREAMBLE.as_slice(), PREFIX].concat();
+    meta.write(&mut front).map_err(io::Error::other)?;
+    Ok(front)
 }
 
 #[cfg(test)]

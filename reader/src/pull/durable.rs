@@ -38,14 +38,25 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// Any I/O error.
 pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_private(path, |file| file.write_all(bytes))
+}
+
+/// [`write_secret`] of what `write` writes.
+///
+/// # Errors
+/// Any I/O error; then nothing of it is left.
+pub(crate) fn write_private(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let part = path.with_extension("part");
     match std::fs::remove_file(&part) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE_SECRET).open(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    let written = write(&mut file).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    written?;
     rename(&part, path)
 }
 

@@ -4,21 +4,20 @@
 mod association;
 mod error;
 mod ledger;
-mod objects;
 mod target;
 
 pub use error::ForwardError;
 pub use target::{InvalidTarget, Target};
 
 use super::error::{Exit, PullError};
+use super::objects::{self, Left, Object};
 use super::output::{Output, Record};
 use super::progress::Progress;
 use super::report::{Outcome, State};
 use crate::config::Config;
 use ledger::Ledger;
-use objects::{Left, Object};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How far a delivery came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,7 +58,7 @@ pub async fn forward(
     records.sort_by_key(|record| (record.sealed_at, record.sequence, record.delivery));
     let mut peer_is_gone = None;
     for record in records {
-        for folder in folders(&output, record) {
+        for folder in output.folders(record) {
             let consignment = Consignment::open(&output, record, folder, to).map_err(&unreadable)?;
             let Some(mut consignment) = consignment else { continue };
             let sent = match &peer_is_gone {
@@ -76,14 +75,6 @@ pub async fn forward(
         }
     }
     Ok(())
-}
-
-/// Those of a delivery that are there: as shown, and as it came where that was written beside.
-fn folders(output: &Output, record: &Record) -> impl Iterator<Item = PathBuf> {
-    let (case, sequence) = (record.case, record.sequence);
-    [output.place(case, sequence), output.exact_place(case, sequence)]
-        .into_iter()
-        .filter(|path| path.is_dir())
 }
 
 impl Consignment {
@@ -121,7 +112,7 @@ impl Consignment {
         let at = outcomes.iter().position(|outcome| outcome.delivery == self.record.delivery);
         let at = at.unwrap_or_else(|| {
             let mut outcome = Outcome::new(self.record.delivery, State::AlreadyPulled);
-            outcome.placed(&self.record, self.place());
+            outcome.placed(&self.record, self.folder.clone());
             outcomes.push(outcome);
             outcomes.len() - 1
         });
@@ -139,10 +130,5 @@ impl Consignment {
         }
         let left = self.left.iter().map(|left| left.count).sum();
         outcome.forwarded.push(Forwarded { to: to.to_string(), acknowledged, waiting, left });
-    }
-
-    /// The folder that the outcome names.
-    fn place(&self) -> PathBuf {
-        Path::to_owned(&self.folder)
     }
 }

@@ -145,6 +145,14 @@ impl Output {
         self.case(case).join(format!("{sequence:04}{EXACT_SUFFIX}"))
     }
 
+    /// Folders of a delivery that are there: as shown, and as it came where that was written beside.
+    pub(crate) fn folders(&self, record: &Record) -> impl Iterator<Item = PathBuf> + use<> {
+        let (case, sequence) = (record.case, record.sequence);
+        [self.place(case, sequence), self.exact_place(case, sequence)]
+            .into_iter()
+            .filter(|path| path.is_dir())
+    }
+
     /// Folder of a case.
     pub(crate) fn case(&self, case: CaseId) -> PathBuf {
         self.root.join(case.to_string())

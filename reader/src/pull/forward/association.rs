@@ -2,11 +2,11 @@
 //! ones in Implicit VR Little Endian.
 
 use super::super::dicom_file::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+use super::super::objects::Object;
 use super::super::output::Output;
 use super::super::progress::Progress;
 use super::ForwardError;
 use super::ledger::Ledger;
-use super::objects::Object;
 use super::target;
 use crate::config::Forward;
 use compressor::Uid;

@@ -1,5 +1,6 @@
 //! The objects in the folder of a delivery, each known by a linear scan of its data set.
 
+use super::dicom_file::front;
 use compressor::Uid;
 use compressor::dataset::{Encoding, Outline, ScanError, locate, outline_here};
 use std::fmt;
@@ -19,6 +20,8 @@ pub(super) struct Object {
     pub(super) data_set_at: u64,
     /// Bytes of its data set.
     pub(super) bytes: u64,
+    /// What a scan of it told.
+    pub(super) outline: Outline,
 }
 
 /// Files that cannot stand as SOP instances of their own elsewhere.
@@ -34,10 +37,8 @@ impl fmt::Display for Left {
     }
 }
 
-const UNIDENTIFIED: &str =
-    "not forwarded, without SOP class or instance UID, or damaged: they are in the folder";
-const CONFLICT: &str =
-    "not forwarded, with the SOP Instance UID of another image: compare them in the folder";
+const UNIDENTIFIED: &str = "left in the folder, without SOP class or instance UID, or damaged";
+const CONFLICT: &str = "left in the folder, with the SOP Instance UID of another image: compare them";
 
 /// In the order of their names; and what is left.
 pub(super) fn of(folder: &Path) -> io::Result<(Vec<Object>, Vec<Left>)> {
@@ -63,9 +64,19 @@ impl Object {
         Ok(file)
     }
 
+    /// Preamble and meta group for its data set.
+    pub(super) fn front(&self) -> io::Result<Vec<u8>> {
+        front(self.sop_class.as_str(), self.sop_instance.as_str(), self.transfer_syntax.as_str())
+    }
+
+    /// How its data set is encoded.
+    pub(super) fn encoding(&self) -> Encoding {
+        Encoding::of_transfer_syntax(&self.transfer_syntax)
+    }
+
     /// Whether a zero goes behind its data set: what is deflated may have an odd length, and nothing odd is sent (PS3.5 A.5).
     pub(super) fn is_padded(&self) -> bool {
-        Encoding::of_transfer_syntax(&self.transfer_syntax) == Encoding::Deflated && self.bytes % 2 == 1
+        self.encoding() == Encoding::Deflated && self.bytes % 2 == 1
     }
 }
 
@@ -93,12 +104,16 @@ fn object(name: String, path: PathBuf) -> io::Result<Option<Object>> {
     file.seek(SeekFrom::Start(part.prefix_bytes))?;
     let bytes = file_bytes.saturating_sub(part.prefix_bytes);
     let encoding = Encoding::of_transfer_syntax(&part.transfer_syntax);
-    let identity = match outline_here(&mut file, bytes, encoding) {
-        Ok(Outline { sop_class, sop_instance, .. }) => sop_class.zip(sop_instance),
-        Err(ScanError::Damaged { .. }) => None,
+    let outline = match outline_here(&mut file, bytes, encoding) {
+        Ok(outline) => outline,
+        Err(ScanError::Damaged { .. }) => return Ok(None),
         Err(ScanError::Io(error)) => return Err(error),
     };
-    Ok(identity.map(|(sop_class, sop_instance)| Object {
+    let (Some(sop_class), Some(sop_instance)) = (outline.sop_class.clone(), outline.sop_instance.clone())
+    else {
+        return Ok(None);
+    };
+    Ok(Some(Object {
         name,
         path,
         sop_class,
@@ -106,5 +121,6 @@ fn object(name: String, path: PathBuf) -> io::Result<Option<Object>> {
         transfer_syntax: part.transfer_syntax,
         data_set_at: part.prefix_bytes,
         bytes,
+        outline,
     }))
 }
