@@ -86,13 +86,29 @@ pub struct Forward {
     pub to: Option<Target>,
     /// AE title by which we call.
     pub own_ae_title: String,
-    /// Set where an AE must speak TLS (PS3.15 B.12).
+    /// Set where an AE must speak TLS (PS3.15 B.12); how a DICOMweb service is trusted.
     pub tls: Option<ClientFiles>,
+    /// Login name at a DICOMweb service, where it wants one (RFC 7617).
+    pub user: Option<String>,
+    /// File with the password, mode 0600; a trailing newline is dropped.
+    pub password_file: Option<PathBuf>,
+}
+
+impl Forward {
+    /// Name and password, where there are any.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::Exposed`].
+    pub(crate) fn login(&self) -> Result<Option<(&str, Zeroizing<String>)>, ConfigError> {
+        let (Some(user), Some(file)) = (&self.user, &self.password_file) else { return Ok(None) };
+        let password = read_secret(file)?.trim_end_matches(['\r', '\n']).to_owned();
+        Ok(Some((user, Zeroizing::new(password))))
+    }
 }
 
 impl Default for Forward {
     fn default() -> Self {
-        Self { to: None, own_ae_title: "SCANPOST".to_owned(), tls: None }
+        Self { to: None, own_ae_title: "SCANPOST".to_owned(), tls: None, user: None, password_file: None }
     }
 }
 
@@ -266,6 +282,9 @@ pub enum ConfigError {
     /// What of `[portal]` must be mended, and how.
     #[error("[portal] {0}")]
     Portal(&'static str),
+    /// One of two that belong together.
+    #[error("forward.user and forward.password_file go together")]
+    HalfLogin,
     /// Our own AE title.
     #[error("forward.own_ae_title: {0}")]
     AeTitle(#[from] InvalidAeTitle),
@@ -385,6 +404,9 @@ impl Config {
 
     fn beside(mut self, folder: &Path) -> Self {
         self.mailbox.beside(folder);
+        if let Some(path) = &mut self.forward.password_file {
+            *path = folder.join(&*path);
+        }
         if let Some(files) = &mut self.forward.tls {
             let ClientFiles { ca, crl, client_certificate, client_key, tls12: _ } = files;
             for path in [ca, crl, client_certificate, client_key].into_iter().flatten() {
@@ -417,6 +439,9 @@ impl Config {
         }
         if self.mailbox.folders.is_empty() {
             return Err(ConfigError::Empty("mailbox.folders"));
+        }
+        if self.forward.user.is_some() != self.forward.password_file.is_some() {
+            return Err(ConfigError::HalfLogin);
         }
         AeTitle::parse(&self.forward.own_ae_title)?;
         self.address().map(|_| self)

@@ -138,7 +138,8 @@ struct Pull {
     /// Ask the site for what gives the images of this case as they came; a later pull brings them.
     #[arg(long, value_name = "CASE", value_parser = case_id)]
     ask_exact: Option<CaseId>,
-    /// Send what is in the output folder, and was not acknowledged there before, to a workstation or PACS: AE@HOST:PORT; before `forward.to`.
+    /// Send what is in the output folder, and was not acknowledged there before, to a workstation or PACS: AE@HOST:PORT, or https://HOST/dicom-web; before
+    /// `forward.to`.
     #[arg(long, value_name = "TARGET")]
     forward: Option<Target>,
     /// Say whose images came: names and ids of patients, to be shown to the doctor alone.

@@ -1,4 +1,4 @@
-"""`scanpost-reader pull --forward`: what was pulled goes on to Orthanc, DCMTK and pynetdicom, whole and once, whatever they answer."""
+"""`scanpost-reader pull --forward`: what was pulled goes on to Orthanc, DCMTK and pynetdicom, by C-STORE and STOW-RS, whole and once, whatever they answer."""
 
 import json
 import signal
@@ -16,6 +16,8 @@ from lab.programs import program
 from peers import senders
 from peers.authority import Authority
 from peers.receivers import Receiver, Storescp
+from peers.stow_server import StowServer
+from peers.tls_front import TlsFront
 
 import harness
 from harness import DONE, Bench
@@ -204,16 +206,65 @@ def test_a_killed_reader_goes_on_where_it_was(bench: Bench, receivers: Callable,
     assert set(uids) == set(map(harness.uid_of, mr_study)) and len(uids) == len(mr_study) + 1, "the seventh alone came twice"
 
 
-def test_the_way_to_the_workstation_may_be_tls(bench: Bench, receivers: Callable, mr_study: list[Path]):
-    authority = Authority(bench.folder / "authority", "workstations")
+def test_the_way_to_the_workstation_may_be_tls(bench: Bench, authority: Authority, receivers: Callable, mr_study: list[Path]):
     server, ours = authority.issue("localhost"), authority.issue("reader", purpose="clientAuth")
     # DCMTK 3.6.7 speaks TLS 1.2 at most.
     tls = ["+tls", str(server.key), str(server.certificate), "+cf", str(authority.certificate), "+py", "-rc"]
     scp = receivers(Storescp, bench.folder / "workstation", *tls)
     target = scp.target.replace("127.0.0.1", "localhost")
-    bench.reader.config.write_text(bench.reader.config.read_text() + "\n".join([
-        "[forward]", f'to = "{target}"', "[forward.tls]", f'ca = "{authority.certificate}"', "tls12 = true",
-        f'client_certificate = "{ours.certificate}"', f'client_key = "{ours.key}"', ""]))
+    forwarding(bench, f'to = "{target}"', "[forward.tls]", f'ca = "{authority.certificate}"', "tls12 = true",
+               f'client_certificate = "{ours.certificate}"', f'client_key = "{ours.key}"')
     deliver(bench, mr_study)
     assert f"{len(mr_study)} forwarded to {target}" in bench.pull()
     harness.assert_equal_bytes(bench.reader.files(), scp.files())
+
+
+def forwarding(bench: Bench, *lines: str) -> None:
+    """The reader's configuration with these lines in its table."""
+    bench.reader.config.write_text("\n".join([bench.reader.config.read_text(), "[forward]", *lines, ""]))
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "authority", "archives")
+
+
+def test_orthanc_takes_everything_by_stow(bench: Bench, authority: Authority, receivers: Callable, mr_study: list[Path]):
+    archive = receivers(Orthanc, bench.folder / "archive", bench.folder / "log" / "archive.log", web=True)
+    bench.extra_logs.append(archive.log)
+    archive.start()
+    front = receivers(TlsFront, authority.issue("localhost"), archive.http_port)
+    url = f"https://localhost:{front.port}/dicom-web"
+    password = bench.folder / "archive.password"
+    password.write_text("wrong\n")
+    password.chmod(0o600)
+    forwarding(bench, f'to = "{url}/"', 'user = "lab"', f'password_file = "{password}"', "[forward.tls]", f'ca = "{authority.certificate}"')
+    files = [*mr_study, *given(CODED[:2])]
+    deliver(bench, files)
+    words = bench.pull(expect=EXIT_FORWARD)
+    assert f"0 of {len(mr_study)} forwarded" in words and "HTTP status 401 (you: check user and password_file in [forward]" in words
+    password.write_text(archive.password + "\n")
+    words = bench.pull()
+    assert f"{len(mr_study)} forwarded to {url}" in words
+    assert_silent(words, mr_study)
+    harness.assert_equal_bytes(files, stored_by(archive))
+    front.stop()
+    assert "forwarded" not in bench.pull()
+
+
+def test_what_a_dicomweb_service_does_not_name_as_stored_waits(bench: Bench, authority: Authority, receivers: Callable, mr_study: list[Path]):
+    deliver(bench, mr_study)
+    service = receivers(StowServer, authority.issue("localhost"), answer=lambda number: {3: NO_ROOM, 5: ...}.get(number))
+    forwarding(bench, "[forward.tls]", f'ca = "{authority.certificate}"')
+    words = forward(bench, service.url, EXIT_FORWARD)
+    assert f"{len(mr_study) - 2} of {len(mr_study)} forwarded" in words
+    assert "1 refused with reason A700 (its administrator: it has no room or is busy)" in words
+    assert "1 not acknowledged, its answer does not name them (its administrator: see its log)" in words
+    service.answer = lambda number: 0x0110
+    assert "2 refused with reason 0110 (its administrator: see its log)" in forward(bench, service.url, EXIT_FORWARD)
+    service.answer, service.status = lambda number: None, 503
+    assert "it answers with HTTP status 503 (its administrator: see its log)" in forward(bench, service.url, EXIT_FORWARD)
+    service.status = None
+    forward(bench, service.url)
+    assert sorted(service.uids()) == sorted(map(harness.uid_of, mr_study)), "each once"
+    assert_pixels_are_those_pulled(bench, service.stored)

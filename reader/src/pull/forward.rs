@@ -4,6 +4,8 @@
 mod association;
 mod error;
 mod ledger;
+mod refusals;
+mod stow;
 mod target;
 
 pub use error::ForwardError;
@@ -103,6 +105,9 @@ impl Consignment {
             Target::Association(peer) => {
                 association::send(&config.forward, peer, &waiting, &mut self.ledger, output, progress)
                     .await?;
+            }
+            Target::Web(base) => {
+                stow::send(&config.forward, base, &waiting, &mut self.ledger, progress).await?;
             }
         }
         self.ledger.close()

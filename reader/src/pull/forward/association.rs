@@ -7,6 +7,7 @@ use super::super::output::Output;
 use super::super::progress::Progress;
 use super::ForwardError;
 use super::ledger::Ledger;
+use super::refusals::Refusals;
 use super::target;
 use crate::config::Forward;
 use compressor::Uid;
@@ -232,23 +233,4 @@ fn not_taken_words(object: &Object, forward: &Forward) -> String {
     format!(
         "of SOP class {class} in transfer syntax {syntax} are not taken (its administrator: allow both to {calling})"
     )
-}
-
-/// What was not acknowledged: each reason with how many objects.
-#[derive(Default)]
-struct Refusals(BTreeMap<String, usize>);
-
-impl Refusals {
-    fn add(&mut self, words: String) {
-        *self.0.entry(words).or_default() += 1;
-    }
-
-    fn result(self) -> Result<(), ForwardError> {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        Err(ForwardError::Refused(
-            self.0.into_iter().map(|(words, count)| format!("{count} {words}")).collect(),
-        ))
-    }
 }

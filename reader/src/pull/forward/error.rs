@@ -9,6 +9,12 @@ pub enum ForwardError {
     /// No association, or it ended.
     #[error("it {_0}{}", who_acts(_0))]
     Association(#[from] AssociationError),
+    /// No answer over HTTPS.
+    #[error("{0}")]
+    Web(String),
+    /// A status of HTTP that is no answer to STOW-RS.
+    #[error("it answers with HTTP status {_0}{}", who_mends(*_0))]
+    Http(u16),
     /// What was not acknowledged, by kind.
     #[error("{}", _0.join("; "))]
     Refused(Vec<String>),
@@ -20,7 +26,22 @@ pub enum ForwardError {
 impl ForwardError {
     /// Whether other deliveries would meet the same now.
     pub(super) fn is_of_the_peer(&self) -> bool {
-        matches!(self, Self::Association(error) if !matches!(error, AssociationError::Source(_)))
+        match self {
+            Self::Association(error) => !matches!(error, AssociationError::Source(_)),
+            Self::Web(_) | Self::Http(_) => true,
+            Self::Refused(_) | Self::Disk(..) => false,
+        }
+    }
+}
+
+fn who_mends(status: u16) -> &'static str {
+    match status {
+        401 | 403 => {
+            " (you: check user and password_file in [forward]; its administrator: allow it to store)"
+        }
+        404 | 405 => " (you: check the URL)",
+        413 => " (its administrator: allow requests of 16 MiB, and larger ones for large objects)",
+        _ => " (its administrator: see its log)",
     }
 }
 
