@@ -131,7 +131,7 @@ def test_what_is_not_taken_is_named_and_goes_once_it_is(bench: Bench, receivers:
     deliver(bench, [*mr_study, *ct_study])
     refusing = receivers(Receiver, refused={MR_STORAGE})
     words = forward(bench, refusing.target, EXIT_FORWARD)
-    assert f"0 of {len(mr_study)} forwarded" in words and f"{len(ct_study)} forwarded to {refusing.target}" in words
+    assert f" 0 of {len(mr_study)} forwarded" in words and f"{len(ct_study)} forwarded to {refusing.target}" in words
     assert f"{len(mr_study)} of SOP class {MR_STORAGE} in transfer syntax {EXPLICIT_LITTLE} are not taken" in words
     assert "its administrator: allow both to SCANPOST" in words
     assert_silent(words, mr_study)
@@ -177,7 +177,7 @@ def test_dcmtk_that_aborts_before_its_answer_is_believed_nothing(bench: Bench, r
     deliver(bench, mr_study)
     aborting = receivers(Storescp, bench.folder / "aborting", "--abort-after")
     words = forward(bench, aborting.target, EXIT_FORWARD)
-    assert f"0 of {len(mr_study)} forwarded" in words and "10 not acknowledged, it " in words
+    assert f" 0 of {len(mr_study)} forwarded" in words and "10 not acknowledged, it " in words
     aborting.stop()
     words = forward(bench, aborting.target, EXIT_FORWARD)
     assert "cannot be reached, connection refused (you: check its address, the network, whether it runs)" in words
@@ -242,7 +242,7 @@ def test_orthanc_takes_everything_by_stow(bench: Bench, authority: Authority, re
     files = [*mr_study, *given(CODED[:2])]
     deliver(bench, files)
     words = bench.pull(expect=EXIT_FORWARD)
-    assert f"0 of {len(mr_study)} forwarded" in words and "HTTP status 401 (you: check user and password_file in [forward]" in words
+    assert f" 0 of {len(mr_study)} forwarded" in words and "HTTP status 401 (you: check user and password_file in [forward]" in words
     password.write_text(archive.password + "\n")
     words = bench.pull()
     assert f"{len(mr_study)} forwarded to {url}" in words

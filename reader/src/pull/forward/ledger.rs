@@ -85,7 +85,7 @@ mod tests {
         ledger.acknowledge("s01/0002.dcm", 0xB000).unwrap();
         let whole = fs::read(&path).unwrap();
         for cut in 1..13 {
-            fs::write(&path, &whole.get(..whole.len() - cut).unwrap()).unwrap();
+            fs::write(&path, whole.get(..whole.len() - cut).unwrap()).unwrap();
             let mut ledger = Ledger::open(&path, &to).unwrap();
             assert!(ledger.has("s01/0001.dcm") && !ledger.has("s01/0002.dcm") && !ledger.is_whole());
             ledger.acknowledge("s01/0002.dcm", 0xB000).unwrap();
