@@ -229,7 +229,7 @@ pub fn outline<R: Read + Seek>(
 }
 
 /// The values of some elements of the top level, as they stand, each of at most [`VALUE_BYTES_MAX`] bytes, of a data set that starts where `source` stands and
-/// has `bytes` bytes. A sequence comes with its items and delimiters. Nothing of a deflated data set.
+/// has `bytes` bytes. A sequence comes with its items, without the delimiter behind them. Nothing of a deflated data set.
 ///
 /// # Errors
 /// [`ScanError`].

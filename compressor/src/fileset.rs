@@ -26,17 +26,17 @@ const NO_STUDY_ID: &str = "1";
 /// Item of a sequence (PS3.5 7.5).
 const ITEM: [u8; 4] = [0xFE, 0xFF, 0x00, 0xE0];
 /// Tag and length of an item.
-const ITEM_HEAD_BYTES: u32 = 8;
+const ITEM_HEAD_BYTES: u64 = 8;
 /// Bytes of the elements before the first record: File-set ID, both offsets, consistency flag, head of the sequence.
 const SET_ID: &[u8] = b"SCANPOST";
-const HEAD_BYTES: u32 = (8 + SET_ID.len() as u32) + 12 + 12 + 10 + 12;
+const HEAD_BYTES: u64 = (8 + SET_ID.len() as u64) + 12 + 12 + 10 + 12;
 
 /// A record with those below it.
 struct Record {
     elements: Vec<u8>,
     kind: &'static str,
     below: Vec<Record>,
-    bytes: u32,
+    bytes: u64,
 }
 
 /// One file of the set.
@@ -68,23 +68,22 @@ pub fn file_name(number: usize) -> String {
 pub fn directory(front: Vec<u8>, members: &[Member], purpose: Purpose) -> io::Result<Vec<u8>> {
     let records = patients(members, purpose);
     let mut file = front;
-    let first = offset(file.len())? + HEAD_BYTES;
-    let length: u32 = records.iter().map(Record::bytes_with_all_below).sum();
-    let last = records
-        .split_last()
-        .map_or(first, |(_, before)| first + before.iter().map(Record::bytes_with_all_below).sum::<u32>());
-    let some = |offset| if records.is_empty() { 0 } else { offset };
+    let first = file.len() as u64 + HEAD_BYTES;
+    let bytes_of = |records: &[Record]| records.iter().map(Record::bytes_with_all_below).sum::<u64>();
+    let last = records.split_last().map_or(first, |(_, before)| first + bytes_of(before));
+    let length = offset(bytes_of(&records))?;
+    let (first, last) = if records.is_empty() { (0, 0) } else { (offset(first)?, offset(last)?) };
     put(&mut file, 0x0004_1130, *b"CS", SET_ID);
-    put(&mut file, 0x0004_1200, *b"UL", &some(first).to_le_bytes());
-    put(&mut file, 0x0004_1202, *b"UL", &some(last).to_le_bytes());
+    put(&mut file, 0x0004_1200, *b"UL", &first.to_le_bytes());
+    put(&mut file, 0x0004_1202, *b"UL", &last.to_le_bytes());
     put(&mut file, 0x0004_1212, *b"US", &0_u16.to_le_bytes());
     put_sequence(&mut file, 0x0004_1220, length);
-    write(&records, first, &mut file);
+    write(&records, first.into(), &mut file)?;
     Ok(file)
 }
 
 /// Writes siblings one behind the other, each followed by all below it; `at` is where the first begins.
-fn write(records: &[Record], mut at: u32, file: &mut Vec<u8>) {
+fn write(records: &[Record], mut at: u64, file: &mut Vec<u8>) -> io::Result<()> {
     let mut left = records.len();
     for record in records {
         left -= 1;
@@ -92,26 +91,27 @@ fn write(records: &[Record], mut at: u32, file: &mut Vec<u8>) {
         let below = at + record.bytes;
         let lower = if record.below.is_empty() { 0 } else { below };
         file.extend_from_slice(&ITEM);
-        file.extend_from_slice(&(record.bytes - ITEM_HEAD_BYTES).to_le_bytes());
-        put(file, 0x0004_1400, *b"UL", &next.to_le_bytes());
+        file.extend_from_slice(&offset(record.bytes - ITEM_HEAD_BYTES)?.to_le_bytes());
+        put(file, 0x0004_1400, *b"UL", &offset(next)?.to_le_bytes());
         put(file, 0x0004_1410, *b"US", &IN_USE.to_le_bytes());
-        put(file, 0x0004_1420, *b"UL", &lower.to_le_bytes());
+        put(file, 0x0004_1420, *b"UL", &offset(lower)?.to_le_bytes());
         put(file, 0x0004_1430, *b"CS", record.kind.as_bytes());
         file.extend_from_slice(&record.elements);
-        write(&record.below, below, file);
+        write(&record.below, below, file)?;
         at += record.bytes_with_all_below();
     }
+    Ok(())
 }
 
 impl Record {
     fn new(kind: &'static str, elements: Vec<u8>, below: Vec<Record>) -> Self {
         let linked = 12 + 10 + 12 + 8 + even(kind.len());
-        let bytes = ITEM_HEAD_BYTES + linked as u32 + elements.len() as u32;
+        let bytes = ITEM_HEAD_BYTES + (linked + elements.len()) as u64;
         Self { elements, kind, below, bytes }
     }
 
-    fn bytes_with_all_below(&self) -> u32 {
-        self.bytes + self.below.iter().map(Self::bytes_with_all_below).sum::<u32>()
+    fn bytes_with_all_below(&self) -> u64 {
+        self.bytes + self.below.iter().map(Self::bytes_with_all_below).sum::<u64>()
     }
 }
 
@@ -251,6 +251,7 @@ fn even(bytes: usize) -> usize {
     bytes.next_multiple_of(2)
 }
 
-fn offset(bytes: usize) -> io::Result<u32> {
+/// A place in the file, or a length: 4 bytes.
+fn offset(bytes: u64) -> io::Result<u32> {
     u32::try_from(bytes).map_err(io::Error::other)
 }

@@ -63,8 +63,11 @@ impl<F: Forward> Walk<F> {
             }
             let start = self.cursor.position();
             self.value(element)?;
+            // What has no length ends with its delimiter (PS3.5 7.5).
+            let delimiter_bytes = if element.length.is_none() { ELEMENT_BYTES_MIN } else { 0 };
             if wanted.contains(&element.tag) {
-                ranges.insert(element.tag, start..self.cursor.position());
+                let end = self.cursor.position().saturating_sub(delimiter_bytes).max(start);
+                ranges.insert(element.tag, start..end);
             }
         }
         Ok(ranges)

@@ -15,9 +15,12 @@ const VERIFYING_OBSERVERS: u32 = 0x0040_A073;
 const VERIFICATION_DATE_TIME: u32 = 0x0040_A030;
 /// Item (PS3.5 7.5).
 const ITEM: u32 = 0xFFFE_E000;
-/// Item and Sequence Delimitation Item, with their length.
+/// Item Delimitation Item, with its length.
 const ITEM_END: [u8; 8] = [0xFE, 0xFF, 0x0D, 0xE0, 0, 0, 0, 0];
-const SEQUENCE_END: [u8; 8] = [0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0];
+/// Concept Name Code Sequence, whose items are codes.
+const CONCEPT_NAMES: u32 = 0x0040_A043;
+/// Longest value of an element with a short length (PS3.5 7.1.2), which is even; in Implicit VR a text may be longer.
+const SHORT_BYTES_MAX: usize = 65_534;
 
 /// Record type and keys.
 pub struct Leaf {
@@ -54,7 +57,7 @@ const fn may(tag: u32, vr: [u8; 2]) -> Key {
 const NUMBER: Key = must(0x0020_0013, *b"IS");
 const CONTENT_DATE: Key = must(0x0008_0023, *b"DA");
 const CONTENT_TIME: Key = must(0x0008_0033, *b"TM");
-const CONCEPT_NAME: Key = must(0x0040_A043, *b"SQ");
+const CONCEPT_NAME: Key = must(CONCEPT_NAMES, *b"SQ");
 const CONTENT_LABEL: Key = must(0x0070_0080, *b"CS");
 const CONTENT_DESCRIPTION: Key = may(0x0070_0081, *b"LO");
 const CREATOR: Key = may(0x0070_0084, *b"PN");
@@ -104,7 +107,7 @@ const KINDS: &[(&str, &str, &[Key])] = &[
             may(0x0008_0023, *b"DA"),
             may(0x0008_0033, *b"TM"),
             NUMBER,
-            may(0x0040_A043, *b"SQ"),
+            may(CONCEPT_NAMES, *b"SQ"),
             may(0x0042_0010, *b"ST"),
             must(0x0042_0012, *b"LO"),
         ],
@@ -154,6 +157,11 @@ pub fn leaf<R: Read + Seek>(
         values.insert(VERIFICATION_DATE_TIME, verified);
     }
     let mut elements = Vec::new();
+    let is_short = |key: &Key| key.vr != *b"SQ";
+    let mut short = keys.iter().filter(|key| is_short(key)).map(|key| key.tag).chain([CHARACTER_SET]);
+    if short.any(|tag| values.get(&tag).is_some_and(|value| value.len() > SHORT_BYTES_MAX)) {
+        return Ok(None);
+    }
     if let Some(set) = values.get(&CHARACTER_SET) {
         put(&mut elements, CHARACTER_SET, *b"CS", set);
     }
@@ -165,7 +173,8 @@ pub fn leaf<R: Read + Seek>(
             continue;
         }
         let value = value.unwrap_or_default();
-        let value = if key.vr == *b"SQ" { explicit_items(value, encoding) } else { Some(value.to_vec()) };
+        let value =
+            if is_short(key) { Some(value.to_vec()) } else { explicit_items(key.tag, value, encoding) };
         match value.filter(|value| !(key.must && value.is_empty())) {
             Some(value) if key.vr == *b"SQ" => {
                 put_sequence(&mut elements, key.tag, u32::try_from(value.len()).unwrap_or_default());
@@ -179,12 +188,11 @@ pub fn leaf<R: Read + Seek>(
 }
 
 /// The items of a sequence in Explicit VR Little Endian; none where that cannot be told.
-fn explicit_items(value: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
-    let items = value.strip_suffix(&SEQUENCE_END).unwrap_or(value);
+fn explicit_items(tag: u32, items: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
     match encoding {
         Encoding::ExplicitLittle => Some(items.to_vec()),
-        Encoding::ImplicitLittle => code_items(items),
-        Encoding::ExplicitBig | Encoding::Deflated => items.is_empty().then(Vec::new),
+        Encoding::ImplicitLittle if tag == CONCEPT_NAMES => code_items(items),
+        _ => items.is_empty().then(Vec::new),
     }
 }
 
@@ -206,6 +214,9 @@ fn code_items(mut items: &[u8]) -> Option<Vec<u8>> {
         while !item.is_empty() {
             let (tag, length, rest) = head(item)?;
             let (value, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            if value.len() > SHORT_BYTES_MAX {
+                return None;
+            }
             match tag {
                 0x0008_0100 | 0x0008_0102 | 0x0008_0103 => put(&mut code, tag, *b"SH", value),
                 0x0008_0104 => put(&mut code, tag, *b"LO", value),
@@ -249,4 +260,103 @@ fn head(bytes: &[u8]) -> Option<(u32, u32, &[u8])> {
     let (&[g0, g1, e0, e1, l0, l1, l2, l3], rest) = bytes.split_first_chunk()?;
     let tag = u32::from(u16::from_le_bytes([g0, g1])) << 16 | u32::from(u16::from_le_bytes([e0, e1]));
     Some((tag, u32::from_le_bytes([l0, l1, l2, l3]), rest))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::dataset::outline_here;
+    use crate::dataset::sample::Writer;
+    use std::io::Cursor;
+
+    const UNDEFINED: u32 = u32::MAX;
+    const PRESENTATION: &str = "1.2.840.10008.5.1.4.1.1.11.1";
+    const PDF: &str = "1.2.840.10008.5.1.4.1.1.104.1";
+
+    fn leaf_of(class: &str, encoding: Encoding, data_set: &[u8]) -> Option<Leaf> {
+        let bytes = data_set.len() as u64;
+        let outline = outline_here(&mut Cursor::new(data_set), bytes, encoding).unwrap();
+        leaf(&mut Cursor::new(data_set), bytes, encoding, &Uid::parse(class).unwrap(), &outline).unwrap()
+    }
+
+    /// A document with a title of so many bytes.
+    fn document(encoding: Encoding, title_bytes: usize) -> Vec<u8> {
+        Writer::new(encoding)
+            .element(0x0020_0013, "IS", b"1 ")
+            .element(0x0042_0010, "ST", &vec![b'a'; title_bytes])
+            .element(0x0042_0012, "LO", b"application/pdf ")
+            .bytes
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_for_its_record_has_none() {
+        let implicit =
+            |bytes| leaf_of(PDF, Encoding::ImplicitLittle, &document(Encoding::ImplicitLittle, bytes));
+        let longest = implicit(SHORT_BYTES_MAX).unwrap();
+        let explicit =
+            leaf_of(PDF, Encoding::ExplicitLittle, &document(Encoding::ExplicitLittle, SHORT_BYTES_MAX));
+        assert!(longest.elements == explicit.unwrap().elements && longest.elements.len() > SHORT_BYTES_MAX);
+        assert!(implicit(SHORT_BYTES_MAX + 2).is_none() && implicit(200_000).is_none());
+    }
+
+    /// A presentation state of one series; told: the lengths of the outer sequence and its item are.
+    fn presentation(encoding: Encoding, told: bool) -> (Vec<u8>, Vec<u8>) {
+        let new = || Writer::new(encoding);
+        let image = new().element(0x0008_1155, "UI", b"1.2.3\0").bytes;
+        // The item ends with a sequence that has no length, and thus with the delimiter of that.
+        let images =
+            new().head(0x0008_1140, "SQ", UNDEFINED).element(ITEM, "", &image).head(0xFFFE_E0DD, "", 0).bytes;
+        let item = new().element(ITEM, "", &images).bytes;
+        let series = match told {
+            true => new().element(0x0008_1115, "SQ", &item),
+            false => new().head(0x0008_1115, "SQ", UNDEFINED).raw(&item).head(0xFFFE_E0DD, "", 0),
+        };
+        let rest = new()
+            .element(0x0020_0013, "IS", b"1 ")
+            .element(0x0070_0080, "CS", b"LABEL ")
+            .element(0x0070_0082, "DA", b"20260101")
+            .element(0x0070_0083, "TM", b"1015")
+            .bytes;
+        ([series.bytes, rest].concat(), item)
+    }
+
+    #[test]
+    fn a_sequence_keeps_what_is_in_it_and_loses_its_own_delimiter() {
+        for told in [true, false] {
+            let (data_set, item) = presentation(Encoding::ExplicitLittle, told);
+            let leaf = leaf_of(PRESENTATION, Encoding::ExplicitLittle, &data_set).unwrap();
+            let mut expected = Vec::new();
+            put_sequence(&mut expected, 0x0008_1115, u32::try_from(item.len()).unwrap());
+            expected.extend_from_slice(&item);
+            assert!(leaf.elements.starts_with(&expected), "{told}");
+        }
+    }
+
+    #[test]
+    fn an_implicit_sequence_of_other_things_than_codes_has_no_record() {
+        for told in [true, false] {
+            let (data_set, _) = presentation(Encoding::ImplicitLittle, told);
+            assert!(leaf_of(PRESENTATION, Encoding::ImplicitLittle, &data_set).is_none(), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_code_in_implicit_vr_is_that_of_explicit_vr() {
+        const KEY_OBJECT: &str = "1.2.840.10008.5.1.4.1.1.88.59";
+        let of = |encoding| {
+            let new = || Writer::new(encoding);
+            let code = new().element(0x0008_0100, "SH", b"113000").element(0x0008_0102, "SH", b"DCM ");
+            let code = code.element(0x0008_0104, "LO", b"Of Interest ").bytes;
+            let item = new().element(ITEM, "", &code).bytes;
+            let data_set = new()
+                .element(0x0008_0023, "DA", b"20260101")
+                .element(0x0008_0033, "TM", b"1015")
+                .element(0x0020_0013, "IS", b"1 ")
+                .element(CONCEPT_NAMES, "SQ", &item)
+                .bytes;
+            leaf_of(KEY_OBJECT, encoding, &data_set).unwrap().elements
+        };
+        assert_eq!(of(Encoding::ImplicitLittle), of(Encoding::ExplicitLittle));
+    }
 }
