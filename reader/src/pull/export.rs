@@ -10,7 +10,6 @@ use compressor::fileset::{DIRECTORY_CLASS, DIRECTORY_NAME, Member, directory, fi
 use compressor::{Purpose, dataset::ScanError};
 use dimse::uid::EXPLICIT_LITTLE;
 use seal::ids::{CaseId, Digest};
-use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Write};
@@ -61,15 +60,15 @@ pub fn export(config: &Config, case: CaseId, zip: &Path) -> Result<Exported, Pul
     let output = Output::lock(&config.output)?;
     let known = output.known().map_err(&unreadable)?;
     let (mut objects, mut left) = (Vec::new(), Vec::new());
-    for record in known.placed.values().filter(|record| record.case == case) {
+    for record in known.in_order().into_iter().filter(|record| record.case == case) {
         for folder in output.folders(record) {
             let (of_folder, left_in_it) = objects::of(&folder).map_err(&unreadable)?;
             objects.extend(of_folder);
             left.extend(left_in_it);
         }
     }
-    let mut seen = HashSet::new();
-    objects.retain(|object| seen.insert(object.sop_instance.clone()));
+    let (mut objects, conflicts) = objects::each_once(objects).map_err(&unreadable)?;
+    left.extend(conflicts);
     if objects.is_empty() {
         return Err(PullError::UnknownCase);
     }
@@ -84,7 +83,7 @@ pub fn export(config: &Config, case: CaseId, zip: &Path) -> Result<Exported, Pul
         return Err(PullError::output("cannot write the file")(io::ErrorKind::AlreadyExists.into()));
     }
     let mut unlisted = 0;
-    durable::write_private(zip, |file| {
+    durable::write_new(zip, |file| {
         unlisted = write(file, case, &objects)?;
         Ok(())
     })
@@ -105,9 +104,10 @@ fn write(file: &mut File, case: CaseId, objects: &[Object]) -> io::Result<usize>
     zip.start_file(DIRECTORY_NAME, options).map_err(io::Error::other)?;
     zip.write_all(&directory(front_of_directory, &members, Purpose::Show)?)?;
     for (number, object) in (1..).zip(objects) {
-        let options = options.large_file(object.bytes >= ZIP64_BYTES);
+        let front = object.front()?;
+        let options = options.large_file(front.len() as u64 + object.bytes >= ZIP64_BYTES);
         zip.start_file(file_name(number), options).map_err(io::Error::other)?;
-        zip.write_all(&object.front()?)?;
+        zip.write_all(&front)?;
         io::copy(&mut object.data_set()?.take(object.bytes), &mut zip)?;
     }
     zip.finish().map_err(io::Error::other)?.flush()?;

@@ -3,9 +3,11 @@
 use super::dicom_file::front;
 use compressor::Uid;
 use compressor::dataset::{Encoding, Outline, ScanError, locate, outline_here};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// One file that is a SOP instance.
@@ -56,7 +58,46 @@ pub(super) fn of(folder: &Path) -> io::Result<(Vec<Object>, Vec<Left>)> {
     Ok((objects, left.into_iter().filter(|left| left.count > 0).collect()))
 }
 
+/// Of objects with one SOP Instance UID the first; those with other content than that are left.
+pub(super) fn each_once(objects: Vec<Object>) -> io::Result<(Vec<Object>, Option<Left>)> {
+    let (mut kept, mut at, mut conflicts) = (Vec::<Object>::new(), HashMap::new(), 0);
+    for object in objects {
+        match at.entry(object.sop_instance.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(kept.len());
+                kept.push(object);
+            }
+            Entry::Occupied(taken) => {
+                let first = kept.get(*taken.get());
+                let is_same = first.map_or(Ok(true), |first| first.is_same(&object))?;
+                conflicts += usize::from(!is_same);
+            }
+        }
+    }
+    Ok((kept, (conflicts > 0).then_some(Left { count: conflicts, why: CONFLICT })))
+}
+
 impl Object {
+    /// Whether it is byte for byte the same object.
+    fn is_same(&self, other: &Self) -> io::Result<bool> {
+        if (self.bytes, &self.transfer_syntax) != (other.bytes, &other.transfer_syntax) {
+            return Ok(false);
+        }
+        let (mut ours, mut theirs) = (BufReader::new(self.data_set()?), BufReader::new(other.data_set()?));
+        loop {
+            let (here, there) = (ours.fill_buf()?, theirs.fill_buf()?);
+            let common = here.len().min(there.len());
+            if common == 0 {
+                return Ok(here.is_empty() && there.is_empty());
+            }
+            if here.get(..common) != there.get(..common) {
+                return Ok(false);
+            }
+            ours.consume(common);
+            theirs.consume(common);
+        }
+    }
+
     /// The file, standing at its data set.
     pub(super) fn data_set(&self) -> io::Result<File> {
         let mut file = File::open(&self.path)?;
@@ -123,4 +164,47 @@ fn object(name: String, path: PathBuf) -> io::Result<Option<Object>> {
         bytes,
         outline,
     }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A file in Explicit VR Little Endian with a SOP class, this instance and this comment.
+    fn put(folder: &Path, name: &str, instance: &[u8; 6], comment: &[u8; 4]) {
+        const CLASS: &str = "1.2.840.10008.5.1.4.1.1.4";
+        let uid = std::str::from_utf8(instance).unwrap().trim_end_matches('\0');
+        let mut file = front(CLASS, uid, "1.2.840.10008.1.2.1").unwrap();
+        file.extend_from_slice(b"\x08\x00\x16\x00UI\x1a\x00");
+        file.extend_from_slice(CLASS.as_bytes());
+        file.extend_from_slice(b"\0\x08\x00\x18\x00UI\x06\x00");
+        file.extend_from_slice(instance);
+        file.extend_from_slice(b"\x20\x00\x00\x40LT\x04\x00");
+        file.extend_from_slice(comment);
+        let path = folder.join("s01").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file).unwrap();
+    }
+
+    #[test]
+    fn of_two_with_one_uid_the_first_is_kept_and_other_content_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        put(folder.path(), "0001.dcm", b"1.2.3\0", b"one ");
+        put(folder.path(), "0002.dcm", b"1.2.3\0", b"one ");
+        put(folder.path(), "0003.dcm", b"1.2.4\0", b"two ");
+        let (objects, left) = of(folder.path()).unwrap();
+        assert_eq!((objects.len(), left), (3, Vec::new()));
+        let names = |objects: &[Object]| objects.iter().map(|object| object.name.clone()).collect::<Vec<_>>();
+        let (kept, conflicts) = each_once(objects).unwrap();
+        assert_eq!(
+            (names(&kept), conflicts),
+            (vec!["s01/0001.dcm".to_owned(), "s01/0003.dcm".to_owned()], None)
+        );
+        put(folder.path(), "0002.dcm", b"1.2.3\0", b"else");
+        put(folder.path(), "0004.dcm", b"1.2.4\0", b"more");
+        let (kept, conflicts) = each_once(of(folder.path()).unwrap().0).unwrap();
+        assert_eq!(names(&kept), ["s01/0001.dcm", "s01/0003.dcm"]);
+        assert_eq!(conflicts, Some(Left { count: 2, why: CONFLICT }));
+    }
 }

@@ -105,6 +105,13 @@ impl Known {
         self.placed.insert(record.delivery, record);
     }
 
+    /// Deliveries that are in their place, in the order in which they were sealed.
+    pub(crate) fn in_order(&self) -> Vec<&Record> {
+        let mut records: Vec<&Record> = self.placed.values().collect();
+        records.sort_by_key(|record| (record.sealed_at, record.sequence, record.delivery));
+        records
+    }
+
     /// Sequence numbers below `sequence` that are not here, though a higher one is.
     pub(crate) fn gaps(&self, case: CaseId, sequence: u32) -> Vec<u32> {
         (1..sequence)
