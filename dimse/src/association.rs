@@ -3,7 +3,7 @@
 
 use crate::AssociationError;
 use crate::fragments::{P_DATA_TF, PDV_HEADER_BYTES, p_data, push_p_data_header};
-use crate::limits::{PDU_BYTES_MAX, PEER_PDU_BYTES_MIN};
+use crate::limits::{PDU_BYTES_MAX, PEER_PDU_BYTES_MIN, SLOWEST_BYTES_S};
 use crate::uid;
 use compressor::Uid;
 use dicom_ul::pdu::{
@@ -107,6 +107,11 @@ impl Association {
             other => return Err(association.out_of_turn(&other)),
         }
         Ok(association)
+    }
+
+    /// For a request of so many bytes and its answer: a step each, and what the slowest line takes. A peer that does a little within each step ends too.
+    pub(crate) fn wait_for(&self, bytes: u64) -> Duration {
+        2 * self.wait + Duration::from_secs(bytes / SLOWEST_BYTES_S)
     }
 
     /// The presentation contexts that the peer accepted, with their transfer syntaxes.
@@ -274,7 +279,7 @@ impl Association {
 
     fn broken(&self, error: &io::Error) -> AssociationError {
         let tls = TlsError::behind(error, &self.host, self.port);
-        tls.map_or_else(|| AssociationError::Unreachable(error.kind()), AssociationError::Tls)
+        tls.map_or_else(|| AssociationError::Broken(error.kind()), AssociationError::Tls)
     }
 }
 
@@ -329,11 +334,7 @@ async fn tcp(host: &str, port: u16, wait: Duration) -> Result<TcpStream, Associa
 /// In TLS 1.3 a server refuses a client's certificate after the handshake; its alert is lost where it hangs up on our request at once.
 fn unexplained(error: AssociationError, tls: Option<&ClientFiles>) -> AssociationError {
     let shows_none = tls.is_some_and(|files| files.client_certificate.is_none());
-    if shows_none && matches!(error, AssociationError::Unreachable(_)) {
-        AssociationError::HungUp
-    } else {
-        error
-    }
+    if shows_none && matches!(error, AssociationError::Broken(_)) { AssociationError::HungUp } else { error }
 }
 
 fn association_request(proposal: &Proposal) -> AssociationRQ {

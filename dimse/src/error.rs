@@ -7,9 +7,12 @@ use tls::TlsError;
 /// Why there is no association, or why it ended. Holds no value of the peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AssociationError {
-    /// No connection, or it broke.
+    /// No connection.
     #[error("cannot be reached, {0}")]
     Unreachable(io::ErrorKind),
+    /// The connection broke.
+    #[error("broke the connection, {0}")]
+    Broken(io::ErrorKind),
     /// TLS: its certificate, or ours, or no TLS at all.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -5,6 +5,8 @@
 pub const PDU_BYTES_MAX: usize = 131_072;
 /// Smallest PDU a peer may say it takes; below, ours would be all header. Real peers say 4,096 or more.
 pub const PEER_PDU_BYTES_MIN: usize = 64;
+/// Bytes a second, below which a peer is waited for no longer: half a megabit, less than the slowest lines that images go over.
+pub const SLOWEST_BYTES_S: u64 = 64 << 10;
 /// Longest command set, in bytes. Real ones have about 200; an N-ACTION's attribute list may be longer.
 pub const COMMAND_BYTES_MAX: usize = 64 << 10;
 /// Fragments without a byte in one message: some peers end a data set with an empty one; a flood would never end.

@@ -4,6 +4,7 @@ use crate::fragments::{Event, Messages, Pdvs};
 use crate::{Association, AssociationError, command, field};
 use compressor::Uid;
 use tokio::io::AsyncRead;
+use tokio::time::timeout;
 
 /// An object to be stored.
 pub struct Object<'o> {
@@ -23,6 +24,18 @@ pub struct Object<'o> {
 /// # Errors
 /// [`AssociationError`]; then nobody knows whether it was stored.
 pub async fn store(
+    association: &mut Association,
+    context: u8,
+    object: Object<'_>,
+    number: usize,
+) -> Result<u16, AssociationError> {
+    let wait = association.wait_for(object.bytes);
+    timeout(wait, exchange(association, context, object, number))
+        .await
+        .map_err(|_| AssociationError::Silent)?
+}
+
+async fn exchange(
     association: &mut Association,
     context: u8,
     object: Object<'_>,

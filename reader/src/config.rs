@@ -95,6 +95,18 @@ pub struct Forward {
 }
 
 impl Forward {
+    /// What is shown to the DICOMweb service `to`: the login and our certificate are for the place that is named beside them, and for no other one.
+    pub(crate) fn to_web(&self, to: &Target) -> Self {
+        let mut shown = self.clone();
+        if self.to.as_ref().is_some_and(|own| own != to) {
+            (shown.user, shown.password_file) = (None, None);
+            if let Some(tls) = &mut shown.tls {
+                (tls.client_certificate, tls.client_key) = (None, None);
+            }
+        }
+        shown
+    }
+
     /// Name and password, where there are any.
     ///
     /// # Errors
@@ -598,6 +610,38 @@ mod tests {
             .replace("certificate = \"doctor.pem\"", "");
         let words = load(&folder_alone).1.unwrap().keys().err().unwrap().to_string();
         assert!(words.starts_with("this device is not enrolled"), "{words}");
+    }
+
+    #[test]
+    fn login_and_certificate_are_for_the_target_beside_them() {
+        let of = |to: Option<&str>| {
+            let tls = ClientFiles {
+                client_certificate: Some("ours.pem".into()),
+                client_key: Some("ours.key".into()),
+                ca: Some("ca.pem".into()),
+                ..ClientFiles::default()
+            };
+            Forward {
+                to: to.map(|to| to.parse().unwrap()),
+                tls: Some(tls),
+                user: Some("lab".into()),
+                password_file: Some("password".into()),
+                ..Forward::default()
+            }
+        };
+        let target: Target = "https://pacs.example/dicom-web".parse().unwrap();
+        for to in [None, Some("https://pacs.example/dicom-web/")] {
+            let shown = of(to).to_web(&target);
+            assert!(shown.user.is_some() && shown.password_file.is_some(), "{to:?}");
+            assert!(shown.tls.is_some_and(|tls| tls.client_certificate.is_some()), "{to:?}");
+        }
+        for to in ["https://other.example/dicom-web", "https://pacs.example/other", "PACS@pacs.example:104"] {
+            let shown = of(Some(to)).to_web(&target);
+            assert_eq!((shown.user, shown.password_file), (None, None), "{to}");
+            let tls = shown.tls.unwrap();
+            assert_eq!((tls.client_certificate, tls.client_key), (None, None), "{to}");
+            assert_eq!(tls.ca, Some("ca.pem".into()), "whom to trust is no secret");
+        }
     }
 
     #[test]

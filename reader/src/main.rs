@@ -200,18 +200,23 @@ fn run(arguments: &Pull) -> anyhow::Result<Exit> {
     }
     let (runtime, progress) = (runtime()?, Progress::on_terminal());
     let pulled = runtime.block_on(pull::pull(&config, arguments.ask_exact, now, &progress));
-    let (mut outcomes, failed) = match pulled {
-        Ok(outcomes) => (outcomes, None),
-        Err(error) => (Vec::new(), Some(error)),
+    let (mut outcomes, mut errors) = match pulled {
+        Ok(outcomes) => (outcomes, Vec::new()),
+        Err(error) => (Vec::new(), vec![error]),
     };
+    let is_pulled = errors.is_empty();
     // What is here can go on, whatever became of the mailbox.
     if let Some(to) = arguments.forward.as_ref().or(config.forward.to.as_ref()) {
-        runtime.block_on(pull::forward(&config, to, &mut outcomes, &progress))?;
+        errors.extend(runtime.block_on(pull::forward(&config, to, &mut outcomes, &progress)).err());
     }
-    if failed.is_none() || !outcomes.is_empty() {
-        print(&outcomes, arguments).context("cannot print")?;
+    // An outcome is news in this run alone: it is told before anything that ends the run.
+    let printed = if is_pulled || !outcomes.is_empty() { print(&outcomes, arguments) } else { Ok(()) };
+    let exit = errors.iter().map(PullError::exit).fold(pull::exit(&outcomes), Exit::max);
+    for error in errors {
+        eprintln!("scanpost-reader: {:#}", anyhow::Error::from(error));
     }
-    failed.map_or_else(|| Ok(pull::exit(&outcomes)), |error| Err(error.into()))
+    printed.context("cannot print")?;
+    Ok(exit)
 }
 
 fn enrol(arguments: &Enrol) -> anyhow::Result<Exit> {

@@ -13,10 +13,12 @@ from peers.authority import Issued
 
 
 class StowServer:
-    """`answer` is asked for each object by its number from 1: none stores it, a number is the reason of its failure, `...` leaves it out of the answer."""
+    """`answer` is asked for each object by its number from 1: none stores it, a number is the reason of its failure, `...` leaves it out of the answer.
+    `status` is asked for each request by the UIDs in it: a number is its HTTP status, and nothing of it is stored; `...` hangs up."""
 
-    def __init__(self, issued: Issued, answer: Callable[[int], object] = lambda number: None, status: int | None = None):
+    def __init__(self, issued: Issued, answer: Callable[[int], object] = lambda number: None, status: Callable[[list[str]], object] = lambda uids: None):
         self.answer, self.status = answer, status
+        self.logins: list[str | None] = []
         self.stored: list[pydicom.Dataset] = []
         self.asked = 0
         outer = self
@@ -24,7 +26,11 @@ class StowServer:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.logins.append(self.headers["Authorization"])
                 status, told = outer._taken(self.path, self.headers["Content-Type"], body)
+                if status is ...:
+                    self.close_connection = True
+                    return
                 content = json.dumps(told).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/dicom+json")
@@ -49,18 +55,21 @@ class StowServer:
         self.server.shutdown()
         self.server.server_close()
 
-    def _taken(self, path: str, kind: str, body: bytes) -> tuple[int, dict]:
+    def _taken(self, path: str, kind: str, body: bytes) -> tuple[object, dict]:
         assert path == "/dicom-web/studies" and kind.startswith('multipart/related; type="application/dicom"')
-        if self.status:
-            return self.status, {}
         boundary = b"\r\n--" + kind.split("boundary=")[1].encode()
         stored, failed = [], []
         *parts, end = (b"\r\n" + body).split(boundary)[1:]
         assert end == b"--\r\n"
+        datasets = []
         for part in parts:
             header, content = part.split(b"\r\n\r\n", 1)
             assert header == b"\r\nContent-Type: application/dicom"
-            dataset = pydicom.dcmread(io.BytesIO(content))
+            datasets.append(pydicom.dcmread(io.BytesIO(content)))
+        status = self.status([str(dataset.SOPInstanceUID) for dataset in datasets])
+        if status is not None:
+            return status, {}
+        for dataset in datasets:
             self.asked += 1
             answer = self.answer(self.asked)
             item = {"00081155": {"vr": "UI", "Value": [str(dataset.SOPInstanceUID)]}}

@@ -99,8 +99,9 @@ def test_every_kind_of_object_reaches_dcmtk_byte_for_byte(bench: Bench, receiver
     deliver(bench, [*files, *given([NAMELESS])])
     # +xa takes every transfer syntax.
     scp = receivers(Storescp, bench.folder / "workstation", "+xa")
-    words = forward(bench, scp.target)
-    assert "1 left in the folder, without SOP class or instance UID, or damaged" in words
+    for _ in range(2):
+        words = forward(bench, scp.target, EXIT_FORWARD)
+        assert "1 left in the folder, without SOP class or instance UID, or damaged" in words, "every run names what stays"
     padded, stored = (sorted(map(harness.data_set_bytes, paths)) for paths in (files, scp.files()))
     # A deflated data set of odd length gets a zero (PS3.5 A.5).
     assert [content + b"\0" * (len(content) % 2) for content in padded] == stored
@@ -262,9 +263,53 @@ def test_what_a_dicomweb_service_does_not_name_as_stored_waits(bench: Bench, aut
     assert "1 not acknowledged, its answer does not name them (its administrator: see its log)" in words
     service.answer = lambda number: 0x0110
     assert "2 refused with reason 0110 (its administrator: see its log)" in forward(bench, service.url, EXIT_FORWARD)
-    service.answer, service.status = lambda number: None, 503
+    service.answer, service.status = lambda number: None, lambda uids: 503
     assert "it answers with HTTP status 503 (its administrator: see its log)" in forward(bench, service.url, EXIT_FORWARD)
-    service.status = None
+    service.status = lambda uids: None
     forward(bench, service.url)
     assert sorted(service.uids()) == sorted(map(harness.uid_of, mr_study)), "each once"
     assert_pixels_are_those_pulled(bench, service.stored)
+
+
+@pytest.mark.parametrize(("refusal", "words"), [(415, "1 refused, it answers with HTTP status 415 (its administrator: allow this transfer syntax)"),
+                                                (..., "1 not acknowledged, localhost ends the connection without a whole answer")])
+def test_an_object_that_a_dicomweb_service_cannot_bear_keeps_no_other_back(bench: Bench, authority: Authority, receivers: Callable, mr_study: list[Path],
+                                                                          ct_study: list[Path], refusal: object, words: str):
+    deliver(bench, [*mr_study, *ct_study])
+    unbearable = harness.uid_of(mr_study[4])
+    service = receivers(StowServer, authority.issue("localhost"), status=lambda uids: refusal if unbearable in uids else None)
+    forwarding(bench, "[forward.tls]", f'ca = "{authority.certificate}"')
+    told = forward(bench, service.url, EXIT_FORWARD)
+    assert words in told and f"{len(mr_study) - 1} of {len(mr_study)} forwarded" in told and f"{len(ct_study)} forwarded" in told
+    assert_silent(told, mr_study)
+    assert sorted([*service.uids(), unbearable]) == sorted(map(harness.uid_of, [*mr_study, *ct_study]))
+    service.status = lambda uids: None
+    forward(bench, service.url)
+    assert sorted(service.uids()) == sorted(map(harness.uid_of, [*mr_study, *ct_study])), "each once"
+
+
+def test_the_login_goes_to_the_service_that_it_is_for_alone(bench: Bench, authority: Authority, receivers: Callable, mr_study: list[Path]):
+    password = bench.folder / "archive.password"
+    password.write_text("secret\n")
+    password.chmod(0o600)
+    own, other = (receivers(StowServer, authority.issue("localhost")) for _ in range(2))
+    forwarding(bench, f'to = "{own.url}"', 'user = "lab"', f'password_file = "{password}"', "[forward.tls]", f'ca = "{authority.certificate}"')
+    deliver(bench, mr_study[:2])
+    forward(bench, other.url)
+    bench.pull()
+    assert len(own.stored) == len(other.stored) == 2
+    assert set(other.logins) == {None} and None not in own.logins and own.logins
+
+
+def test_what_was_pulled_is_told_though_it_cannot_be_forwarded(bench: Bench, receivers: Callable, mr_study: list[Path], ct_study: list[Path]):
+    deliver(bench, [*mr_study, *ct_study])
+    bench.pull()
+    scp = receivers(Receiver, answer=lambda number: NOT_UNDERSTOOD)
+    forward(bench, scp.target, EXIT_FORWARD)
+    scp.answer = lambda number: 0
+    ledgers = sorted((bench.reader.output / ".state").glob("*/forwarded/*"))
+    assert len(ledgers) == 2
+    ledgers[0].write_bytes(b"\xff\n")
+    words = forward(bench, scp.target, EXIT_FORWARD)
+    assert f"not forwarded to {scp.target}: what is there cannot be read, invalid data (you: check the disk)" in words
+    assert "forwarded to" in words and len(scp.stored) in (len(mr_study), len(ct_study)), "the other one is there"

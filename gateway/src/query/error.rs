@@ -127,7 +127,9 @@ impl From<AssociationError> for QueryError {
     fn from(error: AssociationError) -> Self {
         match error {
             // The source of what is asked with is our own memory.
-            AssociationError::Unreachable(kind) | AssociationError::Source(kind) => Self::Unreachable(kind),
+            AssociationError::Unreachable(kind)
+            | AssociationError::Broken(kind)
+            | AssociationError::Source(kind) => Self::Unreachable(kind),
             AssociationError::Tls(error) => Self::Tls(error),
             AssociationError::HungUp => Self::HungUp,
             AssociationError::Silent => Self::Silent,

@@ -1,5 +1,5 @@
-//! Forwards what lies in the output folder to another system, whole and once: what that acknowledged is remembered beside the delivery, what it did not is
-//! sent again by the next run.
+//! Forwards what lies in the output folder to another system, whole and each file once: what that acknowledged is remembered beside the delivery, what it did
+//! not is sent again by the next run.
 
 mod association;
 mod error;
@@ -19,7 +19,8 @@ use super::report::{Outcome, State};
 use crate::config::Config;
 use ledger::Ledger;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// How far a delivery came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,8 +37,6 @@ pub struct Forwarded {
 
 /// One folder of a delivery, and what there is to send of it.
 struct Consignment {
-    record: Record,
-    folder: PathBuf,
     ledger: Ledger,
     objects: Vec<Object>,
     left: Vec<Left>,
@@ -56,39 +55,67 @@ pub async fn forward(
     let output = Output::lock(&config.output)?;
     let unreadable = PullError::output("cannot read what is to be forwarded");
     let known = output.known().map_err(&unreadable)?;
-    let mut records: Vec<&Record> = known.placed.values().collect();
-    records.sort_by_key(|record| (record.sealed_at, record.sequence, record.delivery));
     let mut peer_is_gone = None;
-    for record in records {
+    for record in known.in_order() {
         for folder in output.folders(record) {
-            let consignment = Consignment::open(&output, record, folder, to).map_err(&unreadable)?;
-            let Some(mut consignment) = consignment else { continue };
+            let mut consignment = match Consignment::open(&output, record, &folder, to) {
+                Ok(Some(consignment)) => consignment,
+                Ok(None) => continue,
+                // One folder that cannot be read keeps no other back.
+                Err(error) => {
+                    let error = ForwardError::Disk("what is there cannot be read", error.kind());
+                    if let Some(outcome) = outcome_of(record, folder, outcomes) {
+                        outcome.miss(Exit::Forward, format!("not forwarded to {to}: {error}"));
+                    }
+                    continue;
+                }
+            };
             let sent = match &peer_is_gone {
-                Some(error) => Err(ForwardError::clone(error)),
-                None => consignment.send(config, to, &output, progress).await,
+                Some(error) if consignment.waits() => Err(ForwardError::clone(error)),
+                _ => consignment.send(config, to, &output, progress).await,
             };
             progress.clear();
-            if let Err(error) = &sent
-                && error.is_of_the_peer()
-            {
+            if let Some(error) = sent.as_ref().err().and_then(ForwardError::of_the_peer) {
                 peer_is_gone = Some(error.clone());
             }
-            consignment.tell(to, sent, outcomes);
+            if let Some(outcome) = outcome_of(record, folder, outcomes) {
+                consignment.tell(to, sent, outcome);
+            }
         }
     }
     Ok(())
 }
 
+/// The outcome of a delivery: that of this run, or a new one.
+fn outcome_of<'o>(
+    record: &Record,
+    folder: PathBuf,
+    outcomes: &'o mut Vec<Outcome>,
+) -> Option<&'o mut Outcome> {
+    let at = outcomes.iter().position(|outcome| outcome.delivery == record.delivery);
+    let at = at.unwrap_or_else(|| {
+        let mut outcome = Outcome::new(record.delivery, State::AlreadyPulled);
+        outcome.placed(record, folder);
+        outcomes.push(outcome);
+        outcomes.len() - 1
+    });
+    outcomes.get_mut(at)
+}
+
 impl Consignment {
     /// None where all of it was acknowledged before.
-    fn open(output: &Output, record: &Record, folder: PathBuf, to: &Target) -> std::io::Result<Option<Self>> {
-        let ledger = Ledger::open(&output.forwarded(record.delivery, &folder, to), to)?;
+    fn open(output: &Output, record: &Record, folder: &Path, to: &Target) -> io::Result<Option<Self>> {
+        let ledger = Ledger::open(&output.forwarded(record.delivery, folder, to), to)?;
         if ledger.is_whole() {
             return Ok(None);
         }
-        let (objects, left) = objects::of(&folder)?;
-        let record = record.clone();
-        Ok(Some(Self { record, folder, ledger, objects, left }))
+        let (objects, left) = objects::of(folder)?;
+        Ok(Some(Self { ledger, objects, left }))
+    }
+
+    /// Whether there is anything to send.
+    fn waits(&self) -> bool {
+        self.objects.iter().any(|object| !self.ledger.has(&object.name))
     }
 
     async fn send(
@@ -102,29 +129,26 @@ impl Consignment {
             self.objects.iter().filter(|object| !self.ledger.has(&object.name)).collect();
         progress.forwarding(waiting.len() as u64);
         match to {
+            _ if waiting.is_empty() => {}
             Target::Association(peer) => {
                 association::send(&config.forward, peer, &waiting, &mut self.ledger, output, progress)
                     .await?;
             }
             Target::Web(base) => {
-                stow::send(&config.forward, base, &waiting, &mut self.ledger, progress).await?;
+                let forward = config.forward.to_web(to);
+                stow::send(&forward, base, &waiting, &mut self.ledger, progress).await?;
             }
         }
-        self.ledger.close()
+        // What cannot be sent is named by every run.
+        if self.left.is_empty() { self.ledger.close() } else { Ok(()) }
     }
 
-    fn tell(&self, to: &Target, sent: Result<(), ForwardError>, outcomes: &mut Vec<Outcome>) {
-        let at = outcomes.iter().position(|outcome| outcome.delivery == self.record.delivery);
-        let at = at.unwrap_or_else(|| {
-            let mut outcome = Outcome::new(self.record.delivery, State::AlreadyPulled);
-            outcome.placed(&self.record, self.folder.clone());
-            outcomes.push(outcome);
-            outcomes.len() - 1
-        });
-        let Some(outcome) = outcomes.get_mut(at) else { return };
+    fn tell(&self, to: &Target, sent: Result<(), ForwardError>, outcome: &mut Outcome) {
         let acknowledged = self.objects.iter().filter(|object| self.ledger.has(&object.name)).count();
         let waiting = self.objects.len() - acknowledged;
-        outcome.notes.extend(self.left.iter().map(ToString::to_string));
+        for left in &self.left {
+            outcome.miss(Exit::Forward, left.to_string());
+        }
         match sent {
             Ok(()) => outcome.notes.push(format!("{acknowledged} forwarded to {to}")),
             Err(error) => {

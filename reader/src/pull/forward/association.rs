@@ -46,22 +46,56 @@ pub(super) async fn send(
     output: &Output,
     progress: &Progress,
 ) -> Result<(), ForwardError> {
+    let mut refusals = Refusals::default();
+    let sent = send_by_kinds(forward, peer, objects, ledger, output, progress, &mut refusals).await;
+    refusals.result(sent)
+}
+
+async fn send_by_kinds(
+    forward: &Forward,
+    peer: &target::Peer,
+    objects: &[&Object],
+    ledger: &mut Ledger,
+    output: &Output,
+    progress: &Progress,
+    refusals: &mut Refusals,
+) -> Result<(), ForwardError> {
     let kinds: BTreeSet<Kind<'_>> = objects.iter().map(|object| kind(object)).collect();
     let kinds: Vec<Kind<'_>> = kinds.into_iter().collect();
-    let mut refusals = Refusals::default();
+    let mut ends = Ends::default();
     for kinds in kinds.chunks(KINDS_MAX) {
         let mut waiting: VecDeque<&Object> =
             objects.iter().copied().filter(|object| kinds.contains(&kind(object))).collect();
         let contexts = Contexts::of(kinds);
-        let mut ends_in_a_row = 0;
-        while !waiting.is_empty() && ends_in_a_row < ENDS_IN_A_ROW_MAX {
+        while !waiting.is_empty() && !ends.full && ends.in_a_row < ENDS_IN_A_ROW_MAX {
             let association = request(forward, peer, contexts.proposed()).await?;
             let sending = Sending { association, contexts: &contexts, output, number: 0 };
-            let acknowledged = sending.all(&mut waiting, forward, ledger, &mut refusals, progress).await?;
-            ends_in_a_row = if acknowledged { 0 } else { ends_in_a_row + 1 };
+            sending.all(&mut waiting, forward, ledger, refusals, progress, &mut ends).await?;
         }
     }
-    refusals.result()
+    Ok(())
+}
+
+/// Associations that ended since something was acknowledged.
+#[derive(Default)]
+struct Ends {
+    in_a_row: usize,
+    /// One of them in silence.
+    silent: bool,
+    /// It has no room: nothing more is sent to it now.
+    full: bool,
+}
+
+impl Ends {
+    /// Whether this may have been for the object that was being sent. A peer that is silent at a second one is so for all: each would take its whole wait.
+    fn may_be_the_object(&mut self, error: &AssociationError) -> bool {
+        self.in_a_row += 1;
+        match error {
+            AssociationError::Silent => !std::mem::replace(&mut self.silent, true),
+            AssociationError::Aborted | AssociationError::Broken(_) | AssociationError::Malformed(_) => true,
+            _ => false,
+        }
+    }
 }
 
 fn kind(object: &Object) -> Kind<'_> {
@@ -130,8 +164,7 @@ struct Sending<'a, 'o> {
 }
 
 impl Sending<'_, '_> {
-    /// Sends what waits until the association ends, which an object that the peer cannot bear may bring about: the next association goes on behind it. Gives
-    /// whether anything was acknowledged.
+    /// Sends what waits until the association ends, which an object that the peer cannot bear may bring about: the next association goes on behind it.
     async fn all(
         mut self,
         waiting: &mut VecDeque<&Object>,
@@ -139,32 +172,33 @@ impl Sending<'_, '_> {
         ledger: &mut Ledger,
         refusals: &mut Refusals,
         progress: &Progress,
-    ) -> Result<bool, ForwardError> {
-        let mut acknowledged = false;
+        ends: &mut Ends,
+    ) -> Result<(), ForwardError> {
         while let Some(object) = waiting.pop_front() {
             progress.advance(1);
             match self.send(object).await {
                 Ok(Answer::Status(status)) if is_stored(status) => {
                     ledger.acknowledge(&object.name, status)?;
-                    acknowledged = true;
+                    *ends = Ends::default();
                 }
                 Ok(Answer::Status(status)) => {
                     refusals.add(status_words(status));
                     if status & 0xFF00 == status::OUT_OF_RESOURCES {
+                        ends.full = true;
                         waiting.clear();
                     }
                 }
                 Ok(Answer::NotTaken) => refusals.add(not_taken_words(object, forward)),
                 Ok(Answer::Damaged) => refusals.add(DAMAGED.to_owned()),
-                Err(ForwardError::Association(error)) if may_be_the_object(&error) => {
+                Err(ForwardError::Association(error)) if ends.may_be_the_object(&error) => {
                     refusals.add(format!("not acknowledged, {}", ForwardError::Association(error)));
-                    return Ok(acknowledged);
+                    return Ok(());
                 }
                 Err(error) => return Err(error),
             }
         }
         self.association.release().await;
-        Ok(acknowledged)
+        Ok(())
     }
 
     async fn send(&mut self, object: &Object) -> Result<Answer, ForwardError> {
@@ -206,14 +240,6 @@ fn implicit(source: &mut File, bytes: u64, output: &Output) -> Result<(File, u64
     Ok((file, length))
 }
 
-/// Whether an object may have ended the association, and not the peer's state.
-fn may_be_the_object(error: &AssociationError) -> bool {
-    matches!(
-        error,
-        AssociationError::Aborted | AssociationError::Unreachable(_) | AssociationError::Malformed(_)
-    )
-}
-
 /// Success, and warnings: the object is stored (PS3.4 B.2.3, PS3.7 C.1, C.3).
 fn is_stored(status: u16) -> bool {
     status == status::SUCCESS || status & 0xF000 == 0xB000 || matches!(status, 0x0001 | 0x0107 | 0x0116)
@@ -233,4 +259,21 @@ fn not_taken_words(object: &Object, forward: &Forward) -> String {
     format!(
         "of SOP class {class} in transfer syntax {syntax} are not taken (its administrator: allow both to {calling})"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_silence_may_be_the_objects_and_a_second_in_a_row_is_the_peers() {
+        let mut ends = Ends::default();
+        assert!(ends.may_be_the_object(&AssociationError::Silent));
+        assert!(ends.may_be_the_object(&AssociationError::Aborted));
+        assert!(!ends.may_be_the_object(&AssociationError::Silent));
+        // Something was acknowledged.
+        ends = Ends::default();
+        assert!(ends.may_be_the_object(&AssociationError::Silent));
+        assert!(!ends.may_be_the_object(&AssociationError::NotSendable));
+    }
 }

@@ -18,18 +18,21 @@ pub enum ForwardError {
     /// What was not acknowledged, by kind.
     #[error("{}", _0.join("; "))]
     Refused(Vec<String>),
+    /// What was not acknowledged, by kind, and what kept the others back.
+    #[error("{}; then {_1}", _0.join("; "))]
+    Ended(Vec<String>, Box<Self>),
     /// This machine.
     #[error("{0}, {1} (you: check the disk)")]
     Disk(&'static str, io::ErrorKind),
 }
 
 impl ForwardError {
-    /// Whether other deliveries would meet the same now.
-    pub(super) fn is_of_the_peer(&self) -> bool {
+    /// What other deliveries would meet as well now.
+    pub(super) fn of_the_peer(&self) -> Option<&Self> {
         match self {
-            Self::Association(error) => !matches!(error, AssociationError::Source(_)),
-            Self::Web(_) | Self::Http(_) => true,
-            Self::Refused(_) | Self::Disk(..) => false,
+            Self::Association(AssociationError::Source(_)) | Self::Refused(_) | Self::Disk(..) => None,
+            Self::Association(_) | Self::Web(_) | Self::Http(_) => Some(self),
+            Self::Ended(_, error) => error.of_the_peer(),
         }
     }
 }
@@ -37,10 +40,11 @@ impl ForwardError {
 fn who_mends(status: u16) -> &'static str {
     match status {
         401 | 403 => {
-            " (you: check user and password_file in [forward]; its administrator: allow it to store)"
+            " (you: check user and password_file in [forward], which are sent to its `to` alone; its administrator: allow it to store)"
         }
         404 | 405 => " (you: check the URL)",
         413 => " (its administrator: allow requests of 16 MiB, and larger ones for large objects)",
+        415 => " (its administrator: allow this transfer syntax)",
         _ => " (its administrator: see its log)",
     }
 }
@@ -48,6 +52,7 @@ fn who_mends(status: u16) -> &'static str {
 fn who_acts(error: &AssociationError) -> &'static str {
     match error {
         AssociationError::Unreachable(_) => " (you: check its address, the network, whether it runs)",
+        AssociationError::Broken(_) => " (its administrator: see its log; you: check the network)",
         AssociationError::Tls(_) => "",
         AssociationError::HungUp => " (you: it may want client_certificate and client_key in [forward.tls])",
         AssociationError::Silent => " (its administrator: check its load)",

@@ -7,21 +7,28 @@ use super::ledger::Ledger;
 use super::refusals::Refusals;
 use crate::config::Forward;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use axum::http::{Request, StatusCode};
+use axum::http::{Request, Response, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use compressor::Uid;
+use dimse::limits::SLOWEST_BYTES_S;
 use seal::ids::Digest;
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read as _};
 use std::time::Duration;
-use tls::{Https, Trust};
+use tls::{Https, HttpsError, Trust};
 
 /// Bytes of the objects of one request, which are in memory; a larger object goes alone.
 const REQUEST_BYTES_MAX: u64 = 16 << 20;
-/// For a request and its answer: 16 MiB over a slow line, and an archive that thinks.
+/// A larger object is not sent: it would be in memory whole.
+const OBJECT_BYTES_MAX: u64 = 512 << 20;
+/// For a request and its answer, beside what its bytes take: an archive that thinks.
 const REQUEST_WAIT: Duration = Duration::from_secs(300);
+/// Objects refused one by one with nothing acknowledged between, before the rest waits for the next run: some may be too much for a service, not all.
+const ENDS_IN_A_ROW_MAX: usize = 10;
+/// About what stands before each data set: headers of its part, preamble, meta group.
+const FRONT_BYTES: u64 = 1024;
 /// Longest answer, in bytes: some hundred for each object of a request.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 
@@ -36,31 +43,125 @@ pub(super) async fn send(
     ledger: &mut Ledger,
     progress: &Progress,
 ) -> Result<(), ForwardError> {
+    let mut refusals = Refusals::default();
+    let sent = send_by_batches(forward, base, objects, ledger, progress, &mut refusals).await;
+    refusals.result(sent)
+}
+
+async fn send_by_batches(
+    forward: &Forward,
+    base: &str,
+    objects: &[&Object],
+    ledger: &mut Ledger,
+    progress: &Progress,
+    refusals: &mut Refusals,
+) -> Result<(), ForwardError> {
     let trust = Trust::read(&forward.tls.clone().unwrap_or_default())
         .map_err(|error| ForwardError::Web(error.to_string()))?;
-    let https = Https { trust, wait: REQUEST_WAIT, answer_bytes_max: ANSWER_BYTES_MAX };
+    let mut https = Https { trust, wait: REQUEST_WAIT, answer_bytes_max: ANSWER_BYTES_MAX };
     let authorization = authorization(forward)?;
-    let mut refusals = Refusals::default();
-    for batch in batches(objects) {
+    let (objects, too_large): (Vec<&Object>, Vec<&Object>) =
+        objects.iter().copied().partition(|object| object.bytes <= OBJECT_BYTES_MAX);
+    too_large.iter().for_each(|_| refusals.add(TOO_LARGE.to_owned()));
+    progress.advance(too_large.len() as u64);
+    let mut waiting: VecDeque<&[&Object]> = batches(&objects).into();
+    let mut ends = Ends::default();
+    while let Some(batch) = waiting.pop_front() {
         let unreadable = |error: io::Error| ForwardError::Disk("cannot read an image", error.kind());
         let request = request(base, authorization.as_ref(), batch).map_err(unreadable)?;
-        let answer = https.send(request).await.map_err(|error| ForwardError::Web(error.to_string()))?;
-        let answer = match answer.status() {
-            StatusCode::OK | StatusCode::ACCEPTED | StatusCode::CONFLICT => Answer::read(answer.body()),
-            status => return Err(ForwardError::Http(status.as_u16())),
+        https.wait = wait(request.body().len() as u64);
+        let answer = match ends.take(https.send(request).await)? {
+            Taken::Answer(answer) => answer,
+            // One object among them may be why: the others are not to wait for it.
+            Taken::Refused(_) if batch.len() > 1 => {
+                let (first, second) = batch.split_at(batch.len() / 2);
+                waiting.push_front(second);
+                waiting.push_front(first);
+                continue;
+            }
+            Taken::Refused(words) | Taken::Late(words) => {
+                batch.iter().for_each(|_| refusals.add(words.clone()));
+                progress.advance(batch.len() as u64);
+                ends.in_a_row += 1;
+                if ends.in_a_row == ENDS_IN_A_ROW_MAX {
+                    return Ok(());
+                }
+                continue;
+            }
         };
         for object in batch {
             match answer.of(object.sop_instance.as_str()) {
-                Stored::Yes { warning } => ledger.acknowledge(&object.name, warning)?,
+                Stored::Yes { warning } => {
+                    ledger.acknowledge(&object.name, warning)?;
+                    ends = Ends::default();
+                }
                 Stored::No { reason } => refusals.add(failure_words(reason)),
                 Stored::NotSaid => refusals.add(NOT_SAID.to_owned()),
             }
             progress.advance(1);
         }
     }
-    refusals.result()
+    Ok(())
 }
 
+/// For a request of so many bytes.
+fn wait(bytes: u64) -> Duration {
+    REQUEST_WAIT + Duration::from_secs(bytes / SLOWEST_BYTES_S)
+}
+
+/// Requests without an answer since something was acknowledged.
+#[derive(Default)]
+struct Ends {
+    in_a_row: usize,
+    /// One of them was not answered in time.
+    late: bool,
+}
+
+/// What became of a request.
+enum Taken {
+    Answer(Answer),
+    /// Refused whole, and why: perhaps for one of its objects.
+    Refused(String),
+    /// Not answered in time.
+    Late(String),
+}
+
+impl Ends {
+    /// # Errors
+    /// What the service would do to any request.
+    fn take(&mut self, sent: Result<Response<Vec<u8>>, HttpsError>) -> Result<Taken, ForwardError> {
+        match sent {
+            Ok(answer) => match answer.status() {
+                StatusCode::OK | StatusCode::ACCEPTED | StatusCode::CONFLICT => {
+                    Ok(Taken::Answer(Answer::read(answer.body())))
+                }
+                status if OF_THE_OBJECTS.contains(&status) => {
+                    let error = ForwardError::Http(status.as_u16());
+                    Ok(Taken::Refused(format!("refused, {error}")))
+                }
+                status => Err(ForwardError::Http(status.as_u16())),
+            },
+            // A service that takes no such body may hang up in the middle of it.
+            Err(error @ HttpsError::Broken { .. }) => {
+                Ok(Taken::Refused(format!("not acknowledged, {error}")))
+            }
+            // One that is late a second time is so for all: each request would take its whole wait.
+            Err(error @ HttpsError::Silent { .. }) if !std::mem::replace(&mut self.late, true) => {
+                Ok(Taken::Late(format!("not acknowledged, {error}")))
+            }
+            Err(error) => Err(ForwardError::Web(error.to_string())),
+        }
+    }
+}
+
+/// Answers to what is in a request, and not to who sends it or when.
+const OF_THE_OBJECTS: [StatusCode; 4] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::UNPROCESSABLE_ENTITY,
+];
+const TOO_LARGE: &str = "too large for STOW-RS (you: forward them by C-STORE)";
 const NOT_SAID: &str = "not acknowledged, its answer does not name them (its administrator: see its log)";
 
 fn failure_words(reason: Option<u16>) -> String {
@@ -105,7 +206,8 @@ fn request(
     authorization: Option<&HeaderValue>,
     objects: &[&Object],
 ) -> io::Result<Request<Vec<u8>>> {
-    let mut body = Vec::new();
+    let bytes = objects.iter().map(|object| object.bytes + FRONT_BYTES).sum::<u64>();
+    let mut body = Vec::with_capacity(usize::try_from(bytes).map_err(io::Error::other)?);
     let uids: Vec<&str> = objects.iter().map(|object| object.sop_instance.as_str()).collect();
     // 64 characters that nothing can hold by chance.
     let boundary = Digest::of(uids.join("\\").as_bytes()).to_string();
@@ -144,7 +246,7 @@ enum Stored {
 struct Answer(HashMap<String, Stored>);
 
 #[derive(Deserialize, Default)]
-struct Response {
+struct StoreResponse {
     #[serde(rename = "00081198", default)]
     failed: Sequence,
     #[serde(rename = "00081199", default)]
@@ -182,7 +284,7 @@ impl<T> Default for Values<T> {
 impl Answer {
     /// What is no such answer names nothing.
     fn read(body: &[u8]) -> Self {
-        let response: Response = serde_json::from_slice(body).unwrap_or_default();
+        let response: StoreResponse = serde_json::from_slice(body).unwrap_or_default();
         let mut answers = HashMap::new();
         let uid = |item: &Item| item.instance.values.first().and_then(|uid| Uid::parse(uid).ok());
         for item in &response.stored.items {
@@ -203,8 +305,33 @@ impl Answer {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_the_objects_ends_nothing_and_what_is_the_services_does() {
+        let answered = |status: u16| {
+            let answer = Response::builder().status(status).body(Vec::new()).unwrap();
+            Ends::default().take(Ok(answer))
+        };
+        for status in [400, 413, 415, 422] {
+            assert!(matches!(answered(status), Ok(Taken::Refused(_))), "{status}");
+        }
+        assert!(matches!(answered(409), Ok(Taken::Answer(_))));
+        for status in [401, 403, 404, 429, 500, 503] {
+            assert!(matches!(answered(status), Err(ForwardError::Http(_))), "{status}");
+        }
+        let (host, reason) = ("pacs.example".to_owned(), "closed".to_owned());
+        let broken = Err(HttpsError::Broken { host: host.clone(), reason });
+        assert!(matches!(Ends::default().take(broken), Ok(Taken::Refused(_))));
+        let silent = || Err(HttpsError::Silent { host: host.clone() });
+        let mut ends = Ends::default();
+        assert!(matches!(ends.take(silent()), Ok(Taken::Late(_))));
+        assert!(matches!(ends.take(silent()), Err(ForwardError::Web(_))));
+        // A line of half a megabit brings the largest object within the wait.
+        assert!(wait(OBJECT_BYTES_MAX).as_secs() >= OBJECT_BYTES_MAX * 8 / 524_288);
+    }
 
     #[test]
     fn only_what_is_named_as_stored_is() {
