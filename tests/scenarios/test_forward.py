@@ -276,6 +276,7 @@ def test_what_a_dicomweb_service_does_not_name_as_stored_waits(bench: Bench, aut
 def test_an_object_that_a_dicomweb_service_cannot_bear_keeps_no_other_back(bench: Bench, authority: Authority, receivers: Callable, mr_study: list[Path],
                                                                           ct_study: list[Path], refusal: object, words: str):
     deliver(bench, [*mr_study, *ct_study])
+    bench.pull()
     unbearable = harness.uid_of(mr_study[4])
     service = receivers(StowServer, authority.issue("localhost"), status=lambda uids: refusal if unbearable in uids else None)
     forwarding(bench, "[forward.tls]", f'ca = "{authority.certificate}"')
@@ -301,7 +302,8 @@ def test_the_login_goes_to_the_service_that_it_is_for_alone(bench: Bench, author
     assert set(other.logins) == {None} and None not in own.logins and own.logins
 
 
-def test_what_was_pulled_is_told_though_it_cannot_be_forwarded(bench: Bench, receivers: Callable, mr_study: list[Path], ct_study: list[Path]):
+def test_a_folder_or_a_mailbox_that_fails_hides_nothing_and_the_largest_exit_code_wins(bench: Bench, receivers: Callable, mr_study: list[Path],
+                                                                                      ct_study: list[Path]):
     deliver(bench, [*mr_study, *ct_study])
     bench.pull()
     scp = receivers(Receiver, answer=lambda number: NOT_UNDERSTOOD)
@@ -312,4 +314,7 @@ def test_what_was_pulled_is_told_though_it_cannot_be_forwarded(bench: Bench, rec
     ledgers[0].write_bytes(b"\xff\n")
     words = forward(bench, scp.target, EXIT_FORWARD)
     assert f"not forwarded to {scp.target}: what is there cannot be read, invalid data (you: check the disk)" in words
-    assert "forwarded to" in words and len(scp.stored) in (len(mr_study), len(ct_study)), "the other one is there"
+    assert len(scp.stored) in (len(mr_study), len(ct_study)) and f"{len(scp.stored)} forwarded to" in words, "the other one is there"
+    bench.reader.config.write_text(bench.reader.config.read_text().replace(f"port = {bench.store.imaps_port}", f"port = {free_port()}"))
+    words = forward(bench, scp.target, EXIT_FORWARD)
+    assert "not forwarded to" in words and "scanpost-reader: mailbox: " in words
