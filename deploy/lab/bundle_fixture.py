@@ -130,7 +130,7 @@ def tables(file: pydicom.Dataset) -> dict:
         ramp = np.arange(first, first + (count or 65536))
         palette = [{"first": first, "bits": bits, "entries": colour.tolist()} for colour in apply_color_lut(ramp.reshape(1, -1), file)[0].T]
     # An angiogram's leads back to the intensity of X-rays (PS3.4 N.2.1.2).
-    is_angiogram = file.SOPClassUID.startswith("1.2.840.10008.5.1.4.1.1.12.")
+    is_angiogram = file.get("SOPClassUID", "").startswith("1.2.840.10008.5.1.4.1.1.12.")
     return {"modalityTable": None if is_angiogram else of_sequence("ModalityLUTSequence"), "voiTable": of_sequence("VOILUTSequence"), "palette": palette, "tablesKnown": True}
 
 
