@@ -83,8 +83,11 @@ impl Tables {
     /// The first item of such a sequence begins: there is a table, whatever it holds.
     pub(super) fn enter(&mut self, sequence: u32, syntax: Syntax) {
         self.within = Some(sequence);
-        let slot = if sequence == MODALITY_LUT { &mut self.modality } else { &mut self.voi };
-        slot.get_or_insert(Raw::empty(syntax));
+        self.of(sequence).get_or_insert(Raw::empty(syntax));
+    }
+
+    fn of(&mut self, sequence: u32) -> &mut Option<Raw> {
+        if sequence == MODALITY_LUT { &mut self.modality } else { &mut self.voi }
     }
 
     pub(super) fn leave(&mut self) {
@@ -106,19 +109,17 @@ impl Tables {
     }
 
     pub(super) fn take(&mut self, tag: u32, vr: [u8; 2], value: &[u8], syntax: Syntax) {
-        let palette = |base| if self.within.is_none() { colour(tag, base) } else { None };
-        let (slot, is_descriptor, is_segmented) = match (self.within, tag) {
-            (Some(MODALITY_LUT), DESCRIPTOR | DATA) => (&mut self.modality, tag == DESCRIPTOR, false),
-            (Some(VOI_LUT), DESCRIPTOR | DATA) => (&mut self.voi, tag == DESCRIPTOR, false),
-            _ => {
-                let of = |base| palette(base).map(|number| (number, base));
-                let found = of(PALETTE_DESCRIPTOR).or(of(PALETTE_DATA)).or(of(SEGMENTED_DATA));
-                let Some((number, base)) = found else { return };
-                let Some(slot) = self.palette.get_mut(number) else { return };
-                (slot, base == PALETTE_DESCRIPTOR, base == SEGMENTED_DATA)
+        let found = match self.within {
+            Some(sequence) => matches!(tag, DESCRIPTOR | DATA).then(|| (self.of(sequence), tag)),
+            None => {
+                let mut kinds = [PALETTE_DESCRIPTOR, PALETTE_DATA, SEGMENTED_DATA].into_iter();
+                let found = kinds.find_map(|kind| Some((colour(tag, kind)?, kind)));
+                found.and_then(|(number, kind)| Some((self.palette.get_mut(number)?, kind)))
             }
         };
+        let Some((slot, kind)) = found else { return };
         let raw = slot.get_or_insert(Raw::empty(syntax));
+        let is_descriptor = matches!(kind, PALETTE_DESCRIPTOR | DESCRIPTOR);
         if is_descriptor && raw.descriptor.is_none() {
             let numbers = value.as_chunks().0.iter().map(|bytes| syntax.u16(*bytes));
             raw.descriptor = numbers.collect::<Vec<_>>().try_into().ok();
@@ -128,7 +129,7 @@ impl Tables {
                 _ => None,
             };
         } else if !is_descriptor && raw.data.is_none() {
-            (raw.data, raw.is_segmented) = (Some(value.to_owned()), is_segmented);
+            (raw.data, raw.is_segmented) = (Some(value.to_owned()), kind == SEGMENTED_DATA);
         }
     }
 
