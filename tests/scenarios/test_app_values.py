@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
+from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
 
-from test_app_viewer import apart, image, series, show, wasm  # noqa: F401
+from test_app_viewer import apart, image, meant, series, show, wasm  # noqa: F401
 
 # Squares of one value each, so that each value is seen without its neighbours.
 SQUARES, SIDE = 16, 16
@@ -92,8 +92,7 @@ def by_pydicom(file: pydicom.Dataset) -> np.ndarray:
     # pydicom takes the low bits, wherever High Bit lies.
     stored = words[SIDE // 2::SIDE, SIDE // 2::SIDE] >> (file.HighBit + 1 - file.BitsStored)
     if file.PhotometricInterpretation == "PALETTE COLOR":
-        colours = apply_color_lut(stored, file)
-        return colours >> (8 if colours.dtype == np.uint16 else 0)
+        return meant(file, stored, {})
     if "PixelIntensityRelationship" in file:
         del file.ModalityLUTSequence
     values = apply_modality_lut(stored, file)

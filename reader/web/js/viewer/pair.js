@@ -64,7 +64,7 @@ export class Pair {
     if (found) other.place = found.place;
     const link = !found ? t('not linked') : found.here ? t('linked') : t('no slice here', Math.round(found.away));
     for (const one of [pane, other]) {
-      const { banner, description, modality } = one.stack.series, name = banner?.series_description || description || modality;
+      const { name } = one.stack;
       one.title.replaceChildren(said(name), ...[lossWords(one.stack.series, one.geometry), link].filter((words) => words).map((words) => `\n${words}`));
       one.canvas.setAttribute('aria-label', `${t('picture')}: ${name}`);
       one.ask();

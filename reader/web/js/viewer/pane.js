@@ -142,16 +142,16 @@ export class Pane {
     this.#fill();
     const picture = this.pictures.picture(this.stack, this.place);
     // Without its headers an image has neither its scale nor its sides: it waits for them.
-    const shown = !!frame && !!picture && !!geometry && !hindrance(geometry, frame.layout) && this.#fits();
+    const hidden = geometry && hindrance(geometry, frame?.layout), shown = !!frame && !!picture && !!geometry && !hidden && this.#fits();
     const window = shown ? this.window : { center: 0, width: 1 }, how = grey(geometry, frame?.layout, window);
     this.renderer.draw(shown ? picture.parts : [], frame?.layout.columns ?? 1, this.view, { ...how, invert: how.invert !== this.presentation.inverted });
-    this.#words(shown ? picture : null, window);
+    this.#words(shown ? picture : null, window, hidden);
     canvas.dataset.shown = !shown ? 'nothing' : picture.full ? 'full' : 'coarse';
     this.around.drawn(shown ? picture : null);
   }
 
-  /** @param {Picture|null} picture @param {import('./window.js').Window} window */
-  #words(picture, window) {
+  /** @param {Picture|null} picture @param {import('./window.js').Window} window @param {ReturnType<typeof hindrance>} hidden */
+  #words(picture, window, hidden) {
     const { geometry, frame, stack } = this, letters = picture ? edges(geometry?.orientation, wayOf(this.presentation)) : null;
     for (const [side, element] of Object.entries(this.edges)) put(element, letters?.[/** @type {'left'} */ (side)] ?? '');
     const key = frame && stack.keys.has(frame.instance) ? ' ★' : '';
@@ -159,7 +159,7 @@ export class Pane {
     put(this.corner, `${this.place + 1} / ${stack.frames.length}${key}${b}\n${window.table ? 'VOI LUT' : `W ${Math.round(window.width)}  L ${Math.round(window.center)}`}`);
     this.#ruler(picture ? geometry : null);
     this.#cut(picture ? this.around.cut() : null);
-    put(this.state, this.#trouble() ?? (!picture ? t('loading') : picture.full ? '' : t('coarse')));
+    put(this.state, this.#trouble(hidden) ?? (!picture ? t('loading') : picture.full ? '' : t('coarse')));
     this.state.classList.toggle('bad', this.pictures.damaged(stack, this.place));
   }
 
@@ -181,9 +181,9 @@ export class Pane {
     put(words, length && geometry ? [lengthWords(length.mm), calibration(geometry, this.stack.series.modality)].filter((one) => one).join(' ') : '');
   }
 
-  /** Why there is less to see than there should be. */
-  #trouble() {
-    const { geometry } = this, { trouble } = this.pictures, hidden = geometry && hindrance(geometry, this.frame?.layout);
+  /** Why there is less to see than there should be. @param {ReturnType<typeof hindrance>} hidden */
+  #trouble(hidden) {
+    const { trouble } = this.pictures;
     if (trouble) return trouble.code === 'link_lost' ? t('lost link') : sorry(trouble);
     if (!this.frame) return t('no pictures');
     if (hidden) return t(hidden);

@@ -47,7 +47,7 @@ export class Pictures extends EventTarget {
   /** Those of them that are no residual, and how many there are. */
   #here = 0;
   #all;
-  /** What is looked at; moved by {@link look} alone. @type {Eye} */
+  /** What is looked at. @type {Eye} */
   eye;
   /** The series that is looked at beside it. @type {Eye|null} */
   beside = null;

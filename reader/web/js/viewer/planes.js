@@ -46,8 +46,8 @@ export function nearest(looked, size, slices, now) {
   const [high, wide] = looked?.spacing ?? [0, 0], steps = [wide * (size.columns - 1) / 2, high * (size.rows - 1) / 2];
   const middle = at.position.map((value, axis) => value + steps.reduce((sum, step, way) => sum + step * (at.orientation[3 * way + axis] ?? 0), 0));
   const away = slices.map((slice) => {
-    const own = isLinked(looked, slice) ? placed(slice) : null;
-    return own && dot(own.normal, minus(middle, own.position)) * Math.sign(dot(own.normal, at.normal));
+    const both = together(looked, slice);
+    return both && both.along > NEARLY_PARALLEL ? dot(both.b.normal, minus(middle, both.b.position)) * Math.sign(dot(both.b.normal, at.normal)) : null;
   });
   const least = Math.min(...away.map((one) => (one === null ? Infinity : Math.abs(one))));
   const rank = (/** @type {number} */ place) => Math.abs(place - now) + (slices[place]?.bValue === slices[now]?.bValue ? 0 : slices.length);

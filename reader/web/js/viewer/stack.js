@@ -69,6 +69,12 @@ export class Stack {
     return true;
   }
 
+  /** What a doctor knows it by. */
+  get name() {
+    const { banner, description, modality } = this.series;
+    return banner?.series_description || description || modality;
+  }
+
   /** The first key image, else the middle: one that needs no other slab, where its neighbour does as well. */
   get entry() {
     const key = this.frames.findIndex((frame) => this.keys.has(frame.instance));

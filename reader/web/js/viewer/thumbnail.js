@@ -14,10 +14,9 @@ export function thumbnail(stack, pictures, current, window, open) {
   const canvas = /** @type {HTMLCanvasElement} */ (h('canvas', { width: SIDE, height: SIDE, 'aria-hidden': 'true' }));
   const part = pictures.picture(stack, stack.entry)?.parts[0], context = canvas.getContext('2d'), geometry = pictures.geometry(stack, stack.frames[stack.entry]);
   if (part && context && geometry && !hindrance(geometry, stack.frames[stack.entry]?.layout)) context.putImageData(picture(stack, part, geometry, window), 0, 0);
-  const words = stack.series.banner?.series_description || stack.series.description || stack.series.modality;
   const b = stack.bValues.length > 0 ? `b ${bWords(stack.bValues)}` : '';
-  return h('button', { class: 'thumbnail', 'aria-pressed': current ? 'true' : 'false', 'aria-label': t('open series', [words, b].filter((one) => one).join(' '), stack.frames.length), click: open },
-    canvas, said(words), b ? h('span', { class: 'b' }, b) : null, h('span', { class: 'count' }, `${stack.keys.size ? '★ ' : ''}${stack.frames.length}`));
+  return h('button', { class: 'thumbnail', 'aria-pressed': current ? 'true' : 'false', 'aria-label': t('open series', [stack.name, b].filter((one) => one).join(' '), stack.frames.length), click: open },
+    canvas, said(stack.name), b ? h('span', { class: 'b' }, b) : null, h('span', { class: 'count' }, `${stack.keys.size ? '★ ' : ''}${stack.frames.length}`));
 }
 
 /** @param {Stack} stack @param {import('./samples.js').Part} part @param {import('../delivery.js').Geometry|null} geometry @param {import('./window.js').Window} window */

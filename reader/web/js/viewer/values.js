@@ -27,7 +27,7 @@ export function hindrance({ known, photometric, tablesKnown, voiFunction, highBi
 }
 
 /** @param {Geometry|null} geometry @param {Layout|undefined} layout @returns {Bits} */
-export function bits(geometry, layout) {
+function bits(geometry, layout) {
   const stored = layout?.stored ?? 16;
   return { signed: layout?.signed ?? false, stored, shift: Math.max(0, (geometry?.highBit ?? stored - 1) + 1 - stored) };
 }
@@ -43,13 +43,13 @@ export function grey(geometry, layout, { center, width, table }) {
 }
 
 /** A stored value as the shader reads it: the bits stored, with their sign. @param {number} word @param {Bits} bits */
-export function storedValue(word, { signed, stored, shift }) {
+function storedValue(word, { signed, stored, shift }) {
   const value = word >> shift;
   return signed ? (value << (32 - stored)) >> (32 - stored) : value & ((1 << stored) - 1);
 }
 
 /** An entry; what lies outside takes the first or last. @param {Table} table @param {number} value */
-export const entry = ({ first, entries }, value) => entries[Math.min(entries.length - 1, Math.max(0, value - first))] ?? 0;
+const entry = ({ first, entries }, value) => entries[Math.min(entries.length - 1, Math.max(0, value - first))] ?? 0;
 
 /** What a sample means; null: it is padding. @param {number} word @param {Grey} how @returns {number|null} */
 export function meaning(word, how) {
