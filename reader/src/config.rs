@@ -420,10 +420,7 @@ impl Config {
             *path = folder.join(&*path);
         }
         if let Some(files) = &mut self.forward.tls {
-            let ClientFiles { ca, crl, client_certificate, client_key, tls12: _ } = files;
-            for path in [ca, crl, client_certificate, client_key].into_iter().flatten() {
-                *path = folder.join(&*path);
-            }
+            files.beside(folder);
         }
         let doctor = &mut self.doctor;
         let optional = [

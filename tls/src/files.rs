@@ -63,6 +63,14 @@ impl ClientFiles {
         })
     }
 
+    /// Paths that are not absolute begin in `folder`.
+    pub fn beside(&mut self, folder: &Path) {
+        let Self { ca, crl, client_certificate, client_key, tls12: _ } = self;
+        for path in [ca, crl, client_certificate, client_key].into_iter().flatten() {
+            *path = folder.join(&*path);
+        }
+    }
+
     /// Waits until one of the files was changed, looking again after each `pause`.
     pub async fn changed(&self, pause: Duration) {
         let read = stamps(self.paths());

@@ -18,9 +18,14 @@ use super::progress::Progress;
 use super::report::{Outcome, State};
 use crate::config::Config;
 use ledger::Ledger;
+use refusals::Refusals;
 use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// Associations or requests that end one after the other without anything acknowledged, before the rest waits for the next run: some objects may be too
+/// much for a peer, not all.
+const ENDS_IN_A_ROW_MAX: usize = 10;
 
 /// How far a delivery came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -128,17 +133,19 @@ impl Consignment {
         let waiting: Vec<&Object> =
             self.objects.iter().filter(|object| !self.ledger.has(&object.name)).collect();
         progress.forwarding(waiting.len() as u64);
-        match to {
-            _ if waiting.is_empty() => {}
+        let (ledger, mut refusals) = (&mut self.ledger, Refusals::default());
+        let sent = match to {
+            _ if waiting.is_empty() => Ok(()),
             Target::Association(peer) => {
-                association::send(&config.forward, peer, &waiting, &mut self.ledger, output, progress)
-                    .await?;
+                let forward = &config.forward;
+                association::send(forward, peer, &waiting, ledger, &mut refusals, output, progress).await
             }
             Target::Web(base) => {
                 let forward = config.forward.to_web(to);
-                stow::send(&forward, base, &waiting, &mut self.ledger, progress).await?;
+                stow::send(&forward, base, &waiting, ledger, &mut refusals, progress).await
             }
-        }
+        };
+        refusals.result(sent)?;
         // What cannot be sent is named by every run.
         if self.left.is_empty() { self.ledger.close() } else { Ok(()) }
     }

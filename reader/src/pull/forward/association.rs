@@ -5,10 +5,10 @@ use super::super::dicom_file::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_
 use super::super::objects::Object;
 use super::super::output::Output;
 use super::super::progress::Progress;
-use super::ForwardError;
 use super::ledger::Ledger;
 use super::refusals::Refusals;
 use super::target;
+use super::{ENDS_IN_A_ROW_MAX, ForwardError};
 use crate::config::Forward;
 use compressor::Uid;
 use compressor::dataset::{ScanError, write_implicit};
@@ -26,9 +26,6 @@ use tokio::io::AsyncReadExt as _;
 const STEP_WAIT: Duration = Duration::from_secs(60);
 /// Kinds of objects in one association: each has two contexts at most, of 128 (PS3.8 9.3.2.2).
 const KINDS_MAX: usize = 64;
-
-/// Associations that end one after the other without anything acknowledged, before the rest waits for the next run: some objects may be too much for a peer, not all.
-const ENDS_IN_A_ROW_MAX: usize = 10;
 const DAMAGED: &str = "cannot be written in the transfer syntax that it takes (you: look at them in the folder, and tell the hospital)";
 
 /// SOP class and transfer syntax.
@@ -37,28 +34,15 @@ type Kind<'o> = (&'o Uid, &'o Uid);
 /// Sends all objects.
 ///
 /// # Errors
-/// [`ForwardError`], with all that was not acknowledged.
+/// [`ForwardError`]: what ended it before it was through.
 pub(super) async fn send(
     forward: &Forward,
     peer: &target::Peer,
     objects: &[&Object],
     ledger: &mut Ledger,
-    output: &Output,
-    progress: &Progress,
-) -> Result<(), ForwardError> {
-    let mut refusals = Refusals::default();
-    let sent = send_by_kinds(forward, peer, objects, ledger, output, progress, &mut refusals).await;
-    refusals.result(sent)
-}
-
-async fn send_by_kinds(
-    forward: &Forward,
-    peer: &target::Peer,
-    objects: &[&Object],
-    ledger: &mut Ledger,
-    output: &Output,
-    progress: &Progress,
     refusals: &mut Refusals,
+    output: &Output,
+    progress: &Progress,
 ) -> Result<(), ForwardError> {
     let kinds: BTreeSet<Kind<'_>> = objects.iter().map(|object| kind(object)).collect();
     let kinds: Vec<Kind<'_>> = kinds.into_iter().collect();

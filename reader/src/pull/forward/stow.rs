@@ -2,9 +2,9 @@
 
 use super::super::objects::Object;
 use super::super::progress::Progress;
-use super::ForwardError;
 use super::ledger::Ledger;
 use super::refusals::Refusals;
+use super::{ENDS_IN_A_ROW_MAX, ForwardError};
 use crate::config::Forward;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use axum::http::{Request, Response, StatusCode};
@@ -25,8 +25,6 @@ const REQUEST_BYTES_MAX: u64 = 16 << 20;
 const OBJECT_BYTES_MAX: u64 = 512 << 20;
 /// For a request and its answer, beside what its bytes take: an archive that thinks.
 const REQUEST_WAIT: Duration = Duration::from_secs(300);
-/// Objects refused one by one with nothing acknowledged between, before the rest waits for the next run: some may be too much for a service, not all.
-const ENDS_IN_A_ROW_MAX: usize = 10;
 /// About what stands before each data set: headers of its part, preamble, meta group.
 const FRONT_BYTES: u64 = 1024;
 /// Longest answer, in bytes: some hundred for each object of a request.
@@ -35,26 +33,14 @@ const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Sends all objects to the service at `base`.
 ///
 /// # Errors
-/// [`ForwardError`], with all that was not acknowledged.
+/// [`ForwardError`]: what ended it before it was through.
 pub(super) async fn send(
     forward: &Forward,
     base: &str,
     objects: &[&Object],
     ledger: &mut Ledger,
-    progress: &Progress,
-) -> Result<(), ForwardError> {
-    let mut refusals = Refusals::default();
-    let sent = send_by_batches(forward, base, objects, ledger, progress, &mut refusals).await;
-    refusals.result(sent)
-}
-
-async fn send_by_batches(
-    forward: &Forward,
-    base: &str,
-    objects: &[&Object],
-    ledger: &mut Ledger,
-    progress: &Progress,
     refusals: &mut Refusals,
+    progress: &Progress,
 ) -> Result<(), ForwardError> {
     let trust = Trust::read(&forward.tls.clone().unwrap_or_default())
         .map_err(|error| ForwardError::Web(error.to_string()))?;
