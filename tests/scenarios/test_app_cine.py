@@ -35,7 +35,7 @@ def loops(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def still(show, loops: Path) -> Shown:  # noqa: F811
-    """All pictures are here, and time stands until a test lets it pass."""
+    """All pictures of a series are decoded."""
     shown = show(loops)
     series(shown, "TIMED")
     decoded(shown)

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 import harness
 from test_app_hazards import groups
-from test_app_viewer import Look, Shown, compare, image, pixels, series, show, unusual, until, wasm  # noqa: F401
+from test_app_viewer import Look, Shown, compare, image, pixels, series, show, unusual, wasm  # noqa: F401
 
 LOOKS = [Look(turn, mirrored) for mirrored in (False, True) for turn in range(4)]
 # Every way in which rows and columns can run along the axes of the patient (PS3.3 C.7.6.2.1.1: x to the left, y to the back, z to the head).
@@ -120,7 +120,7 @@ def test_what_is_not_as_it_was_sent_says_so_until_it_is_taken_back(show, ct_stud
     mark = shown.page.locator(".mark")
     expect(mark).to_be_hidden()
     small = "[...document.querySelectorAll('.strip canvas')].map((one) => one.toDataURL())"
-    until(lambda: shown.page.evaluate("viewer.pictures.progress.here === viewer.pictures.progress.all"))
+    shown.whole()
     thumbnails = shown.page.evaluate(small)
     as_sent = shown.screen()
     button(view).click()

@@ -56,7 +56,7 @@ def test_series_stand_as_the_site_numbers_them_until_a_finger_chose_one(show, tm
     came = strip(shown)
     assert came != expected, "an order that cannot change proves nothing"
     shown.page.locator(".thumbnail").last.click()
-    until(lambda: shown.page.evaluate("viewer.pictures.progress.here === viewer.pictures.progress.all"))
+    shown.whole()
     assert strip(shown) == came
 
 

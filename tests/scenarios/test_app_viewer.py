@@ -58,6 +58,11 @@ class Shown:
     def here(self) -> None:
         expect(self.page.locator("canvas[data-shown=full]")).to_be_visible(timeout=WAIT_MS)
 
+    def whole(self) -> None:
+        """All of the study is here."""
+        self.here()
+        until(lambda: self.page.evaluate("viewer.pictures.progress.here === viewer.pictures.progress.all"))
+
     def go(self, place: int, of: int) -> None:
         """To an image of the series, by its place."""
         self.page.evaluate(f"viewer.show({place})")
@@ -344,8 +349,7 @@ def test_a_long_stack_stays_within_its_memory(show, chromium: Browser, tmp_path:
         # Nearly nothing when coded: the test's own copy of the bundle lies in the same process.
         image(files, f"{number}.dcm", "LONG", (np.add.outer(np.arange(512), np.arange(512)) + number).astype(np.uint16), number)
     shown, memory = show(files), Renderers(chromium)
-    shown.here()
-    until(lambda: shown.page.evaluate("viewer.pictures.progress.here === viewer.pictures.progress.all"))
+    shown.whole()
     decoded = []
     for place in (*range(STACK), 0):
         shown.page.evaluate(f"viewer.show({place})")
@@ -408,7 +412,7 @@ def test_coarse_comes_first_and_where_the_eye_rests_comes_next(show, ct_study: l
     expect(shown.page.locator("canvas[data-shown=coarse]")).to_be_visible()
     shown.page.wait_for_selector("canvas[data-shown=full]")
     assert shown.page.evaluate("plans") > plans, "planned anew"
-    until(lambda: shown.page.evaluate("viewer.pictures.progress.here === viewer.pictures.progress.all"))
+    shown.whole()
     came = shown.page.evaluate("came")
     pixels_of = [int(one.split()[1]) for one in came if one.startswith("pixels")]
     assert pixels_of[0] == entry, "what is looked at comes first"

@@ -34,8 +34,14 @@ function together(one, other) {
   return a && b && a.frameOfReference === b.frameOfReference ? { a, b, along: Math.abs(dot(a.normal, b.normal)) } : null;
 }
 
+/** Both, where they lie alike. @param {Geometry|null} one @param {Geometry|null} other */
+function alike(one, other) {
+  const both = together(one, other);
+  return both && both.along > NEARLY_PARALLEL ? both : null;
+}
+
 /** Whether two series can be scrolled as one. @param {Geometry|null} one @param {Geometry|null} other */
-export const isLinked = (one, other) => (together(one, other)?.along ?? 0) > NEARLY_PARALLEL;
+export const isLinked = (one, other) => alike(one, other) !== null;
 
 /** The slice of a stack that the middle of another image lies nearest to, by each slice's own plane, and how far that is, mm; `here`: no further than half the way from one
  * slice of the stack to the next. Of several in one place, one of the b-value that is shown, and the one beside it. @param {Geometry|null} looked @param {Size} size
@@ -46,8 +52,8 @@ export function nearest(looked, size, slices, now) {
   const [high, wide] = looked?.spacing ?? [0, 0], steps = [wide * (size.columns - 1) / 2, high * (size.rows - 1) / 2];
   const middle = at.position.map((value, axis) => value + steps.reduce((sum, step, way) => sum + step * (at.orientation[3 * way + axis] ?? 0), 0));
   const away = slices.map((slice) => {
-    const both = together(looked, slice);
-    return both && both.along > NEARLY_PARALLEL ? dot(both.b.normal, minus(middle, both.b.position)) * Math.sign(dot(both.b.normal, at.normal)) : null;
+    const own = alike(looked, slice)?.b;
+    return own ? dot(own.normal, minus(middle, own.position)) * Math.sign(dot(own.normal, at.normal)) : null;
   });
   const least = Math.min(...away.map((one) => (one === null ? Infinity : Math.abs(one))));
   const rank = (/** @type {number} */ place) => Math.abs(place - now) + (slices[place]?.bValue === slices[now]?.bValue ? 0 : slices.length);
