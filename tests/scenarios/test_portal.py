@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from email import message_from_bytes
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from lab.ports import free_port
 from lab.programs import program
 from peers import memory, senders
 from peers.authority import Authority, Issued
+from peers.imap_between import ImapBetween
 from PIL import Image, ImageColor
 
 import harness
@@ -275,6 +277,23 @@ def test_a_mail_store_that_is_down_is_said_and_comes_back(portal: Portal, bench:
     assert (answer.error, answer.json["who"], answer.json["retry_after"]) == ("mailbox_down", "us", 5)
     bench.store.start()
     wait_until(lambda: phone.ranges(delivery, [(1, 0, 64)]).status == 200, "the mailbox is read again", 40)
+
+
+def test_a_phone_that_asks_before_the_first_look_gets_what_is_there(bench: Bench):
+    # It listens, and lets nobody in before the block.
+    between = ImapBetween(bench.store.dir / "tls", bench.store.imaps_port, "NOTHING", b"")
+    portal = Portal(bench.folder / "portal", bench.folder / "log" / "portal.log", bench.store, bench.keys, free_port(), imaps_port=between.port)
+    bench.extra_logs.append(portal.log)
+    portal.start()
+    try:
+        account = portal.add_account("doctor")
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(portal.phone().by_password, account)
+            time.sleep(1)
+            with between:
+                assert answer.result().status == 200
+    finally:
+        portal.stop()
 
 
 def test_a_receipt_lies_in_the_mailbox_under_its_name(portal: Portal, bench: Bench, account: Account, ct_study: list[Path]):

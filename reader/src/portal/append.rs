@@ -81,7 +81,7 @@ async fn confirmations(
     Query(site): Query<AtSite>,
 ) -> Result<Json<Value>, Refused> {
     let (wanted, mailbox) = (site.message_id(&invitation, Part::Enrolled)?, &on.doctor.mailbox);
-    let contents = mailbox.contents()?;
+    let contents = mailbox.contents().await?;
     let mut messages = Vec::new();
     for found in contents.others.iter().filter(|found| found.id == wanted).take(CONFIRMATIONS_MAX) {
         match mailbox.body(found, CONFIRMATION_BYTES_MAX as u64).await {

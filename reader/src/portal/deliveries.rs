@@ -86,7 +86,7 @@ pub(crate) async fn home(
     account: &Account,
     device: Option<&Device>,
 ) -> Result<Home, Refused> {
-    let contents = portal.mailbox_of(account)?.contents()?;
+    let contents = portal.mailbox_of(account)?.contents().await?;
     let mut bytes_left = HOME_COVER_BYTES_MAX;
     let mut entries = Vec::new();
     for delivery in contents.deliveries.iter().take(HOME_COVERS_MAX) {
@@ -113,7 +113,7 @@ async fn list(State(portal): Here, caller: Caller) -> Result<Json<Value>, Refuse
         return Ok(Json(json!({"deliveries": entries, "uid_validity": uid_validity})));
     }
     let doctor = Doctor::of(caller, &portal).await?;
-    let contents = doctor.mailbox.contents()?;
+    let contents = doctor.mailbox.contents().await?;
     let with_cover = doctor.caller.session.credential.is_some();
     let entries: Vec<Entry> = contents
         .deliveries

@@ -43,7 +43,8 @@ async fn events(
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let mut changes = doctor.mailbox.changes();
     // What came between the app's look and this line, or while the line was broken.
-    let newest = doctor.mailbox.contents().ok().and_then(|here| here.deliveries.first().map(|one| one.id));
+    let newest =
+        doctor.mailbox.contents().await.ok().and_then(|here| here.deliveries.first().map(|one| one.id));
     if since.newest.is_some_and(|known| newest.is_some_and(|newest| newest.to_string() != known)) {
         changes.mark_changed();
     }

@@ -9,6 +9,8 @@ pub(crate) const CONNECTIONS: Connections = Connections { at_once_max: 2048, of_
 pub(crate) const BODY_BYTES_MAX: usize = 192 << 10;
 /// A request, until its answer begins.
 pub(crate) const REQUEST_WAIT: Duration = Duration::from_secs(60);
+/// The first look into a mailbox after the start, until a request that needs it is told that it is down.
+pub(crate) const FIRST_LOOK_WAIT: Duration = Duration::from_secs(5);
 
 /// A doctor's shift (NIST SP 800-63B 2.2.3 asks for 24 h at most).
 pub(crate) const DEVICE_SESSION_MAX_MS: i64 = 12 * HOUR_MS;

@@ -173,7 +173,7 @@ impl Portal {
     ) -> Result<Option<(Arc<Watched>, Arc<Contents>, Arc<Genuine>)>, Refused> {
         let mut down = None;
         for mailbox in self.settings.guests.iter().filter_map(|name| self.mailboxes.get(name)) {
-            let contents = match mailbox.contents() {
+            let contents = match mailbox.contents().await {
                 Ok(contents) => contents,
                 Err(error) => {
                     down = Some(error);

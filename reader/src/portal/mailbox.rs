@@ -9,6 +9,7 @@ mod watch;
 pub(crate) use contents::{Contents, Cover, Delivery};
 pub(crate) use watch::{Hears, Told};
 
+use super::limits::FIRST_LOOK_WAIT;
 use super::refused::Refused;
 use fetchers::Fetchers;
 use moved::Moved;
@@ -53,11 +54,13 @@ impl Watched {
         }
     }
 
-    /// What lies there.
+    /// What lies there. Right after the start it waits for the first look: a phone is not told that a mailbox is down which nobody has tried yet.
     ///
     /// # Errors
     /// [`Refused::MailboxDown`].
-    pub(crate) fn contents(&self) -> Result<Arc<Contents>, Refused> {
+    pub(crate) async fn contents(&self) -> Result<Arc<Contents>, Refused> {
+        let mut changes = self.changes();
+        let _ = tokio::time::timeout(FIRST_LOOK_WAIT, changes.wait_for(|()| !self.is_starting())).await;
         match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
             State::Here(contents) => Ok(contents.clone()),
             State::Starting => Err(Refused::MailboxDown(false)),
@@ -150,6 +153,10 @@ impl Watched {
     fn set(&self, state: State) {
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
         self.changes.send_replace(());
+    }
+
+    fn is_starting(&self) -> bool {
+        matches!(*self.state.read().unwrap_or_else(PoisonError::into_inner), State::Starting)
     }
 
     fn known(&self) -> Option<Arc<Contents>> {

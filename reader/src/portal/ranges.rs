@@ -64,7 +64,7 @@ async fn ranges(
 async fn meant(error: Refused, mailbox: &Watched, was: Option<&Found>) -> Refused {
     let (Refused::Gone, Some(was)) = (error, was) else { return error };
     mailbox.forget_moved_pieces(was.id.delivery()).await;
-    match mailbox.contents() {
+    match mailbox.contents().await {
         Ok(contents) if contents.delivery(was.id.delivery()).is_some() => Refused::MailboxChanged,
         Ok(_) => Refused::Gone,
         Err(down) => down,
@@ -86,7 +86,7 @@ pub(crate) async fn delivery_of(
     }
     let account = portal.store.account(name).await?.ok_or(Refused::SignedOut)?;
     let mailbox = portal.mailbox_of(&account)?;
-    let contents = mailbox.contents()?;
+    let contents = mailbox.contents().await?;
     match contents.delivery(id) {
         Some(delivery) => Ok((mailbox, delivery.clone())),
         None if portal.store.was_here(&mailbox.name, id).await? => Err(Refused::Gone),
