@@ -92,6 +92,8 @@ pub struct Forward {
     pub user: Option<String>,
     /// File with the password, mode 0600; a trailing newline is dropped.
     pub password_file: Option<PathBuf>,
+    /// Days after which `scanpost-reader serve` deletes the images of a delivery that was acknowledged whole; 0 is at once. Kept where absent.
+    pub keep_days: Option<u16>,
 }
 
 impl Forward {
@@ -120,7 +122,14 @@ impl Forward {
 
 impl Default for Forward {
     fn default() -> Self {
-        Self { to: None, own_ae_title: "SCANPOST".to_owned(), tls: None, user: None, password_file: None }
+        Self {
+            to: None,
+            own_ae_title: "SCANPOST".to_owned(),
+            tls: None,
+            user: None,
+            password_file: None,
+            keep_days: None,
+        }
     }
 }
 

@@ -7,7 +7,9 @@ use reader::enrol::{Enrolling, Enrolment, renew};
 use reader::portal;
 use reader::profile;
 use reader::pull::{self, Exit, Outcome, Progress, PullError, Say, Target};
+use reader::service::asked_to_end;
 use seal::ids::CaseId;
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +33,10 @@ enum Command {
     /// unknown site, not for this doctor); 4 the mailbox cannot be used; 5 configuration, keys or disk of this machine; 6 something that is here was not
     /// forwarded.
     Pull(Pull),
+    /// Pull whatever comes, by itself, and send it on where `forward.to` says: for a second hospital, or a workstation at home. Ends by SIGTERM.
+    ///
+    /// Exit code: 0 ended as asked; 5 configuration or keys.
+    Serve(Serve),
     /// Make this device known to a hospital by the one-time code that it gave out, and the hospital to this device.
     ///
     /// Exit code: 0 the hospital has confirmed; 2 not yet, run it again with the same code; 4 the mailbox cannot be used; 5
@@ -61,6 +67,16 @@ enum Command {
     ///
     /// Exit code: 0 ended as asked, or the account command is done; 5 configuration, certificate or disk.
     Portal(portal::command::Command),
+}
+
+#[derive(Debug, clap::Args)]
+struct Serve {
+    /// The configuration, TOML. The passphrase of the keys comes from a file or a credential.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// As for `pull`.
+    #[arg(long, value_name = "TARGET")]
+    forward: Option<Target>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -159,7 +175,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let done = match command {
-        Command::Portal(command) => serve(command),
+        Command::Portal(command) => portal(command),
         command => once(&command),
     };
     match done {
@@ -174,6 +190,7 @@ fn main() -> ExitCode {
 fn once(command: &Command) -> anyhow::Result<Exit> {
     match command {
         Command::Pull(arguments) => run(arguments),
+        Command::Serve(arguments) => serve(arguments),
         Command::Enrol(arguments) => enrol(arguments),
         Command::Export(arguments) => export(arguments),
         Command::Answer(arguments) => say(arguments),
@@ -199,7 +216,7 @@ fn run(arguments: &Pull) -> anyhow::Result<Exit> {
         config.images = Images::Exact;
     }
     let (runtime, progress) = (runtime()?, Progress::on_terminal());
-    let pulled = runtime.block_on(pull::pull(&config, arguments.ask_exact, now, &progress));
+    let pulled = runtime.block_on(pull::pull(&config, arguments.ask_exact, &BTreeSet::new(), now, &progress));
     let (mut outcomes, mut errors) = match pulled {
         Ok(outcomes) => (outcomes, Vec::new()),
         Err(error) => (Vec::new(), vec![error]),
@@ -217,6 +234,18 @@ fn run(arguments: &Pull) -> anyhow::Result<Exit> {
     }
     printed.context("cannot print")?;
     Ok(exit)
+}
+
+fn serve(arguments: &Serve) -> anyhow::Result<Exit> {
+    log_of([("reader", LevelFilter::INFO), ("seal", LevelFilter::WARN), ("compressor", LevelFilter::WARN)]);
+    let config = Config::load(&arguments.config).map_err(PullError::from)?;
+    let to = arguments.forward.as_ref().or(config.forward.to.as_ref());
+    runtime()?.block_on(async {
+        tokio::select! {
+            served = pull::serve(&config, to, now) => match served? {},
+            () = asked_to_end() => Ok(Exit::Done),
+        }
+    })
 }
 
 fn enrol(arguments: &Enrol) -> anyhow::Result<Exit> {
@@ -245,7 +274,7 @@ fn enrol(arguments: &Enrol) -> anyhow::Result<Exit> {
     }
 }
 
-fn serve(command: portal::command::Command) -> anyhow::Result<Exit> {
+fn portal(command: portal::command::Command) -> anyhow::Result<Exit> {
     let warn = LevelFilter::WARN;
     log_of([("reader", LevelFilter::INFO), ("seal", warn), ("web", warn), ("tls", warn)]);
     command.become_owner()?;

@@ -18,16 +18,19 @@ mod place;
 mod progress;
 mod receipts;
 mod report;
+mod serve;
 mod session;
 
 pub use answer::{Say, answer, typed};
 pub use error::{Exit, PullError};
 pub use exact::Exact;
 pub use export::{Exported, export};
+use forward::delete_forwarded;
 pub use forward::{ForwardError, Forwarded, InvalidTarget, Target, forward};
 pub use output::Record;
 pub use progress::Progress;
 pub use report::{Outcome, Seconds, State, banner_lines, exit, lines, told};
+pub use serve::serve;
 
 use crate::config::{Config, Images, Keys};
 use compressor::bundle::{Manifest, SegmentSource, Wanted};
@@ -49,13 +52,15 @@ use time::OffsetDateTime;
 /// How long before its end a certificate is told of.
 const EXPIRY_WARNING_SECONDS: i64 = 30 * 86_400;
 
-/// Pulls what is new; then asks for the exact files of a case, if one is given. `now` gives seconds since 1970-01-01 UTC.
+/// Pulls what is new, but for deliveries to `leave` alone; then asks for the exact files of a case, if one is given. `now` gives seconds since
+/// 1970-01-01 UTC.
 ///
 /// # Errors
 /// [`PullError`] where the run could not even begin; what happened to a delivery is in its [`Outcome`].
 pub async fn pull(
     config: &Config,
     ask_exact: Option<CaseId>,
+    leave: &BTreeSet<DeliveryId>,
     now: fn() -> i64,
     progress: &Progress,
 ) -> Result<Vec<Outcome>, PullError> {
@@ -71,7 +76,7 @@ pub async fn pull(
     let covers = covers::by_delivery(session.covers().await?);
     let (images, waiting) = (config.images, BTreeSet::new());
     let run = Run { receipts, keys: &keys, output: &output, known, session, images, waiting, now, progress };
-    run.all(covers, ask_exact).await
+    run.all(covers, ask_exact, leave).await
 }
 
 struct Run<'a> {
@@ -92,11 +97,13 @@ impl Run<'_> {
         mut self,
         mut covers: BTreeMap<DeliveryId, Vec<Found>>,
         ask_exact: Option<CaseId>,
+        leave: &BTreeSet<DeliveryId>,
     ) -> Result<Vec<Outcome>, PullError> {
         let is_done = |id| self.known.placed.get(&id).is_some_and(|record| !self.lacks_exact(record));
         let wanted = |id| covers.contains_key(&id) && !is_done(id);
         self.output.sweep(wanted).map_err(PullError::output("cannot clear the folder of what arrived"))?;
         let in_mailbox: Vec<DeliveryId> = covers.keys().copied().collect();
+        covers.retain(|id, _| !leave.contains(id));
         let mut outcomes = self.placed_before(&mut covers).await;
         for (delivery, opened) in self.open_covers(covers).await {
             let outcome = self.journey(delivery, opened).await;
@@ -312,11 +319,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether exact files are wanted of a delivery that is in its place as shown and can give them.
     fn lacks_exact(&self, record: &Record) -> bool {
-        self.images == Images::Exact
-            && record.exact == Exact::InMailbox
-            && !self.output.exact_place(record.case, record.sequence).exists()
+        self.output.lacks_exact(self.images, record)
     }
 
     fn note_what_is_exact(&self, outcome: &mut Outcome) {

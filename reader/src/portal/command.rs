@@ -4,6 +4,7 @@ use super::config::Settings;
 use super::error::{PortalError, Trouble};
 use super::store::{Account, Store};
 use super::{Portal, backup, shell};
+use crate::service::asked_to_end;
 use clap::{Args, Subcommand};
 use keyfile::{KeyFiles, Protection};
 use qrcode::QrCode;
@@ -138,18 +139,9 @@ impl Command {
 }
 
 async fn serve(settings: Settings) -> Result<String, Trouble> {
-    let stopped = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(mut terminate), Ok(mut interrupt)) => {
-                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-            }
-            _ => std::future::pending().await,
-        }
-    };
     tokio::select! {
         served = Portal::open(settings).await?.serve() => served?,
-        () = stopped => {}
+        () = asked_to_end() => {}
     }
     Ok(String::new())
 }

@@ -62,8 +62,6 @@ pub(crate) const FRAME_BYTES: u64 = 64 << 10;
 pub(crate) const FETCHERS_MAX: usize = 4;
 /// A fetching connection that nobody used for so long is closed.
 pub(crate) const FETCHER_IDLE: Duration = Duration::from_secs(60);
-/// One IDLE; after it folders other than the first are looked at too (RFC 2177 asks for less than 29 min).
-pub(crate) const IDLE_WAIT: Duration = Duration::from_secs(60);
 /// A server that gave an answer about the quota that is none is not asked again before: each time costs a connection.
 pub(crate) const QUOTA_PAUSE: Duration = Duration::from_secs(3600);
 /// How long what was found of moved pieces is taken for granted, or that none were: a phone asks many times a second, and each look is a search
@@ -71,12 +69,6 @@ pub(crate) const QUOTA_PAUSE: Duration = Duration::from_secs(3600);
 pub(crate) const MOVED_KEPT: Duration = Duration::from_secs(20);
 /// Deliveries of which that is remembered for a mailbox.
 pub(crate) const MOVED_MAX: usize = 100;
-/// Pause between two looks at a server without IDLE.
-pub(crate) const POLL_PAUSE: Duration = Duration::from_secs(3);
-/// First pause after a mailbox could not be read, doubled each time.
-pub(crate) const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// Longest such pause.
-pub(crate) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Messages that an account may append within [`APPENDS_WINDOW`]: receipts of a busy night.
 pub(crate) const APPENDS_MAX: u32 = 200;

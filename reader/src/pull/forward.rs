@@ -91,6 +91,32 @@ pub async fn forward(
     Ok(())
 }
 
+/// Deletes the images of deliveries that `to` has acknowledged whole and that came before `received_max`, seconds since 1970-01-01 UTC; gives of how many.
+/// Their records stay, so that none is pulled again. Exact files that are still to come are waited for.
+///
+/// # Errors
+/// [`PullError::Output`].
+pub(super) fn delete_forwarded(config: &Config, to: &Target, received_max: i64) -> Result<usize, PullError> {
+    let output = Output::lock(&config.output)?;
+    let unreadable = PullError::output("cannot delete what was forwarded");
+    let mut deleted = 0;
+    for record in output.known().map_err(&unreadable)?.in_order() {
+        let is_over = record.received <= received_max && !output.lacks_exact(config.images, record);
+        if is_over && is_forwarded(&output, record, to).map_err(&unreadable)? {
+            let images = output.folders(record).map(|folder| output.delete_images(&folder));
+            deleted += usize::from(images.sum::<io::Result<usize>>().map_err(&unreadable)? > 0);
+        }
+    }
+    Ok(deleted)
+}
+
+fn is_forwarded(output: &Output, record: &Record, to: &Target) -> io::Result<bool> {
+    output.folders(record).try_fold(true, |all, folder| {
+        let ledger = Ledger::open(&output.forwarded(record.delivery, &folder, to), to)?;
+        Ok(all && ledger.is_whole())
+    })
+}
+
 /// The outcome of a delivery: that of this run, or a new one.
 fn outcome_of<'o>(
     record: &Record,

@@ -16,6 +16,7 @@ use super::durable;
 use super::error::PullError;
 use super::exact::Exact;
 use super::forward::Target;
+use crate::config::Images;
 use seal::answer::AnswerPoint;
 use seal::cover::{Completeness, Cover};
 use seal::ids::{CaseId, DeliveryId, Digest};
@@ -158,6 +159,25 @@ impl Output {
         [self.place(case, sequence), self.exact_place(case, sequence)]
             .into_iter()
             .filter(|path| path.is_dir())
+    }
+
+    /// Whether exact files are wanted of a delivery that is in its place as shown and can give them.
+    pub(crate) fn lacks_exact(&self, images: Images, record: &Record) -> bool {
+        images == Images::Exact
+            && record.exact == Exact::InMailbox
+            && !self.exact_place(record.case, record.sequence).exists()
+    }
+
+    /// Deletes the folders of series in the folder of a delivery; gives how many there were. What says that it came stays.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub(crate) fn delete_images(&self, folder: &Path) -> io::Result<usize> {
+        let series: Vec<PathBuf> =
+            fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+        let series: Vec<PathBuf> = series.into_iter().filter(|path| path.is_dir()).collect();
+        series.iter().try_for_each(fs::remove_dir_all)?;
+        Ok(series.len())
     }
 
     /// Folder of a case.

@@ -131,7 +131,8 @@ impl Outcome {
         self.exit = self.exit.max(exit);
     }
 
-    fn quiet(&self) -> bool {
+    /// Whether there is nothing new to tell.
+    pub(super) fn is_quiet(&self) -> bool {
         self.state == State::AlreadyPulled && self.reason.is_none() && self.notes.is_empty()
     }
 }
@@ -227,7 +228,7 @@ fn banner_line(banner: &Banner) -> String {
 
 /// The lines for people: one for each delivery with news, and one that counts the others.
 pub fn lines(outcomes: &[Outcome]) -> Vec<String> {
-    let (quiet, news): (Vec<_>, Vec<_>) = outcomes.iter().partition(|outcome| outcome.quiet());
+    let (quiet, news): (Vec<_>, Vec<_>) = outcomes.iter().partition(|outcome| outcome.is_quiet());
     let mut lines: Vec<String> = news.iter().map(ToString::to_string).collect();
     match (quiet.len(), news.is_empty()) {
         (0, true) => lines.push("nothing in the mailbox".into()),

@@ -3,7 +3,7 @@
 use super::contents::{Contents, CoverRead, Place, Seen, place};
 use super::quota::Quota;
 use super::{State, Watched};
-use crate::portal::limits::{IDLE_WAIT, POLL_PAUSE, RETRY_PAUSE, RETRY_PAUSE_MAX};
+use crate::service::{IDLE_WAIT, POLL_PAUSE, RETRY_PAUSE, RETRY_PAUSE_MAX};
 use seal::ids::{DeliveryId, Digest, LinkId};
 use seal::limits::{COVER_BYTES_BASE, COVER_BYTES_PER_PIECE, ENROLMENT_BYTES_MAX, PIECES_MAX};
 use seal::mail::{MessageId, Part};

@@ -1,0 +1,189 @@
+"""`scanpost-reader serve`: a second hospital gets each new case by itself into its own PACS, each image once, whatever goes down on the way."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab.mailbox import Mailbox
+from lab.orthanc import AE_TITLE, Orthanc
+from lab.ports import free_port
+from lab.process import Child
+from lab.programs import program
+from lab.study import mr
+from peers import senders
+
+import harness
+from harness import Bench
+from test_forward import assert_silent, stored_by
+from test_secrecy import pieces_of, with_one_bit_changed
+
+EXIT_SETUP = 5
+IMAGES = 6
+
+
+class Service:
+    """The reader's service beside the bench's gateway. `kill` and `start` again is a crash and a restart."""
+
+    def __init__(self, bench: Bench):
+        self.bench, self.log = bench, bench.folder / "log" / "serve.log"
+        self.child: Child | None = None
+        bench.extra_logs.append(self.log)
+
+    def start(self) -> None:
+        self.child = Child([program("scanpost-reader"), "serve", "--config", self.bench.reader.config], self.log)
+
+    def says(self, words: str, seconds: float = 60) -> None:
+        harness.wait_until(words, lambda: self.log.exists() and words in self.log.read_text(), seconds)
+
+
+@pytest.fixture
+def service(bench: Bench, pacs: Orthanc) -> Iterator[Service]:
+    know(pacs)
+    write_forward(bench, f'to = "{AE_TITLE}@127.0.0.1:{pacs.dicom_port}"')
+    service = Service(bench)
+    yield service
+    if service.child and service.child.is_running():
+        service.child.stop()
+
+
+def know(pacs: Orthanc) -> None:
+    """Orthanc takes objects from whom it knows, and forgets it when it ends."""
+    pacs.know_gateway("reader", "SCANPOST", free_port())
+
+
+def write_forward(bench: Bench, *lines: str) -> None:
+    text = bench.reader.config.read_text().split("[forward]")[0]
+    bench.reader.config.write_text("\n".join([text, "[forward]", *lines, ""]))
+
+
+def generated(folder: Path, seed: int, images: int = IMAGES) -> list[Path]:
+    folder.mkdir()
+    mr.generate(folder, images, seed=seed)
+    return sorted(folder.iterdir())
+
+
+def send(bench: Bench, folder: Path, seed: int) -> list[Path]:
+    files = generated(folder, seed)
+    assert senders.pynetdicom(bench.port, "DR_DEMO", files) == files
+    return files
+
+
+def data_sets(files: list[Path]) -> list[bytes]:
+    return sorted(map(harness.data_set_bytes, files))
+
+
+def wait_for_pacs(pacs: Orthanc, count: int) -> None:
+    harness.wait_until(f"{count} images in the PACS", lambda: len(stored_by(pacs)) >= count, 120)
+    assert len(stored_by(pacs)) == count
+
+
+def test_each_case_reaches_the_second_hospital_by_itself_with_a_receipt(bench: Bench, pacs: Orthanc, service: Service, tmp_path: Path):
+    bench.start(silence_ms=500, settle_ms=100)
+    service.start()
+    first = generated(tmp_path / "first", 301, IMAGES + 1)
+    late = [first.pop()]
+    assert senders.pynetdicom(bench.port, "DR_DEMO", first) == first
+    bench.gateway.wait_for_state("pulled")
+    wait_for_pacs(pacs, IMAGES)
+    # One that comes while nothing is under way, and one more image of the first case.
+    second = send(bench, tmp_path / "second", 302)
+    wait_for_pacs(pacs, 2 * IMAGES)
+    assert senders.pynetdicom(bench.port, "DR_DEMO", late) == late
+    wait_for_pacs(pacs, 2 * IMAGES + 1)
+    bench.gateway.wait_for_state("pulled", count=3)
+    harness.wait_until("three lines", lambda: service.log.read_text().count("forwarded to") == 3)
+    assert data_sets(stored_by(pacs)) == data_sets([*first, *second, *late])
+    assert service.child.stop() == 0
+    words = service.log.read_text()
+    assert words.count("forwarded to") == 3 and "WARN" not in words, words
+    assert_silent(words, first)
+
+
+def test_what_is_down_is_told_once_and_waited_for(bench: Bench, pacs: Orthanc, service: Service, tmp_path: Path):
+    bench.start(silence_ms=500, settle_ms=100)
+    pacs.stop()
+    service.start()
+    send(bench, tmp_path / "first", 311)
+    # The receipt says what it says: the study was pulled.
+    bench.gateway.wait_for_state("pulled")
+    service.says("it cannot be reached")
+    bench.store.stop()
+    service.says("nothing can be pulled now")
+    pacs.start()
+    know(pacs)
+    # What is here goes on without the mailbox.
+    wait_for_pacs(pacs, IMAGES)
+    bench.store.start()
+    service.says("the mailbox can be read again")
+    send(bench, tmp_path / "second", 312)
+    wait_for_pacs(pacs, 2 * IMAGES)
+    words = service.log.read_text()
+    assert words.count("it cannot be reached") == 1, words
+
+
+def test_killed_at_any_time_it_goes_on_and_sends_nothing_twice(bench: Bench, pacs: Orthanc, service: Service, tmp_path: Path):
+    bench.start(silence_ms=500, settle_ms=100)
+    sent: list[Path] = []
+    for number in range(4):
+        service.start()
+        sent += send(bench, tmp_path / str(number), 320 + number)
+        if number % 2:
+            wait_for_pacs_at_least(pacs, len(sent) - IMAGES + 1)
+        service.child.kill()
+    service.start()
+    wait_for_pacs(pacs, len(sent))
+    bench.gateway.wait_for_state("pulled", count=4)
+    assert data_sets(stored_by(pacs)) == data_sets(sent)
+
+
+def wait_for_pacs_at_least(pacs: Orthanc, count: int) -> None:
+    harness.wait_until("some images in the PACS", lambda: len(stored_by(pacs)) >= count, 120)
+
+
+def test_images_that_are_in_the_pacs_are_deleted_here_and_not_pulled_again(bench: Bench, pacs: Orthanc, service: Service, tmp_path: Path):
+    target = f'to = "{AE_TITLE}@127.0.0.1:{pacs.dicom_port}"'
+    write_forward(bench, target, "keep_days = 1")
+    bench.start(silence_ms=500, settle_ms=100)
+    service.start()
+    send(bench, tmp_path / "first", 331)
+    wait_for_pacs(pacs, IMAGES)
+    service.child.stop()
+    assert len(bench.reader.files()) == IMAGES, "a day is not over"
+    write_forward(bench, target, "keep_days = 0")
+    pacs.stop()
+    service.start()
+    service.says("images that were forwarded are deleted here")
+    assert bench.reader.files() == []
+    send(bench, tmp_path / "second", 332)
+    service.says("it cannot be reached")
+    assert len(bench.reader.files()) == IMAGES, "what the PACS has not acknowledged stays"
+    pacs.start()
+    know(pacs)
+    wait_for_pacs(pacs, 2 * IMAGES)
+    harness.wait_until("the images of the second", lambda: bench.reader.files() == [])
+    service.child.stop()
+    assert "2 deliveries were pulled before" in bench.pull() and bench.reader.files() == []
+
+
+def test_what_somebody_changed_is_said_once_and_holds_up_nothing(bench: Bench, pacs: Orthanc, service: Service, tmp_path: Path):
+    bench.start(silence_ms=500, settle_ms=100)
+    send(bench, tmp_path / "first", 341)
+    bench.gateway.wait_for_state(*harness.DONE)
+    with Mailbox(bench.store, "doctor") as mailbox:
+        (piece,) = pieces_of(mailbox.messages())
+        mailbox.delete(piece.uid)
+        mailbox.append(with_one_bit_changed(piece.content))
+    service.start()
+    service.says("refused")
+    second = send(bench, tmp_path / "second", 342)
+    wait_for_pacs(pacs, IMAGES)
+    assert data_sets(stored_by(pacs)) == data_sets(second)
+    words = service.log.read_text()
+    assert words.count("refused") == 1, words
+
+
+def test_a_configuration_that_is_of_no_use_ends_it(bench: Bench, service: Service):
+    bench.reader.config.write_text(bench.reader.config.read_text().replace("plain_keys = true", 'plain_keys = true\nidentity_key = "nowhere"\nidentity_certificate = "nowhere"'))
+    service.start()
+    assert service.child.process.wait(30) == EXIT_SETUP
+    assert "nowhere" in service.log.read_text()
