@@ -30,7 +30,7 @@ from peers.podman import USER, CannotRun, Podman
 import harness
 
 NAMES = ("scanpost-gateway", "scanpost-reader")
-UNITS = {"scanpost-gateway": "scanpost-gateway.service", "scanpost-reader": "scanpost-portal.service"}
+UNITS = {"scanpost-gateway.service": "scanpost-gateway", "scanpost-portal.service": "scanpost-reader", "scanpost-reader.service": "scanpost-reader"}
 # Tenths: systemd's own scale ends at 10.0.
 EXPOSURE_TENTHS_MAX = 12
 OLDER, NEWER = "0.0.9", "0.1.0"
@@ -68,10 +68,11 @@ def unpacked(packages: dict[str, list[Path]], scratch: Path) -> dict[str, Path]:
 
 def test_packages_hold_program_unit_user_folders_manual_and_sample(packages: dict[str, list[Path]], unpacked: dict[str, Path]):
     assert sorted(unpacked) == sorted(NAMES)
-    for name, unit in UNITS.items():
+    for unit, name in UNITS.items():
+        assert (unpacked[name] / "lib/systemd/system" / unit).is_file()
+    for name in NAMES:
         root, doc = unpacked[name], unpacked[name] / "usr/share/doc" / name
         assert (root / "usr/bin" / name).stat().st_mode & 0o7777 == 0o755
-        assert (root / "lib/systemd/system" / unit).is_file()
         assert (root / "usr/lib/sysusers.d" / f"{name}.conf").is_file() and (root / "usr/lib/tmpfiles.d" / f"{name}.conf").is_file()
         assert {"install.md", "config.md", "portal.md", "changelog.gz", "copyright"} <= {path.name for path in doc.iterdir()}
         bill = json.loads((doc / f"{name}.cdx.json").read_text())
@@ -95,7 +96,7 @@ def test_the_same_binaries_give_the_same_packages(packages: dict[str, list[Path]
 
 
 def test_units_are_what_systemd_understands_and_expose_little(unpacked: dict[str, Path], tmp_path: Path):
-    for name, unit in UNITS.items():
+    for unit, name in UNITS.items():
         text = (unpacked[name] / "lib/systemd/system" / unit).read_text()
         # The program where it lies now, so that systemd finds it.
         local = tmp_path / unit
@@ -183,11 +184,13 @@ def test_a_purge_reaches_what_a_link_of_the_hospital_leads_to(purge, tmp_path: P
 
 
 def test_a_refusal_that_no_restart_mends_ends():
-    for name, unit in (("scanpost-gateway", "scanpost-gateway.service"), ("scanpost-reader", "scanpost-reader.scanpost-portal.service")):
-        text = (TOP / "deploy/debian" / unit).read_text()
+    units = sorted((TOP / "deploy/debian").glob("*.service"))
+    assert len(units) == len(UNITS)
+    for unit in units:
+        text = unit.read_text()
         restart_s, within_s, starts = (int(re.search(rf"^{key}=(\d+)$", text, re.M)[1]) for key in ("RestartSec", "StartLimitIntervalSec", "StartLimitBurst"))
         # Reached though each start takes twice the pause.
-        assert starts * 3 * restart_s <= within_s, name
+        assert starts * 3 * restart_s <= within_s, unit.name
 
 
 class Hospital:
@@ -299,7 +302,7 @@ def test_from_apt_install_to_a_study_upgrade_way_back_and_purge(
     try:
         walk(debian, hospital, keys, (mr_study, ct_study), before)
     except Exception:
-        print(debian.run("journalctl", "--no-pager", "--unit=scanpost-gateway", "--unit=scanpost-portal", expect=None).stdout[-6000:])
+        print(debian.run("journalctl", "--no-pager", "--unit=scanpost-gateway", "--unit=scanpost-portal", "--unit=scanpost-reader", expect=None).stdout[-6000:])
         raise
 
 
@@ -311,6 +314,7 @@ def walk(debian: FreshDebian, hospital: Hospital, keys: Keys, studies: tuple[lis
     the_service_is_confined(debian)
     secrets_move_to_systemd(debian, hospital, compress(other, hospital.folder / "compressed", "JPEG 2000"))
     the_portal_answers_and_stops(debian, hospital.store, keys)
+    the_reader_pulls_by_itself_and_stops(debian, hospital)
     an_upgrade_migrates_and_leaves_what_the_hospital_wrote(debian)
     an_older_version_refuses_and_the_copy_is_the_way_back(debian)
     what_is_left_is_what_the_manual_says(debian, before)
@@ -410,6 +414,23 @@ def the_portal_answers_and_stops(debian: FreshDebian, store: MailStore, keys: Ke
     assert debian.run("systemctl", "show", "--property=Result", "--value", "scanpost-portal").stdout.strip() == "success"
 
 
+def the_reader_pulls_by_itself_and_stops(debian: FreshDebian, hospital: Hospital) -> None:
+    """As the doctor's second machine: what is in the mailbox is decoded within the unit's confines."""
+    etc, text = debian.root / "etc/scanpost-reader", hospital.reader.config.read_text()
+    for path in (hospital.folder / "keys", hospital.folder / "passphrase", hospital.store.password_file("doctor"), hospital.store.ca):
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, etc / path.name)
+        text = text.replace(f'"{path}"', f'"{path.name}"')
+    (etc / "reader.toml").write_text(text.replace(f'"{hospital.reader.output}"', '"/var/lib/scanpost-reader"'))
+    debian.run("chown", "-R", "scanpost-reader:", "/etc/scanpost-reader")
+    debian.run("systemctl", "start", "scanpost-reader")
+    output = debian.root / "var/lib/scanpost-reader"
+    harness.wait_until("the study", lambda: list(output.rglob("delivery.json")), 60)
+    assert debian.run("find", "/var/lib/scanpost-reader", "!", "-user", "scanpost-reader").stdout == ""
+    assert len(list(output.rglob("*.dcm"))) > 1
+    debian.run("systemctl", "stop", "scanpost-reader")
+    assert debian.run("systemctl", "show", "--property=Result", "--value", "scanpost-reader").stdout.strip() == "success"
+
+
 def configure_portal(etc: Path, port: int, store: MailStore, keys: Keys) -> None:
     keys.make_server("portal")
     for source, name in ((keys.certificate("portal"), "portal.cert.pem"), (keys.key("portal"), "portal.key.pem"), (keys.certificate("site"), "hospital.cert.pem"),
@@ -478,7 +499,7 @@ def an_older_version_refuses_and_the_copy_is_the_way_back(debian: FreshDebian) -
 
 
 def what_is_left_is_what_the_manual_says(debian: FreshDebian, before: set[str]) -> None:
-    for unit in UNITS.values():
+    for unit in UNITS:
         drop_in = debian.root / f"etc/systemd/system/{unit}.d/override.conf"
         drop_in.parent.mkdir()
         drop_in.write_text("[Service]\nNice=1\n")
