@@ -81,6 +81,11 @@ impl Protection {
         same.then_some(first).ok_or(KeyFileError::NoPassphrase { path: path.to_owned() })
     }
 
+    /// Whether a file or a credential has the passphrase, or was to have it.
+    pub fn is_kept(&self) -> bool {
+        !matches!(self.kept(), Ok(None))
+    }
+
     fn kept(&self) -> Result<Option<Passphrase>, KeyFileError> {
         let named = self.passphrase_file.as_deref().unwrap_or(Path::new(CREDENTIAL));
         match (credential(named), &self.passphrase_file) {

@@ -163,6 +163,11 @@ pub struct Mailbox {
 }
 
 impl Doctor {
+    /// Whether the terminal would be asked for the passphrase of the keys, at each use.
+    pub fn asks_for_passphrase(&self) -> bool {
+        !self.plain_keys && !self.protection().is_kept()
+    }
+
     /// How the private keys are kept.
     fn protection(&self) -> Protection {
         Protection { passphrase_file: self.passphrase_file.clone(), plain: self.plain_keys }

@@ -224,7 +224,7 @@ fn run(arguments: &Pull) -> anyhow::Result<Exit> {
     let is_pulled = errors.is_empty();
     // What is here can go on, whatever became of the mailbox.
     if let Some(to) = arguments.forward.as_ref().or(config.forward.to.as_ref()) {
-        errors.extend(runtime.block_on(pull::forward(&config, to, &mut outcomes, &progress)).err());
+        errors.extend(runtime.block_on(pull::forward(&config, to, &mut outcomes, None, &progress)).err());
     }
     // An outcome is news in this run alone: it is told before anything that ends the run.
     let printed = if is_pulled || !outcomes.is_empty() { print(&outcomes, arguments) } else { Ok(()) };
@@ -239,10 +239,28 @@ fn run(arguments: &Pull) -> anyhow::Result<Exit> {
 fn serve(arguments: &Serve) -> anyhow::Result<Exit> {
     log_of([("reader", LevelFilter::INFO), ("seal", LevelFilter::WARN), ("compressor", LevelFilter::WARN)]);
     let config = Config::load(&arguments.config).map_err(PullError::from)?;
-    let to = arguments.forward.as_ref().or(config.forward.to.as_ref());
+    let to = arguments.forward.clone().or(config.forward.to.clone());
+    if config.forward.keep_days.is_some() && to.is_none() {
+        anyhow::bail!(
+            "forward.keep_days deletes what was forwarded: say where to, by forward.to or --forward"
+        );
+    }
+    if config.doctor.asks_for_passphrase() {
+        anyhow::bail!(
+            "a service is asked nothing: name a doctor.passphrase_file, or hand over the credential"
+        );
+    }
+    // On a thread of its own: what blocks there, such as another pull at work in the folder, keeps no signal from ending it.
+    let (over, ended) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let served = runtime().and_then(|runtime| {
+            Ok(runtime.block_on(pull::serve(&config, to.as_ref(), now)).map(|never| match never {})?)
+        });
+        let _ = over.send(served);
+    });
     runtime()?.block_on(async {
         tokio::select! {
-            served = pull::serve(&config, to, now) => match served? {},
+            served = ended => served.context("the service broke off")?,
             () = asked_to_end() => Ok(Exit::Done),
         }
     })

@@ -25,8 +25,7 @@ pub use answer::{Say, answer, typed};
 pub use error::{Exit, PullError};
 pub use exact::Exact;
 pub use export::{Exported, export};
-use forward::delete_forwarded;
-pub use forward::{ForwardError, Forwarded, InvalidTarget, Target, forward};
+pub use forward::{ForwardError, Forwarded, Forwarding, InvalidTarget, Pass, Target, forward};
 pub use output::Record;
 pub use progress::Progress;
 pub use report::{Outcome, Seconds, State, banner_lines, exit, lines, told};
@@ -122,7 +121,10 @@ impl Run<'_> {
             );
         }
         self.session.close().await;
-        self.retire_keys(&in_mailbox)?;
+        // What was pulled is told all the same.
+        if let Err(error) = self.retire_keys(&in_mailbox) {
+            tracing::warn!("a key that nothing is sealed for any more cannot be deleted: {error}");
+        }
         Ok(outcomes)
     }
 

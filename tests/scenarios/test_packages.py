@@ -416,17 +416,19 @@ def the_portal_answers_and_stops(debian: FreshDebian, store: MailStore, keys: Ke
 
 def the_reader_pulls_by_itself_and_stops(debian: FreshDebian, hospital: Hospital) -> None:
     """As the doctor's second machine: what is in the mailbox is decoded within the unit's confines."""
-    etc, text = debian.root / "etc/scanpost-reader", hospital.reader.config.read_text()
-    for path in (hospital.folder / "keys", hospital.folder / "passphrase", hospital.store.password_file("doctor"), hospital.store.ca):
-        (shutil.copytree if path.is_dir() else shutil.copy)(path, etc / path.name)
+    etc, state, text = debian.root / "etc/scanpost-reader", debian.root / "var/lib/scanpost-reader", hospital.reader.config.read_text()
+    shutil.copytree(hospital.folder / "keys", state / "keys")
+    for path in (hospital.folder / "passphrase", hospital.store.password_file("doctor"), hospital.store.ca):
+        shutil.copy(path, etc / path.name)
         text = text.replace(f'"{path}"', f'"{path.name}"')
-    (etc / "reader.toml").write_text(text.replace(f'"{hospital.reader.output}"', '"/var/lib/scanpost-reader"'))
-    debian.run("chown", "-R", "scanpost-reader:", "/etc/scanpost-reader")
+    for path, inside in ((hospital.folder / "keys", "keys"), (hospital.reader.output, "cases")):
+        text = text.replace(f'"{path}"', f'"/var/lib/scanpost-reader/{inside}"')
+    (etc / "reader.toml").write_text(text)
+    debian.run("chown", "-R", "scanpost-reader:", "/etc/scanpost-reader", "/var/lib/scanpost-reader")
     debian.run("systemctl", "start", "scanpost-reader")
-    output = debian.root / "var/lib/scanpost-reader"
-    harness.wait_until("the study", lambda: list(output.rglob("delivery.json")), 60)
+    harness.wait_until("the study", lambda: list(state.rglob("delivery.json")), 60)
     assert debian.run("find", "/var/lib/scanpost-reader", "!", "-user", "scanpost-reader").stdout == ""
-    assert len(list(output.rglob("*.dcm"))) > 1
+    assert len(list(state.rglob("*.dcm"))) > 1
     debian.run("systemctl", "stop", "scanpost-reader")
     assert debian.run("systemctl", "show", "--property=Result", "--value", "scanpost-reader").stdout.strip() == "success"
 

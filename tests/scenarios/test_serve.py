@@ -1,5 +1,7 @@
 """`scanpost-reader serve`: a second hospital gets each new case by itself into its own PACS, each image once, whatever goes down on the way."""
 
+import fcntl
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from lab.process import Child
 from lab.programs import program
 from lab.study import mr
 from peers import senders
+from peers.imap_between import ImapBetween
+from peers.receivers import Receiver
 
 import harness
 from harness import Bench
@@ -19,6 +23,7 @@ from test_secrecy import pieces_of, with_one_bit_changed
 
 EXIT_SETUP = 5
 IMAGES = 6
+KILLS = 4
 
 
 class Service:
@@ -121,23 +126,25 @@ def test_what_is_down_is_told_once_and_waited_for(bench: Bench, pacs: Orthanc, s
     assert words.count("it cannot be reached") == 1, words
 
 
-def test_killed_at_any_time_it_goes_on_and_sends_nothing_twice(bench: Bench, pacs: Orthanc, service: Service, tmp_path: Path):
+def test_killed_at_any_time_it_goes_on_and_one_image_a_kill_goes_twice_at_most(bench: Bench, service: Service, tmp_path: Path):
+    workstation = Receiver()
+    write_forward(bench, f'to = "{workstation.target}"')
     bench.start(silence_ms=500, settle_ms=100)
     sent: list[Path] = []
-    for number in range(4):
+    try:
+        for number in range(KILLS):
+            service.start()
+            sent += send(bench, tmp_path / str(number), 320 + number)
+            if number % 2:
+                harness.wait_until("some images", lambda: len(workstation.uids()) > len(sent) - IMAGES)
+            service.child.kill()
         service.start()
-        sent += send(bench, tmp_path / str(number), 320 + number)
-        if number % 2:
-            wait_for_pacs_at_least(pacs, len(sent) - IMAGES + 1)
-        service.child.kill()
-    service.start()
-    wait_for_pacs(pacs, len(sent))
-    bench.gateway.wait_for_state("pulled", count=4)
-    assert data_sets(stored_by(pacs)) == data_sets(sent)
-
-
-def wait_for_pacs_at_least(pacs: Orthanc, count: int) -> None:
-    harness.wait_until("some images in the PACS", lambda: len(stored_by(pacs)) >= count, 120)
+        bench.gateway.wait_for_state("pulled", count=KILLS)
+        harness.wait_until("all images", lambda: set(workstation.uids()) == set(map(harness.uid_of, sent)), 120)
+        service.says("forwarded to")
+        assert workstation.asked <= len(sent) + KILLS
+    finally:
+        workstation.stop()
 
 
 def test_images_that_are_in_the_pacs_are_deleted_here_and_not_pulled_again(bench: Bench, pacs: Orthanc, service: Service, tmp_path: Path):
@@ -182,8 +189,51 @@ def test_what_somebody_changed_is_said_once_and_holds_up_nothing(bench: Bench, p
     assert words.count("refused") == 1, words
 
 
+@pytest.mark.parametrize("idle", [True, False])
+def test_a_piece_that_is_late_is_waited_for(bench: Bench, pacs: Orthanc, service: Service, tmp_path: Path, idle: bool):
+    between = ImapBetween(bench.store.dir / "tls", bench.store.imaps_port, "IDLE", b"TAG BAD what\r\n", math.inf if not idle else 0)
+    bench.reader.config.write_text(bench.reader.config.read_text().replace(f"port = {bench.store.imaps_port}", f"port = {between.port}"))
+    bench.start(silence_ms=500, settle_ms=100)
+    first = send(bench, tmp_path / "first", 351)
+    bench.gateway.wait_for_state(*harness.DONE)
+    with Mailbox(bench.store, "doctor") as mailbox:
+        (piece,) = pieces_of(mailbox.messages())
+        mailbox.delete(piece.uid)
+    with between:
+        service.start()
+        service.says("piece 1 of 1 has not arrived yet")
+        with Mailbox(bench.store, "doctor") as mailbox:
+            mailbox.append(piece.content)
+        wait_for_pacs(pacs, IMAGES)
+        # Of one that is taken back before it was whole nothing is said or tried any more.
+        second = send(bench, tmp_path / "second", 352)
+        wait_for_pacs(pacs, 2 * IMAGES)
+        assert data_sets(stored_by(pacs)) == data_sets([*first, *second])
+        words = service.log.read_text()
+        assert words.count("has not arrived yet") == 1, words
+
+
+def test_who_waits_for_another_pull_ends_when_it_is_told_to(bench: Bench, service: Service, tmp_path: Path):
+    bench.start(silence_ms=500, settle_ms=100)
+    service.start()
+    send(bench, tmp_path / "first", 361)
+    bench.gateway.wait_for_state("pulled")
+    with open(bench.reader.output / ".lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        send(bench, tmp_path / "second", 362)
+        service.says("another pull works in this output folder")
+        assert service.child.stop() == 0
+
+
 def test_a_configuration_that_is_of_no_use_ends_it(bench: Bench, service: Service):
     bench.reader.config.write_text(bench.reader.config.read_text().replace("plain_keys = true", 'plain_keys = true\nidentity_key = "nowhere"\nidentity_certificate = "nowhere"'))
     service.start()
     assert service.child.process.wait(30) == EXIT_SETUP
     assert "nowhere" in service.log.read_text()
+
+
+def test_days_to_keep_without_a_place_to_forward_to_are_refused(bench: Bench, service: Service):
+    write_forward(bench, "keep_days = 7")
+    service.start()
+    assert service.child.process.wait(30) == EXIT_SETUP
+    assert "say where to" in service.log.read_text()

@@ -1,6 +1,7 @@
 """Load for long: CT and MR in turn as fast as they go, over a line to the mail store that loses packets. Nothing is lost or doubled, each case is closed and
-deleted, and memory and descriptors of gateway and portal stay as they are. Half a minute at each run, half an hour by `--long`."""
+deleted. Half a minute at each run; half an hour by `--long`, after which memory and descriptors of gateway and portal must be as they were once they were warm."""
 
+import contextlib
 import itertools
 import statistics
 import subprocess
@@ -17,6 +18,7 @@ from lab.keys import Keys
 from lab.mail_store import MailStore
 from lab.portal import Portal
 from lab.ports import free_port
+from lab.process import children
 from lab.study import header
 from peers import senders
 from peers.own_network import own_network
@@ -40,7 +42,7 @@ STUDY_SECONDS_MAX = 300
 
 @dataclass
 class Look:
-    """What a process had at a time: private memory in bytes, and open descriptors."""
+    """What a process and those that it started had at a time: private memory in bytes, and open descriptors."""
 
     seconds: float
     memory: int
@@ -48,8 +50,18 @@ class Look:
 
     @staticmethod
     def at(pid: int, seconds: float) -> "Look":
-        (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("RssAnon:")]
-        return Look(seconds, int(line.split()[1]) * 1024, len(list(Path(f"/proc/{pid}/fd").iterdir())))
+        memory, descriptors = _has(pid)
+        for child in children(pid):
+            # It may end meanwhile.
+            with contextlib.suppress(OSError, ValueError):
+                more = _has(child)
+                memory, descriptors = memory + more[0], descriptors + more[1]
+        return Look(seconds, memory, descriptors)
+
+
+def _has(pid: int) -> tuple[int, int]:
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("RssAnon:")]
+    return int(line.split()[1]) * 1024, len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 @pytest.fixture

@@ -172,8 +172,11 @@ impl Portal {
         link: LinkId,
     ) -> Result<Option<(Arc<Watched>, Arc<Contents>, Arc<Genuine>)>, Refused> {
         let mut down = None;
-        for mailbox in self.settings.guests.iter().filter_map(|name| self.mailboxes.get(name)) {
-            let contents = match mailbox.contents().await {
+        let guests = self.settings.guests.iter().filter_map(|name| self.mailboxes.get(name));
+        // All at once, since one that nobody has looked into yet is waited for.
+        let looked = guests.map(async |mailbox| (mailbox, mailbox.contents().await));
+        for (mailbox, contents) in futures::future::join_all(looked).await {
+            let contents = match contents {
                 Ok(contents) => contents,
                 Err(error) => {
                     down = Some(error);

@@ -19,9 +19,12 @@ use super::report::{Outcome, State};
 use crate::config::Config;
 use ledger::Ledger;
 use refusals::Refusals;
+use seal::ids::DeliveryId;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Associations or requests that end one after the other without anything acknowledged, before the rest waits for the next run: some objects may be too
 /// much for a peer, not all.
@@ -40,6 +43,38 @@ pub struct Forwarded {
     pub left: usize,
 }
 
+/// How far forwarding came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarding {
+    /// Everything was acknowledged.
+    Over,
+    /// Everything was tried, and something waits.
+    Waits,
+    /// The time was over first.
+    GoesOn,
+}
+
+/// One time through all deliveries, in several calls.
+#[derive(Debug)]
+pub struct Pass {
+    time: Duration,
+    tried: BTreeSet<DeliveryId>,
+    waits: bool,
+}
+
+impl Pass {
+    /// With so much time for each call.
+    pub(super) fn new(time: Duration) -> Self {
+        Self { time, tried: BTreeSet::new(), waits: false }
+    }
+
+    /// Begins anew; gives whether something waits of the one that ends.
+    fn end(&mut self, waits: bool) -> bool {
+        let before = std::mem::replace(self, Self::new(self.time));
+        before.waits || waits
+    }
+}
+
 /// One folder of a delivery, and what there is to send of it.
 struct Consignment {
     ledger: Ledger,
@@ -47,7 +82,8 @@ struct Consignment {
     left: Vec<Left>,
 }
 
-/// Sends what waits in the output folder; each delivery with news gets its words into its outcome, or an outcome of its own.
+/// Sends what waits in the output folder; each delivery with news gets its words into its outcome, or an outcome of its own. In a `pass` the newest go
+/// first, none begins when its time is over, and none is tried twice.
 ///
 /// # Errors
 /// [`PullError`] where the output folder cannot be used; what a peer refuses is in the outcomes.
@@ -55,13 +91,29 @@ pub async fn forward(
     config: &Config,
     to: &Target,
     outcomes: &mut Vec<Outcome>,
+    mut pass: Option<&mut Pass>,
     progress: &Progress,
-) -> Result<(), PullError> {
-    let output = Output::lock(&config.output)?;
+) -> Result<Forwarding, PullError> {
+    let (output, begin) = (Output::lock(&config.output)?, Instant::now());
     let unreadable = PullError::output("cannot read what is to be forwarded");
     let known = output.known().map_err(&unreadable)?;
     let mut peer_is_gone = None;
-    for record in known.in_order() {
+    let mut records = known.in_order();
+    if let Some(pass) = &pass {
+        records.reverse();
+        records.retain(|record| !pass.tried.contains(&record.delivery));
+    }
+    for record in records {
+        if let Some(pass) = &mut pass {
+            if begin.elapsed() > pass.time {
+                pass.waits |= outcomes.iter().any(|outcome| outcome.exit == Exit::Forward);
+                return Ok(Forwarding::GoesOn);
+            }
+            pass.tried.insert(record.delivery);
+        }
+        if output.images_deleted(record.delivery) {
+            continue;
+        }
         for folder in output.folders(record) {
             let mut consignment = match Consignment::open(&output, record, &folder, to) {
                 Ok(Some(consignment)) => consignment,
@@ -88,26 +140,41 @@ pub async fn forward(
             }
         }
     }
-    Ok(())
+    let waits = outcomes.iter().any(|outcome| outcome.exit == Exit::Forward);
+    let waits = pass.map_or(waits, |pass| pass.end(waits));
+    Ok(if waits { Forwarding::Waits } else { Forwarding::Over })
 }
 
-/// Deletes the images of deliveries that `to` has acknowledged whole and that came before `received_max`, seconds since 1970-01-01 UTC; gives of how many.
-/// Their records stay, so that none is pulled again. Exact files that are still to come are waited for.
-///
-/// # Errors
-/// [`PullError::Output`].
-pub(super) fn delete_forwarded(config: &Config, to: &Target, received_max: i64) -> Result<usize, PullError> {
-    let output = Output::lock(&config.output)?;
+/// Deletes the images of deliveries that `to` has acknowledged whole and that came at `received_max` or before, seconds since 1970-01-01 UTC; gives of how many,
+/// and the first error, which keeps none but its own delivery. That they came stays known, so that none is pulled again. Whose exact files are wanted and have
+/// not come is kept.
+pub(super) fn delete_forwarded(
+    config: &Config,
+    to: &Target,
+    received_max: i64,
+) -> (usize, Option<PullError>) {
     let unreadable = PullError::output("cannot delete what was forwarded");
-    let mut deleted = 0;
-    for record in output.known().map_err(&unreadable)?.in_order() {
-        let is_over = record.received <= received_max && !output.lacks_exact(config.images, record);
-        if is_over && is_forwarded(&output, record, to).map_err(&unreadable)? {
-            let images = output.folders(record).map(|folder| output.delete_images(&folder));
-            deleted += usize::from(images.sum::<io::Result<usize>>().map_err(&unreadable)? > 0);
+    let opened =
+        Output::lock(&config.output).and_then(|output| Ok((output.known().map_err(&unreadable)?, output)));
+    let (known, output) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return (0, Some(error)),
+    };
+    let (mut deleted, mut failed) = (0, None);
+    for record in known.in_order() {
+        let is_kept = record.received > received_max || output.lacks_exact(config.images, record);
+        if is_kept || output.images_deleted(record.delivery) {
+            continue;
+        }
+        let done = is_forwarded(&output, record, to).and_then(|is_forwarded| {
+            if is_forwarded { output.delete_images(record).map(|()| 1) } else { Ok(0) }
+        });
+        match done {
+            Ok(count) => deleted += count,
+            Err(error) => failed = failed.or(Some(unreadable(error))),
         }
     }
-    Ok(deleted)
+    (deleted, failed)
 }
 
 fn is_forwarded(output: &Output, record: &Record, to: &Target) -> io::Result<bool> {

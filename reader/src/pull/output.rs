@@ -8,6 +8,7 @@
 //! OUTPUT/.state/DELIVERY/receipt-sent
 //! OUTPUT/.state/DELIVERY/exact-asked
 //! OUTPUT/.state/DELIVERY/forwarded/…  what another system has acknowledged
+//! OUTPUT/.state/DELIVERY/images-deleted
 //! OUTPUT/.lock
 //! ```
 //! Every name is made of our own numbers and of ids that are hex digits: no string of a peer becomes a path.
@@ -166,18 +167,32 @@ impl Output {
         images == Images::Exact
             && record.exact == Exact::InMailbox
             && !self.exact_place(record.case, record.sequence).exists()
+            && !self.images_deleted(record.delivery)
     }
 
-    /// Deletes the folders of series in the folder of a delivery; gives how many there were. What says that it came stays.
+    /// Whether the images of a delivery were deleted since it was put into its place.
+    pub(crate) fn images_deleted(&self, delivery: DeliveryId) -> bool {
+        self.deleted(delivery).exists()
+    }
+
+    /// Deletes what is in the folders of a delivery, but what says that it came. That it is deleted is remembered first, so that nobody takes the half of it
+    /// that a crash leaves for all.
     ///
     /// # Errors
     /// Any I/O error.
-    pub(crate) fn delete_images(&self, folder: &Path) -> io::Result<usize> {
-        let series: Vec<PathBuf> =
-            fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
-        let series: Vec<PathBuf> = series.into_iter().filter(|path| path.is_dir()).collect();
-        series.iter().try_for_each(fs::remove_dir_all)?;
-        Ok(series.len())
+    pub(crate) fn delete_images(&self, record: &Record) -> io::Result<()> {
+        self.remember(&self.deleted(record.delivery), record)?;
+        for folder in self.folders(record) {
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                match path.file_name() {
+                    Some(name) if name == RECORD_FILE => {}
+                    _ if path.is_dir() => fs::remove_dir_all(path)?,
+                    _ => fs::remove_file(path)?,
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Folder of a case.
@@ -277,6 +292,10 @@ impl Output {
 
     fn marker(&self, delivery: DeliveryId) -> PathBuf {
         self.root.join(".state").join(delivery.to_string()).join("receipt-sent")
+    }
+
+    fn deleted(&self, delivery: DeliveryId) -> PathBuf {
+        self.root.join(".state").join(delivery.to_string()).join("images-deleted")
     }
 
     fn asked(&self, delivery: DeliveryId) -> PathBuf {

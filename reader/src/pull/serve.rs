@@ -1,217 +1,275 @@
 //! Pulls by itself whatever comes, and sends it on: for a second hospital, or a workstation at home.
 //!
-//! Each round is a pull as anybody could run it, so that what holds for one holds here: it can be cut off anywhere, and the next goes on.
+//! One connection looks into the mailbox and idles there; where it sees something new, a pull is run as anybody could run it. So what holds for a pull holds
+//! here: it can be cut off anywhere, and the next goes on. Mailbox, forwarding and deletion have pauses of their own: none waits for another that is down.
 
-use super::{Exit, Outcome, Progress, PullError, State, Target, delete_forwarded, forward, pull};
+mod told;
+
+use super::forward::{Forwarding, Pass, delete_forwarded, forward};
+use super::{Exit, Outcome, Progress, PullError, Session, State, Target, pull};
 use crate::config::Config;
 use crate::service::{IDLE_WAIT, POLL_PAUSE, RETRY_PAUSE, RETRY_PAUSE_MAX};
 use seal::ids::DeliveryId;
-use seal::mailbox::{Mailbox, MailboxError};
-use std::collections::{BTreeSet, HashMap};
+use seal::mailbox::{ImapUid, MailboxError};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use told::{Part, Told};
 
-/// Longest pause before what has not arrived whole, or was refused, is looked at again where nothing new is heard of: what is damaged is fetched each time.
-const AGAIN_PAUSE_MAX: Duration = Duration::from_secs(600);
+/// Longest pause before what was refused is looked at again: it is fetched anew each time.
+const REFUSED_PAUSE_MAX: Duration = Duration::from_secs(600);
+/// Longest pause before what another system did not take is sent again.
+const FORWARD_PAUSE_MAX: Duration = Duration::from_secs(300);
+/// After so long forwarding pauses for a look into the mailbox, once the delivery under way is through.
+const FORWARD_TIME: Duration = Duration::from_secs(30);
 /// Pause between two looks for images that were kept long enough.
 const DELETION_PAUSE: Duration = Duration::from_secs(3600);
+/// News that comes at once is looked at at once: a study is many messages.
+const NEWS_PAUSE: Duration = Duration::from_millis(200);
 const DAY_SECONDS: i64 = 86_400;
 
 /// Pulls what comes, forwards it to `to`, and deletes what was forwarded when its time is over, until it is dropped. `now` gives seconds since 1970-01-01 UTC.
 ///
 /// # Errors
-/// [`PullError`] where the configuration or the keys cannot be used, in the first round; what goes wrong later is logged, and tried again.
+/// [`PullError::Config`] where configuration or keys cannot be used at the start; what goes wrong later is logged, and tried again.
 pub async fn serve(config: &Config, to: Option<&Target>, now: fn() -> i64) -> Result<Infallible, PullError> {
-    let mut rounds = Rounds {
+    config.keys()?;
+    config.mailbox_login()?;
+    config.address()?;
+    let begin = Instant::now();
+    let mut service = Service {
         config,
         to,
         now,
         progress: Progress::on_terminal(),
         told: Told::default(),
-        held: HashMap::new(),
+        watch: None,
+        heard: false,
+        seen: None,
+        mailbox: Pause::new(RETRY_PAUSE_MAX),
+        owes: true,
+        incomplete: BTreeSet::new(),
+        refused: HashMap::new(),
+        looked_at: begin,
         forwards: true,
-        deletion_at: Instant::now(),
+        forwarding: Pause::new(FORWARD_PAUSE_MAX),
+        pass: Pass::new(FORWARD_TIME),
+        deletion_at: begin,
     };
-    let (mut watched, mut pause, mut is_first) = (None, RETRY_PAUSE, true);
     loop {
-        // Before the round: what comes during it is news to the IDLE behind it.
-        if watched.is_none() {
-            watched = watch(config).await.inspect_err(|error| tracing::debug!("cannot watch: {error}")).ok();
-        }
-        let is_settled = rounds.one().await.or_else(|error| match error {
-            error @ PullError::Config(_) if is_first => Err(error),
-            error => {
-                rounds.told.of_the_run(&error);
-                Ok(false)
-            }
-        })?;
-        is_first = false;
-        let wait = if is_settled { IDLE_WAIT.min(rounds.until_again()) } else { pause };
-        pause = if is_settled { RETRY_PAUSE } else { (pause * 2).min(RETRY_PAUSE_MAX) };
-        let heard = wait_for_news(&mut watched, wait).await;
-        if heard {
-            rounds.held.values_mut().for_each(|held| held.again_at = Instant::now());
-        }
+        service.look_and_pull().await;
+        service.forward().await;
+        service.delete();
+        service.wait().await;
     }
 }
 
-/// A connection with the first folder open.
-async fn watch(config: &Config) -> Result<Mailbox, PullError> {
-    let login = config.mailbox_login()?;
-    let mut mailbox = Mailbox::connect(&login).await?;
-    if let Some(first) = login.folders.first() {
-        mailbox.open_folder(first).await?;
+/// The covers that lie in the mailbox.
+type Covers = BTreeMap<(String, u32, ImapUid), DeliveryId>;
+
+/// When something is tried again, ever later.
+struct Pause {
+    at: Instant,
+    next: Duration,
+    max: Duration,
+}
+
+impl Pause {
+    fn new(max: Duration) -> Self {
+        Self { at: Instant::now(), next: RETRY_PAUSE, max }
     }
-    Ok(mailbox)
-}
 
-/// Gives whether something changed there. A connection that is of no use any more is dropped.
-async fn wait_for_news(watched: &mut Option<Mailbox>, wait: Duration) -> bool {
-    let Some(mailbox) = watched else {
-        sleep(wait).await;
-        return false;
-    };
-    match mailbox.idle(wait).await {
-        Ok(heard) => heard,
-        Err(MailboxError::Refused { .. }) => {
-            sleep(wait.min(POLL_PAUSE)).await;
-            false
-        }
-        Err(_) => {
-            *watched = None;
-            sleep(RETRY_PAUSE).await;
-            false
-        }
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.at
+    }
+
+    fn failed(&mut self) {
+        self.at = Instant::now() + self.next;
+        self.next = (self.next * 2).min(self.max);
+    }
+
+    fn succeeded(&mut self) {
+        *self = Self::new(self.max);
     }
 }
 
-/// A delivery that is not looked at before a time.
-struct Held {
-    again_at: Instant,
-    pause: Duration,
-}
-
-struct Rounds<'a> {
+struct Service<'a> {
     config: &'a Config,
     to: Option<&'a Target>,
     now: fn() -> i64,
     progress: Progress,
     told: Told,
-    /// What has not arrived whole, or was refused.
-    held: HashMap<DeliveryId, Held>,
+    /// The connection that looks and idles.
+    watch: Option<Session>,
+    /// Something changed since the last look, or may have.
+    heard: bool,
+    /// What the mailbox held at the last pull.
+    seen: Option<Covers>,
+    /// Of looks and pulls that failed.
+    mailbox: Pause,
+    /// A pull is wanted whatever the mailbox holds: the first, or after one that failed in part.
+    owes: bool,
+    /// Deliveries whose pieces have not all arrived.
+    incomplete: BTreeSet<DeliveryId>,
+    refused: HashMap<DeliveryId, Pause>,
+    /// The last pull.
+    looked_at: Instant,
     /// Something may wait to be forwarded.
     forwards: bool,
+    forwarding: Pause,
+    pass: Pass,
     deletion_at: Instant,
 }
 
-impl Rounds<'_> {
-    /// Gives whether nothing waits for another try.
-    async fn one(&mut self) -> Result<bool, PullError> {
-        let at = Instant::now();
-        let leave: BTreeSet<DeliveryId> =
-            self.held.iter().filter(|(_, held)| held.again_at > at).map(|(id, _)| *id).collect();
-        let pulled = pull(self.config, None, &leave, self.now, &self.progress).await;
-        let (mut outcomes, failed) = match pulled {
-            Ok(outcomes) => (outcomes, None),
-            Err(error) => (Vec::new(), Some(error)),
+impl Service<'_> {
+    async fn look_and_pull(&mut self) {
+        if !self.mailbox.is_over() {
+            return;
+        }
+        let looked = match self.look().await {
+            Ok(covers) if !self.is_due(&covers) => Ok(true),
+            Ok(covers) => self.pull(covers).await,
+            Err(error) => Err(error),
         };
-        self.hold(&outcomes);
-        self.forwards |= !outcomes.iter().all(Outcome::is_quiet);
-        if let (Some(to), true) = (self.to, self.forwards) {
-            // What is here goes on, whatever became of the mailbox.
-            let sent = forward(self.config, to, &mut outcomes, &self.progress).await;
-            self.forwards = sent.is_err() || outcomes.iter().any(|outcome| outcome.exit == Exit::Forward);
-            self.told.of_deliveries(&outcomes);
-            sent?;
-        } else {
-            self.told.of_deliveries(&outcomes);
-        }
-        self.delete_what_is_over()?;
-        match failed {
-            Some(error) => Err(error),
-            None => {
-                self.told.run_is_well();
-                Ok(outcomes.iter().all(|outcome| outcome.exit == Exit::Done || is_held(outcome)))
+        match looked {
+            Ok(true) => self.mailbox.succeeded(),
+            Ok(false) => self.mailbox.failed(),
+            Err(ref error) => {
+                self.watch = None;
+                self.mailbox.failed();
+                self.told.trouble(Part::Mailbox, error);
             }
         }
-    }
-
-    fn hold(&mut self, outcomes: &[Outcome]) {
-        for outcome in outcomes {
-            if !is_held(outcome) {
-                self.held.remove(&outcome.delivery);
-                continue;
-            }
-            let before = self.held.get(&outcome.delivery);
-            let pause = before.map_or(RETRY_PAUSE, |held| (held.pause * 2).min(AGAIN_PAUSE_MAX));
-            self.held.insert(outcome.delivery, Held { again_at: Instant::now() + pause, pause });
+        if looked.is_ok() {
+            self.told.well(Part::Mailbox);
         }
     }
 
-    /// Until the first that is held is looked at again.
-    fn until_again(&self) -> Duration {
-        let first = self.held.values().map(|held| held.again_at).min();
-        first.map_or(IDLE_WAIT, |at| at.saturating_duration_since(Instant::now()).max(RETRY_PAUSE))
+    async fn look(&mut self) -> Result<Covers, PullError> {
+        if self.watch.is_none() {
+            self.watch = Some(Session::new(self.config.mailbox_login()?));
+        }
+        let Some(watch) = &mut self.watch else { return Ok(Covers::new()) };
+        let found = watch.covers().await?;
+        Ok(found
+            .into_iter()
+            .map(|one| ((one.folder, one.uid_validity, one.uid), one.id.delivery()))
+            .collect())
     }
 
-    fn delete_what_is_over(&mut self) -> Result<(), PullError> {
-        let (Some(to), Some(days)) = (self.to, self.config.forward.keep_days) else { return Ok(()) };
+    fn is_due(&mut self, covers: &Covers) -> bool {
+        let (heard, is_later) =
+            (std::mem::take(&mut self.heard), self.looked_at + IDLE_WAIT <= Instant::now());
+        self.owes
+            || self.seen.as_ref() != Some(covers)
+            || (!self.incomplete.is_empty() && (heard || is_later))
+            || self.refused.values().any(Pause::is_over)
+    }
+
+    /// Gives whether all that could be done was.
+    async fn pull(&mut self, covers: Covers) -> Result<bool, PullError> {
+        // A server may allow one connection.
+        if let Some(mut watch) = self.watch.take() {
+            watch.close().await;
+        }
+        let before = self.seen.take().unwrap_or_default();
+        let is_as_before = |id: &DeliveryId| {
+            before.iter().filter(|(_, of)| *of == id).eq(covers.iter().filter(|(_, of)| *of == id))
+        };
+        self.refused.retain(|id, _| covers.values().any(|there| there == id) && is_as_before(id));
+        let leave = self.refused.iter().filter(|(_, pause)| !pause.is_over()).map(|(id, _)| *id).collect();
+        self.owes = true;
+        let outcomes = pull(self.config, None, &leave, self.now, &self.progress).await?;
+        self.owes = outcomes.iter().any(|outcome| matches!(outcome.exit, Exit::Mailbox | Exit::Setup));
+        (self.seen, self.looked_at) = (Some(covers), Instant::now());
+        self.note(&outcomes);
+        self.told.of_deliveries(&outcomes);
+        Ok(!self.owes)
+    }
+
+    fn note(&mut self, outcomes: &[Outcome]) {
+        let of = |state| outcomes.iter().filter(move |outcome| outcome.state == state);
+        self.incomplete = of(State::Incomplete).map(|outcome| outcome.delivery).collect();
+        for outcome in of(State::Refused) {
+            self.refused.entry(outcome.delivery).or_insert_with(|| Pause::new(REFUSED_PAUSE_MAX)).failed();
+        }
+        for outcome in of(State::Pulled) {
+            self.refused.remove(&outcome.delivery);
+            self.forwards = true;
+            self.forwarding.succeeded();
+        }
+    }
+
+    async fn forward(&mut self) {
+        let Some(to) = self.to.filter(|_| self.forwards && self.forwarding.is_over()) else { return };
+        let mut outcomes = Vec::new();
+        let sent = forward(self.config, to, &mut outcomes, Some(&mut self.pass), &self.progress).await;
+        self.told.of_deliveries(&outcomes);
+        match sent {
+            Err(error) => {
+                self.told.trouble(Part::Forwarding, &error);
+                self.forwarding.failed();
+                return;
+            }
+            // The rest at once, behind a look into the mailbox.
+            Ok(Forwarding::GoesOn) => {}
+            Ok(Forwarding::Waits) => self.forwarding.failed(),
+            Ok(Forwarding::Over) => {
+                self.forwards = false;
+                self.forwarding.succeeded();
+            }
+        }
+        self.told.well(Part::Forwarding);
+        if self.config.forward.keep_days == Some(0) && !outcomes.is_empty() {
+            self.deletion_at = Instant::now();
+        }
+    }
+
+    fn delete(&mut self) {
+        let (Some(to), Some(days)) = (self.to, self.config.forward.keep_days) else { return };
         if Instant::now() < self.deletion_at {
-            return Ok(());
+            return;
         }
-        let deleted = delete_forwarded(self.config, to, (self.now)() - i64::from(days) * DAY_SECONDS)?;
+        self.deletion_at = Instant::now() + DELETION_PAUSE;
+        let (deleted, failed) =
+            delete_forwarded(self.config, to, (self.now)() - i64::from(days) * DAY_SECONDS);
         if deleted > 0 {
             tracing::info!(deliveries = deleted, "images that were forwarded are deleted here");
         }
-        // With none to keep, at once after each that was forwarded.
-        self.deletion_at = Instant::now() + if days == 0 { Duration::ZERO } else { DELETION_PAUSE };
-        Ok(())
-    }
-}
-
-fn is_held(outcome: &Outcome) -> bool {
-    matches!(outcome.state, State::Incomplete | State::Refused)
-}
-
-/// What was said, so that a round that meets the same again says nothing.
-#[derive(Default)]
-struct Told {
-    /// Reason and notes of deliveries that are not well.
-    deliveries: HashMap<DeliveryId, BTreeSet<String>>,
-    run: Option<String>,
-}
-
-impl Told {
-    fn of_deliveries(&mut self, outcomes: &[Outcome]) {
-        for outcome in outcomes.iter().filter(|outcome| !outcome.is_quiet()) {
-            let told = self.deliveries.entry(outcome.delivery).or_default();
-            let words: BTreeSet<String> = outcome.reason.iter().chain(&outcome.notes).cloned().collect();
-            if outcome.state == State::Pulled || !words.is_subset(told) {
-                match outcome.exit {
-                    Exit::Done => tracing::info!("{outcome}"),
-                    _ => tracing::warn!("{outcome}"),
-                }
-            }
-            told.extend(words);
-            // What is well is not met again.
-            if outcome.exit == Exit::Done {
-                self.deliveries.remove(&outcome.delivery);
-            }
+        match failed {
+            Some(error) => self.told.trouble(Part::Deletion, &error),
+            None => self.told.well(Part::Deletion),
         }
     }
 
-    fn of_the_run(&mut self, error: &PullError) {
-        let words = error.to_string();
-        if self.run.as_ref() != Some(&words) {
-            tracing::error!(act = "operator", "nothing can be pulled now, it is tried again: {words}");
-            self.run = Some(words);
+    /// Until something changes in the mailbox, or something is to be tried again.
+    async fn wait(&mut self) {
+        let mut at: Vec<Instant> = self.refused.values().map(|pause| pause.at).collect();
+        at.push(Instant::now() + IDLE_WAIT);
+        at.extend([(self.forwards && self.to.is_some()).then_some(self.forwarding.at)].into_iter().flatten());
+        let is_open = self.watch.is_some();
+        if !is_open || self.owes {
+            at.push(self.mailbox.at);
         }
-    }
-
-    fn run_is_well(&mut self) {
-        if self.run.take().is_some() {
-            tracing::info!("the mailbox can be read again");
+        let wait = at.into_iter().min().map_or(IDLE_WAIT, |at| at.saturating_duration_since(Instant::now()));
+        let Some(watch) = self.watch.as_mut().filter(|_| !wait.is_zero()) else {
+            return sleep(wait).await;
+        };
+        match watch.idle(wait).await {
+            Ok(heard) => {
+                self.heard = heard;
+                sleep(if heard { NEWS_PAUSE } else { Duration::ZERO }).await;
+            }
+            Err(MailboxError::Refused { .. }) => {
+                sleep(wait.min(POLL_PAUSE)).await;
+            }
+            // What came meanwhile was not heard.
+            Err(_) => {
+                self.heard = true;
+                self.watch = None;
+                sleep(RETRY_PAUSE).await;
+            }
         }
     }
 }

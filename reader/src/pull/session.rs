@@ -4,6 +4,7 @@ use seal::ids::DeliveryId;
 use seal::mail::{MessageId, Part};
 use seal::mailbox::{Fill, Found, ImapUid, Mailbox, MailboxConfig, MailboxError};
 use std::io::Write;
+use std::time::Duration;
 
 /// A login and, while it works, a connection.
 pub(crate) struct Session {
@@ -101,6 +102,17 @@ impl Session {
         fill.inspect_err(|error| tracing::debug!(%error, "how full the mailbox is cannot be asked")).ok()?
     }
 
+    /// Waits in the first folder until something changes there, at most `wait`; gives whether it did. After [`Self::covers`] alone.
+    ///
+    /// # Errors
+    /// [`MailboxError::Refused`] from a server without IDLE; the connection stays.
+    pub(crate) async fn idle(&mut self, wait: Duration) -> Result<bool, MailboxError> {
+        let Some(mailbox) = self.mailbox.as_mut() else {
+            return Err(MailboxError::Lost { during: "an earlier command" });
+        };
+        mailbox.idle(wait).await
+    }
+
     /// Says goodbye.
     pub(crate) async fn close(&mut self) {
         if let Some(mailbox) = self.mailbox.take() {
@@ -108,18 +120,19 @@ impl Session {
         }
     }
 
-    /// A folder that is not there, such as Junk on many servers, holds nothing; but one of the folders must be there.
+    /// A folder that is not there, such as Junk on many servers, holds nothing; but one of the folders must be there. The first is looked at last, and is the
+    /// one that stays open.
     async fn find(
         &mut self,
         needle: &str,
         wanted: impl Fn(&MessageId) -> bool,
     ) -> Result<Vec<Found>, MailboxError> {
         let (mut all, mut missing) = (Vec::new(), Vec::new());
-        for folder in self.login.folders.clone() {
-            let found = self.connect().await?.find(&folder, ImapUid(1), needle).await;
+        for folder in self.login.folders.clone().iter().rev() {
+            let found = self.connect().await?.find(folder, ImapUid(1), needle).await;
             match self.checked(found) {
                 Err(error @ MailboxError::NoFolder { .. }) => missing.push(error),
-                found => all.extend(found?),
+                found => all.splice(0..0, found?).for_each(drop),
             }
         }
         if let (true, Some(error)) = (missing.len() == self.login.folders.len(), missing.pop()) {
