@@ -135,7 +135,7 @@ impl Session {
                 found => all.splice(0..0, found?).for_each(drop),
             }
         }
-        if let (true, Some(error)) = (missing.len() == self.login.folders.len(), missing.pop()) {
+        if let (true, Some(error)) = (missing.len() == self.login.folders.len(), missing.into_iter().next()) {
             return Err(error);
         }
         all.retain(|found| wanted(&found.id));
