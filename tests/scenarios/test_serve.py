@@ -206,7 +206,6 @@ def test_a_piece_that_is_late_is_waited_for(bench: Bench, pacs: Orthanc, service
         with Mailbox(bench.store, "doctor") as mailbox:
             mailbox.append(piece.content)
         wait_for_pacs(pacs, IMAGES)
-        # Of one that is taken back before it was whole nothing is said or tried any more.
         second = send(bench, tmp_path / "second", 352)
         harness.wait_until("two lines", lambda: service.log.read_text().count("forwarded to") == 2)
         assert data_sets(stored_by(pacs)) == data_sets([*first, *second])
