@@ -216,12 +216,11 @@ fn run(arguments: &Pull) -> anyhow::Result<Exit> {
         config.images = Images::Exact;
     }
     let (runtime, progress) = (runtime()?, Progress::on_terminal());
-    let pulled = runtime.block_on(pull::pull(&config, arguments.ask_exact, &BTreeSet::new(), now, &progress));
-    let (mut outcomes, mut errors) = match pulled {
-        Ok(outcomes) => (outcomes, Vec::new()),
-        Err(error) => (Vec::new(), vec![error]),
-    };
-    let is_pulled = errors.is_empty();
+    let (mut outcomes, leave) = (Vec::new(), BTreeSet::new());
+    let pulled =
+        runtime.block_on(pull::pull(&config, arguments.ask_exact, &leave, &mut outcomes, now, &progress));
+    let is_pulled = pulled.is_ok();
+    let mut errors: Vec<PullError> = pulled.err().into_iter().collect();
     // What is here can go on, whatever became of the mailbox.
     if let Some(to) = arguments.forward.as_ref().or(config.forward.to.as_ref()) {
         errors.extend(runtime.block_on(pull::forward(&config, to, &mut outcomes, None, &progress)).err());

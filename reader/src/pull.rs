@@ -52,17 +52,18 @@ use time::OffsetDateTime;
 const EXPIRY_WARNING_SECONDS: i64 = 30 * 86_400;
 
 /// Pulls what is new, but for deliveries to `leave` alone; then asks for the exact files of a case, if one is given. `now` gives seconds since
-/// 1970-01-01 UTC.
+/// 1970-01-01 UTC. What happened to a delivery is in its [`Outcome`], however the run ends.
 ///
 /// # Errors
-/// [`PullError`] where the run could not even begin; what happened to a delivery is in its [`Outcome`].
+/// [`PullError`] where the run could not even begin, or something that is no delivery failed at its end.
 pub async fn pull(
     config: &Config,
     ask_exact: Option<CaseId>,
     leave: &BTreeSet<DeliveryId>,
+    outcomes: &mut Vec<Outcome>,
     now: fn() -> i64,
     progress: &Progress,
-) -> Result<Vec<Outcome>, PullError> {
+) -> Result<(), PullError> {
     let keys = config.keys()?;
     let login = config.mailbox_login()?;
     if login.tls.tls12 {
@@ -75,7 +76,7 @@ pub async fn pull(
     let covers = covers::by_delivery(session.covers().await?);
     let (images, waiting) = (config.images, BTreeSet::new());
     let run = Run { receipts, keys: &keys, output: &output, known, session, images, waiting, now, progress };
-    run.all(covers, ask_exact, leave).await
+    run.all(covers, ask_exact, leave, outcomes).await
 }
 
 struct Run<'a> {
@@ -97,13 +98,14 @@ impl Run<'_> {
         mut covers: BTreeMap<DeliveryId, Vec<Found>>,
         ask_exact: Option<CaseId>,
         leave: &BTreeSet<DeliveryId>,
-    ) -> Result<Vec<Outcome>, PullError> {
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), PullError> {
         let is_done = |id| self.known.placed.get(&id).is_some_and(|record| !self.lacks_exact(record));
         let wanted = |id| covers.contains_key(&id) && !is_done(id);
         self.output.sweep(wanted).map_err(PullError::output("cannot clear the folder of what arrived"))?;
         let in_mailbox: Vec<DeliveryId> = covers.keys().copied().collect();
         covers.retain(|id, _| !leave.contains(id));
-        let mut outcomes = self.placed_before(&mut covers).await;
+        outcomes.extend(self.placed_before(&mut covers).await);
         for (delivery, opened) in self.open_covers(covers).await {
             let outcome = self.journey(delivery, opened).await;
             self.progress.clear();
@@ -111,7 +113,7 @@ impl Run<'_> {
         }
         outcomes.iter_mut().for_each(|outcome| self.note_gaps(outcome));
         match ask_exact {
-            Some(case) => self.ask(case, &mut outcomes).await?,
+            Some(case) => self.ask(case, outcomes).await?,
             None => outcomes.iter_mut().for_each(|outcome| self.note_what_is_exact(outcome)),
         }
         if let Some(fill) = self.session.fill().await.filter(|fill| fill.is_nearly_full()) {
@@ -121,11 +123,7 @@ impl Run<'_> {
             );
         }
         self.session.close().await;
-        // What was pulled is told all the same.
-        if let Err(error) = self.retire_keys(&in_mailbox) {
-            tracing::warn!("a key that nothing is sealed for any more cannot be deleted: {error}");
-        }
-        Ok(outcomes)
+        self.retire_keys(&in_mailbox)
     }
 
     /// Keys that nothing is sealed for any more die; one that ends soon is told of.

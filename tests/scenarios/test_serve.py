@@ -171,6 +171,12 @@ def test_images_that_are_in_the_pacs_are_deleted_here_and_not_pulled_again(bench
     harness.wait_until("the images of the second", lambda: bench.reader.files() == [])
     service.child.stop()
     assert "2 deliveries were pulled before" in bench.pull() and bench.reader.files() == []
+    # What a crash in the middle of a deletion leaves.
+    left = next(bench.reader.output.glob("*/0001")) / "s01"
+    left.mkdir()
+    (left / "0001.dcm").write_bytes(b"an image")
+    service.start()
+    harness.wait_until("what was left", lambda: not left.exists())
 
 
 def test_what_somebody_changed_is_said_once_and_holds_up_nothing(bench: Bench, pacs: Orthanc, service: Service, tmp_path: Path):

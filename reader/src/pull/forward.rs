@@ -163,14 +163,14 @@ pub(super) fn delete_forwarded(
     let (mut deleted, mut failed) = (0, None);
     for record in known.in_order() {
         let is_kept = record.received > received_max || output.lacks_exact(config.images, record);
-        if is_kept || output.images_deleted(record.delivery) {
-            continue;
-        }
-        let done = is_forwarded(&output, record, to).and_then(|is_forwarded| {
-            if is_forwarded { output.delete_images(record).map(|()| 1) } else { Ok(0) }
-        });
-        match done {
-            Ok(count) => deleted += count,
+        let is_over = match output.images_deleted(record.delivery) {
+            // What a crash or an error has left.
+            true => Ok(true),
+            false if is_kept => Ok(false),
+            false => is_forwarded(&output, record, to),
+        };
+        match is_over.and_then(|is_over| Ok(is_over && output.delete_images(record)?)) {
+            Ok(is_deleted) => deleted += usize::from(is_deleted),
             Err(error) => failed = failed.or(Some(unreadable(error))),
         }
     }

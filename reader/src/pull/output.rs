@@ -175,24 +175,28 @@ impl Output {
         self.deleted(delivery).exists()
     }
 
-    /// Deletes what is in the folders of a delivery, but what says that it came. That it is deleted is remembered first, so that nobody takes the half of it
-    /// that a crash leaves for all.
+    /// Deletes what is in the folders of a delivery, but what says that it came; gives whether there was anything. That it is deleted is remembered first, so
+    /// that nobody takes the half of it that a crash leaves for all.
     ///
     /// # Errors
     /// Any I/O error.
-    pub(crate) fn delete_images(&self, record: &Record) -> io::Result<()> {
-        self.remember(&self.deleted(record.delivery), record)?;
+    pub(crate) fn delete_images(&self, record: &Record) -> io::Result<bool> {
+        if !self.images_deleted(record.delivery) {
+            self.remember(&self.deleted(record.delivery), record)?;
+        }
+        let mut were_there = false;
         for folder in self.folders(record) {
             for entry in fs::read_dir(folder)? {
                 let path = entry?.path();
                 match path.file_name() {
-                    Some(name) if name == RECORD_FILE => {}
+                    Some(name) if name == RECORD_FILE => continue,
                     _ if path.is_dir() => fs::remove_dir_all(path)?,
                     _ => fs::remove_file(path)?,
                 }
+                were_there = true;
             }
         }
-        Ok(())
+        Ok(were_there)
     }
 
     /// Folder of a case.

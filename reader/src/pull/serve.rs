@@ -127,30 +127,31 @@ impl Service<'_> {
         if !self.mailbox.is_over() {
             return;
         }
-        let looked = match self.look().await {
-            Ok(covers) if !self.is_due(&covers) => Ok(true),
-            Ok(covers) => self.pull(covers).await,
-            Err(error) => Err(error),
-        };
-        match looked {
-            Ok(true) => self.mailbox.succeeded(),
-            Ok(false) => self.mailbox.failed(),
-            Err(ref error) => {
-                self.watch = None;
-                self.mailbox.failed();
-                self.told.trouble(Part::Mailbox, error);
+        let is_well = match self.look_and_pull_once().await {
+            Ok(is_well) => {
+                self.told.well(Part::Mailbox);
+                is_well
             }
-        }
-        if looked.is_ok() {
-            self.told.well(Part::Mailbox);
-        }
+            Err(error) => {
+                self.watch = None;
+                self.told.trouble(Part::Mailbox, &error);
+                false
+            }
+        };
+        if is_well { self.mailbox.succeeded() } else { self.mailbox.failed() }
+    }
+
+    /// Gives whether all that could be done was.
+    async fn look_and_pull_once(&mut self) -> Result<bool, PullError> {
+        let covers = self.look().await?;
+        if self.is_due(&covers) { self.pull(covers).await } else { Ok(true) }
     }
 
     async fn look(&mut self) -> Result<Covers, PullError> {
-        if self.watch.is_none() {
-            self.watch = Some(Session::new(self.config.mailbox_login()?));
-        }
-        let Some(watch) = &mut self.watch else { return Ok(Covers::new()) };
+        let watch = match &mut self.watch {
+            Some(watch) => watch,
+            none => none.insert(Session::new(self.config.mailbox_login()?)),
+        };
         let found = watch.covers().await?;
         Ok(found
             .into_iter()
@@ -167,24 +168,30 @@ impl Service<'_> {
             || self.refused.values().any(Pause::is_over)
     }
 
-    /// Gives whether all that could be done was.
+    /// As [`Self::look_and_pull_once`].
     async fn pull(&mut self, covers: Covers) -> Result<bool, PullError> {
         // A server may allow one connection.
         if let Some(mut watch) = self.watch.take() {
             watch.close().await;
         }
-        let before = self.seen.take().unwrap_or_default();
-        let is_as_before = |id: &DeliveryId| {
-            before.iter().filter(|(_, of)| *of == id).eq(covers.iter().filter(|(_, of)| *of == id))
+        let of = |covers: &Covers, id: DeliveryId| -> Covers {
+            covers.iter().filter(|(_, of)| **of == id).map(|(at, of)| (at.clone(), *of)).collect()
         };
-        self.refused.retain(|id, _| covers.values().any(|there| there == id) && is_as_before(id));
+        // One whose covers are gone, or others, is another.
+        let before = self.seen.as_ref();
+        self.refused.retain(|id, _| {
+            let there = of(&covers, *id);
+            !there.is_empty() && before.is_some_and(|before| of(before, *id) == there)
+        });
         let leave = self.refused.iter().filter(|(_, pause)| !pause.is_over()).map(|(id, _)| *id).collect();
         self.owes = true;
-        let outcomes = pull(self.config, None, &leave, self.now, &self.progress).await?;
-        self.owes = outcomes.iter().any(|outcome| matches!(outcome.exit, Exit::Mailbox | Exit::Setup));
-        (self.seen, self.looked_at) = (Some(covers), Instant::now());
+        let mut outcomes = Vec::new();
+        let pulled = pull(self.config, None, &leave, &mut outcomes, self.now, &self.progress).await;
         self.note(&outcomes);
         self.told.of_deliveries(&outcomes);
+        pulled?;
+        self.owes = outcomes.iter().any(|outcome| matches!(outcome.exit, Exit::Mailbox | Exit::Setup));
+        (self.seen, self.looked_at) = (Some(covers), Instant::now());
         Ok(!self.owes)
     }
 
@@ -247,11 +254,8 @@ impl Service<'_> {
     async fn wait(&mut self) {
         let mut at: Vec<Instant> = self.refused.values().map(|pause| pause.at).collect();
         at.push(Instant::now() + IDLE_WAIT);
-        at.extend([(self.forwards && self.to.is_some()).then_some(self.forwarding.at)].into_iter().flatten());
-        let is_open = self.watch.is_some();
-        if !is_open || self.owes {
-            at.push(self.mailbox.at);
-        }
+        at.extend((self.forwards && self.to.is_some()).then_some(self.forwarding.at));
+        at.extend((self.watch.is_none() || self.owes).then_some(self.mailbox.at));
         let wait = at.into_iter().min().map_or(IDLE_WAIT, |at| at.saturating_duration_since(Instant::now()));
         let Some(watch) = self.watch.as_mut().filter(|_| !wait.is_zero()) else {
             return sleep(wait).await;
@@ -259,11 +263,11 @@ impl Service<'_> {
         match watch.idle(wait).await {
             Ok(heard) => {
                 self.heard = heard;
-                sleep(if heard { NEWS_PAUSE } else { Duration::ZERO }).await;
+                if heard {
+                    sleep(NEWS_PAUSE).await;
+                }
             }
-            Err(MailboxError::Refused { .. }) => {
-                sleep(wait.min(POLL_PAUSE)).await;
-            }
+            Err(MailboxError::Refused { .. }) => sleep(wait.min(POLL_PAUSE)).await,
             // What came meanwhile was not heard.
             Err(_) => {
                 self.heard = true;

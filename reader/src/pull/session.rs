@@ -132,7 +132,11 @@ impl Session {
             let found = self.connect().await?.find(folder, ImapUid(1), needle).await;
             match self.checked(found) {
                 Err(error @ MailboxError::NoFolder { .. }) => missing.push(error),
-                found => all.splice(0..0, found?).for_each(drop),
+                found => {
+                    let mut found = found?;
+                    found.append(&mut all);
+                    all = found;
+                }
             }
         }
         if let (true, Some(error)) = (missing.len() == self.login.folders.len(), missing.into_iter().next()) {
