@@ -15,7 +15,7 @@ pub(crate) use put_back::half_restored;
 pub use put_back::{PutBack, refuse_what_is_there, restore};
 pub(crate) use settle::settle;
 
-use crate::config::ConfigError;
+use crate::config::{Config, ConfigError};
 use crate::journal::JournalError;
 use crate::spool::MasterKeyError;
 use crate::upgrade::UpgradeError;
@@ -41,6 +41,12 @@ pub enum BackupError {
     /// The manifest cannot be signed.
     #[error("the manifest cannot be signed: {0}")]
     Sign(#[from] seal::native::SealError),
+    /// A copy of a folder holds no database on a server.
+    #[error(
+        "the journal is in PostgreSQL, which this command neither copies nor puts back (operator: pg_dump or pg_restore, and the state folder, as docs/backup.md \
+         says)"
+    )]
+    Postgres,
     /// A backup would lie under two keys.
     #[error(
         "a change of the spool's key is not finished (operator: scanpost-gateway spool rotate-key, then make the backup)"
@@ -117,6 +123,10 @@ pub enum BackupError {
         /// Why.
         error: io::Error,
     },
+}
+
+fn refuse_postgres(config: &Config) -> Result<(), BackupError> {
+    config.journal.postgres_url_file.as_ref().map_or(Ok(()), |_| Err(BackupError::Postgres))
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> BackupError + '_ {

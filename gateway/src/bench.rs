@@ -13,10 +13,9 @@ mod study;
 pub use report::{Measure, Report};
 
 use crate::clock::now_ms;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::journal::{Journal, JournalError};
 use crate::query::QueryError;
-use crate::spool::Spool;
 use clap::{Args, ValueEnum};
 use compressor::bundle::PackError;
 use report::Collected;
@@ -77,6 +76,9 @@ pub enum Part {
 /// Why nothing was measured. Names no file: their names may be those of patients.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// No destination is for tests.
     #[error(
         "no destination is for tests (operator: name a doctor in [duty] daily_to, and a [destinations.AE_TITLE] with this doctor alone; docs/bench.md)"
@@ -186,7 +188,7 @@ async fn send_rounds(
     report: &mut Report,
 ) -> Result<(), BenchError> {
     let address = send::address(config)?;
-    let journal = Journal::open_read_only(&Spool::at(&config.state).journal()).await?;
+    let journal = Journal::open_read_only(config.database()?).await?;
     for round in 1..=arguments.rounds {
         let (uid, images) = study.labelled(now_ms())?;
         let sent = send::send(address, destination, &images).await?;

@@ -5,6 +5,7 @@ mod channels;
 mod check;
 mod doctors;
 mod duty;
+mod journal;
 mod links;
 mod listen;
 mod mail_identity;
@@ -19,6 +20,7 @@ pub use channels::{Channel, MAIL, Way};
 pub use check::{Check, Port, Protocol};
 pub use doctors::{Doctor, Kind};
 pub use duty::Duty;
+pub use journal::JournalPlace;
 pub use links::Links;
 pub(crate) use listen::{reached_at, taken};
 pub use mail_identity::Dkim;
@@ -58,6 +60,9 @@ pub struct Config {
     /// Encryption of what lies in that folder.
     #[serde(default)]
     pub spool: SpoolKeys,
+    /// Where the journal is kept.
+    #[serde(default)]
+    pub journal: JournalPlace,
     /// The DICOM listener.
     pub dicom: Dicom,
     /// PACS systems by name: who may be asked whether a series is complete.

@@ -6,6 +6,7 @@ mod again;
 mod answers;
 mod changes;
 mod damage;
+mod database;
 mod delivery;
 mod directory;
 mod duty;
@@ -29,6 +30,7 @@ mod residual;
 mod restored;
 mod roster;
 mod session;
+mod sql;
 mod standby;
 mod studies;
 mod subject;
@@ -40,6 +42,7 @@ pub use account::{Account, AccountAct, NewAccount, NotedAccountAct, Role};
 pub use acts::{Act, Actor, NotedAct};
 pub use answers::{AnswerKind, AnswerReport, Came, Noted, ShownAnswer};
 pub use changes::changes;
+pub use database::{Database, Hold};
 pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, SeriesSoFar};
 pub use directory::{Device, Origin, Standing};
 pub use duty::{DutyTest, TEST_AE_TITLE, TestKind};
@@ -68,29 +71,40 @@ pub use withdrawal::{Removal, Withdrawal, WithdrawnMail};
 
 pub use crate::queue::{GivesUp, State, Step};
 use crate::spool::FileKey;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, SqlitePool};
+use sql::Pool;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// What makes a journal of this version of any before it.
 pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
-/// Connections to the journal; SQLite has one writer, the others read.
-const CONNECTIONS_MAX: u32 = 4;
 /// Primary result code of a failed read, write or fsync (SQLite, result codes, 10).
 const SQLITE_IOERR: u32 = 10;
-/// Longest wait for the writer's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Class of PostgreSQL's codes for a failed read, write or fsync (PostgreSQL, appendix A).
+const SYSTEM_ERROR: &str = "58";
 
 /// The journal could not be read or written: the operator must look at the disk.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// SQLite or the driver.
     #[error("journal: {0} (operator: check the disk that holds the state folder)")]
-    Sql(#[from] sqlx::Error),
+    Sql(sqlx::Error),
+    /// The PostgreSQL server, or the way to it.
+    #[error("journal: {0} (operator: check the PostgreSQL server that [journal] names, and the way to it)")]
+    Server(sqlx::Error),
+    /// The PostgreSQL server would lose what it has acknowledged, or cannot keep it.
+    #[error("journal: the PostgreSQL server must have {0} (operator: set it so)")]
+    Setting(&'static str),
+    /// Another gateway has the database.
+    #[error(
+        "journal: another gateway works with this database (operator: stop it first, or give each gateway a database of its own; one whose machine is \
+         gone holds it for half a minute)"
+    )]
+    Held,
+    /// Another gateway has taken the database over.
+    #[error("journal: another gateway has taken this database over (operator: leave one of them running)")]
+    Lost,
     /// The schema could not be brought up to date.
     #[error("journal: {0} (operator: this journal was written by another version)")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -123,10 +137,29 @@ pub enum JournalError {
     Closed,
 }
 
+impl From<sqlx::Error> for JournalError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error::{Database, Io, PoolTimedOut, Protocol, Tls};
+        match &error {
+            Database(said) if said.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() => Self::Sql(error),
+            Database(said) if said.code().as_deref() == Some(sql::TAKEN_OVER) => Self::Lost,
+            Database(_) | Io(_) | PoolTimedOut | Protocol(_) | Tls(_) => Self::Server(error),
+            _ => Self::Sql(error),
+        }
+    }
+}
+
 impl JournalError {
-    /// Whether the disk failed, which no second try mends (SQLite result code `SQLITE_IOERR`, with its extended codes).
+    /// Whether the disk failed, which no second try mends (SQLite result code `SQLITE_IOERR`, with its extended codes; SQLSTATE class 58). A full disk is
+    /// none: it takes more once there is room.
     pub fn is_disk_failure(&self) -> bool {
-        matches!(self, Self::DiskFailure) || self.primary_code() == Some(SQLITE_IOERR)
+        let server_says_so = || match self {
+            Self::Server(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| code.starts_with(SYSTEM_ERROR))
+            }
+            _ => false,
+        };
+        matches!(self, Self::DiskFailure) || self.primary_code() == Some(SQLITE_IOERR) || server_says_so()
     }
 
     /// The result code of SQLite, without what its extended ones have in the bits above.
@@ -139,7 +172,7 @@ impl JournalError {
 /// Handle to the journal; cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
-    pool: SqlitePool,
+    pool: Pool,
     /// Master key of the spool; none where it is plain.
     master: Option<FileKey>,
     intake: mpsc::Sender<intake::Request>,
@@ -152,16 +185,16 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn open(path: &Path) -> Result<Self, JournalError> {
-        Self::open_with(path, None).await
+    pub async fn open(database: impl Into<Database>) -> Result<Self, JournalError> {
+        Self::open_with(database, None).await
     }
 
     /// [`Journal::open`] with the master key of an encrypted spool.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn open_with(path: &Path, master: Option<FileKey>) -> Result<Self, JournalError> {
-        let journal = Self::open_unchecked(path, master).await?;
+    pub async fn open_with(database: impl Into<Database>, master: Option<FileKey>) -> Result<Self, JournalError> {
+        let journal = Self::open_unchecked(&database.into(), master).await?;
         journal.check_master().await?;
         journal.seal_totp().await?;
         Ok(journal)
@@ -171,23 +204,23 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn open_directory(path: &Path) -> Result<Self, JournalError> {
-        Self::open_unchecked(path, None).await
+    pub async fn open_directory(database: impl Into<Database>) -> Result<Self, JournalError> {
+        Self::open_unchecked(&database.into(), None).await
     }
 
     /// [`Journal::open_with`] that one of `keys` which the journal lies under: while the master key is being changed there are two.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn open_under(path: &Path, keys: Vec<FileKey>) -> Result<Self, JournalError> {
-        let directory = Self::open_directory(path).await?;
+    pub async fn open_under(database: impl Into<Database>, keys: Vec<FileKey>) -> Result<Self, JournalError> {
+        let database = database.into();
+        let directory = Self::open_directory(database.clone()).await?;
         let master = master::of_the_journal(&directory.pool, keys).await?;
-        Self::open_with(path, master).await
+        Self::open_with(database, master).await
     }
 
-    async fn open_unchecked(path: &Path, master: Option<FileKey>) -> Result<Self, JournalError> {
-        let pool = connect(options(path).create_if_missing(true)).await?;
-        MIGRATOR.run(&pool).await?;
+    async fn open_unchecked(database: &Database, master: Option<FileKey>) -> Result<Self, JournalError> {
+        let pool = database.open().await?;
         let intake = intake::start(pool.clone(), master.clone());
         Ok(Self { pool, master, intake, log_holds_keys: Arc::new(AtomicBool::new(true)) })
     }
@@ -201,44 +234,22 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn open_read_only(path: &Path) -> Result<Self, JournalError> {
-        let pool = connect(options(path).read_only(true)).await?;
+    pub async fn open_read_only(database: impl Into<Database>) -> Result<Self, JournalError> {
+        let pool = database.into().open_read_only().await?;
         let (intake, _) = mpsc::channel(1);
         Ok(Self { pool, master: None, intake, log_holds_keys: Arc::default() })
     }
 
     /// Whether a row can be read now.
     pub async fn is_readable(&self) -> bool {
-        sqlx::query("SELECT 1 FROM study_case LIMIT 1").fetch_optional(&self.pool).await.is_ok()
+        sql::query("SELECT 1 FROM study_case LIMIT 1").fetch_optional(&self.pool).await.is_ok()
     }
 }
 
 /// Migrates a journal that is there, and closes it.
 pub(crate) async fn migrate(path: &Path) -> Result<(), JournalError> {
-    let pool = connect(options(path)).await?;
-    MIGRATOR.run(&pool).await?;
-    pool.close().await;
+    Pool::sqlite(sql::sqlite_options(path)).await?.close().await;
     Ok(())
-}
-
-/// `synchronous=FULL` is pinned here: with NORMAL a power cut loses acknowledged commits (DESIGN 3).
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .pragma("secure_delete", "ON")
-        .busy_timeout(BUSY_TIMEOUT)
-}
-
-/// A connection is used again only between two transactions: a full disk makes SQLite roll back by itself, and the driver never learns of it.
-async fn connect(options: SqliteConnectOptions) -> Result<SqlitePool, JournalError> {
-    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).before_acquire(|connection, _| {
-        let usable = !connection.is_in_transaction();
-        Box::pin(async move { Ok(usable) })
-    });
-    Ok(pool.connect_with(options).await?)
 }
 
 /// A random 128-bit id (SPEC mail 1).
@@ -266,3 +277,5 @@ mod press_tests;
 mod restored_tests;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod tests_postgres;

@@ -444,7 +444,7 @@ async fn upgraded<T, E: Into<anyhow::Error>>(
     config: &Config,
     work: impl Future<Output = Result<T, E>>,
 ) -> anyhow::Result<T> {
-    upgrade::prepare(&config.state).await?;
+    upgrade::prepare(config).await?;
     work.await.map_err(Into::into)
 }
 
@@ -469,8 +469,7 @@ fn show(report: &(impl Serialize + Display), json: bool) -> anyhow::Result<()> {
 }
 
 async fn read_only(config: &Config) -> anyhow::Result<Journal> {
-    let journal = Spool::at(&config.state).journal();
-    Journal::open_read_only(&journal).await.context("is the gateway running here?")
+    Journal::open_read_only(config.database()?).await.context("is the gateway running here?")
 }
 
 async fn deliveries(config: &Config, json: bool) -> anyhow::Result<()> {

@@ -88,7 +88,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let audit =
         Audit::open(&config.state, key.clone(), &config.site).map_err(at(&audit::folder(&config.state)))?;
     audit.record(Message::application(true)).await?;
-    let journal = Journal::open_under(&spool.journal(), masters).await?;
+    let (database, mut hold) = config.database()?.take().await?;
+    let journal = Journal::open_under(database.clone(), masters).await?;
     directory::take_configured(&config, &journal).await?;
     let restored = backup::settle(&config, &journal, &audit, key.certificate()).await?;
     let swept = spool.sweep(&journal).await?;
@@ -127,7 +128,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         journal.settled().await?;
     }
     let (requests_sender, requests) = watch::channel(inbound_request(&config, &journal).await?);
-    let changes = journal::changes(&spool.journal()).await?;
+    let changes = journal::changes(&database).await?;
     let (stop, stopped) = watch::channel(false);
     let page = page(&config, &pipeline, changes.clone(), stopped.clone()).await?;
     // Last: whoever finds the DICOM port open finds the page, too.
@@ -154,6 +155,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         tokio::spawn(receive::serve(doors, config.dicom.clone(), spool.receive(), collector, stopped));
     let ended = tokio::select! {
         told = told_to_stop() => told.map_err(at(Path::new("signals"))),
+        lost = hold.lost() => Err(lost.into()),
         _ = tokio::spawn(over_cases) => Err(ServeError::Ended("the watch over cases")),
         _ = tokio::spawn(pipeline.clone().run(unfinished, begun)) => Err(ServeError::Ended("the pipeline")),
         _ = tokio::spawn(pulled::watch(requests, sinks)) => Err(ServeError::Ended("the watch over receipts")),

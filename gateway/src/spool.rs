@@ -6,7 +6,7 @@ mod keys;
 mod rotation;
 
 pub(crate) use checked::is_damage;
-pub(crate) use cipher::{Decrypting, Encrypting};
+pub(crate) use cipher::{Decrypting, Encrypting, MAGIC};
 pub(crate) use keys::KEY_CREDENTIAL;
 pub(crate) use keys::tag;
 pub use keys::{FileKey, MasterKeyError, WrappedKey};

@@ -2,6 +2,7 @@
 
 use crate::backup::{drop_unfinished, half_restored};
 use crate::clock::now_ms;
+use crate::config::Config;
 use crate::journal::{self, JournalError, MIGRATOR};
 use crate::spool::{Spool, make_folder, sync_folder};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
@@ -85,11 +86,18 @@ pub enum UpgradeError {
 }
 
 /// To be called before the journal is opened for writing: copies and migrates an older one, refuses one that is newer. Does nothing where there is
-/// none. Of several processes one does this at a time: the service and a command may meet a new version together.
+/// none, nor where it is in PostgreSQL, of which the operator makes a copy before (docs/install.md). Of several processes one does this at a time: the service and a command may meet a new version together.
 ///
 /// # Errors
 /// [`UpgradeError`].
-pub async fn prepare(state: &Path) -> Result<(), UpgradeError> {
+pub async fn prepare(config: &Config) -> Result<(), UpgradeError> {
+    match &config.journal.postgres_url_file {
+        None => prepare_file(&config.state).await,
+        Some(_) => refuse_half_restored(&config.state),
+    }
+}
+
+async fn prepare_file(state: &Path) -> Result<(), UpgradeError> {
     refuse_half_restored(state)?;
     let journal = Spool::at(state).journal();
     if !journal.exists() {
@@ -292,10 +300,10 @@ mod tests {
     #[tokio::test]
     async fn a_journal_is_copied_once_before_it_is_migrated() {
         let state = tempfile::tempdir().unwrap();
-        prepare(state.path()).await.unwrap();
+        prepare_file(state.path()).await.unwrap();
         assert!(!state.path().join(FOLDER).exists());
         let before = of_before(state.path()).await;
-        prepare(state.path()).await.unwrap();
+        prepare_file(state.path()).await.unwrap();
         let copy = copy_of(&state.path().join(FOLDER), before);
         assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(schema_of(&copy).await, Some(before));
@@ -306,7 +314,7 @@ mod tests {
         pool.close().await;
         // Up to date: nothing more is copied.
         fs::remove_file(&copy).unwrap();
-        prepare(state.path()).await.unwrap();
+        prepare_file(state.path()).await.unwrap();
         assert!(!copy.exists());
     }
 
@@ -324,7 +332,7 @@ mod tests {
         let before = of_before(state.path()).await;
         let journal = Spool::at(state.path()).journal();
         let copy = copy_of(&state.path().join(FOLDER), before);
-        let (one, other) = tokio::join!(prepare(state.path()), prepare(state.path()));
+        let (one, other) = tokio::join!(prepare_file(state.path()), prepare_file(state.path()));
         one.unwrap();
         other.unwrap();
         assert_eq!((schema_of(&copy).await, schema_of(&journal).await), (Some(before), Some(known())));
@@ -335,7 +343,7 @@ mod tests {
         let at_it = locked(state.path()).await.unwrap();
         let waiting = tokio::spawn({
             let state = state.path().to_owned();
-            async move { prepare(&state).await }
+            async move { prepare_file(&state).await }
         });
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert!(!waiting.is_finished());
@@ -368,7 +376,7 @@ mod tests {
         // What a power cut left goes first.
         fs::create_dir(state.path().join(FOLDER)).unwrap();
         fs::write(state.path().join(FOLDER).join(format!("{UNFINISHED}x")), "half").unwrap();
-        prepare(state.path()).await.unwrap();
+        prepare_file(state.path()).await.unwrap();
         assert_eq!(fs::read_dir(state.path().join(FOLDER)).unwrap().count(), 1);
     }
 
@@ -377,14 +385,14 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let before = of_before(state.path()).await;
         let journal = Spool::at(state.path()).journal();
-        prepare(state.path()).await.unwrap();
+        prepare_file(state.path()).await.unwrap();
         let known = known();
         let pool = opened(&journal).await.unwrap();
         let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'newer', 1, x'00', 0)";
         sqlx::query(newer).execute(&pool).await.unwrap();
         pool.close().await;
         let bytes = fs::read(&journal).unwrap();
-        let words = prepare(state.path()).await.unwrap_err().to_string();
+        let words = prepare_file(state.path()).await.unwrap_err().to_string();
         for part in [
             "newer version",
             "9999",
@@ -397,7 +405,7 @@ mod tests {
         // The copy that this version could work with is named.
         fs::rename(copy_of(&state.path().join(FOLDER), before), copy_of(&state.path().join(FOLDER), known))
             .unwrap();
-        let words = prepare(state.path()).await.unwrap_err().to_string();
+        let words = prepare_file(state.path()).await.unwrap_err().to_string();
         assert!(words.contains("only if no study was taken") && words.contains(FOLDER), "{words}");
         assert_eq!(fs::read(&journal).unwrap(), bytes);
     }
@@ -406,7 +414,7 @@ mod tests {
     async fn what_a_restore_left_half_is_refused_before_anything_is_made() {
         let state = tempfile::tempdir().unwrap();
         fs::create_dir(state.path().join("restore.unfinished")).unwrap();
-        let words = prepare(state.path()).await.unwrap_err().to_string();
+        let words = prepare_file(state.path()).await.unwrap_err().to_string();
         assert!(words.contains("was cut short (operator: "), "{words}");
         assert_eq!(fs::read_dir(state.path()).unwrap().count(), 1);
     }

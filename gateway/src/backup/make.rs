@@ -83,6 +83,7 @@ pub async fn backup(
     if to.exists() {
         return Err(BackupError::Exists(to.to_owned()));
     }
+    super::refuse_postgres(config)?;
     let site = config.seal.site_key()?;
     let mut keys = spool_keys(config)?;
     if keys.len() > 1 {

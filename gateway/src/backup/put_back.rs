@@ -75,6 +75,7 @@ pub async fn restore(
     site: Certificate,
     trail: Option<&Path>,
 ) -> Result<PutBack, BackupError> {
+    super::refuse_postgres(config)?;
     let state = &config.state;
     make_folder(state).map_err(at(state))?;
     refuse_what_is_there(state)?;

@@ -3,8 +3,7 @@
 use super::Check;
 use crate::config::{self, Config};
 use crate::directory::{Authorities, Expiry, expiry, sealed_for};
-use crate::journal::{Device, Journal, Standing};
-use crate::spool::Spool;
+use crate::journal::{Device, Standing};
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
 use std::path::Path;
@@ -24,7 +23,7 @@ pub(super) async fn check(config: &Config) -> Vec<Check> {
             return checks;
         }
     };
-    let devices = match Journal::open_read_only(&Spool::at(&config.state).journal()).await {
+    let devices = match super::database::opened(config).await {
         Ok(journal) => journal.devices().await.ok(),
         Err(_) => None,
     };

@@ -110,7 +110,10 @@ fn data(config: &Config) -> Markup {
         ],
         vec![
             "患者名・ID（暗号化）/ patients' names and ids, encrypted".into(),
-            format!("{}/journal.sqlite", config.state.display()),
+            match &config.journal.postgres_url_file {
+                None => format!("{}/journal.sqlite", config.state.display()),
+                Some(_) => "PostgreSQL".to_owned(),
+            },
             format!("{} d", Duration::from_millis(SUBJECTS_KEPT_MS.unsigned_abs()).as_secs() / DAY_SECONDS),
         ],
         vec![

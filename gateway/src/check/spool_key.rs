@@ -2,8 +2,7 @@
 
 use super::Check;
 use crate::config::{Config, Encryption};
-use crate::journal::Journal;
-use crate::spool::{Spool, next_of};
+use crate::spool::next_of;
 use time::OffsetDateTime;
 
 pub(super) const AREA: &str = "spool";
@@ -25,8 +24,7 @@ pub(super) async fn check(config: &Config) -> Check {
     if config.spool.key_file.as_deref().is_some_and(|file| next_of(file).exists()) {
         return Check::fail(AREA, SUBJECT, "a change of the key is not finished", ROTATE);
     }
-    let journal = Journal::open_read_only(&Spool::at(&config.state).journal()).await;
-    let since = match journal {
+    let since = match super::database::opened(config).await {
         Ok(journal) => journal.master_since_ms().await.ok().flatten(),
         Err(_) => None,
     };

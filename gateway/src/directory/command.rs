@@ -86,8 +86,8 @@ pub enum Action {
 /// # Errors
 /// [`DirectoryError`].
 pub async fn run(config: &Config, action: Action) -> Result<String, DirectoryError> {
-    let spool = Spool::open(&config.state).map_err(|error| DirectoryError::Refused(error.to_string()))?;
-    let journal = Journal::open_directory(&spool.journal()).await?;
+    Spool::open(&config.state).map_err(|error| DirectoryError::Refused(error.to_string()))?;
+    let journal = Journal::open_directory(config.database()?).await?;
     super::take_configured(config, &journal).await?;
     match action {
         Action::List { json } => {

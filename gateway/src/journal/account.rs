@@ -1,10 +1,9 @@
 //! Who may use the page, and what was done to their accounts until the audit trail has it.
 
+use super::sql::{self, Row, Transaction};
 use super::{Actor, Journal, JournalError};
 use crate::spool;
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 use std::sync::atomic::Ordering;
 use zeroize::Zeroizing;
 
@@ -148,8 +147,8 @@ impl Journal {
     /// [`JournalError`].
     pub async fn add_account(&self, new: &NewAccount<'_>, actor: Actor<'_>) -> Result<bool, JournalError> {
         let totp = self.sealed_totp(new)?;
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let added = sqlx::query(
+        let mut transaction = self.pool.begin_writing().await?;
+        let added = sql::query(
             "INSERT INTO account (name, role, password, totp, made_at_ms, made_by) VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT DO NOTHING",
         )
@@ -174,7 +173,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn reset_account(&self, new: &NewAccount<'_>, actor: Actor<'_>) -> Result<bool, JournalError> {
-        let set = sqlx::query(
+        let set = sql::query(
             "UPDATE account SET password = $2, totp = $3, totp_step = 0, failures = 0 WHERE name = $1",
         )
         .bind(new.name)
@@ -194,7 +193,7 @@ impl Journal {
         kept: &[u8; 32],
         actor: Actor<'_>,
     ) -> Result<bool, JournalError> {
-        let set = sqlx::query("UPDATE account SET password = $2 WHERE name = $1").bind(name).bind(password);
+        let set = sql::query("UPDATE account SET password = $2 WHERE name = $1").bind(name).bind(password);
         self.change_account(set, AccountAct::Password, name, actor, Sessions::EndOthers(kept)).await
     }
 
@@ -203,7 +202,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn set_locked(&self, name: &str, locked: bool, actor: Actor<'_>) -> Result<bool, JournalError> {
-        let set = sqlx::query("UPDATE account SET locked = $2, failures = 0 WHERE name = $1")
+        let set = sql::query("UPDATE account SET locked = $2, failures = 0 WHERE name = $1")
             .bind(name)
             .bind(locked);
         let act = if locked { AccountAct::Locked } else { AccountAct::Unlocked };
@@ -212,17 +211,17 @@ impl Journal {
 
     async fn change_account(
         &self,
-        set: sqlx::query::Query<'_, Sqlite, sqlx::sqlite::SqliteArguments>,
+        set: sql::Query,
         act: AccountAct,
         name: &str,
         actor: Actor<'_>,
         sessions: Sessions<'_>,
     ) -> Result<bool, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         let changed = set.execute(&mut *transaction).await?.rows_affected() == 1;
         if changed {
             let kept = if let Sessions::EndOthers(kept) = sessions { kept.as_slice() } else { &[] };
-            sqlx::query("DELETE FROM page_session WHERE account = $1 AND digest <> $2")
+            sql::query("DELETE FROM page_session WHERE account = $1 AND digest <> $2")
                 .bind(name)
                 .bind(kept)
                 .execute(&mut *transaction)
@@ -238,7 +237,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn account(&self, name: &str) -> Result<Option<Account>, JournalError> {
-        let row = sqlx::query("SELECT * FROM account WHERE name = $1").bind(name);
+        let row = sql::query("SELECT * FROM account WHERE name = $1").bind(name);
         row.fetch_optional(&self.pool).await?.as_ref().map(read).transpose()
     }
 
@@ -252,7 +251,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]; `WrongKey` and `NoKey` where it lies under another master key of the spool.
     pub async fn totp_secret(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, JournalError> {
-        let row = sqlx::query("SELECT totp FROM account WHERE name = $1").bind(name);
+        let row = sql::query("SELECT totp FROM account WHERE name = $1").bind(name);
         let sealed =
             row.fetch_optional(&self.pool).await?.and_then(|row| row.get::<Option<Vec<u8>>, _>("totp"));
         let Some(sealed) = sealed else { return Ok(None) };
@@ -266,10 +265,10 @@ impl Journal {
             return Ok(());
         }
         let rows =
-            sqlx::query("SELECT name, totp FROM account WHERE length(totp) = $1").bind(TOTP_BYTES as i64);
+            sql::query("SELECT name, totp FROM account WHERE length(totp) = $1").bind(TOTP_BYTES as i64);
         for row in rows.fetch_all(&self.pool).await? {
             let sealed = spool::seal_text(row.get("totp"), self.master.as_ref());
-            sqlx::query("UPDATE account SET totp = $2 WHERE name = $1 AND totp = $3")
+            sql::query("UPDATE account SET totp = $2 WHERE name = $1 AND totp = $3")
                 .bind(row.get::<&str, _>("name"))
                 .bind(sealed.map_err(|_| JournalError::Unknown("random"))?)
                 .bind(row.get::<&[u8], _>("totp"))
@@ -285,7 +284,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn accounts(&self) -> Result<Vec<Account>, JournalError> {
-        let rows = sqlx::query("SELECT * FROM account ORDER BY name").fetch_all(&self.pool).await?;
+        let rows = sql::query("SELECT * FROM account ORDER BY name").fetch_all(&self.pool).await?;
         rows.iter().map(read).collect()
     }
 
@@ -294,7 +293,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn sign_in_failed(&self, name: &str, at_ms: i64) -> Result<(), JournalError> {
-        sqlx::query("UPDATE account SET failures = failures + 1, failed_at_ms = $2 WHERE name = $1")
+        sql::query("UPDATE account SET failures = failures + 1, failed_at_ms = $2 WHERE name = $1")
             .bind(name)
             .bind(at_ms)
             .execute(&self.pool)
@@ -308,7 +307,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn sign_in_succeeded(&self, name: &str, step: Option<i64>) -> Result<bool, JournalError> {
-        let done = sqlx::query(
+        let done = sql::query(
             "UPDATE account SET failures = 0, totp_step = coalesce($2, totp_step)
              WHERE name = $1 AND locked = 0 AND ($2 IS NULL OR totp_step < $2)",
         )
@@ -324,8 +323,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn account_acts(&self) -> Result<Vec<NotedAccountAct>, JournalError> {
-        let rows = sqlx::query("SELECT * FROM account_act ORDER BY number").fetch_all(&self.pool).await?;
-        let read = |row: &SqliteRow| NotedAccountAct {
+        let rows = sql::query("SELECT * FROM account_act ORDER BY number").fetch_all(&self.pool).await?;
+        let read = |row: &Row| NotedAccountAct {
             number: row.get("number"),
             words: row.get("act"),
             account: row.get("account"),
@@ -339,7 +338,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn account_act_told(&self, number: i64) -> Result<(), JournalError> {
-        sqlx::query("DELETE FROM account_act WHERE number = $1").bind(number).execute(&self.pool).await?;
+        sql::query("DELETE FROM account_act WHERE number = $1").bind(number).execute(&self.pool).await?;
         Ok(())
     }
 }
@@ -351,12 +350,12 @@ enum Sessions<'a> {
 
 /// Notes an act together with what was done.
 pub(super) async fn note(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     act: AccountAct,
     account: &str,
     actor: Actor<'_>,
 ) -> Result<(), JournalError> {
-    sqlx::query("INSERT INTO account_act (at_ms, act, account, acted_by) VALUES ($1, $2, $3, $4)")
+    sql::query("INSERT INTO account_act (at_ms, act, account, acted_by) VALUES ($1, $2, $3, $4)")
         .bind(actor.at_ms)
         .bind(act.words())
         .bind(account)
@@ -366,7 +365,7 @@ pub(super) async fn note(
     Ok(())
 }
 
-fn read(row: &SqliteRow) -> Result<Account, JournalError> {
+fn read(row: &Row) -> Result<Account, JournalError> {
     Ok(Account {
         name: row.get("name"),
         role: Role::parse(row.get("role"))?,
@@ -388,10 +387,11 @@ mod tests {
     const ADMIN: Actor<'static> = Actor { by: "root", at_ms: 1 };
 
     async fn lying(journal: &Journal) -> Vec<u8> {
-        sqlx::query_scalar("SELECT totp FROM account WHERE name = 'boss'")
+        sql::query("SELECT totp FROM account WHERE name = 'boss'")
             .fetch_one(&journal.pool)
             .await
             .unwrap()
+            .get(0)
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! What was done to the directory: noted together with the change itself, handed to the audit trail by the running gateway.
 
+use super::sql::{self, Row, Transaction};
 use super::{Journal, JournalError};
-use sqlx::{Row, Sqlite, Transaction};
 
 /// One change of the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +94,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn acts(&self) -> Result<Vec<NotedAct>, JournalError> {
-        let rows = sqlx::query("SELECT * FROM directory_act ORDER BY number").fetch_all(&self.pool).await?;
-        let read = |row: &sqlx::sqlite::SqliteRow| {
+        let rows = sql::query("SELECT * FROM directory_act ORDER BY number").fetch_all(&self.pool).await?;
+        let read = |row: &Row| {
             Ok(NotedAct {
                 number: row.get("number"),
                 at_ms: row.get("at_ms"),
@@ -113,20 +113,20 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn act_told(&self, number: i64) -> Result<(), JournalError> {
-        sqlx::query("DELETE FROM directory_act WHERE number = $1").bind(number).execute(&self.pool).await?;
+        sql::query("DELETE FROM directory_act WHERE number = $1").bind(number).execute(&self.pool).await?;
         Ok(())
     }
 }
 
 /// Notes an act together with what was done.
 pub(super) async fn note(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     act: Act,
     doctor: &str,
     device: &str,
     actor: Actor<'_>,
 ) -> Result<(), JournalError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO directory_act (at_ms, act, doctor, device, acted_by) VALUES ($1, $2, $3, $4, $5)",
     )
     .bind(actor.at_ms)

@@ -1,6 +1,7 @@
 //! What comes back from a doctor: that the first image was seen, that the case was, how long it was looked at, and a few words. Words die with
 //! their case.
 
+use super::sql::{self, Row, Transaction};
 use super::delivery::marking;
 use super::report::json_of;
 use super::{Journal, JournalError, bytes16};
@@ -11,8 +12,6 @@ use seal::answer::{Answer, AnswerPoint, Words};
 use seal::ids::{CaseId, DeliveryId, Digest};
 use seal::native::{AnswerKey, SealError};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 use std::collections::HashMap;
 
 /// Answers of one doctor to one delivery that are kept: who says more telephones.
@@ -125,7 +124,7 @@ impl Journal {
     ) -> Result<AnswerPoint, JournalError> {
         let fresh = AnswerKey::generate().and_then(|key| key.to_bytes()).map_err(unknown)?;
         let fresh = spool::seal_text(&*fresh, case_key).map_err(|_| JournalError::Unknown("random"))?;
-        let row = sqlx::query(
+        let row = sql::query(
             "UPDATE delivery SET answer_key = coalesce(answer_key, $2) WHERE id = $1 RETURNING answer_key",
         );
         let row = row.bind(id.0.as_slice()).bind(fresh).fetch_one(&self.pool).await?;
@@ -137,7 +136,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn answer_key(&self, id: DeliveryId) -> Result<Option<AnswerKey>, JournalError> {
-        let row = sqlx::query(
+        let row = sql::query(
             "SELECT d.answer_key, c.spool_key, c.spool_key_destroyed_at_ms FROM delivery d JOIN study_case c ON c.id = d.case_id WHERE d.id = $1",
         );
         let row = row.bind(id.0.as_slice()).fetch_one(&self.pool).await?;
@@ -159,7 +158,7 @@ impl Journal {
         doctor: &str,
         digest: &Digest,
     ) -> Result<Noted, JournalError> {
-        let row = sqlx::query("SELECT count(*) AS n, sum(digest = $3) AS same FROM answer WHERE delivery_id = $1 AND doctor = $2")
+        let row = sql::query("SELECT count(*) AS n, count(*) FILTER (WHERE digest = $3) AS same FROM answer WHERE delivery_id = $1 AND doctor = $2")
             .bind(id.0.as_slice())
             .bind(doctor)
             .bind(digest.0.as_slice())
@@ -189,8 +188,8 @@ impl Journal {
             }
             _ => None,
         };
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let inserted = sqlx::query(
+        let mut transaction = self.pool.begin_writing().await?;
+        let inserted = sql::query(
             "INSERT INTO answer (delivery_id, doctor, digest, kind, words, came_at_ms) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
         )
         .bind(id.0.as_slice())
@@ -202,7 +201,7 @@ impl Journal {
         .execute(&mut *transaction)
         .await?;
         // Whoever answers has seen it.
-        sqlx::query(sqlx::AssertSqlSafe(marking("seen_at_ms")))
+        sql::query(sqlx::AssertSqlSafe(marking("seen_at_ms")))
             .bind(id.0.as_slice())
             .bind(doctor)
             .bind(now_ms)
@@ -223,8 +222,8 @@ impl Journal {
         ended_at: i64,
         seconds: u32,
     ) -> Result<Noted, JournalError> {
-        let row = sqlx::query(
-            "SELECT count(*) AS n, sum(ended_at = $3 AND seconds = $4) AS same FROM reading WHERE delivery_id = $1 AND doctor = $2",
+        let row = sql::query(
+            "SELECT count(*) AS n, count(*) FILTER (WHERE ended_at = $3 AND seconds = $4) AS same FROM reading WHERE delivery_id = $1 AND doctor = $2",
         );
         let row = row.bind(id.0.as_slice()).bind(doctor).bind(ended_at).bind(seconds);
         Ok(noted(&row.fetch_one(&self.pool).await?, READINGS_MAX))
@@ -241,7 +240,7 @@ impl Journal {
         ended_at: i64,
         seconds: u32,
     ) -> Result<(), JournalError> {
-        sqlx::query("INSERT INTO reading (delivery_id, doctor, ended_at, seconds) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
+        sql::query("INSERT INTO reading (delivery_id, doctor, ended_at, seconds) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
             .bind(id.0.as_slice())
             .bind(doctor)
             .bind(ended_at)
@@ -263,7 +262,7 @@ impl Journal {
         &self,
         cases: &str,
     ) -> Result<HashMap<CaseId, Vec<ShownAnswer>>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT d.case_id, a.doctor, a.kind, a.words, a.came_at_ms, c.spool_key FROM json_each($1) AS ids
              JOIN study_case c ON c.id = unhex(ids.value) JOIN delivery d ON d.case_id = c.id
              JOIN answer a ON a.delivery_id = d.id ORDER BY a.came_at_ms, a.id",
@@ -286,7 +285,7 @@ impl Journal {
         &self,
         deliveries: &str,
     ) -> Result<HashMap<(Vec<u8>, String), Vec<AnswerReport>>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT a.delivery_id, a.doctor, a.kind, a.came_at_ms FROM json_each($1) AS ids
              JOIN answer a ON a.delivery_id = unhex(ids.value) ORDER BY a.came_at_ms, a.id",
         );
@@ -300,7 +299,7 @@ impl Journal {
     }
 
     /// Words that cannot be read hide no other study.
-    fn words(&self, row: &SqliteRow) -> Option<Words> {
+    fn words(&self, row: &Row) -> Option<Words> {
         let sealed: Vec<u8> = row.get::<Option<_>, _>("words")?;
         let text = spool::open_text(&sealed, self.unwrapped(row).ok()?.as_ref()).ok()?;
         Words::new(Phi::new(std::str::from_utf8(&text).ok()?.to_owned()))
@@ -319,17 +318,17 @@ pub(super) fn forgetting(condition: &str) -> [String; 2] {
 
 /// Deletes words and keys of a case that is withdrawn.
 pub(super) async fn forget_answers(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     case: CaseId,
 ) -> Result<(), JournalError> {
     for sql in forgetting("d.case_id = $1") {
         let sql = sqlx::AssertSqlSafe(sql);
-        sqlx::query(sql).bind(case.0.as_slice()).execute(&mut **transaction).await?;
+        sql::query(sql).bind(case.0.as_slice()).execute(&mut **transaction).await?;
     }
     Ok(())
 }
 
-fn noted(row: &SqliteRow, max: i64) -> Noted {
+fn noted(row: &Row, max: i64) -> Noted {
     match (row.get::<Option<i64>, _>("same"), row.get::<i64, _>("n")) {
         (Some(same), _) if same > 0 => Noted::Known,
         (_, known) if known >= max => Noted::TooMany,

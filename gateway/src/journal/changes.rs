@@ -1,6 +1,9 @@
 //! Tells that the journal changed, whoever changed it: this process or a command beside it.
 
-use super::{JournalError, options};
+use super::database::{Database, Server};
+use super::sql::{CHANGED, sqlite_options};
+use super::JournalError;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 use std::path::Path;
 use std::time::Duration;
@@ -13,11 +16,19 @@ const LOOK: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// [`JournalError`].
-pub async fn changes(path: &Path) -> Result<watch::Receiver<()>, JournalError> {
-    let mut connection = options(path).read_only(true).connect().await?;
+pub async fn changes(database: &Database) -> Result<watch::Receiver<()>, JournalError> {
     let (sender, receiver) = watch::channel(());
+    match database {
+        Database::File(path) => look(path, sender).await?,
+        Database::Postgres(server) => listen(server, sender).await?,
+    }
+    Ok(receiver)
+}
+
+/// SQLite counts, for each connection, the commits of all others (pragma `data_version`).
+async fn look(path: &Path, sender: watch::Sender<()>) -> Result<(), JournalError> {
+    let mut connection = sqlite_options(path).read_only(true).connect().await?;
     tokio::spawn(async move {
-        // SQLite counts, for each connection, the commits of all others (pragma data_version).
         let mut seen = 0_i64;
         while !sender.is_closed() {
             match sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut connection).await {
@@ -32,5 +43,25 @@ pub async fn changes(path: &Path) -> Result<watch::Receiver<()>, JournalError> {
         }
         let _ = connection.close().await;
     });
-    Ok(receiver)
+    Ok(())
+}
+
+/// Each commit tells of itself. What came while the connection was lost is not told again: whoever waits looks, as after an error.
+async fn listen(server: &Server, sender: watch::Sender<()>) -> Result<(), JournalError> {
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(server.options.clone()).await?;
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.listen(CHANGED).await?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _told = listener.try_recv() => {
+                    while listener.next_buffered().is_some() {}
+                    sender.send_replace(());
+                }
+                () = sender.closed() => return,
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    });
+    Ok(())
 }

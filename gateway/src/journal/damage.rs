@@ -1,11 +1,11 @@
 //! Received files that are damaged or gone in the spool. The mark lets the same bytes take their place when they come again: without it they would be a
 //! duplicate of what is not there any more.
 
+use super::sql::{self, Transaction};
 use super::delivery::read_instance;
 use super::report::json_of;
 use super::{DeliveryInstance, Journal, JournalError, NewInstance, State, Step, bytes16};
 use seal::ids::{CaseId, DeliveryId};
-use sqlx::{Row, Sqlite, Transaction};
 
 impl Journal {
     /// Of the received files of a delivery these are damaged or gone, and no others. Gives how many of them were not known to be.
@@ -18,7 +18,7 @@ impl Journal {
         files: &[String],
         now_ms: i64,
     ) -> Result<u64, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         let noted = mark(&mut transaction, id, files, now_ms).await?;
         transaction.commit().await?;
         Ok(noted)
@@ -29,7 +29,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn damaged(&self, id: DeliveryId) -> Result<Vec<DeliveryInstance>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM instance WHERE delivery_id = $1 AND damaged_at_ms IS NOT NULL ORDER BY id",
         )
         .bind(id.0.as_slice());
@@ -47,20 +47,20 @@ impl Journal {
              AND EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = d.id AND i.damaged_at_ms IS NOT NULL)",
             State::sql_before(Step::GivenUp)
         ));
-        let row = sqlx::query(sql).bind(case.0.as_slice()).bind(sequence);
+        let row = sql::query(sql).bind(case.0.as_slice()).bind(sequence);
         Ok(row.fetch_optional(&self.pool).await?.is_some())
     }
 }
 
 /// See [`Journal::note_damaged`].
 pub(super) async fn mark(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     id: DeliveryId,
     files: &[String],
     now_ms: i64,
 ) -> Result<u64, JournalError> {
     let files = json_of(files.iter().cloned());
-    sqlx::query(
+    sql::query(
         "UPDATE instance SET damaged_at_ms = NULL WHERE delivery_id = $1 AND damaged_at_ms IS NOT NULL
          AND file NOT IN (SELECT value FROM json_each($2))",
     )
@@ -68,7 +68,7 @@ pub(super) async fn mark(
     .bind(&files)
     .execute(&mut **transaction)
     .await?;
-    let noted = sqlx::query(
+    let noted = sql::query(
         "UPDATE instance SET damaged_at_ms = $3 WHERE delivery_id = $1 AND damaged_at_ms IS NULL
          AND file IN (SELECT value FROM json_each($2))",
     )
@@ -92,7 +92,7 @@ pub(super) struct Damaged {
 /// one that is closed. Led by the index of what is damaged, which is empty on most days: without statistics SQLite would walk all that is under way,
 /// for each instance that comes.
 pub(super) async fn damaged_twin(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     study: &str,
     instance: &NewInstance,
 ) -> Result<Option<Damaged>, JournalError> {
@@ -104,7 +104,7 @@ pub(super) async fn damaged_twin(
          ORDER BY i.id LIMIT 1",
         State::sql_before(Step::GivenUp)
     ));
-    let row = sqlx::query(sql)
+    let row = sql::query(sql)
         .bind(&instance.destination)
         .bind(study)
         .bind(instance.sop_instance.as_str())
@@ -118,12 +118,12 @@ pub(super) async fn damaged_twin(
 
 /// The bytes of an instance came again, in a file that is durable: it takes the place of the damaged one.
 pub(super) async fn heal(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     instance: i64,
     file: &str,
     file_key: Option<Vec<u8>>,
 ) -> Result<(), JournalError> {
-    sqlx::query("UPDATE instance SET file = $2, file_key = $3, damaged_at_ms = NULL WHERE id = $1")
+    sql::query("UPDATE instance SET file = $2, file_key = $3, damaged_at_ms = NULL WHERE id = $1")
         .bind(instance)
         .bind(file)
         .bind(file_key)

@@ -1,5 +1,6 @@
 //! A delivery's row: its state, its instances, its recipients, and the steps from one state to the next.
 
+use super::sql::{self, Row, Transaction};
 use super::damage::mark;
 use super::press::{self, Choice, Pressed};
 use super::{Journal, JournalError, bytes16, bytes32, keys};
@@ -9,9 +10,6 @@ use compressor::Uid;
 use compressor::bundle::Summary;
 use seal::cover::Completeness;
 use seal::ids::{CaseId, DeliveryId, Digest};
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Row, Sqlite, Transaction};
 use std::collections::BTreeSet;
 
 /// A delivery as the pipeline needs it.
@@ -139,7 +137,7 @@ impl Journal {
     /// [`JournalError`], also when there is none.
     pub async fn delivery(&self, id: DeliveryId) -> Result<DeliveryRow, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!("{DELIVERY} WHERE d.id = $1"));
-        read(&sqlx::query(sql).bind(id.0.as_slice()).fetch_one(&self.pool).await?)
+        read(&sql::query(sql).bind(id.0.as_slice()).fetch_one(&self.pool).await?)
     }
 
     /// Deliveries that are under way.
@@ -147,7 +145,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn unfinished(&self) -> Result<Vec<DeliveryId>, JournalError> {
-        let rows = sqlx::query("SELECT id FROM delivery WHERE state NOT IN ('held', 'pulled', 'failed', 'cancelled', 'recalled', 'closed') AND handed_over_at_ms IS NULL")
+        let rows = sql::query("SELECT id FROM delivery WHERE state NOT IN ('held', 'pulled', 'failed', 'cancelled', 'recalled', 'closed') AND handed_over_at_ms IS NULL")
             .fetch_all(&self.pool);
         rows.await?.into_iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
     }
@@ -158,7 +156,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn instances(&self, id: DeliveryId) -> Result<Vec<DeliveryInstance>, JournalError> {
         let rows =
-            sqlx::query("SELECT * FROM instance WHERE delivery_id = $1 ORDER BY id").bind(id.0.as_slice());
+            sql::query("SELECT * FROM instance WHERE delivery_id = $1 ORDER BY id").bind(id.0.as_slice());
         rows.fetch_all(&self.pool).await?.iter().map(read_instance).collect()
     }
 
@@ -167,12 +165,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn series_so_far(&self, id: DeliveryId) -> Result<Vec<SeriesSoFar>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT series_uid, count(*) AS instances, max(received_at_ms) AS last_at_ms FROM instance
              WHERE delivery_id = $1 GROUP BY series_uid ORDER BY last_at_ms",
         );
         let rows = rows.bind(id.0.as_slice()).fetch_all(&self.pool).await?;
-        let series = |row: &SqliteRow| {
+        let series = |row: &Row| {
             let series = Uid::parse(row.get("series_uid")).ok()?;
             Some(SeriesSoFar { series, instances: row.get("instances"), last_at_ms: row.get("last_at_ms") })
         };
@@ -184,7 +182,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn held(&self, case: CaseId) -> Result<BTreeSet<Uid>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT sop_instance_uid FROM instance i JOIN delivery d ON d.id = i.delivery_id
              WHERE i.case_id = $1 AND d.state <> 'failed'",
         )
@@ -197,7 +195,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn files(&self) -> Result<Vec<String>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT file FROM instance i JOIN delivery d ON d.id = i.delivery_id
              WHERE d.state NOT IN ('pulled', 'cancelled', 'recalled', 'closed') AND d.handed_over_at_ms IS NULL",
         );
@@ -209,7 +207,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn recipients(&self, id: DeliveryId) -> Result<Vec<Recipient>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT r.*, EXISTS (SELECT 1 FROM accepted_part p
                WHERE p.delivery_id = r.delivery_id AND p.doctor = r.doctor AND p.part = $2) AS submitted
              FROM recipient r WHERE r.delivery_id = $1 ORDER BY r.doctor",
@@ -224,7 +222,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn previous_cover(&self, case: CaseId, sequence: u32) -> Result<Option<Digest>, JournalError> {
-        let row = sqlx::query(
+        let row = sql::query(
             "SELECT cover_digest FROM delivery WHERE case_id = $1 AND sequence < $2 AND cover_digest IS NOT NULL
              ORDER BY sequence DESC LIMIT 1",
         );
@@ -237,7 +235,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn waits_for_earlier(&self, case: CaseId, sequence: u32) -> Result<bool, JournalError> {
-        let row = sqlx::query(
+        let row = sql::query(
             "SELECT count(*) AS n FROM delivery WHERE case_id = $1 AND sequence < $2
              AND state IN ('received', 'assembled', 'compressed')",
         );
@@ -256,8 +254,8 @@ impl Journal {
         completeness: Completeness,
         now_ms: i64,
     ) -> Result<bool, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let fixed = sqlx::query(
+        let mut transaction = self.pool.begin_writing().await?;
+        let fixed = sql::query(
             "UPDATE delivery SET completeness = $2
              WHERE id = $1 AND state = 'received' AND (SELECT count(*) FROM instance WHERE delivery_id = $1) = $3",
         )
@@ -286,7 +284,7 @@ impl Journal {
         now_ms: i64,
     ) -> Result<(), JournalError> {
         let summary = serde_json::to_string(summary).unwrap_or_default();
-        let update = sqlx::query(
+        let update = sql::query(
             "UPDATE delivery SET summary = $2, residual_until_ms = $3, note = NULL WHERE id = $1",
         )
         .bind(id.0.to_vec())
@@ -308,7 +306,7 @@ impl Journal {
         now_ms: i64,
     ) -> Result<(), JournalError> {
         let update =
-            sqlx::query("UPDATE delivery SET pieces = $2, mail_bytes = $3, cover_digest = $4 WHERE id = $1")
+            sql::query("UPDATE delivery SET pieces = $2, mail_bytes = $3, cover_digest = $4 WHERE id = $1")
                 .bind(id.0.to_vec())
                 .bind(pieces)
                 .bind(i64::try_from(mail_bytes).unwrap_or(i64::MAX))
@@ -321,7 +319,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn reached(&self, id: DeliveryId, step: Step, now_ms: i64) -> Result<bool, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         let advanced = advance(&mut transaction, id, step, now_ms).await?;
         transaction.commit().await?;
         Ok(advanced)
@@ -333,7 +331,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn handed_over(&self, id: DeliveryId, now_ms: i64) -> Result<bool, JournalError> {
-        let updated = sqlx::query(
+        let updated = sql::query(
             "UPDATE delivery SET handed_over_at_ms = $2, residual_gone_at_ms = CASE WHEN residual_until_ms IS NOT NULL THEN $2 END
              WHERE id = $1 AND state = 'notified' AND handed_over_at_ms IS NULL",
         );
@@ -347,9 +345,9 @@ impl Journal {
         id: DeliveryId,
         step: Step,
         now_ms: i64,
-        columns: Query<'_, Sqlite, SqliteArguments>,
+        columns: sql::Query,
     ) -> Result<(), JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         if advance(&mut transaction, id, step, now_ms).await? {
             columns.execute(&mut *transaction).await?;
             mark(&mut transaction, id, &[], now_ms).await?;
@@ -363,7 +361,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn began(&self, id: DeliveryId, stage: &'static str, now_ms: i64) -> Result<(), JournalError> {
-        sqlx::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        sql::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
             .bind(id.0.as_slice())
             .bind(stage)
             .bind(now_ms)
@@ -383,9 +381,9 @@ impl Journal {
         gives_up: GivesUp,
         now_ms: i64,
     ) -> Result<bool, JournalError> {
-        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+        let row = sql::query(sqlx::AssertSqlSafe(format!(
             "UPDATE delivery SET trouble = $2, attempts = attempts + 1, failing_since_ms = coalesce(failing_since_ms, $5),
-             state = CASE WHEN $3 OR ($4 AND EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = $1 AND i.damaged_at_ms IS NOT NULL)) THEN 'failed'
+             state = CASE WHEN $3 = 1 OR ($4 = 1 AND EXISTS (SELECT 1 FROM instance i WHERE i.delivery_id = $1 AND i.damaged_at_ms IS NOT NULL)) THEN 'failed'
                      ELSE state END
              WHERE id = $1 AND state IN ({}) RETURNING state = 'failed'",
             State::sql_before(Step::GivenUp)
@@ -405,7 +403,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn accepted_parts(&self, id: DeliveryId) -> Result<Vec<(u32, String)>, JournalError> {
-        let rows = sqlx::query("SELECT part, doctor FROM accepted_part WHERE delivery_id = $1")
+        let rows = sql::query("SELECT part, doctor FROM accepted_part WHERE delivery_id = $1")
             .bind(id.0.as_slice());
         Ok(rows.fetch_all(&self.pool).await?.iter().map(|row| (row.get("part"), row.get("doctor"))).collect())
     }
@@ -421,8 +419,8 @@ impl Journal {
         doctor: &str,
         now_ms: i64,
     ) -> Result<(), JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("INSERT INTO accepted_part (delivery_id, part, doctor, accepted_at_ms) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
+        let mut transaction = self.pool.begin_writing().await?;
+        sql::query("INSERT INTO accepted_part (delivery_id, part, doctor, accepted_at_ms) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
             .bind(id.0.as_slice())
             .bind(part)
             .bind(doctor)
@@ -430,13 +428,13 @@ impl Journal {
             .execute(&mut *transaction)
             .await?;
         // It gets on: a line that breaks with every piece is no server that is down, and is not waited for ever longer.
-        sqlx::query("UPDATE delivery SET attempts = 1 WHERE id = $1 AND attempts > 1")
+        sql::query("UPDATE delivery SET attempts = 1 WHERE id = $1 AND attempts > 1")
             .bind(id.0.as_slice())
             .execute(&mut *transaction)
             .await?;
         if part == PART_COVER {
             // The doctor has all of it: the age of the case is counted from here.
-            sqlx::query(
+            sql::query(
                 "UPDATE study_case SET mailed_running_ms = (SELECT ms FROM running)
                  WHERE id = (SELECT case_id FROM delivery WHERE id = $1 AND residual_of IS NULL)",
             )
@@ -471,7 +469,7 @@ impl Journal {
         reason: &str,
         left_out: bool,
     ) -> Result<(), JournalError> {
-        sqlx::query(
+        sql::query(
             "UPDATE recipient SET refused = $3, left_out = $4 WHERE delivery_id = $1 AND doctor = $2",
         )
         .bind(id.0.as_slice())
@@ -523,7 +521,7 @@ impl Journal {
         now_ms: i64,
     ) -> Result<(), JournalError> {
         let sql = sqlx::AssertSqlSafe(marking(column));
-        sqlx::query(sql).bind(id.0.as_slice()).bind(doctor).bind(now_ms).execute(&self.pool).await?;
+        sql::query(sql).bind(id.0.as_slice()).bind(doctor).bind(now_ms).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -532,7 +530,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn cover_digest(&self, id: DeliveryId) -> Result<Option<Digest>, JournalError> {
-        let row = sqlx::query("SELECT cover_digest FROM delivery WHERE id = $1").bind(id.0.as_slice());
+        let row = sql::query("SELECT cover_digest FROM delivery WHERE id = $1").bind(id.0.as_slice());
         let digest: Option<Vec<u8>> =
             row.fetch_optional(&self.pool).await?.and_then(|row| row.get("cover_digest"));
         digest.map(|digest| Ok(Digest(bytes32(digest, "cover_digest")?))).transpose()
@@ -546,32 +544,32 @@ pub(super) fn marking(column: &'static str) -> String {
 
 /// Sets the state that a step leads to, ends the stage under way and forgets its failures. Nothing is done where the step is not for the state.
 pub(super) async fn advance(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     id: DeliveryId,
     step: Step,
     now_ms: i64,
 ) -> Result<bool, JournalError> {
-    let before = sqlx::query("SELECT state FROM delivery WHERE id = $1")
+    let before = sql::query("SELECT state FROM delivery WHERE id = $1")
         .bind(id.0.as_slice())
         .fetch_one(&mut **transaction)
         .await?;
     let Some(state) = state(before.get("state"))?.after(step) else { return Ok(false) };
-    sqlx::query(
+    sql::query(
         "UPDATE delivery SET state = $2, attempts = 0, failing_since_ms = NULL, trouble = NULL WHERE id = $1",
     )
     .bind(id.0.as_slice())
     .bind(state.word())
     .execute(&mut **transaction)
     .await?;
-    sqlx::query("UPDATE stage_time SET done_at_ms = $2 WHERE delivery_id = $1 AND done_at_ms IS NULL")
+    sql::query("UPDATE stage_time SET done_at_ms = $2 WHERE delivery_id = $1 AND done_at_ms IS NULL")
         .bind(id.0.as_slice())
         .bind(now_ms)
         .execute(&mut **transaction)
         .await?;
     if matches!(state, State::Notified | State::Pulled) {
         // In the same transaction: a history has no step without the stage that it leads to, wherever a gateway is killed.
-        sqlx::query(
-            "INSERT INTO stage_time (delivery_id, stage, began_at_ms, done_at_ms) VALUES ($1, 'pulled', $2, CASE WHEN $3 THEN $2 END)
+        sql::query(
+            "INSERT INTO stage_time (delivery_id, stage, began_at_ms, done_at_ms) VALUES ($1, 'pulled', $2, CASE WHEN $3 = 1 THEN $2 END)
              ON CONFLICT DO NOTHING",
         )
         .bind(id.0.as_slice())
@@ -587,7 +585,7 @@ pub(super) fn state(word: &str) -> Result<State, JournalError> {
     State::parse(word).ok_or(JournalError::Unknown("delivery.state"))
 }
 
-fn read(row: &SqliteRow) -> Result<DeliveryRow, JournalError> {
+fn read(row: &Row) -> Result<DeliveryRow, JournalError> {
     let completeness: Option<String> = row.get("completeness");
     Ok(DeliveryRow {
         id: DeliveryId(bytes16(row.get("id"), "delivery.id")?),
@@ -616,7 +614,7 @@ fn read(row: &SqliteRow) -> Result<DeliveryRow, JournalError> {
     })
 }
 
-pub(super) fn read_instance(row: &SqliteRow) -> Result<DeliveryInstance, JournalError> {
+pub(super) fn read_instance(row: &Row) -> Result<DeliveryInstance, JournalError> {
     Ok(DeliveryInstance {
         file: row.get("file"),
         file_key: keys::wrapped(row, "file_key")?,
@@ -631,7 +629,7 @@ pub(super) fn read_instance(row: &SqliteRow) -> Result<DeliveryInstance, Journal
     })
 }
 
-fn read_recipient(row: &SqliteRow) -> Result<Recipient, JournalError> {
+fn read_recipient(row: &Row) -> Result<Recipient, JournalError> {
     let is_there = |column: &str| row.get::<Option<i64>, _>(column).is_some();
     Ok(Recipient {
         doctor: row.get("doctor"),
@@ -652,6 +650,6 @@ fn read_recipient(row: &SqliteRow) -> Result<Recipient, JournalError> {
     })
 }
 
-fn uid(row: &SqliteRow, column: &'static str) -> Result<Uid, JournalError> {
+fn uid(row: &Row, column: &'static str) -> Result<Uid, JournalError> {
     Uid::parse(row.get(column)).map_err(|_| JournalError::Unknown(column))
 }

@@ -1,11 +1,10 @@
 //! Rows of the directory of doctors: certificates, with who put them there and who ended them.
 
+use super::sql::{self, Row, Transaction};
 use super::acts::{Act, Actor, note};
 use super::{Journal, JournalError};
 use seal::ids::Digest;
 use seal::native::{Certificate, Recipient};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 
 /// A certificate in the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +127,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn devices(&self) -> Result<Vec<Device>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT d.*, i.certificate AS certified FROM doctor_certificate d
              LEFT JOIN identity_certificate i ON i.identity = d.identity ORDER BY d.doctor, d.added_at_ms, d.digest",
         );
@@ -141,7 +140,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn doctor_of(&self, certificate: Digest) -> Result<Option<String>, JournalError> {
         let row =
-            sqlx::query("SELECT doctor FROM doctor_certificate WHERE digest = $1 AND state <> 'revoked'");
+            sql::query("SELECT doctor FROM doctor_certificate WHERE digest = $1 AND state <> 'revoked'");
         let row = row.bind(certificate.0.to_vec()).fetch_optional(&self.pool).await?;
         Ok(row.map(|row| row.get("doctor")))
     }
@@ -152,7 +151,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn add_device(&self, device: &Device, act: Act) -> Result<bool, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         let added = add(&mut transaction, device, act).await?;
         transaction.commit().await?;
         Ok(added)
@@ -168,7 +167,7 @@ impl Journal {
         standing: Standing,
         actor: Actor<'_>,
     ) -> Result<bool, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         let ended = end(&mut transaction, device, standing, actor).await?;
         transaction.commit().await?;
         Ok(ended)
@@ -184,10 +183,10 @@ impl Journal {
         certificate: &Certificate,
         actor: Actor<'_>,
     ) -> Result<(), JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(
+        let mut transaction = self.pool.begin_writing().await?;
+        sql::query(
             "INSERT INTO identity_certificate (identity, certificate, added_at_ms, added_by) VALUES ($1, $2, $3, $4)
-             ON CONFLICT DO UPDATE SET certificate = excluded.certificate, added_at_ms = excluded.added_at_ms, added_by = excluded.added_by",
+             ON CONFLICT (identity) DO UPDATE SET certificate = excluded.certificate, added_at_ms = excluded.added_at_ms, added_by = excluded.added_by",
         )
         .bind(device.recipient.identity().der())
         .bind(certificate.der())
@@ -204,7 +203,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn renew_device(&self, device: &Device, before: &[&Device]) -> Result<bool, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         let added = add(&mut transaction, device, Act::Renewed).await?;
         if added {
             let actor = Actor { by: &device.added_by, at_ms: device.added_at_ms };
@@ -219,11 +218,11 @@ impl Journal {
 
 /// See [`Journal::add_device`].
 pub(super) async fn add(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     device: &Device,
     act: Act,
 ) -> Result<bool, JournalError> {
-    let added = sqlx::query(
+    let added = sql::query(
         "INSERT INTO doctor_certificate
          (digest, doctor, device, certificate, identity, origin, state, added_at_ms, added_by)
          SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
@@ -250,12 +249,12 @@ pub(super) async fn add(
 }
 
 async fn end(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     device: &Device,
     standing: Standing,
     actor: Actor<'_>,
 ) -> Result<bool, JournalError> {
-    let ended = sqlx::query(
+    let ended = sql::query(
         "UPDATE doctor_certificate SET state = $2, ended_by = $3, ended_at_ms = $4
          WHERE digest = $1 AND (state = 'active' OR (state = 'superseded' AND $2 = 'revoked'))",
     )
@@ -273,7 +272,7 @@ async fn end(
     Ok(ended)
 }
 
-fn read(row: &SqliteRow) -> Result<Device, JournalError> {
+fn read(row: &Row) -> Result<Device, JournalError> {
     let certificate = |column: &'static str| {
         Certificate::from_der(row.get(column)).map_err(|_| JournalError::Unknown(column))
     };

@@ -1,12 +1,11 @@
 //! Tests with synthetic cases, as they are kept, and what tells their cases from real ones.
 
+use super::sql::{self, Row};
 use super::intake::find_open_case;
 use super::{Journal, JournalError, bytes16};
 use compressor::Uid;
 use seal::ids::{CaseId, DeliveryId};
 use serde::Serialize;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use std::collections::BTreeMap;
 
 /// The AE title that synthetic studies are received under. No peer can call it, and neither a destination nor `[dicom] hold` may be named so.
@@ -86,7 +85,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn duty_tests(&self, since_ms: i64) -> Result<Vec<DutyTest>, JournalError> {
-        sqlx::query(RECENT_OR_OPEN).bind(since_ms).fetch_all(&self.pool).await?.iter().map(read).collect()
+        sql::query(RECENT_OR_OPEN).bind(since_ms).fetch_all(&self.pool).await?.iter().map(read).collect()
     }
 
     /// The newest tests of this kind, the newest first.
@@ -94,7 +93,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn newest_duty_tests(&self, kind: TestKind, limit: u32) -> Result<Vec<DutyTest>, JournalError> {
-        let rows = sqlx::query("SELECT * FROM duty_test WHERE kind = $1 ORDER BY id DESC LIMIT $2");
+        let rows = sql::query("SELECT * FROM duty_test WHERE kind = $1 ORDER BY id DESC LIMIT $2");
         rows.bind(kind.word()).bind(limit).fetch_all(&self.pool).await?.iter().map(read).collect()
     }
 
@@ -104,7 +103,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn daily_succeeded_at_ms(&self) -> Result<Option<i64>, JournalError> {
         let sql = "SELECT max(returned_at_ms) FROM duty_test WHERE kind = 'daily' AND late_at_ms IS NULL";
-        Ok(sqlx::query_scalar(sql).fetch_one(&self.pool).await?)
+        Ok(sql::query(sql).fetch_one(&self.pool).await?.get(0))
     }
 
     /// Notes a test that begins. False where there was one for the same occasion.
@@ -119,7 +118,7 @@ impl Journal {
         now_ms: i64,
     ) -> Result<bool, JournalError> {
         let study = format!("2.25.{}", u128::from_be_bytes(super::random_id()?));
-        let begun = sqlx::query(
+        let begun = sql::query(
             "INSERT INTO duty_test (kind, doctor, occasion, study_uid, began_at_ms) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         )
         .bind(kind.word())
@@ -144,7 +143,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn duty_test_is(&self, id: i64, delivery: DeliveryId) -> Result<(), JournalError> {
         let sql = "UPDATE duty_test SET delivery_id = $2 WHERE id = $1";
-        sqlx::query(sql).bind(id).bind(delivery.0.as_slice()).execute(&self.pool).await?;
+        sql::query(sql).bind(id).bind(delivery.0.as_slice()).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -161,7 +160,7 @@ impl Journal {
                 "UPDATE duty_test SET late_at_ms = $2 WHERE id = $1 AND late_at_ms IS NULL AND answered_at_ms IS NULL"
             }
         };
-        Ok(sqlx::query(sql).bind(test.id).bind(now_ms).execute(&self.pool).await?.rows_affected() > 0)
+        Ok(sql::query(sql).bind(test.id).bind(now_ms).execute(&self.pool).await?.rows_affected() > 0)
     }
 
     /// The case of a test is over. `seconds`: of each stage, where it returned.
@@ -175,7 +174,7 @@ impl Journal {
         now_ms: i64,
     ) -> Result<(), JournalError> {
         let seconds = seconds.map(|seconds| serde_json::to_string(seconds).unwrap_or_default());
-        sqlx::query(
+        sql::query(
             "UPDATE duty_test SET ended_at_ms = coalesce(ended_at_ms, $3), seconds = $2 WHERE id = $1",
         )
         .bind(id)
@@ -192,12 +191,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn not_reachable(&self) -> Result<BTreeMap<String, i64>, JournalError> {
-        let rows = sqlx::query(NOT_REACHABLE).fetch_all(&self.pool).await?;
+        let rows = sql::query(NOT_REACHABLE).fetch_all(&self.pool).await?;
         Ok(rows.iter().map(|row| (row.get("doctor"), row.get("since_ms"))).collect())
     }
 }
 
-fn read(row: &SqliteRow) -> Result<DutyTest, JournalError> {
+fn read(row: &Row) -> Result<DutyTest, JournalError> {
     let delivery: Option<Vec<u8>> = row.get("delivery_id");
     let seconds: Option<&str> = row.get("seconds");
     Ok(DutyTest {

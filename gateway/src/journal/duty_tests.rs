@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::super::press_tests::{held, journal, record};
+use super::super::tests::journal_in_a_file;
 use super::super::*;
 use super::{IS_LISTED, IS_REAL, NOT_REACHABLE, RECENT_OR_OPEN};
 use seal::answer::Answer;
 use seal::ids::{DeliveryId, Digest};
-use sqlx::Row;
 use std::collections::BTreeMap;
 
 async fn begin(journal: &Journal, kind: TestKind, doctor: &str, occasion: &str, at_ms: i64) -> DutyTest {
@@ -106,9 +106,9 @@ async fn no_list_figure_or_alarm_counts_a_test() {
 
 #[tokio::test]
 async fn what_is_asked_at_each_change_does_not_go_through_the_tests_of_years() {
-    let (journal, _folder) = journal().await;
+    let (journal, _folder) = journal_in_a_file().await;
     for sql in [RECENT_OR_OPEN, NOT_REACHABLE] {
-        let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
+        let plan = sql::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
         let rows = plan.fetch_all(&journal.pool).await.unwrap();
         let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
         assert!(!steps.iter().any(|step| step == "SCAN duty_test"), "{steps:?}");

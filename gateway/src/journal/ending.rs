@@ -1,6 +1,7 @@
 //! The end of a case: a person closes it, or its time is over. What was mailed of it is deleted, its key destroyed, and once the mailboxes are
 //! known to be empty the journal forgets whose study it was.
 
+use super::sql::{self, Row};
 use super::answers::OPENED_AT;
 use super::duty::IS_REAL;
 use super::withdrawal::{HAS_ARRIVED, Withdraw};
@@ -8,8 +9,6 @@ use super::{Journal, JournalError, State, Withdrawal, bytes16};
 use crate::notify::{Aged, Standing};
 use seal::ids::{CaseId, DeliveryId};
 use serde::Serialize;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use std::sync::atomic::Ordering;
 
 /// How a case ended.
@@ -105,7 +104,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn ran(&self, ms: i64) -> Result<(), JournalError> {
-        sqlx::query("UPDATE running SET ms = ms + $1").bind(ms.max(0)).execute(&self.pool).await?;
+        sql::query("UPDATE running SET ms = ms + $1").bind(ms.max(0)).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -117,7 +116,7 @@ impl Journal {
     pub async fn may_end(&self, case: CaseId, how: Ended) -> Result<bool, JournalError> {
         let sql = format!("SELECT 1 FROM study_case c WHERE c.id = $1 AND {}", may_end(how));
         let may =
-            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(case.0.as_slice()).fetch_optional(&self.pool).await?;
+            sql::query(sqlx::AssertSqlSafe(sql)).bind(case.0.as_slice()).fetch_optional(&self.pool).await?;
         Ok(may.is_some())
     }
 
@@ -133,8 +132,8 @@ impl Journal {
         by: Option<&str>,
         now_ms: i64,
     ) -> Result<Option<Withdrawal>, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let ended = sqlx::query(sqlx::AssertSqlSafe(format!(
+        let mut transaction = self.pool.begin_writing().await?;
+        let ended = sql::query(sqlx::AssertSqlSafe(format!(
             "UPDATE study_case AS c SET ended_at_ms = $2, ended_how = $3, ended_by = $4 WHERE c.id = $1 AND {}",
             may_end(how)
         )))
@@ -156,7 +155,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn aged(&self, age_ms: i64) -> Result<Vec<(CaseId, Aged)>, JournalError> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        let rows = sql::query(sqlx::AssertSqlSafe(format!(
             "SELECT c.id, {} AS opened, {HAS_HANDED_OVER} AS handed_over, c.alarm_heard_at_ms IS NOT NULL AS heard,
                EXISTS (SELECT 1 FROM link l WHERE l.case_id = c.id AND l.ended_at_ms IS NULL) AS linked
              FROM study_case c, running WHERE c.ended_at_ms IS NULL AND c.mailed_running_ms <= running.ms - $1
@@ -164,7 +163,7 @@ impl Journal {
             is_opened(),
             State::sql_over()
         )));
-        let read = |row: &SqliteRow| {
+        let read = |row: &Row| {
             let aged = Aged {
                 has_opened: row.get("opened"),
                 is_handed_over: row.get("handed_over"),
@@ -181,7 +180,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn unopened(&self) -> Result<Vec<Unopened>, JournalError> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        let rows = sql::query(sqlx::AssertSqlSafe(format!(
             "SELECT c.id, d.id AS delivery, CASE WHEN d.state = 'failed' THEN 0 WHEN d.state IN ('submitted', 'notified', 'pulled') THEN NULL ELSE d.failing_since_ms END AS stuck
              FROM study_case c JOIN delivery d ON d.case_id = c.id AND d.residual_of IS NULL
              WHERE c.ended_at_ms IS NULL AND c.alarmed_at_ms IS NULL AND d.handed_over_at_ms IS NULL AND {IS_REAL}
@@ -210,7 +209,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn ringing(&self) -> Result<i64, JournalError> {
         let sql = format!("SELECT count(*) FROM study_case c WHERE {}", rings());
-        Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.pool).await?)
+        Ok(sql::query(sqlx::AssertSqlSafe(sql)).fetch_one(&self.pool).await?.get(0))
     }
 
     /// Nobody has opened a case, and everybody was told: it is for the hospital now. False where an alarm was raised before.
@@ -218,7 +217,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn alarm(&self, case: CaseId, now_ms: i64) -> Result<bool, JournalError> {
-        let alarmed = sqlx::query(
+        let alarmed = sql::query(
             "UPDATE study_case SET alarmed_at_ms = $2, first_alarmed_at_ms = coalesce(first_alarmed_at_ms, $2) WHERE id = $1 AND alarmed_at_ms IS NULL AND ended_at_ms IS NULL",
         );
         let alarmed = alarmed.bind(case.0.as_slice()).bind(now_ms).execute(&self.pool).await?;
@@ -230,7 +229,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn alarm_heard(&self, case: CaseId, by: &str, now_ms: i64) -> Result<bool, JournalError> {
-        let heard = sqlx::query(
+        let heard = sql::query(
             "UPDATE study_case SET alarm_heard_at_ms = $3, alarm_heard_by = $2
              WHERE id = $1 AND alarmed_at_ms IS NOT NULL AND alarm_heard_at_ms IS NULL AND ended_at_ms IS NULL",
         );
@@ -243,7 +242,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn to_prove(&self) -> Result<Vec<EndedCase>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT c.id, c.ended_at_ms, c.ended_how, c.ended_by FROM study_case c
              WHERE c.ended_at_ms IS NOT NULL AND c.deletion_proved_at_ms IS NULL
                AND NOT EXISTS (SELECT 1 FROM delivery d JOIN withdrawn_mail w ON w.delivery_id = d.id
@@ -253,9 +252,9 @@ impl Journal {
         let mut cases = Vec::new();
         for row in rows.fetch_all(&self.pool).await? {
             let case = case_of(&row)?;
-            let deliveries = sqlx::query("SELECT id FROM delivery WHERE case_id = $1 ORDER BY sequence");
+            let deliveries = sql::query("SELECT id FROM delivery WHERE case_id = $1 ORDER BY sequence");
             let deliveries = deliveries.bind(case.0.as_slice()).fetch_all(&self.pool).await?;
-            let id = |row: &SqliteRow| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?));
+            let id = |row: &Row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?));
             cases.push(EndedCase {
                 case,
                 how: Ended::parse(row.get("ended_how"))?,
@@ -270,15 +269,15 @@ impl Journal {
 
     /// One for each mailbox.
     async fn mails_of(&self, case: CaseId) -> Result<Vec<EndedMail>, JournalError> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT doctor, sum(removed) AS removed, CASE max(stays) WHEN 0 THEN min(looked_at_ms) END AS empty_at_ms, min(arrived) AS arrived,
+        let rows = sql::query(sqlx::AssertSqlSafe(format!(
+            "SELECT doctor, CAST(sum(removed) AS BIGINT) AS removed, CASE max(stays) WHEN 0 THEN min(looked_at_ms) END AS empty_at_ms, min(arrived) AS arrived,
                min(folders) AS folders, max(folders_unsearched) AS folders_unsearched FROM (
-               SELECT w.doctor, w.removed, w.looked_at_ms, w.stays, {HAS_ARRIVED} AS arrived, w.folders, w.folders_unsearched
+               SELECT w.doctor, w.removed, w.looked_at_ms, w.stays, CASE WHEN {HAS_ARRIVED} THEN 1 ELSE 0 END AS arrived, w.folders, w.folders_unsearched
                  FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id WHERE d.case_id = $1
                UNION ALL SELECT l.doctor, 0, l.gone_at_ms, l.stays, 1, NULL, NULL FROM link l WHERE l.case_id = $1)
              GROUP BY doctor ORDER BY doctor"
         )));
-        let read = |row: &SqliteRow| EndedMail {
+        let read = |row: &Row| EndedMail {
             doctor: row.get("doctor"),
             removed: row.get("removed"),
             empty_at_ms: row.get("empty_at_ms"),
@@ -294,11 +293,11 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn unlooked(&self) -> Result<Vec<(DeliveryId, String)>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT w.delivery_id, w.doctor FROM withdrawn_mail w CROSS JOIN delivery d ON d.id = w.delivery_id
              WHERE d.state = 'closed' AND w.looked_at_ms IS NULL AND w.stays = 0",
         );
-        let read = |row: &SqliteRow| {
+        let read = |row: &Row| {
             Ok((
                 DeliveryId(bytes16(row.get("delivery_id"), "withdrawn_mail.delivery_id")?),
                 row.get("doctor"),
@@ -313,7 +312,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn forget(&self, case: CaseId, now_ms: i64) -> Result<(), JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         for sql in [
             "DELETE FROM instance WHERE case_id = $1",
             "DELETE FROM subject WHERE delivery_id IN (SELECT id FROM delivery WHERE case_id = $1)",
@@ -321,7 +320,7 @@ impl Journal {
             "UPDATE case_series SET series_uid = hex(randomblob(16)) WHERE case_id = $1",
             "UPDATE study_case SET study_uid = 'forgotten ' || hex(id), deletion_proved_at_ms = $2 WHERE id = $1",
         ] {
-            sqlx::query(sql).bind(case.0.as_slice()).bind(now_ms).execute(&mut *transaction).await?;
+            sql::query(sql).bind(case.0.as_slice()).bind(now_ms).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
         self.log_holds_keys.store(true, Ordering::Release);
@@ -386,6 +385,6 @@ fn may_end(how: Ended) -> String {
     )
 }
 
-fn case_of(row: &SqliteRow) -> Result<CaseId, JournalError> {
+fn case_of(row: &Row) -> Result<CaseId, JournalError> {
     Ok(CaseId(bytes16(row.get("id"), "study_case.id")?))
 }

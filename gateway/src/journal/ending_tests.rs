@@ -3,7 +3,7 @@
 
 use super::notices::tests::notified;
 use super::press_tests::{HELD_AS, held, journal, press, pressed, record};
-use super::tests::{on_disk, reach};
+use super::tests::{journal_in_a_file, on_disk, reach};
 use super::*;
 use crate::notify::ends;
 use compressor::bundle::Summary;
@@ -41,7 +41,7 @@ fn holds(folder: &tempfile::TempDir, needle: &[u8]) -> bool {
 
 #[tokio::test]
 async fn a_closed_case_is_forgotten_once_every_mailbox_is_known_to_be_empty() {
-    let (journal, folder) = journal().await;
+    let (journal, folder) = journal_in_a_file().await;
     let (case, delivery) = mailed(&journal).await;
     assert!(
         journal.end(case, Ended::Closed, Some("sato"), 8000).await.unwrap().is_none(),

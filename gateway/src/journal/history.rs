@@ -1,9 +1,9 @@
 //! What the journal says happened to each delivery, for whoever asks whether that may be (`simulate --replay`).
 
+use super::sql;
 use super::delivery::state;
 use super::{Journal, JournalError, State, bytes16};
 use seal::ids::DeliveryId;
-use sqlx::Row;
 
 /// The history of a delivery. Times are milliseconds since 1970-01-01 UTC.
 #[derive(Clone, Debug)]
@@ -47,13 +47,13 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn histories(&self) -> Result<Vec<History>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT id, state, residual_of IS NOT NULL AS is_residual, coalesce(pieces, 0) AS pieces, withdrawn_at_ms FROM delivery",
         );
         let mut histories = Vec::new();
         for row in rows.fetch_all(&self.pool).await? {
             let delivery = DeliveryId(bytes16(row.get("id"), "delivery.id")?);
-            let of = |sql: &'static str| sqlx::query(sql).bind(delivery.0.to_vec()).fetch_all(&self.pool);
+            let of = |sql: &'static str| sql::query(sql).bind(delivery.0.to_vec()).fetch_all(&self.pool);
             let stages = of("SELECT stage, done_at_ms FROM stage_time WHERE delivery_id = $1").await?;
             let parts = of("SELECT part, doctor, accepted_at_ms FROM accepted_part WHERE delivery_id = $1 ORDER BY accepted_at_ms, part = 0, part").await?;
             let doctors = of("SELECT * FROM recipient WHERE delivery_id = $1").await?;

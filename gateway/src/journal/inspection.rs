@@ -1,5 +1,6 @@
 //! What the self-audit reads of the journal as a database: how it is kept, and whether it is whole.
 
+use super::sql;
 use super::{Journal, JournalError};
 use std::io::Read;
 use std::path::Path;
@@ -34,8 +35,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub(crate) async fn is_whole(&self) -> Result<bool, JournalError> {
-        let said: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&self.pool).await?;
-        Ok(said == WHOLE)
+        let said = sql::query("PRAGMA quick_check(1)").fetch_one(&self.pool).await?;
+        Ok(said.get::<&str, _>(0) == WHOLE)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rows of received instances, committed in groups: one fsync serves every sender that waits at that moment.
 
+use super::sql::{self, Pool, Row, Transaction};
 use super::damage::{Damaged, damaged_twin, heal};
 use super::keys::{key_of_open_case, wrap};
 use super::studies::add_card;
@@ -10,8 +11,6 @@ use crate::spool::FileKey;
 use compressor::Uid;
 use compressor::dataset::Banner;
 use seal::ids::{CaseId, DeliveryId};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, SqlitePool, Transaction};
 use tokio::sync::{mpsc, oneshot};
 
 /// Senders that may wait for the writer.
@@ -113,7 +112,7 @@ impl Journal {
 }
 
 /// Starts the writer; it ends when every [`Journal`] is gone.
-pub(super) fn start(pool: SqlitePool, master: Option<FileKey>) -> mpsc::Sender<Request> {
+pub(super) fn start(pool: Pool, master: Option<FileKey>) -> mpsc::Sender<Request> {
     let (sender, mut waiting) = mpsc::channel(WAITING_MAX);
     tokio::spawn(async move {
         let mut group = Vec::with_capacity(GROUP_MAX);
@@ -126,7 +125,7 @@ pub(super) fn start(pool: SqlitePool, master: Option<FileKey>) -> mpsc::Sender<R
 
 /// A group whose commit fails is tried again one by one, so that one bad row does not fail its neighbours; but not after a
 /// failed fsync, which must not be tried again (DESIGN 7).
-async fn commit(pool: &SqlitePool, master: Option<&FileKey>, group: &mut Vec<Request>) {
+async fn commit(pool: &Pool, master: Option<&FileKey>, group: &mut Vec<Request>) {
     match record_all(pool, master, group).await {
         Ok(recorded) => {
             for (request, recorded) in group.drain(..).zip(recorded) {
@@ -153,11 +152,11 @@ async fn commit(pool: &SqlitePool, master: Option<&FileKey>, group: &mut Vec<Req
 }
 
 async fn record_all(
-    pool: &SqlitePool,
+    pool: &Pool,
     master: Option<&FileKey>,
     group: &[Request],
 ) -> Result<Vec<Recorded>, JournalError> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = pool.begin_writing().await?;
     let mut recorded = Vec::with_capacity(group.len());
     for request in group {
         recorded.push(record(&mut transaction, master, &request.instance).await?);
@@ -167,7 +166,7 @@ async fn record_all(
 }
 
 async fn record(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     master: Option<&FileKey>,
     instance: &NewInstance,
 ) -> Result<Recorded, JournalError> {
@@ -210,7 +209,7 @@ async fn record(
 
 /// The key of the instance's file under that of its case, which gets one if it has none yet.
 async fn wrapped_file_key(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     master: Option<&FileKey>,
     case: CaseId,
     instance: &NewInstance,
@@ -230,11 +229,11 @@ struct Twin {
 }
 
 async fn twins(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     case: CaseId,
     instance: &NewInstance,
 ) -> Result<Vec<Twin>, JournalError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT i.id, i.file, i.delivery_id, i.sha256 = $3 AND i.transfer_syntax = $4 AS same, d.state = 'failed' AS failed
          FROM instance i JOIN delivery d ON d.id = i.delivery_id WHERE i.case_id = $1 AND i.sop_instance_uid = $2",
     )
@@ -242,7 +241,7 @@ async fn twins(
     .bind(instance.sop_instance.as_str())
     .bind(instance.sha256.as_slice())
     .bind(instance.transfer_syntax.as_str());
-    let read = |row: SqliteRow| {
+    let read = |row: Row| {
         let delivery = DeliveryId(bytes16(row.get("delivery_id"), "delivery_id")?);
         let (id, file) = (row.get("id"), row.get("file"));
         Ok(Twin { id, file, delivery, same: row.get("same"), failed: row.get("failed") })
@@ -252,14 +251,14 @@ async fn twins(
 
 /// Sent again after its delivery failed: the instance joins the delivery that collects now, so that a second press helps.
 async fn take_over(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     id: i64,
     delivery: DeliveryId,
     subject: i64,
     instance: &NewInstance,
     file_key: Option<Vec<u8>>,
 ) -> Result<(), JournalError> {
-    sqlx::query(
+    sql::query(
         "UPDATE instance SET delivery_id = $2, file = $3, received_at_ms = $4, subject_id = $5, file_key = $6,
            damaged_at_ms = NULL WHERE id = $1",
     )
@@ -275,7 +274,7 @@ async fn take_over(
 }
 
 async fn insert(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     case: CaseId,
     delivery: DeliveryId,
     subject: i64,
@@ -283,7 +282,7 @@ async fn insert(
     file_key: Option<Vec<u8>>,
     conflict: bool,
 ) -> Result<(), JournalError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO instance (case_id, delivery_id, file, series_uid, sop_class_uid, sop_instance_uid, transfer_syntax,
                                bytes, sha256, conflict, received_at_ms, subject_id, file_key, modality, instance_number)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
@@ -312,7 +311,7 @@ async fn insert(
 /// deliveries are all over is closed a day after it was opened, and the next press begins a new one. A residual that nobody pulls does
 /// not count: it brings nothing that was not mailed.
 pub(super) async fn open_case(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     destination: &str,
     study: &str,
     now_ms: i64,
@@ -322,7 +321,7 @@ pub(super) async fn open_case(
         return Ok(case);
     }
     let case = CaseId(random_id()?);
-    sqlx::query("INSERT INTO study_case (id, destination, study_uid, opened_at_ms) VALUES ($1, $2, $3, $4)")
+    sql::query("INSERT INTO study_case (id, destination, study_uid, opened_at_ms) VALUES ($1, $2, $3, $4)")
         .bind(case.0.as_slice())
         .bind(destination)
         .bind(study)
@@ -334,11 +333,11 @@ pub(super) async fn open_case(
 
 /// The open case in which a study lies that was sent there.
 pub(super) async fn find_open_case(
-    executor: impl sqlx::Executor<'_, Database = Sqlite>,
+    executor: impl Into<sql::On<'_>>,
     destination: &str,
     study: &str,
 ) -> Result<Option<CaseId>, JournalError> {
-    let open = sqlx::query(
+    let open = sql::query(
         "SELECT id FROM study_case WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL",
     )
     .bind(destination)
@@ -351,13 +350,13 @@ pub(super) async fn find_open_case(
 /// Closes the open case of a study at a destination, if it is over and was opened so long ago, by the clock and by the time that the gateway ran: a
 /// clock that jumps lets no study that the PACS sends once more reach its doctors twice.
 pub(super) async fn close_over(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     destination: &str,
     study: &str,
     now_ms: i64,
     open_ms: i64,
 ) -> Result<(), JournalError> {
-    sqlx::query(
+    sql::query(
         "UPDATE study_case SET closed_at_ms = $3 WHERE destination = $1 AND study_uid = $2 AND closed_at_ms IS NULL
          AND opened_at_ms < $3 - $4 AND opened_running_ms <= (SELECT ms FROM running) - $4 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = study_case.id
            AND d.residual_of IS NULL AND d.handed_over_at_ms IS NULL AND d.state NOT IN ('pulled', 'failed', 'cancelled', 'recalled', 'closed'))",
@@ -382,11 +381,11 @@ fn study_key(instance: &NewInstance) -> String {
 /// The delivery of the case that still collects, though a residual may have been asked for since; a supplement is begun where none
 /// does (DESIGN 4).
 async fn collecting_delivery(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     case: CaseId,
     instance: &NewInstance,
 ) -> Result<(DeliveryId, bool), JournalError> {
-    let collecting = sqlx::query(
+    let collecting = sql::query(
         "SELECT id FROM delivery WHERE case_id = $1 AND state IN ('held', 'received') ORDER BY sequence DESC LIMIT 1",
     )
     .bind(case.0.as_slice())
@@ -400,18 +399,18 @@ async fn collecting_delivery(
 
 /// The sequence number of the next delivery of a case: a number is used once, as the reader refuses a second cover with it.
 pub(super) async fn next_number(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     case: CaseId,
 ) -> Result<i64, JournalError> {
-    let last = sqlx::query_scalar(
+    let last = sql::query(
         "SELECT max(numbers_taken, coalesce((SELECT max(sequence) FROM delivery d WHERE d.case_id = c.id), 0)) FROM study_case c WHERE id = $1",
     );
-    Ok(last.bind(case.0.as_slice()).fetch_one(&mut **transaction).await.map(|last: i64| last + 1)?)
+    Ok(last.bind(case.0.as_slice()).fetch_one(&mut **transaction).await?.get::<i64, _>(0) + 1)
 }
 
 /// Whether it waits for no press is the second of the pair. What comes late of a study that was pressed follows to the same doctors.
 async fn begin_delivery(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     case: CaseId,
     instance: &NewInstance,
 ) -> Result<(DeliveryId, bool), JournalError> {
@@ -419,7 +418,7 @@ async fn begin_delivery(
     let pressed = press::last_of(transaction, case).await?;
     let held = instance.doctors.is_empty() && pressed.is_none();
     let state = if held { State::Held } else { State::Received };
-    sqlx::query("INSERT INTO delivery (id, case_id, sequence, state, calling, urgent) VALUES ($1, $2, $3, $4, $5, $6)")
+    sql::query("INSERT INTO delivery (id, case_id, sequence, state, calling, urgent) VALUES ($1, $2, $3, $4, $5, $6)")
         .bind(delivery.0.as_slice())
         .bind(case.0.as_slice())
         .bind(next_number(transaction, case).await?)
@@ -428,7 +427,7 @@ async fn begin_delivery(
         .bind(instance.urgent)
         .execute(&mut **transaction)
         .await?;
-    sqlx::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'receive', $2)")
+    sql::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'receive', $2)")
         .bind(delivery.0.as_slice())
         .bind(instance.received_at_ms)
         .execute(&mut **transaction)
@@ -445,12 +444,12 @@ async fn begin_delivery(
 /// A doctor of a new delivery, with a random id for the notice. `stands_behind`: 0 for one who is told at once. Who handed the case over before is left
 /// in peace.
 pub(super) async fn add_recipient(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     delivery: DeliveryId,
     doctor: &str,
     stands_behind: u32,
 ) -> Result<(), JournalError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO recipient (delivery_id, doctor, notice_id, stands_behind, passed_on_at_ms) VALUES ($1, $2, $3, $4,
            (SELECT max(p.passed_on_at_ms) FROM delivery d JOIN delivery e ON e.case_id = d.case_id
             JOIN recipient p ON p.delivery_id = e.id AND p.doctor = $2 WHERE d.id = $1))",

@@ -1,12 +1,11 @@
 //! Invitations: one-time codes as the site keeps them, which is only what is derived from them.
 
+use super::sql::{self, Row, Transaction};
 use super::acts::{Act, Actor, note};
 use super::directory::{self, Device};
 use super::{Journal, JournalError, bytes16, bytes32};
 use seal::ids::{Digest, InvitationId};
 use seal::native::{Certificate, CodeKeys, Enrolled, Recipient};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 
 /// Messages with a wrong code that an invitation bears; the next one ends it.
 pub const TRIES_MAX: i64 = 5;
@@ -48,8 +47,8 @@ impl Journal {
         expires_at_ms: i64,
         actor: Actor<'_>,
     ) -> Result<(), JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(
+        let mut transaction = self.pool.begin_writing().await?;
+        sql::query(
             "INSERT INTO invitation
              (id, doctor, request_key, confirmation_key, state, expires_at_ms, invited_at_ms, invited_by)
              VALUES ($1, $2, $3, $4, 'open', $5, $6, $7)",
@@ -73,7 +72,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn invitations(&self, now_ms: i64) -> Result<Vec<Invitation>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM invitation WHERE request_key IS NOT NULL AND expires_at_ms > $1 ORDER BY invited_at_ms",
         );
         rows.bind(now_ms).fetch_all(&self.pool).await?.iter().map(read).collect()
@@ -90,15 +89,15 @@ impl Journal {
         actor: Actor<'_>,
     ) -> Result<bool, JournalError> {
         let id = invitation.keys.invitation;
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(
+        let mut transaction = self.pool.begin_writing().await?;
+        sql::query(
             "INSERT INTO enrolment_try (invitation_id, message) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         )
         .bind(id.0.to_vec())
         .bind(message.0.to_vec())
         .execute(&mut *transaction)
         .await?;
-        let tries = sqlx::query("SELECT count(*) AS n FROM enrolment_try WHERE invitation_id = $1")
+        let tries = sql::query("SELECT count(*) AS n FROM enrolment_try WHERE invitation_id = $1")
             .bind(id.0.to_vec())
             .fetch_one(&mut *transaction)
             .await?
@@ -123,8 +122,8 @@ impl Journal {
         actor: Actor<'_>,
     ) -> Result<Taken, JournalError> {
         let id = invitation.keys.invitation;
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let row = sqlx::query(
+        let mut transaction = self.pool.begin_writing().await?;
+        let row = sql::query(
             "SELECT state, message FROM invitation WHERE id = $1 AND request_key IS NOT NULL AND expires_at_ms > $2",
         );
         let row = row.bind(id.0.to_vec()).bind(actor.at_ms).fetch_optional(&mut *transaction).await?;
@@ -132,7 +131,7 @@ impl Journal {
         let known: Option<Vec<u8>> = row.get("message");
         let taken = match known {
             None => {
-                sqlx::query(
+                sql::query(
                     "UPDATE invitation SET state = 'requested', message = $2, certificate = $3, identity = $4, device = $5
                      WHERE id = $1",
                 )
@@ -164,10 +163,10 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn enrolled(&self, id: InvitationId, device: &Device) -> Result<bool, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         let added = directory::add(&mut transaction, device, Act::Enrolled).await?;
         if added {
-            sqlx::query("UPDATE invitation SET state = 'confirmed' WHERE id = $1 AND state = 'requested'")
+            sql::query("UPDATE invitation SET state = 'confirmed' WHERE id = $1 AND state = 'requested'")
                 .bind(id.0.to_vec())
                 .execute(&mut *transaction)
                 .await?;
@@ -181,7 +180,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn invitation_answered(&self, id: InvitationId) -> Result<(), JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         end(&mut transaction, id, "confirmed").await?;
         transaction.commit().await?;
         Ok(())
@@ -190,11 +189,11 @@ impl Journal {
 
 /// Forgets the keys. False where that was done before.
 async fn end(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     id: InvitationId,
     state: &'static str,
 ) -> Result<bool, JournalError> {
-    let ended = sqlx::query(
+    let ended = sql::query(
         "UPDATE invitation SET state = $2, request_key = NULL, confirmation_key = NULL
          WHERE id = $1 AND request_key IS NOT NULL AND ($2 = 'confirmed' OR state <> 'confirmed')",
     )
@@ -205,7 +204,7 @@ async fn end(
     Ok(ended.rows_affected() == 1)
 }
 
-fn read(row: &SqliteRow) -> Result<Invitation, JournalError> {
+fn read(row: &Row) -> Result<Invitation, JournalError> {
     let keys = CodeKeys {
         invitation: InvitationId(bytes16(row.get("id"), "invitation.id")?),
         request: bytes32(row.get("request_key"), "request_key")?,

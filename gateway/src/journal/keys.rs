@@ -1,11 +1,10 @@
 //! Keys of the spool as the journal keeps them: that of a case under the master key, that of a received file under its case's.
 
+use super::sql::{self, Row, Transaction};
 use super::{Journal, JournalError, answers, bytes16};
 use crate::queue::CASE_OPEN_MS;
 use crate::spool::{FileKey, WrappedKey};
 use seal::ids::CaseId;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 use std::sync::atomic::Ordering;
 
 /// Cases that were opened more than $2 before $1 and of which nothing is under way any more. The gateway has run for as long since: a clock that
@@ -20,7 +19,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]; `KeyDestroyed` once it was destroyed.
     pub async fn case_key(&self, case: CaseId) -> Result<Option<FileKey>, JournalError> {
-        let row = sqlx::query("SELECT spool_key, spool_key_destroyed_at_ms FROM study_case WHERE id = $1")
+        let row = sql::query("SELECT spool_key, spool_key_destroyed_at_ms FROM study_case WHERE id = $1")
             .bind(case.0.as_slice())
             .fetch_one(&self.pool)
             .await?;
@@ -30,7 +29,7 @@ impl Journal {
         self.unwrapped(&row)
     }
 
-    pub(super) fn unwrapped(&self, row: &SqliteRow) -> Result<Option<FileKey>, JournalError> {
+    pub(super) fn unwrapped(&self, row: &Row) -> Result<Option<FileKey>, JournalError> {
         let Some(wrapped) = wrapped(row, "spool_key")? else { return Ok(None) };
         let master = self.master.as_ref().ok_or(JournalError::NoKey)?;
         master.unwrap(&wrapped).map(Some).ok_or(JournalError::WrongKey)
@@ -47,7 +46,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn destroy_keys_over(&self, now_ms: i64) -> Result<Vec<CaseId>, JournalError> {
         self.forget_over(now_ms).await?;
-        let rows = sqlx::query(
+        let rows = sql::query(
             "UPDATE study_case SET spool_key = NULL, spool_key_destroyed_at_ms = $1, closed_at_ms = coalesce(closed_at_ms, $1)
              WHERE spool_key IS NOT NULL AND opened_at_ms < $1 - $2 AND opened_running_ms <= (SELECT ms FROM running) - $2
              AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = study_case.id
@@ -87,25 +86,25 @@ impl Journal {
         let [words, keys] = answers::forgetting(&format!("d.case_id IN ({OVER})"));
         for sql in [format!("DELETE FROM study_card WHERE case_id IN ({OVER})"), words, keys] {
             let sql = sqlx::AssertSqlSafe(sql);
-            sqlx::query(sql).bind(now_ms).bind(CASE_OPEN_MS).execute(&self.pool).await?;
+            sql::query(sql).bind(now_ms).bind(CASE_OPEN_MS).execute(&self.pool).await?;
         }
         Ok(())
     }
 
     /// `secure_delete` overwrote what was deleted in its pages; earlier versions of the pages are in the log until it is emptied.
     pub(crate) async fn empty_log(&self) -> Result<(), JournalError> {
-        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await?;
+        let row = sql::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await?;
         if row.get::<i64, _>(0) == 0 { Ok(()) } else { Err(JournalError::Busy) }
     }
 }
 
 /// The key of a case while it takes an instance; a case that has none gets one.
 pub(super) async fn key_of_open_case(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     master: &FileKey,
     case: CaseId,
 ) -> Result<FileKey, JournalError> {
-    let row = sqlx::query("SELECT spool_key FROM study_case WHERE id = $1")
+    let row = sql::query("SELECT spool_key FROM study_case WHERE id = $1")
         .bind(case.0.as_slice())
         .fetch_one(&mut **transaction)
         .await?;
@@ -113,7 +112,7 @@ pub(super) async fn key_of_open_case(
         return master.unwrap(&wrapped).ok_or(JournalError::WrongKey);
     }
     let key = FileKey::random().map_err(|_| JournalError::Unknown("random"))?;
-    sqlx::query("UPDATE study_case SET spool_key = $2 WHERE id = $1")
+    sql::query("UPDATE study_case SET spool_key = $2 WHERE id = $1")
         .bind(case.0.as_slice())
         .bind(wrap(master, &key)?.as_slice())
         .execute(&mut **transaction)
@@ -126,7 +125,7 @@ pub(super) fn wrap(under: &FileKey, key: &FileKey) -> Result<WrappedKey, Journal
 }
 
 /// A wrapped key as a row holds it.
-pub(super) fn wrapped(row: &SqliteRow, column: &'static str) -> Result<Option<WrappedKey>, JournalError> {
+pub(super) fn wrapped(row: &Row, column: &'static str) -> Result<Option<WrappedKey>, JournalError> {
     let bytes = row.get::<Option<Vec<u8>>, _>(column);
     bytes.map(|bytes| bytes.try_into().map_err(|_| JournalError::Unknown(column))).transpose()
 }

@@ -1,10 +1,10 @@
 //! The time ledger: when each case came how far, without whose it was. It outlives the case.
 
+use super::sql::{self, Row};
 use super::duty::IS_REAL;
 use super::ending::Ended;
 use super::{Journal, JournalError, bytes16};
 use seal::ids::CaseId;
-use sqlx::Row;
 
 /// Lines that are read at most, the newest: years of a hospital's nights.
 const LINES_MAX: u32 = 100_000;
@@ -50,9 +50,9 @@ impl Journal {
              LEFT JOIN stage_time u ON u.delivery_id = e.id AND u.stage = 'submit'
              LEFT JOIN stage_time n ON n.delivery_id = e.id AND n.stage = 'notify'
              WHERE s.stage = 'receive' AND s.began_at_ms >= $1 AND d.sequence = 1 AND d.state NOT IN ('cancelled', 'recalled') AND {IS_REAL}
-             GROUP BY d.id ORDER BY s.began_at_ms DESC LIMIT $2"
+             GROUP BY d.id, s.began_at_ms, c.first_alarmed_at_ms, c.ended_how ORDER BY s.began_at_ms DESC LIMIT $2"
         ));
-        let read = |row: &sqlx::sqlite::SqliteRow| {
+        let read = |row: &Row| {
             let ended: Option<&str> = row.get("ended_how");
             // Whoever is told again later was told before.
             let (notified_at_ms, all_notified_at_ms): (Option<i64>, Option<i64>) =
@@ -71,7 +71,7 @@ impl Journal {
                 ended: ended.map(Ended::parse).transpose()?,
             })
         };
-        let rows = sqlx::query(sql).bind(since_ms).bind(LINES_MAX).fetch_all(&self.pool).await?;
+        let rows = sql::query(sql).bind(since_ms).bind(LINES_MAX).fetch_all(&self.pool).await?;
         rows.iter().rev().map(read).collect()
     }
 }

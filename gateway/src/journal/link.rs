@@ -1,10 +1,9 @@
 //! Rows of links for outside recipients.
 
+use super::sql::{self, Row, Transaction};
 use super::{Journal, JournalError, bytes16};
 use seal::ids::{CaseId, LinkId};
 use seal::native::Certificate;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 
 /// A link whose time is not over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +40,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn add_link(&self, made: MadeLink<'_>) -> Result<(), JournalError> {
         let MadeLink { case, row, by, at_ms } = made;
-        sqlx::query(
+        sql::query(
             "INSERT INTO link (id, case_id, doctor, certificate, message, expires_at_ms, made_at_ms, made_by)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
@@ -49,7 +48,7 @@ impl Journal {
         .bind(case.0.as_slice())
         .bind(&row.doctor)
         .bind(row.certificate.der())
-        .bind(&row.message)
+        .bind(row.message.as_deref())
         .bind(row.expires_at_ms)
         .bind(at_ms)
         .bind(by)
@@ -63,7 +62,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn links(&self, case: CaseId, now_ms: i64) -> Result<Vec<LinkRow>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT * FROM link WHERE case_id = $1 AND ended_at_ms IS NULL AND expires_at_ms > $2 ORDER BY made_at_ms, id",
         )
         .bind(case.0.as_slice())
@@ -76,7 +75,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn link_mailed(&self, id: LinkId, now_ms: i64) -> Result<(), JournalError> {
-        sqlx::query("UPDATE link SET message = NULL, mailed_at_ms = $2 WHERE id = $1")
+        sql::query("UPDATE link SET message = NULL, mailed_at_ms = $2 WHERE id = $1")
             .bind(id.0.as_slice())
             .bind(now_ms)
             .execute(&self.pool)
@@ -89,7 +88,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn end_links_over(&self, now_ms: i64) -> Result<u64, JournalError> {
-        let ended = sqlx::query(
+        let ended = sql::query(
             "UPDATE link SET ended_at_ms = $1, message = NULL WHERE ended_at_ms IS NULL AND expires_at_ms <= $1",
         )
         .bind(now_ms)
@@ -101,11 +100,11 @@ impl Journal {
 
 /// Ends the links of a case that is withdrawn. Of those that ended before, only the folder that mails come to was looked into.
 pub(super) async fn end_links(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     case: CaseId,
     now_ms: i64,
 ) -> Result<(), JournalError> {
-    sqlx::query("UPDATE link SET ended_at_ms = coalesce(ended_at_ms, $2), message = NULL, gone_at_ms = NULL WHERE case_id = $1")
+    sql::query("UPDATE link SET ended_at_ms = coalesce(ended_at_ms, $2), message = NULL, gone_at_ms = NULL WHERE case_id = $1")
         .bind(case.0.as_slice())
         .bind(now_ms)
         .execute(&mut **transaction)
@@ -113,7 +112,7 @@ pub(super) async fn end_links(
     Ok(())
 }
 
-fn read(row: &SqliteRow) -> Result<LinkRow, JournalError> {
+fn read(row: &Row) -> Result<LinkRow, JournalError> {
     let certificate = Certificate::from_der(row.get("certificate"));
     Ok(LinkRow {
         id: LinkId(bytes16(row.get("id"), "link.id")?),

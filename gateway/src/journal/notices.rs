@@ -1,5 +1,6 @@
 //! Notices: a row for each channel that tells a doctor of a delivery, and what came of it.
 
+use super::sql::{self, Row};
 use super::answers::OPENED_AT;
 use super::delivery::{PART_COVER, marking};
 use super::duty::IS_REAL;
@@ -8,7 +9,6 @@ use crate::config::Way;
 use notifier::{MustAct, NoticeError};
 use seal::ids::DeliveryId;
 use serde::Serialize;
-use sqlx::Row;
 use std::collections::HashMap;
 
 /// Of delivery `d` and recipient `r`: notices go. Those of a delivery that the mail server takes only in part go to who has all of it, and
@@ -93,8 +93,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn untold(&self) -> Result<Vec<Untold>, JournalError> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(untold())).bind(PART_COVER).fetch_all(&self.pool).await?;
-        let untold = |row: &sqlx::sqlite::SqliteRow| {
+        let rows = sql::query(sqlx::AssertSqlSafe(untold())).bind(PART_COVER).fetch_all(&self.pool).await?;
+        let untold = |row: &Row| {
             Ok(Untold {
                 delivery: DeliveryId(bytes16(row.get("delivery_id"), "notice.delivery_id")?),
                 doctor: row.get("doctor"),
@@ -117,9 +117,9 @@ impl Journal {
         ways: &[Way],
         now_ms: i64,
     ) -> Result<(), JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         for way in ways {
-            sqlx::query(
+            sql::query(
                 "INSERT INTO notice (delivery_id, doctor, channel, level, state, began_at_ms, next_try_ms) VALUES ($1, $2, $3, $4, 'waiting', $5, $5)
                  ON CONFLICT DO NOTHING",
             )
@@ -131,7 +131,7 @@ impl Journal {
             .execute(&mut *transaction)
             .await?;
         }
-        sqlx::query("UPDATE recipient SET told_level = $3 WHERE delivery_id = $1 AND doctor = $2")
+        sql::query("UPDATE recipient SET told_level = $3 WHERE delivery_id = $1 AND doctor = $2")
             .bind(untold.delivery.0.as_slice())
             .bind(&untold.doctor)
             .bind(untold.level)
@@ -145,8 +145,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn due_notices(&self) -> Result<Vec<DueNotice>, JournalError> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(due())).fetch_all(&self.pool).await?;
-        let due = |row: &sqlx::sqlite::SqliteRow| {
+        let rows = sql::query(sqlx::AssertSqlSafe(due())).fetch_all(&self.pool).await?;
+        let due = |row: &Row| {
             Ok(DueNotice {
                 delivery: DeliveryId(bytes16(row.get("delivery_id"), "notice.delivery_id")?),
                 doctor: row.get("doctor"),
@@ -167,7 +167,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn is_still_due(&self, due: &DueNotice) -> Result<bool, JournalError> {
-        let row = sqlx::query(
+        let row = sql::query(
             "SELECT 1 FROM notice n JOIN recipient r ON r.delivery_id = n.delivery_id AND r.doctor = n.doctor
              WHERE n.delivery_id = $1 AND n.doctor = $2 AND n.channel = $3 AND n.state <> 'accepted' AND n.attempts = $4 AND r.notice_id = $5",
         )
@@ -184,8 +184,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn notice_accepted(&self, due: &DueNotice, now_ms: i64) -> Result<(), JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let accepted = sqlx::query(
+        let mut transaction = self.pool.begin_writing().await?;
+        let accepted = sql::query(
             "UPDATE notice SET state = 'accepted', attempts = attempts + 1, error = NULL, must_act = NULL, accepted_at_ms = $5
              WHERE delivery_id = $1 AND doctor = $2 AND channel = $3
              AND EXISTS (SELECT 1 FROM recipient r WHERE r.delivery_id = $1 AND r.doctor = $2 AND r.notice_id = $4)",
@@ -198,7 +198,7 @@ impl Journal {
         .execute(&mut *transaction)
         .await?;
         if accepted.rows_affected() > 0 {
-            sqlx::query(sqlx::AssertSqlSafe(marking("notified_at_ms")))
+            sql::query(sqlx::AssertSqlSafe(marking("notified_at_ms")))
                 .bind(due.delivery.0.as_slice())
                 .bind(&due.doctor)
                 .bind(now_ms)
@@ -222,8 +222,8 @@ impl Journal {
             MustAct::Operator => "operator",
             MustAct::Server => "server",
         };
-        sqlx::query(
-            "UPDATE notice SET state = CASE WHEN $5 THEN 'refused' ELSE 'waiting' END, attempts = attempts + 1, error = $6, must_act = $7,
+        sql::query(
+            "UPDATE notice SET state = CASE WHEN $5 = 1 THEN 'refused' ELSE 'waiting' END, attempts = attempts + 1, error = $6, must_act = $7,
              next_try_ms = $8 WHERE delivery_id = $1 AND doctor = $2 AND channel = $3 AND state <> 'accepted'
              AND EXISTS (SELECT 1 FROM recipient r WHERE r.delivery_id = $1 AND r.doctor = $2 AND r.notice_id = $4)",
         )
@@ -246,7 +246,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn try_notices_now(&self, now_ms: i64) -> Result<(), JournalError> {
         let sql = "UPDATE notice SET next_try_ms = min(next_try_ms, $1) WHERE state <> 'accepted'";
-        sqlx::query(sql).bind(now_ms).execute(&self.pool).await?;
+        sql::query(sql).bind(now_ms).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -262,7 +262,7 @@ impl Journal {
         now_ms: i64,
     ) -> Result<bool, JournalError> {
         let sql = "UPDATE recipient SET level = $3, level_at_ms = $4 WHERE delivery_id = $1 AND doctor = $2 AND level < $3";
-        let raised = sqlx::query(sql).bind(id.0.as_slice()).bind(doctor).bind(level).bind(now_ms);
+        let raised = sql::query(sql).bind(id.0.as_slice()).bind(doctor).bind(level).bind(now_ms);
         Ok(raised.execute(&self.pool).await?.rows_affected() > 0)
     }
 
@@ -278,7 +278,7 @@ impl Journal {
              AND NOT ({OPENED_AT} IS NOT NULL AND r.told_level IS NOT NULL AND NOT EXISTS
                (SELECT 1 FROM notice n WHERE n.delivery_id = r.delivery_id AND n.doctor = r.doctor AND n.attempts = 0))"
         ));
-        let rows = sqlx::query(sql).bind(id.0.as_slice()).bind(PART_COVER).fetch_all(&self.pool).await?;
+        let rows = sql::query(sql).bind(id.0.as_slice()).bind(PART_COVER).fetch_all(&self.pool).await?;
         Ok(rows.iter().map(|row| row.get("doctor")).collect())
     }
 
@@ -294,7 +294,7 @@ impl Journal {
              CROSS JOIN notice n ON n.delivery_id = r.delivery_id AND n.doctor = r.doctor
              WHERE NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = d.id AND {OPENED_AT} IS NOT NULL) AND {IS_TOLD_OF} AND {IS_REAL} GROUP BY n.channel, n.state ORDER BY n.channel, n.state"
         ));
-        let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
+        let rows = sql::query(sql).fetch_all(&self.pool).await?;
         Ok(rows.iter().map(|row| (row.get("channel"), row.get("state"), row.get("notices"))).collect())
     }
 
@@ -303,7 +303,7 @@ impl Journal {
         &self,
         ids: &str,
     ) -> Result<HashMap<(Vec<u8>, String), Vec<NoticeReport>>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT n.* FROM json_each($1) AS ids JOIN notice n ON n.delivery_id = unhex(ids.value) ORDER BY n.level, n.channel",
         )
         .bind(ids);

@@ -1,11 +1,11 @@
 //! What of a study can be shown as a picture, and which of its images are key images.
 
+use super::sql::{self, Row};
 use super::delivery::read_instance;
 use super::{DeliveryInstance, Journal, JournalError};
 use crate::spool;
 use compressor::Uid;
 use seal::ids::CaseId;
-use sqlx::Row;
 use std::collections::BTreeSet;
 
 /// Objects that show nothing (PS3.3 C.7.3.1.1.1): no picture is looked for in their series as long as there is another.
@@ -41,8 +41,8 @@ impl Journal {
              LEFT JOIN key_image k ON k.case_id = i.case_id AND k.sop_instance_uid = i.sop_instance_uid
              WHERE i.case_id = $1 ORDER BY min(i.id) OVER (PARTITION BY i.series_uid), {ORDER}"
         ));
-        let rows = sqlx::query(sql).bind(case.0.as_slice());
-        let choosable = |row: &sqlx::sqlite::SqliteRow| Choosable {
+        let rows = sql::query(sql).bind(case.0.as_slice());
+        let choosable = |row: &Row| Choosable {
             id: row.get("id"),
             sop_instance: row.get("sop_instance_uid"),
             series: row.get("series_uid"),
@@ -57,7 +57,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn instance(&self, case: CaseId, id: i64) -> Result<Option<DeliveryInstance>, JournalError> {
-        let row = sqlx::query("SELECT * FROM instance WHERE case_id = $1 AND id = $2");
+        let row = sql::query("SELECT * FROM instance WHERE case_id = $1 AND id = $2");
         let row = row.bind(case.0.as_slice()).bind(id).fetch_optional(&self.pool).await?;
         row.as_ref().map(read_instance).transpose()
     }
@@ -77,7 +77,7 @@ impl Journal {
              WHERE i.case_id = $1 AND i.series_uid = (SELECT series_uid FROM longest) ORDER BY {ORDER}
              LIMIT 1 OFFSET (SELECT n / 2 FROM longest)"
         ));
-        let row = sqlx::query(sql).bind(case.0.as_slice()).fetch_optional(&self.pool).await?;
+        let row = sql::query(sql).bind(case.0.as_slice()).fetch_optional(&self.pool).await?;
         row.map(|row| Ok((row.get("instances"), read_instance(&row)?))).transpose()
     }
 
@@ -86,7 +86,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]; `KeyDestroyed` once the case is over.
     pub async fn picture(&self, case: CaseId) -> Result<Option<(u32, Vec<u8>)>, JournalError> {
-        let row = sqlx::query("SELECT instances, picture FROM study_picture WHERE case_id = $1");
+        let row = sql::query("SELECT instances, picture FROM study_picture WHERE case_id = $1");
         let Some(row) = row.bind(case.0.as_slice()).fetch_optional(&self.pool).await? else {
             return Ok(None);
         };
@@ -107,9 +107,9 @@ impl Journal {
         picture: &[u8],
     ) -> Result<(), JournalError> {
         let sealed = spool::seal_text(picture, self.case_key(case).await?.as_ref());
-        sqlx::query(
+        sql::query(
             "INSERT INTO study_picture (case_id, instances, picture) SELECT $1, $2, $3 FROM study_card WHERE case_id = $1
-             ON CONFLICT DO UPDATE SET instances = excluded.instances, picture = excluded.picture",
+             ON CONFLICT (case_id) DO UPDATE SET instances = excluded.instances, picture = excluded.picture",
         )
         .bind(case.0.as_slice())
         .bind(instances)
@@ -124,18 +124,18 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn mark_key_images(&self, case: CaseId, instances: &[i64]) -> Result<bool, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let open = sqlx::query("SELECT 1 FROM delivery WHERE case_id = $1 AND state IN ('held', 'received')");
+        let mut transaction = self.pool.begin_writing().await?;
+        let open = sql::query("SELECT 1 FROM delivery WHERE case_id = $1 AND state IN ('held', 'received')");
         if open.bind(case.0.as_slice()).fetch_optional(&mut *transaction).await?.is_none() {
             return Ok(false);
         }
-        sqlx::query("DELETE FROM key_image WHERE case_id = $1")
+        sql::query("DELETE FROM key_image WHERE case_id = $1")
             .bind(case.0.as_slice())
             .execute(&mut *transaction)
             .await?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO key_image (case_id, sop_instance_uid) SELECT i.case_id, i.sop_instance_uid FROM json_each($2) n
-             JOIN instance i ON i.id = n.value WHERE i.case_id = $1 ON CONFLICT DO NOTHING",
+             JOIN instance i ON i.id = CAST(n.value AS BIGINT) WHERE i.case_id = $1 ON CONFLICT DO NOTHING",
         )
         .bind(case.0.as_slice())
         .bind(serde_json::to_string(instances).unwrap_or_default())
@@ -151,8 +151,8 @@ impl Journal {
     /// [`JournalError`].
     pub async fn key_images(&self, case: CaseId) -> Result<BTreeSet<Uid>, JournalError> {
         let rows =
-            sqlx::query("SELECT sop_instance_uid FROM key_image WHERE case_id = $1").bind(case.0.as_slice());
-        let uid = |row: &sqlx::sqlite::SqliteRow| {
+            sql::query("SELECT sop_instance_uid FROM key_image WHERE case_id = $1").bind(case.0.as_slice());
+        let uid = |row: &Row| {
             Uid::parse(row.get("sop_instance_uid"))
                 .map_err(|_| JournalError::Unknown("key_image.sop_instance_uid"))
         };

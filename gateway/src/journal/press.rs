@@ -1,5 +1,6 @@
 //! The press: a person asks that a study be delivered (DESIGN 6). It is one transaction, so that two presses at once make one delivery.
 
+use super::sql::{self, Row, Transaction};
 use super::answers::OPENED_AT;
 use super::intake::{add_recipient, next_number, open_case};
 use super::keys::key_of_open_case;
@@ -9,8 +10,6 @@ use compressor::Uid;
 use compressor::bundle::Note;
 use seal::ids::{CaseId, DeliveryId};
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -126,7 +125,7 @@ impl Journal {
         press: &Press,
         held_as: Option<HeldAs<'_>>,
     ) -> Result<PressAnswer, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         let answer = match &press.study {
             PressedStudy::Case(case) => self.press_case(&mut transaction, *case, press, None).await?,
             PressedStudy::AtPacs { pacs, study } => {
@@ -149,12 +148,12 @@ impl Journal {
 
     async fn press_case(
         &self,
-        transaction: &mut Transaction<'static, Sqlite>,
+        transaction: &mut Transaction,
         case: CaseId,
         press: &Press,
         pacs: Option<&str>,
     ) -> Result<PressAnswer, JournalError> {
-        let last = sqlx::query(
+        let last = sql::query(
             "SELECT id, state, pressed_at_ms, pressed_by, pacs FROM delivery WHERE case_id = $1 AND residual_of IS NULL
              AND state NOT IN ('failed', 'cancelled', 'recalled', 'closed')
              ORDER BY state = 'held' DESC, sequence DESC LIMIT 1",
@@ -169,7 +168,7 @@ impl Journal {
             let doctors = doctors_of(transaction, delivery).await?;
             return Ok(PressAnswer::Already { delivery, pressed: read(&last)?, doctors });
         };
-        sqlx::query("UPDATE delivery SET state = $2 WHERE id = $1")
+        sql::query("UPDATE delivery SET state = $2 WHERE id = $1")
             .bind(delivery.0.as_slice())
             .bind(received.word())
             .execute(&mut **transaction)
@@ -181,7 +180,7 @@ impl Journal {
     /// Notes who asked, and for whom. The clock of the delivery starts here, whenever its instances came.
     async fn ask(
         &self,
-        transaction: &mut Transaction<'static, Sqlite>,
+        transaction: &mut Transaction,
         case: CaseId,
         delivery: DeliveryId,
         press: &Press,
@@ -194,7 +193,7 @@ impl Journal {
             (Some(note), None) => Some(note::seal(note, None)?),
             (None, _) => None,
         };
-        sqlx::query(
+        sql::query(
             "UPDATE delivery SET urgent = $2, pressed_at_ms = $3, pressed_by = $4, pacs = $5, note = $6, duty_group = $7 WHERE id = $1",
         )
         .bind(delivery.0.as_slice())
@@ -203,12 +202,12 @@ impl Journal {
         .bind(&press.by)
         .bind(pacs)
         .bind(note)
-        .bind(&press.standby.group)
+        .bind(press.standby.group.as_ref())
         .execute(&mut **transaction)
         .await?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'receive', $2)
-             ON CONFLICT DO UPDATE SET began_at_ms = excluded.began_at_ms",
+             ON CONFLICT (delivery_id, stage) DO UPDATE SET began_at_ms = excluded.began_at_ms",
         )
         .bind(delivery.0.as_slice())
         .bind(press.at_ms)
@@ -228,7 +227,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn note(&self, delivery: DeliveryId, case: CaseId) -> Result<Option<Note>, JournalError> {
-        let row = sqlx::query("SELECT note FROM delivery WHERE id = $1").bind(delivery.0.as_slice());
+        let row = sql::query("SELECT note FROM delivery WHERE id = $1").bind(delivery.0.as_slice());
         let Some(sealed) = row.fetch_one(&self.pool).await?.get::<Option<Vec<u8>>, _>("note") else {
             return Ok(None);
         };
@@ -241,7 +240,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn started_at_ms(&self, delivery: DeliveryId) -> Result<Option<i64>, JournalError> {
         let row =
-            sqlx::query("SELECT began_at_ms FROM stage_time WHERE delivery_id = $1 AND stage = 'receive'");
+            sql::query("SELECT began_at_ms FROM stage_time WHERE delivery_id = $1 AND stage = 'receive'");
         let row = row.bind(delivery.0.as_slice()).fetch_optional(&self.pool).await?;
         Ok(row.map(|row| row.get("began_at_ms")))
     }
@@ -251,7 +250,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn listed(&self, id: DeliveryId, listed: Option<u32>) -> Result<(), JournalError> {
-        sqlx::query("UPDATE delivery SET listed = $2 WHERE id = $1 AND state = 'received'")
+        sql::query("UPDATE delivery SET listed = $2 WHERE id = $1 AND state = 'received'")
             .bind(id.0.as_slice())
             .bind(listed)
             .execute(&self.pool)
@@ -264,7 +263,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn choose(&self, id: DeliveryId, choice: Choice, by: &str) -> Result<bool, JournalError> {
-        let chosen = sqlx::query(
+        let chosen = sql::query(
             "UPDATE delivery SET choice = $2, choice_by = $3 WHERE id = $1 AND state = 'received' AND listed IS NOT NULL",
         )
         .bind(id.0.as_slice())
@@ -278,12 +277,12 @@ impl Journal {
 
 /// A delivery without an instance yet.
 async fn begin(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     case: CaseId,
     calling: &str,
 ) -> Result<DeliveryId, JournalError> {
     let delivery = DeliveryId(random_id()?);
-    sqlx::query(
+    sql::query(
         "INSERT INTO delivery (id, case_id, sequence, state, calling)
          VALUES ($1, $2, $3, 'received', $4)",
     )
@@ -298,10 +297,10 @@ async fn begin(
 
 /// The delivery of a case that was asked for last, if one was.
 pub(super) async fn last_of(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     case: CaseId,
 ) -> Result<Option<DeliveryId>, JournalError> {
-    let row = sqlx::query(
+    let row = sql::query(
         "SELECT id FROM delivery WHERE case_id = $1 AND pressed_at_ms IS NOT NULL AND residual_of IS NULL
          AND state NOT IN ('cancelled', 'recalled', 'closed') ORDER BY sequence DESC LIMIT 1",
     )
@@ -313,11 +312,11 @@ pub(super) async fn last_of(
 
 /// A supplement goes where the delivery went that it adds to; who was told of that one, or has opened it, stands behind nobody.
 pub(super) async fn follow(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     pressed: DeliveryId,
     supplement: DeliveryId,
 ) -> Result<(), JournalError> {
-    sqlx::query(
+    sql::query(
         "UPDATE delivery SET (urgent, pressed_at_ms, pressed_by, pacs, duty_group) =
            (SELECT urgent, pressed_at_ms, pressed_by, pacs, duty_group FROM delivery p WHERE p.id = $2) WHERE id = $1",
     )
@@ -329,17 +328,17 @@ pub(super) async fn follow(
         "SELECT doctor, CASE WHEN coalesce(escalated_at_ms, {OPENED_AT}) IS NULL THEN stands_behind ELSE 0 END AS stands_behind
          FROM recipient WHERE delivery_id = $1"
     ));
-    for row in sqlx::query(sql).bind(pressed.0.as_slice()).fetch_all(&mut **transaction).await? {
+    for row in sql::query(sql).bind(pressed.0.as_slice()).fetch_all(&mut **transaction).await? {
         add_recipient(transaction, supplement, row.get("doctor"), row.get("stands_behind")).await?;
     }
     Ok(())
 }
 
 async fn doctors_of(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     delivery: DeliveryId,
 ) -> Result<Vec<String>, JournalError> {
-    let rows = sqlx::query(
+    let rows = sql::query(
         "SELECT doctor FROM recipient WHERE delivery_id = $1 AND stands_behind = 0 ORDER BY doctor",
     )
     .bind(delivery.0.as_slice())
@@ -349,14 +348,14 @@ async fn doctors_of(
 }
 
 /// What was said about missing instances, from a row of `delivery`.
-pub(super) fn read_choice(row: &SqliteRow) -> Result<Option<Chosen>, JournalError> {
+pub(super) fn read_choice(row: &Row) -> Result<Option<Chosen>, JournalError> {
     let Some(choice) = row.get::<Option<&str>, _>("choice") else { return Ok(None) };
     let by = row.get::<Option<String>, _>("choice_by").ok_or(JournalError::Unknown("delivery.choice_by"))?;
     Ok(Some(Chosen { choice: Choice::parse(choice)?, by }))
 }
 
 /// Who asked, from a row of `delivery`.
-pub(super) fn read(row: &SqliteRow) -> Result<Option<Pressed>, JournalError> {
+pub(super) fn read(row: &Row) -> Result<Option<Pressed>, JournalError> {
     let Some(at_ms) = row.get("pressed_at_ms") else { return Ok(None) };
     let by =
         row.get::<Option<String>, _>("pressed_by").ok_or(JournalError::Unknown("delivery.pressed_by"))?;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::notices::tests::notified;
-use super::tests::{instance, on_disk, reach};
+use super::tests::{earlier, instance, on_disk, reach};
 use super::*;
 use crate::notify::{Escalation, Next, Rules};
 use crate::roster::Standby;
@@ -267,10 +267,7 @@ async fn a_dead_letter_is_taken_up_where_it_stood_and_a_notice_goes_again() {
 async fn a_journal_of_the_version_before_keeps_its_deliveries() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
-    let pool = connect(options(&path).create_if_missing(true)).await.unwrap();
-    let mut before = sqlx::migrate!("migrations/sqlite");
-    before.migrations = before.migrations.iter().filter(|one| one.version < 12).cloned().collect();
-    before.run(&pool).await.unwrap();
+    let pool = earlier(&path, 0..12).await;
     for statement in [
         "INSERT INTO study_case VALUES (zeroblob(16), 'ONCALL', '1.2.3', 1, NULL, NULL, NULL)",
         "INSERT INTO delivery (id, case_id, sequence, state, calling, remark) VALUES (x'01010101010101010101010101010101', zeroblob(16), 1, 'notified', 'PACS', 'words')",
@@ -280,14 +277,14 @@ async fn a_journal_of_the_version_before_keeps_its_deliveries() {
         sqlx::query(statement).execute(&pool).await.unwrap();
     }
     pool.close().await;
-    let journal = Journal::open(&path).await.unwrap();
+    let journal = Journal::open(Database::File(path)).await.unwrap();
     let base = journal.delivery(DeliveryId([1; 16])).await.unwrap();
     let residual = journal.delivery(DeliveryId([2; 16])).await.unwrap();
     assert_eq!((base.state, residual.residual_of), (State::Notified, Some(base.id)));
     assert_eq!(journal.recipients(base.id).await.unwrap().len(), 1);
-    let broken = sqlx::query("PRAGMA foreign_key_check").fetch_all(&journal.pool).await.unwrap();
+    let broken = sql::query("PRAGMA foreign_key_check").fetch_all(&journal.pool).await.unwrap();
     assert!(broken.is_empty());
-    let wrong = sqlx::query(
+    let wrong = sql::query(
         "INSERT INTO recipient (delivery_id, doctor, notice_id) VALUES (x'03030303030303030303030303030303', 'x', zeroblob(16))",
     );
     assert!(wrong.execute(&journal.pool).await.is_err(), "rows still point to the new table");
@@ -295,7 +292,7 @@ async fn a_journal_of_the_version_before_keeps_its_deliveries() {
 
 /// The kept numbers are those that counting gives, whatever moved.
 async fn assert_counts(journal: &Journal) {
-    let wrong = sqlx::query(
+    let wrong = sql::query(
         "SELECT 1 FROM delivery d LEFT JOIN delivery_count n ON n.delivery_id = d.id
          WHERE coalesce(n.instances, 0) <> (SELECT count(*) FROM instance i WHERE i.delivery_id = d.id)
             OR coalesce(n.conflicts, 0) <> (SELECT coalesce(sum(conflict), 0) FROM instance i WHERE i.delivery_id = d.id)

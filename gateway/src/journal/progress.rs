@@ -1,12 +1,12 @@
 //! How far the newest studies have come, in numbers alone: what the operator's figures are made of.
 
+use super::sql;
 use super::answers::OPENED_AT;
 use super::duty::IS_REAL;
 use super::ending::IS_DEAD_LETTER;
 use super::report::{StageTime, stage_seconds};
 use super::studies::NEWEST;
 use super::{Journal, JournalError, State};
-use sqlx::Row;
 use std::collections::{BTreeMap, HashMap};
 
 /// How a delivery's trouble tells of a mailbox that has no room.
@@ -57,7 +57,7 @@ fn outstanding() -> String {
 SELECT count(*) FILTER (WHERE state = 'failed') AS failed,
   count(*) FILTER (WHERE trouble IS NOT NULL) AS in_trouble,
   count(*) FILTER (WHERE instr(trouble, $2) > 0) AS mailboxes_full,
-  coalesce(sum(refused) FILTER (WHERE NOT opened), 0) AS refused,
+  CAST(coalesce(sum(refused) FILTER (WHERE NOT opened), 0) AS BIGINT) AS refused,
   count(*) FILTER (WHERE state = 'notified' AND handed_over_at_ms IS NULL AND notified_at_ms < $1 AND NOT opened) AS unopened,
   min(since_ms) FILTER (WHERE state IN ('received', 'assembled', 'compressed', 'sealed')) AS unsent_since_ms
 FROM outstanding",
@@ -87,7 +87,7 @@ impl Journal {
             newest()
         ));
         let mut stages: HashMap<Vec<u8>, Vec<StageTime>> = HashMap::new();
-        for row in sqlx::query(sql).bind(limit).fetch_all(&self.pool).await? {
+        for row in sql::query(sql).bind(limit).fetch_all(&self.pool).await? {
             stages.entry(row.get("id")).or_default().push(StageTime {
                 stage: row.get("stage"),
                 began_ms: row.get("began_at_ms"),
@@ -95,7 +95,7 @@ impl Journal {
             });
         }
         let sql = sqlx::AssertSqlSafe(format!("{} SELECT * FROM newest", newest()));
-        let rows = sqlx::query(sql).bind(limit).fetch_all(&self.pool).await?;
+        let rows = sql::query(sql).bind(limit).fetch_all(&self.pool).await?;
         let progress = rows.iter().map(|row| {
             let last_received_ms: Option<i64> = row.get("last_received_ms");
             let stages = stages.remove(row.get::<&[u8], _>("id")).unwrap_or_default();
@@ -115,7 +115,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn outstanding(&self, notified_before_ms: i64) -> Result<Outstanding, JournalError> {
         let sql = sqlx::AssertSqlSafe(outstanding());
-        let row = sqlx::query(sql).bind(notified_before_ms).bind(MAILBOX_FULL).fetch_one(&self.pool).await?;
+        let row = sql::query(sql).bind(notified_before_ms).bind(MAILBOX_FULL).fetch_one(&self.pool).await?;
         Ok(Outstanding {
             failed: row.get("failed"),
             in_trouble: row.get("in_trouble"),

@@ -1,5 +1,6 @@
 //! What page, command line and demo show of a delivery: no patient data, no UIDs.
 
+use super::sql::{self, Row};
 use super::answers::AnswerReport;
 use super::ending::{self, Ended};
 use super::notices::NoticeReport;
@@ -9,8 +10,6 @@ use super::{Journal, JournalError, bytes16};
 use crate::hex::hex;
 use seal::ids::{CaseId, DeliveryId};
 use serde::Serialize;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use std::collections::{BTreeMap, HashMap};
 
 /// One delivery as reported by `scanpost-gateway deliveries --json`.
@@ -189,7 +188,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn report(&self) -> Result<Vec<DeliveryReport>, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!("{} ORDER BY c.opened_at_ms, d.sequence", rows()));
-        self.reports(&sqlx::query(sql).fetch_all(&self.pool).await?).await
+        self.reports(&sql::query(sql).fetch_all(&self.pool).await?).await
     }
 
     /// One delivery; none where there is none of this id.
@@ -198,7 +197,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn report_of(&self, id: DeliveryId) -> Result<Option<DeliveryReport>, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!("{} WHERE d.id = $1", rows()));
-        let rows = sqlx::query(sql).bind(id.0.as_slice()).fetch_all(&self.pool).await?;
+        let rows = sql::query(sql).bind(id.0.as_slice()).fetch_all(&self.pool).await?;
         Ok(self.reports(&rows).await?.pop())
     }
 
@@ -208,15 +207,15 @@ impl Journal {
     /// [`JournalError`].
     pub async fn report_of_case(&self, case: CaseId) -> Result<Vec<DeliveryReport>, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!("{} WHERE d.case_id = $1 ORDER BY d.sequence", rows()));
-        let rows = sqlx::query(sql).bind(case.0.as_slice()).fetch_all(&self.pool).await?;
+        let rows = sql::query(sql).bind(case.0.as_slice()).fetch_all(&self.pool).await?;
         self.reports(&rows).await
     }
 
     /// Of [`rows`], in their order.
-    pub(super) async fn reports(&self, rows: &[SqliteRow]) -> Result<Vec<DeliveryReport>, JournalError> {
+    pub(super) async fn reports(&self, rows: &[Row]) -> Result<Vec<DeliveryReport>, JournalError> {
         let ids = ids(rows, "id");
         let (mut doctors, mut stages) = (self.doctor_reports(&ids).await?, self.stages(&ids).await?);
-        let mut of = |row: &SqliteRow| {
+        let mut of = |row: &Row| {
             let id: Vec<u8> = row.get("id");
             report(row, doctors.remove(&id).unwrap_or_default(), &stages.remove(&id).unwrap_or_default())
         };
@@ -225,10 +224,10 @@ impl Journal {
 
     /// A residual was asked for in the delivery that it is of.
     async fn doctor_reports(&self, ids: &str) -> Result<Of<DoctorReport>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT r.delivery_id, r.doctor, r.stands_behind, r.escalated_at_ms, r.notified_at_ms, r.pulled_at_ms, r.first_image_at_ms, r.seen_at_ms, r.passed_on_at_ms, r.refused, w.removed, w.looked_at_ms, w.stays,
              (SELECT b.exact_asked_at FROM recipient b WHERE b.delivery_id = coalesce(d.residual_of, d.id) AND b.doctor = r.doctor) AS exact_asked_at,
-             (SELECT sum(g.seconds) FROM reading g WHERE g.delivery_id = r.delivery_id AND g.doctor = r.doctor) AS read_seconds
+             (SELECT CAST(sum(g.seconds) AS BIGINT) FROM reading g WHERE g.delivery_id = r.delivery_id AND g.doctor = r.doctor) AS read_seconds
              FROM json_each($1) AS ids JOIN recipient r ON r.delivery_id = unhex(ids.value) JOIN delivery d ON d.id = r.delivery_id
              LEFT JOIN withdrawn_mail w ON w.delivery_id = r.delivery_id AND w.doctor = r.doctor ORDER BY r.doctor",
         )
@@ -258,7 +257,7 @@ impl Journal {
     }
 
     async fn stages(&self, ids: &str) -> Result<Of<StageTime>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT s.* FROM json_each($1) AS ids JOIN stage_time s ON s.delivery_id = unhex(ids.value)",
         )
         .bind(ids);
@@ -282,7 +281,7 @@ pub(super) struct StageTime {
 }
 
 /// The ids of rows as a JSON array of hexadecimal texts: one statement asks for what all of them have.
-pub(super) fn ids(rows: &[SqliteRow], column: &str) -> String {
+pub(super) fn ids(rows: &[Row], column: &str) -> String {
     json_of(rows.iter().map(|row| hex(row.get(column))))
 }
 
@@ -291,7 +290,7 @@ pub(super) fn json_of(ids: impl Iterator<Item = String>) -> String {
 }
 
 fn report(
-    row: &SqliteRow,
+    row: &Row,
     doctors: Vec<DoctorReport>,
     stages: &[StageTime],
 ) -> Result<DeliveryReport, JournalError> {
@@ -343,7 +342,7 @@ fn report(
     })
 }
 
-fn ended(row: &SqliteRow) -> Result<Option<EndReport>, JournalError> {
+fn ended(row: &Row) -> Result<Option<EndReport>, JournalError> {
     let Some(at_ms) = row.get("ended_at_ms") else { return Ok(None) };
     let (by, proved_at_ms) = (row.get("ended_by"), row.get("deletion_proved_at_ms"));
     Ok(Some(EndReport { how: Ended::parse(row.get("ended_how"))?, by, at_ms, proved_at_ms }))
@@ -393,6 +392,6 @@ fn json<T: serde::de::DeserializeOwned>(
     text.map(|text| serde_json::from_str(&text).map_err(|_| JournalError::Unknown(column))).transpose()
 }
 
-fn unsigned(row: &SqliteRow, column: &str) -> u64 {
+fn unsigned(row: &Row, column: &str) -> u64 {
     u64::try_from(row.get::<i64, _>(column)).unwrap_or(0)
 }

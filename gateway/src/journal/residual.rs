@@ -1,10 +1,9 @@
 //! The residual of a delivery: kept for who asks, mailed once, gone when its time is over.
 
+use super::sql::{self, Row, Transaction};
 use super::intake::{add_recipient, next_number};
 use super::{Journal, JournalError, State, Step, bytes16, random_id};
 use seal::ids::{CaseId, DeliveryId};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 
 /// What became of a doctor's request for the residual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +62,7 @@ impl Journal {
         asked_at: i64,
         now_ms: i64,
     ) -> Result<Asked, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         let asked = match remember(&mut transaction, base, doctor, asked_at).await? {
             Some(refused) => refused,
             None => answer(&mut transaction, base, now_ms).await?,
@@ -79,7 +78,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn residuals_over(&self, now_ms: i64) -> Result<Vec<DeliveryId>, JournalError> {
         let sql = sqlx::AssertSqlSafe(format!("SELECT d.id FROM delivery AS d WHERE {}", over()));
-        sqlx::query(sql).bind(now_ms).fetch_all(&self.pool).await?.iter().map(id).collect()
+        sql::query(sql).bind(now_ms).fetch_all(&self.pool).await?.iter().map(id).collect()
     }
 
     /// Ends residuals that nobody pulled: the time of what they carry has passed, and they lie in the mailboxes for a day. Gives which.
@@ -87,7 +86,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn end_unpulled(&self, now_ms: i64) -> Result<Vec<DeliveryId>, JournalError> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        let rows = sql::query(sqlx::AssertSqlSafe(format!(
             "UPDATE delivery SET state = 'failed', trouble = $3 WHERE state IN ({})
              AND EXISTS (SELECT 1 FROM delivery b WHERE b.id = delivery.residual_of AND {})
              AND EXISTS (SELECT 1 FROM stage_time t WHERE t.delivery_id = delivery.id AND t.stage = 'submit'
@@ -105,7 +104,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn residuals_kept(&self) -> Result<Vec<DeliveryId>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT id FROM delivery WHERE residual_until_ms IS NOT NULL AND residual_gone_at_ms IS NULL",
         );
         rows.fetch_all(&self.pool).await?.iter().map(id).collect()
@@ -120,7 +119,7 @@ impl Journal {
             "UPDATE delivery AS d SET residual_gone_at_ms = $1 WHERE d.id = $2 AND {}",
             over()
         ));
-        let gone = sqlx::query(sql).bind(now_ms).bind(base.0.as_slice()).execute(&self.pool).await?;
+        let gone = sql::query(sql).bind(now_ms).bind(base.0.as_slice()).execute(&self.pool).await?;
         Ok(gone.rows_affected() > 0)
     }
 
@@ -129,7 +128,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn remarked(&self, id: DeliveryId, words: &str) -> Result<(), JournalError> {
-        sqlx::query("UPDATE delivery SET remark = $2 WHERE id = $1")
+        sql::query("UPDATE delivery SET remark = $2 WHERE id = $1")
             .bind(id.0.as_slice())
             .bind(words)
             .execute(&self.pool)
@@ -140,12 +139,12 @@ impl Journal {
 
 /// Notes the request; gives why it needs no answer, if it needs none.
 async fn remember(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     base: DeliveryId,
     doctor: &str,
     asked_at: i64,
 ) -> Result<Option<Asked>, JournalError> {
-    let before = sqlx::query("SELECT exact_asked_at FROM recipient WHERE delivery_id = $1 AND doctor = $2")
+    let before = sql::query("SELECT exact_asked_at FROM recipient WHERE delivery_id = $1 AND doctor = $2")
         .bind(base.0.as_slice())
         .bind(doctor)
         .fetch_optional(&mut **transaction)
@@ -154,7 +153,7 @@ async fn remember(
     if before.get::<Option<i64>, _>("exact_asked_at").is_some_and(|before| before >= asked_at) {
         return Ok(Some(Asked::Replayed));
     }
-    sqlx::query("UPDATE recipient SET exact_asked_at = $3 WHERE delivery_id = $1 AND doctor = $2")
+    sql::query("UPDATE recipient SET exact_asked_at = $3 WHERE delivery_id = $1 AND doctor = $2")
         .bind(base.0.as_slice())
         .bind(doctor)
         .bind(asked_at)
@@ -164,11 +163,11 @@ async fn remember(
 }
 
 async fn answer(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     base: DeliveryId,
     now_ms: i64,
 ) -> Result<Asked, JournalError> {
-    let sent = sqlx::query(
+    let sent = sql::query(
         "SELECT id FROM delivery WHERE residual_of = $1 AND state NOT IN ('failed', 'cancelled', 'recalled', 'closed')",
     )
     .bind(base.0.as_slice())
@@ -177,7 +176,7 @@ async fn answer(
     if let Some(row) = sent {
         return Ok(Asked::Sent(id(&row)?));
     }
-    let kept = sqlx::query(
+    let kept = sql::query(
         "SELECT residual_until_ms, residual_gone_at_ms IS NOT NULL OR state IN ('failed', 'cancelled', 'recalled', 'closed') AS gone FROM delivery WHERE id = $1",
     )
     .bind(base.0.as_slice())
@@ -192,16 +191,16 @@ async fn answer(
 
 /// The bundle is durable since the base was compressed, so that is the stage which the new delivery has behind it.
 async fn begin(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     base: DeliveryId,
     now_ms: i64,
 ) -> Result<DeliveryId, JournalError> {
     let delivery = DeliveryId(random_id()?);
-    let row = sqlx::query("SELECT case_id FROM delivery WHERE id = $1").bind(base.0.as_slice());
+    let row = sql::query("SELECT case_id FROM delivery WHERE id = $1").bind(base.0.as_slice());
     let row = row.fetch_one(&mut **transaction).await?;
     let case = CaseId(bytes16(row.get("case_id"), "delivery.case_id")?);
     let number = next_number(transaction, case).await?;
-    sqlx::query(
+    sql::query(
         "INSERT INTO delivery (id, case_id, sequence, state, calling, completeness, residual_of)
          SELECT $2, case_id, $3, 'compressed', calling, completeness, id FROM delivery WHERE id = $1",
     )
@@ -210,14 +209,14 @@ async fn begin(
     .bind(number)
     .execute(&mut **transaction)
     .await?;
-    let doctors = sqlx::query("SELECT doctor FROM recipient WHERE delivery_id = $1 AND refused IS NULL")
+    let doctors = sql::query("SELECT doctor FROM recipient WHERE delivery_id = $1 AND refused IS NULL")
         .bind(base.0.as_slice())
         .fetch_all(&mut **transaction)
         .await?;
     for row in doctors {
         add_recipient(transaction, delivery, row.get("doctor"), 0).await?;
     }
-    sqlx::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'seal', $2)")
+    sql::query("INSERT INTO stage_time (delivery_id, stage, began_at_ms) VALUES ($1, 'seal', $2)")
         .bind(delivery.0.as_slice())
         .bind(now_ms)
         .execute(&mut **transaction)
@@ -225,6 +224,6 @@ async fn begin(
     Ok(delivery)
 }
 
-fn id(row: &SqliteRow) -> Result<DeliveryId, JournalError> {
+fn id(row: &Row) -> Result<DeliveryId, JournalError> {
     Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))
 }

@@ -1,5 +1,6 @@
 //! A journal that was put back from a backup: what is older in it than in the audit trail and the mailboxes is brought up to them.
 
+use super::sql::{self, Row, Transaction};
 use super::answers::OPENED_AT;
 use super::delivery::advance;
 use super::intake::add_recipient;
@@ -7,7 +8,6 @@ use super::withdrawal::Withdraw;
 use super::{Ended, Journal, JournalError, PART_COVER, State, Step, Withdrawal, bytes16, random_id};
 use crate::queue::Kept;
 use seal::ids::{CaseId, DeliveryId, Digest};
-use sqlx::{Row, Sqlite, Transaction};
 use std::collections::BTreeSet;
 
 /// What is said of a doctor for whom no cover was found, though one was for a colleague.
@@ -41,12 +41,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub(crate) async fn mark_restored(&self, restored: Restored) -> Result<(), JournalError> {
-        sqlx::query("INSERT INTO restored VALUES (1, $1, $2)")
+        sql::query("INSERT INTO restored VALUES (1, $1, $2)")
             .bind(restored.backed_up_at_ms)
             .bind(restored.restored_at_ms)
             .execute(&self.pool)
             .await?;
-        sqlx::query("DELETE FROM page_session").execute(&self.pool).await?;
+        sql::query("DELETE FROM page_session").execute(&self.pool).await?;
         Ok(())
     }
 
@@ -55,7 +55,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub(crate) async fn restored(&self) -> Result<Option<Restored>, JournalError> {
-        let row = sqlx::query("SELECT * FROM restored").fetch_optional(&self.pool).await?;
+        let row = sql::query("SELECT * FROM restored").fetch_optional(&self.pool).await?;
         Ok(row.map(|row| Restored {
             backed_up_at_ms: row.get("backed_up_at_ms"),
             restored_at_ms: row.get("restored_at_ms"),
@@ -67,12 +67,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub(crate) async fn settled(&self) -> Result<(), JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         let told = format!(
             "UPDATE recipient AS r SET told_level = level WHERE (told_level IS NULL OR told_level < level) AND {OPENED_AT} IS NOT NULL"
         );
-        sqlx::query(sqlx::AssertSqlSafe(told)).execute(&mut *transaction).await?;
-        sqlx::query("DELETE FROM restored").execute(&mut *transaction).await?;
+        sql::query(sqlx::AssertSqlSafe(told)).execute(&mut *transaction).await?;
+        sql::query("DELETE FROM restored").execute(&mut *transaction).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -89,20 +89,20 @@ impl Journal {
         doctors: &[String],
         now_ms: i64,
     ) -> Result<Option<Withdrawal>, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         if let Some(how) = ended.how {
-            sqlx::query(
+            sql::query(
                 "UPDATE study_case SET ended_at_ms = $2, ended_how = $3, ended_by = $4 WHERE id = $1 AND ended_at_ms IS NULL",
             )
             .bind(case.0.as_slice())
             .bind(now_ms)
             .bind(how.word())
-            .bind(&ended.by)
+            .bind(ended.by.as_ref())
             .execute(&mut *transaction)
             .await?;
         }
         for doctor in doctors {
-            sqlx::query(sqlx::AssertSqlSafe(format!(
+            sql::query(sqlx::AssertSqlSafe(format!(
                 "INSERT INTO withdrawn_mail (delivery_id, doctor) SELECT id, $2 FROM delivery WHERE case_id = $1 AND state NOT IN ({})
                  ON CONFLICT DO NOTHING",
                 State::sql_over()
@@ -131,7 +131,7 @@ impl Journal {
              WHERE destination <> $1 AND EXISTS (SELECT 1 FROM delivery d WHERE d.case_id = c.id AND d.state NOT IN ({over}))",
             over = State::sql_over()
         );
-        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(UNKNOWN).execute(&self.pool).await?;
+        sql::query(sqlx::AssertSqlSafe(sql)).bind(UNKNOWN).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -140,10 +140,10 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub(crate) async fn unsealed(&self) -> Result<Vec<DeliveryId>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT id FROM delivery WHERE state IN ('held', 'received', 'assembled', 'compressed') OR (state = 'failed' AND cover_digest IS NULL)",
         );
-        let id = |row: &sqlx::sqlite::SqliteRow| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?));
+        let id = |row: &Row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?));
         rows.fetch_all(&self.pool).await?.iter().map(id).collect()
     }
 
@@ -159,8 +159,8 @@ impl Journal {
         doctors: &[String],
         now_ms: i64,
     ) -> Result<bool, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let known = sqlx::query(
+        let mut transaction = self.pool.begin_writing().await?;
+        let known = sql::query(
             "SELECT state, cover_digest IS NOT NULL AS sealed, coalesce(pieces, 0) AS pieces FROM delivery WHERE id = $1",
         );
         let row = known.bind(id.0.as_slice()).fetch_optional(&mut *transaction).await?;
@@ -196,7 +196,7 @@ impl Journal {
         doctor: &str,
         cover: Digest,
     ) -> Result<bool, JournalError> {
-        let taken = sqlx::query(
+        let taken = sql::query(
             "UPDATE delivery SET cover_digest = $2 WHERE id = $1 AND cover_digest IS NULL AND found_mailed_at_ms IS NOT NULL
              AND EXISTS (SELECT 1 FROM recipient r WHERE r.delivery_id = $1 AND r.doctor = $3)",
         );
@@ -206,19 +206,19 @@ impl Journal {
 }
 
 async fn begin_unknown(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     id: DeliveryId,
     now_ms: i64,
 ) -> Result<(), JournalError> {
     let case = random_id()?;
-    sqlx::query("INSERT INTO study_case (id, destination, study_uid, opened_at_ms, closed_at_ms) VALUES ($1, $2, $2 || hex($3), $4, $4)")
+    sql::query("INSERT INTO study_case (id, destination, study_uid, opened_at_ms, closed_at_ms) VALUES ($1, $2, $2 || hex($3), $4, $4)")
         .bind(case.as_slice())
         .bind(UNKNOWN)
         .bind(id.0.as_slice())
         .bind(now_ms)
         .execute(&mut **transaction)
         .await?;
-    sqlx::query(
+    sql::query(
         "INSERT INTO delivery (id, case_id, sequence, state, calling) VALUES ($1, $2, 1, 'received', $3)",
     )
     .bind(id.0.as_slice())
@@ -231,11 +231,11 @@ async fn begin_unknown(
 
 /// Where everybody has it, nothing is needed of the pieces, which may not be in the backup.
 async fn submit_if_with_all(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     id: DeliveryId,
     now_ms: i64,
 ) -> Result<(), JournalError> {
-    let lacking = sqlx::query(
+    let lacking = sql::query(
         "SELECT 1 FROM recipient r WHERE r.delivery_id = $1 AND r.refused IS NULL
          AND NOT EXISTS (SELECT 1 FROM accepted_part p WHERE p.delivery_id = $1 AND p.doctor = r.doctor AND p.part = $2)",
     );
@@ -250,14 +250,14 @@ async fn submit_if_with_all(
 
 /// Each stage in its turn, as if it had been gone through now: what was made is in the mailboxes.
 async fn lead_to_submitted(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     id: DeliveryId,
     state: State,
     doctors: &[String],
     now_ms: i64,
 ) -> Result<(), JournalError> {
     for doctor in doctors {
-        let known = sqlx::query("SELECT 1 FROM recipient WHERE delivery_id = $1 AND doctor = $2");
+        let known = sql::query("SELECT 1 FROM recipient WHERE delivery_id = $1 AND doctor = $2");
         let known = known.bind(id.0.as_slice()).bind(doctor).fetch_optional(&mut **transaction).await?;
         if known.is_none() {
             add_recipient(transaction, id, doctor, 0).await?;
@@ -277,7 +277,7 @@ async fn lead_to_submitted(
     for stage in ["receive", "compress", "seal", "submit"] {
         done(transaction, id, stage, now_ms).await?;
     }
-    sqlx::query(
+    sql::query(
         "UPDATE delivery SET mail_bytes = coalesce(mail_bytes, 0), found_mailed_at_ms = $2, remark = $3, note = NULL, listed = NULL WHERE id = $1",
     )
     .bind(id.0.as_slice())
@@ -285,7 +285,7 @@ async fn lead_to_submitted(
     .bind(FOUND)
     .execute(&mut **transaction)
     .await?;
-    sqlx::query(
+    sql::query(
         "UPDATE recipient SET refused = coalesce(refused, $2) WHERE delivery_id = $1
          AND NOT EXISTS (SELECT 1 FROM accepted_part p WHERE p.delivery_id = $1 AND p.doctor = recipient.doctor AND p.part = $3)",
     )
@@ -298,14 +298,14 @@ async fn lead_to_submitted(
 }
 
 async fn done(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     id: DeliveryId,
     stage: &str,
     now_ms: i64,
 ) -> Result<(), JournalError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO stage_time (delivery_id, stage, began_at_ms, done_at_ms) VALUES ($1, $2, $3, $3)
-         ON CONFLICT DO UPDATE SET done_at_ms = coalesce(done_at_ms, $3)",
+         ON CONFLICT (delivery_id, stage) DO UPDATE SET done_at_ms = coalesce(stage_time.done_at_ms, $3)",
     )
     .bind(id.0.as_slice())
     .bind(stage)
@@ -317,7 +317,7 @@ async fn done(
 
 /// The mail server took all of it for these doctors: a cover goes last.
 async fn accept(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     id: DeliveryId,
     doctors: &[String],
     pieces: u32,
@@ -325,7 +325,7 @@ async fn accept(
 ) -> Result<(), JournalError> {
     for doctor in doctors {
         for part in (1..=pieces).chain([PART_COVER]) {
-            sqlx::query(
+            sql::query(
                 "INSERT INTO accepted_part (delivery_id, part, doctor, accepted_at_ms)
                  SELECT delivery_id, $2, doctor, $4 FROM recipient WHERE delivery_id = $1 AND doctor = $3 ON CONFLICT DO NOTHING",
             )
@@ -336,14 +336,14 @@ async fn accept(
             .execute(&mut **transaction)
             .await?;
         }
-        sqlx::query("UPDATE recipient SET cover_seen_at_ms = coalesce(cover_seen_at_ms, $3) WHERE delivery_id = $1 AND doctor = $2")
+        sql::query("UPDATE recipient SET cover_seen_at_ms = coalesce(cover_seen_at_ms, $3) WHERE delivery_id = $1 AND doctor = $2")
             .bind(id.0.as_slice())
             .bind(doctor)
             .bind(now_ms)
             .execute(&mut **transaction)
             .await?;
     }
-    sqlx::query(
+    sql::query(
         "UPDATE study_case SET mailed_running_ms = (SELECT ms FROM running)
          WHERE id = (SELECT case_id FROM delivery WHERE id = $1 AND residual_of IS NULL)",
     )

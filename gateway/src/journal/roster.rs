@@ -1,10 +1,9 @@
 //! The roster, as it is kept.
 
+use super::sql::{self, Row, Transaction};
 use super::account::{AccountAct, note};
 use super::{Actor, Journal, JournalError};
 use crate::roster::{Days, Duty, Roster, When};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 
 /// A change of the roster.
 #[derive(Clone, Debug)]
@@ -26,13 +25,13 @@ impl Journal {
     /// [`JournalError`].
     pub async fn roster(&self) -> Result<(Roster, Vec<i64>), JournalError> {
         let mut roster = Roster::default();
-        for row in sqlx::query("SELECT name, doctor FROM roster_group ORDER BY name, position")
+        for row in sql::query("SELECT name, doctor FROM roster_group ORDER BY name, position")
             .fetch_all(&self.pool)
             .await?
         {
             roster.groups.entry(row.get("name")).or_default().push(row.get("doctor"));
         }
-        let rows = sqlx::query("SELECT * FROM roster_duty ORDER BY from_time IS NOT NULL, from_time, id");
+        let rows = sql::query("SELECT * FROM roster_duty ORDER BY from_time IS NOT NULL, from_time, id");
         let rows = rows.fetch_all(&self.pool).await?;
         roster.duties = rows.iter().map(read).collect::<Result<_, _>>()?;
         Ok((roster, rows.iter().map(|row| row.get("id")).collect()))
@@ -43,26 +42,26 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn change_roster(&self, change: &RosterChange, actor: Actor<'_>) -> Result<(), JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         match change {
             RosterChange::Add(duties) => insert(&mut transaction, duties).await?,
             RosterChange::Replace(duties) => {
-                sqlx::query("DELETE FROM roster_duty").execute(&mut *transaction).await?;
+                sql::query("DELETE FROM roster_duty").execute(&mut *transaction).await?;
                 insert(&mut transaction, duties).await?;
             }
             RosterChange::Remove(id) => {
-                sqlx::query("DELETE FROM roster_duty WHERE id = $1")
-                    .bind(id)
+                sql::query("DELETE FROM roster_duty WHERE id = $1")
+                    .bind(*id)
                     .execute(&mut *transaction)
                     .await?;
             }
             RosterChange::Group(name, doctors) => {
-                sqlx::query("DELETE FROM roster_group WHERE name = $1")
+                sql::query("DELETE FROM roster_group WHERE name = $1")
                     .bind(name)
                     .execute(&mut *transaction)
                     .await?;
                 for (position, doctor) in (0_i64..).zip(doctors) {
-                    sqlx::query("INSERT INTO roster_group (name, position, doctor) VALUES ($1, $2, $3)")
+                    sql::query("INSERT INTO roster_group (name, position, doctor) VALUES ($1, $2, $3)")
                         .bind(name)
                         .bind(position)
                         .bind(doctor)
@@ -77,9 +76,9 @@ impl Journal {
     }
 }
 
-async fn insert(transaction: &mut Transaction<'static, Sqlite>, duties: &[Duty]) -> Result<(), JournalError> {
+async fn insert(transaction: &mut Transaction, duties: &[Duty]) -> Result<(), JournalError> {
     for duty in duties {
-        let query = sqlx::query(
+        let query = sql::query(
             "INSERT INTO roster_duty (who, days, from_minute, to_minute, first_date, last_date, from_time, to_time)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
@@ -87,8 +86,8 @@ async fn insert(transaction: &mut Transaction<'static, Sqlite>, duties: &[Duty])
         let query = match &duty.when {
             When::Weekly { days, from, to, first, last } => query
                 .bind(days.0)
-                .bind(from)
-                .bind(to)
+                .bind(*from)
+                .bind(*to)
                 .bind(first.map(|date| date.to_string()))
                 .bind(last.map(|date| date.to_string()))
                 .bind(None::<String>)
@@ -107,7 +106,7 @@ async fn insert(transaction: &mut Transaction<'static, Sqlite>, duties: &[Duty])
     Ok(())
 }
 
-fn read(row: &SqliteRow) -> Result<Duty, JournalError> {
+fn read(row: &Row) -> Result<Duty, JournalError> {
     let unknown = |_| JournalError::Unknown("roster_duty");
     let date = |column| {
         let text: Option<String> = row.get(column);

@@ -1,7 +1,7 @@
 //! Sessions of people at the page, by the digest of their cookie.
 
+use super::sql;
 use super::{Journal, JournalError, Role};
-use sqlx::Row;
 
 /// A session and who has it.
 #[derive(Clone, Debug)]
@@ -28,11 +28,11 @@ impl Journal {
         at_ms: i64,
         forgotten_before_ms: i64,
     ) -> Result<(), JournalError> {
-        sqlx::query("DELETE FROM page_session WHERE began_at_ms < $1")
+        sql::query("DELETE FROM page_session WHERE began_at_ms < $1")
             .bind(forgotten_before_ms)
             .execute(&self.pool)
             .await?;
-        sqlx::query(
+        sql::query(
             "INSERT INTO page_session (digest, account, began_at_ms, seen_at_ms) VALUES ($1, $2, $3, $3)",
         )
         .bind(digest.as_slice())
@@ -48,7 +48,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn session(&self, digest: &[u8; 32]) -> Result<Option<Session>, JournalError> {
-        let row = sqlx::query(
+        let row = sql::query(
             "SELECT s.*, a.role FROM page_session s JOIN account a ON a.name = s.account
              WHERE s.digest = $1 AND a.locked = 0",
         )
@@ -69,7 +69,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn session_seen(&self, digest: &[u8; 32], at_ms: i64) -> Result<(), JournalError> {
-        sqlx::query("UPDATE page_session SET seen_at_ms = $2 WHERE digest = $1")
+        sql::query("UPDATE page_session SET seen_at_ms = $2 WHERE digest = $1")
             .bind(digest.as_slice())
             .bind(at_ms)
             .execute(&self.pool)
@@ -82,7 +82,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn end_session(&self, digest: &[u8; 32]) -> Result<(), JournalError> {
-        sqlx::query("DELETE FROM page_session WHERE digest = $1")
+        sql::query("DELETE FROM page_session WHERE digest = $1")
             .bind(digest.as_slice())
             .execute(&self.pool)
             .await?;

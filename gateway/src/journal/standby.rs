@@ -1,5 +1,6 @@
 //! Doctors who stand behind others: who they are, and whose turn came.
 
+use super::sql::{self, Row};
 use super::again::tell_again;
 use super::answers::OPENED_AT;
 use super::delivery::PART_COVER;
@@ -7,7 +8,6 @@ use super::duty::IS_REAL;
 use super::{Journal, JournalError, bytes16};
 use crate::notify::Standing;
 use seal::ids::{CaseId, DeliveryId};
-use sqlx::Row;
 
 impl Journal {
     /// Deliveries that are with their doctors, or with some of them, while nobody has opened them. Not what was added to a case that somebody has
@@ -22,7 +22,7 @@ impl Journal {
              AND NOT EXISTS (SELECT 1 FROM delivery e JOIN recipient o ON o.delivery_id = e.id WHERE {OPENED_AT} IS NOT NULL
                AND (e.id = d.id OR (e.case_id = d.case_id AND e.residual_of IS NULL AND d.urgent = 0 AND e.sequence < d.sequence)))"
         ));
-        let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
+        let rows = sql::query(sql).fetch_all(&self.pool).await?;
         rows.iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
     }
 
@@ -36,8 +36,8 @@ impl Journal {
              LEFT JOIN accepted_part p ON p.delivery_id = r.delivery_id AND p.doctor = r.doctor AND p.part = $2
              WHERE r.delivery_id = $1 ORDER BY r.doctor"
         ));
-        let rows = sqlx::query(sql).bind(id.0.as_slice()).bind(PART_COVER);
-        let standing = |row: &sqlx::sqlite::SqliteRow| Standing {
+        let rows = sql::query(sql).bind(id.0.as_slice()).bind(PART_COVER);
+        let standing = |row: &Row| Standing {
             doctor: row.get("doctor"),
             stands_behind: row.get("stands_behind"),
             escalated_at_ms: row.get("escalated_at_ms"),
@@ -63,8 +63,8 @@ impl Journal {
         doctor: &str,
         now_ms: i64,
     ) -> Result<Vec<DeliveryId>, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let passed_on = sqlx::query(
+        let mut transaction = self.pool.begin_writing().await?;
+        let passed_on = sql::query(
             "UPDATE recipient SET passed_on_at_ms = $3 WHERE doctor = $2 AND passed_on_at_ms IS NULL AND delivery_id IN
                (SELECT d.id FROM delivery d JOIN study_case c ON c.id = d.case_id WHERE c.id = $1 AND c.ended_at_ms IS NULL)
              RETURNING delivery_id",
@@ -72,13 +72,13 @@ impl Journal {
         let passed_on = passed_on.bind(case.0.as_slice()).bind(doctor).bind(now_ms);
         let rows = passed_on.fetch_all(&mut *transaction).await?;
         if !rows.is_empty() {
-            sqlx::query("UPDATE study_case SET alarmed_at_ms = NULL, alarm_heard_at_ms = NULL, alarm_heard_by = NULL WHERE id = $1")
+            sql::query("UPDATE study_case SET alarmed_at_ms = NULL, alarm_heard_at_ms = NULL, alarm_heard_by = NULL WHERE id = $1")
                 .bind(case.0.as_slice())
                 .execute(&mut *transaction)
                 .await?;
         }
         transaction.commit().await?;
-        let id = |row: &sqlx::sqlite::SqliteRow| {
+        let id = |row: &Row| {
             Ok(DeliveryId(bytes16(row.get("delivery_id"), "recipient.delivery_id")?))
         };
         rows.iter().map(id).collect()
@@ -89,13 +89,13 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn escalate(&self, id: DeliveryId, doctor: &str, now_ms: i64) -> Result<bool, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         let escalate = sqlx::AssertSqlSafe(format!(
             "UPDATE recipient SET escalated_at_ms = $3 WHERE delivery_id = $1 AND doctor = $2 AND escalated_at_ms IS NULL
              AND EXISTS (SELECT 1 FROM delivery d WHERE d.id = $1 AND d.state IN ('sealed', 'submitted', 'notified', 'pulled'))
              AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.delivery_id = $1 AND {OPENED_AT} IS NOT NULL)"
         ));
-        let escalated = sqlx::query(escalate)
+        let escalated = sql::query(escalate)
             .bind(id.0.as_slice())
             .bind(doctor)
             .bind(now_ms)

@@ -1,5 +1,6 @@
 //! The list of studies: what lies here and how far it has come, with what a list shows of a patient.
 
+use super::sql::{self, Row, Transaction};
 use super::answers::ShownAnswer;
 use super::duty::{IS_LISTED, IS_REAL};
 use super::intake::NewInstance;
@@ -11,8 +12,6 @@ use crate::spool::{self, FileKey};
 use compressor::dataset::{Banner, BannerTexts};
 use compressor::{Phi, Purpose, Uid};
 use seal::ids::CaseId;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Which studies a list shows.
@@ -74,7 +73,7 @@ impl Journal {
             if filter.after.is_some() { after } else { "" }
         ));
         let after = filter.after.map(|case| case.0.to_vec());
-        let rows = sqlx::query(sql).bind(after).bind(filter.limit).fetch_all(&self.pool).await?;
+        let rows = sql::query(sql).bind(after).bind(filter.limit).fetch_all(&self.pool).await?;
         let cases = rows.iter().map(|row| Ok(CaseId(bytes16(row.get("id"), "study_case.id")?)));
         self.studies_at(&cases.collect::<Result<Vec<_>, JournalError>>()?).await
     }
@@ -89,7 +88,7 @@ impl Journal {
              AND d.sequence = {NEWEST}",
             report::rows()
         ));
-        let rows = sqlx::query(sql).bind(json_of(cases)).fetch_all(&self.pool).await?;
+        let rows = sql::query(sql).bind(json_of(cases)).fetch_all(&self.pool).await?;
         let mut studies = self.studies_of(&rows).await?;
         let places: HashMap<_, _> = cases.iter().enumerate().map(|(place, case)| (*case, place)).collect();
         studies.sort_by_key(|study| places.get(&study.delivery.case));
@@ -109,14 +108,14 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn searched(&self, limit: u32) -> Result<Vec<Listed>, JournalError> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        let rows = sql::query(sqlx::AssertSqlSafe(format!(
             "SELECT c.id, (SELECT group_concat(DISTINCT s.modality) FROM case_series s WHERE s.case_id = c.id) AS modalities
              FROM study_case c JOIN study_case h ON h.id = coalesce(c.held_as, c.id) JOIN study_card k ON k.case_id = h.id
              WHERE h.spool_key_destroyed_at_ms IS NULL AND {IS_REAL}
              ORDER BY c.opened_at_ms DESC, c.id DESC LIMIT $1"
         )))
         .bind(limit);
-        let listed = |row: &SqliteRow| {
+        let listed = |row: &Row| {
             let modalities = row.get::<Option<&str>, _>("modalities").unwrap_or_default();
             Ok(Listed {
                 case: CaseId(bytes16(row.get("id"), "study_case.id")?),
@@ -134,12 +133,12 @@ impl Journal {
         self.cards_of(&json_of(cases)).await
     }
 
-    async fn studies_of(&self, rows: &[SqliteRow]) -> Result<Vec<Study>, JournalError> {
+    async fn studies_of(&self, rows: &[Row]) -> Result<Vec<Study>, JournalError> {
         let cases = report::ids(rows, "case_id");
         let (mut series, mut cards) = (self.series(&cases).await?, self.cards_of(&cases).await?);
         let mut key_images = self.numbers_of_key_images(&cases).await?;
         let (deliveries, mut answers) = (self.reports(rows).await?, self.answers_of(&cases).await?);
-        let of = |(row, delivery): (&SqliteRow, DeliveryReport)| {
+        let of = |(row, delivery): (&Row, DeliveryReport)| {
             let modalities = series.remove(&delivery.case).unwrap_or_default();
             Study {
                 study: Uid::parse(row.get("study_uid")).ok(),
@@ -157,11 +156,11 @@ impl Journal {
     }
 
     async fn numbers_of_key_images(&self, cases: &str) -> Result<HashMap<CaseId, u32>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT k.case_id, count(*) AS images FROM json_each($1) AS ids JOIN key_image k ON k.case_id = unhex(ids.value) GROUP BY k.case_id",
         );
         let rows = rows.bind(cases).fetch_all(&self.pool).await?;
-        let number = |row: &SqliteRow| {
+        let number = |row: &Row| {
             Ok((CaseId(bytes16(row.get("case_id"), "key_image.case_id")?), row.get("images")))
         };
         rows.iter().map(number).collect()
@@ -169,7 +168,7 @@ impl Journal {
 
     /// The modality of each series, where it has one.
     async fn series(&self, cases: &str) -> Result<HashMap<CaseId, Vec<Option<String>>>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT s.case_id, s.modality FROM json_each($1) AS ids JOIN case_series s ON s.case_id = unhex(ids.value)",
         )
         .bind(cases);
@@ -182,7 +181,7 @@ impl Journal {
     }
 
     async fn cards_of(&self, cases: &str) -> Result<HashMap<CaseId, Banner>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT c.id AS case_id, k.card, h.spool_key FROM json_each($1) AS ids JOIN study_case c ON c.id = unhex(ids.value)
              JOIN study_case h ON h.id = coalesce(c.held_as, c.id) JOIN study_card k ON k.case_id = h.id
              WHERE h.spool_key_destroyed_at_ms IS NULL",
@@ -206,12 +205,12 @@ fn json_of(cases: &[CaseId]) -> String {
 
 /// Notes what the list shows, from the first instance of a case.
 pub(super) async fn add_card(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     master: Option<&FileKey>,
     case: CaseId,
     instance: &NewInstance,
 ) -> Result<(), JournalError> {
-    let known = sqlx::query("SELECT 1 FROM study_card WHERE case_id = $1").bind(case.0.as_slice());
+    let known = sql::query("SELECT 1 FROM study_card WHERE case_id = $1").bind(case.0.as_slice());
     if known.fetch_optional(&mut **transaction).await?.is_some() {
         return Ok(());
     }
@@ -222,7 +221,7 @@ pub(super) async fn add_card(
     let texts: BTreeMap<_, _> = instance.card.texts(Purpose::Keep).collect();
     let text = Phi::new(serde_json::to_string(&texts).unwrap_or_default());
     let card = spool::seal_text(text.expose_for(Purpose::Keep).as_bytes(), key.as_ref());
-    sqlx::query("INSERT INTO study_card (case_id, card) VALUES ($1, $2)")
+    sql::query("INSERT INTO study_card (case_id, card) VALUES ($1, $2)")
         .bind(case.0.as_slice())
         .bind(card.map_err(|_| JournalError::Unknown("random"))?)
         .execute(&mut **transaction)

@@ -1,6 +1,7 @@
 //! Whose study a delivery is: what the audit trail names of each patient, for as long as it may have to. It lies under the master key, not
 //! under that of its case, which is destroyed before a late receipt comes.
 
+use super::sql::{self, Row, Transaction};
 use super::intake::NewInstance;
 use super::{Journal, JournalError, bytes16};
 use crate::audit::Subject;
@@ -8,8 +9,6 @@ use crate::spool::{self, FileKey};
 use compressor::dataset::{Banner, PersonName};
 use compressor::{Phi, Purpose, Uid};
 use seal::ids::DeliveryId;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 use std::collections::BTreeMap;
 
 /// How long the patients of a case are known at least, in milliseconds: a day longer than a residual may be kept
@@ -23,11 +22,11 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn subjects(&self, id: DeliveryId) -> Result<Vec<(String, Subject)>, JournalError> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "SELECT s.id, s.calling, s.patient, c.study_uid, i.sop_class_uid, count(i.id) AS instances
              FROM subject s JOIN delivery d ON d.id = s.delivery_id JOIN study_case c ON c.id = d.case_id
              LEFT JOIN instance i ON i.delivery_id = s.delivery_id AND i.subject_id = s.id
-             WHERE s.delivery_id = $1 AND (i.id IS NOT NULL OR d.state IN ('cancelled', 'recalled', 'closed')) GROUP BY s.id, i.sop_class_uid ORDER BY s.id",
+             WHERE s.delivery_id = $1 AND (i.id IS NOT NULL OR d.state IN ('cancelled', 'recalled', 'closed')) GROUP BY s.id, c.study_uid, i.sop_class_uid ORDER BY s.id",
         )
         .bind(id.0.as_slice());
         let mut subjects: BTreeMap<i64, (String, Subject)> = BTreeMap::new();
@@ -55,7 +54,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn forget_subjects(&self, now_ms: i64) -> Result<(), JournalError> {
-        sqlx::query(
+        sql::query(
             "DELETE FROM subject WHERE delivery_id IN (
                SELECT d.id FROM delivery d JOIN study_case c ON c.id = d.case_id WHERE c.opened_at_ms < $1 - $2 AND c.opened_running_ms <= (SELECT ms FROM running) - $2
                AND NOT EXISTS (SELECT 1 FROM delivery u WHERE u.case_id = c.id AND u.handed_over_at_ms IS NULL
@@ -71,7 +70,7 @@ impl Journal {
 
 /// The row of the patient whom an instance of this delivery tells of.
 pub(super) async fn subject_row(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     master: Option<&FileKey>,
     delivery: DeliveryId,
     instance: &NewInstance,
@@ -83,12 +82,12 @@ pub(super) async fn subject_row(
 
 /// The patient of a subject, under another delivery. None where the key it lay under was lost.
 pub(super) async fn copy_subject(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     master: Option<&FileKey>,
     subject: i64,
     delivery: DeliveryId,
 ) -> Result<Option<i64>, JournalError> {
-    let row = sqlx::query("SELECT calling, patient FROM subject WHERE id = $1").bind(subject);
+    let row = sql::query("SELECT calling, patient FROM subject WHERE id = $1").bind(subject);
     let Some(row) = row.fetch_optional(&mut **transaction).await? else { return Ok(None) };
     let Some(patient) = open(&row, master) else { return Ok(None) };
     row_of(transaction, master, delivery, row.get("calling"), &patient).await.map(Some)
@@ -97,16 +96,16 @@ pub(super) async fn copy_subject(
 /// Encrypts every patient under `to` who lies under `from` or in plain. One who lies under a key that was lost stays so; returns how many
 /// did not.
 pub(super) async fn seal_subjects(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     from: Option<&FileKey>,
     to: Option<&FileKey>,
 ) -> Result<u64, JournalError> {
-    let rows = sqlx::query("SELECT id, delivery_id, patient FROM subject").fetch_all(&mut **transaction);
+    let rows = sql::query("SELECT id, delivery_id, patient FROM subject").fetch_all(&mut **transaction);
     let mut sealed = 0;
     for row in rows.await? {
         let Some(patient) = open(&row, from) else { continue };
         let delivery = DeliveryId(bytes16(row.get("delivery_id"), "subject.delivery_id")?);
-        sqlx::query("UPDATE subject SET tag = $2, patient = $3 WHERE id = $1")
+        sql::query("UPDATE subject SET tag = $2, patient = $3 WHERE id = $1")
             .bind(row.get::<i64, _>("id"))
             .bind(tag(to, delivery, &patient).as_slice())
             .bind(seal(&patient, to)?)
@@ -118,21 +117,21 @@ pub(super) async fn seal_subjects(
 }
 
 async fn row_of(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     master: Option<&FileKey>,
     delivery: DeliveryId,
     calling: &str,
     patient: &[u8],
 ) -> Result<i64, JournalError> {
     let tag = tag(master, delivery, patient);
-    let known = sqlx::query("SELECT id FROM subject WHERE delivery_id = $1 AND calling = $2 AND tag = $3")
+    let known = sql::query("SELECT id FROM subject WHERE delivery_id = $1 AND calling = $2 AND tag = $3")
         .bind(delivery.0.as_slice())
         .bind(calling)
         .bind(tag.as_slice());
     if let Some(row) = known.fetch_optional(&mut **transaction).await? {
         return Ok(row.get("id"));
     }
-    let row = sqlx::query(
+    let row = sql::query(
         "INSERT INTO subject (delivery_id, calling, tag, patient) VALUES ($1, $2, $3, $4) RETURNING id",
     )
     .bind(delivery.0.as_slice())
@@ -153,7 +152,7 @@ fn seal(patient: &[u8], key: Option<&FileKey>) -> Result<Vec<u8>, JournalError> 
     spool::seal_text(patient, key).map_err(|_| JournalError::Unknown("random"))
 }
 
-fn open(row: &SqliteRow, key: Option<&FileKey>) -> Option<zeroize::Zeroizing<Vec<u8>>> {
+fn open(row: &Row, key: Option<&FileKey>) -> Option<zeroize::Zeroizing<Vec<u8>>> {
     spool::open_text(row.get("patient"), key).ok()
 }
 

@@ -6,7 +6,6 @@ use compressor::dataset::{Banner, PersonName};
 use compressor::{Phi, Purpose, Uid};
 use seal::cover::Completeness;
 use seal::ids::{CaseId, DeliveryId};
-use sqlx::Row;
 
 pub(crate) fn instance(number: u8) -> NewInstance {
     NewInstance {
@@ -38,6 +37,22 @@ pub(super) async fn journal() -> (Journal, tempfile::TempDir) {
     (Journal::open(&folder.path().join("journal.sqlite")).await.unwrap(), folder)
 }
 
+/// As [`journal`], in a file also where the tests run on a server: for what is SQLite's alone.
+pub(super) async fn journal_in_a_file() -> (Journal, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (Journal::open(Database::File(folder.path().join("journal.sqlite"))).await.unwrap(), folder)
+}
+
+/// A file without a schema, or with that of an earlier version.
+pub(super) async fn earlier(path: &std::path::Path, versions: std::ops::Range<i64>) -> sqlx::SqlitePool {
+    let options = sql::sqlite_options(path).create_if_missing(true);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let mut before = sqlx::migrate!("migrations/sqlite");
+    before.migrations = before.migrations.iter().filter(|one| versions.contains(&one.version)).cloned().collect();
+    before.run(&pool).await.unwrap();
+    pool
+}
+
 /// Through all stages that lie between. False where the delivery has come that far.
 pub(super) async fn reach(journal: &Journal, id: DeliveryId, state: State, now_ms: i64) -> bool {
     let stages = [
@@ -62,7 +77,7 @@ async fn the_wait_for_the_doctors_begins_with_the_step_that_leads_to_it() {
     let wait = async |id: DeliveryId| {
         let sql =
             "SELECT began_at_ms, done_at_ms FROM stage_time WHERE delivery_id = $1 AND stage = 'pulled'";
-        let row = sqlx::query(sql).bind(id.0.as_slice()).fetch_optional(&journal.pool).await.unwrap();
+        let row = sql::query(sql).bind(id.0.as_slice()).fetch_optional(&journal.pool).await.unwrap();
         row.map(|row| (row.get::<i64, _>("began_at_ms"), row.get::<Option<i64>, _>("done_at_ms")))
     };
     let (told, _) = press_tests::record(&journal, instance(1)).await;
@@ -82,10 +97,10 @@ async fn the_wait_for_the_doctors_begins_with_the_step_that_leads_to_it() {
 
 #[tokio::test]
 async fn the_journal_survives_a_power_cut_and_keeps_nothing_that_was_deleted() {
-    let (journal, _folder) = journal().await;
+    let (journal, _folder) = journal_in_a_file().await;
     for (pragma, is) in [("synchronous", 2), ("secure_delete", 1), ("foreign_keys", 1)] {
         let sql = sqlx::AssertSqlSafe(format!("PRAGMA {pragma}"));
-        let found: i64 = sqlx::query_scalar(sql).fetch_one(&journal.pool).await.unwrap();
+        let found: i64 = sql::query(sql).fetch_one(&journal.pool).await.unwrap().get(0);
         assert_eq!(found, is, "{pragma}");
     }
 }
@@ -269,7 +284,7 @@ async fn a_residual_is_kept_while_it_may_be_needed() {
     assert_eq!(journal.residuals_kept().await.unwrap(), [base]);
     reach(&journal, base, State::Pulled, 3000).await;
     assert_eq!(journal.residuals_over(99_999).await.unwrap(), [], "only its clock says that time went by");
-    sqlx::query("UPDATE delivery SET state = 'notified'").execute(&journal.pool).await.unwrap();
+    sql::query("UPDATE delivery SET state = 'notified'").execute(&journal.pool).await.unwrap();
     journal.ran(60 * DAY_MS).await.unwrap();
     assert_eq!(journal.residuals_over(99_999).await.unwrap(), [], "the doctors do not have it yet");
     reach(&journal, base, State::Pulled, 3000).await;
@@ -287,7 +302,7 @@ async fn a_residual_is_kept_while_it_may_be_needed() {
     assert!(journal.residual_gone(base, 9_000).await.unwrap());
     assert!(journal.residuals_kept().await.unwrap().is_empty());
     assert_eq!(journal.residuals_over(99_999).await.unwrap(), []);
-    sqlx::query("UPDATE delivery SET state = 'failed' WHERE residual_of IS NOT NULL")
+    sql::query("UPDATE delivery SET state = 'failed' WHERE residual_of IS NOT NULL")
         .execute(&journal.pool)
         .await
         .unwrap();
@@ -415,7 +430,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 async fn destroying_the_key_of_a_case_leaves_nothing_readable() {
     let (folder, master) = (tempfile::tempdir().unwrap(), FileKey::random().unwrap());
     let path = folder.path().join("journal.sqlite");
-    let journal = Journal::open_with(&path, Some(master.clone())).await.unwrap();
+    let journal = Journal::open_with(Database::File(path.clone()), Some(master.clone())).await.unwrap();
     let file_key = FileKey::random().unwrap();
     let row = keyed(&journal, 1, &file_key).await;
     let case_key = journal.case_key(row.case).await.unwrap().unwrap();
@@ -519,7 +534,7 @@ async fn words_lie_encrypted_count_once_and_die_with_their_case() {
 
 #[tokio::test]
 async fn words_are_gone_with_a_withdrawn_case_also_where_the_spool_is_plain() {
-    let (journal, folder) = journal().await;
+    let (journal, folder) = journal_in_a_file().await;
     let Recorded::New { delivery, .. } = journal.record_instance(instance(1)).await.unwrap() else {
         panic!()
     };
@@ -600,15 +615,15 @@ async fn a_patient_lies_encrypted_until_a_late_receipt_and_in_no_byte_of_the_fil
     const NAME: &str = "Vermeulen^Saskia";
     let (folder, master) = (tempfile::tempdir().unwrap(), FileKey::random().unwrap());
     let path = folder.path().join("journal.sqlite");
-    let plain = Journal::open(&path).await.unwrap();
+    let plain = Journal::open(Database::File(path.clone())).await.unwrap();
     let of = |number, file_key| NewInstance { banner: patient(NAME), file_key, ..instance(number) };
     let Recorded::New { delivery, .. } = plain.record_instance(of(1, None)).await.unwrap() else { panic!() };
     // As rows lie there that an older version wrote.
-    sqlx::query("UPDATE subject SET tag = NULL").execute(&plain.pool).await.unwrap();
+    sql::query("UPDATE subject SET tag = NULL").execute(&plain.pool).await.unwrap();
     drop(plain);
     assert!(holds(&on_disk(folder.path()), NAME.as_bytes()), "the search must be able to find it");
 
-    let journal = Journal::open_with(&path, Some(master.clone())).await.unwrap();
+    let journal = Journal::open_with(Database::File(path.clone()), Some(master.clone())).await.unwrap();
     let again = of(2, Some(FileKey::random().unwrap()));
     let Recorded::New { delivery: same, .. } = journal.record_instance(again).await.unwrap() else {
         panic!()
@@ -626,10 +641,10 @@ async fn a_patient_lies_encrypted_until_a_late_receipt_and_in_no_byte_of_the_fil
     drop(journal);
     // Who lost the key has lost the name, and nothing stops for that.
     for lost in [None, Some(FileKey::random().unwrap())] {
-        let journal = Journal::open_with(&path, lost).await.unwrap();
+        let journal = Journal::open_with(Database::File(path.clone()), lost).await.unwrap();
         assert!(named(&journal, delivery).await.is_empty());
     }
-    let journal = Journal::open_with(&path, Some(master)).await.unwrap();
+    let journal = Journal::open_with(Database::File(path.clone()), Some(master)).await.unwrap();
     assert_eq!(named(&journal, delivery).await, [(NAME.to_owned(), 2)], "found again, it serves");
 }
 
@@ -642,17 +657,17 @@ async fn the_same_patient_looks_another_one_in_each_delivery() {
             NewInstance { destination: destination.into(), banner: patient("4711"), ..instance(number) };
         journal.record_instance(instance).await.unwrap();
     }
-    let tags = sqlx::query("SELECT DISTINCT tag FROM subject").fetch_all(&journal.pool).await.unwrap();
+    let tags = sql::query("SELECT DISTINCT tag FROM subject").fetch_all(&journal.pool).await.unwrap();
     assert_eq!(tags.len(), 2);
 }
 
 /// On `SQLITE_FULL` at the end of a transaction SQLite rolls it back by itself: as if somebody else had, beside the driver.
 #[tokio::test]
 async fn a_transaction_that_sqlite_rolled_back_by_itself_leaves_no_connection_unusable() {
-    let (journal, _folder) = journal().await;
-    for _ in 0..CONNECTIONS_MAX {
-        let mut transaction = journal.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
-        sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
+    let (journal, _folder) = journal_in_a_file().await;
+    for _ in 0..sql::CONNECTIONS_MAX {
+        let mut transaction = journal.pool.begin_writing().await.unwrap();
+        sql::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
         drop(transaction);
     }
     for number in 1..=8 {

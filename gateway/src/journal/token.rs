@@ -1,10 +1,9 @@
 //! Tokens of systems that use the interface for programs.
 
+use super::sql::{self, Row};
 use super::account::{AccountAct, note};
 use super::{Actor, Journal, JournalError, Role};
 use serde::Serialize;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 /// A token as the journal has it.
 #[derive(Clone, Debug, Serialize)]
@@ -33,8 +32,8 @@ impl Journal {
         role: Role,
         actor: Actor<'_>,
     ) -> Result<bool, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let added = sqlx::query(
+        let mut transaction = self.pool.begin_writing().await?;
+        let added = sql::query(
             "INSERT INTO api_token (digest, name, role, added_at_ms, added_by) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         )
         .bind(digest.as_slice())
@@ -57,9 +56,9 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn end_token(&self, name: &str, actor: Actor<'_>) -> Result<bool, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         let ended =
-            sqlx::query("UPDATE api_token SET ended_at_ms = $2 WHERE name = $1 AND ended_at_ms IS NULL")
+            sql::query("UPDATE api_token SET ended_at_ms = $2 WHERE name = $1 AND ended_at_ms IS NULL")
                 .bind(name)
                 .bind(actor.at_ms)
                 .execute(&mut *transaction)
@@ -77,7 +76,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn token(&self, digest: &[u8; 32]) -> Result<Option<Token>, JournalError> {
-        let row = sqlx::query("SELECT * FROM api_token WHERE digest = $1 AND ended_at_ms IS NULL")
+        let row = sql::query("SELECT * FROM api_token WHERE digest = $1 AND ended_at_ms IS NULL")
             .bind(digest.as_slice());
         row.fetch_optional(&self.pool).await?.as_ref().map(read).transpose()
     }
@@ -87,12 +86,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn tokens(&self) -> Result<Vec<Token>, JournalError> {
-        let rows = sqlx::query("SELECT * FROM api_token ORDER BY name").fetch_all(&self.pool).await?;
+        let rows = sql::query("SELECT * FROM api_token ORDER BY name").fetch_all(&self.pool).await?;
         rows.iter().map(read).collect()
     }
 }
 
-fn read(row: &SqliteRow) -> Result<Token, JournalError> {
+fn read(row: &Row) -> Result<Token, JournalError> {
     Ok(Token {
         name: row.get("name"),
         role: Role::parse(row.get("role"))?,

@@ -1,12 +1,11 @@
 //! Presses that can still be taken back.
 
+use super::sql::{self, Row};
 use super::{Journal, JournalError, PressedStudy, bytes16, note};
 use crate::spool::FileKey;
 use compressor::Uid;
 use compressor::bundle::Note;
 use seal::ids::CaseId;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 /// A press that does not count yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +39,7 @@ impl Journal {
             PressedStudy::AtPacs { pacs, study } => (None, Some(pacs), Some(study.as_str())),
         };
         let note = press.note.as_ref().map(|note| note::seal(note, self.master.as_ref()));
-        let id = sqlx::query_scalar(
+        let id = sql::query(
             "INSERT INTO press_wait (case_id, pacs, study_uid, doctors, urgent, pressed_by, at_ms, due_at_ms, note)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id",
         )
@@ -53,7 +52,7 @@ impl Journal {
         .bind(press.at_ms)
         .bind(press.due_at_ms)
         .bind(note.transpose()?);
-        Ok(id.fetch_optional(&self.pool).await?)
+        Ok(id.fetch_optional(&self.pool).await?.map(|row| row.get(0)))
     }
 
     /// All that wait, the first one first.
@@ -62,7 +61,7 @@ impl Journal {
     /// [`JournalError`].
     pub async fn waiting_presses(&self) -> Result<Vec<WaitingPress>, JournalError> {
         let rows =
-            sqlx::query("SELECT * FROM press_wait ORDER BY due_at_ms, id").fetch_all(&self.pool).await?;
+            sql::query("SELECT * FROM press_wait ORDER BY due_at_ms, id").fetch_all(&self.pool).await?;
         rows.iter().map(|row| read(row, self.master.as_ref())).collect()
     }
 
@@ -71,7 +70,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn end_waiting_press(&self, id: i64) -> Result<(), JournalError> {
-        sqlx::query("DELETE FROM press_wait WHERE id = $1").bind(id).execute(&self.pool).await?;
+        sql::query("DELETE FROM press_wait WHERE id = $1").bind(id).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -81,12 +80,12 @@ impl Journal {
     /// [`JournalError`].
     pub async fn undo_press(&self, id: i64, now_ms: i64) -> Result<bool, JournalError> {
         let ended =
-            sqlx::query("DELETE FROM press_wait WHERE id = $1 AND due_at_ms > $2").bind(id).bind(now_ms);
+            sql::query("DELETE FROM press_wait WHERE id = $1 AND due_at_ms > $2").bind(id).bind(now_ms);
         Ok(ended.execute(&self.pool).await?.rows_affected() == 1)
     }
 }
 
-fn read(row: &SqliteRow, master: Option<&FileKey>) -> Result<WaitingPress, JournalError> {
+fn read(row: &Row, master: Option<&FileKey>) -> Result<WaitingPress, JournalError> {
     let unknown = |_| JournalError::Unknown("press_wait");
     let study = match (row.get::<Option<Vec<u8>>, _>("case_id"), row.get::<Option<String>, _>("pacs")) {
         (Some(case), _) => PressedStudy::Case(CaseId(bytes16(case, "press_wait.case_id")?)),

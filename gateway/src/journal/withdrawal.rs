@@ -1,6 +1,7 @@
 //! Withdrawal: a case that is not to be delivered after all. Its deliveries end, its key is destroyed, what was mailed of it is noted to be
 //! deleted, and what still lies here of the study waits for another press, as a case of its own.
 
+use super::sql::{self, Row, Transaction};
 use super::answers::forget_answers;
 use super::delivery;
 use super::hold_again::Old;
@@ -9,8 +10,6 @@ use super::{Journal, JournalError, State, Step, bytes16};
 use crate::queue::{LOOKED_FOR_MS, ON_ITS_WAY_MS};
 use seal::ids::{CaseId, DeliveryId};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 use std::sync::atomic::Ordering;
 
 /// All of a delivery was in the mailbox, of `withdrawn_mail` w and `delivery` d: as many mails were deleted as it has, pieces and the cover. Where one came
@@ -96,7 +95,7 @@ impl Journal {
         by: &str,
         now_ms: i64,
     ) -> Result<Option<Withdrawal>, JournalError> {
-        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let transaction = self.pool.begin_writing().await?;
         self.withdraw_in(transaction, case, Withdraw { hold, ..Withdraw::of(by, now_ms) }).await
     }
 
@@ -111,9 +110,9 @@ impl Journal {
         by: &str,
         now_ms: i64,
     ) -> Result<Option<Withdrawal>, JournalError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin_writing().await?;
         let sql = sqlx::AssertSqlSafe(format!("{HELD_SINCE} AND d.case_id = $3"));
-        let still = sqlx::query(sql).bind(now_ms).bind(age_ms).bind(case.0.as_slice());
+        let still = sql::query(sql).bind(now_ms).bind(age_ms).bind(case.0.as_slice());
         if still.fetch_optional(&mut *transaction).await?.is_none() {
             return Ok(None);
         }
@@ -125,19 +124,19 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn to_withdraw(&self, case: CaseId) -> Result<Vec<DeliveryId>, JournalError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.pool.begin_reading().await?;
         let rows = deliveries(&mut transaction, case).await?;
         rows.iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
     }
 
     pub(super) async fn withdraw_in(
         &self,
-        mut transaction: Transaction<'static, Sqlite>,
+        mut transaction: Transaction,
         case: CaseId,
         withdraw: Withdraw<'_>,
     ) -> Result<Option<Withdrawal>, JournalError> {
         let Withdraw { hold, ends, is_restored, by, now_ms } = withdraw;
-        let row = sqlx::query("SELECT spool_key FROM study_case WHERE id = $1").bind(case.0.as_slice());
+        let row = sql::query("SELECT spool_key FROM study_case WHERE id = $1").bind(case.0.as_slice());
         let row = row.fetch_optional(&mut *transaction).await?;
         let key = row.map(|row| self.unwrapped(&row)).transpose()?.flatten();
         let (mut withdrawal, mut instances) = (Withdrawal::default(), Vec::new());
@@ -185,21 +184,21 @@ impl Journal {
     /// [`JournalError`].
     pub async fn mails_to_remove(&self, now_ms: i64) -> Result<Vec<Removal>, JournalError> {
         let over = format!("NOT {}", link_is_of_open_case());
-        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT delivery_id, doctor, max(receipts) AS receipts, max(everywhere) AS everywhere FROM (
-             SELECT w.delivery_id, w.doctor, d.state = 'closed' AS receipts, 1 AS everywhere FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
+        let rows = sql::query(sqlx::AssertSqlSafe(format!(
+            "SELECT delivery_id, doctor, max(CASE WHEN receipts THEN 1 ELSE 0 END) AS receipts, max(CASE WHEN everywhere THEN 1 ELSE 0 END) AS everywhere FROM (
+             SELECT w.delivery_id, w.doctor, d.state = 'closed' AS receipts, TRUE AS everywhere FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id
              WHERE w.looked_at_ms IS NULL AND w.stays = 0
-             UNION ALL SELECT w.delivery_id, w.doctor, d.state = 'closed', 1 FROM delivery d JOIN withdrawn_mail w ON w.delivery_id = d.id
+             UNION ALL SELECT w.delivery_id, w.doctor, d.state = 'closed', TRUE FROM delivery d JOIN withdrawn_mail w ON w.delivery_id = d.id
              WHERE d.withdrawn_running_ms > (SELECT ms FROM running) - $3
                AND (d.withdrawn_running_ms > (SELECT ms FROM running) - $2 OR (w.stays = 0 AND NOT {HAS_ARRIVED}))
-             UNION ALL SELECT l.id, l.doctor, 0, {over} FROM link l WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)
+             UNION ALL SELECT l.id, l.doctor, FALSE, {over} FROM link l WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)
              UNION ALL SELECT d.id, l.doctor, d.state = 'closed', {over} FROM link l JOIN delivery d ON d.case_id = l.case_id
                WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)) GROUP BY 1, 2 ORDER BY 1, 2",
         )))
         .bind(now_ms)
         .bind(LOOKED_FOR_MS)
         .bind(ON_ITS_WAY_MS);
-        let read = |row: &SqliteRow| {
+        let read = |row: &Row| {
             let delivery = DeliveryId(bytes16(row.get("delivery_id"), "delivery_id")?);
             let (receipts, everywhere) = (row.get("receipts"), row.get("everywhere"));
             Ok(Removal { delivery, doctor: row.get("doctor"), receipts, everywhere })
@@ -217,7 +216,7 @@ impl Journal {
         doctor: &str,
         removed: u32,
     ) -> Result<(), JournalError> {
-        sqlx::query(
+        sql::query(
             "UPDATE withdrawn_mail SET removed = removed + $3 WHERE delivery_id = $1 AND doctor = $2",
         )
         .bind(id.0.as_slice())
@@ -246,9 +245,9 @@ impl Journal {
             Some(_) => gone.to_owned(),
             None => format!("{gone} AND {}", link_is_of_open_case()),
         };
-        sqlx::query(sqlx::AssertSqlSafe(gone)).bind(id.0.as_slice()).bind(now_ms).execute(&self.pool).await?;
+        sql::query(sqlx::AssertSqlSafe(gone)).bind(id.0.as_slice()).bind(now_ms).execute(&self.pool).await?;
         let Some((searched, unsearched)) = folders else { return Ok(()) };
-        sqlx::query(
+        sql::query(
             "UPDATE withdrawn_mail SET looked_at_ms = $3, stays = 0, folders = $4, folders_unsearched = $5
              WHERE delivery_id = $1 AND doctor = $2",
         )
@@ -267,12 +266,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn mails_stay(&self, id: DeliveryId, doctor: &str) -> Result<(), JournalError> {
-        sqlx::query("UPDATE withdrawn_mail SET stays = 1 WHERE delivery_id = $1 AND doctor = $2")
+        sql::query("UPDATE withdrawn_mail SET stays = 1 WHERE delivery_id = $1 AND doctor = $2")
             .bind(id.0.as_slice())
             .bind(doctor)
             .execute(&self.pool)
             .await?;
-        sqlx::query(
+        sql::query(
             "UPDATE link SET stays = 1 WHERE doctor = $2 AND ended_at_ms IS NOT NULL
              AND (id = $1 OR case_id = (SELECT case_id FROM delivery WHERE id = $1))",
         )
@@ -288,8 +287,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn held_since(&self, age_ms: i64, now_ms: i64) -> Result<Vec<CaseId>, JournalError> {
-        let rows = sqlx::query(HELD_SINCE).bind(now_ms).bind(age_ms);
-        let read = |row: &SqliteRow| Ok(CaseId(bytes16(row.get("case_id"), "delivery.case_id")?));
+        let rows = sql::query(HELD_SINCE).bind(now_ms).bind(age_ms);
+        let read = |row: &Row| Ok(CaseId(bytes16(row.get("case_id"), "delivery.case_id")?));
         rows.fetch_all(&self.pool).await?.iter().map(read).collect()
     }
 }
@@ -301,42 +300,42 @@ fn link_is_of_open_case() -> String {
 }
 
 /// From a row joined with `withdrawn_mail`.
-pub(super) fn read_mail(row: &SqliteRow) -> Option<WithdrawnMail> {
+pub(super) fn read_mail(row: &Row) -> Option<WithdrawnMail> {
     let removed = row.get::<Option<u32>, _>("removed")?;
     Some(WithdrawnMail { removed, looked_at_ms: row.get("looked_at_ms"), stays: row.get("stays") })
 }
 
 async fn deliveries(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     case: CaseId,
-) -> Result<Vec<SqliteRow>, JournalError> {
+) -> Result<Vec<Row>, JournalError> {
     let sql = sqlx::AssertSqlSafe(format!(
         "SELECT id, state, handed_over_at_ms IS NOT NULL AS handed_over,
            EXISTS (SELECT 1 FROM accepted_part p WHERE p.delivery_id = d.id) AS mailed
          FROM delivery d WHERE case_id = $1 AND state NOT IN ({}) ORDER BY sequence",
         State::sql_over()
     ));
-    Ok(sqlx::query(sql).bind(case.0.as_slice()).fetch_all(&mut **transaction).await?)
+    Ok(sql::query(sql).bind(case.0.as_slice()).fetch_all(&mut **transaction).await?)
 }
 
 async fn instances_of(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     delivery: DeliveryId,
-) -> Result<Vec<SqliteRow>, JournalError> {
-    let rows = sqlx::query("SELECT id, file, file_key, subject_id FROM instance WHERE delivery_id = $1")
+) -> Result<Vec<Row>, JournalError> {
+    let rows = sql::query("SELECT id, file, file_key, subject_id FROM instance WHERE delivery_id = $1")
         .bind(delivery.0.as_slice());
     Ok(rows.fetch_all(&mut **transaction).await?)
 }
 
 /// A part that the server took may not have been noted: once sealed, the mailboxes are looked into.
 async fn end(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     id: DeliveryId,
     state: State,
     by: &str,
     now_ms: i64,
 ) -> Result<(), JournalError> {
-    sqlx::query(
+    sql::query(
         "INSERT INTO withdrawn_mail (delivery_id, doctor) SELECT r.delivery_id, r.doctor
          FROM recipient r JOIN delivery d ON d.id = r.delivery_id WHERE d.id = $1 AND d.mail_bytes IS NOT NULL
          ON CONFLICT DO NOTHING",
@@ -344,7 +343,7 @@ async fn end(
     .bind(id.0.as_slice())
     .execute(&mut **transaction)
     .await?;
-    sqlx::query(
+    sql::query(
         "UPDATE delivery SET state = $2, withdrawn_at_ms = $3, withdrawn_by = $4, trouble = NULL, listed = NULL, note = NULL,
            residual_gone_at_ms = CASE WHEN $2 = 'closed' AND residual_until_ms IS NOT NULL THEN coalesce(residual_gone_at_ms, $3) ELSE residual_gone_at_ms END
          WHERE id = $1",
@@ -360,11 +359,11 @@ async fn end(
 
 /// Closes the case for ever: a press is a new one, and nothing opens what lay of this one in the spool.
 async fn close(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     case: CaseId,
     now_ms: i64,
 ) -> Result<(), JournalError> {
-    sqlx::query(
+    sql::query(
         "UPDATE study_case SET closed_at_ms = coalesce(closed_at_ms, $2), spool_key = NULL, spool_key_destroyed_at_ms = $2 WHERE id = $1",
     )
     .bind(case.0.as_slice())
@@ -375,10 +374,10 @@ async fn close(
 }
 
 async fn forget_card(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     case: CaseId,
 ) -> Result<(), JournalError> {
-    sqlx::query("DELETE FROM study_card WHERE case_id = $1")
+    sql::query("DELETE FROM study_card WHERE case_id = $1")
         .bind(case.0.as_slice())
         .execute(&mut **transaction)
         .await?;

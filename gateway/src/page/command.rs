@@ -86,13 +86,13 @@ pub enum AccountError {
 /// # Errors
 /// [`AccountError`].
 pub async fn run(config: &Config, action: Action) -> Result<String, AccountError> {
-    let spool = Spool::open(&config.state).map_err(|error| AccountError::Refused(error.to_string()))?;
+    Spool::open(&config.state).map_err(|error| AccountError::Refused(error.to_string()))?;
     let journal = match action {
         // The secret of one-time codes lies under the key of the spool.
         Action::Add { .. } | Action::Reset { .. } => {
-            Journal::open_under(&spool.journal(), crate::serve::spool_keys(config)?).await?
+            Journal::open_under(config.database()?, crate::serve::spool_keys(config)?).await?
         }
-        Action::List { .. } | Action::Lock { .. } => Journal::open_directory(&spool.journal()).await?,
+        Action::List { .. } | Action::Lock { .. } => Journal::open_directory(config.database()?).await?,
     };
     let by = crate::directory::command::administrator();
     let actor = Actor { by: &by, at_ms: now_ms() };

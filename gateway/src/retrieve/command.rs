@@ -156,7 +156,7 @@ async fn into_spool(
     let called = AeTitle::parse(called).map_err(|_| CommandError::Argument("--called is no AE title"))?;
     let config = Arc::new(config);
     let masters = spool_keys(&config).map_err(ServeError::from)?;
-    let journal = Journal::open_under(&spool.journal(), masters).await?;
+    let journal = Journal::open_under(config.database()?, masters).await?;
     let encrypted = config.spool.encryption == crate::config::Encryption::On;
     let (begun, _) = mpsc::unbounded_channel();
     let audit = asking.audit.clone();

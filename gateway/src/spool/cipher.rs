@@ -23,7 +23,8 @@ const CHUNK_BYTES: usize = 64 << 10;
 const TAG_BYTES: usize = 16;
 const HEADER_BYTES: usize = 44;
 const SALT_BYTES: usize = 32;
-const MAGIC: [u8; 8] = *b"SCPSPOOL";
+/// First bytes of all that is encrypted.
+pub(crate) const MAGIC: [u8; 8] = *b"SCPSPOOL";
 const FORMAT: u8 = 1;
 const INFO: &[u8] = b"scanpost spool\x01";
 

@@ -3,8 +3,8 @@
 
 use super::keys::{FileKey, MasterKeyError};
 use super::{Spool, sync_folder};
-use crate::config::Config;
-use crate::journal::{Journal, JournalError, Rewrapped};
+use crate::config::{Config, ConfigError};
+use crate::journal::{Database, Journal, JournalError, Rewrapped};
 use clap::Subcommand;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -32,6 +32,9 @@ pub enum RotationError {
     /// A gateway holds the old key in memory.
     #[error("a gateway works here (operator: stop it, run this again, start it)")]
     Running,
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A key.
     #[error(transparent)]
     Key(#[from] MasterKeyError),
@@ -56,7 +59,7 @@ pub async fn run(config: &Config, action: Action) -> Result<String, RotationErro
     let Action::RotateKey { key } = action;
     let from_file = key.is_none();
     let file = key.or_else(|| config.spool.key_file.clone()).ok_or(RotationError::NoFile)?;
-    let done = rotate(&Spool::at(&config.state), &file).await?;
+    let done = rotate(&Spool::at(&config.state), config.database()?, &file).await?;
     let Rewrapped { cases, patients, notes, secrets } = done;
     let next = if from_file { "keep a copy of it" } else { "hand it to the service manager, keep a copy" };
     Ok(format!(
@@ -78,14 +81,15 @@ fn beside(key_file: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-async fn rotate(spool: &Spool, file: &Path) -> Result<Rewrapped, RotationError> {
+async fn rotate(spool: &Spool, database: Database, file: &Path) -> Result<Rewrapped, RotationError> {
     let _lock = spool.lock().map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => RotationError::Running,
         _ => RotationError::Io { path: spool.root.clone(), error },
     })?;
     let old = FileKey::read(file, true)?;
     let new = next_key(file)?;
-    let done = rewrap(spool, old, &new).await?;
+    let (database, _hold) = database.take().await?;
+    let done = rewrap(database, old, &new).await?;
     take_place(file).map_err(at(file))?;
     Ok(done)
 }
@@ -119,8 +123,8 @@ fn write_beside(file: &Path, next: &Path, key: &FileKey) -> io::Result<()> {
 }
 
 /// What lay under the old key lies under the new one, and the journal's log holds nothing of before.
-async fn rewrap(spool: &Spool, old: FileKey, new: &FileKey) -> Result<Rewrapped, RotationError> {
-    let journal = Journal::open_under(&spool.journal(), vec![old, new.clone()]).await?;
+async fn rewrap(database: Database, old: FileKey, new: &FileKey) -> Result<Rewrapped, RotationError> {
+    let journal = Journal::open_under(database, vec![old, new.clone()]).await?;
     let done = if journal.is_under(new) { Rewrapped::default() } else { journal.rewrap(new).await? };
     journal.empty_log().await?;
     Ok(done)

@@ -1,6 +1,6 @@
 use super::*;
 use crate::journal::tests::{instance, on_disk};
-use crate::journal::{DeliveryRow, NewInstance, PressedStudy, Recorded, WaitingPress};
+use crate::journal::{Database, DeliveryRow, NewInstance, PressedStudy, Recorded, WaitingPress};
 use compressor::bundle::Note;
 use compressor::dataset::Banner;
 use compressor::{Phi, Purpose};
@@ -47,6 +47,10 @@ impl Bench {
         Self { folder, spool, key, delivery, file_key }
     }
 
+    fn database(&self) -> Database {
+        Database::from(&self.spool.journal())
+    }
+
     fn keys(&self) -> Vec<FileKey> {
         FileKey::masters(Some(&self.key), None).unwrap()
     }
@@ -88,7 +92,7 @@ impl Bench {
         }
         if steps > 3 {
             let (old, new) = (FileKey::read(&self.key, true).unwrap(), next_key(&self.key).unwrap());
-            assert_eq!(rewrap(&self.spool, old, &new).await.unwrap(), Rewrapped::default(), "it was done");
+            assert_eq!(rewrap(self.database(), old, &new).await.unwrap(), Rewrapped::default(), "it was done");
         }
         if steps > 4 {
             take_place(&self.key).unwrap();
@@ -113,7 +117,7 @@ async fn a_crash_at_any_step_loses_nothing_and_the_next_run_finishes() {
         assert!(holds(&on_disk(&bench.folder.path().join("state")), &wrapped), "the search can find it");
         bench.break_off_after(steps).await;
         bench.reads_all().await;
-        let done = rotate(&bench.spool, &bench.key).await.unwrap();
+        let done = rotate(&bench.spool, bench.database(), &bench.key).await.unwrap();
         assert_eq!(done.cases, u64::from(!(3..=4).contains(&steps)), "{steps}");
         bench.reads_all().await;
         assert!(bench.keys().len() == 1 && bench.keys()[0] != old, "{steps}");
@@ -142,7 +146,7 @@ async fn a_commit_that_was_cut_off_is_whole_or_none() {
         // As after a crash: what was under way is over, whichever way it went.
         journal.close().await;
         bench.reads_all().await;
-        rotate(&bench.spool, &bench.key).await.unwrap();
+        rotate(&bench.spool, bench.database(), &bench.key).await.unwrap();
         bench.reads_all().await;
     }
 }
@@ -151,12 +155,12 @@ async fn a_commit_that_was_cut_off_is_whole_or_none() {
 async fn a_key_in_use_and_a_wrong_one_are_not_changed() {
     let bench = Bench::new().await;
     let lock = bench.spool.lock().unwrap();
-    assert!(matches!(rotate(&bench.spool, &bench.key).await, Err(RotationError::Running)));
+    assert!(matches!(rotate(&bench.spool, bench.database(), &bench.key).await, Err(RotationError::Running)));
     assert_eq!(bench.keys().len(), 1, "nothing was begun");
     drop(lock);
     let right = fs::read(&bench.key).unwrap();
     fs::write(&bench.key, [3; 32]).unwrap();
-    let error = rotate(&bench.spool, &bench.key).await.unwrap_err();
+    let error = rotate(&bench.spool, bench.database(), &bench.key).await.unwrap_err();
     assert!(matches!(error, RotationError::Journal(JournalError::WrongKey)), "{error}");
     assert_eq!(fs::read(&bench.key).unwrap(), [3; 32]);
     fs::write(&bench.key, right).unwrap();
@@ -172,7 +176,7 @@ async fn a_linked_key_is_changed_where_it_lies() {
     let before = fs::read(&real).unwrap();
     bench.break_off_after(3).await;
     bench.reads_all().await;
-    rotate(&bench.spool, &link).await.unwrap();
+    rotate(&bench.spool, bench.database(), &link).await.unwrap();
     bench.reads_all().await;
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink() && fs::read(&real).unwrap() != before);
 }

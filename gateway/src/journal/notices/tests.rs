@@ -1,9 +1,9 @@
 //! Notices by channel on a real journal.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use super::super::tests::{instance, journal, reach};
+use super::super::tests::{earlier, instance, journal, journal_in_a_file, reach};
 use super::*;
-use crate::journal::{GivesUp, Recorded, State, connect, options};
+use crate::journal::{Database, GivesUp, Recorded, State};
 
 const CHANNELS: [&str; 3] = ["mail", "sms", "ntfy-own"];
 
@@ -204,11 +204,11 @@ async fn whoever_opened_it_is_not_told_again() {
 
 #[tokio::test]
 async fn what_is_asked_at_each_change_looks_at_what_is_open_alone() {
-    let (journal, _folder) = journal().await;
+    let (journal, _folder) = journal_in_a_file().await;
     for (sql, index) in
         [(untold(), "SCAN r USING INDEX recipient_untold"), (super::due(), "SCAN n USING INDEX notice_open")]
     {
-        let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
+        let plan = sql::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
         let rows = plan.fetch_all(&journal.pool).await.unwrap();
         let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
         let scans: Vec<_> = steps.iter().filter(|step| step.starts_with("SCAN")).collect();
@@ -220,10 +220,7 @@ async fn what_is_asked_at_each_change_looks_at_what_is_open_alone() {
 async fn mails_of_the_version_before_are_notices_now() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
-    let pool = connect(options(&path).create_if_missing(true)).await.unwrap();
-    let mut before = sqlx::migrate!("migrations/sqlite");
-    before.migrations = before.migrations.iter().filter(|one| one.version < 90).cloned().collect();
-    before.run(&pool).await.unwrap();
+    let pool = earlier(&path, 0..90).await;
     for statement in [
         "INSERT INTO study_case (id, destination, study_uid, opened_at_ms) VALUES (zeroblob(16), 'ONCALL', '1.2.3', 1)",
         "INSERT INTO delivery (id, case_id, sequence, state, calling) VALUES (x'01010101010101010101010101010101', zeroblob(16), 1, 'submitted', 'PACS')",
@@ -234,7 +231,7 @@ async fn mails_of_the_version_before_are_notices_now() {
         sqlx::query(statement).execute(&pool).await.unwrap();
     }
     pool.close().await;
-    let journal = Journal::open(&path).await.unwrap();
+    let journal = Journal::open(Database::File(path)).await.unwrap();
     let report = journal.report_of(DeliveryId([1; 16])).await.unwrap().unwrap();
     let told = |doctor: &str| {
         let doctor = report.doctors.iter().find(|one| one.doctor == doctor).unwrap();

@@ -40,8 +40,8 @@ pub enum TokenAction {
 /// [`AccountError`].
 pub async fn run(config: &Config, action: TokenAction) -> Result<String, AccountError> {
     let refused = |why: &str| Err(AccountError::Refused(why.to_owned()));
-    let spool = Spool::open(&config.state).map_err(|error| AccountError::Refused(error.to_string()))?;
-    let journal = Journal::open_directory(&spool.journal()).await?;
+    Spool::open(&config.state).map_err(|error| AccountError::Refused(error.to_string()))?;
+    let journal = Journal::open_directory(config.database()?).await?;
     let by = crate::directory::command::administrator();
     let actor = Actor { by: &by, at_ms: now_ms() };
     match action {

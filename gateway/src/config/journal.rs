@@ -1,0 +1,29 @@
+//! `[journal]`: where the journal is kept.
+
+use super::{Config, ConfigError, read_secret};
+use crate::journal::Database;
+use crate::spool::Spool;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// `[journal]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalPlace {
+    /// File with the URL of a database on a PostgreSQL server, mode 0600; SQLite in the state folder where absent.
+    pub postgres_url_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Where the journal is kept.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::Exposed`], [`ConfigError::Value`].
+    pub fn database(&self) -> Result<Database, ConfigError> {
+        match &self.journal.postgres_url_file {
+            None => Ok(Database::from(&Spool::at(&self.state).journal())),
+            Some(file) => Database::postgres(read_secret(file)?.trim_end())
+                .map_err(|reason| ConfigError::Value { key: "journal.postgres_url_file".to_owned(), reason }),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Where a journal is kept: in a file, or in a database on a PostgreSQL server.
+
+use super::JournalError;
+use super::sql::{Pool, server, sqlite_options};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::ConnectOptions;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use tokio::task::JoinHandle;
+
+/// Where a journal is kept.
+#[derive(Clone)]
+pub enum Database {
+    /// An SQLite file.
+    File(PathBuf),
+    /// A database on a PostgreSQL server.
+    Postgres(Server),
+}
+
+/// A database on a PostgreSQL server. No `Debug`: it holds a password.
+#[derive(Clone)]
+pub struct Server {
+    pub(super) options: PgConnectOptions,
+    /// Which start of a gateway this is; 0 for a command beside it.
+    pub(super) start: i64,
+}
+
+impl Server {
+    /// Whether it keeps what it acknowledges.
+    ///
+    /// # Errors
+    /// [`JournalError::Setting`]; others of [`JournalError`].
+    pub(crate) async fn check(&self) -> Result<(), JournalError> {
+        server::settings(&mut self.options.connect().await?).await
+    }
+}
+
+impl From<&Path> for Database {
+    fn from(path: &Path) -> Self {
+        #[cfg(test)]
+        if let Some(database) = super::tests_postgres::database_of(path) {
+            return database;
+        }
+        Self::File(path.to_owned())
+    }
+}
+
+impl From<&PathBuf> for Database {
+    fn from(path: &PathBuf) -> Self {
+        path.as_path().into()
+    }
+}
+
+impl Database {
+    /// A database by its URL, `postgresql://USER:PASSWORD@HOST/DATABASE?sslrootcert=FILE`. The server of another machine must show a certificate that
+    /// bears its name, whatever the URL says.
+    ///
+    /// # Errors
+    /// What is wrong with it, without any of it.
+    pub fn postgres(url: &str) -> Result<Self, &'static str> {
+        const WRONG: &str = "write a URL like postgresql://scanpost:PASSWORD@db.hospital.example/scanpost";
+        let options: PgConnectOptions = url.parse().map_err(|_| WRONG)?;
+        if options.get_database().is_none() {
+            return Err(WRONG);
+        }
+        let options = options.application_name("scanpost-gateway");
+        let options = if is_here(&options) { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
+        Ok(Self::Postgres(Server { options, start: 0 }))
+    }
+
+    /// Makes the schema, or brings it up to date, and opens it for writing.
+    pub(super) async fn open(&self) -> Result<Pool, JournalError> {
+        match self {
+            Self::File(path) => Pool::sqlite(sqlite_options(path).create_if_missing(true)).await,
+            Self::Postgres(server) => {
+                server::ready(&server.options).await?;
+                Pool::postgres(server.options.clone(), server.start).await
+            }
+        }
+    }
+
+    /// Opens what is there; the schema stays as it is.
+    pub(super) async fn open_read_only(&self) -> Result<Pool, JournalError> {
+        match self {
+            Self::File(path) => Pool::sqlite_as_it_is(sqlite_options(path).read_only(true)).await,
+            Self::Postgres(server) => Pool::postgres(server.options.clone(), server.start).await,
+        }
+    }
+
+    /// Takes the database for a gateway, which is the only one to work with it. A file is taken with its folder (`Spool::lock`).
+    ///
+    /// # Errors
+    /// [`JournalError::Held`]; others of [`JournalError`].
+    pub async fn take(self) -> Result<(Self, Hold), JournalError> {
+        match self {
+            Self::File(_) => Ok((self, Hold(None))),
+            Self::Postgres(server) => {
+                let (start, lost) = server::take(&server.options).await?;
+                Ok((Self::Postgres(Server { start, ..server }), Hold(Some(lost))))
+            }
+        }
+    }
+}
+
+/// That this gateway is the only one, until it is dropped.
+pub struct Hold(Option<JoinHandle<()>>);
+
+impl Hold {
+    /// Returns once another gateway has taken the journal over, and never while none has.
+    pub async fn lost(&mut self) -> JournalError {
+        match &mut self.0 {
+            Some(lost) => {
+                let _ = lost.await;
+                JournalError::Lost
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(lost) = &self.0 {
+            lost.abort();
+        }
+    }
+}
+
+/// Whether nothing between us and the server leaves this machine.
+fn is_here(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let is_loopback = || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    options.get_socket().is_some() || host.starts_with('/') || host == "localhost" || is_loopback()
+}

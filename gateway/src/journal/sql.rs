@@ -1,0 +1,196 @@
+//! The journal's queries, written once for both databases: what is bound, where it runs, and what comes back.
+//!
+//! A truth value is a number, 0 or 1, in both. Where one that is bound stands as a condition, it is compared (`$3 = 1`).
+
+mod pool;
+mod row;
+pub(super) mod server;
+
+#[cfg(test)]
+pub(super) use pool::CONNECTIONS_MAX;
+pub(super) use pool::{CHANGED, Connection, Pool, Transaction, sqlite_options};
+
+/// SQLSTATE with which `begin_writing` refuses a gateway that another one has taken over from (migrations/postgres).
+pub(super) const TAKEN_OVER: &str = "SP001";
+pub(super) use row::Row;
+
+use sqlx::postgres::PgArguments;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Error, Postgres, SqlSafeStr, SqlStr, Sqlite};
+
+/// What is bound to `$1`, `$2` and so on. Each is typed also where it is NULL, since PostgreSQL asks.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Integer(Option<i64>),
+    Text(Option<String>),
+    Bytes(Option<Vec<u8>>),
+}
+
+macro_rules! value_from {
+    ($($type:ty => $variant:ident, $owned:expr;)*) => {$(
+        impl From<$type> for Value {
+            fn from(value: $type) -> Self {
+                Self::$variant(Some($owned(value)))
+            }
+        }
+        impl From<Option<$type>> for Value {
+            fn from(value: Option<$type>) -> Self {
+                Self::$variant(value.map($owned))
+            }
+        }
+    )*};
+}
+
+value_from! {
+    i64 => Integer, std::convert::identity;
+    i32 => Integer, i64::from;
+    u32 => Integer, i64::from;
+    u16 => Integer, i64::from;
+    u8 => Integer, i64::from;
+    bool => Integer, i64::from;
+    String => Text, std::convert::identity;
+    &String => Text, String::clone;
+    &str => Text, str::to_owned;
+    Vec<u8> => Bytes, std::convert::identity;
+    &[u8] => Bytes, <[u8]>::to_vec;
+}
+
+/// Where a statement runs: on any connection, alone, or in a transaction.
+pub(super) enum On<'c> {
+    Pool(&'c Pool),
+    Connection(&'c mut Connection),
+}
+
+impl<'c> From<&'c Pool> for On<'c> {
+    fn from(pool: &'c Pool) -> Self {
+        Self::Pool(pool)
+    }
+}
+
+impl<'c> From<&'c mut Connection> for On<'c> {
+    fn from(connection: &'c mut Connection) -> Self {
+        Self::Connection(connection)
+    }
+}
+
+/// What a statement without rows did.
+pub(super) struct Done {
+    rows: u64,
+}
+
+impl Done {
+    pub(super) fn rows_affected(&self) -> u64 {
+        self.rows
+    }
+}
+
+/// A statement with what is bound to it.
+pub(super) struct Query {
+    sql: SqlStr,
+    values: Vec<Value>,
+}
+
+/// A statement in the SQL that both databases share.
+pub(super) fn query(sql: impl SqlSafeStr) -> Query {
+    Query { sql: sql.into_sql_str(), values: Vec::new() }
+}
+
+impl Query {
+    pub(super) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    pub(super) async fn execute(self, on: impl Into<On<'_>>) -> Result<Done, Error> {
+        match on.into() {
+            On::Connection(connection) => connection.execute(self).await,
+            On::Pool(Pool::Sqlite(pool)) => {
+                let done = self.sqlite().execute(pool).await?;
+                Ok(Done { rows: done.rows_affected() })
+            }
+            On::Pool(pool @ Pool::Postgres(..)) => {
+                let mut transaction = pool.begin_writing().await?;
+                let done = transaction.execute(self).await?;
+                transaction.commit().await?;
+                Ok(done)
+            }
+        }
+    }
+
+    pub(super) async fn fetch_all(self, on: impl Into<On<'_>>) -> Result<Vec<Row>, Error> {
+        match on.into() {
+            On::Connection(connection) => connection.fetch_all(self).await,
+            On::Pool(Pool::Sqlite(pool)) => {
+                Ok(self.sqlite().fetch_all(pool).await?.into_iter().map(Row::Sqlite).collect())
+            }
+            On::Pool(Pool::Postgres(pool)) if self.reads() => {
+                Ok(self.postgres().fetch_all(&pool.connections).await?.into_iter().map(Row::Postgres).collect())
+            }
+            On::Pool(pool @ Pool::Postgres(..)) => {
+                let mut transaction = pool.begin_writing().await?;
+                let rows = transaction.fetch_all(self).await?;
+                transaction.commit().await?;
+                Ok(rows)
+            }
+        }
+    }
+
+    pub(super) async fn fetch_optional(self, on: impl Into<On<'_>>) -> Result<Option<Row>, Error> {
+        Ok(self.fetch_all(on).await?.into_iter().next())
+    }
+
+    pub(super) async fn fetch_one(self, on: impl Into<On<'_>>) -> Result<Row, Error> {
+        self.fetch_optional(on).await?.ok_or(Error::RowNotFound)
+    }
+
+    /// Whether it changes nothing. PostgreSQL itself refuses a change by one for which this says so (`default_transaction_read_only`).
+    fn reads(&self) -> bool {
+        let sql = self.sql.as_str().trim_start();
+        sql.starts_with("SELECT") || sql.starts_with("WITH")
+    }
+
+    fn sqlite(self) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
+        let mut query = sqlx::query::<Sqlite>(self.sql);
+        for value in self.values {
+            query = match value {
+                Value::Integer(integer) => query.bind(integer),
+                Value::Text(text) => query.bind(text),
+                Value::Bytes(bytes) => query.bind(bytes),
+            };
+        }
+        query
+    }
+
+    fn postgres(self) -> sqlx::query::Query<'static, Postgres, PgArguments> {
+        let mut query = sqlx::query::<Postgres>(without_hints(self.sql));
+        for value in self.values {
+            query = match value {
+                Value::Integer(integer) => query.bind(integer),
+                Value::Text(text) => query.bind(text.map(without_nul)),
+                Value::Bytes(bytes) => query.bind(bytes),
+            };
+        }
+        query
+    }
+}
+
+/// PostgreSQL keeps no NUL in text. None is in what the journal writes by itself, but in what a broken modality says of itself there may be.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text }
+}
+
+/// SQLite is told by `CROSS JOIN` in which order to go, and by `INDEXED BY` along which index. PostgreSQL knows by its statistics.
+fn without_hints(sql: SqlStr) -> SqlStr {
+    if !sql.as_str().contains("CROSS JOIN") && !sql.as_str().contains("INDEXED BY") {
+        return sql;
+    }
+    let plain = sql.as_str().replace("CROSS JOIN", "JOIN");
+    let mut parts = plain.split(" INDEXED BY ");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (_index, rest) = part.split_once(char::is_whitespace).unwrap_or((part, ""));
+        whole.push(' ');
+        whole.push_str(rest);
+    }
+    sqlx::AssertSqlSafe(whole).into_sql_str()
+}
