@@ -276,6 +276,8 @@ mod press_tests;
 #[cfg(test)]
 mod restored_tests;
 #[cfg(test)]
+mod schema_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
 mod tests_postgres;

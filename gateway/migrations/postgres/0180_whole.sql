@@ -16,6 +16,8 @@ CREATE FUNCTION randomblob(bytes integer) RETURNS bytea LANGUAGE sql VOLATILE ST
     RETURN substring(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) FOR bytes);
 CREATE FUNCTION json_each(list text) RETURNS TABLE (value text) LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS $$ SELECT json_array_elements_text(list::json) $$;
+CREATE FUNCTION json_extract(object text, path text) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (object::jsonb ->> substring(path FROM 3))::bigint; -- a whole number of the outermost object: '$.name'
 CREATE FUNCTION joined_by_comma(words text, word text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN words || ',' || word;
 CREATE AGGREGATE group_concat(text) (SFUNC = joined_by_comma, STYPE = text);

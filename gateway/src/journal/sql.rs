@@ -7,7 +7,7 @@ mod row;
 pub(super) mod server;
 
 #[cfg(test)]
-pub(super) use pool::CONNECTIONS_MAX;
+pub(super) use pool::{CONNECTIONS_MAX, MIGRATOR_POSTGRES};
 pub(super) use pool::{CHANGED, Connection, Pool, Transaction, sqlite_options};
 
 /// SQLSTATE with which `begin_writing` refuses a gateway that another one has taken over from (migrations/postgres).

@@ -193,7 +193,7 @@ impl Journal {
                AND (d.withdrawn_running_ms > (SELECT ms FROM running) - $2 OR (w.stays = 0 AND NOT {HAS_ARRIVED}))
              UNION ALL SELECT l.id, l.doctor, FALSE, {over} FROM link l WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)
              UNION ALL SELECT d.id, l.doctor, d.state = 'closed', {over} FROM link l JOIN delivery d ON d.case_id = l.case_id
-               WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)) GROUP BY 1, 2 ORDER BY 1, 2",
+               WHERE l.ended_at_ms IS NOT NULL AND ((l.gone_at_ms IS NULL AND l.stays = 0) OR l.ended_at_ms > $1 - $2)) AS looked_for GROUP BY 1, 2 ORDER BY 1, 2",
         )))
         .bind(now_ms)
         .bind(LOOKED_FOR_MS)

@@ -114,7 +114,9 @@ async fn a_crash_at_any_step_loses_nothing_and_the_next_run_finishes() {
             journal.case_key(bench.delivery.case).await.unwrap().unwrap()
         };
         let wrapped = old.wrap(&case_key).unwrap();
-        assert!(holds(&on_disk(&bench.folder.path().join("state")), &wrapped), "the search can find it");
+        if let Database::File(_) = bench.database() {
+            assert!(holds(&on_disk(&bench.folder.path().join("state")), &wrapped), "the search can find it");
+        }
         bench.break_off_after(steps).await;
         bench.reads_all().await;
         let done = rotate(&bench.spool, bench.database(), &bench.key).await.unwrap();

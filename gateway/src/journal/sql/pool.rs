@@ -92,6 +92,10 @@ impl Pool {
         }
     }
 
+    pub(crate) fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
     /// Waits until nothing is under way any more, in the driver's threads neither.
     pub(crate) async fn close(&self) {
         match self {
