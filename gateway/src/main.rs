@@ -15,7 +15,7 @@ use gateway::retrieve;
 use gateway::setup;
 use gateway::simulate;
 use gateway::smime::render;
-use gateway::spool::{self, Spool};
+use gateway::spool;
 use gateway::upgrade;
 use seal::ids::Digest;
 use seal::native::Certificate;

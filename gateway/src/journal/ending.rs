@@ -274,7 +274,7 @@ impl Journal {
                min(folders) AS folders, max(folders_unsearched) AS folders_unsearched FROM (
                SELECT w.doctor, w.removed, w.looked_at_ms, w.stays, CASE WHEN {HAS_ARRIVED} THEN 1 ELSE 0 END AS arrived, w.folders, w.folders_unsearched
                  FROM withdrawn_mail w JOIN delivery d ON d.id = w.delivery_id WHERE d.case_id = $1
-               UNION ALL SELECT l.doctor, 0, l.gone_at_ms, l.stays, 1, NULL, NULL FROM link l WHERE l.case_id = $1)
+               UNION ALL SELECT l.doctor, 0, l.gone_at_ms, l.stays, 1, NULL, NULL FROM link l WHERE l.case_id = $1) AS mails
              GROUP BY doctor ORDER BY doctor"
         )));
         let read = |row: &Row| EndedMail {
