@@ -141,7 +141,9 @@ impl From<sqlx::Error> for JournalError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error::{Database, Io, PoolTimedOut, Protocol, Tls};
         match &error {
-            Database(said) if said.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() => Self::Sql(error),
+            Database(said) if said.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() => {
+                Self::Sql(error)
+            }
             Database(said) if said.code().as_deref() == Some(sql::TAKEN_OVER) => Self::Lost,
             Database(_) | Io(_) | PoolTimedOut | Protocol(_) | Tls(_) => Self::Server(error),
             _ => Self::Sql(error),
@@ -193,7 +195,10 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn open_with(database: impl Into<Database>, master: Option<FileKey>) -> Result<Self, JournalError> {
+    pub async fn open_with(
+        database: impl Into<Database>,
+        master: Option<FileKey>,
+    ) -> Result<Self, JournalError> {
         let journal = Self::open_unchecked(&database.into(), master).await?;
         journal.check_master().await?;
         journal.seal_totp().await?;
@@ -277,6 +282,8 @@ mod press_tests;
 mod restored_tests;
 #[cfg(test)]
 mod schema_tests;
+#[cfg(test)]
+mod server_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]

@@ -23,7 +23,9 @@ pub(super) async fn check(config: &Config) -> Check {
         Ok(Database::File(path)) => file(&path).await,
         Ok(Database::Postgres(server)) => match server.check().await {
             Ok(()) => Check::pass(AREA, POSTGRES, "synchronous_commit, fsync and full_page_writes are on"),
-            Err(error @ JournalError::Setting(needed)) => Check::fail(AREA, POSTGRES, error, format!("set {needed}")),
+            Err(error @ JournalError::Setting(needed)) => {
+                Check::fail(AREA, POSTGRES, error, format!("set {needed}"))
+            }
             Err(error) => Check::not_checked(AREA, POSTGRES, error),
         },
         Err(error) => Check::not_checked(AREA, POSTGRES, error),

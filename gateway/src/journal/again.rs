@@ -1,7 +1,7 @@
 //! What is done once more because a person asks: a dead letter, a notice.
 
-use super::sql::{self, Transaction};
 use super::answers::OPENED_AT;
+use super::sql::{self, Transaction};
 use super::{Journal, JournalError, State, Step, random_id};
 use crate::queue::Kept;
 use seal::ids::DeliveryId;
@@ -11,10 +11,7 @@ const IS_WHOLE: &str = "(completeness IS NULL OR json_extract(completeness, '$.i
     (SELECT n.instances FROM delivery_count n WHERE n.delivery_id = delivery.id))";
 
 /// A delivery waits for notices again; the wait for its doctors counts from the last of them.
-pub(super) async fn tell_again(
-    transaction: &mut Transaction,
-    id: DeliveryId,
-) -> Result<(), JournalError> {
+pub(super) async fn tell_again(transaction: &mut Transaction, id: DeliveryId) -> Result<(), JournalError> {
     let sql = sqlx::AssertSqlSafe(format!(
         "UPDATE delivery SET state = 'submitted' WHERE id = $1 AND state IN ({})",
         State::sql_before(Step::ToldAgain)

@@ -1,9 +1,9 @@
 //! What comes back from a doctor: that the first image was seen, that the case was, how long it was looked at, and a few words. Words die with
 //! their case.
 
-use super::sql::{self, Row, Transaction};
 use super::delivery::marking;
 use super::report::json_of;
+use super::sql::{self, Row, Transaction};
 use super::{Journal, JournalError, bytes16};
 use crate::hex::hex;
 use crate::spool::{self, FileKey};
@@ -317,10 +317,7 @@ pub(super) fn forgetting(condition: &str) -> [String; 2] {
 }
 
 /// Deletes words and keys of a case that is withdrawn.
-pub(super) async fn forget_answers(
-    transaction: &mut Transaction,
-    case: CaseId,
-) -> Result<(), JournalError> {
+pub(super) async fn forget_answers(transaction: &mut Transaction, case: CaseId) -> Result<(), JournalError> {
     for sql in forgetting("d.case_id = $1") {
         let sql = sqlx::AssertSqlSafe(sql);
         sql::query(sql).bind(case.0.as_slice()).execute(&mut **transaction).await?;

@@ -1,8 +1,8 @@
 //! Tells that the journal changed, whoever changed it: this process or a command beside it.
 
+use super::JournalError;
 use super::database::{Database, Server};
 use super::sql::{CHANGED, sqlite_options};
-use super::JournalError;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! Received files that are damaged or gone in the spool. The mark lets the same bytes take their place when they come again: without it they would be a
 //! duplicate of what is not there any more.
 
-use super::sql::{self, Transaction};
 use super::delivery::read_instance;
 use super::report::json_of;
+use super::sql::{self, Transaction};
 use super::{DeliveryInstance, Journal, JournalError, NewInstance, State, Step, bytes16};
 use seal::ids::{CaseId, DeliveryId};
 

@@ -2,8 +2,8 @@
 
 use super::JournalError;
 use super::sql::{Pool, server, sqlite_options};
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use tokio::task::JoinHandle;

@@ -1,8 +1,8 @@
 //! A delivery's row: its state, its instances, its recipients, and the steps from one state to the next.
 
-use super::sql::{self, Row, Transaction};
 use super::damage::mark;
 use super::press::{self, Choice, Pressed};
+use super::sql::{self, Row, Transaction};
 use super::{Journal, JournalError, bytes16, bytes32, keys};
 use crate::queue::{GivesUp, State, Step};
 use crate::spool::WrappedKey;
@@ -284,12 +284,11 @@ impl Journal {
         now_ms: i64,
     ) -> Result<(), JournalError> {
         let summary = serde_json::to_string(summary).unwrap_or_default();
-        let update = sql::query(
-            "UPDATE delivery SET summary = $2, residual_until_ms = $3, note = NULL WHERE id = $1",
-        )
-        .bind(id.0.to_vec())
-        .bind(summary)
-        .bind(residual_until_ms);
+        let update =
+            sql::query("UPDATE delivery SET summary = $2, residual_until_ms = $3, note = NULL WHERE id = $1")
+                .bind(id.0.to_vec())
+                .bind(summary)
+                .bind(residual_until_ms);
         self.step(id, Step::Compressed, now_ms, update).await
     }
 
@@ -403,8 +402,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn accepted_parts(&self, id: DeliveryId) -> Result<Vec<(u32, String)>, JournalError> {
-        let rows = sql::query("SELECT part, doctor FROM accepted_part WHERE delivery_id = $1")
-            .bind(id.0.as_slice());
+        let rows =
+            sql::query("SELECT part, doctor FROM accepted_part WHERE delivery_id = $1").bind(id.0.as_slice());
         Ok(rows.fetch_all(&self.pool).await?.iter().map(|row| (row.get("part"), row.get("doctor"))).collect())
     }
 
@@ -469,15 +468,13 @@ impl Journal {
         reason: &str,
         left_out: bool,
     ) -> Result<(), JournalError> {
-        sql::query(
-            "UPDATE recipient SET refused = $3, left_out = $4 WHERE delivery_id = $1 AND doctor = $2",
-        )
-        .bind(id.0.as_slice())
-        .bind(doctor)
-        .bind(reason)
-        .bind(left_out)
-        .execute(&self.pool)
-        .await?;
+        sql::query("UPDATE recipient SET refused = $3, left_out = $4 WHERE delivery_id = $1 AND doctor = $2")
+            .bind(id.0.as_slice())
+            .bind(doctor)
+            .bind(reason)
+            .bind(left_out)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 

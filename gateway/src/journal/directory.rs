@@ -1,7 +1,7 @@
 //! Rows of the directory of doctors: certificates, with who put them there and who ended them.
 
-use super::sql::{self, Row, Transaction};
 use super::acts::{Act, Actor, note};
+use super::sql::{self, Row, Transaction};
 use super::{Journal, JournalError};
 use seal::ids::Digest;
 use seal::native::{Certificate, Recipient};

@@ -1,7 +1,7 @@
 //! Tests with synthetic cases, as they are kept, and what tells their cases from real ones.
 
-use super::sql::{self, Row};
 use super::intake::find_open_case;
+use super::sql::{self, Row};
 use super::{Journal, JournalError, bytes16};
 use compressor::Uid;
 use seal::ids::{CaseId, DeliveryId};

@@ -1,9 +1,9 @@
 //! The end of a case: a person closes it, or its time is over. What was mailed of it is deleted, its key destroyed, and once the mailboxes are
 //! known to be empty the journal forgets whose study it was.
 
-use super::sql::{self, Row};
 use super::answers::OPENED_AT;
 use super::duty::IS_REAL;
+use super::sql::{self, Row};
 use super::withdrawal::{HAS_ARRIVED, Withdraw};
 use super::{Journal, JournalError, State, Withdrawal, bytes16};
 use crate::notify::{Aged, Standing};

@@ -1,7 +1,7 @@
 //! What the journal says happened to each delivery, for whoever asks whether that may be (`simulate --replay`).
 
-use super::sql;
 use super::delivery::state;
+use super::sql;
 use super::{Journal, JournalError, State, bytes16};
 use seal::ids::DeliveryId;
 

@@ -1,8 +1,8 @@
 //! What lies here of a withdrawn case waits for another press, as a case of its own.
 
-use super::sql::{self, Row, Transaction};
 use super::intake::close_over;
 use super::keys::{key_of_open_case, wrap, wrapped};
+use super::sql::{self, Row, Transaction};
 use super::subject::copy_subject;
 use super::{Journal, JournalError, random_id};
 use crate::spool::{self, FileKey};

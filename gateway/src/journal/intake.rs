@@ -1,8 +1,8 @@
 //! Rows of received instances, committed in groups: one fsync serves every sender that waits at that moment.
 
-use super::sql::{self, Pool, Row, Transaction};
 use super::damage::{Damaged, damaged_twin, heal};
 use super::keys::{key_of_open_case, wrap};
+use super::sql::{self, Pool, Row, Transaction};
 use super::studies::add_card;
 use super::subject::subject_row;
 use super::{Journal, JournalError, State, bytes16, press, random_id};
@@ -398,10 +398,7 @@ async fn collecting_delivery(
 }
 
 /// The sequence number of the next delivery of a case: a number is used once, as the reader refuses a second cover with it.
-pub(super) async fn next_number(
-    transaction: &mut Transaction,
-    case: CaseId,
-) -> Result<i64, JournalError> {
+pub(super) async fn next_number(transaction: &mut Transaction, case: CaseId) -> Result<i64, JournalError> {
     let last = sql::query(
         "SELECT max(numbers_taken, coalesce((SELECT max(sequence) FROM delivery d WHERE d.case_id = c.id), 0)) FROM study_case c WHERE id = $1",
     );

@@ -1,8 +1,8 @@
 //! Invitations: one-time codes as the site keeps them, which is only what is derived from them.
 
-use super::sql::{self, Row, Transaction};
 use super::acts::{Act, Actor, note};
 use super::directory::{self, Device};
+use super::sql::{self, Row, Transaction};
 use super::{Journal, JournalError, bytes16, bytes32};
 use seal::ids::{Digest, InvitationId};
 use seal::native::{Certificate, CodeKeys, Enrolled, Recipient};

@@ -1,8 +1,8 @@
 //! The time ledger: when each case came how far, without whose it was. It outlives the case.
 
-use super::sql::{self, Row};
 use super::duty::IS_REAL;
 use super::ending::Ended;
+use super::sql::{self, Row};
 use super::{Journal, JournalError, bytes16};
 use seal::ids::CaseId;
 

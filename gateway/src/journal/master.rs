@@ -1,7 +1,7 @@
 //! The master key of the spool as the journal knows it: which one it is, since when, and what lies under it.
 
-use super::sql::{self, Pool, Transaction};
 use super::keys::{wrap, wrapped};
+use super::sql::{self, Pool, Transaction};
 use super::subject::seal_subjects;
 use super::{Journal, JournalError, note};
 use crate::clock::now_ms;
@@ -49,8 +49,13 @@ impl Journal {
             self.waiting_presses().await.map_err(|_| JournalError::WrongKey)?;
         }
         let mut transaction = self.pool.begin_writing().await?;
-        let plain = "SELECT 1 FROM subject WHERE tag IS NULL OR ($1 = 1 AND substr(patient, 1, 8) <> $2) LIMIT 1";
-        let plain = sql::query(plain).bind(self.master.is_some()).bind(spool::MAGIC.as_slice()).fetch_optional(&mut *transaction).await?;
+        let plain =
+            "SELECT 1 FROM subject WHERE tag IS NULL OR ($1 = 1 AND substr(patient, 1, 8) <> $2) LIMIT 1";
+        let plain = sql::query(plain)
+            .bind(self.master.is_some())
+            .bind(spool::MAGIC.as_slice())
+            .fetch_optional(&mut *transaction)
+            .await?;
         if plain.is_some() {
             seal_subjects(&mut transaction, self.master.as_ref(), self.master.as_ref()).await?;
         }
@@ -81,10 +86,7 @@ impl Journal {
 }
 
 /// Of `keys` the one that the journal lies under; the first where it knows none of them.
-pub(super) async fn of_the_journal(
-    pool: &Pool,
-    keys: Vec<FileKey>,
-) -> Result<Option<FileKey>, JournalError> {
+pub(super) async fn of_the_journal(pool: &Pool, keys: Vec<FileKey>) -> Result<Option<FileKey>, JournalError> {
     let row = sql::query("SELECT name FROM master_key").fetch_optional(pool).await?;
     let named = row.map(|row| row.get::<Vec<u8>, _>("name"));
     let known = keys.iter().find(|key| named.as_deref() == Some(key.name().as_slice())).cloned();

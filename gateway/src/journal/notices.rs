@@ -1,9 +1,9 @@
 //! Notices: a row for each channel that tells a doctor of a delivery, and what came of it.
 
-use super::sql::{self, Row};
 use super::answers::OPENED_AT;
 use super::delivery::{PART_COVER, marking};
 use super::duty::IS_REAL;
+use super::sql::{self, Row};
 use super::{Journal, JournalError, bytes16};
 use crate::config::Way;
 use notifier::{MustAct, NoticeError};

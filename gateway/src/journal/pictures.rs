@@ -1,7 +1,7 @@
 //! What of a study can be shown as a picture, and which of its images are key images.
 
-use super::sql::{self, Row};
 use super::delivery::read_instance;
+use super::sql::{self, Row};
 use super::{DeliveryInstance, Journal, JournalError};
 use crate::spool;
 use compressor::Uid;

@@ -1,9 +1,9 @@
 //! The press: a person asks that a study be delivered (DESIGN 6). It is one transaction, so that two presses at once make one delivery.
 
-use super::sql::{self, Row, Transaction};
 use super::answers::OPENED_AT;
 use super::intake::{add_recipient, next_number, open_case};
 use super::keys::key_of_open_case;
+use super::sql::{self, Row, Transaction};
 use super::{Journal, JournalError, State, Step, bytes16, note, random_id};
 use crate::roster::Standby;
 use compressor::Uid;

@@ -1,10 +1,10 @@
 //! How far the newest studies have come, in numbers alone: what the operator's figures are made of.
 
-use super::sql;
 use super::answers::OPENED_AT;
 use super::duty::IS_REAL;
 use super::ending::IS_DEAD_LETTER;
 use super::report::{StageTime, stage_seconds};
+use super::sql;
 use super::studies::NEWEST;
 use super::{Journal, JournalError, State};
 use std::collections::{BTreeMap, HashMap};

@@ -1,10 +1,10 @@
 //! What page, command line and demo show of a delivery: no patient data, no UIDs.
 
-use super::sql::{self, Row};
 use super::answers::AnswerReport;
 use super::ending::{self, Ended};
 use super::notices::NoticeReport;
 use super::press::{self, Chosen, Pressed};
+use super::sql::{self, Row};
 use super::withdrawal::{self, WithdrawnMail};
 use super::{Journal, JournalError, bytes16};
 use crate::hex::hex;

@@ -1,7 +1,7 @@
 //! The residual of a delivery: kept for who asks, mailed once, gone when its time is over.
 
-use super::sql::{self, Row, Transaction};
 use super::intake::{add_recipient, next_number};
+use super::sql::{self, Row, Transaction};
 use super::{Journal, JournalError, State, Step, bytes16, random_id};
 use seal::ids::{CaseId, DeliveryId};
 
@@ -162,11 +162,7 @@ async fn remember(
     Ok(None)
 }
 
-async fn answer(
-    transaction: &mut Transaction,
-    base: DeliveryId,
-    now_ms: i64,
-) -> Result<Asked, JournalError> {
+async fn answer(transaction: &mut Transaction, base: DeliveryId, now_ms: i64) -> Result<Asked, JournalError> {
     let sent = sql::query(
         "SELECT id FROM delivery WHERE residual_of = $1 AND state NOT IN ('failed', 'cancelled', 'recalled', 'closed')",
     )

@@ -1,9 +1,9 @@
 //! A journal that was put back from a backup: what is older in it than in the audit trail and the mailboxes is brought up to them.
 
-use super::sql::{self, Row, Transaction};
 use super::answers::OPENED_AT;
 use super::delivery::advance;
 use super::intake::add_recipient;
+use super::sql::{self, Row, Transaction};
 use super::withdrawal::Withdraw;
 use super::{Ended, Journal, JournalError, PART_COVER, State, Step, Withdrawal, bytes16, random_id};
 use crate::queue::Kept;

@@ -1,7 +1,7 @@
 //! The roster, as it is kept.
 
-use super::sql::{self, Row, Transaction};
 use super::account::{AccountAct, note};
+use super::sql::{self, Row, Transaction};
 use super::{Actor, Journal, JournalError};
 use crate::roster::{Days, Duty, Roster, When};
 

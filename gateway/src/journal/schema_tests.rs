@@ -3,7 +3,7 @@
 
 use super::Database;
 use super::tests::earlier;
-use super::tests_postgres::database_of;
+use super::tests_postgres::on_server;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqlitePool};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,10 @@ const OF_POSTGRES: &str = "gateway_start";
 
 /// Partial and unique, and the columns. That of a constraint has another name in each.
 fn index(table: &str, name: Option<&str>, unique: bool, partial: bool, columns: &str) -> String {
-    format!("index {} on {table} unique {unique} partial {partial} ({columns})", name.unwrap_or("of a constraint"))
+    format!(
+        "index {} on {table} unique {unique} partial {partial} ({columns})",
+        name.unwrap_or("of a constraint")
+    )
 }
 
 fn column(table: &str, name: &str, kind: &str, not_null: bool, default: Option<&str>) -> String {
@@ -28,7 +31,10 @@ async fn of_sqlite(pool: &SqlitePool) -> BTreeSet<String> {
         match kind {
             "trigger" => drop(schema.insert(format!("trigger {name}"))),
             "table" => {
-                schema.insert(format!("checks {name} {}", row.get::<&str, _>("sql").matches("CHECK (").count()));
+                schema.insert(format!(
+                    "checks {name} {}",
+                    row.get::<&str, _>("sql").matches("CHECK (").count()
+                ));
                 schema.extend(table_of_sqlite(pool, name).await);
             }
             _ => {}
@@ -85,7 +91,13 @@ async fn of_postgres(connection: &mut PgConnection) -> BTreeSet<String> {
     for row in sqlx::query(columns).fetch_all(&mut *connection).await.unwrap() {
         let collation: Option<&str> = row.get("collation");
         let kind = [Some(row.get("kind")), collation].into_iter().flatten().collect::<Vec<&str>>().join(" ");
-        schema.insert(column(row.get("tab"), row.get("name"), &kind, row.get("not_null"), row.get("initial")));
+        schema.insert(column(
+            row.get("tab"),
+            row.get("name"),
+            &kind,
+            row.get("not_null"),
+            row.get("initial"),
+        ));
     }
     let indexes = format!(
         "SELECT t.relname::text AS tab, i.relname::text AS name, x.indisunique AS is_unique, x.indisprimary AS is_key, x.indpred IS NOT NULL AS partial,
@@ -110,7 +122,12 @@ async fn of_postgres(connection: &mut PgConnection) -> BTreeSet<String> {
     for row in sqlx::query(AssertSqlSafe(foreign)).fetch_all(&mut *connection).await.unwrap() {
         let word = |column| row.get::<&str, _>(column);
         let (table, other) = (word("tab"), word("other"));
-        schema.insert(format!("{table} ({}) to {other} ({}) {}", word("columns"), word("others"), word("on_delete")));
+        schema.insert(format!(
+            "{table} ({}) to {other} ({}) {}",
+            word("columns"),
+            word("others"),
+            word("on_delete")
+        ));
     }
     let checks = "SELECT t.relname::text AS tab, (SELECT count(*) FROM pg_constraint c WHERE c.conrelid = t.oid AND c.contype = 'c') AS checks
          FROM pg_class t WHERE t.relkind = 'r' AND t.relnamespace = 'public'::regnamespace";
@@ -129,10 +146,7 @@ async fn of_postgres(connection: &mut PgConnection) -> BTreeSet<String> {
 async fn both_databases_have_the_same_schema() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
-    let Some(database @ Database::Postgres(_)) = database_of(&path) else {
-        println!("NOT RUN: SCANPOST_TEST_POSTGRES names no server");
-        return;
-    };
+    let Some(database) = on_server(&folder) else { return };
     let sqlite = of_sqlite(&earlier(&path, 0..i64::MAX).await).await;
     database.open().await.unwrap();
     let Database::Postgres(server) = database else { panic!() };

@@ -6,9 +6,9 @@ mod pool;
 mod row;
 pub(super) mod server;
 
+pub(super) use pool::{CHANGED, Connection, Pool, Transaction, sqlite_options};
 #[cfg(test)]
 pub(super) use pool::{CONNECTIONS_MAX, MIGRATOR_POSTGRES};
-pub(super) use pool::{CHANGED, Connection, Pool, Transaction, sqlite_options};
 
 /// SQLSTATE with which `begin_writing` refuses a gateway that another one has taken over from (migrations/postgres).
 pub(super) const TAKEN_OVER: &str = "SP001";
@@ -123,9 +123,13 @@ impl Query {
             On::Pool(Pool::Sqlite(pool)) => {
                 Ok(self.sqlite().fetch_all(pool).await?.into_iter().map(Row::Sqlite).collect())
             }
-            On::Pool(Pool::Postgres(pool)) if self.reads() => {
-                Ok(self.postgres().fetch_all(&pool.connections).await?.into_iter().map(Row::Postgres).collect())
-            }
+            On::Pool(Pool::Postgres(pool)) if self.reads() => Ok(self
+                .postgres()
+                .fetch_all(&pool.connections)
+                .await?
+                .into_iter()
+                .map(Row::Postgres)
+                .collect()),
             On::Pool(pool @ Pool::Postgres(..)) => {
                 let mut transaction = pool.begin_writing().await?;
                 let rows = transaction.fetch_all(self).await?;

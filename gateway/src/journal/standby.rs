@@ -1,10 +1,10 @@
 //! Doctors who stand behind others: who they are, and whose turn came.
 
-use super::sql::{self, Row};
 use super::again::tell_again;
 use super::answers::OPENED_AT;
 use super::delivery::PART_COVER;
 use super::duty::IS_REAL;
+use super::sql::{self, Row};
 use super::{Journal, JournalError, bytes16};
 use crate::notify::Standing;
 use seal::ids::{CaseId, DeliveryId};
@@ -78,9 +78,7 @@ impl Journal {
                 .await?;
         }
         transaction.commit().await?;
-        let id = |row: &Row| {
-            Ok(DeliveryId(bytes16(row.get("delivery_id"), "recipient.delivery_id")?))
-        };
+        let id = |row: &Row| Ok(DeliveryId(bytes16(row.get("delivery_id"), "recipient.delivery_id")?));
         rows.iter().map(id).collect()
     }
 

@@ -1,11 +1,11 @@
 //! The list of studies: what lies here and how far it has come, with what a list shows of a patient.
 
-use super::sql::{self, Row, Transaction};
 use super::answers::ShownAnswer;
 use super::duty::{IS_LISTED, IS_REAL};
 use super::intake::NewInstance;
 use super::keys::key_of_open_case;
 use super::report::{self, DeliveryReport};
+use super::sql::{self, Row, Transaction};
 use super::{Journal, JournalError, bytes16};
 use crate::hex::hex;
 use crate::spool::{self, FileKey};
@@ -160,9 +160,8 @@ impl Journal {
             "SELECT k.case_id, count(*) AS images FROM json_each($1) AS ids JOIN key_image k ON k.case_id = unhex(ids.value) GROUP BY k.case_id",
         );
         let rows = rows.bind(cases).fetch_all(&self.pool).await?;
-        let number = |row: &Row| {
-            Ok((CaseId(bytes16(row.get("case_id"), "key_image.case_id")?), row.get("images")))
-        };
+        let number =
+            |row: &Row| Ok((CaseId(bytes16(row.get("case_id"), "key_image.case_id")?), row.get("images")));
         rows.iter().map(number).collect()
     }
 

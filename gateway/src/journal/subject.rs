@@ -1,8 +1,8 @@
 //! Whose study a delivery is: what the audit trail names of each patient, for as long as it may have to. It lies under the master key, not
 //! under that of its case, which is destroyed before a late receipt comes.
 
-use super::sql::{self, Row, Transaction};
 use super::intake::NewInstance;
+use super::sql::{self, Row, Transaction};
 use super::{Journal, JournalError, bytes16};
 use crate::audit::Subject;
 use crate::spool::{self, FileKey};

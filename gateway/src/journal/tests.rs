@@ -48,7 +48,8 @@ pub(super) async fn earlier(path: &std::path::Path, versions: std::ops::Range<i6
     let options = sql::sqlite_options(path).create_if_missing(true);
     let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
     let mut before = sqlx::migrate!("migrations/sqlite");
-    before.migrations = before.migrations.iter().filter(|one| versions.contains(&one.version)).cloned().collect();
+    before.migrations =
+        before.migrations.iter().filter(|one| versions.contains(&one.version)).cloned().collect();
     before.run(&pool).await.unwrap();
     pool
 }

@@ -15,6 +15,15 @@ pub(super) fn server() -> Option<String> {
     std::env::var("SCANPOST_TEST_POSTGRES").ok()
 }
 
+/// A database for a test of the server itself, which says so where there is none.
+pub(super) fn on_server(folder: &tempfile::TempDir) -> Option<Database> {
+    let database = database_of(&folder.path().join("journal.sqlite"));
+    if database.is_none() {
+        println!("NOT RUN: SCANPOST_TEST_POSTGRES names no server");
+    }
+    database
+}
+
 /// The database that stands for a file.
 pub(super) fn database_of(path: &Path) -> Option<Database> {
     let server = server()?;
@@ -27,7 +36,8 @@ pub(super) fn database_of(path: &Path) -> Option<Database> {
             let mut connection = PgConnection::connect(&format!("{server}/postgres")).await.unwrap();
             let there = sqlx::query("SELECT 1 FROM pg_database WHERE datname = $1").bind(&name);
             if there.fetch_optional(&mut connection).await.unwrap().is_none() {
-                let make = AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"));
+                let make =
+                    AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"));
                 sqlx::query(make).execute(&mut connection).await.unwrap();
             }
             connection.close().await.unwrap();

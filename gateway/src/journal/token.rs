@@ -1,7 +1,7 @@
 //! Tokens of systems that use the interface for programs.
 
-use super::sql::{self, Row};
 use super::account::{AccountAct, note};
+use super::sql::{self, Row};
 use super::{Actor, Journal, JournalError, Role};
 use serde::Serialize;
 

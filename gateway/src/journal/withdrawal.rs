@@ -1,11 +1,11 @@
 //! Withdrawal: a case that is not to be delivered after all. Its deliveries end, its key is destroyed, what was mailed of it is noted to be
 //! deleted, and what still lies here of the study waits for another press, as a case of its own.
 
-use super::sql::{self, Row, Transaction};
 use super::answers::forget_answers;
 use super::delivery;
 use super::hold_again::Old;
 use super::link::end_links;
+use super::sql::{self, Row, Transaction};
 use super::{Journal, JournalError, State, Step, bytes16};
 use crate::queue::{LOOKED_FOR_MS, ON_ITS_WAY_MS};
 use seal::ids::{CaseId, DeliveryId};
@@ -216,14 +216,12 @@ impl Journal {
         doctor: &str,
         removed: u32,
     ) -> Result<(), JournalError> {
-        sql::query(
-            "UPDATE withdrawn_mail SET removed = removed + $3 WHERE delivery_id = $1 AND doctor = $2",
-        )
-        .bind(id.0.as_slice())
-        .bind(doctor)
-        .bind(removed)
-        .execute(&self.pool)
-        .await?;
+        sql::query("UPDATE withdrawn_mail SET removed = removed + $3 WHERE delivery_id = $1 AND doctor = $2")
+            .bind(id.0.as_slice())
+            .bind(doctor)
+            .bind(removed)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 
@@ -305,10 +303,7 @@ pub(super) fn read_mail(row: &Row) -> Option<WithdrawnMail> {
     Some(WithdrawnMail { removed, looked_at_ms: row.get("looked_at_ms"), stays: row.get("stays") })
 }
 
-async fn deliveries(
-    transaction: &mut Transaction,
-    case: CaseId,
-) -> Result<Vec<Row>, JournalError> {
+async fn deliveries(transaction: &mut Transaction, case: CaseId) -> Result<Vec<Row>, JournalError> {
     let sql = sqlx::AssertSqlSafe(format!(
         "SELECT id, state, handed_over_at_ms IS NOT NULL AS handed_over,
            EXISTS (SELECT 1 FROM accepted_part p WHERE p.delivery_id = d.id) AS mailed
@@ -318,10 +313,7 @@ async fn deliveries(
     Ok(sql::query(sql).bind(case.0.as_slice()).fetch_all(&mut **transaction).await?)
 }
 
-async fn instances_of(
-    transaction: &mut Transaction,
-    delivery: DeliveryId,
-) -> Result<Vec<Row>, JournalError> {
+async fn instances_of(transaction: &mut Transaction, delivery: DeliveryId) -> Result<Vec<Row>, JournalError> {
     let rows = sql::query("SELECT id, file, file_key, subject_id FROM instance WHERE delivery_id = $1")
         .bind(delivery.0.as_slice());
     Ok(rows.fetch_all(&mut **transaction).await?)
@@ -358,11 +350,7 @@ async fn end(
 }
 
 /// Closes the case for ever: a press is a new one, and nothing opens what lay of this one in the spool.
-async fn close(
-    transaction: &mut Transaction,
-    case: CaseId,
-    now_ms: i64,
-) -> Result<(), JournalError> {
+async fn close(transaction: &mut Transaction, case: CaseId, now_ms: i64) -> Result<(), JournalError> {
     sql::query(
         "UPDATE study_case SET closed_at_ms = coalesce(closed_at_ms, $2), spool_key = NULL, spool_key_destroyed_at_ms = $2 WHERE id = $1",
     )
@@ -373,10 +361,7 @@ async fn close(
     Ok(())
 }
 
-async fn forget_card(
-    transaction: &mut Transaction,
-    case: CaseId,
-) -> Result<(), JournalError> {
+async fn forget_card(transaction: &mut Transaction, case: CaseId) -> Result<(), JournalError> {
     sql::query("DELETE FROM study_card WHERE case_id = $1")
         .bind(case.0.as_slice())
         .execute(&mut **transaction)

@@ -92,7 +92,11 @@ impl Bench {
         }
         if steps > 3 {
             let (old, new) = (FileKey::read(&self.key, true).unwrap(), next_key(&self.key).unwrap());
-            assert_eq!(rewrap(self.database(), old, &new).await.unwrap(), Rewrapped::default(), "it was done");
+            assert_eq!(
+                rewrap(self.database(), old, &new).await.unwrap(),
+                Rewrapped::default(),
+                "it was done"
+            );
         }
         if steps > 4 {
             take_place(&self.key).unwrap();

@@ -3,7 +3,9 @@
 use super::super::{JournalError, MIGRATOR};
 use super::{Done, Query, Row};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{Connection as _, Error, Postgres, Sqlite};
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
@@ -35,13 +37,21 @@ pub(crate) struct PostgresPool {
     token: i64,
 }
 
+#[cfg(test)]
+impl PostgresPool {
+    pub(crate) fn connections(&self) -> &PgPool {
+        &self.connections
+    }
+}
+
 impl Pool {
     /// A connection is used again only between two transactions: a full disk makes SQLite roll back by itself, and the driver never learns of it.
     pub(crate) async fn sqlite_as_it_is(options: SqliteConnectOptions) -> Result<Self, JournalError> {
-        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).before_acquire(|connection, _| {
-            let usable = !connection.is_in_transaction();
-            Box::pin(async move { Ok(usable) })
-        });
+        let pool =
+            SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).before_acquire(|connection, _| {
+                let usable = !connection.is_in_transaction();
+                Box::pin(async move { Ok(usable) })
+            });
         Ok(Self::Sqlite(pool.connect_with(options).await?))
     }
 

@@ -1,0 +1,155 @@
+//! What a PostgreSQL server does for the journal: one writer, one gateway, nothing lost.
+#![allow(clippy::unwrap_used)]
+
+use super::sql::Pool;
+use super::tests::instance;
+use super::tests_postgres::on_server;
+use super::*;
+use sqlx::postgres::{PgConnection, PgSslMode};
+use sqlx::{AssertSqlSafe, ConnectOptions};
+
+/// SQLSTATE of a write in a transaction that reads.
+const READ_ONLY: &str = "25006";
+
+async fn connection(database: &Database) -> PgConnection {
+    let Database::Postgres(server) = database else { panic!("a server") };
+    server.options.connect().await.unwrap()
+}
+
+fn code(error: &sqlx::Error) -> String {
+    error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned()
+}
+
+#[test]
+fn a_server_of_another_machine_must_show_who_it_is() {
+    let mode = |url: &str| match Database::postgres(url).ok() {
+        Some(Database::Postgres(server)) => Some(server.options.get_ssl_mode()),
+        _ => None,
+    };
+    for url in [
+        "postgresql://scanpost:word@db.hospital.example/scanpost",
+        "postgresql://scanpost:word@10.0.0.9:5433/scanpost?sslmode=disable",
+        "postgres://scanpost:word@[fd00::9]/scanpost?sslmode=require",
+    ] {
+        assert!(matches!(mode(url), Some(PgSslMode::VerifyFull)), "{url}");
+    }
+    for url in [
+        "postgresql://u@127.0.0.1/scanpost",
+        "postgresql://u@localhost/scanpost",
+        "postgresql:///scanpost?host=/run/postgresql&user=u",
+    ] {
+        assert!(matches!(mode(url), Some(PgSslMode::Prefer)), "{url}");
+    }
+    for url in ["postgresql://scanpost:word@db.hospital.example", "mysql://u@h/d", "scanpost", ""] {
+        let words = Database::postgres(url).err().unwrap();
+        assert!(!words.contains("word@"), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_written_beside_the_one_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(database) = on_server(&folder) else { return };
+    let journal = Journal::open(database.clone()).await.unwrap();
+    let beside = sql::query("WITH beside AS (UPDATE running SET ms = 7 RETURNING ms) SELECT ms FROM beside");
+    assert_eq!(code(&beside.fetch_all(&journal.pool).await.err().unwrap()), READ_ONLY);
+    let mut reading = journal.pool.begin_reading().await.unwrap();
+    let beside = sql::query("UPDATE running SET ms = 7").execute(&mut *reading).await;
+    assert_eq!(code(&beside.err().unwrap()), READ_ONLY);
+    drop(reading);
+
+    let other = Journal::open(database.clone()).await.unwrap();
+    let first = journal.pool.begin_writing().await.unwrap();
+    let second = tokio::spawn(async move { other.ran(5).await });
+    let mut looking = connection(&database).await;
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'";
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut looking).await.unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!second.is_finished());
+    first.commit().await.unwrap();
+    second.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn who_was_taken_over_from_writes_nothing_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(database) = on_server(&folder) else { return };
+    let (first, hold) = database.clone().take().await.unwrap();
+    let journal = Journal::open(first).await.unwrap();
+    journal.record_instance(instance(1)).await.unwrap();
+    assert!(matches!(database.clone().take().await.err(), Some(JournalError::Held)));
+    // As where its connection broke and it was stopped: another one starts before it has noticed.
+    drop(hold);
+    let (second, mut held) = database.clone().take().await.unwrap();
+    let other = Journal::open(second).await.unwrap();
+    assert!(matches!(journal.record_instance(instance(2)).await, Err(JournalError::Lost)));
+    assert!(matches!(journal.ran(1).await, Err(JournalError::Lost)));
+    assert_eq!(journal.files().await.unwrap().len(), 1, "it may read");
+    other.record_instance(instance(3)).await.unwrap();
+    let beside = Journal::open_directory(database.clone()).await.unwrap();
+    beside.ran(1).await.unwrap();
+    // The one that holds it finds out when its number is an earlier one.
+    let mut third = connection(&database).await;
+    sqlx::query("UPDATE gateway_start SET number = number + 1").execute(&mut third).await.unwrap();
+    assert!(matches!(held.lost().await, JournalError::Lost));
+}
+
+#[tokio::test]
+async fn a_server_that_loses_what_it_acknowledged_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(database) = on_server(&folder) else { return };
+    let journal = Journal::open(database.clone()).await.unwrap();
+    let Pool::Postgres(pool) = &journal.pool else { panic!() };
+    let name: String =
+        sqlx::query_scalar("SELECT current_database()::text").fetch_one(pool.connections()).await.unwrap();
+    for setting in ["off", "local"] {
+        let set = AssertSqlSafe(format!("ALTER DATABASE {name} SET synchronous_commit = {setting}"));
+        sqlx::query(set).execute(&mut connection(&database).await).await.unwrap();
+        let refused = Journal::open(database.clone()).await.err().unwrap();
+        assert!(matches!(refused, JournalError::Setting("synchronous_commit = on")), "{refused}");
+        // Set so while a gateway works, as its next connection finds it.
+        let unchecked = Journal::open_read_only(database.clone()).await.unwrap();
+        let words = unchecked.ran(1).await.err().unwrap().to_string();
+        assert!(words.contains("synchronous_commit is off: set it to on"), "{words}");
+    }
+    journal.ran(1).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_no_text_of_postgresql_can_hold_is_kept_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(database) = on_server(&folder) else { return };
+    let journal = Journal::open(database).await.unwrap();
+    let odd = NewInstance { modality: Some("M\0R".into()), ..instance(1) };
+    journal.record_instance(odd).await.unwrap();
+    let row = sql::query("SELECT modality FROM instance").fetch_one(&journal.pool).await.unwrap();
+    assert_eq!(row.get::<&str, _>(0), "M\u{FFFD}R");
+}
+
+#[tokio::test]
+async fn a_commit_that_changed_something_is_told_of_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(database) = on_server(&folder) else { return };
+    let journal = Journal::open(database.clone()).await.unwrap();
+    let mut told = changes(&database).await.unwrap();
+    let mut listener = {
+        let Database::Postgres(server) = &database else { panic!() };
+        let pool = sqlx::PgPool::connect_with(server.options.clone()).await.unwrap();
+        sqlx::postgres::PgListener::connect_with(&pool).await.unwrap()
+    };
+    listener.listen(sql::CHANGED).await.unwrap();
+    assert!(!journal.cancel_nothing().await, "a statement that met no row");
+    journal.record_instance(instance(1)).await.unwrap();
+    told.changed().await.unwrap();
+    assert_eq!(listener.recv().await.unwrap().channel(), sql::CHANGED);
+    assert!(listener.next_buffered().is_none(), "the first one told of nothing");
+}
+
+impl Journal {
+    /// Writes, and changes nothing.
+    async fn cancel_nothing(&self) -> bool {
+        let done = sql::query("DELETE FROM duty_test WHERE id = 0").execute(&self.pool).await.unwrap();
+        done.rows_affected() > 0
+    }
+}
