@@ -120,6 +120,7 @@ def test_commands_say_what_they_do_about_it(bench: Bench, server: Postgres, tmp_
     server.ask("ALTER DATABASE scanpost SET synchronous_commit = off")
     checked = run("check")
     assert "synchronous_commit = on" in checked.stdout, checked.stdout + checked.stderr
+    assert "journal.postgres_url_file" in checked.stdout
     bench.gateway.stop()
     result = run("serve")
     assert result.returncode != 0 and "synchronous_commit = on (operator" in result.stderr, result.stderr

@@ -47,6 +47,8 @@ fn handed(config: &Config) -> Vec<(String, &Path)> {
         let password = dicomweb.password_file.iter();
         secrets.extend(password.map(|path| (format!("{table}.password_file"), path.as_path())));
     }
+    let url = config.journal.postgres_url_file.iter();
+    secrets.extend(url.map(|path| ("journal.postgres_url_file".to_owned(), path.as_path())));
     let passphrase = config.seal.passphrase_file.iter();
     secrets.extend(passphrase.map(|path| ("seal.passphrase_file".to_owned(), path.as_path())));
     secrets

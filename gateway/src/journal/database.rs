@@ -14,7 +14,7 @@ pub enum Database {
     /// An SQLite file.
     File(PathBuf),
     /// A database on a PostgreSQL server.
-    Postgres(Server),
+    Postgres(Box<Server>),
 }
 
 /// A database on a PostgreSQL server. No `Debug`: it holds a password.
@@ -65,7 +65,7 @@ impl Database {
         }
         let options = options.application_name("scanpost-gateway");
         let options = if is_here(&options) { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
-        Ok(Self::Postgres(Server { options, start: 0 }))
+        Ok(Self::Postgres(Box::new(Server { options, start: 0 })))
     }
 
     /// Makes the schema, or brings it up to date, and opens it for writing.
@@ -96,7 +96,7 @@ impl Database {
             Self::File(_) => Ok((self, Hold(None))),
             Self::Postgres(server) => {
                 let (start, lost) = server::take(&server.options).await?;
-                Ok((Self::Postgres(Server { start, ..server }), Hold(Some(lost))))
+                Ok((Self::Postgres(Box::new(Server { start, ..*server })), Hold(Some(lost))))
             }
         }
     }
