@@ -59,8 +59,9 @@ impl Database {
     /// What is wrong with it, without any of it.
     pub fn postgres(url: &str) -> Result<Self, &'static str> {
         const WRONG: &str = "write a URL like postgresql://scanpost:PASSWORD@db.hospital.example/scanpost";
+        let is_named = ["postgresql://", "postgres://"].iter().any(|scheme| url.starts_with(scheme));
         let options: PgConnectOptions = url.parse().map_err(|_| WRONG)?;
-        if options.get_database().is_none() {
+        if !is_named || options.get_database().is_none() {
             return Err(WRONG);
         }
         let options = options.application_name("scanpost-gateway");
