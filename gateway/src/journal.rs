@@ -72,6 +72,7 @@ pub use withdrawal::{Removal, Withdrawal, WithdrawnMail};
 pub use crate::queue::{GivesUp, State, Step};
 use crate::spool::FileKey;
 use sql::Pool;
+use sqlx::migrate::MigrateError;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -83,6 +84,8 @@ pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations
 const SQLITE_IOERR: u32 = 10;
 /// Class of PostgreSQL's codes for a failed read, write or fsync (PostgreSQL, appendix A).
 const SYSTEM_ERROR: &str = "58";
+/// SQLSTATE with which `begin_writing` refuses a gateway that another one has taken over from (migrations/postgres).
+const TAKEN_OVER: &str = "SP001";
 
 /// The journal could not be read or written: the operator must look at the disk.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +110,15 @@ pub enum JournalError {
     Lost,
     /// The schema could not be brought up to date.
     #[error("journal: {0} (operator: this journal was written by another version)")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(MigrateError),
+    /// A gateway of an earlier version works with the database.
+    #[error(
+        "journal: a gateway of an earlier version works with this database (operator: bring it up to this version, or use the commands of its own)"
+    )]
+    Older,
+    /// The PostgreSQL server was asked to commit, and has not said that it did.
+    #[error("{0}; whether the last step was kept is not known")]
+    Unclear(String),
     /// A row holds what this program never writes.
     #[error("journal: column {0} holds an unknown value (operator: restore it from a backup)")]
     Unknown(&'static str),
@@ -137,21 +148,36 @@ pub enum JournalError {
     Closed,
 }
 
-impl From<sqlx::Error> for JournalError {
-    fn from(error: sqlx::Error) -> Self {
-        use sqlx::Error::{Database, Io, PoolTimedOut, Protocol, Tls};
-        match &error {
-            Database(said) if said.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() => {
-                Self::Sql(error)
-            }
-            Database(said) if said.code().as_deref() == Some(sql::TAKEN_OVER) => Self::Lost,
-            Database(_) | Io(_) | PoolTimedOut | Protocol(_) | Tls(_) => Self::Server(error),
-            _ => Self::Sql(error),
+impl JournalError {
+    /// Of what a PostgreSQL server says, or the way to it.
+    fn of_server(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|said| said.code());
+        if code.as_deref() == Some(TAKEN_OVER) { Self::Lost } else { Self::Server(error) }
+    }
+
+    /// Of what became of a schema, where `of` says what an error of its database is.
+    fn of_migration(error: MigrateError, of: fn(sqlx::Error) -> Self) -> Self {
+        match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => of(error),
+            error => Self::Migrate(error),
         }
     }
-}
 
-impl JournalError {
+    /// Of a commit that a server was asked for. Which words it had is nobody's proof that it did not commit; that its disk failed is said as it is.
+    fn unclear(error: Self) -> Self {
+        if error.is_disk_failure() { error } else { Self::Unclear(error.to_string()) }
+    }
+
+    /// Whether what was to be recorded may be there all the same, now or after a restart.
+    pub(crate) fn may_be_kept(&self) -> bool {
+        matches!(self, Self::Unclear(_) | Self::Closed) || self.is_disk_failure()
+    }
+
+    /// Whether the server could not be reached, so that no row is to blame.
+    fn is_away(&self) -> bool {
+        matches!(self, Self::Server(error) if error.as_database_error().is_none())
+    }
+
     /// Whether the disk failed, which no second try mends (SQLite result code `SQLITE_IOERR`, with its extended codes; SQLSTATE class 58). A full disk is
     /// none: it takes more once there is room.
     pub fn is_disk_failure(&self) -> bool {
@@ -187,7 +213,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn open(database: impl Into<Database>) -> Result<Self, JournalError> {
+    pub async fn open(database: Database) -> Result<Self, JournalError> {
         Self::open_with(database, None).await
     }
 
@@ -195,11 +221,8 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn open_with(
-        database: impl Into<Database>,
-        master: Option<FileKey>,
-    ) -> Result<Self, JournalError> {
-        let journal = Self::open_unchecked(&database.into(), master).await?;
+    pub async fn open_with(database: Database, master: Option<FileKey>) -> Result<Self, JournalError> {
+        let journal = Self::open_unchecked(&database, master).await?;
         journal.check_master().await?;
         journal.seal_totp().await?;
         Ok(journal)
@@ -209,16 +232,15 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn open_directory(database: impl Into<Database>) -> Result<Self, JournalError> {
-        Self::open_unchecked(&database.into(), None).await
+    pub async fn open_directory(database: Database) -> Result<Self, JournalError> {
+        Self::open_unchecked(&database, None).await
     }
 
     /// [`Journal::open_with`] that one of `keys` which the journal lies under: while the master key is being changed there are two.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn open_under(database: impl Into<Database>, keys: Vec<FileKey>) -> Result<Self, JournalError> {
-        let database = database.into();
+    pub async fn open_under(database: Database, keys: Vec<FileKey>) -> Result<Self, JournalError> {
         let directory = Self::open_directory(database.clone()).await?;
         let master = master::of_the_journal(&directory.pool, keys).await?;
         Self::open_with(database, master).await
@@ -239,8 +261,8 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn open_read_only(database: impl Into<Database>) -> Result<Self, JournalError> {
-        let pool = database.into().open_read_only().await?;
+    pub async fn open_read_only(database: Database) -> Result<Self, JournalError> {
+        let pool = database.open_read_only().await?;
         let (intake, _) = mpsc::channel(1);
         Ok(Self { pool, master: None, intake, log_holds_keys: Arc::default() })
     }
@@ -287,4 +309,4 @@ mod server_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
-mod tests_postgres;
+pub(crate) mod tests_postgres;

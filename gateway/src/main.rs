@@ -9,7 +9,7 @@ use gateway::bench;
 use gateway::config::Config;
 use gateway::directory;
 use gateway::duty::DutyReport;
-use gateway::journal::{DeliveryReport, Journal};
+use gateway::journal::{Database, DeliveryReport, Journal};
 use gateway::page;
 use gateway::retrieve;
 use gateway::setup;
@@ -374,7 +374,7 @@ fn on_runtime<T, E: Into<anyhow::Error>>(work: impl Future<Output = Result<T, E>
 }
 
 async fn replay(journal: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let journal = Journal::open_read_only(journal).await?;
+    let journal = Journal::open_read_only(Database::File(journal.to_owned())).await?;
     let report = simulate::replay(&journal).await?;
     show_simulated(&report, json, !report.wrong.is_empty())
 }

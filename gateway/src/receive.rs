@@ -86,6 +86,9 @@ pub enum IntakeRefusal {
     /// No room, or the journal does not answer: status A700. The sender may try again.
     #[error("the gateway has no room or no journal, try later")]
     OutOfResources,
+    /// The journal was asked to keep it and has not said whether it did: status A700, and the file stays. The sender may try again.
+    #[error("the journal has not said whether it keeps the object, try later")]
+    Unclear,
     /// The data set cannot be used: status C000. Sending it again will not help.
     #[error("the gateway cannot use this object")]
     CannotUnderstand,
@@ -111,7 +114,7 @@ pub trait Intake: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Makes the journal row of an instance durable. After an error the file is removed.
+    /// Makes the journal row of an instance durable. After an error the file is removed, unless that is [`IntakeRefusal::Unclear`].
     fn commit(&self, instance: ReceivedInstance) -> impl Future<Output = Result<(), IntakeRefusal>> + Send;
 
     /// File or folder could not be made durable: nothing may be acknowledged any more until an operator has looked.

@@ -15,6 +15,7 @@ from lab.postgres import Postgres
 from lab.programs import program
 from lab.study import ct
 from peers import senders
+from peers.postgres_between import PostgresBetween
 
 import harness
 from harness import Bench
@@ -40,10 +41,19 @@ def big_study(scratch: Path) -> list[Path]:
     return sorted(folder.glob("*.dcm"))
 
 
-def keep_journal_in(gateway: Gateway, server: Postgres) -> None:
+@pytest.fixture()
+def between(server: Postgres, bench: Bench) -> Iterator[PostgresBetween]:
+    """The bench's gateway reaches its journal through it."""
+    with PostgresBetween(server.port) as between:
+        keep_journal_in(bench.gateway, server, between.port)
+        yield between
+
+
+def keep_journal_in(gateway: Gateway, server: Postgres, port: int | None = None) -> None:
     url_file = gateway.folder / "postgres.url"
     gateway.folder.mkdir(parents=True, exist_ok=True)
-    openssl.write_secret(url_file, f"{server.url}\n".encode())
+    url = server.url.replace(f":{server.port}/", f":{port or server.port}/")
+    openssl.write_secret(url_file, f"{url}\n".encode())
     gateway.extra_configuration = f'[journal]\npostgres_url_file = "{url_file}"\n'
 
 
@@ -90,6 +100,71 @@ def test_a_database_that_is_cut_off_loses_nothing_and_is_taken_up_again(bench: B
     (delivery,) = bench.deliver_and_pull()
     assert delivery["instances"] == len(big_study)
     harness.assert_equal_bytes(big_study, bench.reader.files())
+
+
+def test_images_whose_commit_was_not_answered_are_kept(bench: Bench, server: Postgres, between: PostgresBetween, ct_study: list[Path]):
+    """Several senders wait for one commit: it is done, and nobody says so."""
+    first, *others = ct_study[:4]
+    bench.start(silence_ms=15_000)
+    between.held = harness.uid_of(first).encode()
+    stored: list[Path] = []
+
+    def send(path: Path) -> None:
+        stored.extend(senders.pynetdicom(bench.port, "DR_DEMO", [path], answer_s=60))
+
+    def begin(path: Path) -> threading.Thread:
+        thread = threading.Thread(target=send, args=(path,))
+        thread.start()
+        return thread
+
+    threads = [begin(first)]
+    assert between.holds.wait(30)
+    # While the first commit is held, the others wait for the next one: durable, and not in the journal.
+    threads += [begin(path) for path in others]
+    received = bench.gateway.folder / "state" / "spool" / "receive"
+    harness.wait_until("all images are in the spool", lambda: len([path for path in received.iterdir() if path.suffix != ".part"]) == 4)
+    time.sleep(1)
+    between.lost = harness.uid_of(others[0]).encode()
+    between.released.set()
+    assert between.was_lost.wait(30)
+    for thread in threads:
+        thread.join()
+    shared = [path for path in others if harness.uid_of(path).encode() in (between.sent or b"")]
+    assert len(shared) >= 2, "the images did not share a commit"
+    missing = [path for path in ct_study[:4] if path not in stored]
+    if missing:
+        assert senders.pynetdicom(bench.port, "DR_DEMO", missing) == missing
+    (delivery,) = bench.deliver_and_pull()
+    assert delivery["instances"] == 4
+    harness.assert_equal_bytes(ct_study[:4], bench.reader.files())
+
+
+def test_an_image_whose_commit_was_not_answered_is_kept_until_it_is_sent_again(
+    bench: Bench, server: Postgres, between: PostgresBetween, ct_study: list[Path],
+):
+    """The database is gone right after the commit, for longer than anybody waits: the sender is told no, and sends again."""
+    image = ct_study[0]
+    bench.start(silence_ms=5_000)
+    between.lost, between.goes_down = harness.uid_of(image).encode(), True
+    assert senders.pynetdicom(bench.port, "DR_DEMO", [image], answer_s=120) == []
+    assert between.was_lost.is_set() and server.ask("SELECT count(*) FROM instance") == "1"
+    between.is_down = False
+    assert senders.pynetdicom(bench.port, "DR_DEMO", [image], answer_s=60) == [image]
+    (delivery,) = bench.deliver_and_pull()
+    assert delivery["instances"] == 1
+    harness.assert_equal_bytes([image], bench.reader.files())
+
+
+def test_an_image_that_is_gone_from_the_spool_is_taken_when_it_comes_again(bench: Bench, server: Postgres, ct_study: list[Path]):
+    """A row alone is no image: the same bytes are no duplicate of what is not there."""
+    bench.start(silence_ms=8_000)
+    assert senders.pynetdicom(bench.port, "DR_DEMO", ct_study[:2]) == ct_study[:2]
+    for path in (bench.gateway.folder / "state" / "spool" / "receive").iterdir():
+        path.unlink()
+    assert senders.pynetdicom(bench.port, "DR_DEMO", ct_study[:2]) == ct_study[:2]
+    (delivery,) = bench.deliver_and_pull()
+    assert delivery["instances"] == 2
+    harness.assert_equal_bytes(ct_study[:2], bench.reader.files())
 
 
 def test_a_second_gateway_on_the_same_database_is_refused(bench: Bench, server: Postgres, tmp_path: Path):

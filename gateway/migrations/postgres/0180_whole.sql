@@ -480,10 +480,10 @@ CREATE TABLE gateway_start (
 );
 INSERT INTO gateway_start VALUES (1, 0);
 
--- One writer at a time, as in SQLite: all others wait until its transaction is over. `start`: which start of a gateway it is; 0 for a command beside it.
+-- One writer at a time, as in SQLite: all others wait until its transaction is over. `start`: which start of a gateway it is; NULL for a command beside it.
 CREATE FUNCTION begin_writing(start bigint) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
     PERFORM pg_advisory_xact_lock(5980071171);
-    IF start <> 0 AND start <> (SELECT number FROM gateway_start) THEN
+    IF start <> (SELECT number FROM gateway_start) THEN
         RAISE EXCEPTION 'another gateway has taken this journal over' USING ERRCODE = 'SP001';
     END IF;
     IF current_setting('synchronous_commit') IN ('off', 'local') THEN

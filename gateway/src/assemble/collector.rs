@@ -4,7 +4,7 @@ use super::{Facts, Listing};
 use crate::audit::{Audit, AuditError, Message, Subject};
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::journal::{Journal, NewInstance, Recorded};
+use crate::journal::{Journal, JournalError, NewInstance, Recorded};
 use crate::receive::{AeTitle, Intake, IntakeRefusal, ReceivedInstance};
 use crate::spool::{self, FileKey, Spool};
 use compressor::Uid;
@@ -235,6 +235,17 @@ impl Collector {
         self.associations().entry(association).or_default().duplicates += 1;
     }
 
+    /// A row alone is no image: where its file is gone, the same bytes take its place.
+    async fn recorded(&self, instance: &NewInstance) -> Result<Recorded, JournalError> {
+        let recorded = self.journal.record_instance(instance.clone()).await?;
+        let Recorded::Duplicate { delivery, file: Some(file) } = &recorded else { return Ok(recorded) };
+        if !matches!(self.spool.receive().join(file).try_exists(), Ok(false)) {
+            return Ok(recorded);
+        }
+        self.journal.note_gone(*delivery, file, now_ms()).await?;
+        self.journal.record_instance(instance.clone()).await
+    }
+
     fn remove_file(&self, file: &str) {
         let _ = std::fs::remove_file(self.spool.receive().join(file));
     }
@@ -367,8 +378,7 @@ impl Intake for Collector {
             }
             return Err(IntakeRefusal::OutOfResources);
         }
-        let recorded = self.journal.record_instance(instance.clone()).await;
-        match recorded {
+        match self.recorded(&instance).await {
             Ok(Recorded::New { delivery, conflict, begins, replaced }) => {
                 self.announced_of(&instance, delivery);
                 if let Some(file) = replaced {
@@ -381,8 +391,10 @@ impl Intake for Collector {
                 self.grew(delivery, received.association, begins);
                 Ok(())
             }
-            Ok(Recorded::Duplicate { delivery }) => {
-                self.remove_file(&received.file);
+            Ok(Recorded::Duplicate { delivery, file }) => {
+                if file.as_ref() != Some(&received.file) {
+                    self.remove_file(&received.file);
+                }
                 self.repeated(delivery, received.association);
                 Ok(())
             }
@@ -398,7 +410,7 @@ impl Intake for Collector {
                 if error.is_disk_failure() {
                     self.storage_failed();
                 }
-                Err(IntakeRefusal::OutOfResources)
+                Err(if error.may_be_kept() { IntakeRefusal::Unclear } else { IntakeRefusal::OutOfResources })
             }
         }
     }

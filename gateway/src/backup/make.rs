@@ -8,7 +8,7 @@ use super::{BackupError, at};
 use crate::audit;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::journal::{Journal, State};
+use crate::journal::{Database, Journal, State};
 use crate::serve::spool_keys;
 use crate::spool::{FileKey, Needed, Spool, make_folder, sync_folder};
 use crate::upgrade;
@@ -198,7 +198,7 @@ impl Copying {
         let copy = aside.join(JOURNAL);
         let schema = upgrade::copy_into(&Spool::at(&config.state).journal(), &copy).await?;
         self.one(aside, Path::new(JOURNAL), true)?;
-        let journal = Journal::open_directory(&copy).await?;
+        let journal = Journal::open_directory(Database::File(copy.clone())).await?;
         let named = self.named(&journal).await;
         journal.close().await;
         fs::remove_file(&copy).map_err(at(&copy))?;

@@ -7,7 +7,7 @@ use super::{BackupError, at};
 use crate::audit;
 use crate::clock::{now_ms, time_of};
 use crate::config::Config;
-use crate::journal::{Journal, Restored};
+use crate::journal::{Database, Journal, Restored};
 use crate::serve::spool_keys;
 use crate::spool::{FileKey, Spool, make_folder, sync_folder};
 use seal::native::Certificate;
@@ -136,7 +136,7 @@ async fn put_all(
     if let Some(trail) = trail {
         take_newer(&aside.join(AUDIT), trail)?;
     }
-    let journal = Journal::open_directory(&Spool::at(aside).journal()).await?;
+    let journal = Journal::open_directory(Database::File(Spool::at(aside).journal())).await?;
     let restored = Restored { backed_up_at_ms: found.manifest.made_at_ms, restored_at_ms: now_ms() };
     let marked = journal.mark_restored(restored).await;
     journal.close().await;

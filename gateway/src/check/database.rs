@@ -46,7 +46,7 @@ async fn file(path: &Path) -> Check {
         }
         Ok(true) => {}
     }
-    let is_whole = match Journal::open_read_only(path).await {
+    let is_whole = match Journal::open_read_only(Database::File(path.to_owned())).await {
         Ok(journal) => journal.is_whole().await,
         Err(error) => Err(error),
     };

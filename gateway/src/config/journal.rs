@@ -21,7 +21,7 @@ impl Config {
     /// [`ConfigError::Read`], [`ConfigError::Exposed`], [`ConfigError::Value`].
     pub fn database(&self) -> Result<Database, ConfigError> {
         match &self.journal.postgres_url_file {
-            None => Ok(Database::from(&Spool::at(&self.state).journal())),
+            None => Ok(Database::File(Spool::at(&self.state).journal())),
             Some(file) => Database::postgres(read_secret(file)?.trim_end())
                 .map_err(|reason| ConfigError::Value { key: "journal.postgres_url_file".to_owned(), reason }),
         }

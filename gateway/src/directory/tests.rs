@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use super::*;
+use crate::journal::tests_postgres::database;
 use crate::journal::{Invitation, TRIES_MAX, Taken};
 use crate::pulled::{Enrolment, EnrolmentKind};
 use rcgen::{
@@ -47,7 +48,7 @@ fn device(doctor: &str, recipient: Recipient, standing: Standing) -> Device {
 
 async fn journal() -> (TempDir, Journal) {
     let folder = tempfile::tempdir().unwrap();
-    let journal = Journal::open(&folder.path().join("journal.sqlite")).await.unwrap();
+    let journal = Journal::open(database(&folder.path().join("journal.sqlite"))).await.unwrap();
     (folder, journal)
 }
 

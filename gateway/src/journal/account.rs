@@ -381,6 +381,7 @@ fn read(row: &Row) -> Result<Account, JournalError> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::journal::tests_postgres::database;
     use crate::spool::FileKey;
 
     const SECRET: [u8; TOTP_BYTES] = [7; TOTP_BYTES];
@@ -400,7 +401,11 @@ mod tests {
         let path = folder.path().join("journal.sqlite");
         let open = |key: Option<u8>| {
             let path = path.clone();
-            async move { Journal::open_with(&path, key.map(|key| FileKey::from_bytes([key; 32]))).await.unwrap() }
+            async move {
+                Journal::open_with(database(&path), key.map(|key| FileKey::from_bytes([key; 32])))
+                    .await
+                    .unwrap()
+            }
         };
         let new = NewAccount { name: "boss", role: Role::Administrator, password: "x", totp: Some(&SECRET) };
         let plain = open(None).await;

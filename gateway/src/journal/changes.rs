@@ -27,7 +27,7 @@ pub async fn changes(database: &Database) -> Result<watch::Receiver<()>, Journal
 
 /// SQLite counts, for each connection, the commits of all others (pragma `data_version`).
 async fn look(path: &Path, sender: watch::Sender<()>) -> Result<(), JournalError> {
-    let mut connection = sqlite_options(path).read_only(true).connect().await?;
+    let mut connection = sqlite_options(path).read_only(true).connect().await.map_err(JournalError::Sql)?;
     tokio::spawn(async move {
         let mut seen = 0_i64;
         while !sender.is_closed() {
@@ -48,9 +48,10 @@ async fn look(path: &Path, sender: watch::Sender<()>) -> Result<(), JournalError
 
 /// Each commit tells of itself. What came while the connection was lost is not told again: whoever waits looks, as after an error.
 async fn listen(server: &Server, sender: watch::Sender<()>) -> Result<(), JournalError> {
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(server.options.clone()).await?;
-    let mut listener = PgListener::connect_with(&pool).await?;
-    listener.listen(CHANGED).await?;
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(server.options.clone());
+    let pool = pool.await.map_err(JournalError::of_server)?;
+    let mut listener = PgListener::connect_with(&pool).await.map_err(JournalError::of_server)?;
+    listener.listen(CHANGED).await.map_err(JournalError::of_server)?;
     tokio::spawn(async move {
         loop {
             tokio::select! {

@@ -24,6 +24,20 @@ impl Journal {
         Ok(noted)
     }
 
+    /// A received file is gone, which a delivery waits for.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn note_gone(&self, id: DeliveryId, file: &str, now_ms: i64) -> Result<(), JournalError> {
+        let sql = sqlx::AssertSqlSafe(format!(
+            "UPDATE instance SET damaged_at_ms = $3 WHERE delivery_id = $1 AND file = $2 AND damaged_at_ms IS NULL
+             AND EXISTS (SELECT 1 FROM delivery d WHERE d.id = instance.delivery_id AND d.state IN ({}))",
+            waits_for_files()
+        ));
+        sql::query(sql).bind(id.0.as_slice()).bind(file).bind(now_ms).execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// Instances of a delivery whose files are known to be damaged or gone.
     ///
     /// # Errors
@@ -80,6 +94,11 @@ pub(super) async fn mark(
     Ok(noted.rows_affected())
 }
 
+/// States of deliveries that need their received files, as a list in SQL.
+pub(super) fn waits_for_files() -> String {
+    format!("'held', {}", State::sql_before(Step::GivenUp))
+}
+
 /// An instance that waits for the same bytes to come again.
 pub(super) struct Damaged {
     pub(super) id: i64,
@@ -100,9 +119,9 @@ pub(super) async fn damaged_twin(
         "SELECT i.id, i.file, i.case_id, i.delivery_id FROM instance i INDEXED BY instance_damaged
          CROSS JOIN delivery d ON d.id = i.delivery_id CROSS JOIN study_case c ON c.id = i.case_id
          WHERE i.damaged_at_ms IS NOT NULL AND i.sop_instance_uid = $3 AND i.sha256 = $4 AND i.transfer_syntax = $5
-           AND c.destination = $1 AND c.study_uid = $2 AND d.state IN ('held', {})
+           AND c.destination = $1 AND c.study_uid = $2 AND d.state IN ({})
          ORDER BY i.id LIMIT 1",
-        State::sql_before(Step::GivenUp)
+        waits_for_files()
     ));
     let row = sql::query(sql)
         .bind(&instance.destination)

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::tests::instance;
+use super::tests_postgres::database;
 use super::*;
 use crate::spool::Spool;
 use compressor::bundle::Summary;
@@ -39,7 +40,7 @@ impl Bench {
 
     /// As the gateway opens it at a start.
     async fn journal(&self) -> Journal {
-        Journal::open_with(&self.spool.journal(), Some(self.master.clone())).await.unwrap()
+        Journal::open_with(database(&self.spool.journal()), Some(self.master.clone())).await.unwrap()
     }
 
     /// File first, then its row.
@@ -73,14 +74,15 @@ async fn the_same_bytes_take_the_place_of_a_damaged_file_and_of_no_other() {
     let id = bench.delivery;
     assert_eq!(
         bench.record(&journal, NewInstance { file: "whole".into(), ..instance(2) }).await,
-        Recorded::Duplicate { delivery: id },
+        Recorded::Duplicate { delivery: id, file: Some(instance(2).file) },
         "what is whole stays"
     );
     let again = bench.again();
     let key = again.file_key.clone();
     let healed = Recorded::Healed { delivery: id, replaced: instance(1).file };
     assert_eq!(bench.record(&journal, again.clone()).await, healed);
-    assert_eq!(bench.record(&journal, again).await, Recorded::Duplicate { delivery: id }, "once");
+    let once = Recorded::Duplicate { delivery: id, file: Some(again.file.clone()) };
+    assert_eq!(bench.record(&journal, again).await, once);
     let row = journal.instances(id).await.unwrap().remove(0);
     let case_key = journal.case_key(journal.delivery(id).await.unwrap().case).await.unwrap().unwrap();
     assert_eq!((row.file.as_str(), row.sha256, row.received_at_ms), ("again", [1; 32], 1001));

@@ -2,10 +2,10 @@
 
 use super::JournalError;
 use super::sql::{Pool, server, sqlite_options};
-use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// Where a journal is kept.
@@ -21,8 +21,10 @@ pub enum Database {
 #[derive(Clone)]
 pub struct Server {
     pub(super) options: PgConnectOptions,
-    /// Which start of a gateway this is; 0 for a command beside it.
-    pub(super) start: i64,
+    /// Which start of a gateway this is; none for a command beside it.
+    pub(super) start: Option<i64>,
+    /// Longest wait for an answer.
+    pub(super) answer_max: Duration,
 }
 
 impl Server {
@@ -31,23 +33,7 @@ impl Server {
     /// # Errors
     /// [`JournalError::Setting`]; others of [`JournalError`].
     pub(crate) async fn check(&self) -> Result<(), JournalError> {
-        server::settings(&mut self.options.connect().await?).await
-    }
-}
-
-impl From<&Path> for Database {
-    fn from(path: &Path) -> Self {
-        #[cfg(test)]
-        if let Some(database) = super::tests_postgres::database_of(path) {
-            return database;
-        }
-        Self::File(path.to_owned())
-    }
-}
-
-impl From<&PathBuf> for Database {
-    fn from(path: &PathBuf) -> Self {
-        path.as_path().into()
+        server::connected(self).await.map(drop)
     }
 }
 
@@ -66,16 +52,19 @@ impl Database {
         }
         let options = options.application_name("scanpost-gateway");
         let options = if is_here(&options) { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
-        Ok(Self::Postgres(Box::new(Server { options, start: 0 })))
+        let (options, answer_max) = (server::with_limits(options), server::ANSWER_MAX);
+        Ok(Self::Postgres(Box::new(Server { options, start: None, answer_max })))
     }
 
-    /// Makes the schema, or brings it up to date, and opens it for writing.
+    /// Makes the schema, or brings it up to date, and opens it for writing. That of a server which was taken is up to date.
     pub(super) async fn open(&self) -> Result<Pool, JournalError> {
         match self {
             Self::File(path) => Pool::sqlite(sqlite_options(path).create_if_missing(true)).await,
             Self::Postgres(server) => {
-                server::ready(&server.options).await?;
-                Pool::postgres(server.options.clone(), server.start).await
+                if server.start.is_none() {
+                    Box::pin(server::ready(server)).await?;
+                }
+                Box::pin(Pool::postgres(server)).await
             }
         }
     }
@@ -84,7 +73,7 @@ impl Database {
     pub(super) async fn open_read_only(&self) -> Result<Pool, JournalError> {
         match self {
             Self::File(path) => Pool::sqlite_as_it_is(sqlite_options(path).read_only(true)).await,
-            Self::Postgres(server) => Pool::postgres(server.options.clone(), server.start).await,
+            Self::Postgres(server) => Box::pin(Pool::postgres(server)).await,
         }
     }
 
@@ -96,8 +85,8 @@ impl Database {
         match self {
             Self::File(_) => Ok((self, Hold(None))),
             Self::Postgres(server) => {
-                let (start, lost) = server::take(&server.options).await?;
-                Ok((Self::Postgres(Box::new(Server { start, ..*server })), Hold(Some(lost))))
+                let (start, lost) = Box::pin(server::take(&server)).await?;
+                Ok((Self::Postgres(Box::new(Server { start: Some(start), ..*server })), Hold(Some(lost))))
             }
         }
     }

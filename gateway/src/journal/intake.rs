@@ -1,6 +1,6 @@
 //! Rows of received instances, committed in groups: one fsync serves every sender that waits at that moment.
 
-use super::damage::{Damaged, damaged_twin, heal};
+use super::damage::{Damaged, damaged_twin, heal, waits_for_files};
 use super::keys::{key_of_open_case, wrap};
 use super::sql::{self, Pool, Row, Transaction};
 use super::studies::add_card;
@@ -77,10 +77,12 @@ pub enum Recorded {
         /// File of the same bytes in a delivery that failed: it may go.
         replaced: Option<String>,
     },
-    /// The same bytes are in the case already: the file may go.
+    /// The same bytes are in the case already: the file may go, once the one that has them is seen to be there.
     Duplicate {
         /// The delivery that has them.
         delivery: DeliveryId,
+        /// Their file, which must be there; none where the delivery is past needing it.
+        file: Option<String>,
     },
     /// The case has had the same bytes in a file that is damaged or gone: this one takes its place.
     Healed {
@@ -103,7 +105,7 @@ impl Journal {
     /// Records an instance; when this returns, the row survives a power cut.
     ///
     /// # Errors
-    /// [`JournalError`]; then nothing was recorded.
+    /// [`JournalError`]; then nothing was recorded, unless [`JournalError::may_be_kept`] says that it is not known.
     pub async fn record_instance(&self, instance: NewInstance) -> Result<Recorded, JournalError> {
         let (answer, recorded) = oneshot::channel();
         self.intake.send(Request { instance, answer }).await.map_err(|_| JournalError::Closed)?;
@@ -123,25 +125,33 @@ pub(super) fn start(pool: Pool, master: Option<FileKey>) -> mpsc::Sender<Request
     sender
 }
 
-/// A group whose commit fails is tried again one by one, so that one bad row does not fail its neighbours; but not after a
-/// failed fsync, which must not be tried again (DESIGN 7).
+/// What was recorded in a transaction whose commit was asked for and not answered.
+type Unanswered = Option<Vec<Recorded>>;
+
+/// A commit that was not answered is looked for once more: the row may be there, and then it is no duplicate. A group of which a row is refused is tried
+/// again one by one, so that it does not fail its neighbours; but not after a failed fsync, which must not be tried again (DESIGN 7).
 async fn commit(pool: &Pool, master: Option<&FileKey>, group: &mut Vec<Request>) {
-    match record_all(pool, master, group).await {
+    let mut unanswered = None;
+    let mut recorded = record_all(pool, master, group, &mut unanswered).await;
+    if unanswered.is_some() {
+        recorded = record_all(pool, master, group, &mut unanswered).await;
+    }
+    match recorded {
         Ok(recorded) => {
             for (request, recorded) in group.drain(..).zip(recorded) {
                 let _ = request.answer.send(Ok(recorded));
             }
+        }
+        Err(error) if unanswered.is_some() => {
+            refuse(group, || JournalError::Unclear(error.to_string()));
         }
         Err(error) if group.len() == 1 => {
             if let Some(request) = group.pop() {
                 let _ = request.answer.send(Err(error));
             }
         }
-        Err(error) if error.is_disk_failure() => {
-            for request in group.drain(..) {
-                let _ = request.answer.send(Err(JournalError::DiskFailure));
-            }
-        }
+        Err(error) if error.is_disk_failure() => refuse(group, || JournalError::DiskFailure),
+        Err(error) if error.is_away() => refuse(group, || JournalError::Server(sqlx::Error::PoolTimedOut)),
         Err(_) => {
             for request in group.drain(..) {
                 let mut single = vec![request];
@@ -151,18 +161,52 @@ async fn commit(pool: &Pool, master: Option<&FileKey>, group: &mut Vec<Request>)
     }
 }
 
+fn refuse(group: &mut Vec<Request>, error: impl Fn() -> JournalError) {
+    for request in group.drain(..) {
+        let _ = request.answer.send(Err(error()));
+    }
+}
+
+/// The writer's lock is had only once the transaction before is over, so that what became of it can be seen.
 async fn record_all(
     pool: &Pool,
     master: Option<&FileKey>,
     group: &[Request],
+    unanswered: &mut Unanswered,
 ) -> Result<Vec<Recorded>, JournalError> {
     let mut transaction = pool.begin_writing().await?;
+    if let Some(recorded) = unanswered
+        && is_kept(&mut transaction, group, recorded).await?
+    {
+        return Ok(std::mem::take(recorded));
+    }
+    *unanswered = None;
     let mut recorded = Vec::with_capacity(group.len());
     for request in group {
         recorded.push(record(&mut transaction, master, &request.instance).await?);
     }
-    transaction.commit().await?;
-    Ok(recorded)
+    let committed = transaction.commit().await;
+    if let Err(JournalError::Unclear(_)) = committed {
+        *unanswered = Some(recorded);
+        return committed.map(|()| Vec::new());
+    }
+    committed.map(|()| recorded)
+}
+
+/// Whether a transaction was committed that recorded this. One that named no file need not have been: it is done again.
+async fn is_kept(
+    transaction: &mut Transaction,
+    group: &[Request],
+    recorded: &[Recorded],
+) -> Result<bool, JournalError> {
+    for (request, recorded) in group.iter().zip(recorded) {
+        if let Recorded::New { delivery, .. } | Recorded::Healed { delivery, .. } = recorded {
+            let row = sql::query("SELECT 1 FROM instance WHERE delivery_id = $1 AND file = $2");
+            let row = row.bind(delivery.0.as_slice()).bind(&request.instance.file);
+            return Ok(row.fetch_optional(&mut **transaction).await?.is_some());
+        }
+    }
+    Ok(false)
 }
 
 async fn record(
@@ -192,8 +236,8 @@ async fn record(
     let twins = twins(transaction, case, instance).await?;
     let conflict = twins.iter().any(|twin| !twin.same);
     let same = twins.into_iter().find(|twin| twin.same);
-    if let Some(Twin { delivery, failed: false, .. }) = same {
-        return Ok(Recorded::Duplicate { delivery });
+    if let Some(Twin { delivery, file, failed: false, waits, .. }) = same {
+        return Ok(Recorded::Duplicate { delivery, file: waits.then_some(file) });
     }
     let (delivery, begins) = collecting_delivery(transaction, case, instance).await?;
     let subject = subject_row(transaction, master, delivery, instance).await?;
@@ -226,6 +270,8 @@ struct Twin {
     delivery: DeliveryId,
     same: bool,
     failed: bool,
+    /// Its file is needed still.
+    waits: bool,
 }
 
 async fn twins(
@@ -233,18 +279,22 @@ async fn twins(
     case: CaseId,
     instance: &NewInstance,
 ) -> Result<Vec<Twin>, JournalError> {
-    let rows = sql::query(
-        "SELECT i.id, i.file, i.delivery_id, i.sha256 = $3 AND i.transfer_syntax = $4 AS same, d.state = 'failed' AS failed
+    let sql = sqlx::AssertSqlSafe(format!(
+        "SELECT i.id, i.file, i.delivery_id, i.sha256 = $3 AND i.transfer_syntax = $4 AS same, d.state = 'failed' AS failed,
+           d.state IN ({}) AS waits
          FROM instance i JOIN delivery d ON d.id = i.delivery_id WHERE i.case_id = $1 AND i.sop_instance_uid = $2",
-    )
-    .bind(case.0.as_slice())
-    .bind(instance.sop_instance.as_str())
-    .bind(instance.sha256.as_slice())
-    .bind(instance.transfer_syntax.as_str());
+        waits_for_files()
+    ));
+    let rows = sql::query(sql)
+        .bind(case.0.as_slice())
+        .bind(instance.sop_instance.as_str())
+        .bind(instance.sha256.as_slice())
+        .bind(instance.transfer_syntax.as_str());
     let read = |row: Row| {
         let delivery = DeliveryId(bytes16(row.get("delivery_id"), "delivery_id")?);
         let (id, file) = (row.get("id"), row.get("file"));
-        Ok(Twin { id, file, delivery, same: row.get("same"), failed: row.get("failed") })
+        let (same, failed, waits) = (row.get("same"), row.get("failed"), row.get("waits"));
+        Ok(Twin { id, file, delivery, same, failed, waits })
     };
     rows.fetch_all(&mut **transaction).await?.into_iter().map(read).collect()
 }

@@ -3,6 +3,7 @@
 
 use super::notices::tests::notified;
 use super::tests::{earlier, instance, on_disk, reach};
+use super::tests_postgres::database;
 use super::*;
 use crate::notify::{Escalation, Next, Rules};
 use crate::roster::Standby;
@@ -34,7 +35,7 @@ pub(super) fn held(number: u8) -> NewInstance {
 pub(super) async fn journal() -> (Journal, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let master = FileKey::from_bytes([5; 32]);
-    (Journal::open_with(&folder.path().join("journal.sqlite"), Some(master)).await.unwrap(), folder)
+    (Journal::open_with(database(&folder.path().join("journal.sqlite")), Some(master)).await.unwrap(), folder)
 }
 
 pub(super) async fn record(journal: &Journal, instance: NewInstance) -> (DeliveryRow, bool) {

@@ -16,7 +16,8 @@ async fn connection(database: &Database) -> PgConnection {
     server.options.connect().await.unwrap()
 }
 
-fn code(error: &sqlx::Error) -> String {
+fn code(error: &JournalError) -> String {
+    let JournalError::Server(error) = error else { panic!("{error}") };
     error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned()
 }
 

@@ -9,14 +9,13 @@ pub(super) mod server;
 pub(super) use pool::{CHANGED, Connection, Pool, Transaction, sqlite_options};
 #[cfg(test)]
 pub(super) use pool::{CONNECTIONS_MAX, MIGRATOR_POSTGRES};
-
-/// SQLSTATE with which `begin_writing` refuses a gateway that another one has taken over from (migrations/postgres).
-pub(super) const TAKEN_OVER: &str = "SP001";
 pub(super) use row::Row;
 
-use sqlx::postgres::PgArguments;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{Error, Postgres, SqlSafeStr, SqlStr, Sqlite};
+use super::JournalError;
+use sqlx::postgres::{PgArguments, Postgres};
+use sqlx::sqlite::{Sqlite, SqliteArguments};
+use sqlx::{Error, Executor, SqlSafeStr, SqlStr};
+use std::pin::Pin;
 
 /// What is bound to `$1`, `$2` and so on. Each is typed also where it is NULL, since PostgreSQL asks.
 #[derive(Clone, Debug)]
@@ -73,15 +72,27 @@ impl<'c> From<&'c mut Connection> for On<'c> {
     }
 }
 
-/// What a statement without rows did.
+/// What a statement did.
 pub(super) struct Done {
-    rows: u64,
+    affected: u64,
+    rows: Vec<Row>,
 }
 
 impl Done {
     pub(super) fn rows_affected(&self) -> u64 {
-        self.rows
+        self.affected
     }
+}
+
+/// What a statement did, once it has.
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<Done, JournalError>> + Send + 'a>>;
+
+/// Which of its rows somebody waits for.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Nothing,
+    First,
+    All,
 }
 
 /// A statement with what is bound to it.
@@ -101,50 +112,67 @@ impl Query {
         self
     }
 
-    pub(super) async fn execute(self, on: impl Into<On<'_>>) -> Result<Done, Error> {
-        match on.into() {
-            On::Connection(connection) => connection.execute(self).await,
-            On::Pool(Pool::Sqlite(pool)) => {
-                let done = self.sqlite().execute(pool).await?;
-                Ok(Done { rows: done.rows_affected() })
-            }
-            On::Pool(pool @ Pool::Postgres(..)) => {
-                let mut transaction = pool.begin_writing().await?;
-                let done = transaction.execute(self).await?;
-                transaction.commit().await?;
-                Ok(done)
-            }
-        }
+    pub(super) async fn execute(self, on: impl Into<On<'_>>) -> Result<Done, JournalError> {
+        self.run(Wanted::Nothing, on.into()).await
     }
 
-    pub(super) async fn fetch_all(self, on: impl Into<On<'_>>) -> Result<Vec<Row>, Error> {
-        match on.into() {
-            On::Connection(connection) => connection.fetch_all(self).await,
-            On::Pool(Pool::Sqlite(pool)) => {
-                Ok(self.sqlite().fetch_all(pool).await?.into_iter().map(Row::Sqlite).collect())
-            }
-            On::Pool(Pool::Postgres(pool)) if self.reads() => Ok(self
-                .postgres()
-                .fetch_all(&pool.connections)
-                .await?
-                .into_iter()
-                .map(Row::Postgres)
-                .collect()),
-            On::Pool(pool @ Pool::Postgres(..)) => {
-                let mut transaction = pool.begin_writing().await?;
-                let rows = transaction.fetch_all(self).await?;
-                transaction.commit().await?;
-                Ok(rows)
-            }
-        }
+    pub(super) async fn fetch_all(self, on: impl Into<On<'_>>) -> Result<Vec<Row>, JournalError> {
+        Ok(self.run(Wanted::All, on.into()).await?.rows)
     }
 
-    pub(super) async fn fetch_optional(self, on: impl Into<On<'_>>) -> Result<Option<Row>, Error> {
-        Ok(self.fetch_all(on).await?.into_iter().next())
+    pub(super) async fn fetch_optional(self, on: impl Into<On<'_>>) -> Result<Option<Row>, JournalError> {
+        Ok(self.run(Wanted::First, on.into()).await?.rows.pop())
     }
 
-    pub(super) async fn fetch_one(self, on: impl Into<On<'_>>) -> Result<Row, Error> {
-        self.fetch_optional(on).await?.ok_or(Error::RowNotFound)
+    pub(super) async fn fetch_one(self, on: impl Into<On<'_>>) -> Result<Row, JournalError> {
+        self.fetch_optional(on).await?.ok_or(JournalError::Sql(Error::RowNotFound))
+    }
+
+    /// On the heap: what waits for a statement holds no more than a pointer, however deep it is nested.
+    fn run(self, wanted: Wanted, on: On<'_>) -> Answer<'_> {
+        Box::pin(async move {
+            match on {
+                On::Connection(connection) => connection.run(self, wanted).await,
+                On::Pool(Pool::Sqlite(pool)) => self.on_sqlite(wanted, pool).await.map_err(JournalError::Sql),
+                On::Pool(Pool::Postgres(pool)) if self.reads() => {
+                    pool.answered(self.on_postgres(wanted, &pool.connections)).await
+                }
+                On::Pool(pool @ Pool::Postgres(_)) => {
+                    let mut transaction = pool.begin_writing().await?;
+                    let done = transaction.run(self, wanted).await?;
+                    transaction.commit().await?;
+                    Ok(done)
+                }
+            }
+        })
+    }
+
+    async fn on_sqlite(
+        self,
+        wanted: Wanted,
+        on: impl Executor<'_, Database = Sqlite>,
+    ) -> Result<Done, Error> {
+        let query = self.sqlite();
+        let (affected, rows) = match wanted {
+            Wanted::Nothing => (query.execute(on).await?.rows_affected(), Vec::new()),
+            Wanted::First => (0, query.fetch_optional(on).await?.into_iter().map(Row::Sqlite).collect()),
+            Wanted::All => (0, query.fetch_all(on).await?.into_iter().map(Row::Sqlite).collect()),
+        };
+        Ok(Done { affected, rows })
+    }
+
+    async fn on_postgres(
+        self,
+        wanted: Wanted,
+        on: impl Executor<'_, Database = Postgres>,
+    ) -> Result<Done, Error> {
+        let query = self.postgres();
+        let (affected, rows) = match wanted {
+            Wanted::Nothing => (query.execute(on).await?.rows_affected(), Vec::new()),
+            Wanted::First => (0, query.fetch_optional(on).await?.into_iter().map(Row::Postgres).collect()),
+            Wanted::All => (0, query.fetch_all(on).await?.into_iter().map(Row::Postgres).collect()),
+        };
+        Ok(Done { affected, rows })
     }
 
     /// Whether it changes nothing. PostgreSQL itself refuses a change by one for which this says so (`default_transaction_read_only`).

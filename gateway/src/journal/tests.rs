@@ -1,6 +1,7 @@
 //! The journal on a real file.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use super::tests_postgres::database;
 use super::*;
 use compressor::dataset::{Banner, PersonName};
 use compressor::{Phi, Purpose, Uid};
@@ -34,7 +35,7 @@ pub(crate) fn instance(number: u8) -> NewInstance {
 
 pub(super) async fn journal() -> (Journal, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    (Journal::open(&folder.path().join("journal.sqlite")).await.unwrap(), folder)
+    (Journal::open(database(&folder.path().join("journal.sqlite"))).await.unwrap(), folder)
 }
 
 /// As [`journal`], in a file also where the tests run on a server: for what is SQLite's alone.
@@ -114,7 +115,10 @@ async fn identical_bytes_are_recorded_once_and_other_bytes_are_kept_apart() {
     else {
         panic!("first instance must be new");
     };
-    assert_eq!(journal.record_instance(instance(1)).await.unwrap(), Recorded::Duplicate { delivery });
+    assert_eq!(
+        journal.record_instance(instance(1)).await.unwrap(),
+        Recorded::Duplicate { delivery, file: Some(instance(1).file) }
+    );
     let other = NewInstance { sha256: [9; 32], ..instance(1) };
     assert_eq!(
         journal.record_instance(other).await.unwrap(),
@@ -141,7 +145,7 @@ async fn an_instance_after_assembly_begins_a_supplement_of_the_same_case() {
     assert!(journal.waits_for_earlier(second.case, 2).await.unwrap());
     assert_eq!(
         journal.record_instance(instance(1)).await.unwrap(),
-        Recorded::Duplicate { delivery: first.id }
+        Recorded::Duplicate { delivery: first.id, file: Some(instance(1).file) }
     );
 }
 
@@ -163,7 +167,7 @@ async fn rows_survive_reopening_and_failures_are_counted() {
     journal.troubled(delivery, "mail server does not answer", GivesUp::No, 5000).await.unwrap();
     journal.troubled(delivery, "mail server does not answer", GivesUp::No, 9000).await.unwrap();
     drop(journal);
-    let journal = Journal::open(&folder.path().join("journal.sqlite")).await.unwrap();
+    let journal = Journal::open(database(&folder.path().join("journal.sqlite"))).await.unwrap();
     assert_eq!(journal.unfinished().await.unwrap(), [delivery]);
     let row = journal.delivery(delivery).await.unwrap();
     assert_eq!((row.attempts, row.failing_since_ms), (2, Some(5000)));
@@ -203,14 +207,17 @@ async fn a_press_a_day_after_the_last_receipt_is_a_new_case() {
     let day_later = NewInstance { received_at_ms: 1001 + 25 * 60 * 60 * 1000, ..instance(1) };
     assert_eq!(
         journal.record_instance(day_later.clone()).await.unwrap(),
-        Recorded::Duplicate { delivery: first },
+        Recorded::Duplicate { delivery: first, file: Some(instance(1).file) },
         "a case with an unfinished delivery stays open"
     );
     reach(&journal, first, State::Pulled, 2000).await;
-    assert_eq!(journal.record_instance(instance(1)).await.unwrap(), Recorded::Duplicate { delivery: first });
+    assert_eq!(
+        journal.record_instance(instance(1)).await.unwrap(),
+        Recorded::Duplicate { delivery: first, file: None }
+    );
     assert_eq!(
         journal.record_instance(day_later.clone()).await.unwrap(),
-        Recorded::Duplicate { delivery: first },
+        Recorded::Duplicate { delivery: first, file: None },
         "a clock that jumps closes no case"
     );
     journal.ran(DAY_MS).await.unwrap();
@@ -457,7 +464,8 @@ async fn destroying_the_key_of_a_case_leaves_nothing_readable() {
 #[tokio::test]
 async fn the_key_of_a_case_lives_as_long_as_anything_needs_it() {
     let (folder, master) = (tempfile::tempdir().unwrap(), FileKey::random().unwrap());
-    let journal = Journal::open_with(&folder.path().join("journal.sqlite"), Some(master)).await.unwrap();
+    let journal =
+        Journal::open_with(database(&folder.path().join("journal.sqlite")), Some(master)).await.unwrap();
     let row = keyed(&journal, 1, &FileKey::random().unwrap()).await;
     let none: [CaseId; 0] = [];
     journal.ran(60 * DAY_MS).await.unwrap();
@@ -485,7 +493,8 @@ fn words(text: &str) -> Came {
 #[tokio::test]
 async fn words_lie_encrypted_count_once_and_die_with_their_case() {
     let (folder, master) = (tempfile::tempdir().unwrap(), FileKey::random().unwrap());
-    let journal = Journal::open_with(&folder.path().join("journal.sqlite"), Some(master)).await.unwrap();
+    let journal =
+        Journal::open_with(database(&folder.path().join("journal.sqlite")), Some(master)).await.unwrap();
     let row = keyed(&journal, 1, &FileKey::random().unwrap()).await;
     let case_key = journal.case_key(row.case).await.unwrap();
     let point = journal.answer_point(row.id, case_key.as_ref()).await.unwrap();
@@ -575,7 +584,8 @@ async fn readings_add_up_and_count_once() {
 #[tokio::test]
 async fn what_mail_programs_have_is_over() {
     let (folder, master) = (tempfile::tempdir().unwrap(), FileKey::random().unwrap());
-    let journal = Journal::open_with(&folder.path().join("journal.sqlite"), Some(master)).await.unwrap();
+    let journal =
+        Journal::open_with(database(&folder.path().join("journal.sqlite")), Some(master)).await.unwrap();
     let row = keyed(&journal, 1, &FileKey::random().unwrap()).await;
     assert!(!journal.handed_over(row.id, 2000).await.unwrap(), "it has not come that far");
     reach(&journal, row.id, State::Notified, 2000).await;
@@ -593,18 +603,18 @@ async fn what_mail_programs_have_is_over() {
 async fn a_spool_of_another_key_is_refused_at_the_start_and_a_plain_one_needs_none() {
     let (folder, master) = (tempfile::tempdir().unwrap(), FileKey::random().unwrap());
     let path = folder.path().join("journal.sqlite");
-    drop(Journal::open(&path).await.unwrap());
-    let journal = Journal::open_with(&path, Some(master.clone())).await.unwrap();
+    drop(Journal::open(database(&path)).await.unwrap());
+    let journal = Journal::open_with(database(&path), Some(master.clone())).await.unwrap();
     let row = keyed(&journal, 1, &FileKey::random().unwrap()).await;
     for (other, words) in [(None, "name their key"), (Some(FileKey::random().unwrap()), "put the key back")] {
-        let error = Journal::open_with(&path, other).await.err().unwrap();
+        let error = Journal::open_with(database(&path), other).await.err().unwrap();
         assert!(matches!(error, JournalError::WrongKey | JournalError::NoKey), "{error}");
         assert!(error.to_string().contains(words) && error.to_string().contains("operator"), "{error}");
     }
     reach(&journal, row.id, State::Pulled, 2000).await;
     journal.ran(60 * DAY_MS).await.unwrap();
     journal.destroy_keys_over(2 * DAY_MS).await.unwrap();
-    assert!(Journal::open(&path).await.is_ok(), "nothing is left that a key would be for");
+    assert!(Journal::open(database(&path)).await.is_ok(), "nothing is left that a key would be for");
     let (plain, _folder) = self::journal().await;
     let Recorded::New { delivery, .. } = plain.record_instance(instance(1)).await.unwrap() else { panic!() };
     assert!(plain.instances(delivery).await.unwrap()[0].file_key.is_none());
@@ -652,7 +662,8 @@ async fn a_patient_lies_encrypted_until_a_late_receipt_and_in_no_byte_of_the_fil
 #[tokio::test]
 async fn the_same_patient_looks_another_one_in_each_delivery() {
     let (folder, master) = (tempfile::tempdir().unwrap(), FileKey::random().unwrap());
-    let journal = Journal::open_with(&folder.path().join("journal.sqlite"), Some(master)).await.unwrap();
+    let journal =
+        Journal::open_with(database(&folder.path().join("journal.sqlite")), Some(master)).await.unwrap();
     for (number, destination) in [(1, "ONCALL"), (2, "OTHER")] {
         let instance =
             NewInstance { destination: destination.into(), banner: patient("4711"), ..instance(number) };

@@ -15,6 +15,11 @@ pub(super) fn server() -> Option<String> {
     std::env::var("SCANPOST_TEST_POSTGRES").ok()
 }
 
+/// Where a test keeps the journal of this file.
+pub(crate) fn database(path: &Path) -> Database {
+    database_of(path).unwrap_or_else(|| Database::File(path.to_owned()))
+}
+
 /// A database for a test of the server itself, which says so where there is none.
 pub(super) fn on_server(folder: &tempfile::TempDir) -> Option<Database> {
     let database = database_of(&folder.path().join("journal.sqlite"));
@@ -25,7 +30,7 @@ pub(super) fn on_server(folder: &tempfile::TempDir) -> Option<Database> {
 }
 
 /// The database that stands for a file.
-pub(super) fn database_of(path: &Path) -> Option<Database> {
+fn database_of(path: &Path) -> Option<Database> {
     let server = server()?;
     let name = format!("t{}", &hex(&Sha256::digest(path.as_os_str().as_encoded_bytes()))[..32]);
     let url = format!("{server}/{name}");

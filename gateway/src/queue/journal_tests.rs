@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::journal::tests::instance;
+use crate::journal::tests_postgres::database;
 use crate::journal::{
     Ended, EndedCase, EndedMail, HeldAs, Journal, NewInstance, PART_COVER, Press, PressAnswer, PressedStudy,
     Recorded, State,
@@ -44,7 +45,8 @@ struct Twins {
 impl Twins {
     async fn new(seed: u64, folder: &tempfile::TempDir) -> Self {
         let master = FileKey::random().unwrap();
-        let journal = Journal::open_with(&folder.path().join("journal.sqlite"), Some(master)).await.unwrap();
+        let journal =
+            Journal::open_with(database(&folder.path().join("journal.sqlite")), Some(master)).await.unwrap();
         let (book, chance) = (Book::default(), Rng::with_seed(seed));
         Self {
             journal,
@@ -285,7 +287,7 @@ impl Twins {
         let twin = self.book.record(row);
         self.follow().await;
         let same = match (recorded, twin) {
-            (Recorded::Duplicate { delivery }, RecordedRow::Duplicate { delivery: place }) => {
+            (Recorded::Duplicate { delivery, .. }, RecordedRow::Duplicate { delivery: place }) => {
                 self.deliveries[place] == delivery
             }
             (

@@ -100,10 +100,12 @@ impl<I: Intake, D: Disk> Storing<I, D> {
     fn refused(&self, file: &str, refusal: IntakeRefusal) -> Verdict {
         let association = self.info.id;
         tracing::warn!(stage = "receive", association, act = "operator", "an object was refused: {refusal}");
-        // Without a journal row nothing refers to it; a file that cannot be removed now is found at the next start.
-        let _ = self.disk.remove(file);
+        // Without a journal row nothing refers to it; a file that cannot be removed now, or may have one, is looked at at the next start.
+        if refusal != IntakeRefusal::Unclear {
+            let _ = self.disk.remove(file);
+        }
         match refusal {
-            IntakeRefusal::OutOfResources => NO_ROOM,
+            IntakeRefusal::OutOfResources | IntakeRefusal::Unclear => NO_ROOM,
             IntakeRefusal::CannotUnderstand => UNUSABLE,
             IntakeRefusal::NotAskedFor => NOT_ASKED_FOR,
         }

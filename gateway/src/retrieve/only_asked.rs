@@ -79,7 +79,9 @@ impl<I: Intake> Intake for OnlyAsked<I> {
         let committed = self.intake.commit(ReceivedInstance { asked_for: self.case, ..instance }).await;
         match committed {
             Ok(()) => self.progress.send_modify(|progress| progress.stored += 1),
-            Err(IntakeRefusal::OutOfResources) => self.no_room.store(true, Ordering::Relaxed),
+            Err(IntakeRefusal::OutOfResources | IntakeRefusal::Unclear) => {
+                self.no_room.store(true, Ordering::Relaxed)
+            }
             Err(IntakeRefusal::NotAskedFor) => _ = self.not_asked_for.fetch_add(1, Ordering::Relaxed),
             Err(IntakeRefusal::CannotUnderstand) => {}
         }

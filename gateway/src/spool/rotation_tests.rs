@@ -1,5 +1,6 @@
 use super::*;
 use crate::journal::tests::{instance, on_disk};
+use crate::journal::tests_postgres::database;
 use crate::journal::{Database, DeliveryRow, NewInstance, PressedStudy, Recorded, WaitingPress};
 use compressor::bundle::Note;
 use compressor::dataset::Banner;
@@ -26,7 +27,9 @@ impl Bench {
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
         let file_key = FileKey::random().unwrap();
         let journal =
-            Journal::open_under(&spool.journal(), FileKey::masters(Some(&key), None).unwrap()).await.unwrap();
+            Journal::open_under(database(&spool.journal()), FileKey::masters(Some(&key), None).unwrap())
+                .await
+                .unwrap();
         let banner = Banner { patient_id: Phi::new(NAME.to_owned()), ..Banner::default() };
         let instance = NewInstance { file_key: Some(file_key.clone()), banner, ..instance(1) };
         let Recorded::New { delivery, .. } = journal.record_instance(instance).await.unwrap() else {
@@ -48,7 +51,7 @@ impl Bench {
     }
 
     fn database(&self) -> Database {
-        Database::from(&self.spool.journal())
+        database(&self.spool.journal())
     }
 
     fn keys(&self) -> Vec<FileKey> {
@@ -57,7 +60,7 @@ impl Bench {
 
     /// As the gateway starts: all that lies under the master key can be read.
     async fn reads_all(&self) {
-        let journal = Journal::open_under(&self.spool.journal(), self.keys()).await.unwrap();
+        let journal = Journal::open_under(database(&self.spool.journal()), self.keys()).await.unwrap();
         let case = journal.case_key(self.delivery.case).await.unwrap().unwrap();
         let wrapped = journal.instances(self.delivery.id).await.unwrap()[0].file_key.unwrap();
         assert!(case.unwrap(&wrapped) == Some(self.file_key.clone()));
@@ -87,7 +90,8 @@ impl Bench {
         }
         if steps > 2 {
             let new = next_key(&self.key).unwrap();
-            let journal = Journal::open_under(&self.spool.journal(), vec![old, new.clone()]).await.unwrap();
+            let journal =
+                Journal::open_under(database(&self.spool.journal()), vec![old, new.clone()]).await.unwrap();
             journal.rewrap(&new).await.unwrap();
         }
         if steps > 3 {
@@ -114,7 +118,8 @@ async fn a_crash_at_any_step_loses_nothing_and_the_next_run_finishes() {
         let bench = Bench::new().await;
         let old = FileKey::read(&bench.key, true).unwrap();
         let case_key = {
-            let journal = Journal::open_with(&bench.spool.journal(), Some(old.clone())).await.unwrap();
+            let journal =
+                Journal::open_with(database(&bench.spool.journal()), Some(old.clone())).await.unwrap();
             journal.case_key(bench.delivery.case).await.unwrap().unwrap()
         };
         let wrapped = old.wrap(&case_key).unwrap();
@@ -135,7 +140,7 @@ async fn a_crash_at_any_step_loses_nothing_and_the_next_run_finishes() {
         assert_eq!(mode & 0o777, 0o600);
         // The old key is of no use.
         assert!(!holds(&on_disk(&bench.folder.path().join("state")), &wrapped), "{steps}");
-        let opened = Journal::open_with(&bench.spool.journal(), Some(old)).await;
+        let opened = Journal::open_with(database(&bench.spool.journal()), Some(old)).await;
         assert!(matches!(opened.err(), Some(JournalError::WrongKey)), "{steps}");
     }
 }
@@ -147,7 +152,7 @@ async fn a_commit_that_was_cut_off_is_whole_or_none() {
         let bench = Bench::new().await;
         let old = FileKey::read(&bench.key, true).unwrap();
         let new = next_key(&bench.key).unwrap();
-        let journal = Journal::open_with(&bench.spool.journal(), Some(old)).await.unwrap();
+        let journal = Journal::open_with(database(&bench.spool.journal()), Some(old)).await.unwrap();
         let _ = tokio::time::timeout(std::time::Duration::from_micros(cut_us), journal.rewrap(&new)).await;
         // As after a crash: what was under way is over, whichever way it went.
         journal.close().await;

@@ -1,9 +1,10 @@
 //! A PostgreSQL server: whether it keeps what it acknowledges, its schema, and which gateway works with it.
 
 use super::super::JournalError;
-use super::pool::MIGRATOR_POSTGRES;
+use super::super::database::Server;
+use super::pool::{BUSY_TIMEOUT, MIGRATOR_POSTGRES};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Row};
+use sqlx::{ConnectOptions, Connection, Row};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -11,30 +12,86 @@ use tokio::task::JoinHandle;
 const GATEWAY_LOCK: i64 = 5_980_071_172;
 /// Between two looks at whether the lock is held still.
 const LOOK: Duration = Duration::from_secs(1);
+/// Longest wait for an answer to one of them.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for an answer: longer than the server waits for a lock.
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(60);
 /// How often the lock is tried for at a start, a [`LOOK`] apart: a gateway that was killed holds it for a moment.
 const TRIES: u32 = 5;
 /// The first version with all that the schema is written in.
 const VERSION_MIN: i32 = 140_000;
 
-/// A connection to a server that keeps what it acknowledges, with the schema of this version.
-pub(crate) async fn ready(options: &PgConnectOptions) -> Result<PgConnection, JournalError> {
-    let mut connection = options.connect().await?;
-    settings(&mut connection).await?;
-    MIGRATOR_POSTGRES.run(&mut connection).await?;
+/// What each connection of ours asks of the server. One whose machine is gone without a word, in the middle of a transaction too, holds its locks for
+/// less than another one waits for them.
+pub(crate) fn with_limits(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([
+        ("tcp_keepalives_idle", "5"),
+        ("tcp_keepalives_interval", "5"),
+        ("tcp_keepalives_count", "2"),
+        ("idle_in_transaction_session_timeout", "15s"),
+        ("lock_timeout", &format!("{}s", BUSY_TIMEOUT.as_secs())),
+    ])
+}
+
+/// What the server answers, if it does in time.
+pub(super) async fn answered<T>(
+    answer_max: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, JournalError> {
+    let late = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    tokio::time::timeout(answer_max, Box::pin(answer))
+        .await
+        .map_err(late)
+        .flatten()
+        .map_err(JournalError::of_server)
+}
+
+/// For a command beside a gateway: the schema of this version. It is made or brought up to date only where no gateway works with the database.
+pub(crate) async fn ready(server: &Server) -> Result<(), JournalError> {
+    let mut connection = connected(server).await?;
+    if is_older(&mut connection).await.map_err(JournalError::of_server)?
+        && !locked(server, &mut connection).await?
+    {
+        return Err(JournalError::Older);
+    }
+    migrate(&mut connection).await
+}
+
+/// A connection to a server that keeps what it acknowledges.
+pub(crate) async fn connected(server: &Server) -> Result<PgConnection, JournalError> {
+    let mut connection = answered(server.answer_max, server.options.connect()).await?;
+    settings(server, &mut connection).await?;
     Ok(connection)
+}
+
+/// How long that takes is for the operator to judge: a large journal may take its time.
+async fn migrate(connection: &mut PgConnection) -> Result<(), JournalError> {
+    let done = MIGRATOR_POSTGRES.run(connection).await;
+    done.map_err(|error| JournalError::of_migration(error, JournalError::of_server))
+}
+
+/// Whether the schema lacks what this version needs.
+async fn is_older(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let has_table = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+    if !sqlx::query_scalar::<_, bool>(has_table).fetch_one(&mut *connection).await? {
+        return Ok(true);
+    }
+    let last = sqlx::query_scalar::<_, Option<i64>>("SELECT max(version) FROM _sqlx_migrations");
+    let last = last.fetch_one(connection).await?;
+    Ok(last < MIGRATOR_POSTGRES.iter().map(|migration| migration.version).max())
 }
 
 /// Whether a commit survives a power cut, as the server is set.
 ///
 /// # Errors
 /// [`JournalError::Setting`]; others of [`JournalError`].
-pub(crate) async fn settings(connection: &mut PgConnection) -> Result<(), JournalError> {
+async fn settings(server: &Server, connection: &mut PgConnection) -> Result<(), JournalError> {
     let row = sqlx::query(
         "SELECT current_setting('synchronous_commit') NOT IN ('off', 'local') AS waits, current_setting('fsync') = 'on' AS syncs,
            current_setting('full_page_writes') = 'on' AS whole, current_setting('server_encoding') = 'UTF8' AS utf8,
            current_setting('server_version_num')::integer AS version",
     );
-    let row = row.fetch_one(connection).await?;
+    let row = answered(server.answer_max, row.fetch_one(connection)).await?;
     for (setting, needed) in [
         ("waits", "synchronous_commit = on"),
         ("syncs", "fsync = on"),
@@ -51,44 +108,56 @@ pub(crate) async fn settings(connection: &mut PgConnection) -> Result<(), Journa
     Ok(())
 }
 
-/// Takes the lock, and the next number of a start. The task ends when another gateway has taken a later one.
-pub(crate) async fn take(options: &PgConnectOptions) -> Result<(i64, JoinHandle<()>), JournalError> {
-    // A machine that is gone without a word holds the lock for less than half a minute.
-    let options = options.clone().options([
-        ("tcp_keepalives_idle", "10"),
-        ("tcp_keepalives_interval", "5"),
-        ("tcp_keepalives_count", "3"),
-    ]);
-    let mut connection = ready(&options).await?;
-    let mut tries = 1;
-    while !locked(&mut connection).await? {
-        if tries == TRIES {
-            return Err(JournalError::Held);
-        }
-        tries += 1;
-        tokio::time::sleep(LOOK).await;
+/// Takes the lock, brings the schema up to date, and takes the next number of a start. The task ends when another gateway has taken a later one.
+pub(crate) async fn take(server: &Server) -> Result<(i64, JoinHandle<()>), JournalError> {
+    let mut connection = connected(server).await?;
+    if !locked(server, &mut connection).await? {
+        return Err(JournalError::Held);
     }
-    let row = sqlx::query("UPDATE gateway_start SET number = number + 1 RETURNING number");
-    let start = row.fetch_one(&mut connection).await?.get("number");
-    Ok((start, tokio::spawn(hold(options, connection, start))))
+    migrate(&mut connection).await?;
+    let start = answered(server.answer_max, next(&mut connection)).await?;
+    Ok((start, tokio::spawn(hold(server.clone(), connection, start))))
 }
 
-async fn locked(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+/// As a writer, and so after whatever the gateway before had under way: nothing of it comes later than what this one reads.
+async fn next(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
+    sqlx::query("SELECT begin_writing(NULL)").execute(&mut *transaction).await?;
+    let row = sqlx::query("UPDATE gateway_start SET number = number + 1 RETURNING number");
+    let start = row.fetch_one(&mut *transaction).await?.get("number");
+    transaction.commit().await?;
+    Ok(start)
+}
+
+/// Tries for the gateway's lock.
+async fn locked(server: &Server, connection: &mut PgConnection) -> Result<bool, JournalError> {
+    for tries in 1..=TRIES {
+        if answered(server.answer_max, try_lock(connection)).await? {
+            return Ok(true);
+        }
+        if tries < TRIES {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+    Ok(false)
+}
+
+async fn try_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let row = sqlx::query("SELECT pg_try_advisory_lock($1)").bind(GATEWAY_LOCK);
     Ok(row.fetch_one(connection).await?.get(0))
 }
 
 /// Ends when another gateway has the journal. A lock that went with its connection is taken again: until then writing is refused to neither, and
 /// whoever takes it first makes the other's number an earlier one.
-async fn hold(options: PgConnectOptions, mut connection: PgConnection, start: i64) {
+async fn hold(server: Server, mut connection: PgConnection, start: i64) {
     loop {
         tokio::time::sleep(LOOK).await;
-        match number(&mut connection).await {
+        match answered(LOOK_MAX, number(&mut connection)).await {
             Ok(number) if number != start => return,
             Ok(_) => {}
             Err(_) => {
-                if let Ok(mut again) = options.connect().await
-                    && locked(&mut again).await.is_ok_and(|locked| locked)
+                if let Ok(mut again) = answered(LOOK_MAX, server.options.connect()).await
+                    && answered(LOOK_MAX, try_lock(&mut again)).await.is_ok_and(|locked| locked)
                 {
                     connection = again;
                 }

@@ -1,0 +1,97 @@
+"""A machine between the gateway and its PostgreSQL server: it loses the answer to a COMMIT, and the connection with it. Without TLS, as on loopback."""
+
+import socket
+import threading
+
+# A simple query as the driver sends it, and what the server says when it has done it (PostgreSQL, 55.7).
+COMMIT = b"COMMIT\0"
+
+
+class PostgresBetween:
+    """Use with `with`. Transactions are told apart by what is in them: a text that the gateway binds."""
+
+    def __init__(self, server_port: int):
+        self.server_port = server_port
+        # Of a commit that waits here for `released`, and of one that is done and not told of.
+        self.held: bytes | None = None
+        self.lost: bytes | None = None
+        self.holds, self.released = threading.Event(), threading.Event()
+        # What the transaction was whose commit was lost; none until then.
+        self.sent: bytes | None = None
+        self.was_lost = threading.Event()
+        # Whoever connects is refused.
+        self.is_down = False
+        # No more is let in after the loss, until somebody says otherwise.
+        self.goes_down = False
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+
+    def __enter__(self) -> "PostgresBetween":
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.released.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self.is_down:
+                client.close()
+                continue
+            server = socket.create_connection(("127.0.0.1", self.server_port))
+            Connection(self, client, server).start()
+
+
+class Connection:
+    def __init__(self, between: PostgresBetween, client: socket.socket, server: socket.socket):
+        self.between, self.client, self.server = between, client, server
+        self.transaction = b""
+        self.swallows = False
+
+    def start(self) -> None:
+        for work in (self._forth, self._back):
+            threading.Thread(target=work, daemon=True).start()
+
+    def _forth(self) -> None:
+        between = self.between
+        try:
+            while data := self.client.recv(65_536):
+                self.transaction += data
+                if COMMIT in data:
+                    if between.held and between.held in self.transaction:
+                        between.held = None
+                        between.holds.set()
+                        between.released.wait()
+                    if between.lost and between.lost in self.transaction:
+                        between.lost, between.sent, self.swallows = None, self.transaction, True
+                    self.transaction = b""
+                self.server.sendall(data)
+        except OSError:
+            pass
+        self._cut()
+
+    def _back(self) -> None:
+        try:
+            while data := self.server.recv(65_536):
+                if self.swallows and COMMIT in data:
+                    self.between.is_down = self.between.goes_down
+                    break
+                self.client.sendall(data)
+        except OSError:
+            pass
+        self._cut()
+        if self.swallows:
+            self.between.was_lost.set()
+
+    def _cut(self) -> None:
+        for end in (self.client, self.server):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
