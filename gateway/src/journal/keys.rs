@@ -92,7 +92,7 @@ impl Journal {
     }
 
     /// `secure_delete` overwrote what was deleted in its pages; earlier versions of the pages are in the log until it is emptied. A PostgreSQL server
-    /// does both by itself, in its own time (docs/reliability.md).
+    /// does both by itself, in its own time (docs/threat-model.md).
     pub(crate) async fn empty_log(&self) -> Result<(), JournalError> {
         if !self.pool.is_sqlite() {
             return Ok(());
