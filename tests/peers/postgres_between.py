@@ -21,8 +21,9 @@ class PostgresBetween:
         self.was_lost = threading.Event()
         # Whoever connects is refused.
         self.is_down = False
-        # No more is let in after the loss, until somebody says otherwise.
+        # With the loss all connections are, and no more is let in until somebody says otherwise.
         self.goes_down = False
+        self._connections: list[Connection] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
 
@@ -45,7 +46,13 @@ class PostgresBetween:
                 client.close()
                 continue
             server = socket.create_connection(("127.0.0.1", self.server_port))
-            Connection(self, client, server).start()
+            self._connections.append(Connection(self, client, server))
+            self._connections[-1].start()
+
+    def go_down(self) -> None:
+        self.is_down = True
+        for connection in self._connections:
+            connection.cut()
 
 
 class Connection:
@@ -74,22 +81,23 @@ class Connection:
                 self.server.sendall(data)
         except OSError:
             pass
-        self._cut()
+        self.cut()
 
     def _back(self) -> None:
         try:
             while data := self.server.recv(65_536):
                 if self.swallows and COMMIT in data:
-                    self.between.is_down = self.between.goes_down
+                    if self.between.goes_down:
+                        self.between.go_down()
                     break
                 self.client.sendall(data)
         except OSError:
             pass
-        self._cut()
+        self.cut()
         if self.swallows:
             self.between.was_lost.set()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
         for end in (self.client, self.server):
             try:
                 end.shutdown(socket.SHUT_RDWR)

@@ -150,6 +150,15 @@ impl Journal {
         rows.await?.into_iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
     }
 
+    /// [`Journal::unfinished`], once whoever writes now is done: also what a commit began that was not answered.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn unfinished_after_writers(&self) -> Result<Vec<DeliveryId>, JournalError> {
+        drop(self.pool.begin_writing().await?);
+        self.unfinished().await
+    }
+
     /// Instances of a delivery in the order of their arrival.
     ///
     /// # Errors

@@ -195,7 +195,7 @@ impl Journal {
         .execute(&mut *transaction)
         .await?;
         note(&mut transaction, Act::Certified, &device.doctor, &device.words(), actor).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Takes a new certificate of a device, and ends those of `before`. False as for [`Self::add_device`].

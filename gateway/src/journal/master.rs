@@ -63,7 +63,7 @@ impl Journal {
             name(&mut transaction, master).await?;
         }
         // What was plain is in the log until that is emptied with keys of cases, for the first time within a minute.
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Puts all that lies under the master key under `new`, in one commit; nothing of it lies under the old one after that.

@@ -137,7 +137,7 @@ impl Journal {
             .bind(untold.level)
             .execute(&mut *transaction)
             .await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Notices that no channel has taken, the next one first. Whoever opened the delivery is not told again.
@@ -205,7 +205,7 @@ impl Journal {
                 .execute(&mut *transaction)
                 .await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// A channel did not take a notice; it is tried again then.

@@ -73,7 +73,7 @@ impl Journal {
         );
         sql::query(sqlx::AssertSqlSafe(told)).execute(&mut *transaction).await?;
         sql::query("DELETE FROM restored").execute(&mut *transaction).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Ends or withdraws a case that the trail has as ended or withdrawn. `doctors`: whose mailboxes are looked into, since the journal does not know

@@ -310,13 +310,13 @@ async fn deliveries(transaction: &mut Transaction, case: CaseId) -> Result<Vec<R
          FROM delivery d WHERE case_id = $1 AND state NOT IN ({}) ORDER BY sequence",
         State::sql_over()
     ));
-    Ok(sql::query(sql).bind(case.0.as_slice()).fetch_all(&mut **transaction).await?)
+    sql::query(sql).bind(case.0.as_slice()).fetch_all(&mut **transaction).await
 }
 
 async fn instances_of(transaction: &mut Transaction, delivery: DeliveryId) -> Result<Vec<Row>, JournalError> {
     let rows = sql::query("SELECT id, file, file_key, subject_id FROM instance WHERE delivery_id = $1")
         .bind(delivery.0.as_slice());
-    Ok(rows.fetch_all(&mut **transaction).await?)
+    rows.fetch_all(&mut **transaction).await
 }
 
 /// A part that the server took may not have been noted: once sealed, the mailboxes are looked into.
