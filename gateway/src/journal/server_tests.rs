@@ -201,7 +201,7 @@ impl Between {
         let mut bytes = [0; 4096];
         while let Ok(length @ 1..) = from.read(&mut bytes).await {
             if number >= self.silent.load(Ordering::SeqCst) {
-                to.write_all(&bytes[..length]).await.unwrap();
+                to.write_all(bytes.get(..length).unwrap()).await.unwrap();
             }
         }
     }
