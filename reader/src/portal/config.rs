@@ -1,7 +1,7 @@
 //! `[portal]` of the configuration.
 
 use crate::config::{ConfigError, Mailbox, read_text, site_certificate};
-use seal::mail::Address;
+use seal::mail::{Address, Site};
 use seal::mailbox::MailboxConfig;
 use seal::native::Certificate;
 use serde::Deserialize;
@@ -54,6 +54,9 @@ pub(crate) struct Settings {
     /// Names of the mailboxes that links for outside recipients come to; no link is known where empty.
     #[serde(default)]
     pub(crate) guests: Vec<String>,
+    /// Names of the sites whose images may be measured in the app; of none where absent.
+    #[serde(default)]
+    pub(crate) measuring: Vec<String>,
     /// Mailboxes by name.
     pub(crate) mailboxes: BTreeMap<String, Mailbox>,
 }
@@ -146,6 +149,9 @@ impl Settings {
         }
         if !self.guests.iter().all(|name| self.mailboxes.contains_key(name)) {
             return wrong("guests: each is the NAME of a [portal.mailboxes.NAME]");
+        }
+        if !self.measuring.iter().all(|site| Site::parse(site).is_some()) {
+            return wrong("measuring: each is the name of a site, `site` of its gateway");
         }
         if self.client_ca.is_some() && !self.guests.is_empty() {
             return wrong(

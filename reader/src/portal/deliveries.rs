@@ -46,6 +46,9 @@ pub(crate) struct Entry {
     /// Where several messages say to be its cover.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     twins: Vec<Twin>,
+    /// Whether the site wants its images to be measured in the app.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    measuring: bool,
 }
 
 /// Another cover under the same id.
@@ -68,7 +71,14 @@ impl Entry {
             pieces: delivery.pieces.len(),
             cover: told(&delivery.cover),
             twins: delivery.twins.iter().filter_map(twin).collect(),
+            measuring: false,
         }
+    }
+
+    /// For a doctor, who can keep what was measured: a guest cannot.
+    fn of_doctor(portal: &Portal, delivery: &Delivery, with_cover: bool) -> Self {
+        let entry = Self::of(delivery, with_cover);
+        Self { measuring: portal.settings.measuring.contains(&entry.site), ..entry }
     }
 }
 
@@ -93,7 +103,7 @@ pub(crate) async fn home(
         let length = delivery.covers().filter_map(|cover| cover.der.as_ref()).map(|der| der.len()).sum();
         let fits = device.is_some() && length <= bytes_left;
         bytes_left -= if fits { length } else { 0 };
-        entries.push(Entry::of(delivery, fits));
+        entries.push(Entry::of_doctor(portal, delivery, fits));
     }
     Ok(Home {
         user: account.name.clone(),
@@ -119,7 +129,7 @@ async fn list(State(portal): Here, caller: Caller) -> Result<Json<Value>, Refuse
         .deliveries
         .iter()
         .take(DELIVERIES_MAX)
-        .map(|delivery| Entry::of(delivery, with_cover))
+        .map(|delivery| Entry::of_doctor(&portal, delivery, with_cover))
         .collect();
     let Contents { uid_validity, full_percent, .. } = *contents;
     Ok(Json(json!({"deliveries": entries, "uid_validity": uid_validity, "full_percent": full_percent})))

@@ -2,7 +2,7 @@
 import { h } from './dom.js';
 import { sorry, t } from './texts.js';
 import { Portal, Refusal } from './portal.js';
-import { addDevice, forget, offlineSignIn, recover, recoveryKey, remember, signIn } from './keys.js';
+import { addDevice, forget, keepSealed, keptSealed, offlineSignIn, recover, recoveryKey, remember, signIn } from './keys.js';
 import { enrol, renew, retire } from './enrol.js';
 import { linkInfo, openLink } from './link.js';
 import { Delivery } from './delivery.js';
@@ -214,7 +214,7 @@ async function openCase(entry) {
 function showCase(entry, delivery) {
   const own = decoder ?? new Decoder(compile());
   decoder = null;
-  const guest = state.level === 'link';
+  const guest = state.level === 'link', { keys } = state, measures = `measures/${delivery.id}`;
   const viewer = new Viewer(delivery, own, {
     back: () => {
       decoder ??= new Decoder(compile());
@@ -244,6 +244,7 @@ function showCase(entry, delivery) {
       await tellHospital();
       return !waits(delivery.id);
     } : null,
+    measuring: keys && entry.measuring && entry.site === delivery.site ? { kept: () => keptSealed(measures, keys), keep: (all) => keepSealed(measures, all, keys) } : null,
   });
   const { banner, mixedPatients } = delivery.series[0] ?? {};
   if (banner && !mixedPatients) state.names.set(entry.delivery, (banner.name_ideographic || banner.name_alphabetic || '').replace(/\^+/g, ' ').trim() || entry.site);

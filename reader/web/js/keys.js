@@ -102,7 +102,7 @@ export async function offlineSignIn() {
   const { vault } = await assertion(random(32), device.rp_id, [fromBase64(device.credential)]);
   const keys = await unwrap(fromBase64(device.blob), needed(vault));
   current = vault;
-  return { user: keys.user, entries: await remembered(keys), keys };
+  return { user: keys.user, entries: (await keptSealed('entries', keys)) ?? [], keys };
 }
 
 /**
@@ -111,23 +111,29 @@ export async function offlineSignIn() {
  */
 export async function remember(entries, keys, whole = false) {
   if (whole) await forgetAllBut(entries.map((entry) => entry.delivery));
-  if (!keys.wrapped) return;
-  const nonce = random(NONCE_BYTES);
-  const how = { name: 'AES-GCM', iv: nonce, additionalData: utf8('entries') };
-  const sealed = await crypto.subtle.encrypt(how, keys.wrapped.vault.kek, utf8(JSON.stringify(entries)));
-  await keep('entries', concat(nonce, new Uint8Array(sealed)));
+  await keepSealed('entries', entries, keys);
 }
 
-/** @param {Keys} keys @returns {Promise<Entry[]>} */
-async function remembered(keys) {
-  const sealed = await kept('entries');
-  if (!sealed || !keys.wrapped) return [];
-  const how = { name: 'AES-GCM', iv: sealed.slice(0, NONCE_BYTES), additionalData: utf8('entries') };
+/** Keeps a value on this device as its passkey alone opens it. @param {string} name @param {unknown} value @param {Keys} keys
+ * @returns {Promise<boolean>} whether it is there after the page was closed */
+export async function keepSealed(name, value, keys) {
+  if (!keys.wrapped) return false;
+  const nonce = random(NONCE_BYTES);
+  const how = { name: 'AES-GCM', iv: nonce, additionalData: utf8(name) };
+  const sealed = await crypto.subtle.encrypt(how, keys.wrapped.vault.kek, utf8(JSON.stringify(value)));
+  return keep(name, concat(nonce, new Uint8Array(sealed)));
+}
+
+/** What {@link keepSealed} kept. @param {string} name @param {Keys} keys @returns {Promise<any>} null where nothing is kept that this passkey opens */
+export async function keptSealed(name, keys) {
+  const sealed = await kept(name);
+  if (!sealed || !keys.wrapped) return null;
+  const how = { name: 'AES-GCM', iv: sealed.slice(0, NONCE_BYTES), additionalData: utf8(name) };
   try {
     const plain = await crypto.subtle.decrypt(how, keys.wrapped.vault.kek, sealed.slice(NONCE_BYTES));
     return JSON.parse(new TextDecoder().decode(plain));
   } catch {
-    return [];
+    return null;
   }
 }
 

@@ -2,7 +2,7 @@
 
 
 /**
- * @typedef {{delivery: string, site: string, received_at: number, bytes: number, pieces: number, cover: string|null, twins?: {site: string, cover: string}[]}} Entry
+ * @typedef {{delivery: string, site: string, received_at: number, bytes: number, pieces: number, cover: string|null, twins?: {site: string, cover: string}[], measuring?: boolean}} Entry measuring: the site wants its images to be measured
  * @typedef {{user: string, level: 'device'|'list'|'link', keys: string|null, recovery?: string|null, deliveries: Entry[], full_percent?: number|null, link: any}} Home
  * @typedef {'doctor'|'hospital'|'operator'|'us'} Who who must act
  */

@@ -20,14 +20,16 @@ function cache() {
   return 'caches' in globalThis ? caches.open(NAME).catch(() => null) : Promise.resolve(null);
 }
 
-/** @param {string} path @param {Bytes} body @param {string} [names] */
+/** @param {string} path @param {Bytes} body @param {string} [names] @returns {Promise<boolean>} whether it is there after the page was closed */
 async function put(path, body, names = '') {
   const open = await cache();
   try {
     if (open) await open.put(BASE + path, new Response(body, { headers: { 'X-Names': names } }));
     else memory.set(path, { body, names });
+    return !!open;
   } catch {
-    // A full disk: what is not kept is fetched again.
+    // A full disk: what was fetched is fetched again.
+    return false;
   }
 }
 
@@ -81,12 +83,12 @@ export function keepJson(name, value) {
   return put(name, /** @type {Bytes} */ (new TextEncoder().encode(JSON.stringify(value))));
 }
 
-/** Forgets the ciphertext of every delivery but these. @param {string[]} deliveries */
+/** Forgets the ciphertext of every delivery but these, and what was measured in it. @param {string[]} deliveries */
 export async function forgetAllBut(deliveries) {
   const stays = new Set(deliveries);
   for (const path of await paths()) {
     const [kind, delivery] = path.split('/');
-    if (kind === 'sealed' && !stays.has(delivery)) await remove(path);
+    if ((kind === 'sealed' || kind === 'measures') && !stays.has(delivery)) await remove(path);
   }
 }
 

@@ -25,6 +25,9 @@ export function t(key, ...told) {
   return (chosen === 'ja' ? ja : en).replace(/\{(\d)\}/g, (_, n) => String(told[Number(n)] ?? ''));
 }
 
+/** Words of what is loaded later. @param {typeof TEXTS} more */
+export const learn = (more) => void Object.assign(TEXTS, more);
+
 /** The words of a refusal: what happened, and who must do what. @param {unknown} error */
 export function sorry(error) {
   const { code = 'ours', who = 'us' } = /** @type {{code?:string, who?:string}} */ (error ?? {});

@@ -65,7 +65,14 @@ export function answers(say) {
     };
     return button;
   };
-  return h('div', { class: 'answers', role: 'group', 'aria-label': t('answers') }, h('div', { class: 'row' }, tap('seen'), tap('call_back'), words, sure('passed_on'), sure('closed')), form, told);
+  // Another part of the page adds to the words; whoever writes them sends them.
+  const add = (/** @type {CustomEvent<string>} */ event) => {
+    const text = [input.value.trim(), event.detail].filter((one) => one).join('; ');
+    if (text.length > WORDS_MAX) return event.preventDefault();
+    open(true);
+    input.value = text;
+  };
+  return h('div', { class: 'answers', add, role: 'group', 'aria-label': t('answers') }, h('div', { class: 'row' }, tap('seen'), tap('call_back'), words, sure('passed_on'), sure('closed')), form, told);
 }
 
 /** @param {HTMLElement} element @param {string} text @param {boolean} bad */

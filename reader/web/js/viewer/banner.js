@@ -1,6 +1,7 @@
 // Whose pictures these are, and what was lost in them.
 import { h, said } from '../dom.js';
 import { t, language } from '../texts.js';
+import { unitOf } from './values.js';
 
 /** @typedef {import('../delivery.js').Series} Series */
 /** @typedef {import('../delivery.js').Delivery} Delivery */
@@ -41,7 +42,7 @@ function age(birth, study) {
 /** Null where nothing was lost. @param {Series} series @param {Geometry|null} geometry */
 export function lossWords(series, geometry) {
   if (!series.near) return null;
-  const slope = Math.abs(geometry?.slope ?? 1), unit = series.modality === 'CT' ? 'HU' : geometry?.rescaleType ?? '';
+  const slope = Math.abs(geometry?.slope ?? 1), unit = unitOf(series.modality, geometry);
   const error = `±${Math.round(series.maxError * slope * 100) / 100}${unit ? ` ${unit}` : ''}`;
   return t('loss', series.ratio ? `${series.ratio.toFixed(1)} : 1` : '', error) + (series.referenceOnly ? ` · ${t('reference only')}` : '');
 }

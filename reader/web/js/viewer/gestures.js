@@ -1,6 +1,7 @@
-// Fingers, wheel and keys on the picture. One finger scrolls or windows, as the tool says; two zoom and shift; two taps fit or show pixels.
+// Fingers, wheel and keys on the picture. One finger scrolls, windows or measures, as the tool says; two zoom and shift; two taps fit or show pixels.
 
-/** @typedef {{tool: () => 'scroll'|'window', step: () => number, scroll: (frames: number) => void, window: (dx: number, dy: number) => void,
+/** @typedef {'down'|'move'|'up'|'cancel'} Phase */
+/** @typedef {{tool: () => import('./toolbar.js').Tool, step: () => number, scroll: (frames: number) => void, window: (dx: number, dy: number) => void, measure: (phase: Phase, x: number, y: number) => void,
  *   zoom: (factor: number, x: number, y: number, dx: number, dy: number) => void, toggle: (x: number, y: number) => void}} Hands
  *  step: CSS pixels of a finger's way for one frame */
 
@@ -18,12 +19,15 @@ export function gestures(surface, hands) {
     return a && b ? { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, apart: Math.hypot(a.x - b.x, a.y - b.y) } : null;
   };
 
+  const measure = (/** @type {Phase} */ phase, /** @type {PointerEvent} */ { offsetX, offsetY }) => { if (hands.tool() === 'measure') hands.measure(phase, offsetX, offsetY); };
+
   surface.addEventListener('pointerdown', (event) => {
     // A pointer that is gone by now cannot be held.
     try { surface.setPointerCapture(event.pointerId); } catch { return; }
     fingers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
     if (fingers.size === 1) [left, way, downAt, two] = [0, 0, event.timeStamp, false];
     else two = true;
+    if (event.buttons !== 2) measure(two ? 'cancel' : 'down', event);
   });
   surface.addEventListener('pointermove', (event) => {
     const finger = fingers.get(event.pointerId);
@@ -35,6 +39,7 @@ export function gestures(surface, hands) {
     else if (!two) {
       way += Math.abs(dx) + Math.abs(dy);
       if (hands.tool() === 'window' || event.buttons === 2) hands.window(dx, dy);
+      else if (hands.tool() === 'measure') measure('move', event);
       else {
         left += dy;
         const frames = Math.trunc(left / hands.step());
@@ -44,7 +49,9 @@ export function gestures(surface, hands) {
     }
   });
   const up = (/** @type {PointerEvent} */ event) => {
-    if (!fingers.delete(event.pointerId) || fingers.size > 0 || two || way > TAP_WAY || event.type !== 'pointerup' || event.timeStamp - downAt > TAP_MS) return;
+    const was = fingers.delete(event.pointerId);
+    if (was && !two) measure(event.type === 'pointerup' ? 'up' : 'cancel', event);
+    if (!was || fingers.size > 0 || two || way > TAP_WAY || event.type !== 'pointerup' || event.timeStamp - downAt > TAP_MS) return;
     if (event.timeStamp - tapAt < TAP_MS) {
       hands.toggle(event.offsetX, event.offsetY);
       tapAt = 0;

@@ -13,7 +13,7 @@ import { grey, hindrance } from './values.js';
 /** @typedef {import('./pictures.js').Pictures} Pictures */
 /** @typedef {import('./pictures.js').Picture} Picture */
 /** @typedef {import('./presentation.js').Presentation} Presentation */
-/** @typedef {{tool: () => 'scroll'|'window', scroll: (frames: number) => void, window: (dx: number, dy: number) => void, cut: () => [[number, number], [number, number]]|null, drawn: (picture: Picture|null) => void}} Around cut: the line
+/** @typedef {{tool: () => import('./toolbar.js').Tool, scroll: (frames: number) => void, window: (dx: number, dy: number) => void, measure: (phase: import('./gestures.js').Phase, x: number, y: number) => void, cut: () => [[number, number], [number, number]]|null, drawn: (picture: Picture|null) => void}} Around cut: the line
  * of another slice, in columns and rows; drawn: with what is seen */
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -53,6 +53,7 @@ export class Pane {
       step: () => Math.min(16, Math.max(3, (this.canvas.clientHeight * 0.8) / Math.max(1, this.stack.frames.length))),
       scroll: (frames) => around.scroll(frames),
       window: (dx, dy) => around.window(dx, dy),
+      measure: (phase, x, y) => around.measure(phase, x, y),
       zoom: (factor, x, y, dx, dy) => { this.camera.pinch(this.#shape, factor, x, y, dx, dy); this.ask(); },
       toggle: (x, y) => { this.camera.toggle(this.#shape, x, y); this.ask(); },
     });

@@ -6,10 +6,11 @@ import { PRESETS } from './window.js';
 
 /** @typedef {import('./pane.js').Pane} Pane */
 /** @typedef {import('./window.js').Window} Window */
-/** @typedef {{pane: () => Pane, pair: import('./pair.js').Pair, nextKey: () => void, window: (window: Window|null) => void}} Hands */
+/** @typedef {'scroll'|'window'|'measure'} Tool */
+/** @typedef {{pane: () => Pane, measuring: () => import('./measuring.js').Measuring|null, pair: import('./pair.js').Pair, nextKey: () => void, window: (window: Window|null) => void}} Hands */
 
 export class Toolbar {
-  /** @type {'scroll'|'window'} */
+  /** @type {Tool} */
   tool = 'scroll';
   element = h('div', { class: 'tools', role: 'toolbar', 'aria-label': t('tools') });
   menu = h('div', { class: 'menu', id: 'view-menu', role: 'group', 'aria-label': t('tool view'), hidden: true });
@@ -21,16 +22,17 @@ export class Toolbar {
 
   /** What is pressed, and what there is for this series. */
   show() {
-    const pane = this.hands.pane(), { series, keys } = pane.stack, own = pane.windows.own(pane.stack);
-    const tool = (/** @type {'scroll'|'window'} */ name) =>
+    const pane = this.hands.pane(), measuring = this.hands.measuring(), { series, keys } = pane.stack, own = pane.windows.own(pane.stack);
+    const tool = (/** @type {Tool} */ name) =>
       h('button', { 'aria-pressed': pressed(this.tool === name), class: 'tool', click: () => { this.tool = name; this.show(); } }, t(`tool ${name}`));
     const open = h('button', { class: 'tool', 'aria-expanded': pressed(!this.menu.hidden), 'aria-controls': 'view-menu', click: () => { this.menu.hidden = !this.menu.hidden; this.show(); } }, t('tool view'));
     const presets = series.modality !== 'CT' ? [] : PRESETS.map(({ name, center, width }) =>
       h('button', { class: 'chip', 'aria-pressed': pressed(own?.center === center && own.width === width), click: () => this.hands.window({ center, width }) }, t(name)));
     const key = keys.size > 0 ? [h('button', { class: 'chip key', click: () => this.hands.nextKey() }, `★ ${t('key images')}`)] : [];
-    this.element.replaceChildren(tool('scroll'), tool('window'), open,
+    this.element.replaceChildren(tool('scroll'), tool('window'), ...(measuring ? [tool('measure')] : []), open,
       h('div', { class: 'chips' }, ...key, h('button', { class: 'chip', 'aria-pressed': pressed(!own), click: () => this.hands.window(null) }, t('as sent')), ...presets));
     this.menu.replaceChildren(...this.#menu(pane));
+    measuring?.show();
   }
 
   /** @param {Pane} pane */

@@ -26,6 +26,13 @@ export function hindrance({ known, photometric, tablesKnown, voiFunction, highBi
   return tablesKnown && lies && Object.hasOwn(CURVES, voiFunction) ? null : 'unknown values';
 }
 
+/** What values are counted in, where the image says it: Rescale Type, which of CT is only left out for HU (PS3.3 C.8.2.1). @param {string} modality @param {Geometry|null} geometry */
+export function unitOf(modality, geometry) {
+  const { modalityTable = null, rescaleType = '' } = geometry ?? {};
+  // US stands for unspecified (PS3.3 C.11.1.1.2).
+  return rescaleType === 'US' ? '' : rescaleType || (modality === 'CT' && !modalityTable ? 'HU' : '');
+}
+
 /** @param {Geometry|null} geometry @param {Layout|undefined} layout @returns {Bits} */
 function bits(geometry, layout) {
   const stored = layout?.stored ?? 16;

@@ -1,5 +1,6 @@
 // One case on the screen: whose it is, its pictures, what was lost in them, and the doctor's answer.
 import { h, put, said } from '../dom.js';
+import { later } from '../later.js';
 import { t } from '../texts.js';
 import { Pictures } from './pictures.js';
 import { Cine, recordedRate } from './cine.js';
@@ -15,13 +16,15 @@ import { answers } from './answers.js';
 /** @typedef {import('../delivery.js').Delivery} Delivery */
 /** @typedef {import('../decoder.js').Decoder} Decoder */
 /** @typedef {import('./stack.js').Stack} Stack */
-/** @typedef {{back: () => void, exact: () => Promise<void>, shown: () => void, scrollable: () => void, complete: () => void, answer: import('./answers.js').Say|null}} Around answer: none where
- * nobody listens */
+/** @typedef {{back: () => void, exact: () => Promise<void>, shown: () => void, scrollable: () => void, complete: () => void, answer: import('./answers.js').Say|null, measuring?: import('./measuring.js').Keeper|null}} Around answer: none where
+ * nobody listens; measuring: where what is measured is kept, of a site that wants it */
 
 export class Viewer {
   #first = true;
   /** How each series is turned, in whichever pane it stands. @type {Map<Stack, import('./presentation.js').Presentation>} */
   #presentations = new Map();
+  /** Once its module is here. @type {import('./measuring.js').Measuring|null} */
+  measuring = null;
   /** Whether a series was chosen by hand. */
   #chosen = false;
   /** @type {Toolbar} */
@@ -47,11 +50,12 @@ export class Viewer {
     this.cine = new Cine({ pane: () => this.pane, show: (place) => this.#go(place), changed: () => this.#pace() });
     this.pane = this.#make(stack, place);
     this.pair = new Pair({ pictures: this.pictures, pane: () => this.pane, make: (stack) => this.#make(stack, stack.entry), changed: () => { this.#look(); this.#series(); } });
-    this.toolbar = new Toolbar({ pane: () => this.pane, pair: this.pair, nextKey: () => this.#nextKey(), window: (window) => this.#setWindow(window) });
+    this.toolbar = new Toolbar({ pane: () => this.pane, measuring: () => this.measuring, pair: this.pair, nextKey: () => this.#nextKey(), window: (window) => this.#setWindow(window) });
+    this.answers = around.answer && answers(around.answer);
     this.element = this.#build();
     this.pictures.addEventListener('decoded', (event) => {
       const { stack, slab } = /** @type {CustomEvent<{stack:Stack, slab:number}>} */ (event).detail;
-      for (const pane of this.#panes) if (stack === pane.stack && pane.frame?.slabs.includes(slab)) pane.ask();
+      for (const pane of this.panes) if (stack === pane.stack && pane.frame?.slabs.includes(slab)) pane.ask();
       if (stack.frames[stack.entry]?.slabs.includes(slab)) this.#thumbnails();
     });
     this.pictures.addEventListener('ordered', () => {
@@ -62,16 +66,25 @@ export class Viewer {
       if (!this.#chosen) this.pictures.stacks = byNumber(this.pictures.stacks, (one) => this.pictures.geometry(one, one.frames[0])?.seriesNumber);
       this.#thumbnails();
     });
-    this.pictures.addEventListener('arrived', () => { this.#follow(); for (const pane of this.#panes) pane.ask(); });
+    this.pictures.addEventListener('arrived', () => { this.#follow(); for (const pane of this.panes) pane.ask(); });
     this.pictures.addEventListener('scrollable', () => this.around.scrollable());
     this.pictures.addEventListener('complete', () => this.around.complete());
     this.keys = this.keys.bind(this);
     addEventListener('keydown', this.keys);
     this.#series();
     this.pane.ask();
+    if (around.measuring) void this.#measure(around.measuring).catch(() => {});
   }
 
-  get #panes() {
+  /** A module that few need comes behind the pictures. @param {import('./measuring.js').Keeper} keeper */
+  async #measure(keeper) {
+    await later();
+    const { Measuring } = await import('./measuring.js');
+    this.measuring = await Measuring.open(this, keeper);
+    this.toolbar.show();
+  }
+
+  get panes() {
     return this.pair.other ? [this.pane, this.pair.other] : [this.pane];
   }
 
@@ -83,7 +96,8 @@ export class Viewer {
       scroll: (frames) => { this.#actOn(pane); this.show(pane.place + frames); },
       window: (dx, dy) => { this.#actOn(pane); this.#drag(dx, dy); },
       cut: () => this.pair.cut(pane),
-      drawn: (picture) => { if (pane === this.pane) this.#drawn(picture); },
+      measure: (phase, x, y) => { this.cine.stop(); this.measuring?.finger(pane, phase, x, y); },
+      drawn: (picture) => { this.measuring?.draw(pane, picture); if (pane === this.pane) this.#drawn(picture); },
     });
     pane.place = place;
     pane.element.addEventListener('pointerdown', () => this.#actOn(pane), true);
@@ -119,13 +133,13 @@ export class Viewer {
       h('header', {}, h('button', { class: 'back', 'aria-label': t('back'), click: () => this.around.back() }, '‹'), this.who),
       note ? h('details', { class: 'note', open: true }, h('summary', {}, t('note')), said(note, {}, true)) : null,
       this.stages,
-      this.loss, this.bar, h('div', { class: 'rail' }, this.play, this.slider, this.pace), this.toolbar.element, this.toolbar.menu, this.strip, this.around.answer ? answers(this.around.answer) : null);
+      this.loss, this.bar, h('div', { class: 'rail' }, this.play, this.slider, this.pace), this.toolbar.element, this.toolbar.menu, this.strip, this.answers);
   }
 
   /** Another series: whose it is, its tools, its loss. */
   #series() {
     const { stack, geometry } = this.pane, { series } = stack;
-    for (const pane of this.#panes) pane.element.classList.toggle('active', !!this.pair.other && pane === this.pane);
+    for (const pane of this.panes) pane.element.classList.toggle('active', !!this.pair.other && pane === this.pane);
     this.who.replaceChildren(...banner(series, this.delivery));
     const lost = lossWords(series, geometry);
     this.loss.hidden = !lost;
@@ -181,7 +195,7 @@ export class Viewer {
     const others = this.delivery.series.length - stacks.length;
     this.strip.hidden = stacks.length < 2 && others === 0;
     if (this.strip.hidden) return;
-    this.strip.replaceChildren(...stacks.map((stack) => thumbnail(stack, this.pictures, this.#panes.some((pane) => pane.stack === stack), this.windows.of(stack, stack.entry), () => this.open(stack))),
+    this.strip.replaceChildren(...stacks.map((stack) => thumbnail(stack, this.pictures, this.panes.some((pane) => pane.stack === stack), this.windows.of(stack, stack.entry), () => this.open(stack))),
       others > 0 ? h('p', { class: 'others' }, t('others', others)) : '');
   }
 

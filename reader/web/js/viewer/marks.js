@@ -1,0 +1,50 @@
+// What was measured, drawn on a picture: it lies with the image, its words stand upright.
+
+/** @typedef {{x:number, y:number}} Place CSS pixels */
+/** @typedef {{kind:'length'|'angle'|'ellipse'|'value', places:Place[], lines:string[]}} Mark */
+
+const SVG = 'http://www.w3.org/2000/svg';
+const LINE_PX = 18;
+/** From a mark to its words; from a finger to the value under it. */
+const BESIDE_PX = 12, ABOVE_PX = 64;
+const CROSS_PX = 10, HANDLE_PX = 7;
+
+/** @param {string} name @param {Record<string, string|number>} attributes @param {...Node} children */
+export function svg(name, attributes, ...children) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
+  element.append(...children);
+  return element;
+}
+
+/** @param {Element} surface @param {Mark[]} marks @param {{width:number, height:number}} room @param {boolean} handles whether they can be taken */
+export function drawMarks(surface, marks, room, handles) {
+  surface.replaceChildren(...marks.flatMap((mark) => [
+    // Dark below light: seen on black and on white.
+    ...['under', 'over'].map((layer) => svg('path', { class: layer, d: outline(mark) })),
+    ...(handles && mark.kind !== 'value' ? mark.places.map(({ x, y }) => svg('circle', { cx: x, cy: y, r: HANDLE_PX })) : []),
+    words(mark, room),
+  ]));
+}
+
+/** @param {Mark} mark */
+function outline({ kind, places }) {
+  const [from = { x: 0, y: 0 }, to = from] = places;
+  if (kind === 'value') return `M${from.x - CROSS_PX} ${from.y}h${2 * CROSS_PX}M${from.x} ${from.y - CROSS_PX}v${2 * CROSS_PX}`;
+  if (kind !== 'ellipse') return `M${places.map(({ x, y }) => `${x} ${y}`).join('L')}`;
+  const [wide, high] = [Math.abs(to.x - from.x) / 2, Math.abs(to.y - from.y) / 2], [left, middle] = [Math.min(from.x, to.x), (from.y + to.y) / 2];
+  return `M${left} ${middle}a${wide} ${high} 0 1 0 ${2 * wide} 0a${wide} ${high} 0 1 0 ${-2 * wide} 0`;
+}
+
+/** Beside the mark, on the side where there is room. @param {Mark} mark @param {{width:number, height:number}} room */
+function words({ kind, places, lines }, { width, height }) {
+  const right = Math.max(...places.map(({ x }) => x)), left = Math.min(...places.map(({ x }) => x)), top = Math.min(...places.map(({ y }) => y));
+  const isLeft = (left + right) / 2 > width / 2, x = kind === 'value' ? left : isLeft ? left - BESIDE_PX : right + BESIDE_PX;
+  const y = Math.min(height - LINE_PX * lines.length, Math.max(2 * LINE_PX, kind === 'value' ? top - ABOVE_PX : top));
+  const said = lines.map((line, n) => {
+    const span = svg('tspan', { x: Math.min(width - BESIDE_PX, Math.max(BESIDE_PX, x)), y: y + LINE_PX * n });
+    span.textContent = line;
+    return span;
+  });
+  return svg('text', { 'text-anchor': isLeft ? 'end' : 'start' }, ...said);
+}

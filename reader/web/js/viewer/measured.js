@@ -1,0 +1,112 @@
+// What was measured, in words: each says what it is of, and what it is not.
+import { learn, t } from '../texts.js';
+import { angle, decimals, length, statistics } from './measure.js';
+import { calibration } from './scale.js';
+import { grey, meaning, unitOf } from './values.js';
+
+/** @typedef {import('../delivery.js').Geometry} Geometry */
+/** @typedef {import('./pictures.js').Picture} Picture */
+/** @typedef {import('./planes.js').Point} Point */
+/** @typedef {import('./stack.js').Stack} Stack */
+/** @typedef {import('./stack.js').Frame} Frame */
+/** @typedef {'length'|'angle'|'ellipse'} Kind */
+/** Of an ellipse; `none`: why there are no values, as a name of its words; `bound`: by how much each value may be off. @typedef {{none:string}|(import('./measure.js').Statistics & {unit:string, decimals:number, bound:number})} Values */
+/** Series, instance and frame by their numbers in the delivery, which is signed and never changes. `values`: null until the whole image was here.
+ * @typedef {{kind:Kind, series:number, instance:number, frame:number, points:Point[], values:Values|null}} Measure */
+
+learn({
+  'tool measure': ['計測', 'Measure'],
+  'kind length': ['長さ', 'Length'],
+  'kind angle': ['角度', 'Angle'],
+  'kind ellipse': ['楕円', 'Ellipse'],
+  'kind value': ['値', 'Value'],
+  'for reference': ['参考値', 'For reference'],
+  'length is': ['長さ {0}', 'Length {0}'],
+  'angle is': ['角度 {0}°', 'Angle {0}°'],
+  'mean is': ['平均 {0}', 'Mean {0}'],
+  pixels: ['{0} 画素', '{0} px'],
+  'no scale': ['(縮尺なし)', '(no scale)'],
+  'n of': ['n {0}({1}画素中、余白を除く)', 'n {0} of {1} (without padding)'],
+  'each value': ['各値 ±{0}', 'each value ±{0}'],
+  'is padding': ['余白', 'padding'],
+  'values later': ['値は画像全体の受信後', 'values once the whole image is here'],
+  'values colour': ['色の画像に値はありません', 'colours have no values'],
+  'values table': ['非可逆圧縮とLUTのため値は不明', 'values unknown: compressed, and seen through a LUT'],
+  'values few': ['値のある画素がありません', 'no pixel in it has a value'],
+  'second arm': ['もう一辺をなぞってください', 'Draw the other arm'],
+  'measured all': ['計測 {0}件', 'Measured: {0}'],
+  'measured line': ['{0}(参考値) {1}', '{0} (for reference), {1}'],
+  'at series': ['シリーズ{0}', 'series {0}'],
+  'at image': ['画像{0}', 'image {0}'],
+  'at frame': ['フレーム{0}', 'frame {0}'],
+  'to answer': ['返事へ', 'To answer'],
+  'to answer hint': ['返事に入れる: {0}', 'Put into the answer: {0}'],
+  'answer full': ['返事に入りきりません(100字まで)。', 'That does not fit into the answer (100 characters).'],
+  'delete hint': ['消す: {0}', 'Delete: {0}'],
+  'delete all': ['すべて消す', 'Delete all'],
+  'delete sure': ['この症例の計測をすべて消しますか。', 'Delete all that was measured in this case?'],
+  'measures full': ['計測は{0}件までです。', 'No more than {0} can be measured.'],
+  'not kept': ['この端末に保存できません。この画面を閉じると消えます。', 'This device cannot keep it: it is gone once this page is closed.'],
+});
+
+/** An ultrasound image has a scale for each of its regions (PS3.3 C.8.5.5), which the app does not read: there pixels count. */
+const OF_REGIONS = new Set(['US', 'IVUS']);
+
+/** Of rows, of columns; null: the image does not say it. @param {Geometry|null} geometry @param {string} modality @returns {[number, number]|null} */
+export function scaleOf(geometry, modality) {
+  const spacing = geometry?.spacing;
+  return spacing && spacing[0] > 0 && spacing[1] > 0 && !OF_REGIONS.has(modality) ? spacing : null;
+}
+
+/** The lines of a measure. @param {Measure} measure @param {Geometry} geometry @param {string} modality @returns {string[]} */
+export function lines({ kind, points, values }, geometry, modality) {
+  const scale = scaleOf(geometry, modality), [from = /** @type {Point} */ ([0, 0]), to = from] = points;
+  if (kind === 'length') {
+    const size = length(from, to, scale);
+    if (!scale) return [`${t('length is', t('pixels', size.toFixed(1)))} ${t('no scale')}`];
+    const mm = `${size.toFixed(Math.max(1, Math.ceil(-Math.log10(Math.min(...scale)))))} mm`;
+    return [[t('length is', mm), calibration(geometry, modality)].filter((one) => one).join(' ')];
+  }
+  if (kind === 'angle') return points.length < 3 ? [t('second arm')] : [`${t('angle is', angle(points, scale ?? geometry.spacing).toFixed(1))}${scale ? '' : ` ${t('no scale')}`}`];
+  if (!values) return [t('values later')];
+  if ('none' in values) return [t(values.none)];
+  const { mean, deviation, counted, inside, unit, decimals: digits, bound } = values, of = (/** @type {number} */ value) => `${value.toFixed(digits)}${unit && ` ${unit}`}`;
+  return [t('mean is', of(mean)), `σ ${of(deviation)}`, counted < inside ? t('n of', counted, inside) : `n ${counted}`, ...(bound ? [t('each value', `${Number(bound.toFixed(digits))}${unit && ` ${unit}`}`)] : [])];
+}
+
+/** How the pixels of a whole picture are read; `none`: why they cannot be. @param {Stack} stack @param {Frame} frame @param {Geometry} geometry @param {Picture} picture */
+function reading({ series }, frame, geometry, picture) {
+  const part = picture.parts[0];
+  if (!picture.full || !part) return null;
+  if (part.kind === 'colour' || geometry.palette) return { none: 'values colour' };
+  const error = picture.exact ? 0 : series.near && series.maxError;
+  // Of a table's entries nobody knows how far two that lie beside each other are apart.
+  if (error && geometry.modalityTable) return { none: 'values table' };
+  const how = grey(geometry, frame.layout, { center: 0, width: 1 });
+  return { part, of: (/** @type {number} */ word) => meaning(word, how), unit: unitOf(series.modality, geometry), decimals: decimals(how.slope), bound: error * Math.abs(how.slope) };
+}
+
+/** Of an ellipse; null: not all of the image is here. @param {Point[]} points @param {Stack} stack @param {Frame} frame @param {Geometry} geometry @param {Picture} picture @returns {Values|null} */
+export function valuesIn([from, to], stack, frame, geometry, picture) {
+  const read = reading(stack, frame, geometry, picture);
+  if (!read || 'none' in read || !from || !to) return read && 'none' in read ? /** @type {Values} */ (read) : null;
+  const { part, of, ...told } = read, found = statistics(from, to, part, of);
+  return found ? { ...found, ...told } : { none: 'values few' };
+}
+
+/** Of the pixel at a place. @param {Point} point @param {Stack} stack @param {Frame} frame @param {Geometry} geometry @param {Picture} picture @returns {string[]} */
+export function valueAt([column, row], stack, frame, geometry, picture) {
+  const read = reading(stack, frame, geometry, picture), { columns, rows } = frame.layout;
+  if (!read) return [t('values later')];
+  if ('none' in read) return [t(/** @type {string} */ (read.none))];
+  const value = read.of(read.part.data[Math.min(rows - 1, Math.floor(row)) * columns + Math.min(columns - 1, Math.floor(column))] ?? 0);
+  const said = (/** @type {number} */ one) => `${Number(one.toFixed(read.decimals))}${read.unit && ` ${read.unit}`}`;
+  return value === null ? [t('is padding')] : [said(value), ...(read.bound ? [t('each value', said(read.bound))] : [])];
+}
+
+/** Where in the study, by the numbers that the hospital knows. @param {Measure} measure @param {Stack} stack @param {Geometry} geometry */
+export function placeWords({ frame }, stack, { seriesNumber, number }) {
+  const isOne = stack.frames.every(({ frame: other }) => other === 0);
+  return [[t('at series', seriesNumber ?? ''), seriesNumber], [t('at image', number ?? ''), number], [t('at frame', frame + 1), isOne ? null : frame]]
+    .filter(([, known]) => known !== null && known !== undefined).map(([words]) => words).join(' ');
+}
