@@ -74,5 +74,11 @@ class WebKit:
         return self.call("POST", f"/session/{self.session}/execute/async", {
             "script": f"const done = arguments[0]; ({expression}).then((value) => done({{ value }}), (error) => done({{ error: String(error) }}))", "args": []})
 
+    def drag(self, *places: tuple[float, float]) -> None:
+        """The mouse, pressed, through these places of the page."""
+        moves = [{"type": "pointerMove", "duration": 20, "origin": "viewport", "x": round(x), "y": round(y)} for x, y in places]
+        actions = [moves[0], {"type": "pointerDown", "button": 0}, *moves[1:], {"type": "pointerUp", "button": 0}]
+        self.call("POST", f"/session/{self.session}/actions", {"actions": [{"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": actions}]})
+
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.call("GET", f"/session/{self.session}/screenshot")))

@@ -9,19 +9,21 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from lab.page import Account
+from lab.portal import Portal
 from lab.programs import TOP
+from lab.webkit import WebKit
 from playwright.sync_api import expect
 from pydicom.pixels import pixel_array
 
 import harness
 from harness import Bench
-from lab.portal import Portal
 from test_app import EN, Phone, deliver, enrol, link, phones, shots  # noqa: F401
 from test_app_hazards import groups
 from test_app_pair import LANDSCAPE
-from test_app_viewer import AS_SENT, RATIO, WAIT_MS, Look, Shown, image, pixels, series, show, smooth, until, wasm  # noqa: F401
-from test_enrolment import doctor, open_bench  # noqa: F401
+from test_app_viewer import AS_SENT, RATIO, WAIT_MS, Look, Shown, image, series, show, smooth, until, wasm  # noqa: F401
+from test_app_webkit import served, webkit  # noqa: F401
+from test_app_webkit import until as in_webkit
+from test_enrolment import open_bench  # noqa: F401
 
 ROWS, COLUMNS = 200, 160
 # Where a finger lies is known to half a CSS pixel; what is said is rounded to a tenth.
@@ -204,6 +206,8 @@ def delete_all(shown: Shown) -> None:
 
 def test_a_turned_and_mirrored_picture_measures_the_same(measured: Shown, tmp_path: Path) -> None:
     series(measured, "Series OBLONG,")
+    # The words that say how it is turned are a button: no place to begin a line.
+    measured.page.evaluate("viewer.pane.mark.style.visibility = 'hidden'")
     for turn, mirrored in product(range(4), (False, True)):
         look = Look(turn, mirrored)
         measured.page.evaluate(f"viewer.pane.present({{ turn: {turn}, mirrored: {json.dumps(mirrored)}, inverted: false }})")
@@ -368,6 +372,30 @@ def test_nothing_can_be_measured_unless_the_site_wants_it(show, language: str, t
     shown.page.evaluate("window.full = true")
     draw(shown, (20, 20), (60, 20))
     expect(shown.page.locator(".measuring .told")).to_contain_text({"ja-JP": "保存できません", "en-GB": "cannot keep"}[language])
+
+
+def test_webkit_measures_the_same(webkit: WebKit, ct_study: list[Path], wasm: Path, tmp_path: Path) -> None:  # noqa: F811
+    with served(ct_study[0].parent, wasm, tmp_path) as (url, told, decoded):
+        webkit.open(f"{url}?measuring")
+        webkit.evaluate("sessionStorage.clear()")
+        in_webkit(webkit, "!!window.viewer?.measuring && viewer.pane.canvas.dataset.shown === 'full'")
+        webkit.evaluate("viewer.pane.canvas.dispatchEvent(new WheelEvent('wheel', { ctrlKey: true, deltaY: -200, cancelable: true }))")
+        webkit.evaluate("[...viewer.toolbar.element.children].find(one => one.textContent === 'Measure').click()")
+        for number, kind in enumerate(("Length", "Ellipse")):
+            webkit.evaluate(f"[...viewer.measuring.kinds.children].find(one => one.textContent.includes('{kind}')).click()")
+            webkit.awaited("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
+            left, top, wide, high = webkit.evaluate("(box => [box.left, box.top, box.width, box.height])(viewer.pane.canvas.getBoundingClientRect())")
+            places = [(left + wide * share, top + high * (share - 0.1 * number)) for share in (0.3, 0.4, 0.6, 0.8)]
+            webkit.drag(*places)
+            in_webkit(webkit, f"JSON.parse(sessionStorage.getItem('measures') ?? '[]').filter(one => one.kind !== 'ellipse' || one.values).length === {number + 1}")
+        webkit.screenshot(tmp_path / "webkit.png")
+        line, oval = json.loads(webkit.evaluate("sessionStorage.getItem('measures')"))
+        said = webkit.evaluate("[...document.querySelectorAll('.measuring .go span')].map(one => one.textContent)")
+        number = told["geometries"][0][oval["instance"]]["number"]
+        file = next(one for one in (pydicom.dcmread(path) for path in decoded.rglob("*") if path.is_file()) if one.InstanceNumber == number)
+        assert numbers(said[0])[0] == pytest.approx(np.linalg.norm((np.array(line["points"][1]) - line["points"][0]) * spacing(file, 0)), abs=ROUNDED)
+        meant, mask = values(file, 0), inside(np.array(oval["points"]), (512, 512))
+        assert mask.sum() > 1_000 and numbers(said[1])[0] == pytest.approx(np.nanmean(meant[mask]), abs=ROUNDED)
 
 
 # Formulas of the module alone, by numbers drawn by chance.

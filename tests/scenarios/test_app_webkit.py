@@ -5,6 +5,7 @@ import json
 import subprocess
 import time
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -53,15 +54,24 @@ def until(browser: WebKit, expression: str) -> None:
         time.sleep(0.2)
 
 
-def test_webkit_shows_the_decoded_pixels(webkit: WebKit, ct_study: list[Path], wasm: Path, tmp_path: Path) -> None:  # noqa: F811
-    bundle, decoded = tmp_path / "study.bundle", tmp_path / "decoded"
-    subprocess.run([program("scanpost-pack"), "encode", ct_study[0].parent, bundle], check=True, capture_output=True)
+@contextmanager
+def served(files: Path, wasm: Path, folder: Path):  # noqa: F811
+    """The viewer's page with that study: its address, what is told of the study, and where it lies decoded."""
+    bundle, decoded = folder / "study.bundle", folder / "decoded"
+    subprocess.run([program("scanpost-pack"), "encode", files, bundle], check=True, capture_output=True)
     subprocess.run([program("scanpost-pack"), "decode", bundle, decoded], check=True, capture_output=True)
-    told = bundle_fixture.tell(bundle.read_bytes(), ct_study[0].parent)
+    told = bundle_fixture.tell(bundle.read_bytes(), files)
     server = Server(WEB, wasm, {"/test/fixture.html": (APP / "fixture.html").read_bytes(), "/test/fixture.js": (APP / "fixture.js").read_bytes(),
                                 "/test/bundle": bundle.read_bytes(), "/test/fixture.json": json.dumps(told).encode(), "/favicon.ico": b""})
     try:
-        webkit.open(f"{server.url}/test/fixture.html")
+        yield f"{server.url}/test/fixture.html", told, decoded
+    finally:
+        server.close()
+
+
+def test_webkit_shows_the_decoded_pixels(webkit: WebKit, ct_study: list[Path], wasm: Path, tmp_path: Path) -> None:  # noqa: F811
+    with served(ct_study[0].parent, wasm, tmp_path) as (url, told, decoded):
+        webkit.open(url)
         until(webkit, "!!window.viewer && viewer.pane.canvas.dataset.shown === 'full'")
         webkit.screenshot(tmp_path / "webkit.png")
         # Above one pixel of the screen for each of the image, so that none is a mean of several.
@@ -75,8 +85,6 @@ def test_webkit_shows_the_decoded_pixels(webkit: WebKit, ct_study: list[Path], w
         lacking = [name for name in LACKS if not webkit.evaluate(f"'{name}' in window")]
         assert webkit.awaited(CRYPTO) == {"value": True}
         assert webkit.evaluate("WebAssembly.validate(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]))")
-    finally:
-        server.close()
     if lacking:
         warnings.warn(f"WebKitGTK lacks {', '.join(lacking)}: passkeys and push are shown in Chromium alone", stacklevel=1)
 

@@ -7,7 +7,7 @@ const SVG = 'http://www.w3.org/2000/svg';
 const LINE_PX = 18;
 /** From a mark to its words; from a finger to the value under it. */
 const BESIDE_PX = 12, ABOVE_PX = 64;
-const CROSS_PX = 10, HANDLE_PX = 7;
+const CROSS_PX = 10, HANDLE_PX = 7, EDGE_PX = 4;
 
 /** @param {string} name @param {Record<string, string|number>} attributes @param {...Node} children */
 export function svg(name, attributes, ...children) {
@@ -17,14 +17,25 @@ export function svg(name, attributes, ...children) {
   return element;
 }
 
+/** Whether some of a mark may be seen: where a picture is zoomed, no words stand for what lies beside the screen. @param {Mark} mark @param {{width:number, height:number}} room */
+export function isInside({ places }, { width, height }) {
+  const xs = places.map(({ x }) => x), ys = places.map(({ y }) => y);
+  return Math.max(...xs) >= 0 && Math.min(...xs) <= width && Math.max(...ys) >= 0 && Math.min(...ys) <= height;
+}
+
 /** @param {Element} surface @param {Mark[]} marks @param {{width:number, height:number}} room @param {boolean} handles whether they can be taken */
 export function drawMarks(surface, marks, room, handles) {
+  const texts = marks.map((mark) => words(mark, room));
   surface.replaceChildren(...marks.flatMap((mark) => [
     // Dark below light: seen on black and on white.
     ...['under', 'over'].map((layer) => svg('path', { class: layer, d: outline(mark) })),
     ...(handles && mark.kind !== 'value' ? mark.places.map(({ x, y }) => svg('circle', { cx: x, cy: y, r: HANDLE_PX })) : []),
-    words(mark, room),
-  ]));
+  ]), ...texts);
+  // How wide words are is known once they stand there: not one is cut off.
+  for (const text of texts) {
+    const { x, y, width, height } = text.getBBox(), shift = (/** @type {number} */ from, /** @type {number} */ size, /** @type {number} */ whole) => Math.max(EDGE_PX - from, Math.min(0, whole - EDGE_PX - from - size));
+    text.setAttribute('transform', `translate(${shift(x, width, room.width)} ${shift(y, height, room.height)})`);
+  }
 }
 
 /** @param {Mark} mark */
@@ -36,15 +47,14 @@ function outline({ kind, places }) {
   return `M${left} ${middle}a${wide} ${high} 0 1 0 ${2 * wide} 0a${wide} ${high} 0 1 0 ${-2 * wide} 0`;
 }
 
-/** Beside the mark, on the side where there is room. @param {Mark} mark @param {{width:number, height:number}} room */
-function words({ kind, places, lines }, { width, height }) {
+/** Beside the mark, on the side where there is more room. @param {Mark} mark @param {{width:number, height:number}} room @returns {SVGTextElement} */
+function words({ kind, places, lines }, { width }) {
   const right = Math.max(...places.map(({ x }) => x)), left = Math.min(...places.map(({ x }) => x)), top = Math.min(...places.map(({ y }) => y));
   const isLeft = (left + right) / 2 > width / 2, x = kind === 'value' ? left : isLeft ? left - BESIDE_PX : right + BESIDE_PX;
-  const y = Math.min(height - LINE_PX * lines.length, Math.max(2 * LINE_PX, kind === 'value' ? top - ABOVE_PX : top));
   const said = lines.map((line, n) => {
-    const span = svg('tspan', { x: Math.min(width - BESIDE_PX, Math.max(BESIDE_PX, x)), y: y + LINE_PX * n });
+    const span = svg('tspan', { x, y: (kind === 'value' ? top - ABOVE_PX : top) + LINE_PX * n });
     span.textContent = line;
     return span;
   });
-  return svg('text', { 'text-anchor': isLeft ? 'end' : 'start' }, ...said);
+  return /** @type {SVGTextElement} */ (svg('text', { 'text-anchor': isLeft ? 'end' : 'start' }, ...said));
 }

@@ -2,7 +2,7 @@
 import { h, put, said } from '../dom.js';
 import { t } from '../texts.js';
 import { onCanvas } from './camera.js';
-import { drawMarks, svg } from './marks.js';
+import { drawMarks, isInside, svg } from './marks.js';
 import { onImage, within } from './measure.js';
 import { lines, placeWords, valueAt, valuesIn } from './measured.js';
 
@@ -49,7 +49,7 @@ export class Measuring {
   count = h('summary');
   list = h('ul');
   all = h('details', {}, this.count, this.list, h('button', { class: 'chip', click: () => { if (confirm(t('delete sure'))) this.#change([]); } }, t('delete all')));
-  element = h('div', { class: 'measuring', role: 'group', 'aria-label': t('tool measure'), hidden: true }, this.kinds, this.told, this.all);
+  element = h('div', { class: 'measuring', role: 'group', 'aria-label': t('tool measure'), hidden: true }, this.kinds, this.all, this.told);
 
   /** @param {import('./viewer.js').Viewer} viewer @param {Keeper} keeper */
   static async open(viewer, keeper) {
@@ -183,8 +183,9 @@ export class Measuring {
       marks.push({ kind: 'value', places: [onScreen(this.#probe.point)], lines: value });
       put(this.told, value.join(', '));
     }
-    drawMarks(surface, marks, { width: canvas.clientWidth, height: canvas.clientHeight }, this.viewer.toolbar.tool === 'measure');
-    reference.hidden = marks.length === 0;
+    const room = { width: canvas.clientWidth, height: canvas.clientHeight }, seen = marks.filter((mark) => isInside(mark, room));
+    drawMarks(surface, seen, room, this.viewer.toolbar.tool === 'measure');
+    reference.hidden = seen.length === 0;
   }
 
   /** Of other pixels, as where exact ones came, other values. @param {Measure} measure @param {Pane} pane @param {Picture} picture @param {import('../delivery.js').Geometry} geometry */
