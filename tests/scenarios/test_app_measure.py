@@ -347,7 +347,7 @@ def test_no_value_is_said_of_a_coarse_picture(show, ct_study: list[Path], tmp_pa
     (oval,) = kept(shown)
     assert numbers(said)[0] == pytest.approx(np.nanmean(values(file, 0)[inside(np.array(oval["points"]), (512, 512))]), abs=ROUNDED)
     # The same image, of which only the coarse picture comes.
-    shown.page.add_init_script("window.delay = 400")
+    shown.page.add_init_script("window.delay = 1000")
     shown.page.reload()
     expect(shown.page.locator("canvas[data-shown=coarse]")).to_be_visible(timeout=WAIT_MS)
     expect(shown.page.locator(".marks text")).to_contain_text("values once the whole image is here")
@@ -457,6 +457,7 @@ def opened(phone: Phone, delivery: str) -> Shown:
 
 # What a browser keeps of the app, all of it in plain.
 HELD = "caches.open('scanpost-data-1').then(async (cache) => Promise.all((await cache.keys()).map(async (one) => [new URL(one.url).pathname, await (await cache.match(one)).text()])))"
+PATHS = "caches.open('scanpost-data-1').then(async (cache) => (await cache.keys()).map((one) => new URL(one.url).pathname))"
 
 
 @pytest.mark.parametrize("portal", [('measuring = ["hospital.example"]',)], indirect=True)
@@ -481,7 +482,7 @@ def test_what_was_measured_is_there_again_sealed_and_gone_with_the_case(open_ben
     open_bench.gateway.wait_for_state("pulled", seconds=WAIT_MS / 1000)
     shown.page.get_by_role("button", name="Close", exact=True).click()
     shown.page.get_by_role("button", name="Delete for all?").click()
-    until(lambda: not [path for path, _ in phone.page.evaluate(HELD) if delivery in path])
+    until(lambda: not [path for path in phone.page.evaluate(PATHS) if delivery in path])
 
 
 @pytest.mark.parametrize("portal", [(), ('measuring = ["elsewhere.example"]',)], indirect=True, ids=["unsaid", "another site"])

@@ -50,9 +50,11 @@ function outline({ kind, places }) {
 /** Beside the mark, on the side where there is more room. @param {Mark} mark @param {{width:number, height:number}} room @returns {SVGTextElement} */
 function words({ kind, places, lines }, { width }) {
   const right = Math.max(...places.map(({ x }) => x)), left = Math.min(...places.map(({ x }) => x)), top = Math.min(...places.map(({ y }) => y));
-  const isLeft = (left + right) / 2 > width / 2, x = kind === 'value' ? left : isLeft ? left - BESIDE_PX : right + BESIDE_PX;
+  // A finger covers what lies below it, and beside it.
+  const isLeft = (left + right) / 2 > width / 2, isAbove = kind === 'value' && top > ABOVE_PX + LINE_PX, beside = isAbove ? 0 : kind === 'value' ? ABOVE_PX : BESIDE_PX;
+  const x = isLeft ? left - beside : right + beside;
   const said = lines.map((line, n) => {
-    const span = svg('tspan', { x, y: (kind === 'value' ? top - ABOVE_PX : top) + LINE_PX * n });
+    const span = svg('tspan', { x, y: (isAbove ? top - ABOVE_PX : top) + LINE_PX * n });
     span.textContent = line;
     return span;
   });
