@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.pixels import apply_color_lut
+from pydicom.uid import CTImageStorage
 
 TRAILER = struct.Struct("<QI8s")
 ROW = struct.Struct("<QI32s")
@@ -106,12 +107,13 @@ def frame_geometry(sources: list[pydicom.Dataset]) -> dict:
     def number(name: str) -> float | None:
         return (numbers(name) or [None])[0]
     detector, spacing = numbers("ImagerPixelSpacing"), numbers("PixelSpacing")
+    is_rescaled, is_ct = all(numbers(name) for name in ("RescaleSlope", "RescaleIntercept")), f"{sources[-1].SOPClassUID}.".startswith(f"{CTImageStorage}.")
     calibration = next((one.PixelSpacingCalibrationType for one in sources if "PixelSpacingCalibrationType" in one), None)
     return {"known": True, "orientation": numbers("ImageOrientationPatient"), "position": numbers("ImagePositionPatient"), "spacing": spacing or detector,
             "atDetector": detector is not None and spacing in (None, detector) and not calibration,
             "calibrated": bool(calibration) or (detector is not None and spacing not in (None, detector)), "bValue": number("DiffusionBValue"),
             "slope": number("RescaleSlope") or 1, "intercept": number("RescaleIntercept") or 0, "center": number("WindowCenter"), "width": number("WindowWidth"),
-            "rescaleType": next((one.RescaleType for one in sources if "RescaleType" in one), ""),
+            "rescaleType": next((one.RescaleType for one in sources if "RescaleType" in one), "HU" if is_ct else "") if is_rescaled else "",
             "voiFunction": next((one.VOILUTFunction for one in sources if "VOILUTFunction" in one), "LINEAR")}
 
 

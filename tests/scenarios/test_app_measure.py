@@ -14,6 +14,7 @@ from lab.programs import TOP
 from lab.webkit import WebKit
 from playwright.sync_api import expect
 from pydicom.pixels import pixel_array
+from pydicom.uid import CTImageStorage, MRImageStorage, SecondaryCaptureImageStorage
 
 import harness
 from harness import Bench
@@ -28,8 +29,10 @@ from test_enrolment import open_bench  # noqa: F401
 ROWS, COLUMNS = 200, 160
 # Where a finger lies is known to half a CSS pixel; what is said is rounded to a tenth.
 ROUNDED, MEAN_APART_MAX = 0.051, 1
-CT = {"Modality": "CT", "RescaleSlope": 1, "RescaleIntercept": -1024, "WindowCenter": 0, "WindowWidth": 1500, "SeriesNumber": 3}
+CT = {"Modality": "CT", "SOPClassUID": CTImageStorage, "RescaleSlope": 1, "RescaleIntercept": -1024, "WindowCenter": 0, "WindowWidth": 1500, "SeriesNumber": 3}
 PADDING = -2000
+# As another maker's program writes it.
+PADDING_UNSIGNED = PADDING + (1 << 16)
 
 
 def hu(seed: int) -> np.ndarray:
@@ -47,11 +50,17 @@ def written(folder: Path) -> Path:
     values = hu(1)
     image(folder, "square.dcm", "SQUARE", values, 41, PixelSpacing=[0.7, 0.7], **CT)
     image(folder, "second.dcm", "SQUARE", hu(2), 42, PixelSpacing=[0.7, 0.7], **CT)
-    image(folder, "oblong.dcm", "OBLONG", values, 1, PixelSpacing=[2.0, 0.8], **CT | {"Modality": "MR", "SeriesNumber": 4})
+    image(folder, "oblong.dcm", "OBLONG", values, 1, PixelSpacing=[2.0, 0.8], **CT | {"Modality": "MR", "SOPClassUID": MRImageStorage, "SeriesNumber": 4})
     image(folder, "detector.dcm", "DETECTOR", values.astype(np.uint16), 1, Modality="DX", ImagerPixelSpacing=[0.14, 0.14], WindowCenter=1100, WindowWidth=1000)
     image(folder, "bare.dcm", "BARE", values.astype(np.uint16), 1, Modality="OT", WindowCenter=1100, WindowWidth=1000)
     image(folder, "sound.dcm", "SOUND", values.astype(np.uint16), 1, Modality="US", PixelSpacing=[0.3, 0.3], WindowCenter=1100, WindowWidth=1000)
     image(folder, "padded.dcm", "PADDED", padded(1), 1, PixelSpacing=[0.7, 0.7], PixelPaddingValue=PADDING, **CT)
+    resigned(folder / "padded.dcm", "PADDED US", "US", PADDING_UNSIGNED)
+    image(folder, "unsigned.dcm", "UNSIGNED", padded(1).astype(np.uint16), 1, PixelSpacing=[0.7, 0.7], PixelPaddingValue=PADDING_UNSIGNED, **CT)
+    resigned(folder / "unsigned.dcm", "PADDED SS", "SS", PADDING)
+    (folder / "unsigned.dcm").unlink()
+    image(folder, "capture.dcm", "CAPTURE", values, 1, PixelSpacing=[0.7, 0.7], **CT | {"SOPClassUID": SecondaryCaptureImageStorage})
+    image(folder, "lost.dcm", "LOST", values, 1, PixelSpacing=[0.7, 0.7], **{name: value for name, value in CT.items() if "Rescale" not in name})
     image(folder, "other.dcm", "UNITS", values, 1, PixelSpacing=[0.7, 0.7], **CT | {"RescaleType": "MGML", "RescaleSlope": 0.5})
     image(folder, "colour.dcm", "COLOUR", np.stack([smooth(ROWS, COLUMNS, 250, seed) for seed in (1, 2, 3)], 2).clip(0, 255).astype(np.uint8), 1, PixelSpacing=[0.5, 0.5])
     shared = groups(FrameVOILUTSequence={"WindowCenter": 0, "WindowWidth": 1500}, PlaneOrientationSequence={"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]})
@@ -60,6 +69,14 @@ def written(folder: Path) -> Path:
     image(folder, "frames.dcm", "FRAMES", np.vstack([hu(seed) for seed in (1, 2, 3)]), 7, frames=3, Modality="CT", SeriesNumber=9,
           SharedFunctionalGroupsSequence=pydicom.Sequence([shared]), PerFrameFunctionalGroupsSequence=pydicom.Sequence(frames))
     return folder
+
+
+def resigned(path: Path, description: str, vr: str, padding: int) -> None:
+    """The same image with a padding whose VR is of another sign than its pixels."""
+    one = pydicom.dcmread(path)
+    one.SeriesDescription, one.SeriesInstanceUID, one.SOPInstanceUID = description, f"{one.SeriesInstanceUID}.1", f"{one.SOPInstanceUID}.1"
+    one.add_new(0x00280120, vr, padding)
+    one.save_as(path.with_name(f"{vr}.dcm"))
 
 
 @pytest.fixture
@@ -135,7 +152,8 @@ def values(file: pydicom.Dataset, frame: int) -> np.ndarray:
     group = file.PerFrameFunctionalGroupsSequence[frame].PixelValueTransformationSequence[0] if "PerFrameFunctionalGroupsSequence" in file else file
     stored = pixel_array(file, index=frame)
     meant = stored.astype(float) * float(group.get("RescaleSlope", 1)) + float(group.get("RescaleIntercept", 0))
-    return np.where(stored == file.get("PixelPaddingValue", 1 << 20), np.nan, meant)
+    padding = file.get("PixelPaddingValue")
+    return meant if padding is None else np.where(stored == np.array(padding).astype(stored.dtype), np.nan, meant)
 
 
 def inside(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -146,7 +164,7 @@ def inside(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 # Each with what is said of its lengths, and the unit of its values.
 OBJECTS = {"SQUARE": (" mm", " HU"), "OBLONG": (" mm", ""), "DETECTOR": (" mm at the detector", ""), "BARE": (" px (no scale)", ""), "SOUND": (" px (no scale)", ""),
-           "PADDED": (" mm", " HU"), "UNITS": (" mm", " MGML")}
+           "PADDED": (" mm", " HU"), "PADDED US": (" mm", " HU"), "PADDED SS": (" mm", " HU"), "CAPTURE": (" mm", ""), "LOST": (" mm", ""), "UNITS": (" mm", " MGML")}
 # So far apart that no end is taken for another.
 LINE = ((30.0, 30.0), (110.0, 150.0))
 OVAL = ((40.0, 80.0), (120.0, 180.0))
@@ -194,6 +212,90 @@ def test_lengths_and_means_are_those_of_pydicom(measured: Shown, tmp_path: Path)
     assert max(pixel for pixel, _ in found.values()) <= 1
     assert max(mean for _, mean in found.values()) <= MEAN_APART_MAX
     assert not measured.page.refused, measured.page.refused
+
+
+def told(shown: Shown) -> str:
+    kept(shown)
+    return shown.page.locator(".measuring .told").text_content()
+
+
+def test_what_is_told_goes_with_its_image(measured: Shown) -> None:
+    page = measured.page
+    for kind, ends in (("Length", LINE), ("Ellipse", OVAL), ("Value", LINE)):
+        measured.go(0, 2)
+        choose(measured, kind)
+        for leave in (lambda: measured.go(1, 2), lambda: series(measured, "Series OBLONG,"), lambda: page.get_by_role("button", name="Window", exact=True).click()):
+            series(measured, "Series SQUARE,")
+            measured.go(0, 2)
+            draw(measured, *ends)
+            assert numbers(told(measured)), kind
+            leave()
+            assert told(measured) == "", kind
+            choose(measured, kind)
+            assert told(measured) == "", kind
+            if kept(measured):
+                delete_all(measured)
+
+
+# A finger that came down at one place of an image, and is at another.
+HOLD = "(([pane, from, to]) => { for (const [phase, x, y] of [['down', ...from], ['move', ...to]]) viewer.measuring.finger(pane, phase, x, y); window.pane = pane; window.to = to; })"
+LIFT = "viewer.measuring.finger(window.pane, 'up', ...window.to)"
+
+
+def test_whatever_comes_between_leaves_a_held_mark_as_it_was(measured: Shown) -> None:
+    page = measured.page
+    page.set_viewport_size(LANDSCAPE)
+    page.get_by_role("button", name="View", exact=True).click()
+    page.get_by_role("button", name="Two series side by side").click()
+    choose(measured, "Length")
+    until(lambda: page.evaluate("viewer.panes.every(pane => pane.canvas.dataset.shown === 'full')"))
+    kept(measured)
+    draw(measured, *LINE)
+    before, box = kept(measured), page.evaluate("(box => [box.left, box.top])(viewer.pane.canvas.getBoundingClientRect())")
+    ends = [[place[n] - box[n] for n in (0, 1)] for place in (at(measured, *LINE[1]), at(measured, 130, 60))]
+    for between in ("viewer.show(1)", "[...viewer.measuring.kinds.children].find(one => one.textContent.includes('Value')).click()", "viewer.toolbar.tool = 'scroll'; viewer.toolbar.show()",
+                    "viewer.measuring.finger(viewer.pair.other, 'down', 50, 50)", "viewer.measuring.finger(viewer.pair.other, 'move', 50, 50)"):
+        page.evaluate(f"{HOLD}([viewer.pane, ...{json.dumps(ends)}])")
+        page.evaluate(between)
+        kept(measured)
+        page.evaluate(LIFT)
+        page.evaluate("viewer.show(0)")
+        page.evaluate("viewer.toolbar.tool = 'measure'; viewer.toolbar.show()")
+        choose(measured, "Length")
+        assert kept(measured) == before, between
+        # What is held would be kept with the next change, too.
+        draw(measured, (20, 20), (60, 20))
+        first, _ = kept(measured)
+        assert [first] == before, between
+        page.evaluate("viewer.measuring.list.lastElementChild.querySelector('button:last-child').click()")
+        assert kept(measured) == before
+
+
+def test_an_angle_has_three_places_whatever_a_finger_does(measured: Shown) -> None:
+    page = measured.page
+    choose(measured, "Angle")
+    draw(measured, (30, 100), (80, 100))
+    box = page.evaluate("(box => [box.left, box.top])(viewer.pane.canvas.getBoundingClientRect())")
+    vertex, end = ([place[n] - box[n] for n in (0, 1)] for place in (at(measured, 80, 100), at(measured, 20, 20)))
+    # No end of this way is told.
+    page.evaluate(f"{HOLD}([viewer.pane, {vertex}, {end}])")
+    draw(measured, (80, 100), (110, 70))
+    (angle,) = kept(measured)
+    assert np.abs(np.array(angle["points"]) - [(30, 100), (80, 100), (110, 70)]).max() <= 1
+
+
+def test_taps_change_nothing_and_a_measure_stays_as_long_as_one_can_be_drawn(measured: Shown) -> None:
+    for kind, ends in (("Length", LINE), ("Ellipse", OVAL)):
+        choose(measured, kind)
+        draw(measured, *ends)
+        before = kept(measured)
+        x, y = at(measured, *ends[1])
+        measured.touch([(x + 6, y + 5), (x + 2, y + 9)])
+        assert kept(measured) == before
+        # Over its other end.
+        draw(measured, ends[1], ends[0])
+        assert kept(measured) == before
+        delete_all(measured)
 
 
 def delete_all(shown: Shown) -> None:

@@ -19,6 +19,8 @@ const FRAME_GROUPS: u32 = 0x5200_9230;
 const ANGIOGRAMS: &str = "1.2.840.10008.5.1.4.1.1.12.";
 /// Pixel Data, behind which nothing of this is.
 const PIXEL_DATA: u32 = 0x7FE0_0010;
+/// CT Image Storage; Enhanced CT and what was converted to it begin so (PS3.6 A).
+const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 
 /// Of one image.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
@@ -81,7 +83,7 @@ pub struct FrameGeometry {
     pub slope: Option<f64>,
     /// Rescale Intercept (0028,1052).
     pub intercept: Option<f64>,
-    /// Rescale Type (0028,1054).
+    /// Rescale Type (0028,1054) of values that are rescaled; of a CT that names none HU, the only unit it may leave out (PS3.3 C.8.2.1).
     pub rescale_type: Option<String>,
     /// Window Center (0028,1050), the first.
     pub center: Option<f64>,
@@ -114,6 +116,14 @@ impl Geometry {
         let is_damaged = walk.elements(&mut cursor, syntax, None, 0, true).is_err();
         let (is_cut, mut tables, last) = (walk.in_frame, walk.tables, walk.last);
         read.settle(is_cut);
+        let is_ct = read
+            .sop_class
+            .as_deref()
+            .and_then(|class| class.strip_prefix(CT))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        for frame in read.frames.iter_mut().flatten().chain([&mut read.frame]) {
+            frame.name_unit(is_ct);
+        }
         if is_damaged && last <= VOI_LUT {
             tables.give_up();
         }
@@ -207,6 +217,13 @@ impl FrameGeometry {
             0x0028_1056 => once(&mut self.voi_function, || ascii(value)),
             _ => {}
         }
+    }
+
+    /// Slope and intercept are both there where values are rescaled (PS3.3 C.11.1): a picture of a screen has neither.
+    fn name_unit(&mut self, is_ct: bool) {
+        let is_rescaled = self.slope.is_some() && self.intercept.is_some();
+        self.rescale_type =
+            self.rescale_type.take().or_else(|| is_ct.then(|| "HU".into())).filter(|_| is_rescaled);
     }
 
     /// What it does not say itself.
@@ -559,6 +576,34 @@ mod tests {
             lookup: Lookup::default(),
         };
         assert_eq!(read, expected, "a nested position is not the image's, the detector's spacing gives way");
+    }
+
+    #[test]
+    fn hounsfield_units_are_those_of_a_rescaled_ct() {
+        let image = |class: &[u8], rescale: &[u8]| {
+            let of = [element(0x0008_0016, b"UI", class), element(0x0008_0060, b"CS", b"CT")].concat();
+            Geometry::read(&[of, rescale.to_vec()].concat(), Encoding::ExplicitLittle).frame.rescale_type
+        };
+        let (intercept, slope) = (element(0x0028_1052, b"DS", b"-1024 "), element(0x0028_1053, b"DS", b"1 "));
+        let both = [intercept.clone(), slope.clone()].concat();
+        for class in [&b"1.2.840.10008.5.1.4.1.1.2\0"[..], b"1.2.840.10008.5.1.4.1.1.2.1\0"] {
+            assert_eq!(image(class, &both).as_deref(), Some("HU"));
+            for lacking in [&[][..], &intercept, &slope] {
+                assert_eq!(image(class, lacking), None, "rescale was lost on the way");
+            }
+            assert_eq!(
+                image(class, &[both.clone(), element(0x0028_1054, b"LO", b"MGML")].concat()).as_deref(),
+                Some("MGML")
+            );
+        }
+        for class in [&b"1.2.840.10008.5.1.4.1.1.7\0"[..], b"1.2.840.10008.5.1.4.1.1.20\0"] {
+            assert_eq!(image(class, &both), None, "a secondary capture, another modality");
+        }
+        assert_eq!(
+            image(b"", &element(0x0028_1054, b"LO", b"HU")),
+            None,
+            "a unit of values that are not rescaled"
+        );
     }
 
     fn words(values: &[u16]) -> Vec<u8> {

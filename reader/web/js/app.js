@@ -214,7 +214,7 @@ async function openCase(entry) {
 function showCase(entry, delivery) {
   const own = decoder ?? new Decoder(compile());
   decoder = null;
-  const guest = state.level === 'link', { keys } = state, measures = `measures/${delivery.id}`;
+  const guest = state.level === 'link', { keys } = state, measures = `measures/${delivery.id}`, isListed = () => state.entries.some((one) => one.delivery === entry.delivery);
   const viewer = new Viewer(delivery, own, {
     back: () => {
       decoder ??= new Decoder(compile());
@@ -244,7 +244,7 @@ function showCase(entry, delivery) {
       await tellHospital();
       return !waits(delivery.id);
     } : null,
-    measuring: keys && entry.measuring && entry.site === delivery.site ? { kept: () => keptSealed(measures, keys), keep: (all) => keepSealed(measures, all, keys) } : null,
+    measuring: keys && entry.measuring && entry.site === delivery.site ? { kept: () => keptSealed(measures, keys), keep: (all) => keepSealed(measures, all, keys, isListed) } : null,
   });
   const { banner, mixedPatients } = delivery.series[0] ?? {};
   if (banner && !mixedPatients) state.names.set(entry.delivery, (banner.name_ideographic || banner.name_alphabetic || '').replace(/\^+/g, ' ').trim() || entry.site);

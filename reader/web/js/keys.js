@@ -4,7 +4,7 @@
 import { concat, fromBase64, fromBase64Url, now, random, sha256, toBase64, toBase64Url, toHex, utf8, same } from './bytes.js';
 import { Refusal } from './portal.js';
 import { sign } from './seal.js';
-import { forgetAllBut, kept, keep, keptJson, keepJson } from './store.js';
+import { forgetAllBut, kept, keep, keptJson, keepJson, remove } from './store.js';
 import { loadDevice } from './wasm.js';
 
 /** @import { Bytes } from './bytes.js' */
@@ -102,7 +102,7 @@ export async function offlineSignIn() {
   const { vault } = await assertion(random(32), device.rp_id, [fromBase64(device.credential)]);
   const keys = await unwrap(fromBase64(device.blob), needed(vault));
   current = vault;
-  return { user: keys.user, entries: (await keptSealed('entries', keys)) ?? [], keys };
+  return { user: keys.user, entries: (await keptSealed('entries', keys).catch(() => null)) ?? [], keys };
 }
 
 /**
@@ -115,26 +115,26 @@ export async function remember(entries, keys, whole = false) {
 }
 
 /** Keeps a value on this device as its passkey alone opens it. @param {string} name @param {unknown} value @param {Keys} keys
+ * @param {() => boolean} [isWanted] false once it was forgotten, which may be while it is written
  * @returns {Promise<boolean>} whether it is there after the page was closed */
-export async function keepSealed(name, value, keys) {
+export async function keepSealed(name, value, keys, isWanted = () => true) {
   if (!keys.wrapped) return false;
   const nonce = random(NONCE_BYTES);
   const how = { name: 'AES-GCM', iv: nonce, additionalData: utf8(name) };
   const sealed = await crypto.subtle.encrypt(how, keys.wrapped.vault.kek, utf8(JSON.stringify(value)));
-  return keep(name, concat(nonce, new Uint8Array(sealed)));
+  if (!isWanted()) return false;
+  const isKept = await keep(name, concat(nonce, new Uint8Array(sealed)));
+  if (isWanted()) return isKept;
+  await remove(name);
+  return false;
 }
 
-/** What {@link keepSealed} kept. @param {string} name @param {Keys} keys @returns {Promise<any>} null where nothing is kept that this passkey opens */
+/** What {@link keepSealed} kept. @param {string} name @param {Keys} keys @returns {Promise<any>} null where nothing is kept; what this passkey does not open rejects */
 export async function keptSealed(name, keys) {
   const sealed = await kept(name);
   if (!sealed || !keys.wrapped) return null;
   const how = { name: 'AES-GCM', iv: sealed.slice(0, NONCE_BYTES), additionalData: utf8(name) };
-  try {
-    const plain = await crypto.subtle.decrypt(how, keys.wrapped.vault.kek, sealed.slice(NONCE_BYTES));
-    return JSON.parse(new TextDecoder().decode(plain));
-  } catch {
-    return null;
-  }
+  return JSON.parse(new TextDecoder().decode(await crypto.subtle.decrypt(how, keys.wrapped.vault.kek, sealed.slice(NONCE_BYTES))));
 }
 
 /**

@@ -33,14 +33,14 @@ async function put(path, body, names = '') {
   }
 }
 
-/** @param {string} path @returns {Promise<{blob: Blob, names: string}|null>} */
+/** @param {string} path @returns {Promise<{blob: Blob, names: string}|null>} null: nothing is kept; what cannot be read rejects */
 async function find(path) {
   const open = await cache();
   if (!open) {
     const kept = memory.get(path);
     return kept ? { blob: new Blob([kept.body]), names: kept.names } : null;
   }
-  const answer = await open.match(BASE + path).catch(() => undefined);
+  const answer = await open.match(BASE + path);
   return answer ? { blob: await answer.blob(), names: answer.headers.get('X-Names') ?? '' } : null;
 }
 
@@ -51,7 +51,7 @@ async function paths() {
 }
 
 /** @param {string} path */
-async function remove(path) {
+export async function remove(path) {
   const open = await cache();
   memory.delete(path);
   if (open) await open.delete(BASE + path);
@@ -70,8 +70,8 @@ export function keep(name, bytes) {
 
 /** @param {string} name @returns {Promise<any>} null where nothing, or no JSON, is kept */
 export async function keptJson(name) {
-  const bytes = await kept(name);
   try {
+    const bytes = await kept(name);
     return bytes && JSON.parse(new TextDecoder().decode(bytes));
   } catch {
     return null;
@@ -99,7 +99,7 @@ export class SealedParts {
     const parts = new SealedParts(delivery);
     const own = (await paths()).filter((path) => path.startsWith(`sealed/${delivery}/`));
     for (const path of own) {
-      const found = await find(path);
+      const found = await find(path).catch(() => null);
       if (found) parts.#learn(path, found.names);
     }
     parts.#next = own.length;
@@ -133,7 +133,7 @@ export class SealedParts {
     const waiting = this.#waiting.get(name) ?? this.#writing.get(name);
     if (waiting) return waiting;
     const place = this.#places.get(name);
-    const found = place && (await find(place.path));
+    const found = place && (await find(place.path).catch(() => null));
     if (!found) {
       this.#places.delete(name);
       return null;

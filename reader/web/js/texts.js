@@ -111,6 +111,7 @@ const TEXTS = {
   exact: ['原画像を要求', 'Get exact'],
   'exact here': ['原画像と同一', 'Exact: as it was acquired'],
   'exact asked': ['要求しました', 'Asked for'],
+  'no measuring': ['計測を読み込めませんでした。アプリを閉じて開き直してください。', 'Measuring was not loaded: close the app and open it again.'],
   'exact failed': ['失敗。再試行', 'Failed. Try again'],
   answers: ['返事', 'Answer'],
   'answer seen': ['確認しました', 'Seen'],

@@ -42,7 +42,7 @@ function age(birth, study) {
 /** Null where nothing was lost. @param {Series} series @param {Geometry|null} geometry */
 export function lossWords(series, geometry) {
   if (!series.near) return null;
-  const slope = Math.abs(geometry?.slope ?? 1), unit = unitOf(series.modality, geometry);
+  const slope = Math.abs(geometry?.slope ?? 1), unit = unitOf(geometry);
   const error = `±${Math.round(series.maxError * slope * 100) / 100}${unit ? ` ${unit}` : ''}`;
   return t('loss', series.ratio ? `${series.ratio.toFixed(1)} : 1` : '', error) + (series.referenceOnly ? ` · ${t('reference only')}` : '');
 }

@@ -32,6 +32,7 @@ export function angle([one = [0, 0], vertex = [0, 0], other = [0, 0]], spacing) 
  * @returns {Statistics|null} null: not one counts */
 export function statistics(from, to, { columns, rows, data }, meaning) {
   const [x, y] = [(from[0] + to[0]) / 2, (from[1] + to[1]) / 2], [wide, high] = [Math.abs(to[0] - from[0]) / 2, Math.abs(to[1] - from[1]) / 2];
+  if (!(wide > 0 && high > 0)) return null;
   let inside = 0, counted = 0, mean = 0, squares = 0;
   for (let row = Math.max(0, Math.floor(y - high)); row < Math.min(rows, y + high); row++)
     for (let column = Math.max(0, Math.floor(x - wide)); column < Math.min(columns, x + wide); column++) {

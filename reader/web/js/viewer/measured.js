@@ -1,7 +1,7 @@
 // What was measured, in words: each says what it is of, and what it is not.
 import { learn, t } from '../texts.js';
 import { angle, decimals, length, statistics } from './measure.js';
-import { calibration } from './scale.js';
+import { calibration, scaleOf, spacingOf } from './scale.js';
 import { grey, meaning, unitOf } from './values.js';
 
 /** @typedef {import('../delivery.js').Geometry} Geometry */
@@ -24,13 +24,15 @@ learn({
   'length is': ['長さ {0}', 'Length {0}'],
   'angle is': ['角度 {0}°', 'Angle {0}°'],
   'mean is': ['平均 {0}', 'Mean {0}'],
+  'mean brief': ['平均 {0}, σ {1}{2}{3}', 'Mean {0}, σ {1}{2}{3}'],
+  'each brief': [', 各値 ±{0}', ', each ±{0}'],
   pixels: ['{0} 画素', '{0} px'],
   'no scale': ['(縮尺なし)', '(no scale)'],
-  'n of': ['n {0}({1}画素中、余白を除く)', 'n {0} of {1} (without padding)'],
+  'n of': ['n {0}({1}画素中、パディングを除く)', 'n {0} of {1} (without padding)'],
   'each value': ['各値 ±{0}', 'each value ±{0}'],
-  'is padding': ['余白', 'padding'],
+  'is padding': ['パディング', 'padding'],
   'values later': ['値は画像全体の受信後', 'values once the whole image is here'],
-  'values colour': ['色の画像に値はありません', 'colours have no values'],
+  'values colour': ['カラー画像には値がありません', 'colours have no values'],
   'values table': ['非可逆圧縮とLUTのため値は不明', 'values unknown: compressed, and seen through a LUT'],
   'values few': ['値のある画素がありません', 'no pixel in it has a value'],
   'second arm': ['もう一辺をなぞってください', 'Draw the other arm'],
@@ -46,17 +48,12 @@ learn({
   'delete all': ['すべて消す', 'Delete all'],
   'delete sure': ['この症例の計測をすべて消しますか。', 'Delete all that was measured in this case?'],
   'measures full': ['計測は{0}件までです。', 'No more than {0} can be measured.'],
+  'not opened': ['この症例の以前の計測を開けません。上書きしないため、計測は保存されません。', 'What was measured here before cannot be opened. So that it is not lost, nothing is kept.'],
   'not kept': ['この端末に保存できません。この画面を閉じると消えます。', 'This device cannot keep it: it is gone once this page is closed.'],
 });
 
-/** An ultrasound image has a scale for each of its regions (PS3.3 C.8.5.5), which the app does not read: there pixels count. */
-const OF_REGIONS = new Set(['US', 'IVUS']);
-
-/** Of rows, of columns; null: the image does not say it. @param {Geometry|null} geometry @param {string} modality @returns {[number, number]|null} */
-export function scaleOf(geometry, modality) {
-  const spacing = geometry?.spacing;
-  return spacing && spacing[0] > 0 && spacing[1] > 0 && !OF_REGIONS.has(modality) ? spacing : null;
-}
+/** Finer than any pixel of a patient. */
+const DECIMALS_MAX = 3;
 
 /** The lines of a measure. @param {Measure} measure @param {Geometry} geometry @param {string} modality @returns {string[]} */
 export function lines({ kind, points, values }, geometry, modality) {
@@ -64,14 +61,21 @@ export function lines({ kind, points, values }, geometry, modality) {
   if (kind === 'length') {
     const size = length(from, to, scale);
     if (!scale) return [`${t('length is', t('pixels', size.toFixed(1)))} ${t('no scale')}`];
-    const mm = `${size.toFixed(Math.max(1, Math.ceil(-Math.log10(Math.min(...scale)))))} mm`;
+    const mm = `${size.toFixed(Math.min(DECIMALS_MAX, Math.max(1, Math.ceil(-Math.log10(Math.min(...scale))))))} mm`;
     return [[t('length is', mm), calibration(geometry, modality)].filter((one) => one).join(' ')];
   }
-  if (kind === 'angle') return points.length < 3 ? [t('second arm')] : [`${t('angle is', angle(points, scale ?? geometry.spacing).toFixed(1))}${scale ? '' : ` ${t('no scale')}`}`];
+  if (kind === 'angle') return points.length < 3 ? [t('second arm')] : [`${t('angle is', angle(points, spacingOf(geometry)).toFixed(1))}${scale ? '' : ` ${t('no scale')}`}`];
   if (!values) return [t('values later')];
   if ('none' in values) return [t(values.none)];
   const { mean, deviation, counted, inside, unit, decimals: digits, bound } = values, of = (/** @type {number} */ value) => `${value.toFixed(digits)}${unit && ` ${unit}`}`;
   return [t('mean is', of(mean)), `σ ${of(deviation)}`, counted < inside ? t('n of', counted, inside) : `n ${counted}`, ...(bound ? [t('each value', `${Number(bound.toFixed(digits))}${unit && ` ${unit}`}`)] : [])];
+}
+
+/** Of a measure, in the one line that an answer has room for. @param {Measure} measure @param {Geometry} geometry @param {string} modality */
+export function brief(measure, geometry, modality) {
+  if (!measure.values || 'none' in measure.values) return lines(measure, geometry, modality).join(', ');
+  const { mean, deviation, unit, decimals: digits, bound } = measure.values;
+  return t('mean brief', mean.toFixed(digits), deviation.toFixed(digits), bound ? t('each brief', Number(bound.toFixed(digits))) : '', unit && ` ${unit}`);
 }
 
 /** How the pixels of a whole picture are read; `none`: why they cannot be. @param {Stack} stack @param {Frame} frame @param {Geometry} geometry @param {Picture} picture */
@@ -83,7 +87,7 @@ function reading({ series }, frame, geometry, picture) {
   // Of a table's entries nobody knows how far two that lie beside each other are apart.
   if (error && geometry.modalityTable) return { none: 'values table' };
   const how = grey(geometry, frame.layout, { center: 0, width: 1 });
-  return { part, of: (/** @type {number} */ word) => meaning(word, how), unit: unitOf(series.modality, geometry), decimals: decimals(how.slope), bound: error * Math.abs(how.slope) };
+  return { part, of: (/** @type {number} */ word) => meaning(word, how), unit: unitOf(geometry), decimals: decimals(how.slope), bound: error * Math.abs(how.slope) };
 }
 
 /** Of an ellipse; null: not all of the image is here. @param {Point[]} points @param {Stack} stack @param {Frame} frame @param {Geometry} geometry @param {Picture} picture @returns {Values|null} */
@@ -104,9 +108,9 @@ export function valueAt([column, row], stack, frame, geometry, picture) {
   return value === null ? [t('is padding')] : [said(value), ...(read.bound ? [t('each value', said(read.bound))] : [])];
 }
 
-/** Where in the study, by the numbers that the hospital knows. @param {Measure} measure @param {Stack} stack @param {Geometry} geometry */
+/** Where in the study, by the numbers that the hospital knows; nothing where it lacks one, since two images might be meant. @param {Measure} measure @param {Stack} stack @param {Geometry} geometry */
 export function placeWords({ frame }, stack, { seriesNumber, number }) {
+  if (typeof seriesNumber !== 'number' || typeof number !== 'number') return '';
   const isOne = stack.frames.every(({ frame: other }) => other === 0);
-  return [[t('at series', seriesNumber ?? ''), seriesNumber], [t('at image', number ?? ''), number], [t('at frame', frame + 1), isOne ? null : frame]]
-    .filter(([, known]) => known !== null && known !== undefined).map(([words]) => words).join(' ');
+  return [t('at series', seriesNumber), t('at image', number), ...(isOne ? [] : [t('at frame', frame + 1)])].join(' ');
 }

@@ -4,7 +4,7 @@ import { t } from '../texts.js';
 import { onCanvas } from './camera.js';
 import { drawMarks, isInside, svg } from './marks.js';
 import { onImage, within } from './measure.js';
-import { lines, placeWords, valueAt, valuesIn } from './measured.js';
+import { brief, lines, placeWords, valueAt, valuesIn } from './measured.js';
 
 /** @typedef {import('./gestures.js').Phase} Phase */
 /** @typedef {import('./measured.js').Kind} Kind */
@@ -13,14 +13,16 @@ import { lines, placeWords, valueAt, valuesIn } from './measured.js';
 /** @typedef {import('./pictures.js').Picture} Picture */
 /** @typedef {import('./planes.js').Point} Point */
 /** An image of the delivery. @typedef {{series:number, instance:number, frame:number}} Place */
-/** With the case, on this device. @typedef {{kept: () => Promise<Measure[]|null>, keep: (all: Measure[]) => Promise<boolean>}} Keeper keep: whether it is there after the page was closed */
-/** What a finger holds; `before`: the places as they were, null where it draws. @typedef {{measure:Measure, at:number, off:{x:number, y:number}, before:Point[]|null}} Held */
+/** With the case, on this device. @typedef {{kept: () => Promise<Measure[]|null>, keep: (all: Measure[]) => Promise<boolean>}} Keeper kept: null where nothing is, rejects where it cannot be opened; keep: whether it is there after the page was closed */
+/** Of a measure, what a finger takes; `off`: how far from the finger it lies, `before`: what it was, null where it draws.
+ * @typedef {{measure:Measure, at:number, off:{x:number, y:number}, before:Pick<Measure, 'points'|'values'>|null}} Taken */
+/** `from`: where the finger came down; `way`: the farthest that it was from there, CSS pixels. @typedef {Taken & {pane:Pane, from:{x:number, y:number}, way:number}} Held */
 
 const KINDS = /** @type {const} */ (['length', 'angle', 'ellipse', 'value']);
 const SIGNS = { length: '↔', angle: '∠', ellipse: '◯', value: '＋' };
 /** Of a case: more than anybody looks through. */
 const MEASURES_MAX = 100;
-/** A handle is taken from so far: 44 px across. A shorter way than a tap's draws nothing. */
+/** A handle is taken from so far: 44 px across. A way no longer than a tap's draws and mends nothing. */
 const REACH_PX = 22, SHORTEST_PX = 12;
 
 document.head.append(h('link', { rel: 'stylesheet', href: '/measure.css' }));
@@ -46,6 +48,8 @@ export class Measuring {
   kind = 'length';
   kinds = h('div', { class: 'row' });
   told = h('p', { class: 'told', role: 'status' });
+  /** The image that what is told is of. @type {Place|null} */
+  #toldOf = null;
   count = h('summary');
   list = h('ul');
   all = h('details', {}, this.count, this.list, h('button', { class: 'chip', click: () => { if (confirm(t('delete sure'))) this.#change([]); } }, t('delete all')));
@@ -53,23 +57,31 @@ export class Measuring {
 
   /** @param {import('./viewer.js').Viewer} viewer @param {Keeper} keeper */
   static async open(viewer, keeper) {
-    const measuring = new Measuring(viewer, keeper, (await keeper.kept()) ?? []);
+    const all = await keeper.kept().then((kept) => kept ?? [], () => null), measuring = new Measuring(viewer, keeper, all);
     viewer.toolbar.menu.after(measuring.element);
     viewer.pictures.addEventListener('ordered', () => measuring.#list());
     return measuring;
   }
 
-  /** @param {import('./viewer.js').Viewer} viewer @param {Keeper} keeper @param {Measure[]} all @private */
+  /** @param {import('./viewer.js').Viewer} viewer @param {Keeper} keeper @param {Measure[]|null} all null: they cannot be opened, and nothing may be kept in their place @private */
   constructor(viewer, keeper, all) {
     this.viewer = viewer;
-    this.keeper = keeper;
-    this.#all = all;
+    this.keeper = all ? keeper : { ...keeper, keep: async () => false };
+    this.unkept = all ? 'not kept' : 'not opened';
+    this.#all = all ?? [];
+    if (!all) this.#tell(t(this.unkept));
+  }
+
+  /** @param {string} words @param {Place|null} [of] */
+  #tell(words, of = null) {
+    put(this.told, words);
+    this.#toldOf = of;
   }
 
   /** What can be drawn, and what was. */
   show() {
     this.element.hidden = this.viewer.toolbar.tool !== 'measure';
-    if (this.element.hidden) this.#probe = this.#begun = null;
+    if (this.element.hidden) this.#leave();
     this.kinds.replaceChildren(...KINDS.map((kind) => h('button', { class: 'chip', 'aria-pressed': String(this.kind === kind), click: () => this.#choose(kind) },
       h('span', { 'aria-hidden': 'true' }, SIGNS[kind]), t(`kind ${kind}`))));
     this.#list();
@@ -79,9 +91,23 @@ export class Measuring {
   /** @param {Kind|'value'} kind */
   #choose(kind) {
     this.kind = kind;
-    this.#probe = this.#begun = null;
-    put(this.told, '');
+    this.#leave();
+    this.#tell('');
     this.show();
+  }
+
+  /** Another tool, or another kind. */
+  #leave() {
+    this.#cancel();
+    this.#probe = this.#begun = null;
+    if (this.#toldOf) this.#tell('');
+  }
+
+  /** Where no pane shows its image any more, what is held ends and what is told goes. */
+  #settle() {
+    const { panes } = this.viewer, held = this.#held, of = this.#toldOf;
+    if (held && !(panes.includes(held.pane) && isOf(held.measure, held.pane))) this.#cancel();
+    if (of && !panes.some((pane) => isOf(of, pane))) this.#tell('');
   }
 
   #ask() {
@@ -90,73 +116,84 @@ export class Measuring {
 
   /** @param {Pane} pane @param {Phase} phase @param {number} x @param {number} y CSS pixels of the canvas */
   finger(pane, phase, x, y) {
-    const { frame } = pane, here = (/** @type {{x:number, y:number}} */ off) => /** @type {Point} */ (frame ? within(onImage(pane.view, (x + off.x) * devicePixelRatio, (y + off.y) * devicePixelRatio), frame.layout) : [0, 0]);
-    if (phase === 'cancel') this.#cancel();
-    else if (!frame || pane.canvas.dataset.shown === 'nothing') return;
-    else if (this.kind === 'value') this.#probe = phase === 'up' ? this.#probe : { ...placeOf(pane), point: here({ x: 0, y: 0 }) };
-    // The other arm begins where the first one ends: that is no handle yet.
-    else if (phase === 'down') this.#held = (this.#begun ? null : this.#take(pane, x, y)) ?? this.#begin(pane, here({ x: 0, y: 0 }));
-    else if (this.#held && isOf(this.#held.measure, pane)) {
-      const { measure, at, off } = this.#held;
+    const { frame } = pane, isShown = !!frame && pane.canvas.dataset.shown !== 'nothing', here = (/** @type {{x:number, y:number}} */ off) => /** @type {Point} */ (frame ? within(onImage(pane.view, (x + off.x) * devicePixelRatio, (y + off.y) * devicePixelRatio), frame.layout) : [0, 0]);
+    this.#settle();
+    // All but the way of the finger that holds it, on its picture, leaves it as it was.
+    if (phase === 'down' || phase === 'cancel' || !isShown || this.#held?.pane !== pane) this.#cancel();
+    pane.ask();
+    if (phase === 'cancel' || !isShown) return;
+    if (this.kind === 'value') this.#probe = phase === 'up' ? this.#probe : { ...placeOf(pane), point: here({ x: 0, y: 0 }) };
+    else if (phase === 'down') {
+      // The other arm begins where the first one ends: that is no handle yet.
+      const taken = (this.#begun ? null : this.#take(pane, x, y)) ?? this.#begin(pane, here({ x: 0, y: 0 }));
+      this.#held = taken && { ...taken, pane, from: { x, y }, way: 0 };
+    } else if (this.#held) {
+      const { measure, at, off, from } = this.#held;
       measure.points[at] = here(off);
       measure.values = null;
-      if (phase === 'up') this.#end(pane, this.#held);
+      this.#held.way = Math.max(this.#held.way, Math.hypot(x - from.x, y - from.y));
+      if (phase === 'up') this.#end(this.#held);
     }
-    pane.ask();
   }
 
-  /** The handle under the finger, which stays as far from it as it was. @param {Pane} pane @param {number} x @param {number} y @returns {Held|null} */
+  /** The handle under the finger, which stays as far from it as it was. @param {Pane} pane @param {number} x @param {number} y @returns {Taken|null} */
   #take(pane, x, y) {
     const all = this.#seen(pane).flatMap((measure) => measure.points.map((point, at) => {
       const place = onCanvas(pane.view, ...point), off = { x: place.x / devicePixelRatio - x, y: place.y / devicePixelRatio - y };
-      return { measure, at, off, before: [...measure.points], away: Math.hypot(off.x, off.y) };
+      return { measure, at, off, before: { points: [...measure.points], values: measure.values }, away: Math.hypot(off.x, off.y) };
     }));
     const [nearest] = all.sort((a, b) => a.away - b.away);
     return nearest && nearest.away <= REACH_PX ? nearest : null;
   }
 
-  /** @param {Pane} pane @param {Point} point @returns {Held|null} */
+  /** @param {Pane} pane @param {Point} point @returns {Taken|null} */
   #begin(pane, point) {
     const off = { x: 0, y: 0 }, begun = this.#begun;
-    if (begun && isOf(begun, pane)) return { measure: begun, at: begun.points.push(point) - 1, off, before: null };
+    if (begun && isOf(begun, pane)) {
+      begun.points[2] = point;
+      return { measure: begun, at: 2, off, before: null };
+    }
     this.#begun = null;
     if (this.#all.length >= MEASURES_MAX) {
-      put(this.told, t('measures full', MEASURES_MAX));
+      this.#tell(t('measures full', MEASURES_MAX));
       return null;
     }
     const kind = /** @type {Kind} */ (this.kind);
     return { measure: { kind, ...placeOf(pane), points: [point, point], values: null }, at: 1, off, before: null };
   }
 
-  /** @param {Pane} pane @param {Held} held */
-  #end(pane, held) {
-    const { measure, at, before } = held, [from, to] = [measure.points[at - 1], measure.points[at]].map((point) => onCanvas(pane.view, ...(point ?? [0, 0])));
-    if (!before && from && to && Math.hypot(to.x - from.x, to.y - from.y) / devicePixelRatio < SHORTEST_PX) return this.#cancel();
+  /** @param {Held} held */
+  #end({ measure, at, pane, way }) {
+    const [before, end, next] = [at - 1, at, at + 1].map((n) => measure.points[n]).map((point) => point && onCanvas(pane.view, ...point));
+    const isShort = [before, next].some((other) => end && other && Math.hypot(end.x - other.x, end.y - other.y) / devicePixelRatio < SHORTEST_PX);
+    if (way <= SHORTEST_PX || isShort) return this.#cancel();
     this.#held = null;
     this.#begun = measure.kind === 'angle' && measure.points.length < 3 ? measure : null;
-    if (this.#begun) put(this.told, t('second arm'));
+    if (this.#begun) this.#tell(t('second arm'), measure);
     else this.#change(this.#all.includes(measure) ? this.#all : [...this.#all, measure], measure);
   }
 
-  /** Two fingers, or a tap: as it was. */
+  /** As it was; of an angle the first arm stays. */
   #cancel() {
-    const { measure, before, at } = this.#held ?? {};
-    if (measure && before) measure.points = before;
-    else if (measure && at === 2) measure.points.pop();
+    const { measure, before } = this.#held ?? {};
+    if (measure && before) Object.assign(measure, before);
+    else if (measure) measure.points.length = 2;
+    this.#held?.pane.ask();
     this.#held = null;
   }
 
   /** @param {Measure[]} all @param {Measure} [changed] */
   #change(all, changed) {
+    this.#cancel();
     this.#all = all;
-    put(this.told, changed ? this.#words(changed) : '');
+    this.#tell(changed ? this.#words(changed) : '', changed);
     this.#list();
     this.#ask();
     this.#keep();
   }
 
   #keep() {
-    this.#keeping = this.#keeping.then(() => this.keeper.keep(this.#all)).catch(() => false).then((isKept) => { if (!isKept) put(this.told, t('not kept')); });
+    this.#keeping = this.#keeping.then(() => this.keeper.keep(this.#all)).catch(() => false).then((isKept) => { if (!isKept) this.#tell(t(this.unkept)); });
   }
 
   /** Those of the image that a pane shows. @param {Pane} pane */
@@ -166,6 +203,7 @@ export class Measuring {
 
   /** @param {Pane} pane @param {Picture|null} picture that is seen */
   draw(pane, picture) {
+    this.#settle();
     const { stack, frame, geometry, canvas } = pane, { surface, reference } = this.#overlay(pane);
     const onScreen = (/** @type {Point} */ point) => {
       const { x, y } = onCanvas(pane.view, ...point);
@@ -181,7 +219,7 @@ export class Measuring {
     if (picture && frame && geometry && this.#probe && isOf(this.#probe, pane)) {
       const value = valueAt(this.#probe.point, stack, frame, geometry, picture);
       marks.push({ kind: 'value', places: [onScreen(this.#probe.point)], lines: value });
-      put(this.told, value.join(', '));
+      this.#tell(value.join(', '), this.#probe);
     }
     const room = { width: canvas.clientWidth, height: canvas.clientHeight }, seen = marks.filter((mark) => isInside(mark, room));
     drawMarks(surface, seen, room, this.viewer.toolbar.tool === 'measure');
@@ -196,7 +234,7 @@ export class Measuring {
     measure.values = valuesIn(measure.points, stack, frame, geometry, picture);
     this.#of.set(measure, data);
     if (JSON.stringify(measure.values) === before) return;
-    put(this.told, this.#words(measure));
+    this.#tell(this.#words(measure), measure);
     this.#list();
     this.#keep();
   }
@@ -233,10 +271,11 @@ export class Measuring {
     this.#listed = listed;
     put(this.count, t('measured all', rows.length));
     this.list.replaceChildren(...rows.map(({ measure, words, at }) => {
-      const place = at ? placeWords(measure, at.stack, at.geometry) || `${at.place + 1} / ${at.stack.frames.length}` : '', line = t('measured line', words, place);
-      const isSaid = measure.kind !== 'ellipse' || (!!measure.values && !('none' in measure.values));
+      const known = at ? placeWords(measure, at.stack, at.geometry) : '', place = known || (at ? `${at.place + 1} / ${at.stack.frames.length}` : '');
+      const line = at ? t('measured line', brief(measure, at.geometry, at.stack.series.modality), known) : '';
+      const isSaid = known && (measure.kind !== 'ellipse' || (!!measure.values && !('none' in measure.values)));
       return h('li', {}, h('button', { class: 'go', click: () => this.#go(measure) }, h('span', {}, words), said(place, { class: 'soft' })),
-        this.viewer.answers && at && isSaid ? h('button', { 'aria-label': t('to answer hint', line), click: () => this.#answer(line) }, t('to answer')) : null,
+        this.viewer.answers && isSaid ? h('button', { 'aria-label': t('to answer hint', line), click: () => this.#answer(line) }, t('to answer')) : null,
         h('button', { 'aria-label': t('delete hint', `${words}, ${place}`), click: () => this.#change(this.#all.filter((one) => one !== measure)) }, '✕'));
     }));
   }
@@ -252,7 +291,7 @@ export class Measuring {
   /** @param {string} line */
   #answer(line) {
     const fits = this.viewer.answers?.dispatchEvent(new CustomEvent('add', { detail: line, cancelable: true }));
-    put(this.told, fits ? '' : t('answer full'));
+    this.#tell(fits ? '' : t('answer full'));
   }
 }
 

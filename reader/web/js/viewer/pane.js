@@ -6,7 +6,7 @@ import { gestures } from './gestures.js';
 import { edges } from './letters.js';
 import { AS_SENT, wayOf } from './presentation.js';
 import { Renderer } from './renderer.js';
-import { bar, calibration, lengthWords } from './scale.js';
+import { bar, calibration, lengthWords, scaleOf, spacingOf } from './scale.js';
 import { grey, hindrance } from './values.js';
 
 /** @typedef {import('./stack.js').Stack} Stack */
@@ -108,8 +108,8 @@ export class Pane {
 
   /** @returns {import('./camera.js').Shape} */
   get #shape() {
-    const spacing = this.geometry?.spacing, { columns, rows } = this.frame?.layout ?? { columns: 0, rows: 0 };
-    return { columns, rows, aspect: spacing && spacing[0] > 0 && spacing[1] > 0 ? spacing[0] / spacing[1] : 1, way: wayOf(this.presentation) };
+    const spacing = spacingOf(this.geometry), { columns, rows } = this.frame?.layout ?? { columns: 0, rows: 0 };
+    return { columns, rows, aspect: spacing ? spacing[0] / spacing[1] : 1, way: wayOf(this.presentation) };
   }
 
   get view() {
@@ -176,10 +176,10 @@ export class Pane {
 
   /** @param {import('../delivery.js').Geometry|null} geometry */
   #ruler(geometry) {
-    const length = bar(geometry?.spacing, this.view.scale, this.canvas.width * RULER_SHARE), { line, words } = this.ruler;
+    const { modality } = this.stack.series, length = bar(scaleOf(geometry, modality), this.view.scale, this.canvas.width * RULER_SHARE), { line, words } = this.ruler;
     line.hidden = !length;
     line.style.width = `${(length?.pixels ?? 0) / devicePixelRatio}px`;
-    put(words, length && geometry ? [lengthWords(length.mm), calibration(geometry, this.stack.series.modality)].filter((one) => one).join(' ') : '');
+    put(words, length && geometry ? [lengthWords(length.mm), calibration(geometry, modality)].filter((one) => one).join(' ') : '');
   }
 
   /** Why there is less to see than there should be. @param {ReturnType<typeof hindrance>} hidden */

@@ -4,12 +4,24 @@ import { t } from '../texts.js';
 /** In mm: what a bar may measure. */
 const LENGTHS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
+/** An ultrasound image has a scale for each of its regions (PS3.3 C.8.5.5), which the app does not read: there pixels count. */
+const OF_REGIONS = new Set(['US', 'IVUS']);
+
+/** Of rows, of columns, mm; null: the image does not say it. It gives pixels their shape. @param {import('../delivery.js').Geometry|null} geometry @returns {[number, number]|null} */
+export function spacingOf(geometry) {
+  const spacing = geometry?.spacing;
+  return spacing && spacing[0] > 0 && spacing[1] > 0 ? spacing : null;
+}
+
+/** The spacing by which lengths are said. @param {import('../delivery.js').Geometry|null} geometry @param {string} modality */
+export const scaleOf = (geometry, modality) => (OF_REGIONS.has(modality) ? null : spacingOf(geometry));
+
 /** The longest bar that fits. None where the image does not say how far its pixels lie apart. Pixels are drawn as high as they are, so that a millimetre is as long
- * in each direction. @param {[number, number]|null|undefined} spacing of rows, of columns, mm @param {number} scale device pixels a column @param {number} room device pixels
+ * in each direction. @param {[number, number]|null} spacing as scaleOf gives it @param {number} scale device pixels a column @param {number} room device pixels
  * @returns {{mm:number, pixels:number}|null} */
 export function bar(spacing, scale, room) {
-  const column = spacing?.[1] ?? 0;
-  if (!spacing || !(spacing[0] > 0) || !(column > 0)) return null;
+  if (!spacing) return null;
+  const [, column] = spacing;
   const mm = LENGTHS.findLast((length) => (length * scale) / column <= room);
   return mm === undefined ? null : { mm, pixels: (mm * scale) / column };
 }

@@ -26,12 +26,8 @@ export function hindrance({ known, photometric, tablesKnown, voiFunction, highBi
   return tablesKnown && lies && Object.hasOwn(CURVES, voiFunction) ? null : 'unknown values';
 }
 
-/** What values are counted in, where the image says it: Rescale Type, which of CT is only left out for HU (PS3.3 C.8.2.1). @param {string} modality @param {Geometry|null} geometry */
-export function unitOf(modality, geometry) {
-  const { modalityTable = null, rescaleType = '' } = geometry ?? {};
-  // US stands for unspecified (PS3.3 C.11.1.1.2).
-  return rescaleType === 'US' ? '' : rescaleType || (modality === 'CT' && !modalityTable ? 'HU' : '');
-}
+/** What values are counted in, where the image says it; US stands for unspecified (PS3.3 C.11.1.1.2). @param {Geometry|null} geometry */
+export const unitOf = (geometry) => (!geometry || geometry.modalityTable || geometry.rescaleType === 'US' ? '' : geometry.rescaleType);
 
 /** @param {Geometry|null} geometry @param {Layout|undefined} layout @returns {Bits} */
 function bits(geometry, layout) {
@@ -45,15 +41,18 @@ export function grey(geometry, layout, { center, width, table }) {
     ...bits(geometry, layout),
     slope: geometry?.modalityTable ? 1 : geometry?.slope ?? 1, intercept: geometry?.modalityTable ? 0 : geometry?.intercept ?? 0, modality: geometry?.modalityTable ?? null,
     center, width, curve: CURVES[geometry?.voiFunction ?? ''] ?? 0, voi: table ?? null, palette: geometry?.palette ?? null,
-    invert: geometry?.inverse ?? false, padding: geometry?.padding ?? null,
+    invert: geometry?.inverse ?? false, padding: paddingValue(geometry, layout),
   };
 }
 
 /** A stored value as the shader reads it: the bits stored, with their sign. @param {number} word @param {Bits} bits */
-function storedValue(word, { signed, stored, shift }) {
-  const value = word >> shift;
-  return signed ? (value << (32 - stored)) >> (32 - stored) : value & ((1 << stored) - 1);
-}
+const storedValue = (word, bits) => withSign(word >> bits.shift, bits);
+
+/** @param {number} value @param {{signed:boolean, stored:number}} bits */
+const withSign = (value, { signed, stored }) => (signed ? (value << (32 - stored)) >> (32 - stored) : value & ((1 << stored) - 1));
+
+/** As pixels are read: its VR may say another sign than theirs. @param {Geometry|null} geometry @param {Layout|undefined} layout */
+const paddingValue = (geometry, layout) => (typeof geometry?.padding === 'number' ? withSign(geometry.padding, bits(geometry, layout)) : null);
 
 /** An entry; what lies outside takes the first or last. @param {Table} table @param {number} value */
 const entry = ({ first, entries }, value) => entries[Math.min(entries.length - 1, Math.max(0, value - first))] ?? 0;

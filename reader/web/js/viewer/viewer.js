@@ -33,6 +33,7 @@ export class Viewer {
   pane;
   stages = h('div', { class: 'stages' });
   who = h('div', { class: 'who' });
+  lossy = h('span', { class: 'lossy' });
   loss = h('div', { class: 'loss', hidden: true });
   slider = /** @type {HTMLInputElement} */ (h('input', { type: 'range', min: 1, step: 1, 'aria-label': t('slice'), input: () => this.show(Number(this.slider.value) - 1) }));
   play = h('button', { class: 'play', click: () => this.cine.toggle() });
@@ -62,6 +63,7 @@ export class Viewer {
       this.pane.place = this.pictures.eye.place;
       if (this.pair.other && this.pictures.beside) this.pair.other.place = this.pictures.beside.place;
       this.#follow();
+      this.#lost();
       // What a finger goes to does not move under it.
       if (!this.#chosen) this.pictures.stacks = byNumber(this.pictures.stacks, (one) => this.pictures.geometry(one, one.frames[0])?.seriesNumber);
       this.#thumbnails();
@@ -73,7 +75,7 @@ export class Viewer {
     addEventListener('keydown', this.keys);
     this.#series();
     this.pane.ask();
-    if (around.measuring) void this.#measure(around.measuring).catch(() => {});
+    if (around.measuring) void this.#measure(around.measuring).catch(() => this.toolbar.menu.after(h('p', { class: 'soft', role: 'status' }, t('no measuring'))));
   }
 
   /** A module that few need comes behind the pictures. @param {import('./measuring.js').Keeper} keeper */
@@ -97,7 +99,7 @@ export class Viewer {
       window: (dx, dy) => { this.#actOn(pane); this.#drag(dx, dy); },
       cut: () => this.pair.cut(pane),
       measure: (phase, x, y) => { this.cine.stop(); this.measuring?.finger(pane, phase, x, y); },
-      drawn: (picture) => { this.measuring?.draw(pane, picture); if (pane === this.pane) this.#drawn(picture); },
+      drawn: (picture) => { if (pane === this.pane) this.#drawn(picture); this.measuring?.draw(pane, picture); },
     });
     pane.place = place;
     pane.element.addEventListener('pointerdown', () => this.#actOn(pane), true);
@@ -138,17 +140,23 @@ export class Viewer {
 
   /** Another series: whose it is, its tools, its loss. */
   #series() {
-    const { stack, geometry } = this.pane, { series } = stack;
+    const { stack } = this.pane, { series } = stack;
     for (const pane of this.panes) pane.element.classList.toggle('active', !!this.pair.other && pane === this.pane);
     this.who.replaceChildren(...banner(series, this.delivery));
-    const lost = lossWords(series, geometry);
-    this.loss.hidden = !lost;
+    this.#lost();
     this.loss.classList.toggle('reference', series.referenceOnly);
-    this.loss.replaceChildren(h('span', { class: 'lossy' }, lost ?? ''), h('span', { class: 'whole' }, t('exact here')), this.#exactButton());
+    this.loss.replaceChildren(this.lossy, h('span', { class: 'whole' }, t('exact here')), this.#exactButton());
     this.slider.max = String(stack.frames.length);
     this.#pace();
     this.toolbar.show();
     this.#thumbnails();
+  }
+
+  /** Headers tell late what its values are counted in. */
+  #lost() {
+    const lost = lossWords(this.pane.stack.series, this.pane.geometry);
+    this.loss.hidden = !lost;
+    put(this.lossy, lost ?? '');
   }
 
   /** Whether it plays, how fast, and how much of that is seen. */
