@@ -419,6 +419,80 @@ def test_a_line_goes_into_the_answer_and_nothing_is_sent_unasked(measured: Shown
     assert kind == "words" and text.count(line) == len(text) // len(f"{line} (for reference), series 3 image 41")
 
 
+# Of the longest numbers that a CT has: 16 bits in steps of an eighth, its bound the largest, an image of many.
+LONGEST = """(async () => {
+  const { brief, lines, placeWords } = await import('/js/viewer/measured.js');
+  const values = { mean: -24576.06, deviation: 16384.06, counted: 262143, inside: 262144, unit: 'HU', decimals: 1, bound: 12.5 }, of = { kind: 'ellipse', frame: 9998, points: [], values };
+  const spacing = (...spacing) => ({ spacing, atDetector: false, calibrated: false }), angle = { kind: 'angle', points: [[0, 10], [0, 0], [10, 10]] }, line = { kind: 'length', points: [[0, 0], [3, 4]] };
+  const place = (seriesNumber, number) => placeWords(of, { frames: [{ frame: 1 }] }, { seriesNumber, number });
+  return { ellipse: brief(of, {}, 'CT'), place: place(99999, 99999), unknown: [place(null, 1), place(1, null)],
+    angles: [[0, 0], [0.5, 0.5], [0.5, 1]].map((one) => lines(angle, spacing(...one), 'CT')[0]), sound: lines(angle, spacing(0.5, 1), 'US')[0],
+    lengths: [[0, 0], [0.5, 0.5], [1e-101, 1e-101]].map((one) => lines(line, spacing(...one), 'CT')[0]) };
+})()"""
+
+
+@pytest.mark.parametrize("language", ["ja-JP", "en-GB"])
+def test_the_longest_line_fits_and_an_unknown_spacing_or_place_is_none(show, language: str, tmp_path: Path) -> None:  # noqa: F811
+    shown = on(show(written(tmp_path / "objects"), language=language))
+    said = shown.page.evaluate(LONGEST)
+    words = {"ja-JP": "平均 -24576.1, σ 16384.1, 各値 ±12.5 HU", "en-GB": "Mean -24576.1, σ 16384.1, each ±12.5 HU"}[language]
+    place = {"ja-JP": "シリーズ99999 画像99999 フレーム9999", "en-GB": "series 99999 image 99999 frame 9999"}[language]
+    assert (said["ellipse"], said["place"]) == (words, place)
+    line = shown.page.evaluate(f"import('/js/texts.js').then(({{ t }}) => t('measured line', {json.dumps(words)}, {json.dumps(place)}))")
+    assert len(line) <= 100, line
+    assert said["unknown"] == ["", ""]
+    bare = {"ja-JP": "(縮尺なし)", "en-GB": "(no scale)"}[language]
+    assert [numbers(one)[0] for one in said["angles"]] == [45, 45, pytest.approx(np.degrees(np.arctan2(10, 5)), abs=ROUNDED)]
+    assert [one.endswith(bare) for one in (*said["angles"], said["sound"])] == [True, False, False, True]
+    assert numbers(said["sound"]) == numbers(said["angles"][2]), "pixels have their shape where they have no size"
+    assert [numbers(one)[0] for one in said["lengths"]] == [5, 2.5, 0] and said["lengths"][0].endswith(bare)
+    # An ultrasound image has no bar either.
+    series(shown, {"ja-JP": "シリーズ SOUND", "en-GB": "Series SOUND,"}[language])
+    expect(shown.page.locator(".ruler")).to_have_text("")
+    series(shown, {"ja-JP": "シリーズ SQUARE", "en-GB": "Series SQUARE,"}[language])
+    expect(shown.page.locator(".ruler")).to_contain_text("cm")
+
+
+def test_an_image_that_lacks_a_number_goes_into_no_answer(measured: Shown) -> None:
+    series(measured, "Series DETECTOR,")
+    choose(measured, "Length")
+    draw(measured, *LINE)
+    assert len(words(measured)) == 1
+    measured.page.get_by_text("Measured: 1").click()
+    expect(measured.page.get_by_role("button", name="Delete: ")).to_have_count(1)
+    expect(measured.page.get_by_role("button", name="Put into the answer")).to_have_count(0)
+
+
+def test_what_cannot_be_opened_is_not_written_over(measured: Shown) -> None:
+    choose(measured, "Length")
+    draw(measured, *LINE)
+    before = kept(measured)
+    measured.page.add_init_script("window.locked = true")
+    measured.page.reload()
+    measured.whole()
+    measured.page.get_by_role("button", name="Measure", exact=True).click()
+    assert "cannot be opened" in told(measured) and words(measured) == []
+    draw(measured, *LINE)
+    until(lambda: "nothing is kept" in told(measured))
+    assert kept(measured) == before and len(words(measured)) == 1
+
+
+def test_a_program_that_did_not_come_is_said_and_pictures_stay(show, tmp_path: Path) -> None:  # noqa: F811
+    shown = show(written(tmp_path / "objects"))
+    shown.page.route("**/measuring.js", lambda route: route.abort())
+    on(shown)
+    expect(shown.page.get_by_text("Measuring was not loaded")).to_be_visible()
+    expect(shown.page.get_by_role("button", name="Measure", exact=True)).to_have_count(0)
+    series(shown, "Series PADDED,")
+
+
+def test_a_fault_of_measuring_stops_no_picture(measured: Shown) -> None:
+    choose(measured, "Length")
+    measured.page.evaluate("void (viewer.measuring.draw = () => { throw new Error('measuring'); })")
+    measured.page.evaluate("viewer.show(1)")
+    until(lambda: measured.page.evaluate("viewer.slider.value") == "2")
+
+
 def test_side_by_side_each_picture_has_its_own(measured: Shown, tmp_path: Path) -> None:
     page = measured.page
     page.set_viewport_size(LANDSCAPE)
@@ -508,7 +582,8 @@ const { onCanvas } = await import('MODULES/viewer/camera.js');
 const { asked } = JSON.parse(readFileSync(0, 'utf8'));
 const meaning = (word) => (word === 0 ? null : word * 0.5 - 10);
 process.stdout.write(JSON.stringify(asked.map(({ points, spacing, data, view }) => [length(points[0], points[1], spacing), angle(points, spacing),
-  statistics(points[0], points[1], { columns: 23, rows: 17, data }, meaning), (({ x, y }) => onImage(view, x, y))(onCanvas(view, ...points[0])), decimals(spacing?.[0] ?? 1)])));
+  statistics(points[0], points[1], { columns: 23, rows: 17, data }, meaning), (({ x, y }) => onImage(view, x, y))(onCanvas(view, ...points[0])), decimals(spacing?.[0] ?? 1),
+  statistics(points[0], [points[0][0], points[1][1]], { columns: 23, rows: 17, data }, meaning) ?? statistics(points[0], [points[1][0], points[0][1]], { columns: 23, rows: 17, data }, meaning)])));
 """
 WAYS = [[1, 0, 0, 1], [0, -1, 1, 0], [-1, 0, 0, -1], [0, 1, -1, 0], [-1, 0, 0, 1], [0, -1, -1, 0], [1, 0, 0, -1], [0, 1, 1, 0]]
 
@@ -522,7 +597,7 @@ def test_the_formulas_are_those_of_numpy() -> None:
     script = IN_NODE.replace("MODULES", str(TOP / "reader" / "web" / "js"))
     ran = subprocess.run(["node", "--input-type=module", "-e", script], input=json.dumps({"asked": asked}), capture_output=True, text=True, check=True)
     nothing = 0
-    for one, (length, angle, found, back, digits) in zip(asked, json.loads(ran.stdout), strict=True):
+    for one, (length, angle, found, back, digits, flat) in zip(asked, json.loads(ran.stdout), strict=True):
         points, side = np.array(one["points"]), np.array((one["spacing"] or [1, 1])[::-1])
         assert length == pytest.approx(np.linalg.norm((points[1] - points[0]) * side))
         arms = (points[[0, 2]] - points[1]) * side
@@ -530,6 +605,7 @@ def test_the_formulas_are_those_of_numpy() -> None:
         data = np.array(one["data"]).reshape(17, 23)
         mask = inside(points[:2], data.shape)
         meant = (data * 0.5 - 10)[mask & (data != 0)]
+        assert flat is None, "no width, or no height"
         if meant.size == 0:
             nothing += 1
             assert found is None
