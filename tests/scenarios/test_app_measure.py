@@ -635,6 +635,12 @@ def opened(phone: Phone, delivery: str) -> Shown:
 
 # What a browser keeps of the app, all of it in plain.
 HELD = "caches.open('scanpost-data-1').then(async (cache) => Promise.all((await cache.keys()).map(async (one) => [new URL(one.url).pathname, await (await cache.match(one)).text()])))"
+GONE = """Promise.all([import('/js/app.js'), import('/js/keys.js')]).then(async ([{ state }, { remember }]) => { state.entries = []; await remember([], state.keys, true); })"""
+# What is asked before it is written, and once it is.
+WRITTEN = """Promise.all([import('/js/app.js'), import('/js/keys.js'), import('/js/store.js')]).then(async ([{ state }, { keepSealed }, { kept }]) => {
+  const answers = ASKED, isKept = await keepSealed('measures/other', [], state.keys, () => answers.shift());
+  return [isKept, !!(await kept('measures/other'))];
+})"""
 PATHS = "caches.open('scanpost-data-1').then(async (cache) => (await cache.keys()).map((one) => new URL(one.url).pathname))"
 
 
@@ -656,6 +662,28 @@ def test_what_was_measured_is_there_again_sealed_and_gone_with_the_case(open_ben
     shown.page.get_by_role("button", name="Measure", exact=True).click()
     assert words(shown) == said
     expect(shown.page.locator(".reference")).to_be_visible()
+    # Of another passkey, or damaged: it stays.
+    locked = f"caches.open('scanpost-data-1').then(async (cache) => {{ await cache.put('https://scanpost.invalid/measures/{delivery}', new Response('damaged, twelve bytes')); }})"
+    before = phone.page.evaluate(f"caches.open('scanpost-data-1').then(async (cache) => [...new Uint8Array(await (await cache.match('https://scanpost.invalid/measures/{delivery}')).arrayBuffer())])")
+    phone.page.evaluate(locked)
+    shown = opened(phone, delivery)
+    choose(shown, "Length")
+    draw(shown, (100, 100), (300, 100))
+    until(lambda: "nothing is kept" in told(shown))
+    assert dict(phone.page.evaluate(HELD))[f"/measures/{delivery}"] == "damaged, twelve bytes"
+    phone.page.evaluate(f"caches.open('scanpost-data-1').then((cache) => cache.put('https://scanpost.invalid/measures/{delivery}', new Response(new Uint8Array({before}))))")
+    # The case is gone from the list while it is looked at: nothing of it is written any more, nor stays that was being written.
+    shown = opened(phone, delivery)
+    choose(shown, "Length")
+    assert words(shown) == said
+    phone.page.evaluate(GONE)
+    draw(shown, (100, 100), (300, 100))
+    until(lambda: "cannot keep" in told(shown))
+    assert phone.page.evaluate(PATHS).count(f"/measures/{delivery}") == 0
+    for asked in ("[false]", "[true, false]"):
+        assert phone.page.evaluate(WRITTEN.replace("ASKED", asked)) == [False, False], asked
+    assert phone.page.evaluate(WRITTEN.replace("ASKED", "[true, true]")) == [True, True]
+    shown = opened(phone, delivery)
     # The case ends.
     open_bench.gateway.wait_for_state("pulled", seconds=WAIT_MS / 1000)
     shown.page.get_by_role("button", name="Close", exact=True).click()

@@ -193,7 +193,9 @@ export class Measuring {
   }
 
   #keep() {
-    this.#keeping = this.#keeping.then(() => this.keeper.keep(this.#all)).catch(() => false).then((isKept) => { if (!isKept) this.#tell(t(this.unkept)); });
+    // As they are now: a finger may hold one of them when its turn comes.
+    const all = structuredClone(this.#all);
+    this.#keeping = this.#keeping.then(() => this.keeper.keep(all)).catch(() => false).then((isKept) => { if (!isKept) this.#tell(t(this.unkept)); });
   }
 
   /** Those of the image that a pane shows. @param {Pane} pane */
@@ -229,7 +231,7 @@ export class Measuring {
   /** Of other pixels, as where exact ones came, other values. @param {Measure} measure @param {Pane} pane @param {Picture} picture @param {import('../delivery.js').Geometry} geometry */
   #value(measure, { stack, frame }, picture, geometry) {
     const data = picture.parts[0]?.data;
-    if (measure.kind !== 'ellipse' || measure === this.#held?.measure || !frame || !picture.full || (measure.values && this.#of.get(measure) === data)) return;
+    if (measure.kind !== 'ellipse' || this.#held || !frame || !picture.full || (measure.values && this.#of.get(measure) === data)) return;
     const before = JSON.stringify(measure.values);
     measure.values = valuesIn(measure.points, stack, frame, geometry, picture);
     this.#of.set(measure, data);
