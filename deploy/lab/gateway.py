@@ -59,6 +59,7 @@ class Gateway:
         self.folder, self.log, self.store, self.keys = folder, log, store, keys
         self.settings = settings or Settings()
         self.config = folder / "gateway.toml"
+        self.state = folder / "state"
         self.port_file = folder / "dicom.port"
         self.spool_key = folder / "spool.key"
         self.child: Child | None = None
@@ -74,10 +75,17 @@ class Gateway:
 
     def start(self) -> "Gateway":
         """Returns when the DICOM port is open. After the first start the port stays the same."""
+        self.launch()
+        return self.wait_until_open()
+
+    def launch(self) -> None:
+        """`start` without a wait: a gateway that is to take over from another opens its port when it does."""
         self.write_configuration()
         self.port_file.unlink(missing_ok=True)
         self.child = Child([*self.prefix, program("scanpost-gateway"), "serve", "--config", self.config], self.log, self.environment)
-        deadline = time.monotonic() + START_SECONDS_MAX
+
+    def wait_until_open(self, seconds: float = START_SECONDS_MAX) -> "Gateway":
+        deadline = time.monotonic() + seconds
         while not self._read_port():
             if time.monotonic() > deadline or not self.child.is_running():
                 raise RuntimeError(f"the gateway does not start\n{log_tail(self.log)}")
@@ -98,7 +106,7 @@ class Gateway:
 
     def replay(self) -> None:
         """Asks whether what the journal says of each delivery is a path of the queue's model (docs/reliability.md)."""
-        journal = self.folder / "state" / "journal.sqlite"
+        journal = self.state / "journal.sqlite"
         if not self.replays or not journal.exists():
             return
         command = [program("scanpost-gateway"), "simulate", "--replay", journal]
@@ -150,7 +158,7 @@ class Gateway:
         settings, store, keys = self.settings, self.store, self.keys
         lines = [
             f"site = {_quoted(SITE)}",
-            f"state = {_quoted(self.folder / 'state')}",
+            f"state = {_quoted(self.state)}",
             "[spool]",
             f"encryption = {_quoted(settings.encryption)}",
             f"key_file = {_quoted(self.spool_key)}",

@@ -23,8 +23,10 @@ pub use trail::Durable;
 pub use walk::{Fault, Verdict};
 pub(crate) use walk::{grows, names};
 
+use crate::spool::sync_folder;
 use alerts::Budgets;
 use seal::native::SiteKey;
+use std::fs::{self, File};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -81,6 +83,23 @@ struct Request {
 /// The folder of the trail below the state folder.
 pub fn folder(state: &Path) -> PathBuf {
     state.join("audit")
+}
+
+/// Gives the file of the trail that is appended to a copy in its place: who has it open appends to what is gone.
+///
+/// # Errors
+/// Any I/O error.
+pub(crate) fn leave_behind(folder: &Path) -> io::Result<()> {
+    let last = match walk::files(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        files => files?.pop(),
+    };
+    let Some(last) = last else { return Ok(()) };
+    let (path, copy) = (walk::path(folder, last), folder.join("trail.unfinished"));
+    fs::copy(&path, &copy)?;
+    File::open(&copy)?.sync_all()?;
+    fs::rename(copy, path)?;
+    sync_folder(folder)
 }
 
 impl Audit {

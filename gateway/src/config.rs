@@ -32,6 +32,7 @@ pub use smime::Smime;
 
 use crate::directory::Directory;
 use crate::journal::TEST_AE_TITLE;
+use crate::takeover::{self, TakeoverError};
 use compressor::bundle::{Near, Options, Summary};
 use compressor::encapsulated::FrameDecoder;
 use compressor::near::{Policy, PolicyError};
@@ -446,6 +447,9 @@ pub enum ConfigError {
     /// A rule of `[compress.policy]` that cannot work.
     #[error("compress.policy: {0}")]
     Policy(PolicyError),
+    /// A state folder that several machines reach.
+    #[error(transparent)]
+    Shared(#[from] TakeoverError),
     /// A value that cannot work.
     #[error("{key}: {reason}")]
     Value {
@@ -463,9 +467,12 @@ impl Config {
     /// [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = read(path)?;
-        let config: Self = toml::from_str(&text)
+        let mut config: Self = toml::from_str(&text)
             .map_err(|error| ConfigError::Syntax { path: path.to_owned(), error: Box::new(error) })?;
         config.check()?;
+        if config.journal.shared_state {
+            config.state = takeover::place(&config.state)?;
+        }
         Ok(config)
     }
 
@@ -480,6 +487,12 @@ impl Config {
             return wrong(
                 "dicom.listen".into(),
                 "write an address and port, or a [dicom.tls] table with one",
+            );
+        }
+        if self.journal.shared_state && self.journal.postgres_url_file.is_none() {
+            return wrong(
+                "journal.shared_state".into(),
+                "needs journal.postgres_url_file: an SQLite file has one machine",
             );
         }
         if self.dicom.associations_max == 0 || self.dicom.associations_of_address_max == Some(0) {

@@ -44,6 +44,7 @@ pub mod upgrade;
 pub mod journal;
 pub mod queue;
 pub mod spool;
+pub mod takeover;
 
 mod clock;
 mod hex;

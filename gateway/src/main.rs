@@ -264,8 +264,13 @@ fn run() -> anyhow::Result<ExitCode> {
             on_runtime(setup::finish(setup::prepare(*arguments)?, &mut std::io::stdout()))?
         }
         Command::Serve { config } => {
-            let config = open(Some(&config))?;
-            on_runtime(upgraded(&config, gateway::serve::serve(config.clone()))).context("serve")?;
+            let mut current = open(Some(&config))?;
+            if current.journal.shared_state {
+                on_runtime(async { anyhow::Ok(current.database()?.wait().await?) }).context("serve")?;
+                // What the files say now: it may have waited for months.
+                current = open(Some(&config))?;
+            }
+            on_runtime(upgraded(&current, gateway::serve::serve(current.clone()))).context("serve")?;
         }
         Command::Deliveries { config, json } => on_runtime(deliveries(&load(&config)?, json))?,
         Command::Bench(arguments) => on_runtime(measure(&load(&arguments.config)?, &arguments))?,
@@ -434,7 +439,9 @@ fn inbound(probe: Option<&[String]>, without: Option<&str>) -> anyhow::Result<()
 /// For what writes into the state folder: as its owner from here on.
 fn open(path: Option<&Path>) -> anyhow::Result<Config> {
     let config = load(path.context("--config FILE is missing")?)?;
-    keyfile::become_owner_of(&config.state)
+    // A folder that is not there yet will lie in one that is.
+    let state = config.state.ancestors().find(|folder| folder.exists()).unwrap_or(&config.state);
+    keyfile::become_owner_of(state)
         .with_context(|| format!("cannot work as the owner of {}", config.state.display()))?;
     Ok(config)
 }

@@ -14,6 +14,7 @@ use crate::seal::{POLICY_LOSSLESS, Sealer};
 use crate::smime::Renderer;
 use crate::spool::{FileKey, MasterKeyError, Spool, sync_folder};
 use crate::submit::Submitter;
+use crate::takeover::{self, TakeoverError};
 use crate::{backup, directory, journal, pulled, receive, upgrade};
 use ::seal::native::{Certificate, SealError, SiteKey, check_recipients};
 use std::fs;
@@ -58,6 +59,9 @@ pub enum ServeError {
     /// A restore that was cut short.
     #[error(transparent)]
     State(#[from] upgrade::UpgradeError),
+    /// A state folder that several machines reach.
+    #[error(transparent)]
+    Taken(#[from] TakeoverError),
     /// A part of the gateway that never ends has ended: what it does would be missed.
     #[error("{0} has ended unexpectedly (us: report this with the log)")]
     Ended(&'static str),
@@ -75,20 +79,30 @@ pub enum ServeError {
 ///
 /// # Errors
 /// [`ServeError`].
-pub async fn serve(config: Config) -> Result<(), ServeError> {
-    let config = Arc::new(config);
+pub async fn serve(mut config: Config) -> Result<(), ServeError> {
     warn_of_exceptions(&config);
     warn_of_quirks(&config);
     let encrypted = config.spool.encryption == Encryption::On;
     let masters = spool_keys(&config)?;
+    let (database, mut hold) = config.database()?.take().await?;
+    let taken = match hold.start() {
+        Some(start) if config.journal.shared_state => Some(takeover::take(&config.state, start)?),
+        _ => None,
+    };
+    if let Some(taken) = &taken {
+        config.state.clone_from(&taken.place);
+    }
+    let config = Arc::new(config);
     let spool = Spool::open(&config.state).map_err(at(&config.state))?;
-    let _lock = spool.lock().map_err(at(&config.state.join("lock")))?;
+    let _lock = match taken {
+        Some(taken) => taken.lock,
+        None => spool.lock().map_err(at(&config.state.join("lock")))?,
+    };
     upgrade::refuse_half_restored(&config.state)?;
     let key = Arc::new(config.seal.site_key()?);
     let audit =
         Audit::open(&config.state, key.clone(), &config.site).map_err(at(&audit::folder(&config.state)))?;
     audit.record(Message::application(true)).await?;
-    let (database, mut hold) = config.database()?.take().await?;
     let journal = Journal::open_under(database.clone(), masters).await?;
     directory::take_configured(&config, &journal).await?;
     let restored = backup::settle(&config, &journal, &audit, key.certificate()).await?;
@@ -169,7 +183,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let _ = stop.send(true);
     let _ = received.await;
-    audit.close(Message::application(false)).await?;
+    if !matches!(ended, Err(ServeError::Journal(JournalError::Lost))) {
+        audit.close(Message::application(false)).await?;
+    }
     tracing::info!("stopped");
     ended
 }

@@ -61,9 +61,7 @@ impl Spool {
     /// # Errors
     /// `WouldBlock` if another gateway works here; any other I/O error.
     pub fn lock(&self) -> io::Result<fs::File> {
-        let lock = fs::File::create(self.root.join("lock"))?;
-        lock.try_lock()?;
-        Ok(lock)
+        lock(&self.root.join("lock"))
     }
 
     /// Whether the disk has room for another object besides what the deliveries under way still need.
@@ -316,6 +314,17 @@ fn keep_only(folder: &Path, needed: &HashSet<String>) -> usize {
     let stale = entries.filter(|entry| entry.file_name().to_str().is_none_or(|name| !needed.contains(name)));
     let remove = |path: &Path| if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     stale.filter(|entry| remove(&entry.path()).is_ok()).count()
+}
+
+/// Locks a file, made where there is none, for as long as it is held; what is written in it is of who has the lock.
+///
+/// # Errors
+/// `WouldBlock` if somebody else has it; any other I/O error.
+pub(crate) fn lock(path: &Path) -> io::Result<fs::File> {
+    let lock = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    lock.try_lock()?;
+    lock.set_len(0)?;
+    Ok(lock)
 }
 
 /// Makes a folder and what is missing above it, for its owner alone.

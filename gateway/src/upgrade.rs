@@ -5,6 +5,7 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::journal::{self, JournalError, MIGRATOR};
 use crate::spool::{Spool, make_folder, sync_folder};
+use crate::takeover::{TakeoverError, refuse_shared};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Row, SqlitePool};
 use std::fs;
@@ -72,6 +73,9 @@ pub enum UpgradeError {
          empty one, and restore again)", path = .0.display()
     )]
     HalfRestored(PathBuf),
+    /// A state folder of the other kind.
+    #[error(transparent)]
+    Shared(#[from] TakeoverError),
     /// The migration.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -91,6 +95,7 @@ pub enum UpgradeError {
 /// # Errors
 /// [`UpgradeError`].
 pub async fn prepare(config: &Config) -> Result<(), UpgradeError> {
+    refuse_shared(config)?;
     match &config.journal.postgres_url_file {
         None => prepare_file(&config.state).await,
         Some(_) => refuse_half_restored(&config.state),

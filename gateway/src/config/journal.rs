@@ -12,6 +12,9 @@ use std::path::PathBuf;
 pub struct JournalPlace {
     /// File with the URL of a database on a PostgreSQL server, mode 0600; SQLite in the state folder where absent.
     pub postgres_url_file: Option<PathBuf>,
+    /// Whether the state folder lies on a disk that several machines reach, on each of which a gateway is started: one works, the others wait to take
+    /// over. Needs a database on a server.
+    pub shared_state: bool,
 }
 
 impl Config {

@@ -77,6 +77,17 @@ impl Database {
         }
     }
 
+    /// Returns once no gateway works with the database: at once with a file, which one machine has.
+    ///
+    /// # Errors
+    /// [`JournalError`], where the server cannot be used at the first try; later ones are waited for.
+    pub async fn wait(&self) -> Result<(), JournalError> {
+        match self {
+            Self::File(_) => Ok(()),
+            Self::Postgres(server) => Box::pin(server::wait(server)).await,
+        }
+    }
+
     /// Takes the database for a gateway, which is the only one to work with it. A file is taken with its folder (`Spool::lock`).
     ///
     /// # Errors
@@ -86,20 +97,26 @@ impl Database {
             Self::File(_) => Ok((self, Hold(None))),
             Self::Postgres(server) => {
                 let (start, lost) = Box::pin(server::take(&server)).await?;
-                Ok((Self::Postgres(Box::new(Server { start: Some(start), ..*server })), Hold(Some(lost))))
+                let hold = Hold(Some((start, lost)));
+                Ok((Self::Postgres(Box::new(Server { start: Some(start), ..*server })), hold))
             }
         }
     }
 }
 
-/// That this gateway is the only one, until it is dropped.
-pub struct Hold(Option<JoinHandle<()>>);
+/// That this gateway is the only one, until it is dropped; with a server, by the number of its start.
+pub struct Hold(Option<(i64, JoinHandle<()>)>);
 
 impl Hold {
+    /// The number of this start among all with this database; none for a file.
+    pub fn start(&self) -> Option<i64> {
+        self.0.as_ref().map(|(start, _)| *start)
+    }
+
     /// Returns once another gateway has taken the journal over, and never while none has.
     pub async fn lost(&mut self) -> JournalError {
         match &mut self.0 {
-            Some(lost) => {
+            Some((_, lost)) => {
                 let _ = lost.await;
                 JournalError::Lost
             }
@@ -110,7 +127,7 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if let Some(lost) = &self.0 {
+        if let Some((_, lost)) = &self.0 {
             lost.abort();
         }
     }

@@ -65,12 +65,20 @@ pub(super) fn cover_path(folder: &Path) -> PathBuf {
     folder.join(COVER_NAME)
 }
 
+/// Makes the folder where it is not there; the one above it must be: where it is gone, it was taken from whoever calls.
+pub(super) fn make(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
 /// Makes the folder, or empties it of a delivery that was not finished.
 ///
 /// # Errors
 /// `AlreadyExists` if a finished delivery is there: its bytes may be on the way, and a retry must send the same.
 pub(super) fn prepare(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    make(folder)?;
     if cover_path(folder).try_exists()? {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the folder holds a finished delivery"));
     }

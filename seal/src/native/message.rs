@@ -68,7 +68,7 @@ pub fn seal_message(
         Encryption::Authenticated => authenticated(signed, to.certificates)?,
         Encryption::QuirkCbc => unauthenticated(signed, to.certificates)?,
     };
-    std::fs::create_dir_all(folder)?;
+    folder::make(folder)?;
     let path = folder::message_path(folder, to.number);
     let mut file = NewFile::again(path.clone())?;
     file.file().write_all(&der)?;

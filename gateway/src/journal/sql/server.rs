@@ -10,6 +10,8 @@ use tokio::task::JoinHandle;
 
 /// The lock of the gateway that works with this journal, held by a connection of its own.
 const GATEWAY_LOCK: i64 = 5_980_071_172;
+/// How long a gateway that is stopped, or out of reach, holds the lock still: its connection is ended by the server when nothing was asked on it for so long.
+const LEASE: &str = "15s";
 /// Between two looks at whether the lock is held still.
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest wait for an answer to one of them.
@@ -57,11 +59,15 @@ pub(crate) async fn ready(server: &Server) -> Result<(), JournalError> {
     migrate(&mut connection).await
 }
 
-/// A connection to a server that keeps what it acknowledges.
+/// A connection to a server that keeps what it acknowledges. What it locks it holds for a [`LEASE`].
 pub(crate) async fn connected(server: &Server) -> Result<PgConnection, JournalError> {
-    let mut connection = answered(server.answer_max, server.options.connect()).await?;
+    let mut connection = answered(server.answer_max, leased(server)).await?;
     settings(server, &mut connection).await?;
     Ok(connection)
+}
+
+async fn leased(server: &Server) -> Result<PgConnection, sqlx::Error> {
+    server.options.clone().options([("idle_session_timeout", LEASE)]).connect().await
 }
 
 /// How long that takes is for the operator to judge: a large journal may take its time.
@@ -129,6 +135,29 @@ async fn next(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
     Ok(start)
 }
 
+/// Returns once nobody has the lock.
+pub(crate) async fn wait(server: &Server) -> Result<(), JournalError> {
+    let mut connection = connected(server).await?;
+    let mut was_told = false;
+    loop {
+        match answered(LOOK_MAX, try_lock(&mut connection)).await {
+            Ok(true) => return Ok(()),
+            Ok(false) if was_told => {}
+            Ok(false) => {
+                tracing::info!("another gateway works with this database; this one waits to take over")
+            }
+            Err(error) => {
+                tracing::warn!(%error, act = "operator", "whether another gateway works is not known now");
+                if let Ok(again) = connected(server).await {
+                    connection = again;
+                }
+            }
+        }
+        was_told = true;
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 /// Tries for the gateway's lock.
 async fn locked(server: &Server, connection: &mut PgConnection) -> Result<bool, JournalError> {
     for tries in 1..=TRIES {
@@ -156,7 +185,7 @@ async fn hold(server: Server, mut connection: PgConnection, start: i64) {
             Ok(number) if number != start => return,
             Ok(_) => {}
             Err(_) => {
-                if let Ok(mut again) = answered(LOOK_MAX, server.options.connect()).await
+                if let Ok(mut again) = answered(LOOK_MAX, leased(&server)).await
                     && answered(LOOK_MAX, try_lock(&mut again)).await.is_ok_and(|locked| locked)
                 {
                     connection = again;
