@@ -264,13 +264,7 @@ fn run() -> anyhow::Result<ExitCode> {
             on_runtime(setup::finish(setup::prepare(*arguments)?, &mut std::io::stdout()))?
         }
         Command::Serve { config } => {
-            let mut current = open(Some(&config))?;
-            if current.journal.shared_state {
-                on_runtime(async { anyhow::Ok(current.database()?.wait().await?) }).context("serve")?;
-                // What the files say now: it may have waited for months.
-                current = open(Some(&config))?;
-            }
-            on_runtime(upgraded(&current, gateway::serve::serve(current.clone()))).context("serve")?;
+            on_runtime(serve(open(Some(&config))?, &config)).context("serve")?;
         }
         Command::Deliveries { config, json } => on_runtime(deliveries(&load(&config)?, json))?,
         Command::Bench(arguments) => on_runtime(measure(&load(&arguments.config)?, &arguments))?,
@@ -434,6 +428,15 @@ fn inbound(probe: Option<&[String]>, without: Option<&str>) -> anyhow::Result<()
     let probed = inbound::probe(allowed.parse()?, elsewhere.parse()?, Path::new(state), layers)?;
     println!("{}", serde_json::to_string(&probed)?);
     Ok(())
+}
+
+/// Where other gateways work with the same journal, once they are gone, and as `file` says then: that may be after months.
+async fn serve(mut config: Config, file: &Path) -> anyhow::Result<()> {
+    if config.journal.shared_state {
+        config.database()?.wait().await?;
+        config = load(file)?;
+    }
+    upgraded(&config, gateway::serve::serve(config.clone())).await
 }
 
 /// For what writes into the state folder: as its owner from here on.

@@ -118,11 +118,11 @@ def assert_equal_bytes(sent: list[Path], pulled: list[Path]) -> None:
     assert expected == found, f"{len(sent)} sent, {len(pulled)} pulled; lost: {lost}; not sent, or once too often: {added}"
 
 
-def wait_until(what: str, condition: Callable[[], object], seconds: float = 60) -> None:
+def wait_until(what: str, condition: Callable[[], object], seconds: float = 60, every_s: float = 0.1) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.1)
+        time.sleep(every_s)
 
 
 @contextmanager

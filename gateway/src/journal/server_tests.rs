@@ -104,6 +104,25 @@ async fn who_was_taken_over_from_writes_nothing_any_more() {
     assert!(matches!(held.lost().await, JournalError::Lost));
 }
 
+/// As when a gateway stood still: the server has ended its connection, and it looks again when another one has the lock.
+#[tokio::test]
+async fn who_stood_still_finds_out_that_another_one_has_the_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(database) = on_server(&folder) else { return };
+    let (_, mut held) = database.clone().take().await.unwrap();
+    let mut other = connection(&database).await;
+    let end =
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_locks JOIN pg_database ON database = pg_database.oid
+               WHERE datname = current_database() AND locktype = 'advisory'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(end).fetch_one(&mut other).await.unwrap(), 1);
+    let (_, mut second) = database.clone().take().await.unwrap();
+    assert!(matches!(held.lost().await, JournalError::Lost));
+    assert!(
+        tokio::time::timeout(Duration::from_secs(3), second.lost()).await.is_err(),
+        "the second one has it still"
+    );
+}
+
 #[tokio::test]
 async fn who_takes_over_waits_for_what_is_under_way() {
     let folder = tempfile::tempdir().unwrap();

@@ -179,16 +179,16 @@ async fn try_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
 /// Ends when another gateway has the journal. A lock that went with its connection is taken again: until then writing is refused to neither, and
 /// whoever takes it first makes the other's number an earlier one.
 async fn hold(server: Server, mut connection: PgConnection, start: i64) {
+    let mut is_locked = true;
     loop {
         tokio::time::sleep(LOOK).await;
         match answered(LOOK_MAX, number(&mut connection)).await {
             Ok(number) if number != start => return,
-            Ok(_) => {}
+            Ok(_) if is_locked => {}
+            Ok(_) => is_locked = answered(LOOK_MAX, try_lock(&mut connection)).await.unwrap_or(false),
             Err(_) => {
-                if let Ok(mut again) = answered(LOOK_MAX, leased(&server)).await
-                    && answered(LOOK_MAX, try_lock(&mut again)).await.is_ok_and(|locked| locked)
-                {
-                    connection = again;
+                if let Ok(again) = answered(LOOK_MAX, leased(&server)).await {
+                    (connection, is_locked) = (again, false);
                 }
             }
         }
