@@ -85,17 +85,24 @@ pub fn folder(state: &Path) -> PathBuf {
     state.join("audit")
 }
 
-/// Gives the file of the trail that is appended to a copy in its place: who has it open appends to what is gone.
+/// Leaves whoever has the trail open with what is gone: the file that is appended to is replaced by a copy, and what is under way removed.
 ///
 /// # Errors
 /// Any I/O error.
 pub(crate) fn leave_behind(folder: &Path) -> io::Result<()> {
     let last = match walk::files(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         files => files?.pop(),
     };
+    let copy = folder.join("trail.unfinished");
+    for path in [&copy, &folder.join(trail::HEAD_UNFINISHED)] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
     let Some(last) = last else { return Ok(()) };
-    let (path, copy) = (walk::path(folder, last), folder.join("trail.unfinished"));
+    let path = walk::path(folder, last);
     fs::copy(&path, &copy)?;
     File::open(&copy)?.sync_all()?;
     fs::rename(copy, path)?;

@@ -42,7 +42,7 @@ pub use account::{Account, AccountAct, NewAccount, NotedAccountAct, Role};
 pub use acts::{Act, Actor, NotedAct};
 pub use answers::{AnswerKind, AnswerReport, Came, Noted, ShownAnswer};
 pub use changes::changes;
-pub use database::{Database, Hold};
+pub use database::{Database, Hold, Others, Start};
 pub use delivery::{DeliveryInstance, DeliveryRow, PART_COVER, Recipient, SeriesSoFar};
 pub use directory::{Device, Origin, Standing};
 pub use duty::{DutyTest, TEST_AE_TITLE, TestKind};
@@ -111,6 +111,11 @@ pub enum JournalError {
     /// The schema could not be brought up to date.
     #[error("journal: {0} (operator: this journal was written by another version)")]
     Migrate(MigrateError),
+    /// The server has said nothing for as long as this gateway has the database without asking.
+    #[error(
+        "journal: the database does not answer, and another gateway may have taken it over (operator: look at the way from this machine to the database)"
+    )]
+    Silent,
     /// A gateway of an earlier version works with the database.
     #[error(
         "journal: a gateway of an earlier version works with this database (operator: bring it up to this version, or use the commands of its own)"
@@ -171,6 +176,13 @@ impl JournalError {
     /// Whether what was to be recorded may be there all the same, now or after a restart.
     pub(crate) fn may_be_kept(&self) -> bool {
         matches!(self, Self::Unclear(_) | Self::Closed) || self.is_disk_failure()
+    }
+
+    /// Whether waiting does not help: the server is set wrongly, or does not let us in (SQLSTATE classes 28 and 3D).
+    fn is_for_the_operator(&self) -> bool {
+        let Self::Server(error) = self else { return true };
+        let code = error.as_database_error().and_then(|said| said.code());
+        code.is_some_and(|code| code.starts_with("28") || code.starts_with("3D"))
     }
 
     /// Whether the server could not be reached, so that no row is to blame.

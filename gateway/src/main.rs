@@ -433,7 +433,7 @@ fn inbound(probe: Option<&[String]>, without: Option<&str>) -> anyhow::Result<()
 /// Where other gateways work with the same journal, once they are gone, and as `file` says then: that may be after months.
 async fn serve(mut config: Config, file: &Path) -> anyhow::Result<()> {
     if config.journal.shared_state {
-        config.database()?.wait().await?;
+        gateway::serve::wait(&config).await?;
         config = load(file)?;
     }
     upgraded(&config, gateway::serve::serve(config.clone())).await
@@ -442,8 +442,9 @@ async fn serve(mut config: Config, file: &Path) -> anyhow::Result<()> {
 /// For what writes into the state folder: as its owner from here on.
 fn open(path: Option<&Path>) -> anyhow::Result<Config> {
     let config = load(path.context("--config FILE is missing")?)?;
-    // A folder that is not there yet will lie in one that is.
-    let state = config.state.ancestors().find(|folder| folder.exists()).unwrap_or(&config.state);
+    // Where none has been taken yet, the folder that it will lie in.
+    let is_new = config.journal.shared_state && !config.state.exists();
+    let state = config.state.parent().filter(|_| is_new).unwrap_or(&config.state);
     keyfile::become_owner_of(state)
         .with_context(|| format!("cannot work as the owner of {}", config.state.display()))?;
     Ok(config)

@@ -5,7 +5,7 @@ use crate::audit::{self, Audit, AuditError, Message};
 use crate::clock::now_ms;
 use crate::config::{Config, ConfigError, Encryption};
 use crate::directory::DirectoryError;
-use crate::journal::{Device, Journal, JournalError, Standing};
+use crate::journal::{Device, Journal, JournalError, Others, Standing};
 use crate::notify::Notifier;
 use crate::page::Page;
 use crate::pipeline::{Ahead, Pipeline, Telling, Turns};
@@ -75,6 +75,16 @@ pub enum ServeError {
     },
 }
 
+/// Whether a gateway that is to take over could: its keys are read before it waits for that, and read again when it does.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn wait(config: &Config) -> Result<(), ServeError> {
+    spool_keys(config)?;
+    config.seal.site_key()?;
+    Ok(config.database()?.wait().await?)
+}
+
 /// Runs the gateway until it is told to stop (SIGTERM, SIGINT). Whatever is under way goes on at the next start.
 ///
 /// # Errors
@@ -84,13 +94,15 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
     warn_of_quirks(&config);
     let encrypted = config.spool.encryption == Encryption::On;
     let masters = spool_keys(&config)?;
-    let (database, mut hold) = config.database()?.take().await?;
+    let others = if config.journal.shared_state { Others::Wait } else { Others::None };
+    let (database, mut hold) = config.database()?.take(others).await?;
     let taken = match hold.start() {
-        Some(start) if config.journal.shared_state => Some(takeover::take(&config.state, start)?),
+        Some(start) if others == Others::Wait => Some(takeover::take(&config.state, start)?),
         _ => None,
     };
     if let Some(taken) = &taken {
         config.state.clone_from(&taken.place);
+        database.note_taken().await?;
     }
     let config = Arc::new(config);
     let spool = Spool::open(&config.state).map_err(at(&config.state))?;
@@ -183,7 +195,8 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
     };
     let _ = stop.send(true);
     let _ = received.await;
-    if !matches!(ended, Err(ServeError::Journal(JournalError::Lost))) {
+    // The trail is another one's.
+    if !matches!(ended, Err(ServeError::Journal(JournalError::Lost | JournalError::Silent))) {
         audit.close(Message::application(false)).await?;
     }
     tracing::info!("stopped");

@@ -13,7 +13,9 @@ pub use keys::{FileKey, MasterKeyError, WrappedKey};
 pub(crate) use rotation::next_of;
 pub use rotation::{Action, RotationError, run};
 
+use crate::config::Config;
 use crate::journal::{DeliveryInstance, Journal, JournalError};
+use crate::takeover;
 use compressor::bundle::ReadSeek;
 use seal::ids::DeliveryId;
 use std::collections::HashSet;
@@ -33,7 +35,7 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Creates what is missing below `root`, mode 0700.
+    /// Creates what is missing below `root`, mode 0700, and `root` unless it is one that can be taken over.
     ///
     /// # Errors
     /// Any I/O error.
@@ -41,8 +43,12 @@ impl Spool {
         let spool = Self::at(root);
         let made =
             root.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count();
-        for folder in [spool.receive(), spool.folder("compress"), spool.folder("seal")] {
-            make_folder(&folder)?;
+        if !takeover::is_place(root) {
+            make_folder(root)?;
+        }
+        let stages = ["receive", "compress", "seal"].map(|stage| spool.folder(stage));
+        for folder in std::iter::once(&root.join("spool")).chain(&stages) {
+            make_one(folder)?;
         }
         sync_folder(&spool.root.join("spool"))?;
         // A power cut may have come between the making of a folder and the sync of the one above it: that one is synced at each start.
@@ -333,6 +339,28 @@ pub(crate) fn lock(path: &Path) -> io::Result<fs::File> {
 /// Any I/O error.
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Makes a folder, for its owner alone, where the one above it is there: where that is gone, it was taken from whoever calls.
+///
+/// # Errors
+/// Any I/O error.
+pub(crate) fn make_one(folder: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+/// Makes the folder that a journal's file lies in; a journal on a server needs none.
+///
+/// # Errors
+/// Any I/O error.
+pub(crate) fn make_place_of_journal(config: &Config) -> io::Result<()> {
+    match config.journal.postgres_url_file {
+        None => Spool::open(&config.state).map(drop),
+        Some(_) => Ok(()),
+    }
 }
 
 /// Makes a rename or a new file in `folder` durable.

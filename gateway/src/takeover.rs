@@ -4,10 +4,12 @@
 //! renames it first, and from then on whoever was taken over from, whatever it was in the middle of, finds nothing under the name that it knows: it
 //! can make, rename and delete no file here. What it has open is of files that the sweep of the start removes, and of the trail, which gets a copy.
 
-use crate::spool::{lock, make_folder, sync_folder};
+use crate::journal::Start;
+use crate::spool::{lock, make_folder, make_one, sync_folder};
 use crate::{audit, config::Config};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// In front of the number.
@@ -15,13 +17,16 @@ const TAKEN: &str = "taken.";
 /// Beside the bundles and the trail: what keeps commands away from the state of a gateway that works.
 const LOCK: &str = "lock";
 
+/// Where the mounts of this process are told of (proc_pid_mountinfo(5)).
+const MOUNTS: &str = "/proc/self/mountinfo";
+
 /// Why a state folder cannot be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeoverError {
     /// A gateway by itself worked here.
     #[error(
-        "{state} is the state of a gateway by itself, and [journal] shared_state = true (operator: stop it, make the folder {state}/taken.0, and move \
-         all that is here into it)", state = .0.display()
+        "{state} is the state of a gateway by itself, and [journal] shared_state = true (operator: docs/config.md, \"A gateway that takes over from \
+         another\", says how to move it)", state = .0.display()
     )]
     OfOne(PathBuf),
     /// Gateways that take over from one another worked here.
@@ -33,17 +38,34 @@ pub enum TakeoverError {
     /// Two of them: somebody has put one there.
     #[error("{state} holds several folders {TAKEN}NUMBER (operator: leave the one with the state)", state = .0.display())]
     Several(PathBuf),
-    /// The database knows less than the folder.
+    /// Nothing is there that the database was worked with.
     #[error(
-        "{place} is of a later start than this one, {start}: the database is older than the state folder (operator: give both from the same time; \
-         if they are, name the folder {TAKEN}0)", place = place.display()
+        "{state} is empty, and this database was last worked with in {TAKEN}{taken} (operator: is the disk mounted? Where the state is lost for good, make \
+         that folder, for the gateway's user alone)", state = state.display()
     )]
-    Newer {
+    Gone {
+        /// The folder that all reach.
+        state: PathBuf,
+        /// The number of the last one.
+        taken: i64,
+    },
+    /// Another one is there: a copy, or the database is one.
+    #[error(
+        "{place} is not the state that this database was last worked with, which was {TAKEN}{taken} (operator: give both from the same time; where they \
+         are, name the folder so)", place = place.display()
+    )]
+    Other {
         /// What is there.
         place: PathBuf,
-        /// What the database says.
-        start: i64,
+        /// The number of the last one.
+        taken: i64,
     },
+    /// This machine would look for a while where the state was.
+    #[error(
+        "{state} is on NFS, and this machine remembers its names for a time: who was taken over from would go on finding them (operator: mount it with \
+         lookupcache=none on each machine)", state = .0.display()
+    )]
+    Remembered(PathBuf),
     /// A command holds the lock.
     #[error("a command works in {place} (operator: wait until it has ended)", place = .0.display())]
     Busy(PathBuf),
@@ -58,6 +80,7 @@ pub enum TakeoverError {
 }
 
 /// The state as this start has it. The folder is its own for as long as this is held.
+#[derive(Debug)]
 pub(crate) struct Taken {
     /// Where it lies.
     pub(crate) place: PathBuf,
@@ -70,12 +93,20 @@ pub(crate) struct Taken {
 /// # Errors
 /// [`TakeoverError`].
 pub(crate) fn place(state: &Path) -> Result<PathBuf, TakeoverError> {
-    match numbers(state)?.as_slice() {
-        [] if state.join("spool").exists() => Err(TakeoverError::OfOne(state.to_owned())),
-        [] => Ok(at_number(state, 0)),
-        [number] => Ok(at_number(state, *number)),
-        [..] => Err(TakeoverError::Several(state.to_owned())),
-    }
+    Ok(at_number(state, present(state)?.unwrap_or_default()))
+}
+
+/// Whether a folder is one that can be taken from whoever works in it: it is never made again.
+pub(crate) fn is_place(folder: &Path) -> bool {
+    number(folder).is_some()
+}
+
+/// Whether the state of gateways that take over from one another lies here.
+///
+/// # Errors
+/// [`TakeoverError::Io`].
+pub(crate) fn is_shared(state: &Path) -> Result<bool, TakeoverError> {
+    Ok(!numbers(state)?.is_empty())
 }
 
 /// To be called before anything is made in the state folder of a gateway by itself.
@@ -83,55 +114,107 @@ pub(crate) fn place(state: &Path) -> Result<PathBuf, TakeoverError> {
 /// # Errors
 /// [`TakeoverError::Shared`], [`TakeoverError::Io`].
 pub(crate) fn refuse_shared(config: &Config) -> Result<(), TakeoverError> {
-    let is_other = !config.journal.shared_state && !numbers(&config.state)?.is_empty();
-    if is_other { Err(TakeoverError::Shared(config.state.clone())) } else { Ok(()) }
+    if !config.journal.shared_state && is_shared(&config.state)? {
+        return Err(TakeoverError::Shared(config.state.clone()));
+    }
+    Ok(())
 }
 
-/// Takes the state for the gateway that has the journal, by its start's number. `known` is what [`place`] said when the configuration was read.
+/// Takes the state for the gateway that has the journal. `known` is what [`place`] said when the configuration was read.
 ///
 /// # Errors
 /// [`TakeoverError`].
-pub(crate) fn take(known: &Path, start: i64) -> Result<Taken, TakeoverError> {
-    let state = known.parent().unwrap_or(known);
-    let (before, place) = (place(state)?, at_number(state, start));
-    if number(&before).is_some_and(|number| number >= start && before.exists()) {
-        return Err(TakeoverError::Newer { place: before, start });
+pub(crate) fn take(known: &Path, start: Start) -> Result<Taken, TakeoverError> {
+    let (state, taken) = (known.parent().unwrap_or(known), start.taken);
+    make_folder(state).map_err(io_at(state))?;
+    let mounts = fs::read_to_string(MOUNTS).and_then(|mounts| Ok((mounts, state.canonicalize()?)));
+    let (mounts, real) = mounts.map_err(io_at(state))?;
+    if remembers_names(&mounts, &real) {
+        return Err(TakeoverError::Remembered(state.to_owned()));
     }
-    make_folder(&before).map_err(io_at(&before))?;
-    // Kept until the end: no command comes in between.
-    let held = held(&before)?;
-    fs::rename(&before, &place).and_then(|()| sync_folder(state)).map_err(io_at(&place))?;
+    let place = at_number(state, start.number);
+    // A lock that is held keeps commands away until there is another one.
+    let _held = match present(state)? {
+        Some(number) if number < taken || number >= start.number => {
+            return Err(TakeoverError::Other { place: at_number(state, number), taken });
+        }
+        Some(number) => {
+            let before = at_number(state, number);
+            let held = held(&before, start.number)?;
+            fs::rename(&before, &place).map_err(io_at(&before))?;
+            held
+        }
+        None if taken > 0 => return Err(TakeoverError::Gone { state: state.to_owned(), taken }),
+        None => {
+            make_one(&place).map_err(io_at(&place))?;
+            None
+        }
+    };
+    sync_folder(state).map_err(io_at(state))?;
+    for path in [place.join("content.unfinished"), place.join("lock.unfinished")] {
+        remove(&path).map_err(io_at(&path))?;
+    }
     audit::leave_behind(&audit::folder(&place)).map_err(io_at(&place))?;
-    let lock = signed(&place.join(LOCK), start).map_err(io_at(&place))?;
-    drop(held);
+    let lock = signed(&place.join(LOCK), start.number).map_err(io_at(&place))?;
     Ok(Taken { place, lock })
 }
 
-/// The lock of the state, unless a gateway has it that was taken over from: that one has written its number into it.
-fn held(place: &Path) -> Result<Option<File>, TakeoverError> {
+/// The lock of the state, signed at once, unless a gateway has it that was taken over from: that one has written its number into it.
+fn held(place: &Path, start: i64) -> Result<Option<File>, TakeoverError> {
     let path = place.join(LOCK);
     match lock(&path) {
-        Ok(file) => Ok(Some(file)),
+        Ok(mut file) => writeln!(file, "{start}").map(|()| Some(file)).map_err(io_at(&path)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             let text = fs::read_to_string(&path).map_err(io_at(&path))?;
-            if text.trim_end().parse::<i64>().is_ok() {
-                Ok(None)
-            } else {
-                Err(TakeoverError::Busy(place.to_owned()))
-            }
+            let is_fenced = text.trim_end().parse::<i64>().is_ok_and(|number| number < start);
+            if is_fenced { Ok(None) } else { Err(TakeoverError::Busy(place.to_owned())) }
         }
         Err(error) => Err(io_at(&path)(error)),
     }
 }
 
-/// A lock of a file that nobody else has open, with a number in it from the moment that it has its name.
+/// The lock of a file that nobody else has open, with a number in it from the moment that it has its name.
 fn signed(path: &Path, start: i64) -> io::Result<File> {
     let unfinished = path.with_extension("unfinished");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&unfinished)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     writeln!(file, "{start}")?;
     file.try_lock()?;
     fs::rename(&unfinished, path)?;
     Ok(file)
+}
+
+/// Whether a file system keeps a name that somebody else has changed. NFS does, for a minute by default (nfs(5), lookupcache and acdirmax).
+fn remembers_names(mounts: &str, folder: &Path) -> bool {
+    let mount = |line: &str| {
+        let (left, right) = line.split_once(" - ")?;
+        let (point, mut right) = (left.split(' ').nth(4)?.replace("\\040", " "), right.split(' '));
+        let (kind, options) = (right.next()?.to_owned(), right.nth(1).unwrap_or_default().to_owned());
+        folder.starts_with(&point).then_some((point.len(), kind, options))
+    };
+    // The last one of a point hides those before it.
+    let Some((_, kind, options)) = mounts.lines().filter_map(mount).max_by_key(|(length, ..)| *length) else {
+        return false;
+    };
+    let has = |option: &str| options.split(',').any(|one| one == option);
+    kind.starts_with("nfs")
+        && !(has("lookupcache=none") || has("noac") || has("acdirmin=0") && has("acdirmax=0"))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// The number of the folder that is there.
+fn present(state: &Path) -> Result<Option<i64>, TakeoverError> {
+    match numbers(state)?.as_slice() {
+        [] if state.join("spool").exists() => Err(TakeoverError::OfOne(state.to_owned())),
+        [] => Ok(None),
+        [number] => Ok(Some(*number)),
+        [..] => Err(TakeoverError::Several(state.to_owned())),
+    }
 }
 
 /// Numbers of the folders that are there.
@@ -172,7 +255,8 @@ mod tests {
         (folder, state)
     }
 
-    fn taken(state: &Path, start: i64) -> Taken {
+    fn taken(state: &Path, number: i64) -> Taken {
+        let start = Start { number, taken: number - 1 };
         let taken = take(&place(state).unwrap(), start).unwrap();
         Spool::open(&taken.place).unwrap();
         taken
@@ -190,7 +274,7 @@ mod tests {
         assert_eq!(place(&state).unwrap(), after.place);
         assert!(fs::write(&received, "other").is_err() && fs::remove_file(&received).is_err());
         assert!(fs::rename(spool.receive().join("a"), spool.receive().join("b")).is_err());
-        assert!(spool.nameless().is_err() && !before.place.exists());
+        assert!(spool.nameless().is_err() && Spool::open(&before.place).is_err() && !before.place.exists());
         assert_eq!(fs::read(Spool::at(&after.place).receive().join("a")).unwrap(), b"image");
         assert!(Spool::at(&after.place).lock().is_err(), "a command came in beside the second one");
     }
@@ -202,10 +286,16 @@ mod tests {
         let folder = audit::folder(&before.place);
         make_folder(&folder).unwrap();
         fs::write(folder.join("trail-000001.log"), "one\n").unwrap();
-        let mut open = OpenOptions::new().append(true).open(folder.join("trail-000001.log")).unwrap();
+        fs::write(folder.join("head.unfinished"), "").unwrap();
+        let open = |name| OpenOptions::new().append(true).open(folder.join(name)).unwrap();
+        let (mut trail, mut head) = (open("trail-000001.log"), open("head.unfinished"));
         let after = taken(&state, 2);
-        open.write_all(b"two\n").unwrap();
-        assert_eq!(fs::read(audit::folder(&after.place).join("trail-000001.log")).unwrap(), b"one\n");
+        let folder = audit::folder(&after.place);
+        fs::write(folder.join("head.unfinished"), "two").unwrap();
+        trail.write_all(b"two\n").unwrap();
+        head.write_all(b"one").unwrap();
+        assert_eq!(fs::read(folder.join("trail-000001.log")).unwrap(), b"one\n");
+        assert_eq!(fs::read(folder.join("head.unfinished")).unwrap(), b"two");
     }
 
     #[test]
@@ -213,22 +303,53 @@ mod tests {
         let (_folder, state) = state();
         drop(taken(&state, 1));
         let command = Spool::at(&place(&state).unwrap()).lock().unwrap();
-        assert!(matches!(take(&place(&state).unwrap(), 2), Err(TakeoverError::Busy(_))));
+        let start = Start { number: 2, taken: 1 };
+        assert!(matches!(take(&place(&state).unwrap(), start), Err(TakeoverError::Busy(_))));
         drop(command);
         taken(&state, 3);
     }
 
     #[test]
-    fn a_database_that_is_older_and_states_of_another_kind_are_refused() {
+    fn only_the_state_that_the_database_was_last_worked_with_is_taken() {
         let (_folder, state) = state();
-        let known = taken(&state, 7).place;
-        for start in [3, 7] {
-            assert!(matches!(take(&known, start), Err(TakeoverError::Newer { .. })));
+        let known = state.join("taken.0");
+        assert!(matches!(
+            take(&known, Start { number: 5, taken: 4 }),
+            Err(TakeoverError::Gone { taken: 4, .. })
+        ));
+        taken(&state, 7);
+        // Older than the folder, and newer; a start that ended before it could say what it had taken counts for nothing.
+        for (number, last) in [(3, 2), (7, 6), (12, 9)] {
+            let start = Start { number, taken: last };
+            assert!(matches!(take(&known, start), Err(TakeoverError::Other { .. })), "{number} {last}");
         }
-        make_folder(&state.join("taken.5")).unwrap();
+        assert!(take(&known, Start { number: 9, taken: 5 }).is_ok());
+        make_one(&state.join("taken.5")).unwrap();
         assert!(matches!(place(&state), Err(TakeoverError::Several(_))));
         let (_folder, state) = self::state();
         Spool::open(&state).unwrap();
         assert!(matches!(place(&state), Err(TakeoverError::OfOne(_))));
+    }
+
+    #[test]
+    fn names_that_a_machine_remembers_are_refused() {
+        let mounts = |options: &str| {
+            format!(
+                "22 1 254:0 / / rw - ext4 /dev/vda rw\n\
+                 40 22 0:45 / /srv/x\\040y rw,relatime shared:1 - nfs4 store:/x rw,vers=4.2,{options}\n"
+            )
+        };
+        let folder = Path::new("/srv/x y/scanpost");
+        for (options, remembers) in [
+            ("hard", true),
+            ("lookupcache=pos", true),
+            ("acdirmin=0,acdirmax=60", true),
+            ("lookupcache=none", false),
+            ("acregmin=0,acregmax=0,acdirmin=0,acdirmax=0", false),
+            ("noac", false),
+        ] {
+            assert_eq!(remembers_names(&mounts(options), folder), remembers, "{options}");
+        }
+        assert!(!remembers_names(&mounts("hard"), Path::new("/var/lib/scanpost")));
     }
 }

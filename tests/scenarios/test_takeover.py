@@ -25,6 +25,7 @@ from harness import Bench
 TAKEOVER_SECONDS_MAX = 90
 WAITS = "waits to take over"
 ENDED = "another gateway has taken this database over"
+SILENT = "the database does not answer, and another gateway may have taken it over"
 
 
 class Pair:
@@ -191,21 +192,25 @@ def test_images_that_come_while_one_stands_still_are_sent_again_to_the_other(pai
     once(bench, big_study)
 
 
-def test_one_that_no_longer_reaches_the_database_says_yes_to_nothing(pair: Pair, bench: Bench, server: Postgres, big_study: list[Path]):
-    """Its network is cut, not its work: it goes on until it asks the database."""
+def test_one_that_no_longer_reaches_the_database_says_yes_to_nothing_and_ends(pair: Pair, bench: Bench, server: Postgres, big_study: list[Path]):
+    """Its network is cut, not its work: senders come to it still, until it closes its port so that they are led to the other one."""
     with PostgresBetween(server.port) as between:
         pair.keep_journal(bench.gateway, between.port)
         pair.start(silence_ms=2_000, piece_bytes_max=100_000)
         assert senders.pynetdicom(bench.port, "DR_DEMO", big_study[:40]) == big_study[:40]
         bench.gateway.wait_for("two accepted parts", is_sending)
         between.go_down()
-        cut = pair.take_over()
-        assert cut.child.is_running()
+        cut = bench.gateway
         assert senders.pynetdicom(cut.port, "DR_DEMO", big_study[40:], answer_s=60) == []
-        assert senders.pynetdicom(bench.port, "DR_DEMO", big_study[40:]) == big_study[40:]
-        between.is_down = False
         harness.wait_until("who was cut off ends", lambda: not cut.child.is_running(), TAKEOVER_SECONDS_MAX)
-        assert ENDED in words(cut)
+        assert SILENT in words(cut)
+        pair.take_over()
+        assert senders.pynetdicom(bench.port, "DR_DEMO", big_study[40:]) == big_study[40:]
+        # While the way is down still it waits for the database, and then for the other one.
+        cut.launch()
+        harness.wait_until("it waits for the database", lambda: "whether another gateway works is not known" in words(cut))
+        between.is_down = False
+        harness.wait_until("it waits for the other one", lambda: WAITS in words(cut))
         once(bench, big_study)
 
 
@@ -250,9 +255,14 @@ def test_states_of_another_kind_and_databases_that_are_older_are_refused(pair: P
         assert result.returncode != 0
         return result.stderr
 
-    server.ask("UPDATE gateway_start SET number = 0")
-    assert "the database is older than the state folder (operator" in refused()
-    server.ask("UPDATE gateway_start SET number = 5")
+    # An older copy of the database, an older one of the folder, and a disk that is not mounted.
+    server.ask("UPDATE gateway_start SET number = 0, taken = 0")
+    assert "is not the state that this database was last worked with, which was taken.0" in refused()
+    server.ask("UPDATE gateway_start SET number = 5, taken = 4")
+    assert "taken.1 is not the state that this database was last worked with, which was taken.4 (operator" in refused()
+    (bench.gateway.state / "taken.1").rename(bench.folder / "elsewhere")
+    assert "was last worked with in taken.4 (operator: is the disk mounted?" in refused()
+    (bench.folder / "elsewhere").rename(bench.gateway.state / "taken.4")
     shared = bench.gateway.extra_configuration
     bench.gateway.extra_configuration = shared.replace("shared_state = true\n", "")
     bench.gateway.write_configuration()

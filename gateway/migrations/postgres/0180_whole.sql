@@ -476,9 +476,11 @@ CREATE TRIGGER delivery_withdraws BEFORE UPDATE OF withdrawn_at_ms ON delivery F
 -- the lock of its folder does this.
 CREATE TABLE gateway_start (
     one    bigint NOT NULL PRIMARY KEY CHECK (one = 1),
-    number bigint NOT NULL
+    number bigint NOT NULL,
+    -- Of the last start which took a state folder that several machines reach.
+    taken  bigint NOT NULL
 );
-INSERT INTO gateway_start VALUES (1, 0);
+INSERT INTO gateway_start VALUES (1, 0, 0);
 
 -- One writer at a time, as in SQLite: all others wait until its transaction is over. `start`: which start of a gateway it is; NULL for a command beside it.
 CREATE FUNCTION begin_writing(start bigint) RETURNS void LANGUAGE plpgsql AS $$ BEGIN

@@ -99,9 +99,6 @@ const ANNOUNCED_MAX: usize = 1024;
 /// A study of which nothing came for so long is announced again when it goes on.
 const ANNOUNCED_FOR: Duration = Duration::from_secs(600);
 
-/// Between two looks for what a commit began that was not answered.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
 impl Collector {
     /// `encrypted`: what is received is written encrypted. `begun` is told of each new delivery.
     pub fn new(
@@ -238,27 +235,11 @@ impl Collector {
         self.associations().entry(association).or_default().duplicates += 1;
     }
 
-    /// A commit that was not answered may have begun a delivery of which nobody was told: all that are under way are, once the journal answers.
-    fn look_for_begun(&self) {
-        let (journal, begun) = (self.journal.clone(), self.begun.clone());
-        tokio::spawn(async move {
-            let unfinished = loop {
-                match journal.unfinished_after_writers().await {
-                    Ok(unfinished) => break unfinished,
-                    Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
-                }
-            };
-            for delivery in unfinished {
-                let _ = begun.send(delivery);
-            }
-        });
-    }
-
     /// A row alone is no image: where its file is gone, the same bytes take its place.
     async fn recorded(&self, instance: &NewInstance) -> Result<Recorded, JournalError> {
         let recorded = self.journal.record_instance(instance.clone()).await?;
         let Recorded::Duplicate { delivery, file: Some(file) } = &recorded else { return Ok(recorded) };
-        if !matches!(self.spool.receive().join(file).try_exists(), Ok(false)) {
+        if matches!(self.spool.receive().join(file).try_exists(), Ok(true)) {
             return Ok(recorded);
         }
         self.journal.note_gone(*delivery, file, now_ms()).await?;
@@ -428,9 +409,6 @@ impl Intake for Collector {
                 tracing::error!(stage = "assemble", %error, "an instance could not be recorded");
                 if error.is_disk_failure() {
                     self.storage_failed();
-                }
-                if matches!(error, JournalError::Unclear(_)) {
-                    self.look_for_begun();
                 }
                 Err(if error.may_be_kept() { IntakeRefusal::Unclear } else { IntakeRefusal::OutOfResources })
             }

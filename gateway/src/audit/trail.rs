@@ -4,7 +4,7 @@ use super::line::{self, First, Hash, chain, statement};
 use super::message::Message;
 use super::walk::{self, End, Fault, HEAD, Head, STATEMENT, Walked};
 use crate::hex::hex;
-use crate::spool::{make_folder, sync_folder};
+use crate::spool::{make_one, sync_folder};
 use compressor::Purpose;
 use seal::native::SiteKey;
 use std::fs::{self, File, OpenOptions};
@@ -16,6 +16,9 @@ use time::OffsetDateTime;
 
 /// A file of the trail that has so many bytes is followed by the next one.
 pub(super) const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// What the signed end is written into before it has its name.
+pub(super) const HEAD_UNFINISHED: &str = "head.unfinished";
 
 /// How far a trail is on the disk: a file, and bytes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +48,7 @@ impl Trail {
         site: Arc<SiteKey>,
         name: &str,
     ) -> Result<(Self, Option<Fault>), TrailError> {
-        make_folder(folder)?;
+        make_one(folder)?;
         folder.parent().map_or(Ok(()), sync_folder)?;
         let walk = || {
             let begin = walk::near_head(folder, site.certificate())?;
@@ -116,7 +119,7 @@ impl Trail {
         let (number, hash) = (before.number, before.hash);
         let signature =
             self.site.sign_statement(STATEMENT, &statement(number, &hash)).map_err(io::Error::other)?;
-        let (head, unfinished) = (self.folder.join(HEAD), self.folder.join("head.unfinished"));
+        let (head, unfinished) = (self.folder.join(HEAD), self.folder.join(HEAD_UNFINISHED));
         let mut file = private().truncate(true).create(true).open(&unfinished).map_err(TrailError::before)?;
         file.write_all(Head::text(number, &hash, &signature).as_bytes()).map_err(TrailError::before)?;
         file.sync_all()?;

@@ -4,7 +4,7 @@ use super::{Authorities, DirectoryError, Expiry, certify, enrolment, expiry, is_
 use crate::clock::now_ms;
 use crate::config::{self, Config, Doctor, Kind};
 use crate::journal::{Act, Actor, Device, Invitation, Journal, Origin, Standing};
-use crate::spool::Spool;
+use crate::spool::make_place_of_journal;
 use crate::submit::Submitter;
 use clap::Subcommand;
 use seal::enrol::device_fits;
@@ -86,7 +86,7 @@ pub enum Action {
 /// # Errors
 /// [`DirectoryError`].
 pub async fn run(config: &Config, action: Action) -> Result<String, DirectoryError> {
-    Spool::open(&config.state).map_err(|error| DirectoryError::Refused(error.to_string()))?;
+    make_place_of_journal(config).map_err(|error| DirectoryError::Refused(error.to_string()))?;
     let journal = Journal::open_directory(config.database()?).await?;
     super::take_configured(config, &journal).await?;
     match action {

@@ -77,10 +77,10 @@ impl Database {
         }
     }
 
-    /// Returns once no gateway works with the database: at once with a file, which one machine has.
+    /// Returns once no gateway works with the database: at once with a file, which one machine has. A server that is not there is waited for.
     ///
     /// # Errors
-    /// [`JournalError`], where the server cannot be used at the first try; later ones are waited for.
+    /// [`JournalError`], where the server is set wrongly, or does not let us in.
     pub async fn wait(&self) -> Result<(), JournalError> {
         match self {
             Self::File(_) => Ok(()),
@@ -92,34 +92,60 @@ impl Database {
     ///
     /// # Errors
     /// [`JournalError::Held`]; others of [`JournalError`].
-    pub async fn take(self) -> Result<(Self, Hold), JournalError> {
+    pub async fn take(self, others: Others) -> Result<(Self, Hold), JournalError> {
         match self {
             Self::File(_) => Ok((self, Hold(None))),
             Self::Postgres(server) => {
-                let (start, lost) = Box::pin(server::take(&server)).await?;
+                let (start, lost) = Box::pin(server::take(&server, others)).await?;
                 let hold = Hold(Some((start, lost)));
-                Ok((Self::Postgres(Box::new(Server { start: Some(start), ..*server })), hold))
+                Ok((Self::Postgres(Box::new(Server { start: Some(start.number), ..*server })), hold))
             }
+        }
+    }
+
+    /// Notes that this start has taken the state folder.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn note_taken(&self) -> Result<(), JournalError> {
+        match self {
+            Self::File(_) => Ok(()),
+            Self::Postgres(server) => Box::pin(server::note_taken(server)).await,
         }
     }
 }
 
-/// That this gateway is the only one, until it is dropped; with a server, by the number of its start.
-pub struct Hold(Option<(i64, JoinHandle<()>)>);
+/// The start of a gateway, among all with a database on a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// Its number.
+    pub number: i64,
+    /// That of the last one which took the state folder that several machines reach; 0 where none has.
+    pub taken: i64,
+}
+
+/// What becomes of the journal when this gateway no longer reaches its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// It waits for it.
+    None,
+    /// Others wait for the journal: this one ends.
+    Wait,
+}
+
+/// That this gateway is the only one, until it is dropped.
+pub struct Hold(Option<(Start, JoinHandle<JournalError>)>);
 
 impl Hold {
-    /// The number of this start among all with this database; none for a file.
-    pub fn start(&self) -> Option<i64> {
+    /// Which start it is; none for a file.
+    pub fn start(&self) -> Option<Start> {
         self.0.as_ref().map(|(start, _)| *start)
     }
 
-    /// Returns once another gateway has taken the journal over, and never while none has.
+    /// Returns once another gateway has taken the journal over, or may have, and never while none has.
     pub async fn lost(&mut self) -> JournalError {
         match &mut self.0 {
-            Some((_, lost)) => {
-                let _ = lost.await;
-                JournalError::Lost
-            }
+            Some((_, lost)) => lost.await.unwrap_or(JournalError::Lost),
             None => std::future::pending().await,
         }
     }

@@ -11,6 +11,7 @@ use compressor::bundle::Summary;
 use seal::cover::Completeness;
 use seal::ids::{CaseId, DeliveryId, Digest};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// A delivery as the pipeline needs it.
 #[derive(Clone, Debug)]
@@ -130,6 +131,9 @@ const DELIVERY: &str =
     d.residual_of, d.residual_until_ms, d.handed_over_at_ms, d.urgent, d.duty_group, d.pressed_at_ms, d.pressed_by, d.pacs, d.listed, d.choice,
     c.destination, c.study_uid FROM delivery d JOIN study_case c ON c.id = d.case_id";
 
+/// Between two looks at a server that does not answer.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 impl Journal {
     /// One delivery.
     ///
@@ -150,13 +154,21 @@ impl Journal {
         rows.await?.into_iter().map(|row| Ok(DeliveryId(bytes16(row.get("id"), "delivery.id")?))).collect()
     }
 
-    /// [`Journal::unfinished`], once whoever writes now is done: also what a commit began that was not answered.
+    /// [`Journal::unfinished`], after a commit that was not answered, and once it is over: whatever it was to begin or to let go on, nobody was told.
     ///
     /// # Errors
     /// [`JournalError`].
-    pub async fn unfinished_after_writers(&self) -> Result<Vec<DeliveryId>, JournalError> {
-        drop(self.pool.begin_writing().await?);
-        self.unfinished().await
+    pub async fn unfinished_after_silence(&self) -> Result<Vec<DeliveryId>, JournalError> {
+        self.pool.unanswered().await;
+        loop {
+            let over = self.pool.begin_writing().await.map(drop);
+            match over.and(self.unfinished().await) {
+                Err(JournalError::Server(_) | JournalError::Unclear(_)) => {
+                    tokio::time::sleep(LOOK_AGAIN).await
+                }
+                unfinished => return unfinished,
+            }
+        }
     }
 
     /// Instances of a delivery in the order of their arrival.

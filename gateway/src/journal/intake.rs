@@ -142,6 +142,10 @@ async fn commit(pool: &Pool, master: Option<&FileKey>, group: &mut Vec<Request>)
                 let _ = request.answer.send(Ok(recorded));
             }
         }
+        // Before what is unclear: intake stops.
+        Err(error) if error.is_disk_failure() && (unanswered.is_some() || group.len() > 1) => {
+            refuse(group, || JournalError::DiskFailure);
+        }
         Err(error) if unanswered.is_some() => {
             refuse(group, || JournalError::Unclear(error.to_string()));
         }
@@ -150,7 +154,6 @@ async fn commit(pool: &Pool, master: Option<&FileKey>, group: &mut Vec<Request>)
                 let _ = request.answer.send(Err(error));
             }
         }
-        Err(error) if error.is_disk_failure() => refuse(group, || JournalError::DiskFailure),
         Err(error) if error.is_away() => refuse(group, || JournalError::Server(sqlx::Error::PoolTimedOut)),
         Err(_) => {
             for request in group.drain(..) {

@@ -84,13 +84,13 @@ async fn nothing_is_written_beside_the_one_writer() {
 async fn who_was_taken_over_from_writes_nothing_any_more() {
     let folder = tempfile::tempdir().unwrap();
     let Some(database) = on_server(&folder) else { return };
-    let (first, hold) = database.clone().take().await.unwrap();
+    let (first, hold) = database.clone().take(Others::None).await.unwrap();
     let journal = Journal::open(first).await.unwrap();
     journal.record_instance(instance(1)).await.unwrap();
-    assert!(matches!(database.clone().take().await.err(), Some(JournalError::Held)));
+    assert!(matches!(database.clone().take(Others::None).await.err(), Some(JournalError::Held)));
     // As where its connection broke and it was stopped: another one starts before it has noticed.
     drop(hold);
-    let (second, mut held) = database.clone().take().await.unwrap();
+    let (second, mut held) = database.clone().take(Others::None).await.unwrap();
     let other = Journal::open(second).await.unwrap();
     assert!(matches!(journal.record_instance(instance(2)).await, Err(JournalError::Lost)));
     assert!(matches!(journal.ran(1).await, Err(JournalError::Lost)));
@@ -109,13 +109,13 @@ async fn who_was_taken_over_from_writes_nothing_any_more() {
 async fn who_stood_still_finds_out_that_another_one_has_the_lock() {
     let folder = tempfile::tempdir().unwrap();
     let Some(database) = on_server(&folder) else { return };
-    let (_, mut held) = database.clone().take().await.unwrap();
+    let (_, mut held) = database.clone().take(Others::None).await.unwrap();
     let mut other = connection(&database).await;
     let end =
         "SELECT count(pg_terminate_backend(pid)) FROM pg_locks JOIN pg_database ON database = pg_database.oid
                WHERE datname = current_database() AND locktype = 'advisory'";
     assert_eq!(sqlx::query_scalar::<_, i64>(end).fetch_one(&mut other).await.unwrap(), 1);
-    let (_, mut second) = database.clone().take().await.unwrap();
+    let (_, mut second) = database.clone().take(Others::None).await.unwrap();
     assert!(matches!(held.lost().await, JournalError::Lost));
     assert!(
         tokio::time::timeout(Duration::from_secs(3), second.lost()).await.is_err(),
@@ -127,14 +127,14 @@ async fn who_stood_still_finds_out_that_another_one_has_the_lock() {
 async fn who_takes_over_waits_for_what_is_under_way() {
     let folder = tempfile::tempdir().unwrap();
     let Some(database) = on_server(&folder) else { return };
-    let (first, hold) = database.clone().take().await.unwrap();
+    let (first, hold) = database.clone().take(Others::None).await.unwrap();
     let journal = Journal::open(first).await.unwrap();
     let mut writing = journal.pool.begin_writing().await.unwrap();
     sql::query("UPDATE running SET ms = 7").execute(&mut *writing).await.unwrap();
     drop(hold);
     let is_over = AtomicUsize::new(0);
     let second = async {
-        let taken = database.clone().take().await.unwrap();
+        let taken = database.clone().take(Others::None).await.unwrap();
         assert_eq!(is_over.load(Ordering::SeqCst), 1, "what was under way is over");
         taken
     };
@@ -153,10 +153,10 @@ async fn who_takes_over_waits_for_what_is_under_way() {
 async fn who_is_refused_leaves_the_schema_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let Some(database) = on_server(&folder) else { return };
-    let (_first, _hold) = database.clone().take().await.unwrap();
+    let (_first, _hold) = database.clone().take(Others::None).await.unwrap();
     let mut connection = connection(&database).await;
     sqlx::query("DELETE FROM _sqlx_migrations").execute(&mut connection).await.unwrap();
-    assert!(matches!(database.clone().take().await.err(), Some(JournalError::Held)));
+    assert!(matches!(database.clone().take(Others::None).await.err(), Some(JournalError::Held)));
     assert!(matches!(Journal::open(database.clone()).await.err(), Some(JournalError::Older)));
     let rows = sqlx::query("SELECT 1 FROM _sqlx_migrations").fetch_all(&mut connection).await.unwrap();
     assert!(rows.is_empty());
@@ -249,6 +249,7 @@ async fn a_server_that_says_nothing_any_more_is_left_for_a_new_connection() {
     assert!(matches!(journal.record_instance(instance(1)).await, Err(JournalError::Server(_))), "not begun");
     between.let_others_talk();
     journal.record_instance(instance(1)).await.unwrap();
+    assert_eq!(journal.unfinished_after_silence().await.unwrap().len(), 1, "whatever is under way goes on");
 }
 
 #[test]

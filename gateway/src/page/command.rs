@@ -4,7 +4,7 @@ use super::accounts::{Handed, is_name};
 use crate::clock::now_ms;
 use crate::config::{self, Config, ConfigError, SecondFactor};
 use crate::journal::{Account, Actor, Journal, JournalError, Role};
-use crate::spool::{MasterKeyError, Spool};
+use crate::spool::{MasterKeyError, make_place_of_journal};
 use clap::Subcommand;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -86,7 +86,7 @@ pub enum AccountError {
 /// # Errors
 /// [`AccountError`].
 pub async fn run(config: &Config, action: Action) -> Result<String, AccountError> {
-    Spool::open(&config.state).map_err(|error| AccountError::Refused(error.to_string()))?;
+    make_place_of_journal(config).map_err(|error| AccountError::Refused(error.to_string()))?;
     let journal = match action {
         // The secret of one-time codes lies under the key of the spool.
         Action::Add { .. } | Action::Reset { .. } => {

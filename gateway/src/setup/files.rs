@@ -4,6 +4,7 @@ use super::answers::Answers;
 use super::{CREDENTIALS_OF_THE_UNIT, SetupError, at, random_text};
 use crate::config::ConfigError;
 use crate::spool::{FileKey, make_folder, sync_folder};
+use crate::takeover;
 use keyfile::{KeyFiles, Protection};
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
@@ -156,7 +157,10 @@ pub(super) fn refuse_used(state: &Path) -> Result<(), SetupError> {
             return Err(SetupError::Used { path });
         }
     }
-    Ok(())
+    match takeover::is_shared(state) {
+        Ok(true) => Err(SetupError::Used { path: state.to_owned() }),
+        _ => Ok(()),
+    }
 }
 
 /// Whatever it is, a link that leads nowhere too.

@@ -4,7 +4,7 @@
 use super::keys::{FileKey, MasterKeyError};
 use super::{Spool, sync_folder};
 use crate::config::{Config, ConfigError};
-use crate::journal::{Database, Journal, JournalError, Rewrapped};
+use crate::journal::{Database, Journal, JournalError, Others, Rewrapped};
 use clap::Subcommand;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -88,7 +88,7 @@ async fn rotate(spool: &Spool, database: Database, file: &Path) -> Result<Rewrap
     })?;
     let old = FileKey::read(file, true)?;
     let new = next_key(file)?;
-    let (database, _hold) = database.take().await?;
+    let (database, _hold) = database.take(Others::None).await?;
     let done = rewrap(database, old, &new).await?;
     take_place(file).map_err(at(file))?;
     Ok(done)

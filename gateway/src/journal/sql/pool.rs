@@ -10,7 +10,9 @@ use sqlx::sqlite::{
 use sqlx::{Connection as _, Error, Postgres, Sqlite};
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Connections to the journal; there is one writer, the others read.
 pub(crate) const CONNECTIONS_MAX: u32 = 4;
@@ -40,6 +42,8 @@ pub(crate) struct PostgresPool {
     start: Option<i64>,
     /// Longest wait for an answer.
     answer_max: Duration,
+    /// Rung for a commit that was asked for and not answered.
+    unanswered: Arc<Notify>,
 }
 
 impl PostgresPool {
@@ -102,7 +106,8 @@ impl Pool {
             .await
             .map_err(JournalError::of_server)?;
         let (start, answer_max) = (server.start, server.answer_max);
-        Ok(Self::Postgres(PostgresPool { connections, start, answer_max }))
+        let unanswered = Arc::default();
+        Ok(Self::Postgres(PostgresPool { connections, start, answer_max, unanswered }))
     }
 
     /// A transaction that may write, once no other one does: all others, of whatever process, wait until it is over. Each of its statements sees what was
@@ -129,6 +134,14 @@ impl Pool {
                 Ok(Transaction(Connection::Sqlite(pool.begin().await.map_err(JournalError::Sql)?)))
             }
             Self::Postgres(pool) => pool.begin("BEGIN ISOLATION LEVEL REPEATABLE READ").await,
+        }
+    }
+
+    /// Returns once a commit was asked for and not answered: what it did, somebody has to find out. Never with SQLite.
+    pub(crate) async fn unanswered(&self) {
+        match self {
+            Self::Sqlite(_) => std::future::pending().await,
+            Self::Postgres(pool) => pool.unanswered.notified().await,
         }
     }
 
@@ -179,7 +192,11 @@ impl Transaction {
                         sqlx::query("SELECT pg_notify($1, '')").bind(CHANGED).execute(&mut *transaction);
                     pool.answered(tell).await?;
                 }
-                pool.answered(transaction.commit()).await.map_err(JournalError::unclear)
+                let committed = pool.answered(transaction.commit()).await.map_err(JournalError::unclear);
+                if let Err(JournalError::Unclear(_)) = committed {
+                    pool.unanswered.notify_one();
+                }
+                committed
             }
         }
     }

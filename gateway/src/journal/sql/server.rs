@@ -1,17 +1,17 @@
 //! A PostgreSQL server: whether it keeps what it acknowledges, its schema, and which gateway works with it.
 
 use super::super::JournalError;
-use super::super::database::Server;
+use super::super::database::{Others, Server, Start};
 use super::pool::{BUSY_TIMEOUT, MIGRATOR_POSTGRES};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection, Row};
-use std::time::Duration;
+use sqlx::{ConnectOptions, Connection, Postgres, Row, Transaction};
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// The lock of the gateway that works with this journal, held by a connection of its own.
 const GATEWAY_LOCK: i64 = 5_980_071_172;
 /// How long a gateway that is stopped, or out of reach, holds the lock still: its connection is ended by the server when nothing was asked on it for so long.
-const LEASE: &str = "15s";
+const LEASE: Duration = Duration::from_secs(15);
 /// Between two looks at whether the lock is held still.
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest wait for an answer to one of them.
@@ -61,13 +61,12 @@ pub(crate) async fn ready(server: &Server) -> Result<(), JournalError> {
 
 /// A connection to a server that keeps what it acknowledges. What it locks it holds for a [`LEASE`].
 pub(crate) async fn connected(server: &Server) -> Result<PgConnection, JournalError> {
-    let mut connection = answered(server.answer_max, leased(server)).await?;
+    let mut connection = answered(server.answer_max, server.options.connect()).await?;
     settings(server, &mut connection).await?;
+    let lease = sqlx::query("SELECT set_config('idle_session_timeout', $1, false)")
+        .bind(format!("{}s", LEASE.as_secs()));
+    answered(server.answer_max, lease.execute(&mut connection)).await?;
     Ok(connection)
-}
-
-async fn leased(server: &Server) -> Result<PgConnection, sqlx::Error> {
-    server.options.clone().options([("idle_session_timeout", LEASE)]).connect().await
 }
 
 /// How long that takes is for the operator to judge: a large journal may take its time.
@@ -114,46 +113,83 @@ async fn settings(server: &Server, connection: &mut PgConnection) -> Result<(), 
     Ok(())
 }
 
-/// Takes the lock, brings the schema up to date, and takes the next number of a start. The task ends when another gateway has taken a later one.
-pub(crate) async fn take(server: &Server) -> Result<(i64, JoinHandle<()>), JournalError> {
+/// Takes the lock and the next number of a start, and brings the schema up to date. The task ends when another gateway has taken a later one, or may have.
+pub(crate) async fn take(
+    server: &Server,
+    others: Others,
+) -> Result<(Start, JoinHandle<JournalError>), JournalError> {
     let mut connection = connected(server).await?;
     if !locked(server, &mut connection).await? {
         return Err(JournalError::Held);
     }
-    migrate(&mut connection).await?;
+    let known = "SELECT to_regclass('gateway_start') IS NOT NULL";
+    let is_new =
+        !answered(server.answer_max, sqlx::query_scalar::<_, bool>(known).fetch_one(&mut connection)).await?;
+    if is_new {
+        migrate(&mut connection).await?;
+    }
     let start = answered(server.answer_max, next(&mut connection)).await?;
-    Ok((start, tokio::spawn(hold(server.clone(), connection, start))))
+    // Who stood still, of an earlier version, is refused before there is a schema that it does not know.
+    migrate(&mut connection).await?;
+    Ok((start, tokio::spawn(hold(server.clone(), connection, start.number, others))))
 }
 
 /// As a writer, and so after whatever the gateway before had under way: nothing of it comes later than what this one reads.
-async fn next(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
-    sqlx::query("SELECT begin_writing(NULL)").execute(&mut *transaction).await?;
-    let row = sqlx::query("UPDATE gateway_start SET number = number + 1 RETURNING number");
-    let start = row.fetch_one(&mut *transaction).await?.get("number");
+async fn next(connection: &mut PgConnection) -> Result<Start, sqlx::Error> {
+    let mut transaction = writing(connection, None).await?;
+    let row = sqlx::query("UPDATE gateway_start SET number = number + 1 RETURNING number, taken");
+    let row = row.fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok(start)
+    Ok(Start { number: row.get("number"), taken: row.get("taken") })
 }
 
-/// Returns once nobody has the lock.
-pub(crate) async fn wait(server: &Server) -> Result<(), JournalError> {
+/// Notes that the start of this number has taken the state folder.
+pub(crate) async fn note_taken(server: &Server) -> Result<(), JournalError> {
     let mut connection = connected(server).await?;
-    let mut was_told = false;
+    let noted = async {
+        let mut transaction = writing(&mut connection, server.start).await?;
+        sqlx::query("UPDATE gateway_start SET taken = number").execute(&mut *transaction).await?;
+        transaction.commit().await
+    };
+    answered(server.answer_max, noted).await
+}
+
+async fn writing(
+    connection: &mut PgConnection,
+    start: Option<i64>,
+) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
+    sqlx::query("SELECT begin_writing($1)").bind(start).execute(&mut *transaction).await?;
+    Ok(transaction)
+}
+
+/// Returns once nobody has the lock. A server that is not there yet, as after a power cut, is waited for too.
+pub(crate) async fn wait(server: &Server) -> Result<(), JournalError> {
+    let (mut connection, mut told) = (None, None);
     loop {
-        match answered(LOOK_MAX, try_lock(&mut connection)).await {
-            Ok(true) => return Ok(()),
-            Ok(false) if was_told => {}
-            Ok(false) => {
-                tracing::info!("another gateway works with this database; this one waits to take over")
+        let is_free = match &mut connection {
+            None => connected(server).await.map(|new| {
+                connection = Some(new);
+                None
+            }),
+            Some(connection) => answered(LOOK_MAX, try_lock(connection)).await.map(Some),
+        };
+        match is_free {
+            Ok(None) => continue,
+            Ok(Some(true)) => return Ok(()),
+            Ok(Some(false)) if told == Some(true) => {}
+            Ok(Some(false)) => {
+                tracing::info!("another gateway works with this database; this one waits to take over");
+                told = Some(true);
             }
+            Err(error) if error.is_for_the_operator() => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, act = "operator", "whether another gateway works is not known now");
-                if let Ok(again) = connected(server).await {
-                    connection = again;
+                if told != Some(false) {
+                    tracing::warn!(%error, act = "operator", "whether another gateway works is not known now");
                 }
+                (connection, told) = (None, Some(false));
             }
         }
-        was_told = true;
         tokio::time::sleep(LOOK).await;
     }
 }
@@ -177,18 +213,24 @@ async fn try_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
 }
 
 /// Ends when another gateway has the journal. A lock that went with its connection is taken again: until then writing is refused to neither, and
-/// whoever takes it first makes the other's number an earlier one.
-async fn hold(server: Server, mut connection: PgConnection, start: i64) {
-    let mut is_locked = true;
+/// whoever takes it first makes the other's number an earlier one. Where others wait, one of them has it after a [`LEASE`] without an answer.
+async fn hold(server: Server, mut connection: PgConnection, start: i64, others: Others) -> JournalError {
+    let (mut is_locked, mut answer) = (true, Instant::now());
     loop {
         tokio::time::sleep(LOOK).await;
         match answered(LOOK_MAX, number(&mut connection)).await {
-            Ok(number) if number != start => return,
-            Ok(_) if is_locked => {}
-            Ok(_) => is_locked = answered(LOOK_MAX, try_lock(&mut connection)).await.unwrap_or(false),
+            Ok(number) if number != start => return JournalError::Lost,
+            Ok(_) => {
+                answer = Instant::now();
+                if !is_locked {
+                    is_locked = answered(LOOK_MAX, try_lock(&mut connection)).await.unwrap_or(false);
+                }
+            }
             Err(_) => {
-                if let Ok(again) = answered(LOOK_MAX, leased(&server)).await {
+                if let Ok(Ok(again)) = tokio::time::timeout(LOOK_MAX, connected(&server)).await {
                     (connection, is_locked) = (again, false);
+                } else if others == Others::Wait && answer.elapsed() > LEASE {
+                    return JournalError::Silent;
                 }
             }
         }

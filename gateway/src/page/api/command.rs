@@ -7,7 +7,7 @@ use super::caller::digest;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::journal::{Actor, Journal, Role, Token};
-use crate::spool::Spool;
+use crate::spool::make_place_of_journal;
 use clap::Subcommand;
 
 /// What is to be done.
@@ -40,7 +40,7 @@ pub enum TokenAction {
 /// [`AccountError`].
 pub async fn run(config: &Config, action: TokenAction) -> Result<String, AccountError> {
     let refused = |why: &str| Err(AccountError::Refused(why.to_owned()));
-    Spool::open(&config.state).map_err(|error| AccountError::Refused(error.to_string()))?;
+    make_place_of_journal(config).map_err(|error| AccountError::Refused(error.to_string()))?;
     let journal = Journal::open_directory(config.database()?).await?;
     let by = crate::directory::command::administrator();
     let actor = Actor { by: &by, at_ms: now_ms() };
