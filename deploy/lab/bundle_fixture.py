@@ -107,7 +107,8 @@ def frame_geometry(sources: list[pydicom.Dataset]) -> dict:
     def number(name: str) -> float | None:
         return (numbers(name) or [None])[0]
     detector, spacing = numbers("ImagerPixelSpacing"), numbers("PixelSpacing")
-    is_rescaled, is_ct = all(numbers(name) for name in ("RescaleSlope", "RescaleIntercept")), f"{sources[-1].SOPClassUID}.".startswith(f"{CTImageStorage}.")
+    is_rescaled = all(numbers(name) for name in ("RescaleSlope", "RescaleIntercept"))
+    is_ct = f"{sources[-1].get('SOPClassUID', '')}.".startswith(f"{CTImageStorage}.")
     calibration = next((one.PixelSpacingCalibrationType for one in sources if "PixelSpacingCalibrationType" in one), None)
     return {"known": True, "orientation": numbers("ImageOrientationPatient"), "position": numbers("ImagePositionPatient"), "spacing": spacing or detector,
             "atDetector": detector is not None and spacing in (None, detector) and not calibration,

@@ -50,12 +50,13 @@ def test_series_stand_as_the_site_numbers_them_until_a_finger_chose_one(show, tm
     until(lambda: strip(shown) == expected)
     shown.page.screenshot(path=tmp_path / "numbered.png")
     # Chosen before all numbers are known: what a finger goes to does not move.
-    shown.page.add_init_script("window.delay = 300")
+    shown.page.add_init_script("window.delay = 3_000")
     shown.page.reload()
     shown.page.wait_for_selector(".thumbnail")
     came = strip(shown)
     assert came != expected, "an order that cannot change proves nothing"
     shown.page.locator(".thumbnail").last.click()
+    shown.page.evaluate("window.delay = 0")
     shown.whole()
     assert strip(shown) == came
 
