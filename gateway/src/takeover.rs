@@ -256,7 +256,7 @@ mod tests {
     }
 
     fn taken(state: &Path, number: i64) -> Taken {
-        let start = Start { number, taken: number - 1 };
+        let start = Start { number, taken: present(state).unwrap().unwrap_or_default() };
         let taken = take(&place(state).unwrap(), start).unwrap();
         Spool::open(&taken.place).unwrap();
         taken
