@@ -73,3 +73,14 @@ export function onCanvas({ scale, aspect, way: [a, b, c, d], origin }, column, r
   const [x, y] = [column * scale, row * scale * aspect];
   return { x: origin.x + a * x + b * y, y: origin.y + c * x + d * y };
 }
+
+/** The canvas on whole pixels of page and screen, so that each of its own is one of the screen: a browser would mix them otherwise.
+ * @param {HTMLCanvasElement} canvas @param {HTMLElement} around that it fills */
+export function fill(canvas, around) {
+  const stage = around.getBoundingClientRect(), ratio = devicePixelRatio;
+  const [left, top] = [Math.ceil(stage.left - 0.01), Math.ceil(stage.top - 0.01)];
+  const [wide, high] = [Math.max(1, Math.floor(stage.right + 0.01) - left), Math.max(1, Math.floor(stage.bottom + 0.01) - top)];
+  const [width, height] = [Math.round(wide * ratio), Math.round(high * ratio)];
+  Object.assign(canvas.style, { left: `${left - stage.left}px`, top: `${top - stage.top}px`, width: `${wide}px`, height: `${high}px` });
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+}

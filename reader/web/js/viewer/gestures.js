@@ -2,7 +2,7 @@
 
 /** @typedef {'down'|'move'|'up'|'cancel'} Phase */
 /** @typedef {{tool: () => import('./toolbar.js').Tool, step: () => number, scroll: (frames: number) => void, window: (dx: number, dy: number) => void, measure: (phase: Phase, x: number, y: number) => void,
- *   zoom: (factor: number, x: number, y: number, dx: number, dy: number) => void, toggle: (x: number, y: number) => void}} Hands
+ *   zoom: (factor: number, x: number, y: number, dx: number, dy: number) => void, toggle: (x: number, y: number) => void, tap?: (x: number, y: number) => void}} Hands
  *  step: CSS pixels of a finger's way for one frame */
 
 const TAP_MS = 300;
@@ -55,7 +55,10 @@ export function gestures(surface, hands) {
     if (event.timeStamp - tapAt < TAP_MS) {
       hands.toggle(event.offsetX, event.offsetY);
       tapAt = 0;
-    } else tapAt = event.timeStamp;
+    } else {
+      tapAt = event.timeStamp;
+      hands.tap?.(event.offsetX, event.offsetY);
+    }
   };
   surface.addEventListener('pointerup', up);
   surface.addEventListener('pointercancel', up);

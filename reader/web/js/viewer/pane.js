@@ -1,7 +1,7 @@
 // One series on one canvas: its picture, and what stands on it: sides, place, window, and how it is turned.
 import { h, put } from '../dom.js';
 import { sorry, t } from '../texts.js';
-import { Camera, onCanvas } from './camera.js';
+import { Camera, fill, onCanvas } from './camera.js';
 import { gestures } from './gestures.js';
 import { edges } from './letters.js';
 import { AS_SENT, wayOf } from './presentation.js';
@@ -122,16 +122,6 @@ export class Pane {
     requestAnimationFrame(() => { this.#asked = false; this.#draw(); });
   }
 
-  /** The canvas on whole pixels of page and screen, so that each of its own is one of the screen: a browser would mix them otherwise. */
-  #fill() {
-    const { canvas } = this, stage = this.element.getBoundingClientRect(), ratio = devicePixelRatio;
-    const [left, top] = [Math.ceil(stage.left - 0.01), Math.ceil(stage.top - 0.01)];
-    const [wide, high] = [Math.max(1, Math.floor(stage.right + 0.01) - left), Math.max(1, Math.floor(stage.bottom + 0.01) - top)];
-    const [width, height] = [Math.round(wide * ratio), Math.round(high * ratio)];
-    Object.assign(canvas.style, { left: `${left - stage.left}px`, top: `${top - stage.top}px`, width: `${wide}px`, height: `${high}px` });
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-  }
-
   /** Whether this telephone's textures take the frame. */
   #fits() {
     const layout = this.frame?.layout;
@@ -140,7 +130,7 @@ export class Pane {
 
   #draw() {
     const { canvas, frame, geometry } = this;
-    this.#fill();
+    fill(canvas, this.element);
     const picture = this.pictures.picture(this.stack, this.place);
     // Without its headers an image has neither its scale nor its sides: it waits for them.
     const hidden = geometry && hindrance(geometry, frame?.layout), shown = !!frame && !!picture && !!geometry && !hidden && this.#fits();

@@ -1,5 +1,5 @@
 // What is here of a case: coded segments, coarse pictures of all frames, full ones near the eye. Decodes in the order of need within a budget.
-import { Stack, farthest, frameBytes, nearby, outward, plan } from './stack.js';
+import { Stack, around, farthest, frameBytes, nearby, outward, plan } from './stack.js';
 import { sampled, parted } from './samples.js';
 
 /** @typedef {import('../delivery.js').Delivery} Delivery */
@@ -10,6 +10,7 @@ import { sampled, parted } from './samples.js';
 /** @typedef {import('./samples.js').Part} Part */
 /** @typedef {{bytes:Uint8Array, columns:number, rows:number}} Coarse */
 /** @typedef {{full:boolean, exact:boolean, parts:Part[]}} Picture */
+/** Frames that are decoded once although the eye is elsewhere. @typedef {{stack:Stack, lacks:(place:number) => boolean}} Gathering */
 
 /** Decoded full pictures, bytes. Telephones end a page at about 300 MB; program, workers and what is not swept up yet take some 140. */
 const DECODED_BYTES_MAX = 48 << 20;
@@ -54,6 +55,10 @@ export class Pictures extends EventTarget {
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   #settling;
   #wantedAt = 0;
+  /** @type {Gathering|null} */
+  #gathering = null;
+  /** The frame of it that is decoded next: what it refers to stays meanwhile. */
+  #gathered = 0;
   #closed = false;
   /** Why nothing comes now. @type {{code:string, who:string}|null} */
   trouble = null;
@@ -189,13 +194,32 @@ export class Pictures extends EventTarget {
   /** Sends the plan. Coarse pictures that were dropped are never asked for again; coded ones near the eye are. */
   #want() {
     if (this.#closed) return;
-    const near = nearby(this.#eyes, REACH);
+    const near = new Set([...nearby(this.#eyes, REACH), ...this.#lacking()]);
     const order = plan(this.stacks, this.#eyes, this.#wantsExact);
     const planned = new Set(order);
     // Last what has no picture: the case is then whole on this device.
     const rest = this.delivery.segments.filter(({ number, kind }) => kind !== 'residual' && !planned.has(number)).map(({ number }) => number);
     this.delivery.want([...order, ...rest]
       .filter((number) => !this.#coded.has(number) && (!this.#seen.has(number) || near.has(number))));
+  }
+
+  /** Every frame of a stack that somebody lacks is decoded, from the eye outward; none any more where nobody does. @param {Gathering|null} gathering */
+  gather(gathering) {
+    this.#gathering = gathering;
+    // What was dropped comes again from the device's own store.
+    if ([...this.#lacking()].some((number) => this.#seen.has(number) && !this.#coded.has(number))) this.#want();
+    this.#pump();
+  }
+
+  /** Segments of what is gathered. */
+  #lacking() {
+    const { stack, lacks } = this.#gathering ?? {}, eyes = stack && lacks ? [...stack.frames.keys()].filter(lacks).map((place) => ({ stack, place })) : [];
+    return nearby(eyes, 0);
+  }
+
+  /** Bytes that decoded pictures may take: of those that are gathered there is a copy elsewhere. */
+  get #room() {
+    return this.#gathering ? DECODED_BYTES_MAX / 2 : DECODED_BYTES_MAX;
   }
 
   /** What can be shown of a frame now: full, coarse or nothing. @param {Stack} stack @param {number} place @returns {Picture|null} */
@@ -243,7 +267,7 @@ export class Pictures extends EventTarget {
   #pump() {
     while (!this.#closed && this.decoder.free) {
       const next = this.#ofEyes(({ stack, place }) => this.#nextCoarse(stack, [place])) ?? this.#ofEyes((eye) => this.#nextFull(eye, 0))
-        ?? this.#ofEyes(({ stack, place }) => this.#nextCoarse(stack, outward(place, stack.frames.length))) ?? this.#othersCoarse() ?? this.#ofEyes((eye) => this.#nextFull(eye, REACH));
+        ?? this.#ofEyes(({ stack, place }) => this.#nextCoarse(stack, outward(place, stack.frames.length))) ?? this.#othersCoarse() ?? this.#nextGathered() ?? this.#ofEyes((eye) => this.#nextFull(eye, REACH));
       if (!next) return;
       next();
     }
@@ -283,9 +307,24 @@ export class Pictures extends EventTarget {
     for (const at of outward(place, stack.frames.length, reach)) {
       const frame = stack.frames[at];
       bytes += frame ? frameBytes(frame.layout) : 0;
-      if (bytes > DECODED_BYTES_MAX / 2 / this.#eyes.length && at !== place) return undefined;
+      if (bytes > this.#room / 2 / this.#eyes.length && at !== place) return undefined;
       for (const slab of frame?.slabs ?? []) {
         const next = this.#fullOf(stack, slab) ?? this.#exactOf(stack, slab);
+        if (next) return next;
+      }
+    }
+    return undefined;
+  }
+
+  /** The frame nearest to the eye that is lacked and can be decoded. @returns {(() => void)|undefined} */
+  #nextGathered() {
+    if (!this.#gathering) return undefined;
+    const { stack, lacks } = this.#gathering, from = this.eye.stack === stack ? this.eye.place : stack.entry;
+    for (const at of [this.#gathered, ...outward(from, stack.frames.length)]) {
+      if (!lacks(at)) continue;
+      for (const slab of stack.frames[at]?.slabs ?? []) {
+        const next = this.#fullOf(stack, slab);
+        if (next && !lacks(this.#gathered)) this.#gathered = at;
         if (next) return next;
       }
     }
@@ -331,7 +370,6 @@ export class Pictures extends EventTarget {
       this.#fullBytes += bytes.length;
     }
     if (!bytes) this.#coded.delete(stack.series.slabs[slab]?.residual ?? -1);
-    if (this.#fullBytes > DECODED_BYTES_MAX) this.#forgetDecoded();
     this.#decoded(stack, slab);
   }
 
@@ -353,7 +391,6 @@ export class Pictures extends EventTarget {
     this.#busy.delete(key);
     this.#full.set(key, bytes ?? DAMAGED);
     this.#fullBytes += bytes?.length ?? 0;
-    if (this.#fullBytes > DECODED_BYTES_MAX) this.#forgetDecoded();
     this.#decoded(stack, slab);
   }
 
@@ -366,15 +403,18 @@ export class Pictures extends EventTarget {
   /** @param {Stack} stack @param {number} slab */
   #decoded(stack, slab) {
     this.dispatchEvent(new CustomEvent('decoded', { detail: { stack, slab } }));
+    // Whoever gathers has taken it by now.
+    if (this.#fullBytes > this.#room) this.#forgetDecoded();
     this.#pump();
   }
 
   /** Decoded pictures that are farthest from the eye go; they are decoded again when it comes back. */
   #forgetDecoded() {
+    const gathering = this.#gathering, kept = new Set(gathering?.lacks(this.#gathered) ? around(gathering.stack, this.#gathered) : []);
     for (const { stack, slab } of farthest(this.stacks, this.#eyes)) {
-      if (this.#fullBytes <= DECODED_BYTES_MAX * 0.75) return;
+      if (this.#fullBytes <= this.#room * 0.75) return;
       const key = name(stack, slab), bytes = this.#full.get(key);
-      if (!(bytes instanceof Uint8Array)) continue;
+      if (!(bytes instanceof Uint8Array) || (stack === gathering?.stack && kept.has(slab))) continue;
       this.#full.delete(key);
       this.#fullBytes -= bytes.length + (this.#exact.get(key)?.length ?? 0);
       this.#exact.delete(key);

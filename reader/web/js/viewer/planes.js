@@ -20,7 +20,7 @@ export function normal([a = 0, b = 0, c = 0, d = 0, e = 0, f = 0]) {
 }
 
 /** @param {number[]} a @param {number[]} b */
-const minus = (a, b) => a.map((value, axis) => value - (b[axis] ?? 0));
+export const minus = (a, b) => a.map((value, axis) => value - (b[axis] ?? 0));
 
 /** Where a slice lies, if its image says all of it. @param {Geometry|null} geometry */
 function placed(geometry) {

@@ -10,6 +10,9 @@ import { SAME_MM, dot, normal } from './planes.js';
 /** @param {Layout} layout */
 export const frameBytes = (layout) => layout.columns * layout.rows * layout.samples * (layout.bits / 8);
 
+/** Of fewer slices no planes are cut. */
+export const VOLUME_SLICES_MIN = 12;
+
 export class Stack {
   /** @type {Frame[]} */
   frames = [];
@@ -150,7 +153,7 @@ export function* farthest(stacks, eyes) {
 }
 
 /** Slabs of a frame with those that they refer to. @param {Stack} stack @param {number} at */
-const around = (stack, at) => (stack.frames[at]?.slabs ?? []).flatMap((slab) => [...stack.neighbours(slab), slab]);
+export const around = (stack, at) => (stack.frames[at]?.slabs ?? []).flatMap((slab) => [...stack.neighbours(slab), slab]);
 
 /** @param {Stack} stack @param {number} at @param {Set<number>} order @param {boolean} [whole] */
 function opening(stack, at, order, whole = true) {

@@ -7,7 +7,7 @@ import { PRESETS } from './window.js';
 /** @typedef {import('./pane.js').Pane} Pane */
 /** @typedef {import('./window.js').Window} Window */
 /** @typedef {'scroll'|'window'|'measure'} Tool */
-/** @typedef {{pane: () => Pane, measuring: () => import('./measuring.js').Measuring|null, pair: import('./pair.js').Pair, nextKey: () => void, window: (window: Window|null) => void}} Hands */
+/** @typedef {{pane: () => Pane, measuring: () => import('./measuring.js').Measuring|null, pair: import('./pair.js').Pair, planes: {possible: () => boolean, open: () => boolean, toggle: () => void}, nextKey: () => void, window: (window: Window|null) => void}} Hands */
 
 export class Toolbar {
   /** @type {Tool} */
@@ -29,7 +29,7 @@ export class Toolbar {
     const presets = series.modality !== 'CT' ? [] : PRESETS.map(({ name, center, width }) =>
       h('button', { class: 'chip', 'aria-pressed': pressed(own?.center === center && own.width === width), click: () => this.hands.window({ center, width }) }, t(name)));
     const key = keys.size > 0 ? [h('button', { class: 'chip key', click: () => this.hands.nextKey() }, `★ ${t('key images')}`)] : [];
-    this.element.replaceChildren(tool('scroll'), tool('window'), ...(measuring ? [tool('measure')] : []), open,
+    this.element.replaceChildren(tool('scroll'), tool('window'), ...(measuring && !this.hands.planes.open() ? [tool('measure')] : []), open,
       h('div', { class: 'chips' }, ...key, h('button', { class: 'chip', 'aria-pressed': pressed(!own), click: () => this.hands.window(null) }, t('as sent')), ...presets));
     this.menu.replaceChildren(...this.#menu(pane));
     measuring?.show();
@@ -40,7 +40,16 @@ export class Toolbar {
     const act = (/** @type {string} */ name, /** @type {string} */ sign, /** @type {typeof turned} */ next) =>
       h('button', { class: 'chip', 'aria-label': t(`${name} hint`), click: () => pane.present(next(pane.presentation)) }, h('span', { 'aria-hidden': 'true' }, sign), t(name));
     const colour = !!pane.geometry?.palette || pane.stack.frames.some(({ layout }) => layout.samples > 1);
-    return [act('turn', '↻', turned), act('mirror', '⇋', mirrored), ...(colour ? [] : [act('invert', '◐', inverted)]), ...this.#pair()];
+    const invert = colour ? [] : [act('invert', '◐', inverted)];
+    // Planes stand as they lie in the patient, and there is room for one series of them.
+    if (this.hands.planes.open()) return [...invert, ...this.#planes()];
+    return [act('turn', '↻', turned), act('mirror', '⇋', mirrored), ...invert, ...this.#pair(), ...this.#planes()];
+  }
+
+  #planes() {
+    const { possible, open, toggle } = this.hands.planes;
+    if (!possible()) return [];
+    return [h('button', { class: 'chip', 'aria-label': t('planes hint'), 'aria-pressed': pressed(open()), click: toggle }, h('span', { 'aria-hidden': 'true' }, '⊞'), t('planes'))];
   }
 
   #pair() {

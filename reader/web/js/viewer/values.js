@@ -46,7 +46,7 @@ export function grey(geometry, layout, { center, width, table }) {
 }
 
 /** A stored value as the shader reads it: the bits stored, with their sign. @param {number} word @param {Bits} bits */
-const storedValue = (word, bits) => withSign(word >> bits.shift, bits);
+export const storedValue = (word, bits) => withSign(word >> bits.shift, bits);
 
 /** @param {number} value @param {{signed:boolean, stored:number}} bits */
 const withSign = (value, { signed, stored }) => (signed ? (value << (32 - stored)) >> (32 - stored) : value & ((1 << stored) - 1));

@@ -6,7 +6,7 @@ import { Pictures } from './pictures.js';
 import { Cine, recordedRate } from './cine.js';
 import { Pair } from './pair.js';
 import { Pane } from './pane.js';
-import { byNumber } from './stack.js';
+import { VOLUME_SLICES_MIN, byNumber } from './stack.js';
 import { Toolbar } from './toolbar.js';
 import { Windows } from './window.js';
 import { banner, lossWords } from './banner.js';
@@ -25,6 +25,10 @@ export class Viewer {
   #presentations = new Map();
   /** Once its module is here. @type {import('./measuring.js').Measuring|null} */
   measuring = null;
+  /** Three planes, while they are open. @type {import('./mpr.js').Mpr|null} */
+  mpr = null;
+  /** Why there are none. */
+  refused = h('p', { class: 'refused soft', role: 'status', hidden: true });
   /** Whether a series was chosen by hand. */
   #chosen = false;
   /** @type {Toolbar} */
@@ -51,7 +55,7 @@ export class Viewer {
     this.cine = new Cine({ pane: () => this.pane, show: (place) => this.#go(place), changed: () => this.#pace() });
     this.pane = this.#make(stack, place);
     this.pair = new Pair({ pictures: this.pictures, pane: () => this.pane, make: (stack) => this.#make(stack, stack.entry), changed: () => { this.#look(); this.#series(); } });
-    this.toolbar = new Toolbar({ pane: () => this.pane, measuring: () => this.measuring, pair: this.pair, nextKey: () => this.#nextKey(), window: (window) => this.#setWindow(window) });
+    this.toolbar = new Toolbar({ pane: () => this.pane, measuring: () => this.measuring, pair: this.pair, planes: { possible: () => this.#hasPlanes(), open: () => !!this.mpr, toggle: () => this.#togglePlanes() }, nextKey: () => this.#nextKey(), window: (window) => this.#setWindow(window) });
     this.answers = around.answer && answers(around.answer);
     this.element = this.#build();
     this.pictures.addEventListener('decoded', (event) => {
@@ -86,6 +90,40 @@ export class Viewer {
     this.toolbar.show();
   }
 
+  #hasPlanes() {
+    const { stack, geometry } = this.pane;
+    return stack.frames.length >= VOLUME_SLICES_MIN && !!geometry?.orientation && !!geometry.position;
+  }
+
+  /** Their program comes when they are asked for. */
+  async #togglePlanes() {
+    this.#refuse('');
+    if (this.mpr) return this.#closePlanes();
+    const { stack } = this.pane, loaded = await import('./mpr.js').catch(() => null);
+    if (this.mpr || stack !== this.pane.stack) return;
+    const opened = loaded ? loaded.Mpr.open(this) : { refused: 'no planes' };
+    if ('refused' in opened) return this.#refuse(t(opened.refused));
+    this.mpr = opened;
+    this.cine.stop();
+    this.pair.close();
+    if (this.toolbar.tool === 'measure') this.toolbar.tool = 'scroll';
+    this.#look();
+    this.#series();
+  }
+
+  #closePlanes() {
+    this.mpr?.close();
+    this.mpr = null;
+    this.toolbar.show();
+    this.pane.ask();
+  }
+
+  /** @param {string} words */
+  #refuse(words) {
+    put(this.refused, words);
+    this.refused.hidden = !words;
+  }
+
   get panes() {
     return this.pair.other ? [this.pane, this.pair.other] : [this.pane];
   }
@@ -96,10 +134,10 @@ export class Viewer {
     const pane = new Pane(this.pictures, this.windows, this.#presentations, stack, {
       tool: () => this.toolbar.tool,
       scroll: (frames) => { this.#actOn(pane); this.show(pane.place + frames); },
-      window: (dx, dy) => { this.#actOn(pane); this.#drag(dx, dy); },
+      window: (dx, dy) => { this.#actOn(pane); this.drag(dx, dy); },
       cut: () => this.pair.cut(pane),
       measure: (phase, x, y) => { this.cine.stop(); this.measuring?.finger(pane, phase, x, y); },
-      drawn: (picture) => { if (pane === this.pane) this.#drawn(picture); this.measuring?.draw(pane, picture); },
+      drawn: (picture) => { if (pane === this.pane) this.#drawn(picture); this.measuring?.draw(pane, picture); this.mpr?.draw(); },
     });
     pane.place = place;
     pane.element.addEventListener('pointerdown', () => this.#actOn(pane), true);
@@ -135,7 +173,7 @@ export class Viewer {
       h('header', {}, h('button', { class: 'back', 'aria-label': t('back'), click: () => this.around.back() }, '‹'), this.who),
       note ? h('details', { class: 'note', open: true }, h('summary', {}, t('note')), said(note, {}, true)) : null,
       this.stages,
-      this.loss, this.bar, h('div', { class: 'rail' }, this.play, this.slider, this.pace), this.toolbar.element, this.toolbar.menu, this.strip, this.answers);
+      this.loss, this.bar, h('div', { class: 'rail' }, this.play, this.slider, this.pace), this.toolbar.element, this.toolbar.menu, this.refused, this.strip, this.answers);
   }
 
   /** Another series: whose it is, its tools, its loss. */
@@ -211,6 +249,9 @@ export class Viewer {
   open(stack) {
     this.#chosen = true;
     this.cine.stop();
+    this.#refuse('');
+    if (stack === this.pane.stack && this.mpr) return;
+    if (this.mpr) this.#closePlanes();
     if (stack === this.pair.other?.stack) return this.#actOn(this.pair.other);
     if (!this.pair.takes(stack)) this.pair.close();
     this.pane.open(stack, stack.entry);
@@ -253,7 +294,7 @@ export class Viewer {
   }
 
   /** Right widens, down darkens, as everywhere. @param {number} dx @param {number} dy */
-  #drag(dx, dy) {
+  drag(dx, dy) {
     const { stack, window: { center, width } } = this.pane, speed = Math.max(0.25, width / 250), had = this.windows.own(stack);
     this.windows.set(stack, { center: Math.round((center + dy * speed) * 100) / 100, width: Math.max(1, Math.round((width + dx * speed) * 100) / 100) });
     if (!had) this.toolbar.show();
@@ -263,7 +304,8 @@ export class Viewer {
   /** @param {import('./pictures.js').Picture|null} picture */
   #drawn(picture) {
     const { place, stack } = this.pane, { here, all } = this.pictures.progress;
-    this.loss.classList.toggle('exact', !!picture?.exact);
+    // Planes are cut through what was compressed, also where some of it became exact.
+    this.loss.classList.toggle('exact', !!picture?.exact && !this.mpr);
     if (picture?.full && this.cine.playing) this.cine.drawn(place);
     this.#pace();
     if (document.activeElement !== this.slider || Number(this.slider.value) !== place + 1) this.slider.value = String(place + 1);
@@ -276,6 +318,7 @@ export class Viewer {
   close() {
     removeEventListener('keydown', this.keys);
     this.cine.close();
+    this.mpr?.close();
     this.pictures.close();
     this.pair.end();
     this.pane.close();
