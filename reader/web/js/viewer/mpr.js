@@ -1,10 +1,11 @@
 // Three planes through one point of a series: the stored one, and two that are cut through its slices, each alone or projected along a slab.
-import { h, put } from '../dom.js';
+import { h } from '../dom.js';
 import { learn, t } from '../texts.js';
 import { gridOf, lying, standing } from './grid.js';
 import { Section } from './section.js';
 import { grey } from './values.js';
 import { Volume } from './volume.js';
+import { windowWords } from './window.js';
 
 /** @typedef {import('./grid.js').Grid} Grid */
 /** @typedef {import('./samples.js').Part} Part */
@@ -17,14 +18,14 @@ learn({
   oblique: ['{0}(斜め)', '{0}, oblique'],
   reformatted: ['再構成像・参考', 'Reformatted, for reference'],
   averaged: ['{0}×{0}画素平均', '{0}×{0} averaged'],
-  projected: ['{0} {1} mm({2}面)', '{0} {1} mm (of {2})'],
+  projected: ['{0} {1} mm({2}面)', '{0} {1} mm, {2} planes'],
   'planes picture': ['{0}。上下になぞると面が変わり、触れた所へ中心が移ります', '{0}. Drag up or down to scroll the planes, tap to move the point'],
   'planes slab': ['厚さ', 'Thickness'],
   thin: ['1面', '1 plane'],
   max: ['MIP', 'MIP'],
   mean: ['平均', 'Mean'],
   min: ['MinIP', 'MinIP'],
-  'planes apart': ['スライス間隔 {0} mm', 'Slices {0} mm apart'],
+  'planes apart': ['間隔 {0} mm', '{0} mm apart'],
   'planes here': ['{1}枚中{0}枚', '{0} of {1} slices'],
   'planes damaged': ['{0}枚は壊れているため黒', '{0} damaged slices are black'],
   'planes headers': ['ヘッダーを受信中です。少し待ってからもう一度押してください。', 'Headers are still coming: try again in a moment.'],
@@ -50,9 +51,7 @@ export class Mpr {
   projection = 'max';
   /** The voxel that all three planes go through, by column and row; its slice is the one that the viewer shows. */
   point = { column: 0, row: 0 };
-  row = h('div', { class: 'row', role: 'group', 'aria-label': t('planes slab') });
-  told = h('p', { class: 'told' });
-  controls = h('div', { class: 'slab' }, this.row, this.told);
+  controls = h('div', { class: 'slab', role: 'group', 'aria-label': t('planes slab') });
   /** The parts of each plane that was cut last. @type {{key:string, parts:Part[]}[]} */
   #cut = [];
   #asked = false;
@@ -143,7 +142,7 @@ export class Mpr {
     const chip = (/** @type {string} */ words, /** @type {boolean} */ on, /** @type {() => void} */ choose) =>
       h('button', { class: 'chip', 'aria-pressed': String(on), click: () => { choose(); this.show(); } }, words);
     const kinds = /** @type {Projection[]} */ (this.stack.series.modality === 'CT' ? ['max', 'mean', 'min'] : ['max', 'min']);
-    this.row.replaceChildren(...SLABS_MM.map((mm) => chip(mm ? `${mm} mm` : t('thin'), this.slab === mm, () => { this.slab = mm; })),
+    this.controls.replaceChildren(...SLABS_MM.map((mm) => chip(mm ? `${mm} mm` : t('thin'), this.slab === mm, () => { this.slab = mm; })),
       ...(this.slab ? kinds.map((kind) => chip(t(kind), this.projection === kind, () => { this.projection = kind; })) : []));
     this.ask();
   }
@@ -157,8 +156,6 @@ export class Mpr {
   draw() {
     if (!this.element.isConnected || this.stack !== this.viewer.pane.stack) return;
     for (const section of this.sections) section.draw(this.#content(section.axis));
-    const gap = Math.round((this.volume.grid.spacing[2] ?? 0) * 100) / 100;
-    put(this.told, t('planes apart', gap));
   }
 
   /** @param {number} axis @returns {import('./section.js').Content} */
@@ -175,7 +172,7 @@ export class Mpr {
       orientation: [...(grid.axes[wide] ?? []), ...(grid.axes[high] ?? [])], spacing: [down ?? 1, across ?? 1], way, across: [wide, high], name,
       grey: { ...how, shift: isStored ? how.shift : 0, invert: how.invert !== pane.presentation.inverted },
       point: /** @type {[number, number]} */ ([wide, high].map((of) => (this.#at(of) + 0.5) * (isStored ? grid.step : 1))),
-      words: words.filter((one) => one).join('\n'), state: isStored ? this.#storedState(picture) : this.#state(),
+      words: words.filter((one) => one).join('\n'), corner: axis === 2 ? `${pane.place + 1} / ${grid.slices}\n${windowWords(pane.window)}` : t('planes apart', Math.round((grid.spacing[2] ?? 0) * 100) / 100), state: isStored ? this.#storedState(picture) : this.#state(),
     };
   }
 

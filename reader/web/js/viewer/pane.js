@@ -8,6 +8,7 @@ import { AS_SENT, wayOf } from './presentation.js';
 import { Renderer } from './renderer.js';
 import { bar, calibration, lengthWords, scaleOf, spacingOf } from './scale.js';
 import { grey, hindrance } from './values.js';
+import { windowWords } from './window.js';
 
 /** @typedef {import('./stack.js').Stack} Stack */
 /** @typedef {import('./pictures.js').Pictures} Pictures */
@@ -147,7 +148,7 @@ export class Pane {
     for (const [side, element] of Object.entries(this.edges)) put(element, letters?.[/** @type {'left'} */ (side)] ?? '');
     const key = frame && stack.keys.has(frame.instance) ? ' ★' : '';
     const b = stack.bValues.length > 0 && typeof geometry?.bValue === 'number' ? `  b ${Math.round(geometry.bValue)}` : '';
-    put(this.corner, `${this.place + 1} / ${stack.frames.length}${key}${b}\n${window.table ? 'VOI LUT' : `W ${Math.round(window.width)}  L ${Math.round(window.center)}`}`);
+    put(this.corner, `${this.place + 1} / ${stack.frames.length}${key}${b}\n${windowWords(window)}`);
     this.#ruler(picture ? geometry : null);
     this.#cut(picture ? this.around.cut() : null);
     put(this.state, this.#trouble(hidden) ?? (!picture ? t('loading') : picture.full ? '' : t('coarse')));

@@ -11,9 +11,9 @@ import { bar, lengthWords } from './scale.js';
 
 /** @typedef {import('./samples.js').Part} Part */
 /** What there is to see: `orientation`: where its columns and rows run to; `spacing`: of rows, of columns, mm; `point`: where the other planes cut it, in columns and rows;
- * `step`: of its pixels to a voxel; `across`: the axes of the grid that its columns and rows count; `words`: what it is, `state`: what it lacks.
+ * `step`: of its pixels to a voxel; `across`: the axes of the grid that its columns and rows count; `words`: what it is, `corner`: where in the series and through which window, or how far slices lie apart, `state`: what it lacks.
  * @typedef {{parts:Part[], columns:number, rows:number, step:number, orientation:number[], spacing:[number, number], way:import('./presentation.js').Way, grey:import('./values.js').Grey,
- *   point:[number, number], across:[number, number], name:string, words:string, state:string}} Content */
+ *   point:[number, number], across:[number, number], name:string, words:string, corner:string, state:string}} Content */
 /** `measure` is no tool here. @typedef {{tool: () => import('./toolbar.js').Tool, length: () => number, scroll: (planes: number) => void, window: (dx: number, dy: number) => void,
  *   move: (column: number, row: number) => void, redraw: () => void}} Hands  length: how many planes there are; move: the point, in columns and rows */
 
@@ -27,6 +27,7 @@ export class Section {
   canvas = /** @type {HTMLCanvasElement} */ (h('canvas', { role: 'img', tabindex: 0 }));
   edges = { left: h('span', { class: 'edge left' }), right: h('span', { class: 'edge right' }), top: h('span', { class: 'edge top' }), bottom: h('span', { class: 'edge bottom' }) };
   title = h('p', { class: 'title' });
+  corner = h('p', { class: 'corner' });
   state = h('p', { class: 'state', role: 'status' });
   lines = [svg('path', {}), svg('path', {})];
   ruler = { line: h('span', { class: 'line' }), words: h('span') };
@@ -34,14 +35,14 @@ export class Section {
   /** @type {Content|null} */
   content = null;
   /** What the canvas holds. */
-  #drawn = { parts: /** @type {Part[]} */ ([]), how: '' };
+  #drawn = { parts: /** @type {Part[]} */ ([]), how: '', voi: /** @type {import('../delivery.js').Table|null} */ (null) };
 
   /** @param {number} axis of the grid, that it lies across @param {Hands} hands */
   constructor(axis, hands) {
     this.axis = axis;
     this.hands = hands;
     this.element = h('div', { class: `stage section across-${axis}` }, this.canvas, ...Object.values(this.edges), svg('svg', { class: 'cross', 'aria-hidden': 'true' }, ...this.lines),
-      this.title, h('p', { class: 'ruler' }, this.ruler.words, this.ruler.line), this.state);
+      this.title, this.corner, h('p', { class: 'ruler' }, this.ruler.words, this.ruler.line), this.state);
     this.renderer = new Renderer(this.canvas);
     gestures(this.canvas, {
       tool: () => (hands.tool() === 'window' ? 'window' : 'scroll'),
@@ -79,16 +80,17 @@ export class Section {
     const { parts, columns, grey, orientation, way, name } = content, { canvas } = this;
     this.content = content;
     fill(canvas, this.element);
-    const { view } = this, how = JSON.stringify([view, grey, canvas.width, canvas.height]), fits = parts.every((part) => Math.max(part.columns, part.rows) <= this.renderer.largest);
+    const { view } = this, how = JSON.stringify([view, { ...grey, voi: null }, canvas.width, canvas.height]), fits = parts.every((part) => Math.max(part.columns, part.rows) <= this.renderer.largest);
     // Where only the point moved, lines do.
-    if (how !== this.#drawn.how || parts.length !== this.#drawn.parts.length || parts.some(({ data }, at) => data !== this.#drawn.parts[at]?.data)) {
+    if (how !== this.#drawn.how || grey.voi !== this.#drawn.voi || parts.length !== this.#drawn.parts.length || parts.some(({ data }, at) => data !== this.#drawn.parts[at]?.data)) {
       this.renderer.forget();
       this.renderer.draw(fits ? parts : [], columns, view, grey);
-      this.#drawn = { parts, how };
+      this.#drawn = { parts, how, voi: grey.voi };
     }
     const letters = edges(orientation, way);
     for (const [side, element] of Object.entries(this.edges)) put(element, letters?.[/** @type {'left'} */ (side)] ?? '');
     put(this.title, content.words);
+    put(this.corner, content.corner);
     put(this.state, fits ? content.state : t('too large'));
     canvas.setAttribute('aria-label', t('planes picture', name));
     this.#cross(content);

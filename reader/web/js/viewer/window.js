@@ -16,6 +16,9 @@ export const PRESETS = [
   { name: 'abdomen', center: 60, width: 350 },
 ];
 
+/** @param {Window} window */
+export const windowWords = ({ center, width, table }) => (table ? 'VOI LUT' : `W ${Math.round(width)}  L ${Math.round(center)}`);
+
 /** From the 1st to the 99th hundredth of the values that are no padding. @param {ArrayLike<number>} values @param {(word: number) => number|null} value @returns {Window} */
 export function measured(values, value) {
   const known = Array.from({ length: values.length }, (_, n) => value(values[n] ?? 0)).filter((one) => one !== null).sort((a, b) => a - b);
