@@ -19,6 +19,7 @@ learn({
   reformatted: ['再構成像・参考', 'Reformatted, for reference'],
   averaged: ['{0}×{0}画素平均', '{0}×{0} averaged'],
   projected: ['{0} {1} mm({2}面)', '{0} {1} mm, {2} planes'],
+  'projected one': ['{0} {1} mm(1面)', '{0} {1} mm, 1 plane'],
   'planes picture': ['{0}。上下になぞると面が変わり、触れた所へ中心が移ります', '{0}. Drag up or down to scroll the planes, tap to move the point'],
   'planes slab': ['厚さ', 'Thickness'],
   thin: ['1面', '1 plane'],
@@ -27,7 +28,7 @@ learn({
   min: ['MinIP', 'MinIP'],
   'planes apart': ['間隔 {0} mm', '{0} mm apart'],
   'planes here': ['{1}枚中{0}枚', '{0} of {1} slices'],
-  'planes damaged': ['{0}枚は壊れているため黒', '{0} damaged slices are black'],
+  'planes damaged': ['破損{0}枚は黒', '{0} damaged, black'],
   'planes headers': ['ヘッダーを受信中です。少し待ってからもう一度押してください。', 'Headers are still coming: try again in a moment.'],
   'planes colour': ['カラー画像からは断面を作れません。', 'No planes are cut through colours.'],
   'planes values': ['値の意味を読み取れない画像があるため、断面を作れません。', 'What the values of some images mean cannot be read: no planes are cut.'],
@@ -166,7 +167,7 @@ export class Mpr {
     // The stored picture has all its pixels, and its own bits.
     const step = isStored ? 1 : grid.step, layout = isStored ? pane.frame?.layout : null;
     const [across, down] = [grid.spacing[wide] ?? 1, grid.spacing[high] ?? 1].map((mm) => (isStored ? mm / grid.step : mm));
-    const words = [name, !isStored && t('reformatted'), this.slab && t('projected', t(this.projection), this.slab, to - from + 1), step > 1 && t('averaged', step), pane.presentation.inverted && t('mark inverted')];
+    const words = [name, !isStored && t('reformatted'), this.slab && t(to > from ? 'projected' : 'projected one', t(this.projection), this.slab, to - from + 1), step > 1 && t('averaged', step), pane.presentation.inverted && t('mark inverted')];
     return {
       parts: isStored ? picture?.parts ?? [] : this.#plane(axis, from, to), columns: layout?.columns ?? volume.size[wide] ?? 1, rows: layout?.rows ?? volume.size[high] ?? 1, step: isStored ? grid.step : 1,
       orientation: [...(grid.axes[wide] ?? []), ...(grid.axes[high] ?? [])], spacing: [down ?? 1, across ?? 1], way, across: [wide, high], name,
