@@ -457,13 +457,14 @@ def test_600_slices_stay_within_the_memory_and_are_averaged(show, chromium: Brow
     shown.here()
     page = shown.page
     page.get_by_role("button", name="View", exact=True).click()
-    while page.get_by_role("button", name=BUTTON["en-GB"], exact=True).count() == 0 or not page.evaluate("viewer.pane.stack.ordered"):
-        memory.look()
+
+    def watched(holds: str) -> None:
+        until(lambda: memory.look() or page.evaluate(holds), 10 * WAIT_MS)
+
+    watched("viewer.pane.stack.ordered")
     page.get_by_role("button", name=BUTTON["en-GB"], exact=True).click()
     expect(page.locator(".section")).to_have_count(3)
-    while page.evaluate("viewer.mpr.volume.count") < LONG:
-        memory.look()
-        page.wait_for_timeout(50)
+    watched(f"viewer.mpr.volume.count === {LONG}")
     assert page.evaluate("[viewer.mpr.volume.grid.step, viewer.mpr.volume.voxels.byteLength]") == [2, LONG * 256 * 256 * 2]
     drawn(shown)
     for at in (1, 2):

@@ -316,8 +316,8 @@ def pixels(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
 
 
-def until(holds) -> None:
-    deadline = time.monotonic() + WAIT_MS / 1000
+def until(holds, wait_ms: int = WAIT_MS) -> None:
+    deadline = time.monotonic() + wait_ms / 1000
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -71,6 +71,8 @@ export class Viewer {
       // What a finger goes to does not move under it.
       if (!this.#chosen) this.pictures.stacks = byNumber(this.pictures.stacks, (one) => this.pictures.geometry(one, one.frames[0])?.seriesNumber);
       this.#thumbnails();
+      // Whether there are planes is known now.
+      if (!this.toolbar.menu.hidden) this.toolbar.show();
     });
     this.pictures.addEventListener('arrived', () => { this.#follow(); for (const pane of this.panes) pane.ask(); });
     this.pictures.addEventListener('scrollable', () => this.around.scrollable());
