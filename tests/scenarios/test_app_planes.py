@@ -325,6 +325,8 @@ def test_what_is_no_volume_is_refused_in_plain_words(show, tmp_path: Path) -> No
         one.RescaleSlope = 2
         one.save_as(path)
     stack(folder, "COLOUR", np.repeat(slices[..., None], 3, 3), AXIAL, (1.0, 1.0), 2.0, **MR)
+    stack(folder, "ULTRASOUND", slices, AXIAL, (1.0, 1.0), 2.0, **{**MR, "Modality": "US"})
+    stack(folder, "PROJECTED", slices, AXIAL, (1.0, 1.0), 2.0, **{**MR, "Modality": "DX"})
     stack(folder, "FEW", slices[:11], AXIAL, (1.0, 1.0), 2.0, **MR)
     shown = show(folder)
     shown.whole()
@@ -332,7 +334,8 @@ def test_what_is_no_volume_is_refused_in_plain_words(show, tmp_path: Path) -> No
     page.get_by_role("button", name="View", exact=True).click()
     button, words = page.get_by_role("button", name=BUTTON["en-GB"], exact=True), page.locator(".refused")
     assert not page.evaluate("performance.getEntriesByType('resource').filter(one => /mpr|volume/.test(one.name)).length"), "nothing of it is fetched before it is asked for"
-    for name, said in {"TILT": "gantry was tilted", "GAP": "equal gaps", "TWICE": "equal gaps", "DIRECTIONS": "several directions", "SCALES": "scales of values", "COLOUR": "through colours"}.items():
+    for name, said in {"TILT": "gantry was tilted", "GAP": "equal gaps", "TWICE": "equal gaps", "DIRECTIONS": "several directions", "SCALES": "scales of values", "COLOUR": "through colours",
+                       "ULTRASOUND": "How long a pixel is in the patient is not known", "PROJECTED": "How long a pixel is in the patient is not known"}.items():
         page.get_by_role("button", name=f"Series {name},").click()
         shown.here()
         expect(words).to_be_hidden()
@@ -420,6 +423,19 @@ def test_slices_that_are_not_here_yet_are_left_out_and_damaged_ones_stay_black(s
         assert [row for part in one["parts"] for row in range(part["row"], part["row"] + part["rows"])] == [place for place in range(30) if place not in lacking]
         assert np.array_equal(rows, np.delete(cut, lacking, axis=0))
     page.screenshot(path=tmp_path / "damaged.png")
+    # Of a slab across the slices it counts those of the slab alone.
+    slab, first = page.locator(".section .state").first, lacking[0]
+    go(shown, 10, 10, first)
+    choose(shown, "20 mm")
+    expect(slab).to_contain_text("damaged, left out")
+    go(shown, 10, 10, 29 if first < 15 else 0)
+    expect(slab).to_be_empty()
+    # What keeps the pictures from coming is said on the planes.
+    go(shown, 10, 10, first)
+    page.evaluate("viewer.pictures.trouble = { code: 'link_lost', who: 'operator' }; viewer.mpr.draw()")
+    expect(slab).to_contain_text("damaged, left out")
+    assert len(slab.inner_text().splitlines()) > 1
+    assert page.evaluate("viewer.pictures.held.decoded") <= 24 << 20
 
 
 LONG = 600

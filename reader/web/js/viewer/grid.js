@@ -1,6 +1,6 @@
 // Whether a stack is a volume: slices of one kind, straight above each other at equal gaps (PS3.3 C.7.6.2.1.1). If not, why, as a name of its words.
 import { dot, minus, normal } from './planes.js';
-import { spacingOf } from './scale.js';
+import { calibration, scaleOf, spacingOf } from './scale.js';
 import { grey, hindrance } from './values.js';
 
 /** @typedef {import('../delivery.js').Geometry} Geometry */
@@ -32,8 +32,10 @@ export function gridOf(stack, geometries) {
   if (stack.series.mixedPatients) return { refused: 'mixed patients' };
   if (layout.samples > 1 || first.palette) return { refused: 'planes colour' };
   if (known.some((one, at) => hindrance(one, stack.frames[at]?.layout))) return { refused: 'planes values' };
-  const spacing = spacingOf(first), { orientation, position } = first;
+  if (known.some(({ modalityTable }) => modalityTable)) return { refused: 'planes table' };
+  const spacing = spacingOf(first), { orientation, position } = first, { modality } = stack.series;
   if (!spacing || !orientation || !position || known.some((one) => !one.orientation || !one.position)) return { refused: 'planes place' };
+  if (!scaleOf(first, modality) || calibration(first, modality)) return { refused: 'planes scale' };
   const axes = /** @type {Three<number[]>} */ ([orientation.slice(0, 3), orientation.slice(3), normal(orientation)]);
   if (Math.abs(dot(axes[2], axes[2]) - 1) > 10 * SAME_COSINE || known.some((one) => !isLike(one.orientation, orientation))) return { refused: 'planes directions' };
   if (known.some((one, at) => !isSameKind(one, first, stack.frames[at]?.layout, layout))) return { refused: 'planes kinds' };
@@ -60,7 +62,7 @@ function isSameKind(one, first, layout, of) {
   return !!layout && layout.columns === columns && layout.rows === rows && layout.bits === bits && layout.stored === stored && layout.signed === signed && layout.bigEndian === bigEndian
     && alike(one.spacing?.[0], first.spacing?.[0]) && alike(one.spacing?.[1], first.spacing?.[1]) && one.frameOfReference === first.frameOfReference
     && one.slope === first.slope && one.intercept === first.intercept && one.highBit === first.highBit && one.padding === first.padding && one.inverse === first.inverse
-    && !one.modalityTable && !one.palette;
+    && !one.palette;
 }
 
 /** Where each plane's picture goes to on the screen, x and then y: to the patient's left, to the back, to the feet. */

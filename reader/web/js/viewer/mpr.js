@@ -2,6 +2,7 @@
 import { h } from '../dom.js';
 import { learn, t } from '../texts.js';
 import { gridOf, lying, standing } from './grid.js';
+import { troubleWords } from './pane.js';
 import { Section } from './section.js';
 import { grey } from './values.js';
 import { Volume } from './volume.js';
@@ -15,26 +16,29 @@ learn({
   axial: ['横断', 'Axial'],
   coronal: ['冠状断', 'Coronal'],
   sagittal: ['矢状断', 'Sagittal'],
-  oblique: ['{0}(斜め)', '{0}, oblique'],
+  oblique: ['{0}（斜め）', '{0}, oblique'],
   reformatted: ['再構成像・参考', 'Reformatted, for reference'],
   averaged: ['{0}×{0}画素平均', '{0}×{0} averaged'],
-  projected: ['{0} {1} mm({2}面)', '{0} {1} mm, {2} planes'],
-  'projected one': ['{0} {1} mm(1面)', '{0} {1} mm, 1 plane'],
+  projected: ['{0} {1} mm（{2}面）', '{0} {1} mm, {2} planes'],
+  'projected one': ['{0} {1} mm（1面）', '{0} {1} mm, 1 plane'],
   'planes picture': ['{0}。上下になぞると面が変わり、触れた所へ中心が移ります', '{0}. Drag up or down to scroll the planes, tap to move the point'],
   'planes slab': ['厚さ', 'Thickness'],
   thin: ['1面', '1 plane'],
   max: ['MIP', 'MIP'],
   mean: ['平均', 'Mean'],
   min: ['MinIP', 'MinIP'],
-  'planes apart': ['間隔 {0} mm', '{0} mm apart'],
+  'planes apart': ['スライス間隔 {0} mm', 'Slices {0} mm apart'],
   'planes here': ['{1}枚中{0}枚', '{0} of {1} slices'],
   'planes damaged': ['破損{0}枚は黒', '{0} damaged, black'],
+  'planes left out': ['破損{0}枚を除く', '{0} damaged, left out'],
   'planes headers': ['ヘッダーを受信中です。少し待ってからもう一度押してください。', 'Headers are still coming: try again in a moment.'],
   'planes colour': ['カラー画像からは断面を作れません。', 'No planes are cut through colours.'],
   'planes values': ['値の意味を読み取れない画像があるため、断面を作れません。', 'What the values of some images mean cannot be read: no planes are cut.'],
   'planes place': ['位置・向き・画素間隔のない画像があるため、断面を作れません。', 'Some images do not say where they lie or how large their pixels are: no planes are cut.'],
   'planes directions': ['向きの異なる画像が混在しているため、断面を作れません。', 'Images of several directions are mixed here: no planes are cut.'],
   'planes kinds': ['大きさまたは値の尺度の異なる画像が混在しているため、断面を作れません。', 'Images of several sizes or scales of values are mixed here: no planes are cut.'],
+  'planes table': ['値を変換表（モダリティLUT）で読む画像からは断面を作れません。', 'No planes are cut through values that are read through a table (modality LUT).'],
+  'planes scale': ['体内の長さが分からない画像（検出器面の長さ、較正なし、超音波）からは断面を作れません。', 'How long a pixel is in the patient is not known of these images (a length at the detector, not calibrated, ultrasound): no planes are cut.'],
   'planes gaps': ['スライス間隔が一定でない（欠け、または同じ位置に複数）ため、断面を作れません。', 'Slices do not lie at equal gaps (one is missing, or several are in one place): no planes are cut.'],
   'planes tilt': ['スライスが真上に重なっていない（ガントリ傾斜）ため、断面を作れません。', 'Slices do not lie straight above each other (the gantry was tilted): no planes are cut.'],
   'planes large': ['この端末には大きすぎるため、断面を作れません。', 'The series is too large for this device: no planes are cut.'],
@@ -63,16 +67,25 @@ export class Mpr {
   /** The planes of the series that is seen, in place of its picture; or why there are none. @param {import('./viewer.js').Viewer} viewer @returns {Mpr|{refused:string}} */
   static open(viewer) {
     const { stack } = viewer.pane, grid = gridOf(stack, stack.frames.map((frame) => viewer.pictures.geometry(stack, frame)));
-    return 'refused' in grid ? grid : new Mpr(viewer, grid);
+    if ('refused' in grid) return grid;
+    /** @type {Section[]} */
+    const made = [];
+    try {
+      return new Mpr(viewer, grid, made);
+    } catch {
+      // No memory for the voxels, or no more places to draw.
+      for (const section of made) section.close();
+      return { refused: 'planes large' };
+    }
   }
 
-  /** @param {import('./viewer.js').Viewer} viewer @param {Grid} grid @private */
-  constructor(viewer, grid) {
+  /** @param {import('./viewer.js').Viewer} viewer @param {Grid} grid @param {Section[]} made so far, where it does not succeed @private */
+  constructor(viewer, grid, made) {
     this.viewer = viewer;
     this.stack = viewer.pane.stack;
     this.volume = new Volume(grid);
     this.point = { column: grid.columns >> 1, row: grid.rows >> 1 };
-    this.sections = [2, 1, 0].map((axis) => new Section(axis, {
+    for (const axis of [2, 1, 0]) made.push(new Section(axis, {
       tool: () => viewer.toolbar.tool,
       length: () => this.volume.size[axis] ?? 1,
       scroll: (planes) => this.#go(axis, this.#at(axis) + planes),
@@ -80,11 +93,14 @@ export class Mpr {
       move: (column, row) => this.#move(axis, column, row),
       redraw: () => this.ask(),
     }));
+    this.sections = made;
     this.element = h('div', { class: 'planes' }, ...this.sections.map(({ element }) => element));
     this.decoded = this.decoded.bind(this);
     viewer.pictures.addEventListener('decoded', this.decoded);
     viewer.stages.after(this.element);
     viewer.stages.hidden = true;
+    // What it has in textures is nowhere seen now.
+    viewer.pane.renderer.forget();
     viewer.toolbar.menu.after(this.controls);
     for (const place of this.stack.frames.keys()) this.#take(place);
     this.#gather();
@@ -92,13 +108,12 @@ export class Mpr {
     this.show();
   }
 
-  /** Slices are decoded for the volume until it has all. */
+  /** Slices are decoded for the volume until it has all. Until it is closed, decoded pictures keep to their smaller room beside it. */
   #gather() {
     const { pictures } = this.viewer, { stack, volume } = this;
     const lacks = (/** @type {number} */ place) => !volume.has(place) && !pictures.damaged(stack, place);
-    const isWhole = ![...stack.frames.keys()].some(lacks);
-    pictures.gather(isWhole ? null : { stack, lacks });
-    if (isWhole) clearInterval(this.stalled);
+    pictures.gather({ stack, lacks });
+    if (![...stack.frames.keys()].some(lacks)) clearInterval(this.stalled);
   }
 
   /** @param {Event} event */
@@ -173,20 +188,25 @@ export class Mpr {
       orientation: [...(grid.axes[wide] ?? []), ...(grid.axes[high] ?? [])], spacing: [down ?? 1, across ?? 1], way, across: [wide, high], name,
       grey: { ...how, shift: isStored ? how.shift : 0, invert: how.invert !== pane.presentation.inverted },
       point: /** @type {[number, number]} */ ([wide, high].map((of) => (this.#at(of) + 0.5) * (isStored ? grid.step : 1))),
-      words: words.filter((one) => one).join('\n'), corner: axis === 2 ? `${pane.place + 1} / ${grid.slices}\n${windowWords(pane.window)}` : t('planes apart', Math.round((grid.spacing[2] ?? 0) * 100) / 100), state: isStored ? this.#storedState(picture) : this.#state(),
+      isComing: volume.count < grid.slices, isBad: isStored && pictures.damaged(this.stack, pane.place),
+      words: words.filter((one) => one).join('\n'), corner: axis === 2 ? `${pane.place + 1} / ${grid.slices}\n${windowWords(pane.window)}` : t('planes apart', Math.round((grid.spacing[2] ?? 0) * 100) / 100), state: isStored ? this.#storedState(picture) : this.#state(axis, from, to),
     };
   }
 
   /** @param {import('./pictures.js').Picture|null} picture */
   #storedState(picture) {
     const { pane, pictures } = this.viewer;
+    if (pictures.trouble) return troubleWords(pictures.trouble);
     if (pictures.damaged(this.stack, pane.place)) return t('damaged picture');
     return !picture ? t('loading') : picture.full ? '' : t('coarse');
   }
 
-  #state() {
-    const { volume, stack, viewer: { pictures } } = this, damaged = [...stack.frames.keys()].filter((place) => pictures.damaged(stack, place)).length, all = volume.size[2];
-    return [volume.count + damaged < all && t('planes here', volume.count, all), damaged && t('planes damaged', damaged)].filter((one) => one).join('\n');
+  /** What a plane lacks: of a slab across the slices those of the slab, of any other plane all. @param {number} axis @param {number} from @param {number} to */
+  #state(axis, from, to) {
+    const { volume, stack, viewer: { pictures } } = this, places = [...stack.frames.keys()].filter((place) => axis !== 2 || (place >= from && place <= to));
+    const here = places.filter((place) => volume.has(place)).length, damaged = places.filter((place) => pictures.damaged(stack, place)).length;
+    const words = [here + damaged < places.length && t('planes here', here, places.length), damaged && t(axis === 2 ? 'planes left out' : 'planes damaged', damaged)];
+    return [pictures.trouble && troubleWords(pictures.trouble), ...words].filter((one) => one).join('\n');
   }
 
   /** @param {number} axis @param {number} from @param {number} to */

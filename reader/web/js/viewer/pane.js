@@ -130,13 +130,13 @@ export class Pane {
   }
 
   #draw() {
-    const { canvas, frame, geometry } = this;
-    fill(canvas, this.element);
+    const { canvas, frame, geometry } = this, isSeen = !this.element.closest('[hidden]');
+    if (isSeen) fill(canvas, this.element);
     const picture = this.pictures.picture(this.stack, this.place);
     // Without its headers an image has neither its scale nor its sides: it waits for them.
     const hidden = geometry && hindrance(geometry, frame?.layout), shown = !!frame && !!picture && !!geometry && !hidden && this.#fits();
     const window = shown ? this.window : { center: 0, width: 1 }, how = grey(geometry, frame?.layout, window);
-    this.renderer.draw(shown ? picture.parts : [], frame?.layout.columns ?? 1, this.view, { ...how, invert: how.invert !== this.presentation.inverted });
+    if (isSeen) this.renderer.draw(shown ? picture.parts : [], frame?.layout.columns ?? 1, this.view, { ...how, invert: how.invert !== this.presentation.inverted });
     this.#words(shown ? picture : null, window, hidden);
     canvas.dataset.shown = !shown ? 'nothing' : picture.full ? 'full' : 'coarse';
     this.around.drawn(shown ? picture : null);
@@ -176,7 +176,7 @@ export class Pane {
   /** Why there is less to see than there should be. @param {ReturnType<typeof hindrance>} hidden */
   #trouble(hidden) {
     const { trouble } = this.pictures;
-    if (trouble) return trouble.code === 'link_lost' ? t('lost link') : sorry(trouble);
+    if (trouble) return troubleWords(trouble);
     if (!this.frame) return t('no pictures');
     if (hidden) return t(hidden);
     if (!this.#fits()) return t('too large');
@@ -188,6 +188,9 @@ export class Pane {
     this.renderer.close();
   }
 }
+
+/** @param {NonNullable<Pictures['trouble']>} trouble */
+export const troubleWords = (trouble) => (trouble.code === 'link_lost' ? t('lost link') : sorry(trouble));
 
 /** @param {SVGElement} line */
 function drawing(line) {

@@ -11,9 +11,9 @@ import { bar, lengthWords } from './scale.js';
 
 /** @typedef {import('./samples.js').Part} Part */
 /** What there is to see: `orientation`: where its columns and rows run to; `spacing`: of rows, of columns, mm; `point`: where the other planes cut it, in columns and rows;
- * `step`: of its pixels to a voxel; `across`: the axes of the grid that its columns and rows count; `words`: what it is, `corner`: where in the series and through which window, or how far slices lie apart, `state`: what it lacks.
+ * `step`: of its pixels to a voxel; `across`: the axes of the grid that its columns and rows count; `words`: what it is, `corner`: where in the series and through which window, or how far slices lie apart, `state`: what it lacks, `isBad`: because it is damaged, `isComing`: it changes by itself.
  * @typedef {{parts:Part[], columns:number, rows:number, step:number, orientation:number[], spacing:[number, number], way:import('./presentation.js').Way, grey:import('./values.js').Grey,
- *   point:[number, number], across:[number, number], name:string, words:string, corner:string, state:string}} Content */
+ *   point:[number, number], across:[number, number], name:string, words:string, corner:string, state:string, isBad:boolean, isComing:boolean}} Content */
 /** `measure` is no tool here. @typedef {{tool: () => import('./toolbar.js').Tool, length: () => number, scroll: (planes: number) => void, window: (dx: number, dy: number) => void,
  *   move: (column: number, row: number) => void, redraw: () => void}} Hands  length: how many planes there are; move: the point, in columns and rows */
 
@@ -55,8 +55,8 @@ export class Section {
       tap: (x, y) => { const [column, row] = onImage(this.view, x * devicePixelRatio, y * devicePixelRatio); hands.move(column, row); },
     });
     this.canvas.addEventListener('keydown', (event) => {
-      const step = KEYS[event.key];
-      if (step === undefined) return;
+      const step = event.key === 'Home' ? -hands.length() : event.key === 'End' ? hands.length() : KEYS[event.key];
+      if (step === undefined || event.metaKey || event.ctrlKey) return;
       event.preventDefault();
       event.stopPropagation();
       hands.scroll(step);
@@ -91,7 +91,10 @@ export class Section {
     for (const [side, element] of Object.entries(this.edges)) put(element, letters?.[/** @type {'left'} */ (side)] ?? '');
     put(this.title, content.words);
     put(this.corner, content.corner);
+    // Nobody is read a count that changes four times a second.
+    this.state.setAttribute('aria-live', content.isComing ? 'off' : 'polite');
     put(this.state, fits ? content.state : t('too large'));
+    this.state.classList.toggle('bad', content.isBad);
     canvas.setAttribute('aria-label', t('planes picture', name));
     this.#cross(content);
     this.#ruler(content);

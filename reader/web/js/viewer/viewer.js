@@ -102,7 +102,8 @@ export class Viewer {
     this.#refuse('');
     if (this.mpr) return this.#closePlanes();
     const { stack } = this.pane, loaded = await import('./mpr.js').catch(() => null);
-    if (this.mpr || stack !== this.pane.stack) return;
+    // Meanwhile another series may have been chosen, or the viewer left.
+    if (this.mpr || stack !== this.pane.stack || !this.element.isConnected) return;
     const opened = loaded ? loaded.Mpr.open(this) : { refused: 'no planes' };
     if ('refused' in opened) return this.#refuse(t(opened.refused));
     this.mpr = opened;

@@ -9,6 +9,13 @@ import { storedValue } from './values.js';
 /** No value was there: outside of 16 bits. */
 const NONE = 0x7fffffff;
 
+/** Rounded, and never what counts as padding. @param {number} sum @param {number} count @param {number|null} padding */
+function mean(sum, count, padding) {
+  if (!count) return padding ?? 0;
+  const value = Math.round(sum / count);
+  return value !== padding ? value : value > 0 ? value - 1 : value + 1;
+}
+
 export class Volume {
   /** Which slices are here. */
   #here;
@@ -39,7 +46,7 @@ export class Volume {
         const value = storedValue(data[(row * step + y) * wide + column * step + x] ?? 0, bits);
         if (value !== padding) { sum += value; counted++; }
       }
-      this.voxels[start + row * columns + column] = counted ? Math.round(sum / counted) : padding ?? 0;
+      this.voxels[start + row * columns + column] = mean(sum, counted, padding);
     }
     if (!this.has(slice)) this.count++;
     this.#here[slice] = 1;
@@ -102,7 +109,7 @@ export class Volume {
       const out = (row - first) * columns;
       for (let column = 0; column < columns; column++) {
         const value = found[column] ?? 0, many = counted[column] ?? 0;
-        data[out + column] = projection === 'mean' ? (many ? Math.round(value / many) : padding ?? 0) : value === NONE ? padding ?? 0 : value;
+        data[out + column] = projection === 'mean' ? mean(value, many, padding) : value === NONE ? padding ?? 0 : value;
       }
     }
   }
