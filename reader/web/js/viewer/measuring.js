@@ -225,7 +225,8 @@ export class Measuring {
     }
     const room = { width: canvas.clientWidth, height: canvas.clientHeight }, seen = marks.filter((mark) => isInside(mark, room));
     drawMarks(surface, seen, room, this.viewer.toolbar.tool === 'measure');
-    reference.hidden = seen.length === 0;
+    // What is told stays when the finger has gone.
+    reference.hidden = seen.length === 0 && !(this.#toldOf && isOf(this.#toldOf, pane));
   }
 
   /** Of other pixels, as where exact ones came, other values. @param {Measure} measure @param {Pane} pane @param {Picture} picture @param {import('../delivery.js').Geometry} geometry */
