@@ -23,7 +23,7 @@ pub use trail::Durable;
 pub use walk::{Fault, Verdict};
 pub(crate) use walk::{grows, names};
 
-use crate::spool::sync_folder;
+use crate::spool::{create_anew, sync_folder};
 use alerts::Budgets;
 use seal::native::SiteKey;
 use std::fs::{self, File};
@@ -85,7 +85,7 @@ pub fn folder(state: &Path) -> PathBuf {
     state.join("audit")
 }
 
-/// Leaves whoever has the trail open with what is gone: the file that is appended to is replaced by a copy, and what is under way removed.
+/// Leaves whoever has the trail open with what is gone: the file that is appended to is replaced by a copy.
 ///
 /// # Errors
 /// Any I/O error.
@@ -94,18 +94,12 @@ pub(crate) fn leave_behind(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         files => files?.pop(),
     };
-    let copy = folder.join("trail.unfinished");
-    for path in [&copy, &folder.join(trail::HEAD_UNFINISHED)] {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
     let Some(last) = last else { return Ok(()) };
-    let path = walk::path(folder, last);
-    fs::copy(&path, &copy)?;
-    File::open(&copy)?.sync_all()?;
-    fs::rename(copy, path)?;
+    let (path, unfinished) = (walk::path(folder, last), folder.join("trail.unfinished"));
+    let mut copy = create_anew(&unfinished)?;
+    io::copy(&mut File::open(&path)?, &mut copy)?;
+    copy.sync_all()?;
+    fs::rename(unfinished, path)?;
     sync_folder(folder)
 }
 

@@ -102,20 +102,13 @@ impl Pipeline {
         for delivery in unfinished {
             self.start(delivery);
         }
-        let after_silence = self.start_after_silence();
-        let begun = async {
-            while let Some(delivery) = begun.recv().await {
-                self.start(delivery);
-            }
-        };
-        tokio::select! {
-            () = begun => {}
-            () = after_silence => {}
+        while let Some(delivery) = begun.recv().await {
+            self.start(delivery);
         }
     }
 
     /// Whatever a commit did that was not answered: all that is under way goes on. Ends when this gateway has the journal no more.
-    async fn start_after_silence(self: &Arc<Self>) {
+    pub async fn start_after_silence(self: Arc<Self>) {
         while let Ok(unfinished) = self.journal.unfinished_after_silence().await {
             for delivery in unfinished {
                 self.start(delivery);

@@ -12,7 +12,7 @@ use crate::pipeline::{Ahead, Pipeline, Telling, Turns};
 use crate::receive::Doors;
 use crate::seal::{POLICY_LOSSLESS, Sealer};
 use crate::smime::Renderer;
-use crate::spool::{FileKey, MasterKeyError, Spool, sync_folder};
+use crate::spool::{FileKey, MasterKeyError, Spool, create_anew, sync_folder};
 use crate::submit::Submitter;
 use crate::takeover::{self, TakeoverError};
 use crate::{backup, directory, journal, pulled, receive, upgrade};
@@ -20,7 +20,6 @@ use ::seal::native::{Certificate, SealError, SiteKey, check_recipients};
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -108,7 +107,7 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
     let spool = Spool::open(&config.state).map_err(at(&config.state))?;
     let _lock = match taken {
         Some(taken) => taken.lock,
-        None => spool.lock().map_err(at(&config.state.join("lock")))?,
+        None => spool.lock().map_err(at(&spool.lock_path()))?,
     };
     upgrade::refuse_half_restored(&config.state)?;
     let key = Arc::new(config.seal.site_key()?);
@@ -168,6 +167,7 @@ pub async fn serve(mut config: Config) -> Result<(), ServeError> {
     tokio::spawn(pipeline.clone().drop_held());
     tokio::spawn(pipeline.clone().destroy_keys());
     tokio::spawn(pipeline.clone().escalate(changes.clone()));
+    tokio::spawn(pipeline.clone().start_after_silence());
     let over_cases = pipeline.clone().watch_over_cases(changes.clone());
     let telling = pipeline.clone().tell(changes.clone());
     let duty = pipeline.clone().keep_duty(changes.clone());
@@ -409,8 +409,7 @@ fn content_secret(path: &Path) -> Result<[u8; 32], ServeError> {
 /// Temp file, fsync, rename, fsync of the folder: a kill leaves the whole secret or none.
 fn write_secret(path: &Path, secret: &[u8]) -> io::Result<()> {
     let unfinished = path.with_extension("unfinished");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let mut file = create_anew(&unfinished)?;
     file.write_all(secret)?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;

@@ -21,7 +21,7 @@ use seal::ids::DeliveryId;
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, BufReader, Cursor, Read, Seek, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -67,7 +67,12 @@ impl Spool {
     /// # Errors
     /// `WouldBlock` if another gateway works here; any other I/O error.
     pub fn lock(&self) -> io::Result<fs::File> {
-        lock(&self.root.join("lock"))
+        lock(&self.lock_path())
+    }
+
+    /// What [`Self::lock`] locks, beside the folders of the stages.
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.root.join("lock")
     }
 
     /// Whether the disk has room for another object besides what the deliveries under way still need.
@@ -331,6 +336,18 @@ pub(crate) fn lock(path: &Path) -> io::Result<fs::File> {
     lock.try_lock()?;
     lock.set_len(0)?;
     Ok(lock)
+}
+
+/// Makes a file for its owner alone, empty. Whoever has open what had the name before has another file.
+///
+/// # Errors
+/// Any I/O error.
+pub(crate) fn create_anew(path: &Path) -> io::Result<fs::File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Makes a folder and what is missing above it, for its owner alone.

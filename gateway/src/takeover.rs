@@ -2,20 +2,18 @@
 //!
 //! All of the state lies in a folder of it, `taken.N`, that bears the number of the start that has the journal: the fencing token. Who takes over
 //! renames it first, and from then on whoever was taken over from, whatever it was in the middle of, finds nothing under the name that it knows: it
-//! can make, rename and delete no file here. What it has open is of files that the sweep of the start removes, and of the trail, which gets a copy.
+//! can make, rename and delete no file here. What it has open is of files that the sweep of the start removes or that are made anew where they are
+//! written again ([`create_anew`]), and of the trail, which gets a copy.
 
 use crate::journal::Start;
-use crate::spool::{lock, make_folder, make_one, sync_folder};
+use crate::spool::{Spool, create_anew, lock, make_folder, make_one, sync_folder};
 use crate::{audit, config::Config};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// In front of the number.
 const TAKEN: &str = "taken.";
-/// Beside the bundles and the trail: what keeps commands away from the state of a gateway that works.
-const LOCK: &str = "lock";
 
 /// Where the mounts of this process are told of (proc_pid_mountinfo(5)).
 const MOUNTS: &str = "/proc/self/mountinfo";
@@ -151,17 +149,14 @@ pub(crate) fn take(known: &Path, start: Start) -> Result<Taken, TakeoverError> {
         }
     };
     sync_folder(state).map_err(io_at(state))?;
-    for path in [place.join("content.unfinished"), place.join("lock.unfinished")] {
-        remove(&path).map_err(io_at(&path))?;
-    }
     audit::leave_behind(&audit::folder(&place)).map_err(io_at(&place))?;
-    let lock = signed(&place.join(LOCK), start.number).map_err(io_at(&place))?;
+    let lock = signed(&Spool::at(&place).lock_path(), start.number).map_err(io_at(&place))?;
     Ok(Taken { place, lock })
 }
 
 /// The lock of the state, signed at once, unless a gateway has it that was taken over from: that one has written its number into it.
 fn held(place: &Path, start: i64) -> Result<Option<File>, TakeoverError> {
-    let path = place.join(LOCK);
+    let path = Spool::at(place).lock_path();
     match lock(&path) {
         Ok(mut file) => writeln!(file, "{start}").map(|()| Some(file)).map_err(io_at(&path)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -176,7 +171,7 @@ fn held(place: &Path, start: i64) -> Result<Option<File>, TakeoverError> {
 /// The lock of a file that nobody else has open, with a number in it from the moment that it has its name.
 fn signed(path: &Path, start: i64) -> io::Result<File> {
     let unfinished = path.with_extension("unfinished");
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    let mut file = create_anew(&unfinished)?;
     writeln!(file, "{start}")?;
     file.try_lock()?;
     fs::rename(&unfinished, path)?;
@@ -198,13 +193,6 @@ fn remembers_names(mounts: &str, folder: &Path) -> bool {
     let has = |option: &str| options.split(',').any(|one| one == option);
     kind.starts_with("nfs")
         && !(has("lookupcache=none") || has("noac") || has("acdirmin=0") && has("acdirmax=0"))
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
 }
 
 /// The number of the folder that is there.
@@ -286,16 +274,21 @@ mod tests {
         let folder = audit::folder(&before.place);
         make_folder(&folder).unwrap();
         fs::write(folder.join("trail-000001.log"), "one\n").unwrap();
-        fs::write(folder.join("head.unfinished"), "").unwrap();
-        let open = |name| OpenOptions::new().append(true).open(folder.join(name)).unwrap();
-        let (mut trail, mut head) = (open("trail-000001.log"), open("head.unfinished"));
+        let mut trail = fs::OpenOptions::new().append(true).open(folder.join("trail-000001.log")).unwrap();
         let after = taken(&state, 2);
         let folder = audit::folder(&after.place);
-        fs::write(folder.join("head.unfinished"), "two").unwrap();
         trail.write_all(b"two\n").unwrap();
-        head.write_all(b"one").unwrap();
         assert_eq!(fs::read(folder.join("trail-000001.log")).unwrap(), b"one\n");
-        assert_eq!(fs::read(folder.join("head.unfinished")).unwrap(), b"two");
+    }
+
+    #[test]
+    fn what_is_written_into_a_file_that_was_made_anew_since_is_not_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("head.unfinished");
+        let mut before = create_anew(&path).unwrap();
+        create_anew(&path).unwrap().write_all(b"two").unwrap();
+        before.write_all(b"one").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::line::{self, First, Hash, chain, statement};
 use super::message::Message;
 use super::walk::{self, End, Fault, HEAD, Head, STATEMENT, Walked};
 use crate::hex::hex;
-use crate::spool::{make_one, sync_folder};
+use crate::spool::{create_anew, make_one, sync_folder};
 use compressor::Purpose;
 use seal::native::SiteKey;
 use std::fs::{self, File, OpenOptions};
@@ -16,9 +16,6 @@ use time::OffsetDateTime;
 
 /// A file of the trail that has so many bytes is followed by the next one.
 pub(super) const FILE_BYTES_MAX: u64 = 16 << 20;
-
-/// What the signed end is written into before it has its name.
-pub(super) const HEAD_UNFINISHED: &str = "head.unfinished";
 
 /// How far a trail is on the disk: a file, and bytes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,8 +116,8 @@ impl Trail {
         let (number, hash) = (before.number, before.hash);
         let signature =
             self.site.sign_statement(STATEMENT, &statement(number, &hash)).map_err(io::Error::other)?;
-        let (head, unfinished) = (self.folder.join(HEAD), self.folder.join(HEAD_UNFINISHED));
-        let mut file = private().truncate(true).create(true).open(&unfinished).map_err(TrailError::before)?;
+        let (head, unfinished) = (self.folder.join(HEAD), self.folder.join("head.unfinished"));
+        let mut file = create_anew(&unfinished).map_err(TrailError::before)?;
         file.write_all(Head::text(number, &hash, &signature).as_bytes()).map_err(TrailError::before)?;
         file.sync_all()?;
         let anchor = self.chained(&line::anchor(number, &signature));
@@ -146,7 +143,8 @@ impl Trail {
         let before = self.end;
         let number = before.file + 1;
         let path = walk::path(&self.folder, number);
-        let file = private().append(true).create_new(true).open(&path).map_err(TrailError::before)?;
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path);
+        let file = file.map_err(TrailError::before)?;
         let (last, last_bytes) =
             (std::mem::replace(&mut self.file, file), std::mem::take(&mut self.file_bytes));
         self.end.file = number;
@@ -204,13 +202,6 @@ impl TrailError {
             _ => Self::Broken(error),
         }
     }
-}
-
-/// For the gateway's own user alone.
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).mode(0o600);
-    options
 }
 
 /// Keeps the first bytes of a file, and no file of none.

@@ -80,8 +80,9 @@ pub async fn restore(
     make_folder(state).map_err(at(state))?;
     refuse_what_is_there(state)?;
     // No gateway may start meanwhile.
-    let lock = state.join("lock");
-    let _locked = Spool::at(state).lock().map_err(at(&lock))?;
+    let spool = Spool::at(state);
+    let lock = spool.lock_path();
+    let _locked = spool.lock().map_err(at(&lock))?;
     own_as_folder(&lock).map_err(at(&lock))?;
     let aside = state.join(UNFINISHED);
     make_folder(&aside).map_err(at(&aside))?;

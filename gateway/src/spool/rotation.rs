@@ -2,14 +2,14 @@
 //! until then the gateway works with whichever of both the journal lies under.
 
 use super::keys::{FileKey, MasterKeyError};
-use super::{Spool, sync_folder};
+use super::{Spool, create_anew, sync_folder};
 use crate::config::{Config, ConfigError};
 use crate::journal::{Database, Journal, JournalError, Others, Rewrapped};
 use clap::Subcommand;
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// What is to be done.
@@ -107,11 +107,7 @@ fn next_key(file: &Path) -> Result<FileKey, RotationError> {
 /// Whoever may read the old key may read the new one: the service, when somebody else runs this.
 fn write_beside(file: &Path, next: &Path, key: &FileKey) -> io::Result<()> {
     let (unfinished, old) = (beside(file, ".unfinished"), fs::metadata(file)?);
-    // One that a cut left may have another mode.
-    if unfinished.exists() {
-        fs::remove_file(&unfinished)?;
-    }
-    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    let mut out = create_anew(&unfinished)?;
     let made = out.metadata()?;
     if (made.uid(), made.gid()) != (old.uid(), old.gid()) {
         fchown(&out, Some(old.uid()), Some(old.gid()))?;
