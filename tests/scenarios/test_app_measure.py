@@ -350,7 +350,17 @@ def test_the_value_under_the_finger(measured: Shown, tmp_path: Path) -> None:
         measured.touch([(x, y)])
         expect(measured.page.locator(".measuring .told")).to_contain_text(f"{values(file, 0)[int(row), int(column)]:.0f} HU")
         expect(measured.page.locator(".reference")).to_be_visible()
+        # Two taps within 300 ms would zoom.
+        measured.page.wait_for_timeout(400)
     measured.page.screenshot(path=tmp_path / "value.png")
+    # The number stays for reference where its mark goes off screen.
+    measured.page.mouse.move(*at(measured, 150.5, 150.5))
+    measured.page.keyboard.down("Control")
+    measured.page.mouse.wheel(0, -400)
+    measured.page.keyboard.up("Control")
+    expect(measured.page.locator(".marks path")).to_have_count(0)
+    expect(measured.page.locator(".measuring .told")).to_contain_text("HU")
+    expect(measured.page.locator(".reference")).to_be_visible()
     assert kept(measured) == []
     series(measured, "Series PADDED,")
     measured.touch([at(measured, 10, 10)])

@@ -8,6 +8,9 @@
 const TAP_MS = 300;
 const TAP_WAY = 12;
 
+/** CSS pixels of a finger's way for one of so many frames: all of them within the surface, but neither too quick nor too slow to aim. @param {HTMLElement} surface @param {number} frames */
+export const stepOf = (surface, frames) => Math.min(16, Math.max(3, (surface.clientHeight * 0.8) / Math.max(1, frames)));
+
 /** @param {HTMLElement} surface @param {Hands} hands */
 export function gestures(surface, hands) {
   /** @type {Map<number, {x:number, y:number}>} */

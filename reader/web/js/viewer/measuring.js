@@ -225,7 +225,7 @@ export class Measuring {
     }
     const room = { width: canvas.clientWidth, height: canvas.clientHeight }, seen = marks.filter((mark) => isInside(mark, room));
     drawMarks(surface, seen, room, this.viewer.toolbar.tool === 'measure');
-    // What is told stays when the finger has gone.
+    // A number that is told is said of a mark that may lie off screen.
     reference.hidden = seen.length === 0 && !(this.#toldOf && isOf(this.#toldOf, pane));
   }
 

@@ -2,11 +2,11 @@
 import { h, put } from '../dom.js';
 import { sorry, t } from '../texts.js';
 import { Camera, fill, onCanvas } from './camera.js';
-import { gestures } from './gestures.js';
-import { edges } from './letters.js';
+import { gestures, stepOf } from './gestures.js';
+import { Sides, edges } from './letters.js';
 import { AS_SENT, wayOf } from './presentation.js';
 import { Renderer } from './renderer.js';
-import { bar, calibration, lengthWords, scaleOf, spacingOf } from './scale.js';
+import { Ruler, calibration, scaleOf, spacingOf } from './scale.js';
 import { grey, hindrance } from './values.js';
 import { windowWords } from './window.js';
 
@@ -18,8 +18,6 @@ import { windowWords } from './window.js';
  * of another slice, in columns and rows; drawn: with what is seen */
 
 const SVG = 'http://www.w3.org/2000/svg';
-/** Of the canvas's width, that a scale bar may take. */
-const RULER_SHARE = 0.3;
 
 export class Pane {
   /** @type {Stack} */
@@ -28,7 +26,7 @@ export class Pane {
   #asked = false;
 
   canvas = /** @type {HTMLCanvasElement} */ (h('canvas', { 'aria-label': t('picture'), role: 'img', tabindex: 0 }));
-  edges = { left: h('span', { class: 'edge left' }), right: h('span', { class: 'edge right' }), top: h('span', { class: 'edge top' }), bottom: h('span', { class: 'edge bottom' }) };
+  sides = new Sides();
   corner = h('p', { class: 'corner' });
   state = h('p', { class: 'state', role: 'status' });
   /** Says what is not as it was sent, and takes it back. */
@@ -36,9 +34,9 @@ export class Pane {
   /** Which series this is and whether it follows, where there are two. */
   title = h('p', { class: 'title' });
   cut = document.createElementNS(SVG, 'line');
-  ruler = { line: h('span', { class: 'line' }), words: h('span') };
-  element = h('div', { class: 'stage' }, this.canvas, ...Object.values(this.edges), drawing(this.cut), this.title, this.corner,
-    h('p', { class: 'ruler' }, this.ruler.words, this.ruler.line), this.mark, this.state);
+  ruler = new Ruler(0.3);
+  element = h('div', { class: 'stage' }, this.canvas, ...this.sides.elements, drawing(this.cut), this.title, this.corner,
+    this.ruler.element, this.mark, this.state);
   camera = new Camera(this.canvas);
 
   /** @param {Pictures} pictures @param {import('./window.js').Windows} windows @param {Map<Stack, Presentation>} presentations @param {Stack} stack @param {Around} around */
@@ -51,7 +49,7 @@ export class Pane {
     this.renderer = new Renderer(this.canvas);
     gestures(this.canvas, {
       tool: () => around.tool(),
-      step: () => Math.min(16, Math.max(3, (this.canvas.clientHeight * 0.8) / Math.max(1, this.stack.frames.length))),
+      step: () => stepOf(this.canvas, this.stack.frames.length),
       scroll: (frames) => around.scroll(frames),
       window: (dx, dy) => around.window(dx, dy),
       measure: (phase, x, y) => around.measure(phase, x, y),
@@ -144,8 +142,8 @@ export class Pane {
 
   /** @param {Picture|null} picture @param {import('./window.js').Window} window @param {ReturnType<typeof hindrance>} hidden */
   #words(picture, window, hidden) {
-    const { geometry, frame, stack } = this, letters = picture ? edges(geometry?.orientation, wayOf(this.presentation)) : null;
-    for (const [side, element] of Object.entries(this.edges)) put(element, letters?.[/** @type {'left'} */ (side)] ?? '');
+    const { geometry, frame, stack } = this;
+    this.sides.write(picture ? edges(geometry?.orientation, wayOf(this.presentation)) : null);
     const key = frame && stack.keys.has(frame.instance) ? ' ★' : '';
     const b = stack.bValues.length > 0 && typeof geometry?.bValue === 'number' ? `  b ${Math.round(geometry.bValue)}` : '';
     put(this.corner, `${this.place + 1} / ${stack.frames.length}${key}${b}\n${windowWords(window)}`);
@@ -167,10 +165,8 @@ export class Pane {
 
   /** @param {import('../delivery.js').Geometry|null} geometry */
   #ruler(geometry) {
-    const { modality } = this.stack.series, length = bar(scaleOf(geometry, modality), this.view.scale, this.canvas.width * RULER_SHARE), { line, words } = this.ruler;
-    line.hidden = !length;
-    line.style.width = `${(length?.pixels ?? 0) / devicePixelRatio}px`;
-    put(words, length && geometry ? [lengthWords(length.mm), calibration(geometry, modality)].filter((one) => one).join(' ') : '');
+    const { modality } = this.stack.series;
+    this.ruler.draw(this.canvas, scaleOf(geometry, modality), this.view.scale, geometry ? calibration(geometry, modality) : '');
   }
 
   /** Why there is less to see than there should be. @param {ReturnType<typeof hindrance>} hidden */

@@ -1,4 +1,5 @@
 // A bar of known length on the picture.
+import { h, put } from '../dom.js';
 import { t } from '../texts.js';
 
 /** In mm: what a bar may measure. */
@@ -19,7 +20,7 @@ export const scaleOf = (geometry, modality) => (OF_REGIONS.has(modality) ? null 
 /** The longest bar that fits. None where the image does not say how far its pixels lie apart. Pixels are drawn as high as they are, so that a millimetre is as long
  * in each direction. @param {[number, number]|null} spacing as scaleOf gives it @param {number} scale device pixels a column @param {number} room device pixels
  * @returns {{mm:number, pixels:number}|null} */
-export function bar(spacing, scale, room) {
+function bar(spacing, scale, room) {
   if (!spacing) return null;
   const [, column] = spacing;
   const mm = LENGTHS.findLast((length) => (length * scale) / column <= room);
@@ -27,7 +28,27 @@ export function bar(spacing, scale, room) {
 }
 
 /** @param {number} mm */
-export const lengthWords = (mm) => (mm < 10 ? `${mm} mm` : `${mm / 10} cm`);
+const lengthWords = (mm) => (mm < 10 ? `${mm} mm` : `${mm / 10} cm`);
+
+/** The bar with its words. */
+export class Ruler {
+  #line = h('span', { class: 'line' });
+  #words = h('span');
+  element = h('p', { class: 'ruler' }, this.#words, this.#line);
+
+  /** @param {number} share of the canvas's width, that it may take */
+  constructor(share) {
+    this.share = share;
+  }
+
+  /** @param {HTMLCanvasElement} canvas @param {[number, number]|null} spacing as scaleOf gives it; null: no bar @param {number} scale device pixels a column @param {string} [more] words behind the length */
+  draw(canvas, spacing, scale, more = '') {
+    const length = bar(spacing, scale, canvas.width * this.share);
+    this.#line.hidden = !length;
+    this.#line.style.width = `${(length?.pixels ?? 0) / devicePixelRatio}px`;
+    put(this.#words, length ? [lengthWords(length.mm), more].filter((one) => one).join(' ') : '');
+  }
+}
 
 /** Projections: a length in the patient depends on where in the beam it lies (PS3.3 10.7.1.1). */
 const PROJECTIONS = new Set(['CR', 'DX', 'XA', 'RF', 'MG', 'IO', 'PX']);

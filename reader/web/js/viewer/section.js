@@ -2,12 +2,12 @@
 import { h, put } from '../dom.js';
 import { t } from '../texts.js';
 import { Camera, fill, onCanvas } from './camera.js';
-import { gestures } from './gestures.js';
-import { edges } from './letters.js';
+import { gestures, stepOf } from './gestures.js';
+import { Sides, edges } from './letters.js';
 import { svg } from './marks.js';
 import { onImage } from './measure.js';
 import { Renderer } from './renderer.js';
-import { bar, lengthWords } from './scale.js';
+import { Ruler } from './scale.js';
 
 /** @typedef {import('./samples.js').Part} Part */
 /** What there is to see: `orientation`: where its columns and rows run to; `spacing`: of rows, of columns, mm; `point`: where the other planes cut it, in columns and rows;
@@ -17,20 +17,18 @@ import { bar, lengthWords } from './scale.js';
 /** `measure` is no tool here. @typedef {{tool: () => import('./toolbar.js').Tool, length: () => number, scroll: (planes: number) => void, window: (dx: number, dy: number) => void,
  *   move: (column: number, row: number) => void, redraw: () => void}} Hands  length: how many planes there are; move: the point, in columns and rows */
 
-/** Of the canvas's width, that a scale bar may take. */
-const RULER_SHARE = 0.4;
 /** Around the point, CSS pixels: what is looked at lies under no line. */
 const GAP_PX = 10;
 const KEYS = /** @type {Record<string, number>} */ ({ ArrowDown: 1, ArrowUp: -1, ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10 });
 
 export class Section {
   canvas = /** @type {HTMLCanvasElement} */ (h('canvas', { role: 'img', tabindex: 0 }));
-  edges = { left: h('span', { class: 'edge left' }), right: h('span', { class: 'edge right' }), top: h('span', { class: 'edge top' }), bottom: h('span', { class: 'edge bottom' }) };
+  sides = new Sides();
   title = h('p', { class: 'title' });
   corner = h('p', { class: 'corner' });
   state = h('p', { class: 'state', role: 'status' });
   lines = [svg('path', {}), svg('path', {})];
-  ruler = { line: h('span', { class: 'line' }), words: h('span') };
+  ruler = new Ruler(0.4);
   camera = new Camera(this.canvas);
   /** @type {Content|null} */
   content = null;
@@ -41,12 +39,12 @@ export class Section {
   constructor(axis, hands) {
     this.axis = axis;
     this.hands = hands;
-    this.element = h('div', { class: `stage section across-${axis}` }, this.canvas, ...Object.values(this.edges), svg('svg', { class: 'cross', 'aria-hidden': 'true' }, ...this.lines),
-      this.title, this.corner, h('p', { class: 'ruler' }, this.ruler.words, this.ruler.line), this.state);
+    this.element = h('div', { class: `stage section across-${axis}` }, this.canvas, ...this.sides.elements, svg('svg', { class: 'cross', 'aria-hidden': 'true' }, ...this.lines),
+      this.title, this.corner, this.ruler.element, this.state);
     this.renderer = new Renderer(this.canvas);
     gestures(this.canvas, {
       tool: () => (hands.tool() === 'window' ? 'window' : 'scroll'),
-      step: () => Math.min(16, Math.max(3, (this.canvas.clientHeight * 0.8) / Math.max(1, hands.length()))),
+      step: () => stepOf(this.canvas, hands.length()),
       scroll: (planes) => hands.scroll(planes),
       window: (dx, dy) => hands.window(dx, dy),
       measure: () => {},
@@ -87,8 +85,7 @@ export class Section {
       this.renderer.draw(fits ? parts : [], columns, view, grey);
       this.#drawn = { parts, how, voi: grey.voi };
     }
-    const letters = edges(orientation, way);
-    for (const [side, element] of Object.entries(this.edges)) put(element, letters?.[/** @type {'left'} */ (side)] ?? '');
+    this.sides.write(edges(orientation, way));
     put(this.title, content.words);
     put(this.corner, content.corner);
     // Nobody is read a count that changes four times a second.
@@ -97,7 +94,7 @@ export class Section {
     this.state.classList.toggle('bad', content.isBad);
     canvas.setAttribute('aria-label', t('planes picture', name));
     this.#cross(content);
-    this.#ruler(content);
+    this.ruler.draw(canvas, content.spacing, view.scale);
   }
 
   /** @param {Content} content */
@@ -113,14 +110,6 @@ export class Section {
       line.setAttribute('class', `across-${across[n]}`);
       line.setAttribute('d', halves.join(''));
     });
-  }
-
-  /** @param {Content} content */
-  #ruler({ spacing }) {
-    const length = bar(spacing, this.view.scale, this.canvas.width * RULER_SHARE), { line, words } = this.ruler;
-    line.hidden = !length;
-    line.style.width = `${(length?.pixels ?? 0) / devicePixelRatio}px`;
-    put(words, length ? lengthWords(length.mm) : '');
   }
 
   close() {
