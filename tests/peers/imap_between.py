@@ -6,37 +6,21 @@ import ssl
 import threading
 from pathlib import Path
 
+from peers.listening import Listening
 
-class ImapBetween:
-    """Use with `with`. To each `command`, or the first `times` of them, the client is answered `answer`, where `TAG` stands for the command's tag."""
+
+class ImapBetween(Listening):
+    """To each `command`, or the first `times` of them, the client is answered `answer`, where `TAG` stands for the command's tag."""
 
     def __init__(self, tls: Path, server_port: int, command: str, answer: bytes, times: float = math.inf):
+        super().__init__()
         self.server_port, self.command, self.answer, self.times = server_port, command.encode(), answer, times
         self.answered = 0
         self._inner = ssl.create_default_context(cafile=str(tls / "ca.pem"))
         self._outer = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._outer.load_cert_chain(tls / "server.cert.pem", tls / "server.key.pem")
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
 
-    def __enter__(self) -> "ImapBetween":
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # Closing alone does not wake who waits for a client.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, plain: socket.socket) -> None:
+    def serve(self, plain: socket.socket) -> None:
         try:
             client = self._outer.wrap_socket(plain, server_side=True)
             server = self._inner.wrap_socket(socket.create_connection(("localhost", self.server_port)), server_hostname="localhost")

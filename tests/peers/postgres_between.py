@@ -3,14 +3,17 @@
 import socket
 import threading
 
+from peers.listening import Listening
+
 # A simple query as the driver sends it, and what the server says when it has done it (PostgreSQL, 55.7).
 COMMIT = b"COMMIT\0"
 
 
-class PostgresBetween:
-    """Use with `with`. Transactions are told apart by what is in them: a text that the gateway binds."""
+class PostgresBetween(Listening):
+    """Transactions are told apart by what is in them: a text that the gateway binds."""
 
     def __init__(self, server_port: int):
+        super().__init__()
         self.server_port = server_port
         # Of a commit that waits here for `released`, and of one that is done and not told of.
         self.held: bytes | None = None
@@ -24,30 +27,21 @@ class PostgresBetween:
         # With the loss all connections are, and no more is let in until somebody says otherwise.
         self.goes_down = False
         self._connections: list[Connection] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
 
-    def __enter__(self) -> "PostgresBetween":
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self.released.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        super().__exit__(*error)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            if self.is_down:
-                client.close()
-                continue
+    def serve(self, client: socket.socket) -> None:
+        if self.is_down:
+            return client.close()
+        try:
             server = socket.create_connection(("127.0.0.1", self.server_port))
-            self._connections.append(Connection(self, client, server))
-            self._connections[-1].start()
+        except OSError:
+            return client.close()
+        connection = Connection(self, client, server)
+        self._connections.append(connection)
+        connection.run()
 
     def go_down(self) -> None:
         self.is_down = True
@@ -61,9 +55,9 @@ class Connection:
         self.transaction = b""
         self.swallows = False
 
-    def start(self) -> None:
-        for work in (self._forth, self._back):
-            threading.Thread(target=work, daemon=True).start()
+    def run(self) -> None:
+        threading.Thread(target=self._back, daemon=True).start()
+        self._forth()
 
     def _forth(self) -> None:
         between = self.between

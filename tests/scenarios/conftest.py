@@ -16,12 +16,13 @@ sys.path[:0] = [str(TOP / "deploy"), str(TOP / "tests")]
 from lab.keys import Keys  # noqa: E402
 from lab.mail_store import MailStore  # noqa: E402
 from lab.orthanc import Orthanc  # noqa: E402
+from lab.postgres import Postgres  # noqa: E402
 from lab.study import ct, mr  # noqa: E402
 from peers.sweeps import Sweep  # noqa: E402
 
 import harness  # noqa: E402
 
-MR_IMAGES, CT_IMAGES = 24, 12
+MR_IMAGES, CT_IMAGES, BIG_IMAGES = 24, 12, 60
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -119,6 +120,24 @@ def ct_study(scratch: Path, seed: int) -> list[Path]:
     folder.mkdir()
     ct.generate(folder, CT_IMAGES, seed=7 + seed)
     return sorted(folder.glob("*.dcm"))
+
+
+@pytest.fixture(scope="session")
+def big_study(scratch: Path, seed: int) -> list[Path]:
+    """Large enough that each stage lasts longer than a look at it."""
+    folder = scratch / "big"
+    folder.mkdir()
+    ct.generate(folder, BIG_IMAGES, seed=20 + seed)
+    return sorted(folder.glob("*.dcm"))
+
+
+@pytest.fixture
+def postgres(scratch: Path, bench: harness.Bench):
+    """For the journal of the bench's gateway."""
+    server = Postgres(scratch / f"postgres-{bench.folder.name}", bench.folder / "log" / "postgres.log").start()
+    bench.extra_logs.append(server.log)
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pydicom
 from axe_playwright_python.sync_playwright import Axe
-from lab import compare, mail_store, page
+from lab import compare, mail_store, openssl, page
 from lab.api import Api
 from lab.gateway import Gateway, Settings
 from lab.keys import Keys
 from lab.mail_store import MailStore
 from lab.mailbox import Mailbox, Message
+from lab.postgres import Postgres
 from lab.process import log_tail
 from lab.reader import Reader
 from playwright.sync_api import Page
@@ -102,6 +103,14 @@ class Bench:
     def state_bytes(self) -> list[Path]:
         """Every log this scenario wrote: no patient data may be in them."""
         return [self.log, *(self.store.dir / "log" / name for name in ("postfix.log", "dovecot.log"))]
+
+
+def keep_journal_in(gateway: Gateway, server: Postgres, port: int | None = None, shared: bool = False) -> None:
+    """`port`: of what is between them; `shared`: others may take over from it."""
+    gateway.folder.mkdir(parents=True, exist_ok=True)
+    url_file = gateway.folder / "postgres.url"
+    openssl.write_secret(url_file, server.url.replace(f":{server.port}/", f":{port or server.port}/").encode())
+    gateway.extra_configuration = f'[journal]\npostgres_url_file = "{url_file}"\nshared_state = {str(shared).lower()}\n'
 
 
 def assert_equal_elements(sent: list[Path], pulled: list[Path]) -> None:

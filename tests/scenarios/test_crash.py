@@ -3,22 +3,10 @@
 import threading
 from pathlib import Path
 
-import pytest
-
-from lab.study import ct
 from peers import senders
 
 import harness
 from harness import Bench
-
-
-@pytest.fixture(scope="module")
-def big_study(scratch: Path) -> list[Path]:
-    """Large enough that each stage lasts longer than a look at it."""
-    folder = scratch / "big"
-    folder.mkdir()
-    ct.generate(folder, 60, seed=21)
-    return sorted(folder.glob("*.dcm"))
 
 
 def test_killed_while_receiving(bench: Bench, big_study: list[Path]):

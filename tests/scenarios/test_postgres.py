@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import openssl
 from lab.gateway import Gateway
 from lab.postgres import Postgres
 from lab.programs import program
-from lab.study import ct
 from peers import senders
 from peers.postgres_between import PostgresBetween
 
@@ -22,39 +20,18 @@ from harness import Bench
 
 
 @pytest.fixture()
-def server(scratch: Path, bench: Bench) -> Iterator[Postgres]:
+def server(postgres: Postgres, bench: Bench) -> Postgres:
     """The bench's gateway keeps its journal there."""
-    folder = scratch / f"postgres-{bench.folder.name}"
-    server = Postgres(folder, bench.folder / "log" / "postgres.log").start()
-    bench.extra_logs.append(server.log)
-    keep_journal_in(bench.gateway, server)
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def big_study(scratch: Path) -> list[Path]:
-    """Large enough that each stage lasts longer than a look at it."""
-    folder = scratch / "big-postgres"
-    folder.mkdir()
-    ct.generate(folder, 60, seed=22)
-    return sorted(folder.glob("*.dcm"))
+    harness.keep_journal_in(bench.gateway, postgres)
+    return postgres
 
 
 @pytest.fixture()
 def between(server: Postgres, bench: Bench) -> Iterator[PostgresBetween]:
     """The bench's gateway reaches its journal through it."""
     with PostgresBetween(server.port) as between:
-        keep_journal_in(bench.gateway, server, between.port)
+        harness.keep_journal_in(bench.gateway, server, between.port)
         yield between
-
-
-def keep_journal_in(gateway: Gateway, server: Postgres, port: int | None = None) -> None:
-    url_file = gateway.folder / "postgres.url"
-    gateway.folder.mkdir(parents=True, exist_ok=True)
-    url = server.url.replace(f":{server.port}/", f":{port or server.port}/")
-    openssl.write_secret(url_file, f"{url}\n".encode())
-    gateway.extra_configuration = f'[journal]\npostgres_url_file = "{url_file}"\n'
 
 
 def test_a_killed_gateway_goes_on_and_delivers_once(bench: Bench, server: Postgres, big_study: list[Path]):
@@ -170,7 +147,7 @@ def test_an_image_that_is_gone_from_the_spool_is_taken_when_it_comes_again(bench
 def test_a_second_gateway_on_the_same_database_is_refused(bench: Bench, server: Postgres, tmp_path: Path):
     bench.start()
     second = Gateway(tmp_path / "second", tmp_path / "second.log", bench.store, bench.keys, bench.settings)
-    keep_journal_in(second, server)
+    harness.keep_journal_in(second, server)
     second.write_configuration()
     result = subprocess.run([program("scanpost-gateway"), "serve", "--config", second.config], capture_output=True, text=True, timeout=60)
     assert result.returncode != 0

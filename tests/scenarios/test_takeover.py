@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import openssl
 from lab.gateway import Gateway
 from lab.postgres import Postgres
 from lab.programs import program
-from lab.study import ct
 from peers import senders
 from peers.postgres_between import PostgresBetween
 
@@ -32,22 +30,16 @@ class Pair:
     """The bench's gateway works; the other one waits."""
 
     def __init__(self, bench: Bench, server: Postgres, folder: Path):
-        self.bench, self.server = bench, server
+        self.bench = bench
         self.other = Gateway(folder / "other", folder / "log" / "other.log", bench.store, bench.keys, bench.settings)
         self.other.state, self.other.spool_key = bench.gateway.state, bench.gateway.spool_key
         bench.extra_logs.append(self.other.log)
         for gateway in self.both:
-            self.keep_journal(gateway)
+            harness.keep_journal_in(gateway, server, shared=True)
 
     @property
     def both(self) -> list[Gateway]:
         return [self.bench.gateway, self.other]
-
-    def keep_journal(self, gateway: Gateway, port: int | None = None) -> None:
-        gateway.folder.mkdir(parents=True, exist_ok=True)
-        url_file = gateway.folder / "postgres.url"
-        openssl.write_secret(url_file, self.server.url.replace(f":{self.server.port}/", f":{port or self.server.port}/").encode())
-        gateway.extra_configuration = f'[journal]\npostgres_url_file = "{url_file}"\nshared_state = true\n'
 
     def start(self, **settings: object) -> None:
         self.bench.start(**settings)
@@ -87,27 +79,10 @@ class Pair:
 
 
 @pytest.fixture()
-def server(scratch: Path, bench: Bench) -> Iterator[Postgres]:
-    server = Postgres(scratch / f"postgres-{bench.folder.name}", bench.folder / "log" / "postgres.log").start()
-    bench.extra_logs.append(server.log)
-    yield server
-    server.stop()
-
-
-@pytest.fixture()
-def pair(bench: Bench, server: Postgres, tmp_path: Path) -> Iterator[Pair]:
-    pair = Pair(bench, server, tmp_path)
+def pair(bench: Bench, postgres: Postgres, tmp_path: Path) -> Iterator[Pair]:
+    pair = Pair(bench, postgres, tmp_path)
     yield pair
     pair.end()
-
-
-@pytest.fixture(scope="module")
-def big_study(scratch: Path, seed: int) -> list[Path]:
-    """Large enough that each stage lasts longer than a look at it."""
-    folder = scratch / "big-takeover"
-    folder.mkdir()
-    ct.generate(folder, 60, seed=30 + seed)
-    return sorted(folder.glob("*.dcm"))
 
 
 def words(gateway: Gateway) -> str:
@@ -192,10 +167,10 @@ def test_images_that_come_while_one_stands_still_are_sent_again_to_the_other(pai
     once(bench, big_study)
 
 
-def test_one_that_no_longer_reaches_the_database_says_yes_to_nothing_and_ends(pair: Pair, bench: Bench, server: Postgres, big_study: list[Path]):
+def test_one_that_no_longer_reaches_the_database_says_yes_to_nothing_and_ends(pair: Pair, bench: Bench, postgres: Postgres, big_study: list[Path]):
     """Its network is cut, not its work: senders come to it still, until it closes its port so that they are led to the other one."""
-    with PostgresBetween(server.port) as between:
-        pair.keep_journal(bench.gateway, between.port)
+    with PostgresBetween(postgres.port) as between:
+        harness.keep_journal_in(bench.gateway, postgres, between.port, shared=True)
         pair.start(silence_ms=2_000, piece_bytes_max=100_000)
         assert senders.pynetdicom(bench.port, "DR_DEMO", big_study[:40]) == big_study[:40]
         bench.gateway.wait_for("two accepted parts", is_sending)
@@ -246,7 +221,7 @@ def unsent(port: int, paths: list[Path]) -> list[Path]:
     return [path for path in paths if path not in stored]
 
 
-def test_states_of_another_kind_and_databases_that_are_older_are_refused(pair: Pair, bench: Bench, server: Postgres):
+def test_states_of_another_kind_and_databases_that_are_older_are_refused(pair: Pair, bench: Bench, postgres: Postgres):
     bench.start()
     bench.gateway.stop()
 
@@ -256,9 +231,9 @@ def test_states_of_another_kind_and_databases_that_are_older_are_refused(pair: P
         return result.stderr
 
     # An older copy of the database, an older one of the folder, and a disk that is not mounted.
-    server.ask("UPDATE gateway_start SET number = 0, taken = 0")
+    postgres.ask("UPDATE gateway_start SET number = 0, taken = 0")
     assert "is not the state that this database was last worked with, which was taken.0" in refused()
-    server.ask("UPDATE gateway_start SET number = 5, taken = 4")
+    postgres.ask("UPDATE gateway_start SET number = 5, taken = 4")
     assert "taken.1 is not the state that this database was last worked with, which was taken.4 (operator" in refused()
     (bench.gateway.state / "taken.1").rename(bench.folder / "elsewhere")
     assert "was last worked with in taken.4 (operator: is the disk mounted?" in refused()
