@@ -13,6 +13,7 @@ mod lookup;
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod values;
 mod walk;
 
@@ -23,6 +24,7 @@ pub use file::{FilePart, locate};
 pub use geometry::Geometry;
 pub use implicit::write_implicit;
 pub use lookup::{Lookup, Table};
+pub use tree::{Bare, Item, Tree};
 
 use crate::Uid;
 use crate::limits::INFLATED_BYTES_MAX;

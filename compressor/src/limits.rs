@@ -4,6 +4,10 @@
 pub const SEQUENCE_DEPTH_MAX: usize = 32;
 /// Elements a scan walks in one data set; an enhanced multi-frame CT of 2,000 frames has about 100,000.
 pub const ELEMENTS_MAX: usize = 1_000_000;
+/// A report or document that is read whole, in bytes, also once it is inflated: a telephone holds it some six times meanwhile, and ends a page at some 300 MB.
+pub const DOCUMENT_BYTES_MAX: usize = 16 << 20;
+/// Elements and items of one that are kept while it is read, 40 bytes each: a dose report of 500 exposures has some 300,000.
+pub const TREE_ELEMENTS_MAX: usize = 500_000;
 /// Frames of one image whose geometry is told.
 pub const FRAMES_TOLD_MAX: usize = 16_384;
 /// Plain bytes of one segment: the unit that is sealed, fetched and held in memory.

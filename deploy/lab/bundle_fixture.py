@@ -32,16 +32,33 @@ def tell(bundle: bytes, folder: Path, note: str | None = None) -> dict:
                 for n, one in enumerate(manifest["segments"], 1)]
     series, geometries = [], []
     for index, one in enumerate(manifest["series"]):
-        files = [pydicom.dcmread(folder / instance["name"], stop_before_pixels=True) for instance in one["instances"]]
+        files = [head(folder / instance["name"]) for instance in one["instances"]]
         layouts = [layout(instance.get("image"), file) for instance, file in zip(one["instances"], files, strict=True)]
         own = [segment for segment in segments if segment["series"] == index]
         of = {kind: [segment["number"] for segment in own if segment["kind"] == kind] for kind in ("headers", "model", "coarse", "pixels", "residual")}
         series.append({"index": index, "modality": one["modality"], "description": "", "banner": manifest["banners"][index], "mixedPatients": one.get("mixed_patients", False),
                        "near": one["near"], "maxError": one["max_error"], "rmse": one.get("rmse", 0), "ratio": one.get("ratio", 0), "referenceOnly": one.get("reference_only", False),
-                       "keyImages": [], "layout": layouts, "slabs": slabs(own, of, layouts), "model": next(iter(of["model"]), None), "headers": of["headers"]})
+                       "keyImages": [], "instances": [instance.get("sop_instance") for instance in one["instances"]], "passed": [], "layout": layouts, "transferSyntax": one["transfer_syntax"],
+                       "heads": [[instance["head_bytes"], instance["tail_bytes"]] for instance in one["instances"]],
+                       "whole": {at: instance["sha256"] for at, instance in enumerate(one["instances"]) if not instance.get("image") and not instance.get("compressed")},
+                       "slabs": slabs(own, of, layouts), "model": next(iter(of["model"]), None), "headers": of["headers"]})
         geometries.append([geometry(file) for file in files])
-    return {"id": "0" * 32, "site": "hospital.example", "completeness": {"is": "proved", "instances": len(geometries[0])}, "residualOf": None, "exactCanBeAsked": True, "note": note, "series": series, "segments": segments,
+    return {"id": "0" * 32, "onePatient": one_patient(series), "site": "hospital.example", "completeness": {"is": "proved", "instances": len(geometries[0])}, "residualOf": None, "exactCanBeAsked": True, "note": note, "series": series, "segments": segments,
             "geometries": geometries, "places": places}
+
+
+def head(path: Path) -> pydicom.Dataset:
+    """What lies before the pixels; nothing of what cannot be read."""
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=True)
+    except (pydicom.errors.InvalidDicomError, EOFError, OSError):
+        return pydicom.Dataset()
+
+
+def one_patient(series: list[dict]) -> bool:
+    """Whether no two name different patients."""
+    names = [{one["banner"].get(name) for one in series} - {None} for name in ("name_alphabetic", "patient_id", "birth_date")]
+    return all(len(one) <= 1 for one in names) and not any(one["mixedPatients"] for one in series)
 
 
 def layout(image: dict | None, file: pydicom.Dataset) -> dict | None:

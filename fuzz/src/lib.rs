@@ -22,6 +22,7 @@ mod round_trip;
 mod sample;
 mod sealed;
 mod slab;
+mod tree;
 
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "portable", run: portable::run, bytes_max: 20 << 20, seeds: portable::seeds },
     // Deflated data sets are inflated as they are read, through a window of 32 KiB.
     Target { name: "dataset", run: dataset::run, bytes_max: 1 << 20, seeds: dataset::seeds },
+    // Inflated bytes, and the tree of what is read: up to 16 MiB and 24 MiB, of a few kB of input far less.
+    Target { name: "tree", run: tree::run, bytes_max: 32 << 20, seeds: tree::seeds },
     Target { name: "fragments", run: fragments::run, bytes_max: 4 << 20, seeds: fragments::seeds },
 ];
 

@@ -308,6 +308,16 @@ pub enum ConfigError {
     /// What of `[portal]` must be mended, and how.
     #[error("[portal] {0}")]
     Portal(&'static str),
+    /// A row of `[[portal.hanging]]`, counted from 1.
+    #[error("[[portal.hanging]] row {row} (\"{name}\"): {what}")]
+    Hanging {
+        /// Its place in the file.
+        row: usize,
+        /// What it is called there.
+        name: String,
+        /// What must be mended, and how.
+        what: &'static str,
+    },
     /// One of two that belong together.
     #[error("forward.user and forward.password_file go together")]
     HalfLogin,

@@ -14,6 +14,7 @@ mod deliveries;
 mod devices;
 mod error;
 mod events;
+mod hanging;
 mod headers;
 mod limits;
 mod links;

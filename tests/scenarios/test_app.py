@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pydicom
 import pytest
 from lab.link import Line, Link
 from lab.mailbox import Mailbox
@@ -15,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 import harness
 from harness import Bench
 from test_quota import fill, limited, make_room  # noqa: F401
+from test_app_reports import document, item, pdf_of, report, save
 from test_enrolment import body, doctor, invite, open_bench, parts, replace, wait_for, waiting  # noqa: F401
 
 WAIT_MS = 90_000
@@ -314,6 +316,30 @@ def test_what_can_wait_leaves_the_line_to_the_pictures(open_bench: Bench, portal
     assert before == [], "the link is for the pictures alone"
     link.line = None
     open_bench.gateway.wait_for_state("pulled", seconds=WAIT_MS / 1000)
+
+
+def test_a_report_and_a_pdf_come_with_the_pictures_and_are_read_without_a_network(open_bench: Bench, portal: Portal, phones, ct_study: list[Path], tmp_path: Path) -> None:  # noqa: F811
+    phone, pdf = phones(), pdf_of(200_000)
+    enrol(phone, open_bench, EN)
+    same = {name: getattr(pydicom.dcmread(ct_study[0], stop_before_pixels=True), name) for name in ("StudyInstanceUID", "PatientName", "PatientID", "PatientBirthDate")}
+    words = [item("CONTAINS", "TEXT", "Finding", TextValue=f"line {number}\n" * 40) for number in range(300)]
+    delivery = deliver(open_bench, [*ct_study, save(tmp_path, report("Long one", words, **same)), save(tmp_path, document("Scanned", pdf, **same))])
+    page = phone.open(f"/c/{delivery}")
+    page.get_by_role("button", name=EN.open).click()
+    phone.full()
+    page.get_by_role("list", name="Documents").get_by_role("button", name="Long one").click()
+    expect(page.locator(".words")).to_have_count(300)
+    expect(page.locator(".words").nth(299)).to_contain_text("line 299")
+    phone.sees_no_fault("report")
+    page.get_by_role("button", name="Back to the images").click()
+    until(phone, "(async () => { const { pictures } = (await import('/js/app.js')).state.viewer; return pictures.progress.here === pictures.progress.all; })()")
+    phone.context.set_offline(True)
+    page.get_by_role("list", name="Documents").get_by_role("button", name="Scanned").click()
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Save and open the PDF").click()
+    saving.value.save_as(tmp_path / "saved.pdf")
+    assert (tmp_path / "saved.pdf").read_bytes() == pdf
+    phone.sees_no_fault("pdf")
 
 
 def test_a_damaged_piece_is_refused_where_it_is_damaged(open_bench: Bench, portal: Portal, phones, ct_study: list[Path]) -> None:  # noqa: F811

@@ -1,9 +1,11 @@
 """What a study could claim to make a browser ask for memory: the app's modules refuse it before they ask, and open the next one."""
 
 import base64
+import hashlib
 import json
 import struct
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,45 @@ def test_the_parser_takes_no_bomb(page: Page, bombs: dict[str, bytes], manifest:
     said = run(page, "parser.wasm", [*calls, ("scanpost_manifest", [], manifest)])
     assert said[-1] == 0, "the next study opens"
     assert taken(calls, said) == []
+
+
+def stored(content: bytes) -> bytes:
+    """A zstd frame of blocks that are stored, the last one to come (RFC 8878 3.1.1)."""
+    blocks = (content[at:at + 100_000] for at in range(0, len(content), 100_000))
+    return b"\x28\xb5\x2f\xfd\x00\x68" + b"".join((len(one) << 3).to_bytes(3, "little") + one for one in blocks)
+
+
+def whole(content: bytes, syntax: str) -> tuple[list[int], bytes]:
+    part = stored(content)
+    question = json.dumps({"transfer_syntax": syntax, "heads": [[len(content), 0]], "parts": [[len(part), len(content)]], "instance": 0, "sha256": hashlib.sha256(content).hexdigest(), "chunks": []}).encode()
+    return [len(question)], question + part
+
+
+def element(tag: int, vr: bytes, value: bytes) -> bytes:
+    return struct.pack("<HH", tag >> 16, tag & 0xffff) + vr + (struct.pack("<HI", 0, len(value)) if vr == b"SQ" else struct.pack("<H", len(value))) + value
+
+
+def test_documents_take_no_bomb(page: Page, bombs: dict[str, bytes]):
+    explicit, deflated = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
+    start = element(0x00080016, b"UI", b"1.2.840.10008.5.1.4.1.1.88.11\0") + element(0x00080018, b"UI", b"1.2\0") + element(0x0020000D, b"UI", b"1.2\0")
+    content = lambda items: start + element(0x0040A730, b"SQ", items)  # noqa: E731
+    empty, code = b"\xfe\xff\x00\xe0" + bytes(4), element(0x0040A010, b"CS", b"")
+    deep = b""
+    for _ in range(2_000):
+        deep = element(0x0040A730, b"SQ", b"\xfe\xff\x00\xe0" + len(deep).to_bytes(4, "little") + deep)
+    # More items and elements than are kept, and a tower; each comes in the page's own memory too, so no more than that.
+    sets = (content(empty * 510_000), start + code * 510_000, start + deep)
+    calls = [("scanpost_document", *whole(one, explicit)) for one in sets]
+    inflated = zlib.compressobj(9, zlib.DEFLATED, -15)
+    calls.append(("scanpost_document", *whole(b"".join([inflated.compress(start), *(inflated.compress(bytes(MIB)) for _ in range(1024)), inflated.flush()]), deflated)))
+    given = [(name, *whole(*one)) for name in ("scanpost_document",) for one in ((content(empty), explicit),)]
+    refused = []
+    for raw_bytes in (100, 64 * MIB, 1 << 31, U32_MAX):
+        refused += [("scanpost_documents", *geometry([[len(frame), raw_bytes]], frame)) for frame in bombs.values()]
+    said = run(page, "documents.wasm", [*refused, *calls, *given])
+    assert said[-1] == 0, "the next document opens"
+    assert taken(refused, said) == []
+    assert all(isinstance(one, int) for one in said), "nothing stopped in the middle"
 
 
 @pytest.mark.parametrize("module", ["simd.wasm", "plain.wasm"])

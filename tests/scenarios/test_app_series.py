@@ -13,7 +13,7 @@ ROWS, COLUMNS = 48, 64
 HEIGHTS = (12.0, 0.0, 8.0, 4.0)
 B_VALUES = (1000, 0, 500)
 # Series Number by name; one has none, and two have the same one, which then stay as they came.
-NUMBERS = {"LAST": 900, "SCOUT": 1, "DIFFUSION": 5, "UNNUMBERED": None, "MAP": 501}
+NUMBERS = {"LAST": 900, "FIRST": 1, "DIFFUSION": 5, "UNNUMBERED": None, "MAP": 501}
 
 
 def picture(seed: int) -> np.ndarray:
@@ -79,7 +79,7 @@ def test_each_b_value_is_a_stack_of_its_own_and_said(show, enhanced: bool, tmp_p
     button = shown.page.locator(".thumbnail").filter(has_text="DIFFUSION")
     expect(button.locator(".b")).to_have_text("b 0 · 500 · 1000")
     assert "b 0 · 500 · 1000" in button.get_attribute("aria-label")
-    expect(shown.page.locator(".thumbnail").filter(has_text="SCOUT").locator(".b")).to_have_count(0)
+    expect(shown.page.locator(".thumbnail").filter(has_text="FIRST").locator(".b")).to_have_count(0)
     seen = []
     count = len(HEIGHTS) * len(B_VALUES)
     for place in range(count):

@@ -128,7 +128,7 @@ class Shown:
 def show(chromium: Browser, wasm: Path, tmp_path: Path):
     servers = []
 
-    def run(files: Path, note: str | None = None, language: str = "en-GB", damage: int | None = None, change=None, residual: bool = False) -> Shown:
+    def run(files: Path, note: str | None = None, language: str = "en-GB", damage: int | None = None, change=None, residual: bool = False, device: dict = PHONE) -> Shown:
         bundle, decoded = tmp_path / "study.bundle", tmp_path / "decoded"
         subprocess.run([program("scanpost-pack"), "encode", *(["--residual"] if residual else []), files, bundle], check=True, capture_output=True)
         subprocess.run([program("scanpost-pack"), "decode", bundle, decoded], check=True, capture_output=True)
@@ -142,7 +142,7 @@ def show(chromium: Browser, wasm: Path, tmp_path: Path):
         server = Server(WEB, wasm, {"/test/fixture.html": (APP / "fixture.html").read_bytes(), "/test/fixture.js": (APP / "fixture.js").read_bytes(),
                                     "/test/bundle": bytes(content), "/test/fixture.json": json.dumps(told).encode(), "/favicon.ico": b""})
         servers.append(server)
-        page = chromium.new_context(locale=language, **PHONE).new_page()
+        page = chromium.new_context(locale=language, **device).new_page()
         page.set_default_timeout(WAIT_MS)
         refused: list[str] = []
         page.on("console", lambda message: refused.append(message.text) if message.type == "error" else None)
@@ -461,7 +461,7 @@ def test_names_notes_losses_and_key_images_are_said_and_nothing_of_another_acts(
     small = shown.page.evaluate("[...document.querySelectorAll('button,input,summary')].filter(e => e.getClientRects().length && (e.getBoundingClientRect().height < 43.5 || e.getBoundingClientRect().width < 43.5)).map(e => e.outerHTML)")
     assert not small, "all that is tapped has 44 px"
     shown.page.screenshot(path=tmp_path / f"viewer-{language}.png")
-    shown.page.locator(".thumbnail").nth(1).click()
+    shown.page.locator(".thumbnail").filter(has_text=shown.told["series"][1]["banner"]["series_description"]).click()
     expect(shown.page.locator(".mixed")).to_be_visible()
     assert "Evil" not in shown.page.locator(".who").inner_text() and "Yamada" not in shown.page.locator(".who").inner_text()
     assert not shown.page.refused, shown.page.refused

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
 from lab import programs
@@ -21,6 +22,9 @@ TEXTS = {
     "study_time": "StudyTime",
     "study_description": "StudyDescription",
     "series_description": "SeriesDescription",
+    "body_part": "BodyPartExamined",
+    "protocol": "ProtocolName",
+    "image_type": "ImageType",
 }
 
 # (set, what pydicom reads, what the manifest holds).
@@ -58,7 +62,7 @@ def test_files_of_every_way_to_write_a_name(tmp_path: Path):
             "name_alphabetic": name.alphabetic,
             "name_ideographic": name.ideographic,
             "name_phonetic": name.phonetic,
-            **{field: str(data.get(keyword, "") or "") for field, keyword in TEXTS.items()},
+            **{field: "\\".join(value if isinstance(value := data.get(keyword) or "", MultiValue) else [str(value)]) for field, keyword in TEXTS.items()},
         }
         assert found == {field: text for field, text in expected.items() if text}, path.name
         pack("decode", bundle, folder)

@@ -119,6 +119,7 @@ def test_password_and_code_show_the_list_and_open_nothing(portal: Portal, bench:
     assert all(word in cookie for word in ("__Host-scanpost=", "Secure", "HttpOnly", "SameSite=Strict", "Path=/")), cookie
     home = answer.json
     assert (home["user"], home["level"], home["keys"]) == ("doctor", "list", None)
+    assert home["hanging"] == [], "no site said how its cases are met"
     wait_until(lambda: home_of(phone)["deliveries"] != [], "the delivery is listed")
     (entry,) = home_of(phone)["deliveries"]
     assert (entry["delivery"], entry["cover"]) == (delivery, None)

@@ -25,7 +25,9 @@ from test_link import GUEST, Link, api, guest_mails, statements, wait_for  # noq
 from test_portal import pieces, wait_until
 
 USES, TRIES = 3, 4
-GUESTS = (f'guests = ["{GUEST}"]',)
+# A guest's case is met as a doctor's.
+ROW = {"name": "XA", "modality": ["XA"], "begin": "first"}
+GUESTS = (f'guests = ["{GUEST}"]', 'hanging = [{ name = "XA", modality = ["XA"], begin = "first" }]')
 
 
 @pytest.fixture
@@ -89,6 +91,7 @@ def test_link_and_passphrase_give_the_case_and_nothing_else(bench: Bench, api: A
     assert all(word in answer.headers["set-cookie"] for word in ("__Host-scanpost=", "Secure", "HttpOnly", "SameSite=Strict"))
     signed = Link(base64.b64decode(answer.json["statement"]), bench.keys.certificate("site"))
     assert (signed.link, signed.case) == (link, case) and signed.open(passphrase)
+    assert answer.json["hanging"] == [ROW]
     (entry,) = answer.json["deliveries"]
     assert entry["delivery"] == delivery and entry["cover"] and entry["pieces"] == len(pieces(bench, delivery, GUEST))
     assert guest.get("/api/deliveries").json["deliveries"] == [entry]

@@ -24,7 +24,7 @@ pub(super) struct PlannedSeries {
     pub(super) transfer_syntax: Uid,
     /// What decides how far its pixels may be off.
     pub(super) traits: Traits,
-    /// Of the first instance.
+    /// Of the first instance; what it shows, of all of them or empty.
     pub(super) banner: Banner,
     /// Another instance names another patient.
     pub(super) mixed_patients: bool,
@@ -93,6 +93,7 @@ pub(super) fn plan(
                 series.instances.push(instance);
                 series.traits.merge(traits);
                 series.mixed_patients |= !series.banner.is_same_patient(&outline.banner);
+                series.banner.keep_common(&outline.banner);
             }
             None => planned.push(new_series(source, outline, traits, instance)),
         }

@@ -1,4 +1,4 @@
-//! What a reader needs to know whose images these are: the patient banner, as UTF-8 whatever the data set is written in.
+//! What a reader needs to know whose images these are, and of what: the patient banner, as UTF-8 whatever the data set is written in.
 
 mod screen;
 
@@ -30,6 +30,12 @@ pub struct Banner {
     pub study_description: Phi<String>,
     /// Series Description (0008,103E).
     pub series_description: Phi<String>,
+    /// Body Part Examined (0018,0015).
+    pub body_part: Phi<String>,
+    /// Protocol Name (0018,1030).
+    pub protocol: Phi<String>,
+    /// Image Type (0008,0008), values parted by `\\`; of a series empty where its instances are of several kinds (value 3).
+    pub image_type: Phi<String>,
 }
 
 /// A person's name: three ways to write it, components parted by `^` (PS3.5 6.2, VR PN).
@@ -71,6 +77,30 @@ impl Banner {
         .filter(|(_, text)| !text.is_empty())
     }
 
+    /// [`Self::texts`], and what the images of a series show, which is no word to know or to find a patient by.
+    pub fn texts_and_contents(&self, purpose: Purpose) -> impl Iterator<Item = (&'static str, &str)> {
+        let contents =
+            [("body_part", &self.body_part), ("protocol", &self.protocol), ("image_type", &self.image_type)];
+        let contents =
+            contents.into_iter().map(move |(name, text)| (name, text.expose_for(purpose).as_str()));
+        self.texts(purpose).chain(contents.filter(|(_, text)| !text.is_empty()))
+    }
+
+    /// Leaves what the images show out where another instance of the series shows something else: a scanogram among the slices does not make them one.
+    pub fn keep_common(&mut self, other: &Self) {
+        let kind = |banner: &Self| {
+            banner.image_type.expose_for(Purpose::Compare).split('\\').nth(2).map(str::to_owned)
+        };
+        if kind(self) != kind(other) {
+            self.image_type = Phi::default();
+        }
+        for (own, other) in [(&mut self.body_part, &other.body_part), (&mut self.protocol, &other.protocol)] {
+            if own.expose_for(Purpose::Compare) != other.expose_for(Purpose::Compare) {
+                *own = Phi::default();
+            }
+        }
+    }
+
     /// Whether two banners may be of one patient: name, id and birth date are equal, where both have them.
     pub fn is_same_patient(&self, other: &Self) -> bool {
         let pairs = [
@@ -100,6 +130,9 @@ pub struct BannerTexts {
     study_time: Text,
     study_description: Text,
     series_description: Text,
+    body_part: Text,
+    protocol: Text,
+    image_type: Text,
 }
 
 /// A text not longer than a scan gives.
@@ -133,6 +166,9 @@ impl BannerTexts {
                 "study_time" => &mut told.study_time,
                 "study_description" => &mut told.study_description,
                 "series_description" => &mut told.series_description,
+                "body_part" => &mut told.body_part,
+                "protocol" => &mut told.protocol,
+                "image_type" => &mut told.image_type,
                 _ => return json.skip(),
             };
             *place = Text::try_from(json.text()?).ok()?;
@@ -160,6 +196,9 @@ impl From<BannerTexts> for Banner {
             study_time: told.study_time.0,
             study_description: told.study_description.0,
             series_description: told.series_description.0,
+            body_part: told.body_part.0,
+            protocol: told.protocol.0,
+            image_type: told.image_type.0,
         }
     }
 }

@@ -13,15 +13,18 @@ const ESCAPE: u8 = 0x1B;
 /// What resets the character set to that of the first value (PS3.5 6.1.2.5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delimiters {
-    /// Ends of lines and pages, tabs, and the backslash between values.
+    /// Ends of lines and pages, and tabs, in values that are never parted (VR ST, LT, UT).
+    Paragraphs,
+    /// Besides these, the backslash between values.
     Text,
-    /// Besides these, the `^` between components and the `=` between groups of a person's name.
+    /// And the `^` between components and the `=` between groups of a person's name.
     PersonName,
 }
 
 impl Delimiters {
     fn contains(self, byte: u8) -> bool {
-        matches!(byte, b'\t' | b'\n' | 0x0C | b'\r' | b'\\')
+        matches!(byte, b'\t' | b'\n' | 0x0C | b'\r')
+            || self != Self::Paragraphs && byte == b'\\'
             || self == Self::PersonName && matches!(byte, b'^' | b'=')
     }
 }

@@ -45,6 +45,23 @@ fn native_pixels_are_found_in_every_encoding() {
 }
 
 #[test]
+fn what_a_series_shows_is_told_as_text() {
+    for encoding in [Encoding::ImplicitLittle, Encoding::ExplicitLittle, Encoding::ExplicitBig] {
+        let bytes = Writer::new(encoding)
+            .element(0x0008_0005, "CS", b"ISO_IR 192")
+            .element(0x0008_0008, "CS", b"ORIGINAL\\PRIMARY\\LOCALIZER ")
+            .element(0x0018_0015, "CS", b"HEAD")
+            .element(0x0018_1030, "LO", "頭部ルーチン ".as_bytes())
+            .bytes;
+        let banner = scan(&bytes, encoding).unwrap().banner;
+        let told: Vec<_> = banner.texts_and_contents(crate::Purpose::Seal).collect();
+        let image_type = ("image_type", "ORIGINAL\\PRIMARY\\LOCALIZER");
+        assert_eq!(told, [("body_part", "HEAD"), ("protocol", "頭部ルーチン"), image_type]);
+        assert_eq!(banner.texts(crate::Purpose::Seal).count(), 0, "words to find a patient by");
+    }
+}
+
+#[test]
 fn source_is_scanned_from_its_start_wherever_it_stands() {
     let bytes = Writer::new(Encoding::ExplicitLittle).identity(1).bytes;
     let mut source = Bytes::new(bytes.as_slice());

@@ -188,8 +188,12 @@ impl Values {
             study_time: text(0x0008_0030),
             study_description: text(0x0008_1030),
             series_description: text(0x0008_103E),
+            body_part: text(0x0018_0015),
+            protocol: text(0x0018_1030),
+            image_type: Phi::new(self.meaning.image_type.clone().unwrap_or_default()),
         };
-        let parts = [0x0008_1030, 0x0008_103E, 0x0018_0015, 0x0018_1030].map(text);
+        let Banner { study_description, series_description, body_part, protocol, .. } = &banner;
+        let parts = [study_description, series_description, body_part, protocol];
         let told = parts.iter().map(|text| text.expose_for(Purpose::Near).as_str());
         let told = Phi::new(told.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" "));
         (banner, told, text(STUDY_ID))

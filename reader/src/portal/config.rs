@@ -1,5 +1,6 @@
 //! `[portal]` of the configuration.
 
+use super::hanging;
 use crate::config::{ConfigError, Mailbox, read_text, site_certificate};
 use seal::mail::{Address, Site};
 use seal::mailbox::MailboxConfig;
@@ -57,6 +58,9 @@ pub(crate) struct Settings {
     /// Names of the sites whose images may be measured in the app; of none where absent.
     #[serde(default)]
     pub(crate) measuring: Vec<String>,
+    /// How cases are met in the app, row by row; the app's own rows stand behind them.
+    #[serde(default)]
+    pub(crate) hanging: Vec<hanging::Row>,
     /// Mailboxes by name.
     pub(crate) mailboxes: BTreeMap<String, Mailbox>,
 }
@@ -153,6 +157,7 @@ impl Settings {
         if !self.measuring.iter().all(|site| Site::parse(site).is_some()) {
             return wrong("measuring: each is the name of a site, `site` of its gateway");
         }
+        hanging::checked(&self.hanging)?;
         if self.client_ca.is_some() && !self.guests.is_empty() {
             return wrong(
                 "client_ca: outside recipients have no certificate; run a portal of its own for guests",

@@ -1,6 +1,7 @@
 //! What a doctor sees after signing in: the deliveries, with their covers where the session may open them.
 
 use super::caller::{Caller, Doctor};
+use super::hanging;
 use super::limits::{DELIVERIES_MAX, HOME_COVER_BYTES_MAX, HOME_COVERS_MAX};
 use super::links;
 use super::mailbox::{Contents, Cover, Delivery};
@@ -31,6 +32,8 @@ pub(crate) struct Home {
     deliveries: Vec<Entry>,
     /// Percent of the mailbox's quota, where the doctor is to be told.
     full_percent: Option<u8>,
+    /// How the sites want cases to be met.
+    hanging: Vec<hanging::Row>,
     link: Option<Value>,
 }
 
@@ -112,6 +115,7 @@ pub(crate) async fn home(
         recovery: account.recovery.as_ref().map(|blob| STANDARD.encode(blob)),
         deliveries: entries,
         full_percent: contents.full_percent,
+        hanging: portal.settings.hanging.clone(),
         link: None,
     })
 }

@@ -2,6 +2,7 @@
 
 use super::caller;
 use super::deliveries::Entry;
+use super::hanging;
 use super::limits::{GONE_KEPT_MS, LINK_MESSAGES_MAX};
 use super::mailbox::{Contents, Cover, Delivery, Watched};
 use super::refused::Refused;
@@ -118,7 +119,8 @@ async fn open(
     let session = Session { account: None, credential: None, link, began_at_ms: now_ms, seen_at_ms: now_ms };
     let cookie = caller::begin(&portal.store, &session).await?;
     let statement = STANDARD.encode(&alive.genuine.statement);
-    let answer = Json(json!({"statement": statement, "deliveries": entries}));
+    let hanging = hanging::of_site(&portal.settings.hanging, alive.genuine.found.id.site().as_str());
+    let answer = Json(json!({"statement": statement, "deliveries": entries, "hanging": hanging}));
     Ok(([(SET_COOKIE, cookie)], answer).into_response())
 }
 

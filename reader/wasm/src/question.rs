@@ -3,17 +3,23 @@
 //! A question is JSON, `{"name of the question": {fields}}`, the answer is JSON: an object, or where what came was refused
 //! `{"code": …, "words": …}`. Bytes are base64 with padding, ids and digests hex, certificates DER, signatures r ‖ s. Nothing is kept between two questions.
 
+mod answer;
 mod code;
+#[cfg(any(feature = "parser", feature = "device"))]
 mod fields;
 
+pub(crate) use answer::Answer;
 pub(crate) use code::Refused;
-pub(crate) use fields::{Answer, Fields};
+#[cfg(any(feature = "parser", feature = "device"))]
+pub(crate) use fields::Fields;
 
 use crate::{OK, with};
+#[cfg(any(feature = "parser", feature = "device"))]
 use seal::certificate::Certificate;
 use zeroize::Zeroize;
 
 /// Longest question: the longest cover in base64, and the longest list of sites beside it.
+#[cfg(any(feature = "parser", feature = "device"))]
 const QUESTION_BYTES_MAX: usize = 4 << 20;
 
 /// What came is refused: the output says why.
@@ -21,6 +27,7 @@ const REFUSED: i32 = -2;
 
 /// Answers the input, a question in JSON, see [above](self). 0, or −2 where what came is refused: then the output is
 /// `{"code": …, "words": …}`.
+#[cfg(any(feature = "parser", feature = "device"))]
 #[unsafe(no_mangle)]
 pub extern "C" fn scanpost_ask() -> i32 {
     answered(respond)
@@ -39,6 +46,7 @@ pub(crate) fn answered(work: impl FnOnce(&[u8]) -> Result<Vec<u8>, Refused>) -> 
     })
 }
 
+#[cfg(any(feature = "parser", feature = "device"))]
 fn respond(question: &[u8]) -> Result<Vec<u8>, Refused> {
     if question.len() > QUESTION_BYTES_MAX {
         return Err(Refused::question());
@@ -59,6 +67,7 @@ fn respond(question: &[u8]) -> Result<Vec<u8>, Refused> {
 }
 
 /// What a certificate with a key on P-256 says.
+#[cfg(any(feature = "parser", feature = "device"))]
 pub(crate) fn told(certificate: &Certificate) -> Result<Answer, Refused> {
     let point = certificate.point().ok_or_else(Refused::question)?;
     Ok(Answer::default()

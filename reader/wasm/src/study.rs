@@ -1,11 +1,9 @@
 //! What the page learns of a study: index, manifest, and where each image lies, all of them decrypted already.
 
+use crate::headers::Headers;
 use crate::question::Refused;
-use compressor::bundle::{
-    Manifest, SegmentKind, SegmentSource, Series, UnpackError, header_bytes, read_manifest,
-};
-use compressor::dataset::{Encoding, Geometry, ImageLayout, Table};
-use compressor::json::{Json, object, once};
+use compressor::bundle::{Manifest, SegmentKind, SegmentSource, Series, UnpackError, read_manifest};
+use compressor::dataset::{Geometry, ImageLayout, Table};
 use compressor::pixels::{frame_bytes, references, whole_frame};
 use compressor::{Purpose, Uid};
 use seal::index::Index;
@@ -18,8 +16,6 @@ use std::mem;
 const FRAMES_MAX: usize = 32_768;
 /// Entries of all look-up tables of a series: sixteen times three of the largest. Of an image with another one it is told that its tables are unknown.
 const TABLE_ENTRIES_MAX: usize = 48 << 16;
-/// Header bytes of a series that are read at once, in bytes: more than ten thousand slices have.
-const HEADER_BYTES_MAX: usize = 96 << 20;
 
 /// The places of all segments, see [`scanpost_index`](crate::opening::scanpost_index).
 pub(crate) fn index(input: &[u8], pieces: usize) -> Result<Vec<u8>, Refused> {
@@ -84,6 +80,8 @@ struct ShownSeries<'m> {
     layout: Vec<Option<ImageLayout>>,
     /// Instances that came compressed and could not be decoded: no picture here.
     passed: Vec<usize>,
+    /// What has no pixels, by its place in the list of instances, and its SHA-256: reports and documents are among these.
+    whole: Vec<(usize, &'m str)>,
     model: Option<u32>,
     headers: Vec<u32>,
     slabs: Vec<ShownSlab>,
@@ -128,7 +126,7 @@ fn series<'m>(manifest: &'m Manifest, number: u32, series: &'m Series) -> ShownS
         let numbered = (1_u32..).zip(&manifest.segments);
         numbered.filter(move |(_, s)| s.kind == kind && s.series == number)
     };
-    let banner: BTreeMap<_, _> = series.banner.texts(Purpose::Show).collect();
+    let banner: BTreeMap<_, _> = series.banner.texts_and_contents(Purpose::Show).collect();
     ShownSeries {
         modality: series.modality.as_deref().unwrap_or_default(),
         description: banner.get("series_description").copied().unwrap_or_default(),
@@ -144,6 +142,7 @@ fn series<'m>(manifest: &'m Manifest, number: u32, series: &'m Series) -> ShownS
         instances: series.instances.iter().map(|one| one.sop_instance.as_ref()).collect(),
         layout: series.instances.iter().map(|one| one.image).collect(),
         passed: (0..).zip(&series.instances).filter(|(_, one)| is_passed(one)).map(|(at, _)| at).collect(),
+        whole: (0..).zip(&series.instances).filter_map(whole).collect(),
         model: own(SegmentKind::Model).map(|(number, _)| number).next(),
         headers: own(SegmentKind::Headers).map(|(number, _)| number).collect(),
         slabs: slabs(series, own(SegmentKind::Coarse), own(SegmentKind::Pixels)),
@@ -153,6 +152,11 @@ fn series<'m>(manifest: &'m Manifest, number: u32, series: &'m Series) -> ShownS
 
 fn is_passed(instance: &compressor::bundle::Instance) -> bool {
     matches!(instance.compressed, Some(compressor::bundle::Compressed::Passed(_)))
+}
+
+fn whole((at, instance): (usize, &compressor::bundle::Instance)) -> Option<(usize, &str)> {
+    let has_none = instance.image.is_none() && instance.compressed.is_none();
+    has_none.then_some((at, instance.sha256.as_str()))
 }
 
 type Numbered<'m> = (u32, &'m compressor::bundle::Segment);
@@ -259,47 +263,15 @@ impl Shown {
 
 /// JSON: a [`Shown`], as far as the parts reach.
 pub(crate) fn geometry(input: &[u8], question_bytes: usize) -> Result<Vec<u8>, Refused> {
-    let (question, mut coded) = input.split_at_checked(question_bytes).ok_or_else(Refused::question)?;
-    let (mut syntax, mut heads, mut sizes) = (None, None, None);
-    let asked = object(question, &mut |name, json| match name {
-        "transfer_syntax" => once(&mut syntax, Uid::parse(&json.string()?).ok()),
-        "heads" => once(&mut heads, json.list(pair)),
-        "parts" => once(&mut sizes, json.list(pair)),
-        _ => None,
-    });
-    let (Some(()), Some(syntax), Some(heads), Some(sizes)) = (asked, syntax, heads, sizes) else {
-        return Err(Refused::question());
-    };
-    let encoding = Encoding::of_transfer_syntax(&syntax);
-    let raw = sizes.iter().fold(0_usize, |sum, (_, raw)| sum.saturating_add(*raw));
-    if raw > HEADER_BYTES_MAX {
-        return Err(Refused::question());
-    }
-    let mut parts = Vec::with_capacity(sizes.len());
-    for (coded_bytes, raw_bytes) in sizes {
-        let (part, rest) = coded.split_at_checked(coded_bytes).ok_or_else(Refused::question)?;
-        parts.push((part, raw_bytes));
-        coded = rest;
-    }
-    let stream =
-        header_bytes(&parts).ok_or_else(|| Refused::damaged("the headers of a series do not unpack"))?;
-    let mut rest = stream.as_slice();
+    let (headers, _) = Headers::of(input, question_bytes, &mut |_, _| None)?;
     let (mut shown, mut frames) = (Shown::default(), 0);
-    for (head, tail) in heads {
-        let own = head.checked_add(tail).and_then(|bytes| rest.split_at_checked(bytes));
-        let Some((own, behind)) = own else { break };
-        let mut one = Geometry::read(own.get(..head).unwrap_or_default(), encoding);
+    for (head, _) in headers.instances() {
+        let mut one = Geometry::read(head, headers.encoding);
         frames += one.frames.as_ref().map_or(0, Vec::len);
         if frames > FRAMES_MAX && one.frames.is_some() {
             one.frames = Some(Vec::new());
         }
         shown.push(one);
-        rest = behind;
     }
     serde_json::to_vec(&shown).map_err(|_| Refused::question())
-}
-
-/// Two sizes in bytes.
-fn pair(json: &mut Json<'_>) -> Option<(usize, usize)> {
-    if let [first, second] = json.list(Json::number)?[..] { Some((first, second)) } else { None }
 }

@@ -34,6 +34,7 @@ const KEPT_MS = 5000;
 const state = {
   /** @type {Entry[]} */ entries: [],
   /** @type {Keys|null} */ keys: null,
+  /** How sites want their cases to be met. @type {unknown} */ hanging: null,
   user: '', level: '', offline: false, lost: false,
   /** Percent of the mailbox, where the doctor is to be told. @type {number|null} */ full: null,
   /** @type {Viewer|null} */ viewer: null,
@@ -79,7 +80,7 @@ async function byDevice() {
     if (navigator.onLine && code !== 'link_lost' && !(error instanceof TypeError)) throw error;
     const kept = await offlineSignIn();
     if (!kept) throw error;
-    Object.assign(state, { entries: kept.entries, keys: kept.keys, user: kept.user, full: null, level: 'device', offline: true });
+    Object.assign(state, { entries: kept.entries, hanging: kept.hanging, keys: kept.keys, user: kept.user, full: null, level: 'device', offline: true });
   }
   await afterwards();
 }
@@ -92,10 +93,11 @@ async function byPassword(user, password, code) {
 
 /** @param {import('./portal.js').Home} home @param {Keys|null} keys */
 function entered(home, keys) {
-  Object.assign(state, { entries: home.deliveries, full: home.full_percent ?? null, keys, user: home.user, level: home.level, offline: false });
+  Object.assign(state, { entries: home.deliveries, hanging: home.hanging, full: home.full_percent ?? null, keys, user: home.user, level: home.level, offline: false });
   if (home.level === 'link') return;
   if (keys) {
     void remember(home.deliveries, keys).catch(() => {});
+    void keepSealed('hanging', state.hanging, keys).catch(() => {});
     void later().then(tellHospital);
     void later().then(() => tend(keys));
   }
@@ -244,6 +246,7 @@ function showCase(entry, delivery) {
       await tellHospital();
       return !waits(delivery.id);
     } : null,
+    hanging: state.hanging,
     measuring: keys && entry.measuring && entry.site === delivery.site ? { kept: () => keptSealed(measures, keys), keep: (all) => keepSealed(measures, all, keys, isListed) } : null,
   });
   const { banner, mixedPatients } = delivery.series[0] ?? {};

@@ -22,6 +22,11 @@ function plain(text, lines = false) {
 /** Another's text on the page, apart from the direction of what stands around it. @param {string} text @param {Record<string, unknown>} [attributes] @param {boolean} [lines] */
 export const said = (text, attributes = {}, lines = false) => h('bdi', attributes, plain(text, lines));
 
+/** As `put`, another's text. @param {HTMLElement} element @param {string} text */
+export function putSaid(element, text) {
+  if (element.textContent !== plain(text)) element.replaceChildren(said(text));
+}
+
 /** Writes only what changed: whoever listens to the page is told once. @param {HTMLElement} element @param {string} text */
 export function put(element, text) {
   if (element.textContent !== text) element.textContent = text;

@@ -93,7 +93,7 @@ export async function signIn(portal) {
 }
 
 /**
- * Opens what this device kept, without a network. @returns {Promise<{user: string, entries: Entry[], keys: Keys}|null>} null: nobody signed in
+ * Opens what this device kept, without a network. @returns {Promise<{user: string, entries: Entry[], hanging: unknown, keys: Keys}|null>} null: nobody signed in
  * here before
  */
 export async function offlineSignIn() {
@@ -102,7 +102,8 @@ export async function offlineSignIn() {
   const { vault } = await assertion(random(32), device.rp_id, [fromBase64(device.credential)]);
   const keys = await unwrap(fromBase64(device.blob), needed(vault));
   current = vault;
-  return { user: keys.user, entries: (await keptSealed('entries', keys).catch(() => null)) ?? [], keys };
+  const listed = async (/** @type {string} */ name) => (await keptSealed(name, keys).catch(() => null)) ?? [];
+  return { user: keys.user, entries: await listed('entries'), hanging: await listed('hanging'), keys };
 }
 
 /**

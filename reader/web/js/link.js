@@ -31,9 +31,9 @@ export async function openLink(portal, link, passphrase) {
     const how = { name: 'HKDF', hash: 'SHA-256', salt: SALT, info: concat(utf8(usage), fromHex(link)) };
     return new Uint8Array(await crypto.subtle.deriveBits(how, from, 256));
   };
-  const { statement, deliveries } = await portal.openLink(link, toBase64(await output('proof')));
+  const { statement, deliveries, hanging } = await portal.openLink(link, toBase64(await output('proof')));
   const keys = await unseal(statement, link, await output('key'), deliveries[0]?.site ?? null);
-  return { home: { user: '', level: 'link', keys: null, deliveries, link: info }, keys };
+  return { home: { user: '', level: 'link', keys: null, deliveries, hanging, link: info }, keys };
 }
 
 /** Words joined by one blank, in one spelling. @param {string} passphrase @returns {string} */

@@ -3,7 +3,7 @@
 
 /**
  * @typedef {{delivery: string, site: string, received_at: number, bytes: number, pieces: number, cover: string|null, twins?: {site: string, cover: string}[], measuring?: boolean}} Entry measuring: the site wants its images to be measured
- * @typedef {{user: string, level: 'device'|'list'|'link', keys: string|null, recovery?: string|null, deliveries: Entry[], full_percent?: number|null, link: any}} Home
+ * @typedef {{user: string, level: 'device'|'list'|'link', keys: string|null, recovery?: string|null, deliveries: Entry[], full_percent?: number|null, hanging?: unknown, link: any}} Home
  * @typedef {'doctor'|'hospital'|'operator'|'us'} Who who must act
  */
 
@@ -122,7 +122,7 @@ export class Portal {
     return this.#json('GET', `links/${link}`);
   }
 
-  /** @param {string} link @param {string} proof base64 @returns {Promise<{statement: string, deliveries: Entry[]}>} */
+  /** @param {string} link @param {string} proof base64 @returns {Promise<{statement: string, deliveries: Entry[], hanging?: unknown}>} */
   openLink(link, proof) {
     return this.#json('POST', `links/${link}/open`, { proof });
   }

@@ -1,4 +1,4 @@
-// The WASM modules: seal's parsers for this page, in two parts, and the decoder for whoever runs one (decode-worker.js).
+// The WASM modules: seal's parsers for this page, in two parts, the reader of documents, and the decoder for whoever runs one (decode-worker.js).
 
 import { concat, utf8 } from './bytes.js';
 import { Refusal } from './portal.js';
@@ -28,6 +28,11 @@ export function loadDevice() {
   return parser('device');
 }
 
+/** What reads reports and documents: an instance of its own, whose memory goes with it. @returns {Promise<Parser>} */
+export async function loadDocuments() {
+  return new Parser(await instance(await module('documents')));
+}
+
 /** @param {'parser'|'device'} name @returns {Promise<Parser>} */
 function parser(name) {
   const known = loaded.get(name);
@@ -38,7 +43,7 @@ function parser(name) {
   return made;
 }
 
-/** @param {'parser'|'device'|'simd'|'plain'} name @returns {Promise<WebAssembly.Module>} */
+/** @param {'parser'|'device'|'documents'|'simd'|'plain'} name @returns {Promise<WebAssembly.Module>} */
 function module(name) {
   const known = compiled.get(name);
   if (known) return known;
@@ -82,8 +87,12 @@ async function instance(module) {
  * @property {(pieces: number) => number} scanpost_index
  * @property {() => number} scanpost_manifest
  * @property {(questionBytes: number) => number} scanpost_geometry
+ * @property {(questionBytes: number) => number} scanpost_documents
+ * @property {(questionBytes: number) => number} scanpost_document
  * @property {(memoryKib: number, iterations: number, lanes: number) => number} scanpost_argon2id
  */
+
+/** Header segments that are given: coded and raw bytes of each. @typedef {{transfer_syntax: string, heads: number[][], parts: number[][]}} Headers */
 
 /** Parses and lays out bytes; it has no key and computes no primitive but SHA-256 and Argon2id. */
 export class Parser {
@@ -132,11 +141,31 @@ export class Parser {
 
   /**
    * Where the images of a series lie, as far as its header segments are here.
-   * @param {{transfer_syntax: string, heads: number[][], parts: number[][]}} question @param {Uint8Array[]} parts @returns {any}
+   * @param {Headers} question @param {Uint8Array[]} parts @returns {any}
    */
   geometry(question, parts) {
     const json = utf8(JSON.stringify(question));
     return this.#json(concat(json, ...parts), () => this.#exports.scanpost_geometry(json.length));
+  }
+
+  /**
+   * What reader/wasm/src/documents.rs names of the documents of a series, for each instance; null where it is none.
+   * @param {Headers & {bulks: number[]}} question bulks: instances that have a bulk value @param {Uint8Array[]} parts @returns {any[]}
+   */
+  documents(question, parts) {
+    const json = utf8(JSON.stringify(question));
+    return this.#json(concat(json, ...parts), () => this.#exports.scanpost_documents(json.length));
+  }
+
+  /**
+   * What it tells of one of them, and the file in it, where there is one that may be opened.
+   * @param {Headers & {instance: number, sha256: string, chunks: number[][]}} question @param {Uint8Array[]} parts header segments, then chunks @returns {{told: any, file: Bytes}}
+   */
+  document(question, parts) {
+    const json = utf8(JSON.stringify(question));
+    const output = this.#run(concat(json, ...parts), () => this.#exports.scanpost_document(json.length)), length = output.length - 4;
+    const end = new DataView(output.buffer).getUint32(length, true);
+    return { told: JSON.parse(new TextDecoder().decode(output.subarray(0, end))), file: output.subarray(end, length) };
   }
 
   /** @param {Uint8Array} input salt, then passphrase @param {{memory_kib: number, iterations: number, lanes: number}} cost */

@@ -55,6 +55,6 @@ const measuring = location.search === '?measuring' ? {
   answer: async (...said) => { window.answered = said; return true; },
   measuring: { kept: async () => { if (window.locked) throw new Error('another passkey'); return JSON.parse(sessionStorage.getItem('measures')); }, keep: async (all) => { sessionStorage.setItem('measures', JSON.stringify(all)); return !window.full; } },
 } : {};
-const viewer = new Viewer(delivery, decoder, { ...measuring, back: () => {}, exact: async () => { window.exact = true; }, shown: () => { window.shownAt = performance.now(); }, scrollable: () => { window.scrollableAt = performance.now(); }, complete: () => { window.completeAt = performance.now(); } });
+const viewer = new Viewer(delivery, decoder, { ...measuring, hanging: told.hanging, back: () => {}, exact: async () => { window.exact = true; }, shown: () => { window.shownAt = performance.now(); }, scrollable: () => { window.scrollableAt = performance.now(); }, complete: () => { window.completeAt = performance.now(); } });
 Object.assign(window, { viewer, decoder, delivery });
 document.querySelector('#app').append(viewer.element);

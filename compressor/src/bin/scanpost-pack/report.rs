@@ -83,7 +83,11 @@ impl Report {
     /// Adds whose images these are.
     pub(crate) fn set_banners(&mut self, manifest: &Manifest) {
         let texts = |series: &Series| {
-            series.banner.texts(Purpose::Show).map(|(name, text)| (name, text.to_owned())).collect()
+            series
+                .banner
+                .texts_and_contents(Purpose::Show)
+                .map(|(name, text)| (name, text.to_owned()))
+                .collect()
         };
         for (report, series) in self.series.iter_mut().zip(&manifest.series) {
             report.banner = Some(texts(series));

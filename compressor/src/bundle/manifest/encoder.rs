@@ -42,7 +42,7 @@ fn banners(manifest: &Manifest) -> Vec<BTreeMap<&'static str, &str>> {
     if manifest.series.iter().all(|series| series.banner == Banner::default()) {
         return Vec::new();
     }
-    manifest.series.iter().map(|series| series.banner.texts(Purpose::Seal).collect()).collect()
+    manifest.series.iter().map(|series| series.banner.texts_and_contents(Purpose::Seal).collect()).collect()
 }
 
 /// Bytes of a text that nobody keeps.

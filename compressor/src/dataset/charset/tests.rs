@@ -36,6 +36,11 @@ fn a_delimiter_resets_what_an_escape_has_set() {
     assert_eq!(name("ISO 2022 IR 100\\ISO 2022 IR 144", b"\x1b-L\xbb^\xe9"), "Л^é");
     // A caret within a text is no delimiter, the end of a line is.
     assert_eq!(text("\\ISO 2022 IR 149", b"\x1b$)C\xb1\xe8^\xb1\xe8\r\n\xe9"), "김^김\r\né");
+    // A backslash parts values, where there may be several.
+    let parted = b"\x1b$)C\xb1\xe8\\\xe9";
+    assert_eq!(text("ISO 2022 IR 100\\ISO 2022 IR 149", parted), "김\\é");
+    let set = CharacterSet::of(b"\\ISO 2022 IR 149");
+    assert_eq!(set.decode(b"\x1b$)C\xb1\xe8\\\xb1\xe8\n\xe9", Delimiters::Paragraphs), "김\\김\né");
     // Two bytes of kanji that look like delimiters.
     assert_eq!(name("\\ISO 2022 IR 87", b"\x1b$B^=\x3d^\x1b(B^A"), "渊殉^A");
 }
@@ -89,7 +94,7 @@ proptest! {
     fn any_bytes_give_bounded_text(set in prop::collection::vec(any::<u8>(), 0..40), value in prop::collection::vec(any::<u8>(), 0..300)) {
         for set in [set, b"\\ISO 2022 IR 87".to_vec(), b"ISO 2022 IR 13".to_vec(), b"ISO 2022 IR 149".to_vec(), b"GB18030".to_vec()] {
             let set = CharacterSet::of(&set);
-            for delimiters in [Delimiters::Text, Delimiters::PersonName] {
+            for delimiters in [Delimiters::Paragraphs, Delimiters::Text, Delimiters::PersonName] {
                 prop_assert!(set.decode(&value, delimiters).len() <= 3 * value.len());
             }
         }

@@ -1,6 +1,6 @@
 //! Why something was refused, in one word for the page and a sentence for whoever looks closer.
 
-use super::fields::Answer;
+use super::Answer;
 use seal::error::Refusal;
 
 /// The word.

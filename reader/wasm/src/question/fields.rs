@@ -8,7 +8,6 @@ use seal::certificate::Certificate;
 use seal::ids::DeliveryId;
 #[cfg(feature = "device")]
 use seal::ids::{Digest, InvitationId};
-use std::fmt::Write;
 
 /// Of one question. What is not there, or of another kind, is a mistake of the page.
 #[derive(Clone, Debug, Default)]
@@ -108,73 +107,6 @@ impl Fields {
             Err(Refused::question())
         }
     }
-}
-
-/// An answer that grows field by field: JSON without its outer braces.
-#[derive(Default)]
-pub(crate) struct Answer(String);
-
-impl Answer {
-    pub(crate) fn bytes(self, name: &str, bytes: &[u8]) -> Self {
-        self.text(name, &STANDARD.encode(bytes))
-    }
-
-    pub(crate) fn text(mut self, name: &str, text: &str) -> Self {
-        self.begin(name);
-        quote(&mut self.0, text);
-        self
-    }
-
-    pub(crate) fn number(mut self, name: &str, number: i64) -> Self {
-        self.begin(name);
-        self.0.push_str(&number.to_string());
-        self
-    }
-
-    #[cfg(feature = "device")]
-    pub(crate) fn answer(mut self, name: &str, inner: &Self) -> Self {
-        self.begin(name);
-        self.0.push_str(&inner.to_json());
-        self
-    }
-
-    #[cfg(feature = "parser")]
-    pub(crate) fn answers(mut self, name: &str, list: &[Self]) -> Self {
-        self.begin(name);
-        let list: Vec<_> = list.iter().map(Self::to_json).collect();
-        self.0.push_str(&["[", &list.join(","), "]"].concat());
-        self
-    }
-
-    fn begin(&mut self, name: &str) {
-        if !self.0.is_empty() {
-            self.0.push(',');
-        }
-        quote(&mut self.0, name);
-        self.0.push(':');
-    }
-
-    pub(crate) fn to_json(&self) -> String {
-        ["{", &self.0, "}"].concat()
-    }
-
-    pub(crate) fn into_json(self) -> Vec<u8> {
-        self.to_json().into_bytes()
-    }
-}
-
-/// RFC 8259 7.
-fn quote(json: &mut String, text: &str) {
-    json.push('"');
-    for sign in text.chars() {
-        match sign {
-            '"' | '\\' => json.extend(['\\', sign]),
-            // Writing to a string cannot fail.
-            '\0'..='\x1F' => drop(write!(json, "\\u{:04x}", u32::from(sign))),
-            _ => json.push(sign),
-        }
-    }
-    json.push('"');
 }
 
 fn decoded(text: &str) -> Result<Vec<u8>, Refused> {

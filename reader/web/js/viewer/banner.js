@@ -27,11 +27,25 @@ export function banner(series, delivery) {
   ];
 }
 
+/** As it is written first in Japan. @param {import('../delivery.js').Banner|null} banner */
+export const nameOf = (banner) => (banner?.name_ideographic || banner?.name_alphabetic || banner?.name_phonetic || '').replace(/\^+/g, ' ').trim();
+
+const OF_PATIENT = ['patient_id', 'birth_date', 'name_alphabetic', 'name_ideographic', 'name_phonetic'];
+/** What is written in another width or case, or with other carets, is the same. @param {import('../delivery.js').Banner|null} banner @param {string} name */
+const plain = (banner, name) => (banner?.[name] ?? '').normalize('NFKC').replace(/[\^\s]+/g, ' ').trim().toLowerCase();
+
+/** Whether any two say that they are of different patients. @param {...(import('../delivery.js').Banner|null)} banners */
+export const differ = (...banners) => OF_PATIENT.some((name) => new Set(banners.map((one) => plain(one, name)).filter((text) => text)).size > 1);
+
+/** Whether both say all the same of a patient: of two that name nobody nothing is known. @param {Series} one @param {Series} other */
+export const isOfOnePatient = (one, other) => !one.mixedPatients && !other.mixedPatients && OF_PATIENT.some((name) => name !== 'birth_date' && plain(one.banner, name))
+  && OF_PATIENT.every((name) => plain(one.banner, name) === plain(other.banner, name));
+
 /** DICOM DA as 2024-04-12; anything else as it is. @param {string} text */
-const date = (text) => text.replace(/^(\d{4})(\d\d)(\d\d)$/, '$1-$2-$3');
+export const date = (text) => text.replace(/^(\d{4})(\d\d)(\d\d)$/, '$1-$2-$3');
 
 /** @param {string|undefined} text */
-const time = (text) => (text ?? '').replace(/^(\d\d)(\d\d).*$/, '$1:$2');
+export const time = (text) => (text ?? '').replace(/^(\d\d)(\d\d).*$/, '$1:$2');
 
 /** Years at the study. @param {string} birth @param {string|undefined} study */
 function age(birth, study) {

@@ -189,7 +189,7 @@ export class Mpr {
       grey: { ...how, shift: isStored ? how.shift : 0, invert: how.invert !== pane.presentation.inverted },
       point: /** @type {[number, number]} */ ([wide, high].map((of) => (this.#at(of) + 0.5) * (isStored ? grid.step : 1))),
       isComing: volume.count < grid.slices, isBad: isStored && pictures.damaged(this.stack, pane.place),
-      words: words.filter((one) => one).join('\n'), corner: axis === 2 ? `${pane.place + 1} / ${grid.slices}\n${windowWords(pane.window)}` : t('planes apart', Math.round((grid.spacing[2] ?? 0) * 100) / 100), state: isStored ? this.#storedState(picture) : this.#state(axis, from, to),
+      words: words.filter((one) => one).join('\n'), corner: axis === 2 ? `${pane.place + 1} / ${grid.slices}\n${windowWords(pane.window, pane.windows.name(pane.stack, pane.place))}` : t('planes apart', Math.round((grid.spacing[2] ?? 0) * 100) / 100), arranged: axis === 2 ? pane.windows.arrangedBy(pane.stack, pane.place) : '', state: isStored ? this.#storedState(picture) : this.#state(axis, from, to),
     };
   }
 

@@ -1,7 +1,7 @@
 // Two series of one patient side by side: scrolled as one where they lie alike, and each shows where the other one's slice cuts it.
 import { put, said } from '../dom.js';
 import { t } from '../texts.js';
-import { lossWords } from './banner.js';
+import { isOfOnePatient, lossWords } from './banner.js';
 import { crossing, isLinked, nearest } from './planes.js';
 
 /** @typedef {import('./pane.js').Pane} Pane */
@@ -14,18 +14,27 @@ export class Pair {
   /** Beside the pane that is acted on. @type {Pane|null} */
   other = null;
 
-  /** @param {{pictures: import('./pictures.js').Pictures, pane: () => Pane, make: (stack: Stack) => Pane, changed: () => void}} around */
+  /** Whether the doctor said that there be two, or one. */
+  #isChosen = false;
+
+  /** @param {{pictures: import('./pictures.js').Pictures, pane: () => Pane, make: (stack: Stack) => Pane, arranged: () => Stack|undefined, changed: () => void}} around arranged: the series that is to
+   * stand beside the other one */
   constructor(around) {
     this.around = around;
     this.room = matchMedia(ROOM);
-    this.turned = () => { if (!this.room.matches) this.close(); this.follow(); this.around.changed(); };
+    this.turned = () => {
+      if (!this.room.matches) this.close();
+      else this.arrange();
+      this.follow();
+      this.around.changed();
+    };
     this.room.addEventListener('change', this.turned);
   }
 
   /** Series that may stand beside this one: nobody must take one patient for another. */
   get #candidates() {
     const { stack } = this.around.pane(), { stacks } = this.around.pictures, at = stacks.indexOf(stack);
-    return [...stacks.slice(at + 1), ...stacks.slice(0, at)].filter((other) => isOfOnePatient(stack, other));
+    return [...stacks.slice(at + 1), ...stacks.slice(0, at)].filter((other) => isOfOnePatient(stack.series, other.series));
   }
 
   get isPossible() {
@@ -34,15 +43,25 @@ export class Pair {
 
   toggle() {
     const [stack] = this.#candidates;
+    this.#isChosen = true;
     if (this.other) this.close();
     else if (stack && this.isPossible) this.other = this.around.make(stack);
     this.follow();
     this.around.changed();
   }
 
+  /** Two at once, where that is arranged and the doctor did not choose. */
+  arrange() {
+    const stack = this.#isChosen || this.other ? undefined : this.around.arranged();
+    if (!stack || !this.room.matches || !this.#candidates.includes(stack)) return;
+    this.other = this.around.make(stack);
+    this.follow();
+    this.around.changed();
+  }
+
   /** Whether a series can come in place of the one that is acted on. @param {Stack} stack */
   takes(stack) {
-    return !this.other || isOfOnePatient(stack, this.other.stack);
+    return !this.other || isOfOnePatient(stack.series, this.other.stack.series);
   }
 
   /** The other pane is acted on from now on. @param {Pane} left the one that was until now */
@@ -88,12 +107,4 @@ export class Pair {
     this.room.removeEventListener('change', this.turned);
     this.close();
   }
-}
-
-/** @param {Stack} one @param {Stack} other */
-function isOfOnePatient({ series: one }, { series: other }) {
-  const names = /** @type {const} */ (['patient_id', 'birth_date', 'name_alphabetic', 'name_ideographic', 'name_phonetic']);
-  // Of two that name nobody nothing is known.
-  const isNamed = names.some((name) => name !== 'birth_date' && one.banner?.[name]);
-  return isNamed && !one.mixedPatients && !other.mixedPatients && names.every((name) => (one.banner?.[name] ?? '') === (other.banner?.[name] ?? ''));
 }

@@ -1,5 +1,5 @@
 // One series on one canvas: its picture, and what stands on it: sides, place, window, and how it is turned.
-import { h, put } from '../dom.js';
+import { h, put, putSaid } from '../dom.js';
 import { sorry, t } from '../texts.js';
 import { Camera, fill, onCanvas } from './camera.js';
 import { gestures, stepOf } from './gestures.js';
@@ -28,6 +28,8 @@ export class Pane {
   canvas = /** @type {HTMLCanvasElement} */ (h('canvas', { 'aria-label': t('picture'), role: 'img', tabindex: 0 }));
   sides = new Sides();
   corner = h('p', { class: 'corner' });
+  /** Who chose what is seen, where the doctor did not and it is not as sent. */
+  arranged = h('p', { class: 'arranged' });
   state = h('p', { class: 'state', role: 'status' });
   /** Says what is not as it was sent, and takes it back. */
   mark = h('button', { class: 'mark', hidden: true, click: () => this.present(AS_SENT) });
@@ -35,7 +37,7 @@ export class Pane {
   title = h('p', { class: 'title' });
   cut = document.createElementNS(SVG, 'line');
   ruler = new Ruler(0.3);
-  element = h('div', { class: 'stage' }, this.canvas, ...this.sides.elements, drawing(this.cut), this.title, this.corner,
+  element = h('div', { class: 'stage' }, this.canvas, ...this.sides.elements, drawing(this.cut), this.title, this.corner, this.arranged,
     this.ruler.element, this.mark, this.state);
   camera = new Camera(this.canvas);
 
@@ -115,6 +117,14 @@ export class Pane {
     return this.camera.view(this.#shape);
   }
 
+  /** About its middle. @param {number|null} factor none: all of it, or its pixels */
+  zoom(factor) {
+    const { clientWidth, clientHeight } = this.canvas, x = clientWidth / 2, y = clientHeight / 2;
+    if (factor === null) this.camera.toggle(this.#shape, x, y);
+    else this.camera.pinch(this.#shape, factor, x, y, 0, 0);
+    this.ask();
+  }
+
   ask() {
     if (this.#asked) return;
     this.#asked = true;
@@ -146,7 +156,8 @@ export class Pane {
     this.sides.write(picture ? edges(geometry?.orientation, wayOf(this.presentation)) : null);
     const key = frame && stack.keys.has(frame.instance) ? ' ★' : '';
     const b = stack.bValues.length > 0 && typeof geometry?.bValue === 'number' ? `  b ${Math.round(geometry.bValue)}` : '';
-    put(this.corner, `${this.place + 1} / ${stack.frames.length}${key}${b}\n${windowWords(window)}`);
+    put(this.corner, `${this.place + 1} / ${stack.frames.length}${key}${b}\n${windowWords(window, this.windows.name(stack, this.place))}`);
+    putSaid(this.arranged, picture ? this.windows.arrangedBy(stack, this.place) : '');
     this.#ruler(picture ? geometry : null);
     this.#cut(picture ? this.around.cut() : null);
     put(this.state, this.#trouble(hidden) ?? (!picture ? t('loading') : picture.full ? '' : t('coarse')));

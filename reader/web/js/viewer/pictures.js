@@ -1,5 +1,6 @@
 // What is here of a case: coded segments, coarse pictures of all frames, full ones near the eye. Decodes in the order of need within a budget.
-import { Stack, around, farthest, frameBytes, nearby, outward, plan } from './stack.js';
+import { Refusal } from '../portal.js';
+import { Stack, around, farthest, frameBytes, nearby, outward, plan, ranked } from './stack.js';
 import { sampled, parted } from './samples.js';
 
 /** @typedef {import('../delivery.js').Delivery} Delivery */
@@ -59,18 +60,23 @@ export class Pictures extends EventTarget {
   #gathering = null;
   /** The frame of it that is decoded next: what it refers to stays meanwhile. */
   #gathered = 0;
+  /** Segments that a document waits for. @type {Map<number, {promise: Promise<Uint8Array>, come: (bytes: Uint8Array) => void, fail: (refusal: unknown) => void}>} */
+  #awaitedApart = new Map();
   #closed = false;
   /** Why nothing comes now. @type {{code:string, who:string}|null} */
   trouble = null;
 
-  /** @param {Delivery} delivery @param {Decoder} decoder */
-  constructor(delivery, decoder) {
+  /** @param {Delivery} delivery @param {Decoder} decoder @param {import('./hanging.js').Hanging} hanging */
+  constructor(delivery, decoder, hanging) {
     super();
     this.delivery = delivery;
     this.decoder = decoder;
+    this.hanging = hanging;
     this.#all = delivery.segments.filter(({ kind }) => kind !== 'residual').length;
     this.stacks = delivery.series.map((series) => new Stack(series)).filter((stack) => stack.frames.length > 0);
-    const stack = this.stacks.find(({ keys }) => keys.size > 0) ?? this.stacks[0] ?? new Stack(NOTHING);
+    hanging.arrange(this.stacks);
+    this.stacks = ranked(this.stacks, () => null);
+    const stack = this.stacks[0] ?? new Stack(NOTHING);
     this.eye = { stack, place: stack.entry };
     for (const one of this.stacks) this.#order(one);
     this.eye.place = stack.entry;
@@ -93,6 +99,8 @@ export class Pictures extends EventTarget {
     const segment = this.delivery.segments.find((one) => one.number === number);
     if (!segment || this.#closed) return;
     this.trouble = null;
+    this.#awaitedApart.get(number)?.come(bytes);
+    this.#awaitedApart.delete(number);
     if (!this.#seen.has(number)) {
       this.#seen.add(number);
       if (segment.kind !== 'residual' && ++this.#here === this.#all) this.dispatchEvent(new Event('complete'));
@@ -118,7 +126,11 @@ export class Pictures extends EventTarget {
   failed(event) {
     const { code, who, number } = /** @type {CustomEvent<{code:string, who:string, number:number|null}>} */ (event).detail;
     if (number === null) this.trouble = { code, who };
-    else this.#settle(number);
+    else {
+      this.#settle(number);
+      this.#awaitedApart.get(number)?.fail(new Refusal(code, /** @type {import('../portal.js').Who} */ (who)));
+      this.#awaitedApart.delete(number);
+    }
     for (const stack of this.stacks)
       stack.series.slabs.forEach(({ coarse, pixels }, slab) => {
         if (number !== null && (number === coarse || number === pixels || number === stack.series.model)) this.#full.set(name(stack, slab), DAMAGED);
@@ -199,8 +211,26 @@ export class Pictures extends EventTarget {
     const planned = new Set(order);
     // Last what has no picture: the case is then whole on this device.
     const rest = this.delivery.segments.filter(({ number, kind }) => kind !== 'residual' && !planned.has(number)).map(({ number }) => number);
-    this.delivery.want([...order, ...rest]
-      .filter((number) => !this.#coded.has(number) && (!this.#seen.has(number) || near.has(number))));
+    const apart = this.#awaitedApart;
+    this.delivery.want([...apart.keys(), ...[...order, ...rest]
+      .filter((number) => !apart.has(number) && !this.#coded.has(number) && (!this.#seen.has(number) || near.has(number)))]);
+  }
+
+  /** Segments of what is no picture, before all else; they are not kept here. @param {number[]} numbers @returns {Promise<Uint8Array[]>} */
+  bring(numbers) {
+    const coming = numbers.map((number) => {
+      const known = this.#awaitedApart.get(number);
+      if (known) return known.promise;
+      /** @type {(bytes: Uint8Array) => void} */
+      let come = () => {};
+      /** @type {(refusal: unknown) => void} */
+      let fail = () => {};
+      const promise = /** @type {Promise<Uint8Array>} */ (new Promise((resolve, reject) => { [come, fail] = [resolve, reject]; }));
+      this.#awaitedApart.set(number, { promise, come, fail });
+      return promise;
+    });
+    this.#want();
+    return Promise.all(coming);
   }
 
   /** Every frame of a stack that somebody lacks is decoded, from the eye outward; none any more where nobody does. @param {Gathering|null} gathering */
@@ -435,7 +465,7 @@ export class Pictures extends EventTarget {
 /** @type {import('../delivery.js').Series} */
 const NOTHING = {
   index: -1, modality: '', description: '', banner: null, mixedPatients: false, near: 0, maxError: 0, rmse: 0, ratio: 0, referenceOnly: false,
-  keyImages: [], instances: [], layout: [], slabs: [], model: null, headers: [], passed: [], transferSyntax: '',
+  keyImages: [], instances: [], layout: [], slabs: [], model: null, headers: [], passed: [], heads: [], whole: {}, transferSyntax: '',
 };
 
 /** @param {Stack} stack @param {number} slab */

@@ -1,5 +1,5 @@
 // One plane through a volume on one canvas: its picture, its sides, the lines of the other two planes, and what it is.
-import { h, put } from '../dom.js';
+import { h, put, putSaid } from '../dom.js';
 import { t } from '../texts.js';
 import { Camera, fill, onCanvas } from './camera.js';
 import { gestures, stepOf } from './gestures.js';
@@ -11,9 +11,9 @@ import { Ruler } from './scale.js';
 
 /** @typedef {import('./samples.js').Part} Part */
 /** What there is to see: `orientation`: where its columns and rows run to; `spacing`: of rows, of columns, mm; `point`: where the other planes cut it, in columns and rows;
- * `step`: of its pixels to a voxel; `across`: the axes of the grid that its columns and rows count; `words`: what it is, `corner`: where in the series and through which window, or how far slices lie apart, `state`: what it lacks, `isBad`: because it is damaged, `isComing`: it changes by itself.
+ * `step`: of its pixels to a voxel; `across`: the axes of the grid that its columns and rows count; `words`: what it is, `corner`: where in the series and through which window, or how far slices lie apart, `arranged`: who chose that window, `state`: what it lacks, `isBad`: because it is damaged, `isComing`: it changes by itself.
  * @typedef {{parts:Part[], columns:number, rows:number, step:number, orientation:number[], spacing:[number, number], way:import('./presentation.js').Way, grey:import('./values.js').Grey,
- *   point:[number, number], across:[number, number], name:string, words:string, corner:string, state:string, isBad:boolean, isComing:boolean}} Content */
+ *   point:[number, number], across:[number, number], name:string, words:string, corner:string, arranged:string, state:string, isBad:boolean, isComing:boolean}} Content */
 /** `measure` is no tool here. @typedef {{tool: () => import('./toolbar.js').Tool, length: () => number, scroll: (planes: number) => void, window: (dx: number, dy: number) => void,
  *   move: (column: number, row: number) => void, redraw: () => void}} Hands  length: how many planes there are; move: the point, in columns and rows */
 
@@ -26,6 +26,7 @@ export class Section {
   sides = new Sides();
   title = h('p', { class: 'title' });
   corner = h('p', { class: 'corner' });
+  arranged = h('p', { class: 'arranged' });
   state = h('p', { class: 'state', role: 'status' });
   lines = [svg('path', {}), svg('path', {})];
   ruler = new Ruler(0.4);
@@ -40,7 +41,7 @@ export class Section {
     this.axis = axis;
     this.hands = hands;
     this.element = h('div', { class: `stage section across-${axis}` }, this.canvas, ...this.sides.elements, svg('svg', { class: 'cross', 'aria-hidden': 'true' }, ...this.lines),
-      this.title, this.corner, this.ruler.element, this.state);
+      this.title, this.corner, this.arranged, this.ruler.element, this.state);
     this.renderer = new Renderer(this.canvas);
     gestures(this.canvas, {
       tool: () => (hands.tool() === 'window' ? 'window' : 'scroll'),
@@ -88,6 +89,7 @@ export class Section {
     this.sides.write(edges(orientation, way));
     put(this.title, content.words);
     put(this.corner, content.corner);
+    putSaid(this.arranged, content.arranged);
     // Nobody is read a count that changes four times a second.
     this.state.setAttribute('aria-live', content.isComing ? 'off' : 'polite');
     put(this.state, fits ? content.state : t('too large'));

@@ -6,9 +6,13 @@ import { SAME_MM, dot, normal } from './planes.js';
 /** @typedef {import('../delivery.js').Layout} Layout */
 /** @typedef {import('../delivery.js').Geometry} Geometry */
 /** @typedef {{instance:number, frame:number, slabs:number[], inSlab:number, layout:Layout}} Frame  (inSlab: which frame of its only slab) */
+/** Where a series is opened; `highest_b`: in the middle of the images with the highest b-value. @typedef {'first'|'middle'|'last'|'highest_b'} Begin */
 
 /** @param {Layout} layout */
 export const frameBytes = (layout) => layout.columns * layout.rows * layout.samples * (layout.bits / 8);
+
+/** Behind all series that have a number. */
+const MANY = 2 ** 31;
 
 /** Of fewer slices no planes are cut. */
 export const VOLUME_SLICES_MIN = 12;
@@ -20,6 +24,12 @@ export class Stack {
   ordered = false;
   /** Of diffusion-weighted images, once they are ordered. @type {number[]} */
   bValues = [];
+  /** The smaller, the earlier it stands among the series. */
+  rank = 0;
+  /** @type {Begin} */
+  begin = 'middle';
+  /** Those with the highest b-value, once they are ordered and lie together: from which on, and how many. @type {{from: number, count: number}|null} */
+  #highest = null;
 
   /** @param {Series} series */
   constructor(series) {
@@ -69,6 +79,8 @@ export class Stack {
     const groups = new Map(known.map(({ frame }, at) => [frame, group?.[at] ?? -1]));
     const by = (/** @type {Map<Frame, number|null|undefined>} */ of, /** @type {Frame} */ a, /** @type {Frame} */ b) => (of.get(a) ?? 0) - (of.get(b) ?? 0);
     this.frames.sort((a, b) => by(groups, a, b) || by(places, a, b) || by(numbers, a, b) || a.instance - b.instance || a.frame - b.frame);
+    const count = known.filter((_, at) => told[at] === values.at(-1)).length;
+    if (group) this.#highest = { from: known.length - count, count };
     return true;
   }
 
@@ -78,13 +90,20 @@ export class Stack {
     return banner?.series_description || description || modality;
   }
 
-  /** The first key image, else the middle: one that needs no other slab, where its neighbour does as well. */
+  /** The first key image, else where it is to begin: of the middle one that needs no other slab, where its neighbour does as well. */
   get entry() {
     const key = this.frames.findIndex((frame) => this.keys.has(frame.instance));
     if (key >= 0) return key;
-    const middle = this.frames.length >> 1;
+    if (this.begin === 'first') return 0;
+    if (this.begin === 'last') return Math.max(0, this.frames.length - 1);
+    const { from, count } = (this.begin === 'highest_b' && this.#highest) || { from: 0, count: this.frames.length }, middle = from + (count >> 1);
     const odd = (this.frames[middle]?.slabs[0] ?? 0) % 2 === 1;
-    return odd && middle > 0 ? middle - 1 : middle;
+    return odd && middle > from ? middle - 1 : middle;
+  }
+
+  /** Whether it is opened where a row says, and not in its middle. */
+  get isBegunElsewhere() {
+    return this.begin === 'highest_b' ? !!this.#highest : this.begin !== 'middle';
   }
 
   /** Slabs that a slab may be predicted from (spec-bundle 3.2). @param {number} slab @returns {number[]} */
@@ -93,13 +112,12 @@ export class Stack {
   }
 }
 
-/** As the site numbers its series, those with key images first; as they came until all numbers are known. @param {Stack[]} stacks
+/** By their ranks, those of one rank as the site numbers them, where all numbers are known, else as they came. @param {Stack[]} stacks
  * @param {(stack: Stack) => number|null|undefined} number undefined: not known yet */
-export function byNumber(stacks, number) {
-  const numbers = new Map(stacks.map((stack) => [stack, number(stack)]));
-  if ([...numbers.values()].includes(undefined)) return stacks;
-  const rank = (/** @type {Stack} */ stack) => (stack.keys.size > 0 ? 0 : 1);
-  return [...stacks].sort((a, b) => rank(a) - rank(b) || (numbers.get(a) ?? Infinity) - (numbers.get(b) ?? Infinity) || a.index - b.index);
+export function ranked(stacks, number) {
+  const numbers = new Map(stacks.map((stack) => [stack, number(stack)])), isKnown = ![...numbers.values()].includes(undefined);
+  const of = (/** @type {Stack} */ stack) => (isKnown ? numbers.get(stack) : null) ?? MANY;
+  return [...stacks].sort((a, b) => a.rank - b.rank || of(a) - of(b) || a.index - b.index);
 }
 
 /** 0, 1, −1, 2, … from the middle outward, as places in a stack. @param {number} middle @param {number} length @param {number} [reach] */

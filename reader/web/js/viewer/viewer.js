@@ -6,7 +6,9 @@ import { Pictures } from './pictures.js';
 import { Cine, recordedRate } from './cine.js';
 import { Pair } from './pair.js';
 import { Pane } from './pane.js';
-import { VOLUME_SLICES_MIN, byNumber } from './stack.js';
+import { Hanging } from './hanging.js';
+import { Keyboard } from './keyboard.js';
+import { VOLUME_SLICES_MIN, ranked } from './stack.js';
 import { Toolbar } from './toolbar.js';
 import { Windows } from './window.js';
 import { banner, lossWords } from './banner.js';
@@ -16,8 +18,8 @@ import { answers } from './answers.js';
 /** @typedef {import('../delivery.js').Delivery} Delivery */
 /** @typedef {import('../decoder.js').Decoder} Decoder */
 /** @typedef {import('./stack.js').Stack} Stack */
-/** @typedef {{back: () => void, exact: () => Promise<void>, shown: () => void, scrollable: () => void, complete: () => void, answer: import('./answers.js').Say|null, measuring?: import('./measuring.js').Keeper|null}} Around answer: none where
- * nobody listens; measuring: where what is measured is kept, of a site that wants it */
+/** @typedef {{back: () => void, exact: () => Promise<void>, shown: () => void, scrollable: () => void, complete: () => void, answer: import('./answers.js').Say|null, measuring?: import('./measuring.js').Keeper|null, hanging?: unknown}} Around answer: none where
+ * nobody listens; measuring: where what is measured is kept, of a site that wants it; hanging: how sites want their cases to be met */
 
 export class Viewer {
   #first = true;
@@ -27,8 +29,18 @@ export class Viewer {
   measuring = null;
   /** Three planes, while they are open. @type {import('./mpr.js').Mpr|null} */
   mpr = null;
+  /** What is no picture, once it is listed. @type {import('./documents.js').Documents|null} */
+  documents = null;
+  /** Some may be still to be found, or were not loaded. */
+  coming = h('p', { class: 'soft', role: 'status' }, t('documents coming'));
+  /** Where documents are listed: there may be some. */
+  shelf = h('div', { class: 'documents', hidden: true }, this.coming);
   /** Why there are none. */
   refused = h('p', { class: 'refused soft', role: 'status', hidden: true });
+  /** Documents are being looked for. */
+  #listing = false;
+  /** One of them was read, or handed over. */
+  #hasRead = false;
   /** Whether a series was chosen by hand. */
   #chosen = false;
   /** @type {Toolbar} */
@@ -40,7 +52,7 @@ export class Viewer {
   lossy = h('span', { class: 'lossy' });
   loss = h('div', { class: 'loss', hidden: true });
   slider = /** @type {HTMLInputElement} */ (h('input', { type: 'range', min: 1, step: 1, 'aria-label': t('slice'), input: () => this.show(Number(this.slider.value) - 1) }));
-  play = h('button', { class: 'play', click: () => this.cine.toggle() });
+  play = h('button', { class: 'play', 'aria-keyshortcuts': 'Space', click: () => this.cine.toggle() });
   pace = h('span', { class: 'pace' });
   strip = h('div', { class: 'strip', role: 'group', 'aria-label': t('series') });
   bar = /** @type {HTMLProgressElement} */ (h('progress', { max: 1, value: 0, 'aria-label': t('loaded') }));
@@ -49,13 +61,13 @@ export class Viewer {
   constructor(delivery, decoder, around) {
     this.delivery = delivery;
     this.around = around;
-    this.pictures = new Pictures(delivery, decoder);
+    this.pictures = new Pictures(delivery, decoder, new Hanging(around.hanging, delivery.site));
     this.windows = new Windows(this.pictures);
     const { stack, place } = this.pictures.eye;
     this.cine = new Cine({ pane: () => this.pane, show: (place) => this.#go(place), changed: () => this.#pace() });
     this.pane = this.#make(stack, place);
-    this.pair = new Pair({ pictures: this.pictures, pane: () => this.pane, make: (stack) => this.#make(stack, stack.entry), changed: () => { this.#look(); this.#series(); } });
-    this.toolbar = new Toolbar({ pane: () => this.pane, measuring: () => this.measuring, pair: this.pair, planes: { possible: () => this.#hasPlanes(), open: () => !!this.mpr, toggle: () => this.#togglePlanes() }, nextKey: () => this.#nextKey(), window: (window) => this.#setWindow(window) });
+    this.pair = new Pair({ pictures: this.pictures, pane: () => this.pane, make: (stack) => this.#make(stack, stack.entry), arranged: () => this.#beside(), changed: () => { this.#look(); this.#series(); } });
+    this.toolbar = new Toolbar({ pane: () => this.pane, measuring: () => this.measuring, pair: this.pair, planes: { possible: () => this.#hasPlanes(), open: () => !!this.mpr, toggle: () => this.#togglePlanes() }, nextKey: () => this.#nextKey(), help: () => void this.keyboard.help(), window: (window) => this.#setWindow(window) });
     this.answers = around.answer && answers(around.answer);
     this.element = this.#build();
     this.pictures.addEventListener('decoded', (event) => {
@@ -69,18 +81,21 @@ export class Viewer {
       this.#follow();
       this.#lost();
       // What a finger goes to does not move under it.
-      if (!this.#chosen) this.pictures.stacks = byNumber(this.pictures.stacks, (one) => this.pictures.geometry(one, one.frames[0])?.seriesNumber);
+      if (!this.#chosen) this.pictures.stacks = ranked(this.pictures.stacks, (one) => this.pictures.geometry(one, one.frames[0])?.seriesNumber);
       this.#thumbnails();
-      // Whether there are planes is known now.
-      if (!this.toolbar.menu.hidden) this.toolbar.show();
+      // Whether there are planes, and what its values are, is known now.
+      if (!this.toolbar.menu.hidden || this.toolbar.isStale) this.toolbar.show();
     });
     this.pictures.addEventListener('arrived', () => { this.#follow(); for (const pane of this.panes) pane.ask(); });
     this.pictures.addEventListener('scrollable', () => this.around.scrollable());
     this.pictures.addEventListener('complete', () => this.around.complete());
-    this.keys = this.keys.bind(this);
-    addEventListener('keydown', this.keys);
+    this.keyboard = new Keyboard(this);
     this.#series();
     this.pane.ask();
+    this.pair.arrange();
+    if (delivery.series.some(({ whole }) => Object.keys(whole).length > 0)) void this.#list();
+    // Nobody waits for a picture.
+    if (this.pictures.stacks.length === 0) around.scrollable();
     if (around.measuring) void this.#measure(around.measuring).catch(() => this.toolbar.menu.after(h('p', { class: 'soft', role: 'status' }, t('no measuring'))));
   }
 
@@ -92,9 +107,47 @@ export class Viewer {
     this.toolbar.show();
   }
 
+  /** So does the list of documents. */
+  async #list() {
+    this.shelf.hidden = false;
+    this.#listing = true;
+    this.#thumbnails();
+    await later();
+    try {
+      const { Documents } = await import('./documents.js');
+      this.documents = new Documents(this);
+      await this.documents.look();
+      this.coming.remove();
+      this.documents.show();
+    } catch {
+      put(this.coming, t('no documents'));
+    }
+    this.#listing = false;
+    this.#thumbnails();
+    this.#seen();
+  }
+
+  /** What is in a document was seen, or handed over. */
+  read() {
+    this.#hasRead = true;
+    this.#seen();
+  }
+
+  /** Of a case that holds nothing but documents, that is what was waited for; images that cannot be shown here were not seen by it. */
+  #seen() {
+    if (!this.#first || !this.#hasRead || this.#listing || this.documents?.series !== this.delivery.series.length) return;
+    this.#first = false;
+    this.around.shown();
+  }
+
   #hasPlanes() {
     const { stack, geometry } = this.pane;
     return stack.frames.length >= VOLUME_SLICES_MIN && !!geometry?.orientation && !!geometry.position;
+  }
+
+  /** The series that is to stand beside the one that is opened, until another was chosen. */
+  #beside() {
+    return this.#chosen || this.mpr ? undefined : this.pictures.hanging.beside(this.pane.stack, this.pictures.stacks);
   }
 
   /** Their program comes when they are asked for. */
@@ -176,21 +229,28 @@ export class Viewer {
       h('header', {}, h('button', { class: 'back', 'aria-label': t('back'), click: () => this.around.back() }, '‹'), this.who),
       note ? h('details', { class: 'note', open: true }, h('summary', {}, t('note')), said(note, {}, true)) : null,
       this.stages,
-      this.loss, this.bar, h('div', { class: 'rail' }, this.play, this.slider, this.pace), this.toolbar.element, this.toolbar.menu, this.refused, this.strip, this.answers);
+      this.loss, this.bar, h('div', { class: 'rail' }, this.play, this.slider, this.pace), this.toolbar.element, this.toolbar.menu, this.refused, this.shelf, this.strip, this.answers);
   }
 
   /** Another series: whose it is, its tools, its loss. */
   #series() {
     const { stack } = this.pane, { series } = stack;
     for (const pane of this.panes) pane.element.classList.toggle('active', !!this.pair.other && pane === this.pane);
-    this.who.replaceChildren(...banner(series, this.delivery));
+    this.who.replaceChildren(...banner(this.#whose(), this.delivery));
     this.#lost();
     this.loss.classList.toggle('reference', series.referenceOnly);
     this.loss.replaceChildren(this.lossy, h('span', { class: 'whole' }, t('exact here')), this.#exactButton());
     this.slider.max = String(stack.frames.length);
     this.#pace();
     this.toolbar.show();
+    this.documents?.show();
     this.#thumbnails();
+  }
+
+  /** The series that is seen; of a case without pictures any, where all are of one patient. */
+  #whose() {
+    const { delivery: { series: [first], onePatient }, pane: { stack } } = this;
+    return stack.series.index < 0 && first ? { ...first, mixedPatients: !onePatient } : stack.series;
   }
 
   /** Headers tell late what its values are counted in. */
@@ -241,7 +301,8 @@ export class Viewer {
 
   #thumbnails() {
     const { stacks } = this.pictures;
-    const others = this.delivery.series.length - stacks.length;
+    // What may be a document is not counted before it is known.
+    const others = this.#listing ? 0 : this.delivery.series.length - stacks.length - (this.documents?.series ?? 0);
     this.strip.hidden = stacks.length < 2 && others === 0;
     if (this.strip.hidden) return;
     this.strip.replaceChildren(...stacks.map((stack) => thumbnail(stack, this.pictures, this.panes.some((pane) => pane.stack === stack), this.windows.of(stack, stack.entry), () => this.open(stack))),
@@ -279,16 +340,6 @@ export class Viewer {
     this.pane.ask();
   }
 
-  /** @param {KeyboardEvent} event */
-  keys(event) {
-    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement) return;
-    const steps = /** @type {Record<string, number>} */ ({ ArrowDown: 1, ArrowUp: -1, ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10, Home: -1e6, End: 1e6 });
-    const step = steps[event.key];
-    if (step === undefined || event.metaKey || event.ctrlKey) return;
-    event.preventDefault();
-    this.show(this.pane.place + step);
-  }
-
   /** @param {import('./window.js').Window|null} window */
   #setWindow(window) {
     this.windows.set(this.pane.stack, window);
@@ -298,9 +349,9 @@ export class Viewer {
 
   /** Right widens, down darkens, as everywhere. @param {number} dx @param {number} dy */
   drag(dx, dy) {
-    const { stack, window: { center, width } } = this.pane, speed = Math.max(0.25, width / 250), had = this.windows.own(stack);
+    const { stack, window: { center, width } } = this.pane, speed = Math.max(0.25, width / 250);
     this.windows.set(stack, { center: Math.round((center + dy * speed) * 100) / 100, width: Math.max(1, Math.round((width + dx * speed) * 100) / 100) });
-    if (!had) this.toolbar.show();
+    if (this.toolbar.isStale) this.toolbar.show();
     this.pane.ask();
   }
 
@@ -319,8 +370,9 @@ export class Viewer {
   }
 
   close() {
-    removeEventListener('keydown', this.keys);
+    this.keyboard.close();
     this.cine.close();
+    this.documents?.end();
     this.mpr?.close();
     this.pictures.close();
     this.pair.end();

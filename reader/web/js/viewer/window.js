@@ -1,5 +1,6 @@
 // Windows: presets for CT in HU, what the data set says, and what the values say where it is silent.
-import { grey, meaning } from './values.js';
+import { t } from '../texts.js';
+import { grey, meaning, unitOf } from './values.js';
 
 /** `table`: the image's own greys, instead, until a finger takes the window.
  * @typedef {{center:number, width:number, table?:import('../delivery.js').Table}} Window */
@@ -16,8 +17,13 @@ export const PRESETS = [
   { name: 'abdomen', center: 60, width: 350 },
 ];
 
-/** @param {Window} window */
-export const windowWords = ({ center, width, table }) => (table ? 'VOI LUT' : `W ${Math.round(width)}  L ${Math.round(center)}`);
+/** The preset that a window is. @param {Window|null} window */
+export const presetOf = (window) => PRESETS.find(({ center, width }) => center === window?.center && width === window.width);
+
+/** @param {Window} window @param {string} name as `Windows.name` gives it */
+export function windowWords({ center, width, table }, name) {
+  return table ? 'VOI LUT' : `${name ? `${name}  ` : ''}W ${Math.round(width)}  L ${Math.round(center)}`;
+}
 
 /** From the 1st to the 99th hundredth of the values that are no padding. @param {ArrayLike<number>} values @param {(word: number) => number|null} value @returns {Window} */
 export function measured(values, value) {
@@ -26,9 +32,9 @@ export function measured(values, value) {
   return { center: (at(0.01) + at(0.99)) / 2, width: Math.max(2, at(0.99) - at(0.01)) };
 }
 
-/** Which window each series is seen through: the doctor's own, the image's, or that of the values. */
+/** Which window each series is seen through: the doctor's own, the site's, the image's, or that of the values. */
 export class Windows {
-  /** @type {Map<import('./stack.js').Stack, Window>} */
+  /** What the doctor chose; null: as sent. @type {Map<import('./stack.js').Stack, Window|null>} */
   #own = new Map();
   /** What the values of a picture say, which takes a sort of all of them. @type {WeakMap<object, {by:unknown[], window:Window}>} */
   #measured = new WeakMap();
@@ -38,21 +44,44 @@ export class Windows {
     this.pictures = pictures;
   }
 
-  /** The doctor's own. @param {import('./stack.js').Stack} stack */
-  own(stack) {
-    return this.#own.get(stack);
+  /** The doctor's own, else the one that is arranged for it; none: as the image says. @param {import('./stack.js').Stack} stack @param {number} place */
+  chosen(stack, place) {
+    const own = this.#own.get(stack);
+    return own === undefined ? this.#arranged(stack, place) : own;
+  }
+
+  /** Who arranged what is seen of a series, until the doctor chose. @param {import('./stack.js').Stack} stack @param {number} place */
+  arrangedBy(stack, place) {
+    return this.#own.has(stack) ? '' : this.pictures.hanging.words(stack, !!this.#arranged(stack, place));
+  }
+
+  /** What the window that was chosen is called, if it has a name: the image's own has none, whatever its numbers. @param {import('./stack.js').Stack} stack @param {number} place */
+  name(stack, place) {
+    const preset = this.#isHounsfield(stack, place) ? presetOf(this.chosen(stack, place)) : undefined;
+    return preset ? t(preset.name) : '';
+  }
+
+  /** @param {import('./stack.js').Stack} stack @param {number} place @returns {Window|null} */
+  #arranged(stack, place) {
+    const { center, width } = this.pictures.hanging.window(stack) ?? {};
+    return center !== undefined && width !== undefined && this.#isHounsfield(stack, place) ? { center, width } : null;
+  }
+
+  /** Of other values a window that has a name would show something else. @param {import('./stack.js').Stack} stack @param {number} place */
+  #isHounsfield(stack, place) {
+    const geometry = this.pictures.geometry(stack, stack.frames[place]);
+    return stack.series.modality === 'CT' && (!geometry || unitOf(geometry) === 'HU');
   }
 
   /** @param {import('./stack.js').Stack} stack @param {Window|null} window none: as the image says */
   set(stack, window) {
-    if (window) this.#own.set(stack, window);
-    else this.#own.delete(stack);
+    this.#own.set(stack, window);
   }
 
   /** @param {import('./stack.js').Stack} stack @param {number} place @returns {Window} */
   of(stack, place) {
-    const own = this.#own.get(stack), geometry = this.pictures.geometry(stack, stack.frames[place]);
-    if (own) return own;
+    const chosen = this.chosen(stack, place), geometry = this.pictures.geometry(stack, stack.frames[place]);
+    if (chosen) return chosen;
     const window = this.#said(stack, place, geometry);
     return geometry?.voiTable ? { ...window, table: geometry.voiTable } : window;
   }
