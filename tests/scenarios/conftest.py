@@ -108,27 +108,18 @@ def seed(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(scope="session")
 def mr_study(scratch: Path, seed: int) -> list[Path]:
     """A generated head MR, small enough for many scenarios."""
-    folder = scratch / "mr"
-    folder.mkdir()
-    mr.generate(folder, MR_IMAGES, seed=6 + seed)
-    return sorted(folder.glob("*.dcm"))
+    return harness.generated(scratch / "mr", mr, MR_IMAGES, 6 + seed)
 
 
 @pytest.fixture(scope="session")
 def ct_study(scratch: Path, seed: int) -> list[Path]:
-    folder = scratch / "ct"
-    folder.mkdir()
-    ct.generate(folder, CT_IMAGES, seed=7 + seed)
-    return sorted(folder.glob("*.dcm"))
+    return harness.generated(scratch / "ct", ct, CT_IMAGES, 7 + seed)
 
 
 @pytest.fixture(scope="session")
 def big_study(scratch: Path, seed: int) -> list[Path]:
     """Large enough that each stage lasts longer than a look at it."""
-    folder = scratch / "big"
-    folder.mkdir()
-    ct.generate(folder, BIG_IMAGES, seed=20 + seed)
-    return sorted(folder.glob("*.dcm"))
+    return harness.generated(scratch / "big", ct, BIG_IMAGES, 20 + seed)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pydicom
 from axe_playwright_python.sync_playwright import Axe
@@ -25,7 +26,22 @@ from playwright.sync_api import Page
 
 DONE = ("notified", "pulled")
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+# What can be tapped and is smaller than a finger.
+SMALL = """[...document.querySelectorAll('button,input,summary,a')].filter(one => one.getClientRects().length
+  && (one.getBoundingClientRect().height < 43.5 || one.getBoundingClientRect().width < 43.5)).map(one => one.outerHTML)"""
 EXIT_DONE, EXIT_INCOMPLETE, EXIT_REFUSED, EXIT_MAILBOX = 0, 2, 3, 4
+
+
+def too_small(screen: Page) -> list[str]:
+    """All that is tapped has 44 px."""
+    return screen.evaluate(SMALL)
+
+
+def generated(folder: Path, study: ModuleType, images: int, seed: int) -> list[Path]:
+    """A study of `lab.study` in a folder of its own."""
+    folder.mkdir()
+    study.generate(folder, images, seed=seed)
+    return sorted(folder.glob("*.dcm"))
 
 
 def barriers(screen: Page) -> list[str]:

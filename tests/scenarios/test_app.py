@@ -21,9 +21,6 @@ from test_enrolment import body, doctor, invite, open_bench, parts, replace, wai
 
 WAIT_MS = 90_000
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True, "ignore_https_errors": True}
-# What can be tapped and is smaller than a finger.
-SMALL = """[...document.querySelectorAll('button,input,summary,a')].filter(one => one.getClientRects().length
-  && (one.getBoundingClientRect().height < 43.5 || one.getBoundingClientRect().width < 43.5)).map(one => one.outerHTML)"""
 
 
 @dataclass
@@ -57,7 +54,7 @@ class Phone:
         self.page.screenshot(path=self.shots / f"{name}.png")
         found = harness.barriers(self.page)
         assert not found, f"{name}: {found}"
-        assert not self.page.evaluate(SMALL), name
+        assert not harness.too_small(self.page), name
         assert not self.refused, self.refused
 
     def full(self) -> None:

@@ -1,6 +1,5 @@
 """How a case is met in the app: by the sites' rows and the app's own, which series first, in which window, where it begins, what stands beside it; said on the picture, and the doctor's choice goes before it."""
 
-import re
 import zlib
 from pathlib import Path
 
@@ -487,8 +486,7 @@ def test_it_is_said_on_the_picture_and_keeps_nobody_out(show, heads: Path, langu
     shown.whole()
     assert arranged(shown) == words and corner(shown)[1] == f"{brain}  W 80  L 40"
     assert not (found := harness.barriers(shown.page)), found
-    too_small = "[...document.querySelectorAll('button,input')].filter(e => e.getClientRects().length && (e.getBoundingClientRect().height < 43.5 || e.getBoundingClientRect().width < 43.5)).map(e => e.outerHTML)"
-    assert not shown.page.evaluate(too_small)
+    assert not harness.too_small(shown.page)
     # It lies over no other words.
     over = """(() => { const box = (name) => document.querySelector(name).getBoundingClientRect(), a = box('.arranged');
       return ['.corner', '.ruler', '.mark'].filter((name) => { const b = box(name); return b.width && a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom; }); })()"""

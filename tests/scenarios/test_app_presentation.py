@@ -131,8 +131,7 @@ def test_what_is_not_as_it_was_sent_says_so_until_it_is_taken_back(show, ct_stud
     # Named for VoiceOver by what is on, and what a tap does.
     assert mirrored in mark.get_attribute("aria-label")
     assert not (found := harness.barriers(shown.page)), found
-    too_small = "[...document.querySelectorAll('button,input')].filter(e => e.getClientRects().length && (e.getBoundingClientRect().height < 43.5 || e.getBoundingClientRect().width < 43.5)).map(e => e.outerHTML)"
-    assert not shown.page.evaluate(too_small)
+    assert not harness.too_small(shown.page)
     shown.page.screenshot(path=tmp_path / f"mirrored-{language}.png")
     assert shown.page.evaluate(small) == thumbnails, "thumbnails are as they were sent"
     # Each series for itself, and as it was left.

@@ -458,8 +458,7 @@ def test_names_notes_losses_and_key_images_are_said_and_nothing_of_another_acts(
     assert shown.page.evaluate("window.exact") is True
     found = harness.barriers(shown.page)
     assert not found, found
-    small = shown.page.evaluate("[...document.querySelectorAll('button,input,summary')].filter(e => e.getClientRects().length && (e.getBoundingClientRect().height < 43.5 || e.getBoundingClientRect().width < 43.5)).map(e => e.outerHTML)")
-    assert not small, "all that is tapped has 44 px"
+    assert not (small := harness.too_small(shown.page)), small
     shown.page.screenshot(path=tmp_path / f"viewer-{language}.png")
     shown.page.locator(".thumbnail").filter(has_text=shown.told["series"][1]["banner"]["series_description"]).click()
     expect(shown.page.locator(".mixed")).to_be_visible()

@@ -44,6 +44,8 @@ CRYPTO = """(async () => {
 @pytest.fixture(scope="module")
 def webkit(tmp_path_factory: pytest.TempPathFactory):
     with WebKit(390, 844, tmp_path_factory.mktemp("webkit")) as browser:
+        # A phone's page, not a desk's.
+        assert browser.evaluate("innerWidth") < 500
         yield browser
 
 
@@ -75,7 +77,8 @@ def test_webkit_shows_the_decoded_pixels(webkit: WebKit, ct_study: list[Path], w
         until(webkit, "!!window.viewer && viewer.pane.canvas.dataset.shown === 'full'")
         webkit.screenshot(tmp_path / "webkit.png")
         # Above one pixel of the screen for each of the image, so that none is a mean of several.
-        webkit.evaluate("viewer.pane.canvas.dispatchEvent(new WheelEvent('wheel', { ctrlKey: true, deltaY: -300, cancelable: true }))")
+        webkit.evaluate("""viewer.pane.canvas.dispatchEvent(new WheelEvent('wheel', { ctrlKey: true, deltaY: -300, cancelable: true,
+            clientX: innerWidth / 2, clientY: viewer.pane.canvas.getBoundingClientRect().y + viewer.pane.canvas.clientHeight / 2 }))""")
         until(webkit, "viewer.pane.view.scale > 1")
         for place in (None, 2):
             if place is not None:

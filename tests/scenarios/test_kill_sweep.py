@@ -46,10 +46,7 @@ RESTART_SECONDS_MAX = 5
 
 @pytest.fixture(scope="module")
 def small_study(scratch: Path) -> list[Path]:
-    folder = scratch / "small"
-    folder.mkdir()
-    mr.generate(folder, IMAGES, seed=SEED)
-    return sorted(folder.glob("*.dcm"))
+    return harness.generated(scratch / "small", mr, IMAGES, SEED)
 
 
 @pytest.fixture(scope="module")

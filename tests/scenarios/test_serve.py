@@ -61,14 +61,8 @@ def write_forward(bench: Bench, *lines: str) -> None:
     bench.reader.config.write_text("\n".join([text, "[forward]", *lines, ""]))
 
 
-def generated(folder: Path, seed: int, images: int = IMAGES) -> list[Path]:
-    folder.mkdir()
-    mr.generate(folder, images, seed=seed)
-    return sorted(folder.iterdir())
-
-
 def send(bench: Bench, folder: Path, seed: int) -> list[Path]:
-    files = generated(folder, seed)
+    files = harness.generated(folder, mr, IMAGES, seed)
     assert senders.pynetdicom(bench.port, "DR_DEMO", files) == files
     return files
 
@@ -85,7 +79,7 @@ def wait_for_pacs(pacs: Orthanc, count: int) -> None:
 def test_each_case_reaches_the_second_hospital_by_itself_with_a_receipt(bench: Bench, pacs: Orthanc, service: Service, tmp_path: Path):
     bench.start(silence_ms=500, settle_ms=100)
     service.start()
-    first = generated(tmp_path / "first", 301, IMAGES + 1)
+    first = harness.generated(tmp_path / "first", mr, IMAGES + 1, 301)
     late = [first.pop()]
     assert senders.pynetdicom(bench.port, "DR_DEMO", first) == first
     bench.gateway.wait_for_state("pulled")

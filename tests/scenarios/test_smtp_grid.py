@@ -50,18 +50,12 @@ def api(bench: Bench) -> Api:
     return bench.api()
 
 
-def generated(folder: Path, seed: int, images: int = IMAGES) -> list[Path]:
-    folder.mkdir()
-    mr.generate(folder, images, seed=seed)
-    return sorted(folder.iterdir())
-
-
 def test_every_fault_at_every_step(bench: Bench, api: Api, proxy: SmtpProxy, tmp_path: Path, is_long: bool):
     faults = [fault for fault in GRID if is_long or str(fault) in SAMPLE]
     sent: list[Path] = []
     outcomes = Counter()
     for number, fault in enumerate(faults, start=1):
-        study = generated(tmp_path / f"study-{number}", seed=100 + number)
+        study = harness.generated(tmp_path / f"study-{number}", mr, IMAGES, 100 + number)
         known = {one["id"] for one in bench.gateway.deliveries()}
         proxy.begin(fault)
         assert senders.pynetdicom(bench.port, "DR_DEMO", study) == study
@@ -100,7 +94,7 @@ def test_the_answer_after_the_dot_is_lost_again_and_again(bench: Bench, proxy: S
     number = 0
     while proxy.met < wanted:
         for number in range(number + 1, number + 1 + at_once):
-            study = generated(tmp_path / f"study-{number}", seed=500 + number, images=8)
+            study = harness.generated(tmp_path / f"study-{number}", mr, 8, 500 + number)
             assert senders.pynetdicom(bench.port, "DR_DEMO", study) == study
             sent += study
         bench.gateway.wait_for_state("notified", "pulled", count=number, seconds=4 * SECONDS_MAX)

@@ -73,17 +73,15 @@ impl Banner {
             ("series_description", &self.series_description),
         ]
         .into_iter()
-        .map(move |(name, text)| (name, text.expose_for(purpose).as_str()))
-        .filter(|(_, text)| !text.is_empty())
+        .filter_map(move |(name, text)| told(name, text, purpose))
     }
 
     /// [`Self::texts`], and what the images of a series show, which is no word to know or to find a patient by.
     pub fn texts_and_contents(&self, purpose: Purpose) -> impl Iterator<Item = (&'static str, &str)> {
         let contents =
             [("body_part", &self.body_part), ("protocol", &self.protocol), ("image_type", &self.image_type)];
-        let contents =
-            contents.into_iter().map(move |(name, text)| (name, text.expose_for(purpose).as_str()));
-        self.texts(purpose).chain(contents.filter(|(_, text)| !text.is_empty()))
+        self.texts(purpose)
+            .chain(contents.into_iter().filter_map(move |(name, text)| told(name, text, purpose)))
     }
 
     /// Leaves what the images show out where another instance of the series shows something else: a scanogram among the slices does not make them one.
@@ -133,6 +131,11 @@ pub struct BannerTexts {
     body_part: Text,
     protocol: Text,
     image_type: Text,
+}
+
+/// A text by its name, if it is there.
+fn told<'b>(name: &'static str, text: &'b Phi<String>, purpose: Purpose) -> Option<(&'static str, &'b str)> {
+    Some((name, text.expose_for(purpose).as_str())).filter(|(_, text)| !text.is_empty())
 }
 
 /// A text not longer than a scan gives.

@@ -1,6 +1,7 @@
 //! `[[portal.hanging]]`: how a site wants its cases to be met, one row for each kind of series. It is checked here and applied in the app.
 
 use crate::config::ConfigError;
+use compressor::dataset::on_screen;
 use seal::mail::Site;
 use serde::{Deserialize, Serialize};
 
@@ -174,11 +175,7 @@ impl Row {
 
 /// Something to read, in one line and one direction.
 fn is_text(text: &str, characters_max: usize) -> bool {
-    let is_hidden = |character: char| {
-        let is_mark = matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        character.is_control() || is_mark
-    };
-    !text.trim().is_empty() && text.chars().count() <= characters_max && !text.chars().any(is_hidden)
+    !text.trim().is_empty() && on_screen(text, characters_max) == text
 }
 
 /// PS3.5 6.2, VR CS.

@@ -109,7 +109,7 @@ export class Parser {
    * @param {string} name @param {Record<string, unknown>} fields @returns {any}
    */
   ask(name, fields) {
-    return this.#json(utf8(JSON.stringify({ [name]: fields })), () => this.#exports.scanpost_ask(), name);
+    return jsonOf(this.#run(utf8(JSON.stringify({ [name]: fields })), () => this.#exports.scanpost_ask(), name));
   }
 
   /** Nonce and associated data of a segment. @param {Uint8Array} header @param {number} segment @param {number} counter */
@@ -136,7 +136,7 @@ export class Parser {
 
   /** What reader/wasm/src/study.rs tells of a manifest. @param {Uint8Array} segment @returns {any} */
   manifest(segment) {
-    return this.#json(segment, () => this.#exports.scanpost_manifest());
+    return jsonOf(this.#run(segment, () => this.#exports.scanpost_manifest()));
   }
 
   /**
@@ -144,8 +144,7 @@ export class Parser {
    * @param {Headers} question @param {Uint8Array[]} parts @returns {any}
    */
   geometry(question, parts) {
-    const json = utf8(JSON.stringify(question));
-    return this.#json(concat(json, ...parts), () => this.#exports.scanpost_geometry(json.length));
+    return jsonOf(this.#answer(question, parts, (bytes) => this.#exports.scanpost_geometry(bytes)));
   }
 
   /**
@@ -153,8 +152,7 @@ export class Parser {
    * @param {Headers & {bulks: number[]}} question bulks: instances that have a bulk value @param {Uint8Array[]} parts @returns {any[]}
    */
   documents(question, parts) {
-    const json = utf8(JSON.stringify(question));
-    return this.#json(concat(json, ...parts), () => this.#exports.scanpost_documents(json.length));
+    return jsonOf(this.#answer(question, parts, (bytes) => this.#exports.scanpost_documents(bytes)));
   }
 
   /**
@@ -162,10 +160,9 @@ export class Parser {
    * @param {Headers & {instance: number, sha256: string, chunks: number[][]}} question @param {Uint8Array[]} parts header segments, then chunks @returns {{told: any, file: Bytes}}
    */
   document(question, parts) {
-    const json = utf8(JSON.stringify(question));
-    const output = this.#run(concat(json, ...parts), () => this.#exports.scanpost_document(json.length)), length = output.length - 4;
+    const output = this.#answer(question, parts, (bytes) => this.#exports.scanpost_document(bytes)), length = output.length - 4;
     const end = new DataView(output.buffer).getUint32(length, true);
-    return { told: JSON.parse(new TextDecoder().decode(output.subarray(0, end))), file: output.subarray(end, length) };
+    return { told: jsonOf(output.subarray(0, end)), file: output.subarray(end, length) };
   }
 
   /** @param {Uint8Array} input salt, then passphrase @param {{memory_kib: number, iterations: number, lanes: number}} cost */
@@ -173,9 +170,10 @@ export class Parser {
     return this.#run(input, () => this.#exports.scanpost_argon2id(cost.memory_kib, cost.iterations, cost.lanes));
   }
 
-  /** @param {Uint8Array} input @param {() => number} call @param {string} [name] @returns {any} */
-  #json(input, call, name) {
-    return JSON.parse(new TextDecoder().decode(this.#run(input, call, name)));
+  /** To a question with bytes behind it. @param {object} question @param {Uint8Array[]} parts @param {(questionBytes: number) => number} call */
+  #answer(question, parts, call) {
+    const json = utf8(JSON.stringify(question));
+    return this.#run(concat(json, ...parts), () => call(json.length));
   }
 
   /** @param {Uint8Array} input @param {() => number} call @param {string} [name] of the question @returns {Bytes} */
@@ -211,3 +209,6 @@ export async function stretch(passphrase, salt, cost) {
   const parser = new Parser(await instance(await module('device')));
   return parser.argon2id(concat(salt, utf8(passphrase)), cost);
 }
+
+/** @param {Uint8Array} output @returns {any} */
+const jsonOf = (output) => JSON.parse(new TextDecoder().decode(output));

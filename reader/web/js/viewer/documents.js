@@ -105,7 +105,7 @@ export class Documents {
     /** @type {(Told|null)[]} */
     let told;
     try {
-      told = program.documents({ ...this.#headers(series, parts), bulks: places.filter((at) => this.#chunks(series, at).length > 0) }, parts);
+      told = program.documents({ ...this.#headers(series, parts), bulks: this.#bulks(series) }, parts);
     } catch {
       return;
     }
@@ -115,9 +115,14 @@ export class Documents {
     this.show();
   }
 
-  /** @param {Series} series @param {number} at */
-  #chunks(series, at) {
-    return this.viewer.delivery.segments.filter((one) => one.kind === 'opaque' && one.series === series.index && one.instance === at);
+  /** Segments of bulk values that are no pixels. @param {Series} series */
+  #opaque(series) {
+    return this.viewer.delivery.segments.filter((one) => one.kind === 'opaque' && one.series === series.index);
+  }
+
+  /** Instances that have such a value. @param {Series} series */
+  #bulks(series) {
+    return [...new Set(this.#opaque(series).flatMap(({ instance }) => instance ?? []))];
   }
 
   /** @param {Series} series @param {Uint8Array[]} parts */
@@ -248,7 +253,7 @@ export class Documents {
 
   /** @param {Document} document @returns {Promise<Node[]>} */
   async #content(document) {
-    const { series, at } = document, chunks = this.#chunks(series, at);
+    const { series, at } = document, chunks = this.#opaque(series).filter(({ instance }) => instance === at);
     const bytes = chunks.reduce((sum, one) => sum + one.rawBytes, (series.heads[at] ?? []).reduce((sum, one) => sum + one, 0));
     if (bytes > DOCUMENT_BYTES_MAX) return [h('p', { class: 'notice bad', role: 'alert' }, t('document large', size(bytes)))];
     const segments = await this.viewer.pictures.bring([...series.headers, ...chunks.map((one) => one.number)]);

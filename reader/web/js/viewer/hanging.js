@@ -10,7 +10,8 @@ import { PRESETS } from './window.js';
 /** Of the portal's table, which this side does not take on trust: rows, and entries of a list. */
 const ROWS_MAX = 100, LIST_MAX = 40;
 const NAME_CHARACTERS_MAX = 40, WORD_CHARACTERS_MAX = 64;
-const LISTS = /** @type {const} */ (['sites', 'modality', 'words', 'series', 'unless', 'windows', 'beside']);
+/** Names, and words that are looked for in texts. @type {string[]} */
+const NAMES = ['sites', 'modality', 'windows'], WORDS = ['words', 'series', 'unless', 'beside'];
 const CHOICES = /** @type {Record<string, string[]>} */ ({ place: ['first', 'last'], begin: ['first', 'middle', 'last', 'highest_b'] });
 
 /** A row that is not understood whole is left out: what it says of a condition that this app does not know would fit too much.
@@ -26,15 +27,15 @@ function rowOf(told) {
   /** @type {Row} */
   const row = { name: '', sites: [], modality: [], words: [], series: [], unless: [], windows: [], beside: [] };
   for (const [key, value] of Object.entries(told)) {
-    const list = LISTS.find((one) => one === key);
-    if (list ? !isList(value) : key === 'name' ? !isText(value, NAME_CHARACTERS_MAX) : !CHOICES[key]?.includes(/** @type {string} */ (value))) return null;
-    Object.assign(row, { [key]: list && list !== 'sites' && list !== 'modality' && list !== 'windows' ? value.map(folded) : value });
+    const isOfWords = WORDS.includes(key), isKnown = isOfWords || NAMES.includes(key) ? isList(value) : key === 'name' ? isText(value, NAME_CHARACTERS_MAX) : CHOICES[key]?.includes(/** @type {string} */ (value));
+    if (!isKnown) return null;
+    Object.assign(row, { [key]: isOfWords ? value.map(folded) : value });
   }
   return row.name ? row : null;
 }
 
 /** @param {unknown} value @param {number} most */
-const isText = (value, most) => typeof value === 'string' && value.length > 0 && value.length <= most * 2;
+const isText = (value, most) => typeof value === 'string' && value.length > 0 && [...value].length <= most;
 /** @param {unknown} value */
 const isList = (value) => Array.isArray(value) && value.length <= LIST_MAX && value.every((one) => isText(one, WORD_CHARACTERS_MAX));
 
@@ -54,7 +55,7 @@ const LOCALIZERS_MR = [...LOCALIZERS, 'loc', 'survey', '位置決め'];
 const RANKS = { keys: 0, first: 1, between: 1_000, last: 1_001, localizer: 1_002 };
 
 export class Hanging {
-  /** @type {Map<Stack, {row: Row|null, isLocalizer: boolean}>} */
+  /** @type {Map<Stack, {row: Row|null, isLocalizer: boolean, told: Texts}>} */
   #found = new Map();
   #many = false;
 
@@ -68,7 +69,7 @@ export class Hanging {
     this.#many = stacks.length > 1;
     for (const stack of stacks) {
       const told = textsOf(stack), isLocalizer = isPlanned(stack, told), at = isLocalizer ? -1 : this.rows.findIndex((row) => fits(row, stack, told)), row = this.rows[at] ?? null;
-      this.#found.set(stack, { row, isLocalizer });
+      this.#found.set(stack, { row, isLocalizer, told });
       stack.begin = row?.begin ?? 'middle';
       stack.rank = stack.keys.size > 0 ? RANKS.keys : isLocalizer ? RANKS.localizer : row?.place === 'first' ? RANKS.first + at : row?.place === 'last' ? RANKS.last : RANKS.between;
     }
@@ -88,7 +89,7 @@ export class Hanging {
   /** The series that is to stand beside it. @param {Stack} stack @param {Stack[]} others */
   beside(stack, others) {
     const { beside = [] } = this.#found.get(stack)?.row ?? {};
-    return beside.flatMap((word) => others.filter((other) => other !== stack && stands(textsOf(other).series, word)))[0];
+    return beside.flatMap((word) => others.filter((other) => other !== stack && stands(this.#found.get(other)?.told.series ?? '', word)))[0];
   }
 
   /** Who arranged the series, where anything of it is not as it would be: in its window, among the others, or where it begins. @param {Stack} stack @param {boolean} isWindowed */

@@ -4,8 +4,8 @@
 /** @typedef {import('./viewer.js').Viewer} Viewer */
 
 const OFF = 'keys off';
-/** Images. @type {Record<string, number>} */
-const STEPS = { ArrowDown: 1, ArrowUp: -1, ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10, Home: -1e6, End: 1e6 };
+/** Images, or planes. @type {Record<string, number>} */
+export const STEPS = { ArrowDown: 1, ArrowUp: -1, ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10, Home: -1e6, End: 1e6 };
 const ZOOM = 1.25;
 
 export class Keyboard {

@@ -60,7 +60,7 @@ export class Pictures extends EventTarget {
   #gathering = null;
   /** The frame of it that is decoded next: what it refers to stays meanwhile. */
   #gathered = 0;
-  /** Segments that a document waits for. @type {Map<number, {promise: Promise<Uint8Array>, come: (bytes: Uint8Array) => void, fail: (refusal: unknown) => void}>} */
+  /** Segments that a document waits for. @type {Map<number, PromiseWithResolvers<Uint8Array>>} */
   #awaitedApart = new Map();
   #closed = false;
   /** Why nothing comes now. @type {{code:string, who:string}|null} */
@@ -99,7 +99,7 @@ export class Pictures extends EventTarget {
     const segment = this.delivery.segments.find((one) => one.number === number);
     if (!segment || this.#closed) return;
     this.trouble = null;
-    this.#awaitedApart.get(number)?.come(bytes);
+    this.#awaitedApart.get(number)?.resolve(bytes);
     this.#awaitedApart.delete(number);
     if (!this.#seen.has(number)) {
       this.#seen.add(number);
@@ -128,7 +128,7 @@ export class Pictures extends EventTarget {
     if (number === null) this.trouble = { code, who };
     else {
       this.#settle(number);
-      this.#awaitedApart.get(number)?.fail(new Refusal(code, /** @type {import('../portal.js').Who} */ (who)));
+      this.#awaitedApart.get(number)?.reject(new Refusal(code, /** @type {import('../portal.js').Who} */ (who)));
       this.#awaitedApart.delete(number);
     }
     for (const stack of this.stacks)
@@ -219,15 +219,10 @@ export class Pictures extends EventTarget {
   /** Segments of what is no picture, before all else; they are not kept here. @param {number[]} numbers @returns {Promise<Uint8Array[]>} */
   bring(numbers) {
     const coming = numbers.map((number) => {
-      const known = this.#awaitedApart.get(number);
-      if (known) return known.promise;
-      /** @type {(bytes: Uint8Array) => void} */
-      let come = () => {};
-      /** @type {(refusal: unknown) => void} */
-      let fail = () => {};
-      const promise = /** @type {Promise<Uint8Array>} */ (new Promise((resolve, reject) => { [come, fail] = [resolve, reject]; }));
-      this.#awaitedApart.set(number, { promise, come, fail });
-      return promise;
+      /** @type {PromiseWithResolvers<Uint8Array>} */
+      const awaited = this.#awaitedApart.get(number) ?? Promise.withResolvers();
+      this.#awaitedApart.set(number, awaited);
+      return awaited.promise;
     });
     this.#want();
     return Promise.all(coming);

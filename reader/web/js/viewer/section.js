@@ -3,6 +3,7 @@ import { h, put, putSaid } from '../dom.js';
 import { t } from '../texts.js';
 import { Camera, fill, onCanvas } from './camera.js';
 import { gestures, stepOf } from './gestures.js';
+import { STEPS } from './keyboard.js';
 import { Sides, edges } from './letters.js';
 import { svg } from './marks.js';
 import { onImage } from './measure.js';
@@ -19,7 +20,6 @@ import { Ruler } from './scale.js';
 
 /** Around the point, CSS pixels: what is looked at lies under no line. */
 const GAP_PX = 10;
-const KEYS = /** @type {Record<string, number>} */ ({ ArrowDown: 1, ArrowUp: -1, ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10 });
 
 export class Section {
   canvas = /** @type {HTMLCanvasElement} */ (h('canvas', { role: 'img', tabindex: 0 }));
@@ -54,7 +54,7 @@ export class Section {
       tap: (x, y) => { const [column, row] = onImage(this.view, x * devicePixelRatio, y * devicePixelRatio); hands.move(column, row); },
     });
     this.canvas.addEventListener('keydown', (event) => {
-      const step = event.key === 'Home' ? -hands.length() : event.key === 'End' ? hands.length() : KEYS[event.key];
+      const step = STEPS[event.key];
       if (step === undefined || event.metaKey || event.ctrlKey) return;
       event.preventDefault();
       event.stopPropagation();

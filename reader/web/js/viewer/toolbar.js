@@ -49,8 +49,7 @@ export class Toolbar {
       h('div', { class: 'chips' }, ...key, h('button', { class: 'chip', 'aria-keyshortcuts': 0, 'aria-pressed': pressed(shown === 'as sent'), click: () => this.hands.window(null) }, t('as sent')), ...presets));
     this.menu.replaceChildren(...this.#menu(pane));
     // Who goes through them by the keyboard stays where he was.
-    const again = [this.element, this.menu].flatMap((one) => [...one.querySelectorAll('button')]).find((one) => focused && one.getAttribute('aria-keyshortcuts') === focused);
-    again?.focus();
+    if (focused) [this.element, this.menu].flatMap((one) => [...one.querySelectorAll('button')]).find((one) => one.getAttribute('aria-keyshortcuts') === focused)?.focus();
     measuring?.show();
   }
 
