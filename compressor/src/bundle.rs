@@ -171,6 +171,9 @@ pub struct Instance {
     /// What became of compressed pixels in a series that may lose; elsewhere they are carried as they came.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub compressed: Option<Compressed>,
+    /// The frames of compressed pixels that are carried as they came, where a viewer can decode them one by one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub carried: Option<Carried>,
     /// Another instance of the study has the same SOP Instance UID and other bytes.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub conflict: bool,
@@ -188,6 +191,16 @@ pub enum Compressed {
     Decoded,
     /// Carried as they came, for this reason.
     Passed(NotDecoded),
+}
+
+/// Frames that are carried as they came (SPEC 3.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+pub struct Carried {
+    /// The frames as they decode, pixel by pixel, words little endian.
+    pub image: ImageLayout,
+    /// How many chunks of the bulk value each frame has.
+    pub chunks: Vec<u32>,
 }
 
 /// One segment (SPEC 2).

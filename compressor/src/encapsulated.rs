@@ -1,16 +1,19 @@
-//! Encapsulated pixel data (PS3.5 A.4): which is decoded, where its frames lie, and the process that decodes them.
+//! Encapsulated pixel data (PS3.5 A.4): which is decoded, where its frames lie, and what decodes them: a process of its own at the hospital, and a viewer's
+//! sandbox ([`pictures`]).
 //!
 //! Codestreams are foreign bytes, and some decoders are C++ or C turned into Rust. So a process of its own decodes each frame
 //! ([`child`]), without files, sockets or signals, and without memory or time beyond its need; this side ([`FrameDecoder`]) takes the frame or a reason.
 
 #[cfg(feature = "codecs")]
 pub mod child;
-#[cfg(feature = "codecs")]
+#[cfg(any(feature = "codecs", feature = "pictures"))]
 mod codestream;
 #[cfg(feature = "native")]
 mod decoder;
 #[cfg(feature = "native")]
 mod fragments;
+#[cfg(feature = "pictures")]
+pub mod pictures;
 #[cfg(feature = "native")]
 pub mod process;
 #[cfg(feature = "native")]
@@ -23,7 +26,7 @@ mod tests;
 pub use decoder::{COMMAND, FrameDecoder};
 #[cfg(feature = "native")]
 pub use fragments::{FrameIndex, index};
-pub use syntax::Syntax;
+pub use syntax::{Codestream, Syntax};
 
 use serde::{Deserialize, Serialize};
 

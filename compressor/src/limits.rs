@@ -47,6 +47,10 @@ pub const FRAGMENTS_MAX: usize = 100_000;
 pub const FRAME_DECODED_BYTES_MAX: u64 = 64 << 20;
 /// Its codestream: of noise it is hardly longer than the frame.
 pub const CODESTREAM_BYTES_MAX: usize = 72 << 20;
+/// A frame that a viewer decodes from what came, on a telephone, which takes some eight times as much meanwhile: a radiograph of 2,500 × 3,000 has 15 MB.
+pub const CARRIED_FRAME_BYTES_MAX: u64 = 16 << 20;
+/// Frames of one bundle whose chunks are cut apart, so that each can be had alone: a quarter of its segments.
+pub const CARRIED_FRAMES_MAX: usize = 250_000;
 /// Decoded frames of one instance that are held until the last of them proves to be decodable. Instances with more are decoded twice.
 pub const DECODED_BYTES_HELD_MAX: u64 = FRAME_DECODED_BYTES_MAX;
 /// Frames of one bundle that may take too long until none is tried any more: each costs seconds.

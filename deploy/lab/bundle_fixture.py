@@ -19,6 +19,9 @@ POLICY = ("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src '
           "manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types scanpost")
 TYPES = {".js": "text/javascript", ".html": "text/html", ".css": "text/css", ".json": "application/json", ".wasm": "application/wasm", ".svg": "image/svg+xml",
          ".webmanifest": "application/manifest+json"}
+# By transfer syntax (PS3.6 A), as compressor/src/encapsulated/syntax.rs numbers them.
+CODESTREAMS = {"1.2.840.10008.1.2.5": 0, **{f"1.2.840.10008.1.2.4.{end}": 1 for end in (50, 57, 70)}, **{f"1.2.840.10008.1.2.4.{end}": 2 for end in (90, 91)}}
+DECODED = {1: {"YBR_FULL": "RGB", "YBR_FULL_422": "RGB"}, 2: {"YBR_RCT": "RGB", "YBR_ICT": "RGB", "YBR_FULL": ""}}
 
 
 def tell(bundle: bytes, folder: Path, note: str | None = None) -> dict:
@@ -28,21 +31,25 @@ def tell(bundle: bytes, folder: Path, note: str | None = None) -> dict:
     places = [dict(zip(("offset", "length"), ROW.unpack_from(bundle, table + ROW.size * n)[:2], strict=True)) for n in range(count)]
     first = places[0]
     manifest = json.loads(subprocess.run(["zstd", "-dc"], input=bundle[first["offset"]:first["offset"] + first["length"]], capture_output=True, check=True).stdout)
-    segments = [{"number": n, "kind": one["kind"], "series": one["series"], "instance": one["instance"], "bytes": one["coded_bytes"], "rawBytes": one["raw_bytes"]}
+    segments = [{"number": n, "kind": one["kind"], "series": one["series"], "instance": one["instance"], "bytes": one["coded_bytes"], "rawBytes": one["raw_bytes"], "slab": None}
                 for n, one in enumerate(manifest["segments"], 1)]
     series, geometries = [], []
     for index, one in enumerate(manifest["series"]):
         files = [head(folder / instance["name"]) for instance in one["instances"]]
-        layouts = [layout(instance.get("image"), file) for instance, file in zip(one["instances"], files, strict=True)]
+        layouts = [layout(instance.get("image") or instance.get("carried", {}).get("image"), file, "carried" in instance) for instance, file in zip(one["instances"], files, strict=True)]
         own = [segment for segment in segments if segment["series"] == index]
         of = {kind: [segment["number"] for segment in own if segment["kind"] == kind] for kind in ("headers", "model", "coarse", "pixels", "residual")}
         series.append({"index": index, "modality": one["modality"], "description": "", "banner": manifest["banners"][index], "mixedPatients": one.get("mixed_patients", False),
                        "near": one["near"], "maxError": one["max_error"], "rmse": one.get("rmse", 0), "ratio": one.get("ratio", 0), "referenceOnly": one.get("reference_only", False),
                        "keyImages": [], "instances": [instance.get("sop_instance") for instance in one["instances"]], "passed": [], "layout": layouts, "transferSyntax": one["transfer_syntax"],
                        "heads": [[instance["head_bytes"], instance["tail_bytes"]] for instance in one["instances"]],
-                       "whole": {at: instance["sha256"] for at, instance in enumerate(one["instances"]) if not instance.get("image") and not instance.get("compressed")},
-                       "slabs": slabs(own, of, layouts), "model": next(iter(of["model"]), None), "headers": of["headers"]})
-        geometries.append([geometry(file) for file in files])
+                       "whole": {at: instance["sha256"] for at, instance in enumerate(one["instances"]) if not layouts[at] and not instance.get("compressed")},
+                       "codestream": CODESTREAMS.get(one["transfer_syntax"]), "slabs": slabs(own, of, layouts) + carried(own, one["instances"]), "model": next(iter(of["model"]), None), "headers": of["headers"]})
+        geometries.append([geometry(file) | decoded(instance, file) for instance, file in zip(one["instances"], files, strict=True)])
+        for at, slab in enumerate(series[-1]["slabs"]):
+            for number in (slab["coarse"], *slab["pixels"], slab["residual"]):
+                if number is not None:
+                    segments[number - 1]["slab"] = at
     return {"id": "0" * 32, "onePatient": one_patient(series), "site": "hospital.example", "completeness": {"is": "proved", "instances": len(geometries[0])}, "residualOf": None, "exactCanBeAsked": True, "note": note, "series": series, "segments": segments,
             "geometries": geometries, "places": places}
 
@@ -61,9 +68,9 @@ def one_patient(series: list[dict]) -> bool:
     return all(len(one) <= 1 for one in names) and not any(one["mixedPatients"] for one in series)
 
 
-def layout(image: dict | None, file: pydicom.Dataset) -> dict | None:
+def layout(image: dict | None, file: pydicom.Dataset, carries: bool) -> dict | None:
     return image and {"columns": image["columns"], "rows": image["rows"], "samples": image["samples_per_pixel"], "bits": image["bits_allocated"], "stored": image["bits_stored"],
-                      "signed": image["signed"], "planar": image["planar"], "bigEndian": image["big_endian"], "frames": image["frames"],
+                      "signed": image["signed"], "carried": carries, "planar": image["planar"], "bigEndian": image["big_endian"], "frames": image["frames"],
                       "photometric": file.get("PhotometricInterpretation", "")}
 
 
@@ -79,12 +86,30 @@ def slabs(own: list[dict], of: dict, layouts: list[dict | None]) -> list[dict]:
         frame = one["columns"] * one["rows"] * one["samples"] * one["bits"] // 8
         frame_at = offset // frame
         offset += segment["rawBytes"]
-        found.append({"instance": at, "frame": frame_at, "coarse": coarse, "pixels": segment["number"], "residual": residual, "rawBytes": segment["rawBytes"], "references": []})
+        found.append({"instance": at, "frame": frame_at, "coarse": coarse, "pixels": [segment["number"]], "residual": residual, "rawBytes": segment["rawBytes"], "references": []})
     for number in range(1, len(found), 2):
         found[number]["references"] = [other for other in (number - 1, number + 1) if alike(found, layouts, number, other)]
         if number - 1 not in found[number]["references"]:
             found[number]["references"] = []
     return found
+
+
+def carried(own: list[dict], instances: list[dict]) -> list[dict]:
+    """Frames that are carried as they came, each with its chunks."""
+    found = []
+    for at, instance in enumerate(instances):
+        chunks = iter([segment["number"] for segment in own if segment["kind"] == "opaque" and segment["instance"] == at])
+        for frame, count in enumerate(instance.get("carried", {}).get("chunks", [])):
+            image = instance["carried"]["image"]
+            raw_bytes = image["columns"] * image["rows"] * image["samples_per_pixel"] * image["bits_allocated"] // 8
+            found.append({"instance": at, "frame": frame, "coarse": None, "pixels": [next(chunks) for _ in range(count)], "residual": None, "rawBytes": raw_bytes, "references": []})
+    return found
+
+
+def decoded(instance: dict, file: pydicom.Dataset) -> dict:
+    """What the page's decoders make of the colours of what is carried as it came."""
+    photometric = DECODED.get(CODESTREAMS.get(str(file.file_meta.TransferSyntaxUID)), {}).get(file.get("PhotometricInterpretation")) if "carried" in instance else None
+    return {} if photometric is None else {"photometric": photometric}
 
 
 def alike(found: list[dict], layouts: list[dict | None], number: int, other: int) -> bool:
@@ -100,7 +125,7 @@ def alike(found: list[dict], layouts: list[dict | None], number: int, other: int
 def geometry(file: pydicom.Dataset) -> dict:
     """`frames` has that of each frame where the object tells them apart (PS3.3 C.7.6.16)."""
     photometric = file.get("PhotometricInterpretation", "")
-    of_image = {"number": int(file.InstanceNumber) if "InstanceNumber" in file else None, "padding": file.get("PixelPaddingValue"), "photometric": photometric,
+    of_image = {"number": int(file.InstanceNumber) if "InstanceNumber" in file else None, "padding": file.get("PixelPaddingValue"), "photometric": photometric, "told": photometric,
                 "seriesNumber": file.get("SeriesNumber"), "frameOfReference": file.get("FrameOfReferenceUID"),
                 "frameTime": file.get("FrameTime"), "cineRate": file.get("CineRate"), "displayRate": file.get("RecommendedDisplayFrameRate"),
                 "highBit": file.get("HighBit"), "inverse": photometric == "MONOCHROME1" or file.get("PresentationLUTShape") == "INVERSE",

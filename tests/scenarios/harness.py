@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -183,6 +185,12 @@ def data_set_bytes(path: Path) -> bytes:
         return content
     assert content[128:132] == b"DICM" and content[132:140] == b"\x02\x00\x00\x00UL\x04\x00", path.name
     return content[144 + int.from_bytes(content[140:144], "little") :]
+
+
+def complaints(path: Path) -> set[str]:
+    """Errors that dciodvfy finds by the IODs of PS3.3, without the values in them."""
+    output = subprocess.run(["dciodvfy", path], capture_output=True, text=True, errors="replace", timeout=60)
+    return {re.sub(r"2\.25\.\d+|= <[^>]*>", "", line) for line in (output.stderr + output.stdout).splitlines() if line.startswith("Error")}
 
 
 def messages(store: MailStore, user: str) -> list[Message]:

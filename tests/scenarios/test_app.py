@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 from lab.link import Line, Link
@@ -12,10 +13,12 @@ from lab.portal import Portal
 from lab.ports import free_port
 from peers import senders
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from pydicom.pixels import pixel_array
 
 import harness
 from harness import Bench
 from test_quota import fill, limited, make_room  # noqa: F401
+from test_app_carried import COSINES_APART_MAX, LOOP_COLUMNS, LOOP_ROWS, loop
 from test_app_reports import document, item, pdf_of, report, save
 from test_enrolment import body, doctor, invite, open_bench, parts, replace, wait_for, waiting  # noqa: F401
 
@@ -337,6 +340,31 @@ def test_a_report_and_a_pdf_come_with_the_pictures_and_are_read_without_a_networ
     saving.value.save_as(tmp_path / "saved.pdf")
     assert (tmp_path / "saved.pdf").read_bytes() == pdf
     phone.sees_no_fault("pdf")
+
+
+def test_a_loop_that_came_compressed_is_seen_beside_the_others_and_without_a_network(open_bench: Bench, portal: Portal, phones, ct_study: list[Path], tmp_path: Path) -> None:  # noqa: F811
+    phone = phones()
+    enrol(phone, open_bench, EN)
+    same = {name: getattr(pydicom.dcmread(ct_study[0], stop_before_pixels=True), name) for name in ("StudyInstanceUID", "PatientName", "PatientID", "PatientBirthDate")}
+    loop(tmp_path, **same)
+    sent = tmp_path / "loop.dcm"
+    delivery = deliver(open_bench, [*ct_study, sent])
+    page = phone.open(f"/c/{delivery}")
+    page.get_by_role("button", name=EN.open).click()
+    phone.full()
+    own = "const { viewer } = (await import('/js/app.js')).state, { pictures } = viewer;"
+    until(phone, f"(async () => {{ {own} return pictures.progress.here === pictures.progress.all; }})()")
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    portal.stop()
+    phone.context.set_offline(True)
+    page.get_by_role("button", name="Series LOOP").click()
+    phone.full()
+    for place in (0, 60, 119):
+        until(phone, f"(async () => {{ {own} viewer.show({place}); return !!pictures.picture(viewer.pane.stack, {place})?.full; }})()")
+        held = page.evaluate(f"(async () => {{ {own} return Array.from(pictures.picture(viewer.pane.stack, {place}).parts[0].data); }})()")
+        shown, expected = np.array(held).reshape(LOOP_ROWS, LOOP_COLUMNS, 4)[..., :3], pixel_array(sent, index=place).astype(int)
+        assert np.abs(shown - expected).max() <= COSINES_APART_MAX, place
+    phone.sees_no_fault("loop")
 
 
 def test_a_damaged_piece_is_refused_where_it_is_damaged(open_bench: Bench, portal: Portal, phones, ct_study: list[Path]) -> None:  # noqa: F811

@@ -146,6 +146,24 @@ def test_documents_take_no_bomb(page: Page, bombs: dict[str, bytes]):
     assert all(isinstance(one, int) for one in said), "nothing stopped in the middle"
 
 
+def test_the_decoders_of_others_take_no_bomb(page: Page, bombs: dict[str, bytes]):
+    item = lambda content: b"\xfe\xff\x00\xe0" + struct.pack("<I", len(content)) + content  # noqa: E731
+    chunk = lambda raw_bytes, coded: struct.pack("<II", len(coded), raw_bytes) + coded  # noqa: E731
+    stored = lambda content: chunk(len(content), b"\0" + content)  # noqa: E731
+    # Sizes of 65,535 and 2^32 - 1, more scans than components, a run without an end.
+    jpeg = lambda scans: b"\xff\xd8\xff\xc0\0\x0b\x08\x02\x00\x02\x00\x01\x01\x11\0" + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0" * scans  # noqa: E731
+    large = b"\xff\xd8\xff\xc0\0\x0b\x08\xff\xff\xff\xff\x01\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\x3f\0"
+    size = b"\xff\x4f\xff\x51\0\x29\0\0" + struct.pack(">8I", *[U32_MAX, U32_MAX, 0, 0] * 2) + b"\0\x01\x07\x01\x01\xff\x90\0\x02"
+    contents = [jpeg(100_000), large, size, b"\x01\0\0\0\x40\0\0\0" + bytes(56) + b"\x7f" * 10, b"", bytes(4_096)]
+    calls = []
+    for codestream in (0, 1, 2, 3, U32_MAX):
+        for shape in ((512, 512, 1, 8, 8), (U16_MAX, U16_MAX, 3, 16, 16), (0, 0, 0, 0, 0), (512, 512, 1, 16, U16_MAX)):
+            calls += [("scanpost_picture", [codestream, *shape, 7, 1], stored(item(content))) for content in contents]
+            calls += [("scanpost_picture", [codestream, *shape, 0, chunks], chunk(raw_bytes, ZSTD + frame)) for frame in bombs.values() for raw_bytes in (1 << 20, U32_MAX) for chunks in (1, U32_MAX)]
+    said = run(page, "pictures.wasm", calls)
+    assert taken(calls, said) == []
+
+
 @pytest.mark.parametrize("module", ["simd.wasm", "plain.wasm"])
 def test_the_decoder_takes_no_bomb(page: Page, bombs: dict[str, bytes], module: str):
     packed = [ZSTD + frame for frame in bombs.values()]

@@ -128,14 +128,14 @@ class Shown:
 def show(chromium: Browser, wasm: Path, tmp_path: Path):
     servers = []
 
-    def run(files: Path, note: str | None = None, language: str = "en-GB", damage: int | None = None, change=None, residual: bool = False, device: dict = PHONE) -> Shown:
+    def run(files: Path, note: str | None = None, language: str = "en-GB", damage: int | None = None, change=None, residual: bool = False, device: dict = PHONE, before=None) -> Shown:
         bundle, decoded = tmp_path / "study.bundle", tmp_path / "decoded"
         subprocess.run([program("scanpost-pack"), "encode", *(["--residual"] if residual else []), files, bundle], check=True, capture_output=True)
         subprocess.run([program("scanpost-pack"), "decode", bundle, decoded], check=True, capture_output=True)
         content = bytearray(bundle.read_bytes())
         told = bundle_fixture.tell(bytes(content), files, note)
         if damage is not None:
-            place = told["places"][told["series"][0]["slabs"][damage]["pixels"]]
+            place = told["places"][told["series"][0]["slabs"][damage]["pixels"][0]]
             content[place["offset"] + place["length"] // 2:place["offset"] + place["length"] // 2 + 40] = bytes(40)
         if change:
             change(told)
@@ -148,6 +148,8 @@ def show(chromium: Browser, wasm: Path, tmp_path: Path):
         page.on("console", lambda message: refused.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: refused.append(str(error)))
         page.refused = refused
+        if before:
+            before(page)
         page.goto(f"{server.url}/test/fixture.html")
         return Shown(page, told, decoded)
 

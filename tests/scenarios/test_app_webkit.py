@@ -15,7 +15,9 @@ from lab import bundle_fixture
 from lab.bundle_fixture import Server
 from lab.programs import program
 from lab.webkit import WebKit
+from pydicom.pixels import pixel_array
 
+from test_app_carried import COSINES_APART_MAX, LOOP_COLUMNS, LOOP_ROWS, loop
 from test_app_viewer import APP, NEAR_HALF, PLACE_ERROR, WEB, pixels, wasm  # noqa: F401
 
 SECONDS_MAX = 120
@@ -90,6 +92,23 @@ def test_webkit_shows_the_decoded_pixels(webkit: WebKit, ct_study: list[Path], w
         assert webkit.evaluate("WebAssembly.validate(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]))")
     if lacking:
         warnings.warn(f"WebKitGTK lacks {', '.join(lacking)}: passkeys and push are shown in Chromium alone", stacklevel=1)
+
+
+def test_webkit_decodes_what_came_compressed(webkit: WebKit, wasm: Path, tmp_path: Path) -> None:  # noqa: F811
+    folder = tmp_path / "loop"
+    folder.mkdir()
+    loop(folder)
+    with served(folder, wasm, tmp_path) as (url, _, decoded):
+        webkit.open(url)
+        until(webkit, "!!window.viewer && viewer.pane.canvas.dataset.shown === 'full'")
+        webkit.evaluate("viewer.show(7)")
+        until(webkit, "viewer.pictures.picture(viewer.pane.stack, 7)?.full")
+        webkit.screenshot(tmp_path / "webkit-loop.png")
+        held = webkit.evaluate("btoa(Array.from(viewer.pictures.picture(viewer.pane.stack, 7).parts[0].data, (byte) => String.fromCharCode(byte)).join(''))")
+    shown = np.frombuffer(base64.b64decode(held), np.uint8).reshape(LOOP_ROWS, LOOP_COLUMNS, 4)[..., :3].astype(int)
+    (file,) = (path for path in decoded.rglob("*") if path.is_file())
+    expected = pixel_array(file, index=7).astype(int)
+    assert np.ptp(expected) > 100 and np.abs(shown - expected).max() <= COSINES_APART_MAX
 
 
 def compare(browser: WebKit, told: dict, decoded: Path) -> None:

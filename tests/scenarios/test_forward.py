@@ -46,9 +46,9 @@ def receivers() -> Iterator[Callable]:
         one.stop()
 
 
-def deliver(bench: Bench, files: list[Path]) -> None:
-    """Each study in the mailbox, without loss."""
-    bench.start(near="0", settle_ms=100, silence_ms=500)
+def deliver(bench: Bench, files: list[Path], near: str = "0") -> None:
+    """Each study in the mailbox."""
+    bench.start(near=near, settle_ms=100, silence_ms=500)
     assert senders.pynetdicom(bench.port, "DR_DEMO", files) == files
     bench.gateway.wait_for_state(*DONE, count=len({pydicom.dcmread(path).get("StudyInstanceUID") for path in files}))
 
@@ -118,6 +118,34 @@ def test_who_takes_the_default_transfer_syntax_alone_gets_it(bench: Bench, recei
     assert {str(pydicom.dcmread(path).file_meta.TransferSyntaxUID) for path in study} >= {EXPLICIT_LITTLE}
     expected = [implicit_by_dcmtk(path, bench.folder / "converted.dcm") for path in bench.reader.files()]
     assert sorted(expected) == sorted(map(harness.data_set_bytes, arrived))
+    assert_no_new_errors(study, arrived, instance_of)
+
+
+def assert_no_new_errors(sent: list[Path], arrived: list[Path], key: Callable[[Path], object]) -> None:
+    """dciodvfy finds in none what it does not find in the one that it comes of."""
+    sources = {key(path): path for path in sent}
+    for path in arrived:
+        source = sources.pop(key(path))
+        new = harness.complaints(path) - harness.complaints(source)
+        assert not new, (source.name, new)
+    assert not sources
+
+
+def instance_of(path: Path) -> str:
+    return str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID)
+
+
+def number_of(path: Path) -> int:
+    return int(pydicom.dcmread(path, stop_before_pixels=True).InstanceNumber)
+
+
+def test_what_was_compressed_within_a_bound_arrives_sound(bench: Bench, receivers: Callable, ct_study: list[Path]):
+    deliver(bench, ct_study, near="3")
+    for syntaxes in ("+xa", "+xi"):
+        scp = receivers(Storescp, bench.folder / f"workstation{syntaxes}", syntaxes)
+        forward(bench, scp.target)
+        assert {str(pydicom.dcmread(path).LossyImageCompression) for path in scp.files()} == {"01"}
+        assert_no_new_errors(ct_study, scp.files(), number_of)
 
 
 def implicit_by_dcmtk(path: Path, converted: Path) -> bytes:

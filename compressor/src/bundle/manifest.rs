@@ -1,12 +1,13 @@
 //! The manifest on its way in and out, and every check that its numbers agree (SPEC 4).
 
 use super::{
-    Compressed, FORMAT, Instance, Manifest, Segment, SegmentKind, SegmentSource, Series, Summary, UnpackError,
+    Carried, Compressed, FORMAT, Instance, Manifest, Segment, SegmentKind, SegmentSource, Series, Summary,
+    UnpackError,
 };
 use crate::dataset::ImageLayout;
 use crate::limits::{
-    CHUNK_BYTES_MAX, INSTANCES_MAX, MANIFEST_BYTES_MAX, MODEL_BYTES_MAX, NAME_BYTES_MAX, RATIO_FREE_BYTES,
-    RATIO_MAX, SEGMENT_BYTES_MAX, SEGMENTS_MAX,
+    CARRIED_FRAME_BYTES_MAX, CHUNK_BYTES_MAX, INSTANCES_MAX, MANIFEST_BYTES_MAX, MODEL_BYTES_MAX,
+    NAME_BYTES_MAX, RATIO_FREE_BYTES, RATIO_MAX, SEGMENT_BYTES_MAX, SEGMENTS_MAX,
 };
 use crate::pixels;
 use crate::zstd_frame;
@@ -166,6 +167,17 @@ fn check_instance(instance: &Instance, segments: &[Segment]) -> Result<(), Unpac
     };
     require(agrees, "compressed pixels both decoded and not")?;
     require(segments.iter().all(|s| s.coded_bytes <= SEGMENT_BYTES_MAX as u64), "segment too large")?;
+    let carries = |carried: &Carried| {
+        let chunks = carried.chunks.iter().map(|count| u64::from(*count)).sum::<u64>();
+        instance.image.is_none()
+            && instance.compressed.is_none()
+            && chunks == segments.len() as u64
+            && !carried.chunks.contains(&0)
+            && carried.chunks.len() == carried.image.frames as usize
+            && is_as_decoded(&carried.image)
+            && pixels::frame_bytes(&carried.image).is_some_and(|bytes| bytes <= CARRIED_FRAME_BYTES_MAX)
+    };
+    require(instance.carried.as_ref().is_none_or(carries), "chunks are not those of their frames")?;
     let Some(image) = &instance.image else {
         let fits = |s: &Segment| s.kind == SegmentKind::Opaque && s.raw_bytes <= CHUNK_BYTES_MAX as u64;
         return require(segments.iter().all(fits), "chunk too large, or of the wrong kind");
@@ -174,6 +186,12 @@ fn check_instance(instance: &Instance, segments: &[Segment]) -> Result<(), Unpac
     let lengths = pixels::slab_lengths(image).into_iter().flatten().map(|length| length as u64);
     let slabs = segments.iter().map(|s| if s.kind == SegmentKind::Pixels { s.raw_bytes } else { 0 });
     require(lengths.eq(slabs), "slabs are not cut as their layout says")
+}
+
+/// Whether a viewer's decoders give frames so: pixel by pixel, little endian, grey or three colours.
+pub(super) fn is_as_decoded(image: &ImageLayout) -> bool {
+    let bits = (1..=image.bits_allocated).contains(&image.bits_stored);
+    bits && !image.planar && !image.big_endian && matches!(image.samples_per_pixel, 1 | 3)
 }
 
 /// Bytes that an instance came in.

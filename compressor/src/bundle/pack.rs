@@ -9,16 +9,16 @@ use super::pairs::{Pairs, RawSlab};
 use super::plan::{PlannedInstance, PlannedSeries, plan};
 use super::writer::Writer;
 use super::{
-    Compressed, Instance, Manifest, Options, PackError, ReadSeek, SegmentKind, Series, Source, Summary,
-    manifest, marking,
+    Carried, Compressed, Instance, Manifest, Options, PackError, ReadSeek, SegmentKind, Series, Source,
+    Summary, manifest, marking,
 };
 use crate::dataset::ImageLayout;
-use crate::encapsulated::NotDecoded;
-use crate::limits::{CHUNK_BYTES_MAX, DECODED_BYTES_HELD_MAX};
+use crate::encapsulated::{self, FrameIndex, NotDecoded};
+use crate::limits::{CARRIED_FRAMES_MAX, CHUNK_BYTES_MAX, DECODED_BYTES_HELD_MAX};
 use crate::near::{self, Decision, Reason};
 use crate::pixels;
 use sha2::{Digest, Sha256};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, SeekFrom, Write};
 use std::sync::Arc;
 
 /// Packs `sources` into a bundle file (SPEC 5). `progress` is told the number of source bytes coded so far.
@@ -56,11 +56,25 @@ pub fn pack_with<W: Write>(
     let (writer, accounts, mut series) = std::thread::scope(|scope| {
         let mut line = Line::start(scope, options.threads, writer);
         let mut series = Vec::with_capacity(planned.len());
+        let mut carried_frames_left = CARRIED_FRAMES_MAX;
         for planned in planned {
             let number = series.len() as u32;
             series.push(match take_over(packed, &mut line, &planned, sources, number)? {
-                Some(taken) => (taken, None),
-                None => pack_series(&mut line, sources, options, decoding.as_ref(), planned, number)?,
+                Some(taken) => {
+                    let frames = taken.instances.iter().filter_map(|one| one.carried.as_ref());
+                    let frames = frames.map(|carried| carried.chunks.len()).sum();
+                    carried_frames_left = carried_frames_left.saturating_sub(frames);
+                    (taken, None)
+                }
+                None => pack_series(
+                    &mut line,
+                    sources,
+                    options,
+                    decoding.as_ref(),
+                    planned,
+                    number,
+                    &mut carried_frames_left,
+                )?,
             });
         }
         let (writer, accounts) = line.finish()?;
@@ -102,6 +116,7 @@ fn pack_series<W: Write>(
     decoding: Option<&Decoding<'_>>,
     mut planned: PlannedSeries,
     number: u32,
+    carried_frames_left: &mut usize,
 ) -> Result<(Series, Option<f64>), PackError> {
     let decision = decide(sources, options, decoding, &planned)?;
     if decision.bound.near == 0 {
@@ -125,6 +140,7 @@ fn pack_series<W: Write>(
         slabs: coder.map(Pairs::new),
         headers: Vec::with_capacity(CHUNK_BYTES_MAX),
         residual: options.residual,
+        carried_frames_left,
     };
     let mut instances = Vec::with_capacity(planned.instances.len());
     for instance in &planned.instances {
@@ -206,6 +222,8 @@ struct Packing<'l, 'w, W> {
     headers: Vec<u8>,
     /// What decoded pixels were decoded from goes to the end of the bundle.
     residual: bool,
+    /// Frames whose chunks may still be cut apart.
+    carried_frames_left: &'l mut usize,
 }
 
 impl<W: Write> Packing<'_, '_, W> {
@@ -219,7 +237,7 @@ impl<W: Write> Packing<'_, '_, W> {
         let data = (source.open)()?;
         let mut reading = Reading { data, hasher: Sha256::new(), index: planned.source };
         self.pack_headers(&mut reading, split.head)?;
-        let compressed = self.pack_bulk(&mut reading, source, planned, number)?;
+        let (compressed, carried) = self.pack_bulk(&mut reading, source, planned, number)?;
         self.pack_headers(&mut reading, split.tail)?;
         let digest: [u8; 32] = reading.hasher.finalize().into();
         if source.sha256.is_some_and(|expected| expected != digest) {
@@ -235,6 +253,7 @@ impl<W: Write> Packing<'_, '_, W> {
             decoded_sha256: None,
             image: split.image.filter(|_| !matches!(compressed, Some(Compressed::Passed(_)))),
             compressed,
+            carried,
             conflict: source.conflict,
             name: source.name.clone(),
         })
@@ -260,23 +279,23 @@ impl<W: Write> Packing<'_, '_, W> {
         Ok(())
     }
 
-    /// Packs the bulk value; says what became of it where it is compressed and might be decoded.
+    /// Packs the bulk value; says what became of it where it is compressed and might be decoded, and where its frames lie if it is carried as it came.
     fn pack_bulk(
         &mut self,
         reading: &mut Reading,
         source: &Source<'_>,
         planned: &PlannedInstance,
         number: u32,
-    ) -> Result<Option<Compressed>, PackError> {
+    ) -> Result<(Option<Compressed>, Option<Carried>), PackError> {
         let split = planned.split;
         if split.compressed.is_none() {
             match split.image {
                 Some(image) if self.slabs.is_some() => {
                     self.pack_slabs(image, number, None, |bytes| reading.read(bytes))?;
                 }
-                _ => self.pack_chunks(reading, split.bulk, Some(SegmentKind::Opaque), number)?,
+                _ => return Ok((None, self.pack_carried(reading, source, planned, number)?)),
             }
-            return Ok(None);
+            return Ok((None, None));
         }
         let (compressed, kind) = match self.pack_decoded(source, planned, number) {
             Ok(()) => (Compressed::Decoded, self.residual.then_some(SegmentKind::Residual)),
@@ -284,7 +303,43 @@ impl<W: Write> Packing<'_, '_, W> {
             Err(FramesError::Pack(error)) => return Err(error),
         };
         self.pack_chunks(reading, split.bulk, kind, number)?;
-        Ok(Some(compressed))
+        Ok((Some(compressed), None))
+    }
+
+    /// Packs the bulk value as it came; where a viewer can decode its frames, no chunk has bytes of two of them.
+    fn pack_carried(
+        &mut self,
+        reading: &mut Reading,
+        source: &Source<'_>,
+        planned: &PlannedInstance,
+        number: u32,
+    ) -> Result<Option<Carried>, PackError> {
+        let bytes = planned.split.bulk;
+        let Some((image, frames)) = self.carried(source, planned)? else {
+            self.pack_chunks(reading, bytes, Some(SegmentKind::Opaque), number)?;
+            return Ok(None);
+        };
+        *self.carried_frames_left -= image.frames as usize;
+        let (mut start, mut chunks) = (0, Vec::with_capacity(image.frames as usize));
+        for end in frames.ends(bytes) {
+            chunks.push(self.pack_chunks(reading, end - start, Some(SegmentKind::Opaque), number)?);
+            start = end;
+        }
+        Ok(Some(Carried { image, chunks }))
+    }
+
+    /// The frames that a viewer can decode, and where they lie.
+    fn carried(
+        &self,
+        source: &Source<'_>,
+        planned: &PlannedInstance,
+    ) -> Result<Option<(ImageLayout, FrameIndex)>, PackError> {
+        let image = planned.split.carried.filter(|image| image.frames as usize <= *self.carried_frames_left);
+        let Some(image) = image else { return Ok(None) };
+        let mut data = (source.open)()?;
+        data.seek(SeekFrom::Start(planned.split.head))?;
+        let index = encapsulated::index(&mut data, planned.split.bulk, image.frames)?;
+        Ok(index.ok().map(|index| (image, index)))
     }
 
     /// Packs compressed pixels as the native ones that they decode to, all of them or none.
@@ -344,15 +399,17 @@ impl<W: Write> Packing<'_, '_, W> {
         Ok(())
     }
 
-    /// Hands `bytes` bytes over in chunks of this kind; only digests them where there is none.
+    /// Hands `bytes` bytes over in chunks of this kind, and gives how many; only digests them where there is none.
     fn pack_chunks(
         &mut self,
         reading: &mut Reading,
         mut bytes: u64,
         kind: Option<SegmentKind>,
         instance: u32,
-    ) -> Result<(), PackError> {
+    ) -> Result<u32, PackError> {
+        let mut count = 0;
         while bytes > 0 {
+            count += 1;
             let length = usize::try_from(bytes).unwrap_or(CHUNK_BYTES_MAX).min(CHUNK_BYTES_MAX);
             let raw = reading.read(length)?;
             bytes -= length as u64;
@@ -361,7 +418,7 @@ impl<W: Write> Packing<'_, '_, W> {
             let place = Place { kind, series: self.series, instance, source_bytes };
             self.line.submit(place, Work::Chunk, raw)?;
         }
-        Ok(())
+        Ok(count)
     }
 }
 

@@ -1,11 +1,13 @@
 //! What will be packed, known before the first byte is coded: series, order, and where each bulk value lies (SPEC 1.2).
 
-use super::manifest::image_bytes;
+use super::manifest::{image_bytes, is_as_decoded};
 use super::{PackError, ReadSeek, Source, key_images};
 use crate::Uid;
 use crate::dataset::{self, Banner, BulkKind, Encoding, ImageLayout, Outline, ScanError};
-use crate::encapsulated::Syntax;
-use crate::limits::{BULK_BYTES_MIN, FRAME_DECODED_BYTES_MAX, INSTANCES_MAX, UNSCANNED_BYTES_MIN};
+use crate::encapsulated::{Codestream, Syntax};
+use crate::limits::{
+    BULK_BYTES_MIN, CARRIED_FRAME_BYTES_MAX, FRAME_DECODED_BYTES_MAX, INSTANCES_MAX, UNSCANNED_BYTES_MIN,
+};
 use crate::near::Traits;
 use crate::pixels;
 use std::collections::{BTreeSet, HashMap};
@@ -67,6 +69,8 @@ pub(super) struct Split {
     pub(super) image: Option<ImageLayout>,
     /// Set where these pixels must be decoded first.
     pub(super) compressed: Option<Syntax>,
+    /// Compressed frames that a viewer can decode, as they decode.
+    pub(super) carried: Option<ImageLayout>,
 }
 
 /// Scans all sources and puts them into series: key images and their series come first. `decodes`: compressed pixels may be decoded.
@@ -157,6 +161,8 @@ fn split(source: &Source<'_>, outline: &Outline, decodes: bool) -> Split {
     let Some(found) = &outline.bulk else { return split_unscanned(source, outline) };
     let head = source.prefix_bytes + found.range.start;
     let value = found.range.end - found.range.start;
+    let carried = outline.image.filter(|_| found.kind == BulkKind::Encapsulated);
+    let carried = carried.and_then(|image| carried_layout(image, &source.transfer_syntax));
     let (image, compressed) = match found.kind {
         BulkKind::Native => (outline.image.and_then(|image| fitted(image, value)), None),
         BulkKind::Encapsulated if decodes => {
@@ -166,7 +172,7 @@ fn split(source: &Source<'_>, outline: &Outline, decodes: bool) -> Split {
     };
     let native = image.filter(|_| compressed.is_none());
     let bulk = native.and_then(|image| image_bytes(&image)).unwrap_or(value);
-    Split { head, bulk, tail: source.bytes - head - bulk, image, compressed }
+    Split { head, bulk, tail: source.bytes - head - bulk, image, compressed, carried }
 }
 
 /// Deflated, damaged or not DICOM at all. An outline that is known and has no bulk value is small parts alone, which do
@@ -175,7 +181,7 @@ fn split_unscanned(source: &Source<'_>, outline: &Outline) -> Split {
     let deflated = Encoding::of_transfer_syntax(&source.transfer_syntax) == Encoding::Deflated;
     let scanned = !deflated && *outline != Outline::default();
     let head = if scanned || source.bytes < UNSCANNED_BYTES_MIN { source.bytes } else { BULK_BYTES_MIN };
-    Split { head, bulk: source.bytes - head, tail: 0, image: None, compressed: None }
+    Split { head, bulk: source.bytes - head, tail: 0, image: None, compressed: None, carried: None }
 }
 
 /// The layout with the number of frames that the value holds; `None` where it does not hold whole frames.
@@ -193,4 +199,13 @@ fn decodable(image: ImageLayout, transfer_syntax: &Uid) -> Option<(ImageLayout, 
         && pixels::frame_bytes(&image)? <= FRAME_DECODED_BYTES_MAX
         && (1..=NATIVE_BYTES_MAX).contains(&image_bytes(&image)?);
     fits.then_some((image, syntax))
+}
+
+/// Frames of a syntax that a viewer decodes, as they decode.
+fn carried_layout(image: ImageLayout, transfer_syntax: &Uid) -> Option<ImageLayout> {
+    Codestream::of(transfer_syntax)?;
+    let image = ImageLayout { planar: false, big_endian: false, ..image };
+    let fits =
+        is_as_decoded(&image) && image.frames > 0 && pixels::frame_bytes(&image)? <= CARRIED_FRAME_BYTES_MAX;
+    fits.then_some(image)
 }

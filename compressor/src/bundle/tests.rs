@@ -14,6 +14,7 @@ use std::rc::Rc;
 
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 const JPEG_LS: &str = "1.2.840.10008.1.2.4.80";
+const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
 const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
 
 /// A bundle's segments in memory, which a test may damage.
@@ -161,6 +162,41 @@ fn every_kind_of_instance_comes_back() {
     assert_eq!(coded_as_pixels, 8);
 }
 
+/// Encapsulated, without offset table, a fragment a frame.
+fn encapsulated(number: i32, layout: &ImageLayout, lengths: &[usize]) -> Vec<u8> {
+    let head = Data::new(Encoding::ExplicitLittle).identity(number).image(layout);
+    let start = head.head(0x7FE0_0010, "OB", 0xFFFF_FFFF).head(0xFFFE_E000, "", 0);
+    let fragments =
+        lengths.iter().fold(start, |data, length| data.element(0xFFFE_E000, "", &pixels(*length, *length)));
+    fragments.head(0xFFFE_E0DD, "", 0).bytes
+}
+
+#[test]
+fn no_chunk_has_bytes_of_two_frames_that_a_viewer_decodes() {
+    let layout = ImageLayout { planar: true, ..image(64, 48, 3, 3, 8) };
+    let lengths = [(1 << 20) + 100, 10, 900];
+    let (manifest, _, _) = assert_round_trip(&[(encapsulated(1, &layout, &lengths), JPEG_BASELINE)]);
+    let [instance] = &manifest.series[0].instances[..] else { panic!("one instance") };
+    let carried = instance.carried.as_ref().unwrap();
+    assert_eq!(carried.chunks, [2, 1, 1]);
+    assert_eq!(carried.image, ImageLayout { planar: false, ..layout });
+    let chunks = manifest.segments.iter().filter(|segment| segment.kind == SegmentKind::Opaque);
+    let raw: Vec<_> = chunks.map(|segment| segment.raw_bytes).collect();
+    // The offset table before the first, the end behind the last.
+    assert_eq!(raw, [1 << 20, 8 + 8 + 100, 8 + 10, 8 + 900 + 8]);
+}
+
+#[test]
+fn what_no_viewer_decodes_is_cut_as_any_value() {
+    let layout = image(64, 48, 3, 1, 8);
+    let fewer = encapsulated(1, &layout, &[10, 900]);
+    for (given, syntax) in [(encapsulated(1, &layout, &[10, 20, 900]), JPEG_LS), (fewer, JPEG_BASELINE)] {
+        let (manifest, _, _) = assert_round_trip(&[(given, syntax)]);
+        assert_eq!(manifest.series[0].instances[0].carried, None, "{syntax}");
+        assert_eq!(manifest.segments.iter().filter(|one| one.kind == SegmentKind::Opaque).count(), 1);
+    }
+}
+
 #[test]
 fn large_image_is_cut_into_slabs_and_back() {
     let layout = image(1500, 1501, 2, 1, 16);
@@ -305,6 +341,25 @@ fn manifest_that_lies_is_refused() {
     for (number, lie) in lies.iter().enumerate() {
         let mut lying = manifest.clone();
         lie(&mut lying);
+        assert!(matches!(super::manifest::check(&lying), Err(UnpackError::Damaged { .. })), "lie {number}");
+    }
+}
+
+#[test]
+fn frames_that_lie_are_refused() {
+    let given = [(encapsulated(1, &image(64, 48, 2, 3, 8), &[100, 200]), JPEG_BASELINE)];
+    let (_, _, file) = assert_round_trip(&given);
+    let (manifest, _) = segments(&file);
+    let lies: [fn(&mut Carried); 5] = [
+        |carried| carried.chunks[0] = 2,
+        |carried| carried.chunks = vec![2, 0],
+        |carried| carried.chunks = vec![2],
+        |carried| carried.image.frames = 3,
+        |carried| (carried.image.rows, carried.image.columns) = (u16::MAX, u16::MAX),
+    ];
+    for (number, lie) in lies.iter().enumerate() {
+        let mut lying = manifest.clone();
+        lie(lying.series[0].instances[0].carried.as_mut().unwrap());
         assert!(matches!(super::manifest::check(&lying), Err(UnpackError::Damaged { .. })), "lie {number}");
     }
 }

@@ -76,17 +76,7 @@ fn answer(request: &[u8]) -> Result<Vec<u8>, NotDecoded> {
     if !head.fits(&layout) {
         return Err(NotDecoded::Shape);
     }
-    let mut frame = decode(syntax, &layout, codestream)?;
-    if frame.len() * 2 == frame_bytes && head.precision <= 8 {
-        frame = frame.into_iter().flat_map(|sample| [sample, 0]).collect();
-    }
-    if frame.len() != frame_bytes {
-        return Err(NotDecoded::Damaged);
-    }
-    if layout.signed && head.precision < layout.bits_allocated {
-        extend_sign(&mut frame, layout.bits_allocated, layout.bits_stored);
-    }
-    Ok(frame)
+    head.native(decode(syntax, &layout, codestream)?, &layout, frame_bytes)
 }
 
 /// Decodes by dicom-rs, of which the object is made here from numbers alone.
@@ -110,18 +100,4 @@ fn decode(syntax: Syntax, layout: &ImageLayout, codestream: &[u8]) -> Result<Vec
     let object = object.with_meta(meta).map_err(|_| NotDecoded::Damaged)?;
     let decoded = object.decode_pixel_data_frame(0).map_err(|_| NotDecoded::Damaged)?;
     Ok(decoded.data().to_vec())
-}
-
-/// Copies the sign of each sample of `stored` bits into the bits above it, as native pixels have it.
-fn extend_sign(frame: &mut [u8], allocated: u16, stored: u16) {
-    let above = u32::from(allocated.saturating_sub(stored));
-    if allocated == 8 {
-        for sample in frame {
-            *sample = ((*sample << above) as i8 >> above) as u8;
-        }
-        return;
-    }
-    for word in frame.as_chunks_mut::<2>().0 {
-        *word = ((u16::from_le_bytes(*word) << above) as i16 >> above).to_le_bytes();
-    }
 }

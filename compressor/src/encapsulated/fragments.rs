@@ -27,6 +27,13 @@ impl FrameIndex {
         self.firsts.len()
     }
 
+    /// Where each frame ends: the items of its fragments, before the first with the offset table, behind the last with the end of the value, which has
+    /// `bytes` bytes.
+    pub fn ends(&self, bytes: u64) -> impl Iterator<Item = u64> {
+        let starts = self.firsts.iter().skip(1).filter_map(|first| self.fragments.get(*first));
+        starts.map(|fragment| fragment.start - ITEM_HEAD_BYTES).chain([bytes])
+    }
+
     /// The fragments of a frame, in order; none where there is no such frame.
     pub fn fragments(&self, frame: usize) -> &[Range<u64>] {
         let first = self.firsts.get(frame).copied().unwrap_or(self.fragments.len());

@@ -1,4 +1,4 @@
-//! Transfer syntaxes whose frames are decoded: those that promise no loss, and no others.
+//! Transfer syntaxes whose frames are decoded: at the hospital those that promise no loss, and no others; by a viewer what it has a decoder for.
 
 use crate::Uid;
 
@@ -27,6 +27,39 @@ const UIDS: [(&str, Syntax); 7] = [
     ("1.2.840.10008.1.2.4.201", Syntax::Htj2k),
     ("1.2.840.10008.1.2.4.202", Syntax::Htj2k),
 ];
+
+/// What a viewer decodes of frames that are carried as they came, with loss or without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codestream {
+    /// RLE Lossless (PS3.5 G).
+    Rle,
+    /// JPEG baseline, or lossless by process 14 (ISO/IEC 10918-1).
+    Jpeg,
+    /// JPEG 2000 (ISO/IEC 15444-1).
+    Jpeg2000,
+}
+
+impl Codestream {
+    /// Of a transfer syntax (PS3.6 A); `None` where no viewer decodes it: JPEG with 12 bits and loss, JPEG-LS, HTJ2K, video.
+    pub fn of(uid: &Uid) -> Option<Self> {
+        match uid.as_str().strip_prefix("1.2.840.10008.1.2.")? {
+            "5" => Some(Self::Rle),
+            "4.50" | "4.57" | "4.70" => Some(Self::Jpeg),
+            "4.90" | "4.91" => Some(Self::Jpeg2000),
+            _ => None,
+        }
+    }
+
+    /// As a page passes it on to the module that decodes.
+    pub fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// The codestream of such a number.
+    pub fn of_number(number: u32) -> Option<Self> {
+        [Self::Rle, Self::Jpeg, Self::Jpeg2000].into_iter().find(|codestream| codestream.number() == number)
+    }
+}
 
 impl Syntax {
     /// The syntax of a UID; `None` where it is not decoded.

@@ -97,6 +97,11 @@ fn a_codestream_says_its_shape_and_whether_it_lost() {
         fits(Syntax::JpegLossless, &jpeg(0xC3, 12, [1, 0, 2]), &layout(12, false)),
         Err(NotDecoded::Lossy)
     );
+    let restarts = segment(0xDD, &[0, 9]);
+    let restarted = [&lossless[..2], &restarts, &lossless[2..]].concat();
+    assert_eq!(fits(Syntax::JpegLossless, &restarted, &layout(12, false)), Err(NotDecoded::Damaged));
+    let none = [&lossless[..2], &segment(0xDD, &[0, 0]), &lossless[2..]].concat();
+    assert_eq!(fits(Syntax::JpegLossless, &none, &layout(12, false)), Ok(true));
     assert_eq!(
         fits(Syntax::JpegLossless, &jpeg(0xC1, 12, [0, 63, 0]), &layout(12, false)),
         Err(NotDecoded::Damaged)

@@ -103,6 +103,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     file!("wasm/device.wasm", WASM),
     file!("wasm/documents.wasm", WASM),
     file!("wasm/parser.wasm", WASM),
+    file!("wasm/pictures.wasm", WASM),
     file!("wasm/plain.wasm", WASM),
     file!("wasm/simd.wasm", WASM),
 ];

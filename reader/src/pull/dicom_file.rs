@@ -92,6 +92,7 @@ mod tests {
             decoded_sha256: None,
             image: None,
             compressed: None,
+            carried: None,
             conflict,
             name: None,
         }

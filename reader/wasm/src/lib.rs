@@ -4,9 +4,9 @@
 //! [`scanpost_output_bytes`] name. Nothing the page passes is taken for an address, so there is nothing to get wrong in here. A pointer
 //! holds until the next call.
 //!
-//! Four modules are built from it: the parsers of what is sealed ([`opening`], [`study`]), small, for the page; what a [`device`] signs and a link's
-//! [`passphrase`], and reports and [`documents`], which the page fetches when they are asked for; the pixel [`decoder`], fast, for the workers. One instance is one worker, with one input and one
-//! output.
+//! Five modules are built from it: the parsers of what is sealed ([`opening`], [`study`]), small, for the page; what a [`device`] signs and a link's
+//! [`passphrase`], and reports and [`documents`], which the page fetches when they are asked for; the pixel [`decoder`], fast, for the workers, and for these too that of
+//! [`pictures`] which came compressed. One instance is one worker, with one input and one output.
 
 // Names that a page can find are all that is unsafe here: `no_mangle` could clash with another symbol of the same name.
 #![allow(unsafe_code)]
@@ -23,6 +23,8 @@ mod headers;
 pub mod opening;
 #[cfg(feature = "device")]
 pub mod passphrase;
+#[cfg(feature = "pictures")]
+pub mod pictures;
 #[cfg(feature = "question")]
 pub mod question;
 #[cfg(feature = "parser")]

@@ -4,12 +4,14 @@ use crate::headers::Headers;
 use crate::question::Refused;
 use compressor::bundle::{Manifest, SegmentKind, SegmentSource, Series, UnpackError, read_manifest};
 use compressor::dataset::{Geometry, ImageLayout, Table};
+use compressor::encapsulated::Codestream;
 use compressor::pixels::{frame_bytes, references, whole_frame};
 use compressor::{Purpose, Uid};
 use seal::index::Index;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::iter;
 use std::mem;
 
 /// Frames of a series that are told apart. Of those behind them nothing is told.
@@ -78,6 +80,8 @@ struct ShownSeries<'m> {
     /// SOP Instance UIDs, by which key images are named.
     instances: Vec<Option<&'m Uid>>,
     layout: Vec<Option<ImageLayout>>,
+    /// What the frames are coded as that are carried as they came; null where no viewer decodes it.
+    codestream: Option<u32>,
     /// Instances that came compressed and could not be decoded: no picture here.
     passed: Vec<usize>,
     /// What has no pixels, by its place in the list of instances, and its SHA-256: reports and documents are among these.
@@ -92,8 +96,10 @@ struct ShownSlab {
     instance: u32,
     frame: u64,
     row: u64,
-    coarse: u32,
-    pixels: u32,
+    /// None of a frame that is carried as it came.
+    coarse: Option<u32>,
+    /// One segment, or the chunks of such a frame.
+    pixels: Vec<u32>,
     raw_bytes: u64,
     /// Slabs of the series that this one may be predicted from, where the model uses references.
     references: Vec<usize>,
@@ -140,12 +146,16 @@ fn series<'m>(manifest: &'m Manifest, number: u32, series: &'m Series) -> ShownS
         key_images: series.key_images,
         heads: series.instances.iter().map(|one| (one.head_bytes, one.tail_bytes)).collect(),
         instances: series.instances.iter().map(|one| one.sop_instance.as_ref()).collect(),
-        layout: series.instances.iter().map(|one| one.image).collect(),
+        layout: series.instances.iter().map(image).collect(),
+        codestream: Codestream::of(&series.transfer_syntax).map(Codestream::number),
         passed: (0..).zip(&series.instances).filter(|(_, one)| is_passed(one)).map(|(at, _)| at).collect(),
         whole: (0..).zip(&series.instances).filter_map(whole).collect(),
         model: own(SegmentKind::Model).map(|(number, _)| number).next(),
         headers: own(SegmentKind::Headers).map(|(number, _)| number).collect(),
-        slabs: slabs(series, own(SegmentKind::Coarse), own(SegmentKind::Pixels)),
+        slabs: slabs(series, own(SegmentKind::Coarse), own(SegmentKind::Pixels))
+            .into_iter()
+            .chain(carried(series, own(SegmentKind::Opaque)))
+            .collect(),
         banner,
     }
 }
@@ -155,8 +165,37 @@ fn is_passed(instance: &compressor::bundle::Instance) -> bool {
 }
 
 fn whole((at, instance): (usize, &compressor::bundle::Instance)) -> Option<(usize, &str)> {
-    let has_none = instance.image.is_none() && instance.compressed.is_none();
+    let has_none = image(instance).is_none() && instance.compressed.is_none();
     has_none.then_some((at, instance.sha256.as_str()))
+}
+
+/// Of the pixels that the page can have.
+fn image(instance: &compressor::bundle::Instance) -> Option<ImageLayout> {
+    instance.image.or_else(|| instance.carried.as_ref().map(|carried| carried.image))
+}
+
+/// Frames that are carried as they came, behind all slabs.
+fn carried<'m>(series: &Series, chunks: impl Iterator<Item = Numbered<'m>>) -> Vec<ShownSlab> {
+    let mut chunks = chunks.peekable();
+    let mut slabs = Vec::new();
+    for (instance, one) in (0..).zip(&series.instances) {
+        let mut own = iter::from_fn(|| chunks.next_if(|(_, segment)| segment.instance <= instance));
+        for (frame, count) in (0..).zip(one.carried.iter().flat_map(|carried| &carried.chunks)) {
+            let pixels = own.by_ref().take(*count as usize).map(|(number, _)| number).collect();
+            let raw_bytes = image(one).and_then(|image| frame_bytes(&image)).unwrap_or_default();
+            slabs.push(ShownSlab {
+                instance,
+                frame,
+                row: 0,
+                coarse: None,
+                pixels,
+                raw_bytes,
+                references: Vec::new(),
+            });
+        }
+        own.for_each(drop);
+    }
+    slabs
 }
 
 type Numbered<'m> = (u32, &'m compressor::bundle::Segment);
@@ -183,8 +222,8 @@ fn slabs<'m>(
             instance,
             frame,
             row,
-            coarse: *coarse,
-            pixels: *pixels,
+            coarse: Some(*coarse),
+            pixels: vec![*pixels],
             raw_bytes: segment.raw_bytes,
             references: references(number, shape).into_iter().flatten().collect(),
         }

@@ -3,11 +3,20 @@
 /** @typedef {import('./delivery.js').Layout} Layout */
 /** @typedef {{id:number, task:'coarse'|'slab'|'exact', series:number, layout:Layout, rawBytes:number, coarse:Uint8Array, pixels:Uint8Array|null, references:Uint8Array[]}} Job
  *  (exact: `references` has the decoded slab alone, `coarse` is its residual) */
-/** @typedef {{task:'module', module:WebAssembly.Module} | {task:'model', series:number, bytes:Uint8Array, rawBytes:number} | Job} Order */
-/** @typedef {{id:number, bytes:Uint8Array|null, columns:number, rows:number, ms:number}} Result  (bytes null: damaged) */
+/** A frame that is carried as it came: its chunks, and how long each is unpacked.
+ * @typedef {{id:number, task:'carried', series:number, layout:Layout, rawBytes:number, codestream:number, isRgb:boolean, isFirst:boolean, chunks:Uint8Array[], sizes:number[]}} Carried */
+/** @typedef {{task:'module', module:WebAssembly.Module} | {task:'carried module', module:WebAssembly.Module} | {task:'model', series:number, bytes:Uint8Array, rawBytes:number} | Job | Carried} Order */
+/** @typedef {{id:number, bytes:Uint8Array|null, columns:number, rows:number, ms:number, stopped?:boolean}} Result  (bytes null: damaged; stopped: or for want of memory) */
+
+/** Memory of an instance that is kept for the next frame. */
+const KEPT_BYTES_MAX = 32 << 20;
 
 /** The decoder's exports (reader/wasm/src/lib.rs). @type {Promise<any>} */
 let wasm;
+/** The decoders of others, and an instance of them. @type {WebAssembly.Module|null} */
+let others = null;
+/** @type {any} */
+let other = null;
 /** @type {Map<number, {bytes:Uint8Array, rawBytes:number}>} */
 const models = new Map();
 /** The series whose model the decoder holds. @type {number|null} */
@@ -17,11 +26,13 @@ self.addEventListener('message', async ({ data }) => {
   const order = /** @type {Order} */ (data);
   if (order.task === 'module') {
     wasm = WebAssembly.instantiate(order.module, {}).then((instance) => instance.exports);
+  } else if (order.task === 'carried module') {
+    others = order.module;
   } else if (order.task === 'model') {
     models.set(order.series, order);
     held = null;
   } else {
-    const result = decode(await wasm, order);
+    const result = order.task === 'carried' ? await decodeCarried(order) : decode(await wasm, order);
     self.postMessage(result, { transfer: result.bytes ? [result.bytes.buffer] : [] });
   }
 });
@@ -49,6 +60,29 @@ function decode(decoder, job) {
     id: job.id, bytes, ms: performance.now() - start,
     columns: coarse ? decoder.scanpost_coarse_columns() : columns, rows: coarse ? decoder.scanpost_coarse_rows() : rows,
   };
+}
+
+/** @param {Carried} job @returns {Promise<Result>} */
+async function decodeCarried(job) {
+  const start = performance.now(), { columns, rows, samples, bits, stored, signed } = job.layout;
+  /** @type {Uint8Array|null} */
+  let bytes = null;
+  let stopped = false;
+  try {
+    other ??= (await WebAssembly.instantiate(/** @type {WebAssembly.Module} */ (others), {})).exports;
+    const sizes = new DataView(new ArrayBuffer(8 * job.chunks.length));
+    job.chunks.forEach((chunk, at) => { sizes.setUint32(8 * at, chunk.length, true); sizes.setUint32(8 * at + 4, job.sizes[at] ?? 0, true); });
+    const flags = (signed ? 1 : 0) | (job.isFirst ? 2 : 0) | (job.isRgb ? 4 : 0), parts = [new Uint8Array(sizes.buffer), ...job.chunks];
+    const told = give(other, parts) ? other.scanpost_picture(job.codestream, columns, rows, samples, bits, stored, flags, job.chunks.length) : -1;
+    if (told === 0) bytes = new Uint8Array(other.memory.buffer, other.scanpost_output(), other.scanpost_output_bytes()).slice();
+  } catch {
+    // It stopped in the middle of foreign bytes: the next frame goes to a new one.
+    other = null;
+    stopped = true;
+  }
+  // A memory never shrinks, and one frame may have needed much.
+  if (other && other.memory.buffer.byteLength > KEPT_BYTES_MAX) other = null;
+  return { id: job.id, bytes, ms: performance.now() - start, columns, rows, stopped };
 }
 
 /** Loads the model of the series; one without is decoded without (spec-bundle 3.4). @param {any} decoder @param {number} series */

@@ -1,8 +1,10 @@
 // Two workers around the pixel decoder. Each has its own memory: no SharedArrayBuffer, which iPhones give too little room.
 
 import { script } from './trusted.js';
+import { compileCarried } from './wasm.js';
 
 /** @typedef {import('./decode-worker.js').Job} Job */
+/** @typedef {import('./decode-worker.js').Carried} Carried */
 /** @typedef {import('./decode-worker.js').Result} Result */
 
 const WORKERS = 2;
@@ -15,7 +17,9 @@ export class Decoder {
   /** @type {{worker: Worker, jobs: number}[]} */
   #workers;
   /** Milliseconds in the decoder and jobs done, for the benches. */
-  spent = { coarse: { ms: 0, jobs: 0 }, slab: { ms: 0, jobs: 0 }, exact: { ms: 0, jobs: 0 } };
+  spent = { coarse: { ms: 0, jobs: 0 }, slab: { ms: 0, jobs: 0 }, exact: { ms: 0, jobs: 0 }, carried: { ms: 0, jobs: 0 } };
+  /** Whether frames that are carried as they came can be decoded. */
+  takesCarried = false;
 
   /** @param {Promise<WebAssembly.Module>} module */
   constructor(module) {
@@ -44,7 +48,14 @@ export class Decoder {
     for (const { worker } of this.#workers) worker.postMessage({ task: 'model', series, bytes, rawBytes });
   }
 
-  /** @param {Omit<Job, 'id'>} job @returns {Promise<Result>} */
+  /** Gives both workers the decoders of others. Rejects with a Refusal. */
+  async loadCarried() {
+    const module = await compileCarried();
+    for (const { worker } of this.#workers) worker.postMessage({ task: 'carried module', module });
+    this.takesCarried = true;
+  }
+
+  /** @param {Omit<Job, 'id'>|Omit<Carried, 'id'>} job @returns {Promise<Result>} */
   decode(job) {
     const id = this.#next++;
     const one = this.#workers.reduce((least, other) => (other.jobs < least.jobs ? other : least));

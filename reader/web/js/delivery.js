@@ -18,13 +18,13 @@ import { load } from './wasm.js';
 
 /**
  * @typedef {{number: number, kind: 'headers'|'model'|'coarse'|'pixels'|'opaque'|'residual', series: number, instance: number|null, slab: number|null, bytes: number, rawBytes: number}} Segment bytes: sealed
- * @typedef {{columns: number, rows: number, samples: number, bits: number, stored: number, signed: boolean, planar: boolean, bigEndian: boolean, frames: number, photometric: string}} Layout photometric: empty until the headers are here
+ * @typedef {{columns: number, rows: number, samples: number, bits: number, stored: number, signed: boolean, planar: boolean, bigEndian: boolean, carried: boolean, frames: number, photometric: string}} Layout photometric: empty until the headers are here; carried: as it came, decoded by pictures.wasm
  * @typedef {{first: number, bits: number, entries: number[]}} Table of the value `first` and those behind it
- * @typedef {{known: boolean, orientation: number[]|null, position: number[]|null, spacing: [number, number]|null, atDetector: boolean, calibrated: boolean, slope: number, intercept: number, center: number|null, width: number|null, number: number|null, padding: number|null, rescaleType: string, photometric: string, frameTime: number|null, cineRate: number|null, displayRate: number|null, seriesNumber: number|null, frameOfReference: string|null, bValue: number|null, highBit: number|null, inverse: boolean, voiFunction: string, modalityTable: Table|null, voiTable: Table|null, palette: Table[]|null, tablesKnown: boolean}} Geometry `known`: false where the frame's item could not be read, so that it can have no letters and no scale
+ * @typedef {{known: boolean, orientation: number[]|null, position: number[]|null, spacing: [number, number]|null, atDetector: boolean, calibrated: boolean, slope: number, intercept: number, center: number|null, width: number|null, number: number|null, padding: number|null, rescaleType: string, photometric: string, frameTime: number|null, cineRate: number|null, displayRate: number|null, seriesNumber: number|null, frameOfReference: string|null, bValue: number|null, highBit: number|null, inverse: boolean, voiFunction: string, modalityTable: Table|null, voiTable: Table|null, palette: Table[]|null, tablesKnown: boolean, told: string}} Geometry `known`: false where the frame's item could not be read, so that it can have no letters and no scale; photometric: of what is decoded; told: as the image says
  * @typedef {{all: Geometry, frames: Geometry[]|null}} ImageGeometry `all`: of each frame that `frames` does not have
  * @typedef {Record<string, string>} Banner texts by the names of bundle SPEC 4.3; control characters are in them
- * @typedef {{instance: number, frame: number, row: number, coarse: number, pixels: number, residual: number|null, rawBytes: number, references: number[]}} Slab frame and row that it begins with; references: slabs of the series that it is predicted from where the model uses references
- * @typedef {{index: number, modality: string, description: string, banner: Banner|null, mixedPatients: boolean, near: number, maxError: number, rmse: number, ratio: number, referenceOnly: boolean, keyImages: number[], instances: (string|null)[], layout: (Layout|null)[], slabs: Slab[], model: number|null, headers: number[], passed: number[], heads: [number, number][], whole: Record<number, string>, transferSyntax: string}} Series ratio: 0 where nothing was coded as pixels; passed: instances that came compressed and have no picture here; heads: bytes before and behind the bulk value of each instance; whole: SHA-256 of those that have no pixels, by place in `instances`
+ * @typedef {{instance: number, frame: number, row: number, coarse: number|null, pixels: number[], residual: number|null, rawBytes: number, references: number[]}} Slab frame and row that it begins with; coarse: none of a frame that is carried as it came, and `pixels` are its chunks; references: slabs of the series that it is predicted from where the model uses references
+ * @typedef {{index: number, modality: string, description: string, banner: Banner|null, mixedPatients: boolean, near: number, maxError: number, rmse: number, ratio: number, referenceOnly: boolean, keyImages: number[], instances: (string|null)[], layout: (Layout|null)[], slabs: Slab[], model: number|null, headers: number[], passed: number[], heads: [number, number][], whole: Record<number, string>, codestream: number|null, transferSyntax: string}} Series ratio: 0 where nothing was coded as pixels; passed: instances that came compressed and have no picture here; heads: bytes before and behind the bulk value of each instance; whole: SHA-256 of those that have no pixels, by place in `instances`; codestream: of frames that are carried as they came
  * @typedef {{piece: number, offset: number, bytes: number, counter: number, digest: Bytes}} Place
  */
 
@@ -190,7 +190,8 @@ export class Delivery extends EventTarget {
       const read = this.#parser.geometry({ transfer_syntax, heads, parts: sizes }, own.map((number) => headers.parts.get(number) ?? new Uint8Array()));
       /** @type {Map<string, Table[]>} */
       const palettes = new Map();
-      headers.geometry = read.images.map((/** @type {any} */ image) => shownGeometry(image, read.tables, palettes));
+      const { layout, codestream } = this.series[series];
+      headers.geometry = read.images.map((/** @type {any} */ image, /** @type {number} */ at) => shownGeometry(image, read.tables, palettes, layout[at]?.carried ? codestream : null));
     }
     return ofFrame(headers.geometry[instance], frame);
   }
@@ -288,11 +289,11 @@ export class Delivery extends EventTarget {
     const byNumber = new Map(this.segments.map((segment) => [segment.number, segment]));
     for (const series of this.series) {
       const own = this.segments.filter((segment) => segment.kind === 'residual' && segment.series === series.index);
-      // Those of instances that were decoded are chunks of what came, not of slabs (bundle SPEC 3.6).
-      const slabs = series.near > 0 && own.length === series.slabs.length ? own : [];
+      // Those of instances that were decoded are chunks of what came, not of slabs (bundle SPEC 3.6). Frames that are carried as they came lack nothing, and stand last.
+      const slabs = series.near > 0 && own.length === series.slabs.filter(({ coarse }) => coarse !== null).length ? own : [];
       series.slabs.forEach((slab, at) => {
         slab.residual = slabs[at]?.number ?? null;
-        for (const number of [slab.coarse, slab.pixels, slab.residual]) {
+        for (const number of [slab.coarse, ...slab.pixels, slab.residual]) {
           const segment = number === null ? undefined : byNumber.get(number);
           if (segment) segment.slab = at;
         }
@@ -363,6 +364,7 @@ async function noted({ cover, digest, signer }) {
 /** @param {any} told @param {number} index @returns {Series} */
 function shownSeries(told, index) {
   const slab = (/** @type {any} */ one) => ({ ...one, rawBytes: one.raw_bytes, residual: null });
+  const carried = new Set(told.slabs.flatMap((/** @type {any} */ one) => (one.coarse === null ? one.instance : [])));
   return {
     index,
     modality: told.modality,
@@ -377,29 +379,34 @@ function shownSeries(told, index) {
     // They stand first (bundle SPEC 4.5).
     keyImages: Array.from({ length: told.key_images ?? 0 }, (_, at) => at),
     instances: told.instances,
-    layout: told.layout.map((/** @type {any} */ one) => one && shownLayout(one)),
+    layout: told.layout.map((/** @type {any} */ one, /** @type {number} */ at) => one && shownLayout(one, carried.has(at))),
     slabs: told.slabs.map(slab),
     model: told.model,
     headers: told.headers,
     passed: told.passed,
     heads: told.heads,
     whole: Object.fromEntries(told.whole),
+    codestream: told.codestream,
     transferSyntax: told.transfer_syntax,
   };
 }
 
-/** @param {any} told @returns {Layout} */
-function shownLayout(told) {
+/** @param {any} told @param {boolean} carried @returns {Layout} */
+function shownLayout(told, carried) {
   const { columns, rows, frames, signed, planar } = told;
   const [samples, bits, stored, bigEndian] = [told.samples_per_pixel, told.bits_allocated, told.bits_stored, told.big_endian];
-  return { columns, rows, samples, bits, stored, signed, planar, bigEndian, frames, photometric: '' };
+  return { columns, rows, samples, bits, stored, signed, planar, bigEndian, carried, frames, photometric: '' };
 }
 
+/** What the decoders of carried frames make of colours, by codestream (reader/wasm/src/pictures.rs); of JPEG 2000 nobody says whether YBR_FULL was transformed.
+ * @type {Record<string, string>[]} */
+const DECODED = [{}, { YBR_FULL: 'RGB', YBR_FULL_422: 'RGB' }, { YBR_RCT: 'RGB', YBR_ICT: 'RGB', YBR_FULL: '' }];
+
 /** Of one frame after the other, or of all of them: then `frames` is null. @param {any} told @param {Table[]} tables
- * @param {Map<string, Table[]>} palettes those of other images: one that is shared is one texture @returns {ImageGeometry} */
-function shownGeometry(told, tables, palettes) {
+ * @param {Map<string, Table[]>} palettes those of other images: one that is shared is one texture @param {number|null} codestream of frames that are carried as they came @returns {ImageGeometry} */
+function shownGeometry(told, tables, palettes, codestream) {
   const { number, padding, frame_time: frameTime, cine_rate: cineRate, display_rate: displayRate, series_number: seriesNumber, frame_of_reference: frameOfReference, high_bit: highBit } = told;
-  const photometric = told.photometric ?? '', table = (/** @type {number|null} */ place) => (place === null ? null : tables[place] ?? null);
+  const photometric = DECODED[codestream ?? 0]?.[told.photometric] ?? told.photometric ?? '', table = (/** @type {number|null} */ place) => (place === null ? null : tables[place] ?? null);
   const key = String(told.palette), palette = told.palette && (palettes.get(key) ?? told.palette.map(table));
   palettes.set(key, palette);
   const of = (/** @type {any} */ frame, known = true) => ({
@@ -431,6 +438,7 @@ function shownGeometry(told, tables, palettes) {
     voiTable: table(told.voi_table),
     palette,
     tablesKnown: !told.tables_unknown,
+    told: told.photometric ?? '',
   });
   return { all: told.frames ? of({}, false) : of(told), frames: told.frames?.map((/** @type {any} */ frame) => of(frame)) ?? null };
 }

@@ -84,6 +84,7 @@ const TEXTS = {
   'open series': ['シリーズ {0}、{1}枚', 'Series {0}, {1} images'],
   'documents coming': ['文書を確認中…', 'Looking for documents…'],
   'no documents': ['文書を読み込めませんでした。アプリを閉じて開き直してください。', 'Documents were not loaded: close the app and open it again.'],
+  missing: ['これらのシリーズのうち{0}件はここに表示できません', '{0} images of these series cannot be shown here'],
   others: ['ここに表示できないもの {0} 件', '{0} more that cannot be shown here'],
   loaded: ['受信の進み', 'Received so far'],
   note: ['送信者から', 'From the sender'],

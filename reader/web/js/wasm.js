@@ -28,6 +28,11 @@ export function loadDevice() {
   return parser('device');
 }
 
+/** The decoders of frames that came compressed; as {@link compile}. @returns {Promise<WebAssembly.Module>} */
+export function compileCarried() {
+  return module('pictures');
+}
+
 /** What reads reports and documents: an instance of its own, whose memory goes with it. @returns {Promise<Parser>} */
 export async function loadDocuments() {
   return new Parser(await instance(await module('documents')));
@@ -43,7 +48,7 @@ function parser(name) {
   return made;
 }
 
-/** @param {'parser'|'device'|'documents'|'simd'|'plain'} name @returns {Promise<WebAssembly.Module>} */
+/** @param {'parser'|'device'|'documents'|'pictures'|'simd'|'plain'} name @returns {Promise<WebAssembly.Module>} */
 function module(name) {
   const known = compiled.get(name);
   if (known) return known;

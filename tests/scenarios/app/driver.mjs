@@ -120,7 +120,7 @@ const commands = {
       const { columns, rows, samples, bits, signed, planar, bigEndian } = series.layout[slab.instance];
       const layout = [columns, rows, samples, bits, (signed ? 1 : 0) | (planar ? 2 : 0) | (bigEndian ? 4 : 0), slab.rawBytes];
       const references = refers ? slab.references.map((other) => decoded[other]) : [];
-      const [coarse, fine] = [bytes.get(slab.coarse), bytes.get(slab.pixels)];
+      const [coarse, fine] = [bytes.get(slab.coarse), bytes.get(slab.pixels[0])];
       decoded[at] = Buffer.from(decoder.call([...references, coarse, fine], 'scanpost_slab', ...layout, references.length, coarse.length));
       exact[at] = slab.residual === null ? decoded[at] : Buffer.from(decoder.call([decoded[at], bytes.get(slab.residual)], 'scanpost_exact', ...layout));
     }

@@ -1,6 +1,6 @@
 //! The text of the manifest, read by hand: code derived for it would be a quarter of what phones fetch to open a case (decision 0006).
 
-use crate::bundle::{Compressed, Instance, Manifest, Note, Segment, SegmentKind, Series, Sigma};
+use crate::bundle::{Carried, Compressed, Instance, Manifest, Note, Segment, SegmentKind, Series, Sigma};
 use crate::dataset::{BannerTexts, ImageLayout};
 use crate::encapsulated::NotDecoded;
 use crate::json::{Json, object, once};
@@ -96,7 +96,7 @@ fn sigma(json: &mut Json<'_>) -> Option<Sigma> {
 fn instance(json: &mut Json<'_>) -> Option<Instance> {
     let (mut sop_class, mut sop_instance, mut sha256, mut decoded_sha256) = (None, None, None, None);
     let (mut head_bytes, mut bulk_bytes, mut tail_bytes) = (None, None, None);
-    let (mut image, mut kept, mut conflict, mut path) = (None, None, None, None);
+    let (mut image, mut kept, mut frames, mut conflict, mut path) = (None, None, None, None, None);
     json.object(&mut |name, json| match name {
         "sop_class" => once(&mut sop_class, json.nullable(uid)),
         "sop_instance" => once(&mut sop_instance, json.nullable(uid)),
@@ -107,6 +107,7 @@ fn instance(json: &mut Json<'_>) -> Option<Instance> {
         "decoded_sha256" => once(&mut decoded_sha256, json.nullable(Json::text)),
         "image" => once(&mut image, json.nullable(layout)),
         "compressed" => once(&mut kept, json.nullable(compressed)),
+        "carried" => once(&mut frames, json.nullable(carried)),
         "conflict" => once(&mut conflict, json.flag()),
         "name" => once(&mut path, json.nullable(Json::text)),
         _ => json.skip(),
@@ -121,6 +122,7 @@ fn instance(json: &mut Json<'_>) -> Option<Instance> {
         decoded_sha256: decoded_sha256.flatten(),
         image: image.flatten(),
         compressed: kept.flatten(),
+        carried: frames.flatten(),
         conflict: conflict.unwrap_or_default(),
         name: path.flatten(),
     })
@@ -153,6 +155,16 @@ fn layout(json: &mut Json<'_>) -> Option<ImageLayout> {
         planar: planar?,
         big_endian: big_endian?,
     })
+}
+
+fn carried(json: &mut Json<'_>) -> Option<Carried> {
+    let (mut image, mut chunks) = (None, None);
+    json.object(&mut |name, json| match name {
+        "image" => once(&mut image, layout(json)),
+        "chunks" => once(&mut chunks, json.list(Json::number)),
+        _ => json.skip(),
+    })?;
+    Some(Carried { image: image?, chunks: chunks? })
 }
 
 /// `"decoded"`, or `{"passed": reason}`.

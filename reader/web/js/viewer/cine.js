@@ -6,6 +6,8 @@ const DEFAULT_RATE = 15;
 const RATE_MAX = 1_000;
 /** Over which what was shown is counted, ms. */
 const COUNTED_MS = 1_000;
+/** A picture stays no longer for want of the next. */
+const HELD_MS = 400;
 /** Of the pictures that are due, the share that may be missing before it is said: the last one of a second may fall into the next. */
 const MISSING_SHARE = 0.06;
 
@@ -58,6 +60,7 @@ export class Cine {
   /** @type {Course|null} */
   #course = null;
   #now = 0;
+  #shownAt = 0;
 
   /** @param {{pane: () => import('./pane.js').Pane, show: (place: number) => void, changed: () => void}} around */
   constructor(around) {
@@ -91,7 +94,12 @@ export class Cine {
   #step(course, now) {
     if (course !== this.#course) return;
     this.#now = now;
-    this.around.show(course.due(now));
+    const due = course.due(now), pane = this.around.pane();
+    // What is not here yet leaves the picture before it, for a while.
+    if (pane.pictures.picture(pane.stack, due) || now - this.#shownAt > HELD_MS) {
+      this.#shownAt = now;
+      this.around.show(due);
+    }
     // Another clip of the series, or headers that came, may say another rate.
     if (recordedRate(this.around.pane().geometry).rate !== course.rate) this.#begin();
     else requestAnimationFrame((next) => this.#step(course, next));

@@ -1,7 +1,7 @@
 // What is here of a case: coded segments, coarse pictures of all frames, full ones near the eye. Decodes in the order of need within a budget.
 import { Refusal } from '../portal.js';
-import { Stack, around, farthest, frameBytes, nearby, outward, plan, ranked } from './stack.js';
-import { sampled, parted } from './samples.js';
+import { Stack, around, farthest, firstOf, frameBytes, nearby, outward, plan, ranked } from './stack.js';
+import { sampled, parted, thinned } from './samples.js';
 
 /** @typedef {import('../delivery.js').Delivery} Delivery */
 /** @typedef {import('../delivery.js').Geometry} Geometry */
@@ -24,6 +24,12 @@ const SETTLED_MS = 120;
 /** Where it never rests, what is seen is looked for after so long, ms. */
 const RESTLESS_MS = 1_000;
 
+/** After which the decoder of what is carried as it came is asked for again, ms. */
+const EQUIP_AGAIN_MS = 5_000;
+
+/** Of larger frames one is decoded at a time: each takes several times its bytes meanwhile. */
+const LARGE_BYTES = 4 << 20;
+
 const DAMAGED = 'damaged';
 
 export class Pictures extends EventTarget {
@@ -42,7 +48,7 @@ export class Pictures extends EventTarget {
   #wantsExact = false;
   /** @type {Set<string>} */
   #busy = new Set();
-  /** Coarse pictures that are on their way, of the stack that is opened first. @type {Set<number>} */
+  /** What is on its way of the stack that is opened first, as far as it shows it at all. @type {Set<number>} */
   #awaited;
   /** Segments that were here once. @type {Set<number>} */
   #seen = new Set();
@@ -63,8 +69,13 @@ export class Pictures extends EventTarget {
   /** Segments that a document waits for. @type {Map<number, PromiseWithResolvers<Uint8Array>>} */
   #awaitedApart = new Map();
   #closed = false;
-  /** Why nothing comes now. @type {{code:string, who:string}|null} */
-  trouble = null;
+  /** The decoder of what is carried as it came is on its way. @type {Promise<void>|null} */
+  #equipping = null;
+  #largeBusy = false;
+  /** Why no segment comes now. @type {{code:string, who:string}|null} */
+  #late = null;
+  /** Why what is carried as it came cannot be decoded now. @type {{code:string, who:string}|null} */
+  #unequipped = null;
 
   /** @param {Delivery} delivery @param {Decoder} decoder @param {import('./hanging.js').Hanging} hanging */
   constructor(delivery, decoder, hanging) {
@@ -80,7 +91,7 @@ export class Pictures extends EventTarget {
     this.eye = { stack, place: stack.entry };
     for (const one of this.stacks) this.#order(one);
     this.eye.place = stack.entry;
-    this.#awaited = new Set(stack.series.slabs.map(({ coarse }) => coarse));
+    this.#awaited = new Set(stack.series.slabs.flatMap((_, slab) => firstOf(stack, slab)));
     this.arrived = this.arrived.bind(this);
     this.failed = this.failed.bind(this);
     delivery.addEventListener('segment', this.arrived);
@@ -98,7 +109,7 @@ export class Pictures extends EventTarget {
     const { number, bytes } = /** @type {CustomEvent<{number:number, bytes:Uint8Array}>} */ (event).detail;
     const segment = this.delivery.segments.find((one) => one.number === number);
     if (!segment || this.#closed) return;
-    this.trouble = null;
+    this.#late = null;
     this.#awaitedApart.get(number)?.resolve(bytes);
     this.#awaitedApart.delete(number);
     if (!this.#seen.has(number)) {
@@ -106,7 +117,7 @@ export class Pictures extends EventTarget {
       if (segment.kind !== 'residual' && ++this.#here === this.#all) this.dispatchEvent(new Event('complete'));
     }
     if (segment.kind === 'model') this.decoder.model(segment.series, bytes, segment.rawBytes);
-    else if (segment.kind === 'coarse' || segment.kind === 'pixels' || segment.kind === 'residual') this.#keep(number, segment.kind, bytes);
+    else if (segment.slab !== null || segment.kind === 'residual') this.#keep(number, segment.kind, bytes);
     else if (segment.kind === 'headers') {
       const stack = this.stacks.find(({ index }) => index === segment.series);
       if (stack) this.#order(stack);
@@ -125,7 +136,7 @@ export class Pictures extends EventTarget {
    * @param {Event} event */
   failed(event) {
     const { code, who, number } = /** @type {CustomEvent<{code:string, who:string, number:number|null}>} */ (event).detail;
-    if (number === null) this.trouble = { code, who };
+    if (number === null) this.#late = { code, who };
     else {
       this.#settle(number);
       this.#awaitedApart.get(number)?.reject(new Refusal(code, /** @type {import('../portal.js').Who} */ (who)));
@@ -133,7 +144,7 @@ export class Pictures extends EventTarget {
     }
     for (const stack of this.stacks)
       stack.series.slabs.forEach(({ coarse, pixels }, slab) => {
-        if (number !== null && (number === coarse || number === pixels || number === stack.series.model)) this.#full.set(name(stack, slab), DAMAGED);
+        if (number !== null && (number === coarse || pixels.includes(number) || number === stack.series.model)) this.#full.set(name(stack, slab), DAMAGED);
       });
     this.dispatchEvent(new Event('arrived'));
   }
@@ -151,7 +162,7 @@ export class Pictures extends EventTarget {
   #forgetCoded() {
     for (const { stack, slab } of farthest(this.stacks, this.#eyes)) {
       if (this.#codedBytes <= CODED_BYTES_MAX * 0.75) return;
-      for (const number of [stack.series.slabs[slab]?.pixels ?? -1, stack.series.slabs[slab]?.residual ?? -1]) {
+      for (const number of [...(stack.series.slabs[slab]?.pixels ?? []), stack.series.slabs[slab]?.residual ?? -1]) {
         this.#codedBytes -= this.#coded.get(number)?.length ?? 0;
         this.#coded.delete(number);
       }
@@ -200,7 +211,7 @@ export class Pictures extends EventTarget {
   /** Whether a frame's full picture is not here, coded or decoded. @param {Stack} stack @param {number} place */
   #lacks(stack, place) {
     return !this.#hasFull(stack, place) && !!stack.frames[place]?.slabs.some((own) =>
-      [...stack.neighbours(own), own].some((slab) => !this.#coded.has(stack.series.slabs[slab]?.pixels ?? -1)));
+      [...stack.neighbours(own), own].some((slab) => stack.series.slabs[slab]?.pixels.some((number) => !this.#coded.has(number)) ?? true));
   }
 
   /** Sends the plan. Coarse pictures that were dropped are never asked for again; coded ones near the eye are. */
@@ -263,6 +274,18 @@ export class Pictures extends EventTarget {
     return coarse.some((one) => one) && photometric !== 'PALETTE COLOR' ? { full: false, exact: false, parts: parted(frame.layout, coarse, frame.inSlab, photometric) } : null;
   }
 
+  /** What stands for a stack among the others. @param {Stack} stack */
+  small(stack) {
+    const frame = stack.frames[stack.entry], coarse = frame?.slabs.map((slab) => this.#coarse.get(name(stack, slab))) ?? [];
+    const photometric = this.geometry(stack, frame)?.photometric ?? '';
+    return frame && photometric !== 'PALETTE COLOR' && coarse.some((one) => one) ? parted(frame.layout, coarse, frame.inSlab, photometric)[0] : this.picture(stack, stack.entry)?.parts[0];
+  }
+
+  /** Why nothing more is shown now. */
+  get trouble() {
+    return this.#late ?? this.#unequipped;
+  }
+
   /** @param {Stack} stack @param {number} place */
   damaged(stack, place) {
     return !!stack.frames[place]?.slabs.some((slab) => this.#full.get(name(stack, slab)) === DAMAGED);
@@ -315,9 +338,16 @@ export class Pictures extends EventTarget {
 
   #othersCoarse() {
     for (const stack of this.stacks) {
-      const next = this.#nextCoarse(stack, outward(stack.entry, stack.frames.length));
+      const next = this.#nextCoarse(stack, outward(stack.entry, stack.frames.length)) ?? this.#nextCarried(stack);
       if (next) return next;
     }
+    return undefined;
+  }
+
+  /** Of a series that is carried as it came, the frame that stands for it among the series. @param {Stack} stack @returns {(() => void)|undefined} */
+  #nextCarried(stack) {
+    for (const slab of stack.frames[stack.entry]?.slabs ?? [])
+      if (stack.series.slabs[slab]?.coarse === null && !this.#coarse.has(name(stack, slab))) return this.#fullOf(stack, slab);
     return undefined;
   }
 
@@ -360,7 +390,8 @@ export class Pictures extends EventTarget {
   #fullOf(stack, slab) {
     const key = name(stack, slab), own = stack.series.slabs[slab];
     if (!own || this.#full.has(key) || this.#busy.has(key) || !this.#hasModel(stack)) return undefined;
-    const coarse = this.#coded.get(own.coarse), pixels = this.#coded.get(own.pixels);
+    if (own.coarse === null) return this.#carriedOf(stack, slab);
+    const coarse = this.#coded.get(own.coarse), pixels = this.#coded.get(own.pixels[0] ?? -1);
     if (!coarse || !pixels) return undefined;
     /** @type {Uint8Array[]} */
     const references = [];
@@ -374,6 +405,34 @@ export class Pictures extends EventTarget {
       references.push(decoded);
     }
     return () => this.#decodeFull(stack, slab, coarse, pixels, references);
+  }
+
+  /** Of a frame that is carried as it came. Its decoder comes when the first is wanted. @param {Stack} stack @param {number} slab @returns {(() => void)|undefined} */
+  #carriedOf(stack, slab) {
+    const { instance = 0, frame = 0, pixels = [] } = stack.series.slabs[slab] ?? {}, chunks = pixels.flatMap((number) => this.#coded.get(number) ?? []);
+    // Its headers say what its colours are.
+    if (chunks.length !== pixels.length || !this.delivery.geometry(stack.index, instance, frame)) return undefined;
+    if (this.#largeBusy) return undefined;
+    if (this.decoder.takesCarried) return () => this.#decodeCarried(stack, slab, chunks);
+    this.#equipping ??= this.#equip();
+    return undefined;
+  }
+
+  /** What failed is tried again after a while. */
+  async #equip() {
+    while (!this.#closed && !this.decoder.takesCarried) {
+      try {
+        await this.decoder.loadCarried();
+        this.#unequipped = null;
+      } catch (error) {
+        const { code, who } = /** @type {Refusal} */ (error);
+        this.#unequipped = { code, who };
+        this.dispatchEvent(new Event('arrived'));
+        await new Promise((later) => setTimeout(later, EQUIP_AGAIN_MS));
+      }
+    }
+    this.dispatchEvent(new Event('arrived'));
+    this.#pump();
   }
 
   /** @param {Stack} stack @param {number} slab @returns {(() => void)|undefined} */
@@ -419,6 +478,27 @@ export class Pictures extends EventTarget {
     this.#decoded(stack, slab);
   }
 
+  /** @param {Stack} stack @param {number} slab @param {Uint8Array[]} chunks */
+  async #decodeCarried(stack, slab, chunks) {
+    const key = name(stack, slab), { instance, frame, pixels } = /** @type {import('../delivery.js').Slab} */ (stack.series.slabs[slab]);
+    const sizes = pixels.map((number) => this.delivery.segments.find((one) => one.number === number)?.rawBytes ?? 0), job = this.#job(stack, slab);
+    const order = { task: /** @type {const} */ ('carried'), ...job, codestream: stack.series.codestream ?? -1, isRgb: this.delivery.geometry(stack.index, instance, frame)?.told === 'RGB', isFirst: frame === 0, chunks, sizes };
+    const isLarge = job.rawBytes > LARGE_BYTES;
+    this.#busy.add(key);
+    if (isLarge) this.#largeBusy = true;
+    // One that stopped may have lacked memory that is free now.
+    const first = await this.decoder.decode(order), { bytes } = first.stopped ? await this.decoder.decode(order) : first;
+    this.#busy.delete(key);
+    if (isLarge) this.#largeBusy = false;
+    if (stack.frames[stack.entry]?.slabs.includes(slab)) this.#coarse.set(key, bytes && thinned(job.layout, bytes));
+    // Of a series that nobody looks at the small picture is enough.
+    if (!bytes || this.#gathering?.stack === stack || this.#eyes.some((eye) => eye.stack === stack)) {
+      this.#full.set(key, bytes ?? DAMAGED);
+      this.#fullBytes += bytes?.length ?? 0;
+    }
+    this.#decoded(stack, slab);
+  }
+
   /** @param {Stack} stack @param {number} slab */
   #job(stack, slab) {
     const { instance, rawBytes } = stack.series.slabs[slab] ?? { instance: 0, rawBytes: 0 };
@@ -460,7 +540,7 @@ export class Pictures extends EventTarget {
 /** @type {import('../delivery.js').Series} */
 const NOTHING = {
   index: -1, modality: '', description: '', banner: null, mixedPatients: false, near: 0, maxError: 0, rmse: 0, ratio: 0, referenceOnly: false,
-  keyImages: [], instances: [], layout: [], slabs: [], model: null, headers: [], passed: [], heads: [], whole: {}, transferSyntax: '',
+  keyImages: [], instances: [], layout: [], slabs: [], model: null, headers: [], passed: [], heads: [], whole: {}, codestream: null, transferSyntax: '',
 };
 
 /** @param {Stack} stack @param {number} slab */

@@ -7,6 +7,9 @@ import { concat } from '../bytes.js';
  * @typedef {{kind:'grey16'|'grey8'|'colour', columns:number, rows:number, step:number, row:number, height:number,
  *   data:Int16Array<ArrayBuffer>|Int8Array<ArrayBuffer>|Uint8Array<ArrayBuffer>, source:unknown}} Part  (height: rows of the frame that it covers) */
 
+/** Longest side of a thinned picture, pixels. */
+const SMALL = 128;
+
 /** Parts that were made, by the bytes they were made from. @type {WeakMap<object, Map<number, Part>>} */
 const made = new WeakMap();
 
@@ -34,6 +37,17 @@ export function parted(layout, coarse, inSlab, photometric) {
     const step = 2 ** Math.round(Math.log2(Math.max(layout.columns / one.columns, height / one.rows)));
     return [once(one.bytes, inSlab, () => ({ ...samples(layout, one.bytes, one.columns, one.rows, inSlab, photometric), step, row, height, source: one.bytes }))];
   });
+}
+
+/** Pixels as far apart as a small picture needs them, of a whole frame. @param {Layout} layout @param {Uint8Array} bytes */
+export function thinned(layout, bytes) {
+  const { columns, rows } = layout, pixelBytes = layout.samples * (layout.bits / 8), step = 2 ** Math.max(0, Math.ceil(Math.log2(Math.max(columns, rows) / SMALL)));
+  const [across, down] = [Math.ceil(columns / step), Math.ceil(rows / step)], thin = new Uint8Array(across * down * pixelBytes);
+  for (let y = 0; y < down; y++) for (let x = 0; x < across; x++) {
+    const from = (y * columns + x) * step * pixelBytes;
+    thin.set(bytes.subarray(from, from + pixelBytes), (y * across + x) * pixelBytes);
+  }
+  return { bytes: thin, columns: across, rows: down };
 }
 
 /** @param {Uint8Array} key @param {number} inSlab @param {() => Part} make */

@@ -154,7 +154,7 @@ export function plan(stacks, eyes, exact) {
 /** Segments of full pictures, and what they lack to the exact ones, around the eyes. @param {Eye[]} eyes @param {number} reach */
 export function nearby(eyes, reach) {
   const slabs = eyes.flatMap(({ stack, place }) => [...outward(place, stack.frames.length, reach)].flatMap((at) => around(stack, at).map((slab) => stack.series.slabs[slab])));
-  return new Set(slabs.flatMap((slab) => [slab?.pixels ?? -1, slab?.residual ?? -1]));
+  return new Set(slabs.flatMap((slab) => [...(slab?.pixels ?? []), slab?.residual ?? -1]));
 }
 
 /** Slabs of the series that nobody looks at, then of the others from the farthest on; never what is seen. @param {Stack[]} stacks @param {Eye[]} eyes */
@@ -177,7 +177,7 @@ export const around = (stack, at) => (stack.frames[at]?.slabs ?? []).flatMap((sl
 function opening(stack, at, order, whole = true) {
   for (const segment of stack.series.headers) order.add(segment);
   if (stack.series.model !== null) order.add(stack.series.model);
-  coarse(stack, at, order);
+  for (const slab of stack.frames[at]?.slabs ?? []) for (const segment of firstOf(stack, slab)) order.add(segment);
   if (whole) full(stack, at, order);
 }
 
@@ -189,13 +189,16 @@ function coarse(stack, at, order) {
 /** @param {Stack} stack @param {number} at @param {Set<number>} order */
 function full(stack, at, order) {
   for (const own of stack.frames[at]?.slabs ?? [])
-    for (const slab of [...stack.neighbours(own), own]) {
-      add(order, stack.series.slabs[slab]?.coarse);
-      add(order, stack.series.slabs[slab]?.pixels);
-    }
+    for (const slab of [...stack.neighbours(own), own]) for (const segment of [...firstOf(stack, slab), ...(stack.series.slabs[slab]?.pixels ?? [])]) order.add(segment);
 }
 
-/** @param {Set<number>} order @param {number|undefined} segment */
+/** What shows a slab at all: its coarse picture, or all of a frame that is carried as it came. @param {Stack} stack @param {number} slab */
+export function firstOf(stack, slab) {
+  const { coarse = null, pixels = [] } = stack.series.slabs[slab] ?? {};
+  return coarse === null ? pixels : [coarse];
+}
+
+/** @param {Set<number>} order @param {number|null|undefined} segment */
 function add(order, segment) {
-  if (segment !== undefined) order.add(segment);
+  if (segment !== undefined && segment !== null) order.add(segment);
 }

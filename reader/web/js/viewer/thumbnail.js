@@ -12,7 +12,7 @@ const B_VALUES_MAX = 4;
 /** @param {Stack} stack @param {import('./pictures.js').Pictures} pictures @param {boolean} current @param {import('./window.js').Window} window @param {() => void} open */
 export function thumbnail(stack, pictures, current, window, open) {
   const canvas = /** @type {HTMLCanvasElement} */ (h('canvas', { width: SIDE, height: SIDE, 'aria-hidden': 'true' }));
-  const part = pictures.picture(stack, stack.entry)?.parts[0], context = canvas.getContext('2d'), geometry = pictures.geometry(stack, stack.frames[stack.entry]);
+  const part = pictures.small(stack), context = canvas.getContext('2d'), geometry = pictures.geometry(stack, stack.frames[stack.entry]);
   if (part && context && geometry && !hindrance(geometry, stack.frames[stack.entry]?.layout)) context.putImageData(picture(stack, part, geometry, window), 0, 0);
   const b = stack.bValues.length > 0 ? `b ${bWords(stack.bValues)}` : '';
   return h('button', { class: 'thumbnail', 'aria-pressed': current ? 'true' : 'false', 'aria-label': t('open series', [stack.name, b].filter((one) => one).join(' '), stack.frames.length), click: open },

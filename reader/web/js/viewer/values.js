@@ -16,11 +16,11 @@ const CURVES = /** @type {Record<string, 0|1|2>} */ ({ LINEAR: 0, LINEAR_EXACT: 
 /** Why an image cannot be shown as it is meant, as a name of its words. @param {Geometry} geometry @param {Layout|undefined} layout
  * @returns {'unknown place'|'palette'|'unknown values'|null} */
 export function hindrance({ known, photometric, tablesKnown, voiFunction, highBit, palette }, layout) {
-  const { samples, stored, bits, bigEndian } = layout ?? { samples: 1, stored: 16, bits: 16, bigEndian: false };
+  const { samples, stored, bits, bigEndian, carried } = layout ?? { samples: 1, stored: 16, bits: 16, bigEndian: false, carried: false };
   if (!known) return 'unknown place';
   if (!PHOTOMETRIC.has(photometric) || (palette && samples > 1)) return 'palette';
-  // Colours are taken from the low bits.
-  const lies = highBit === null || (samples > 1 ? highBit === stored - 1 : highBit < bits);
+  // Colours are taken from the low bits, and there are a codestream's samples, wherever High Bit says that they lay.
+  const lies = highBit === null || (samples > 1 || carried ? highBit === stored - 1 : highBit < bits);
   // Two bytes of a big-endian word may have changed places or not (PS3.5 8.1.2, retired): which, the layout does not tell.
   if (bigEndian && bits === 8) return 'unknown values';
   return tablesKnown && lies && Object.hasOwn(CURVES, voiFunction) ? null : 'unknown values';

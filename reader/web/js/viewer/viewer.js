@@ -303,10 +303,16 @@ export class Viewer {
     const { stacks } = this.pictures;
     // What may be a document is not counted before it is known.
     const others = this.#listing ? 0 : this.delivery.series.length - stacks.length - (this.documents?.series ?? 0);
-    this.strip.hidden = stacks.length < 2 && others === 0;
+    const missing = this.#listing ? 0 : stacks.reduce((sum, { series }) => sum + this.#missing(series), 0);
+    this.strip.hidden = stacks.length < 2 && others === 0 && missing === 0;
     if (this.strip.hidden) return;
     this.strip.replaceChildren(...stacks.map((stack) => thumbnail(stack, this.pictures, this.panes.some((pane) => pane.stack === stack), this.windows.of(stack, stack.entry), () => this.open(stack))),
-      others > 0 ? h('p', { class: 'others' }, t('others', others)) : '');
+      others > 0 ? h('p', { class: 'others' }, t('others', others)) : '', missing > 0 ? h('p', { class: 'others' }, t('missing', missing)) : '');
+  }
+
+  /** Instances of a series that is shown which are neither pictures here nor documents. @param {import('../delivery.js').Series} series */
+  #missing(series) {
+    return series.layout.filter((one, at) => !one && !this.documents?.all.some((document) => document.series === series && document.at === at)).length;
   }
 
   /** @param {Stack} stack */

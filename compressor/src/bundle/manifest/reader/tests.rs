@@ -14,9 +14,11 @@ fn full() -> Value {
         json!({"sop_class": "1.2", "sop_instance": "1.2.3", "head_bytes": 1, "bulk_bytes": 2, "tail_bytes": u64::MAX, "sha256": "ab",
         "decoded_sha256": "cd", "image": image, "compressed": compressed, "conflict": true, "name": "a/b"})
     };
+    let mut carried = instance(json!("decoded"));
+    carried["carried"] = json!({"image": image, "chunks": [1, 3]});
     let series = json!({"study": "1", "series": "2", "modality": "CT", "transfer_syntax": "1.2.840.10008.1.2.1", "near": 3, "max_error": 2,
         "rmse": 0.25, "block_error": 0.5, "sigma": {"fine": 4.5, "blocks": 5.25}, "ratio": 10.5, "reference_only": true, "reason": "noise",
-        "mixed_patients": true, "key_images": 1, "instances": [instance(json!("decoded")), instance(json!({"passed": "too_large"}))]});
+        "mixed_patients": true, "key_images": 1, "instances": [instance(json!("decoded")), instance(json!({"passed": "too_large"})), carried]});
     let kinds = ["headers", "model", "coarse", "pixels", "opaque", "residual"];
     let segments = kinds.map(
         |kind| json!({"kind": kind, "series": 1, "instance": 2, "raw_bytes": 3, "coded_bytes": u64::MAX}),
