@@ -431,7 +431,7 @@ def test_slices_that_are_not_here_yet_are_left_out_and_damaged_ones_stay_black(s
     expect(slab).to_be_empty()
     # What keeps the pictures from coming is said on the planes.
     go(shown, 10, 10, first)
-    page.evaluate("viewer.pictures.trouble = { code: 'link_lost', who: 'operator' }; viewer.mpr.draw()")
+    page.evaluate("viewer.delivery.dispatchEvent(new CustomEvent('failed', { detail: { code: 'link_lost', who: 'operator', number: null } })); viewer.mpr.draw()")
     expect(slab).to_contain_text("damaged, left out")
     assert len(slab.inner_text().splitlines()) > 1
     assert page.evaluate("viewer.pictures.held.decoded") <= 24 << 20
