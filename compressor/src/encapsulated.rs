@@ -28,7 +28,16 @@ pub use decoder::{COMMAND, FrameDecoder};
 pub use fragments::{FrameIndex, index};
 pub use syntax::{Codestream, Syntax};
 
+#[cfg(any(feature = "native", feature = "pictures"))]
+use crate::dataset::element;
 use serde::{Deserialize, Serialize};
+
+/// Tag and length of an item.
+#[cfg(any(feature = "native", feature = "pictures"))]
+const ITEM_HEAD_BYTES: usize = 8;
+/// Encapsulated data sets are Explicit VR Little Endian (PS3.5 A.4).
+#[cfg(any(feature = "native", feature = "pictures"))]
+const SYNTAX: element::Syntax = element::Syntax { explicit: true, big_endian: false };
 
 /// Why a frame was not decoded. Its text names no value of the data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

@@ -41,7 +41,7 @@ def tell(bundle: bytes, folder: Path, note: str | None = None) -> dict:
         of = {kind: [segment["number"] for segment in own if segment["kind"] == kind] for kind in ("headers", "model", "coarse", "pixels", "residual")}
         series.append({"index": index, "modality": one["modality"], "description": "", "banner": manifest["banners"][index], "mixedPatients": one.get("mixed_patients", False),
                        "near": one["near"], "maxError": one["max_error"], "rmse": one.get("rmse", 0), "ratio": one.get("ratio", 0), "referenceOnly": one.get("reference_only", False),
-                       "keyImages": [], "instances": [instance.get("sop_instance") for instance in one["instances"]], "passed": [], "layout": layouts, "transferSyntax": one["transfer_syntax"],
+                       "keyImages": [], "instances": [instance.get("sop_instance") for instance in one["instances"]], "layout": layouts, "transferSyntax": one["transfer_syntax"],
                        "heads": [[instance["head_bytes"], instance["tail_bytes"]] for instance in one["instances"]],
                        "whole": {at: instance["sha256"] for at, instance in enumerate(one["instances"]) if not layouts[at] and not instance.get("compressed")},
                        "codestream": CODESTREAMS.get(one["transfer_syntax"]), "slabs": slabs(own, of, layouts) + carried(own, one["instances"]), "model": next(iter(of["model"]), None), "headers": of["headers"]})

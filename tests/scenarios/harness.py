@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,6 +191,13 @@ def complaints(path: Path) -> set[str]:
     """Errors that dciodvfy finds by the IODs of PS3.3, without the values in them."""
     output = subprocess.run(["dciodvfy", path], capture_output=True, text=True, errors="replace", timeout=60)
     return {re.sub(r"2\.25\.\d+|= <[^>]*>", "", line) for line in (output.stderr + output.stdout).splitlines() if line.startswith("Error")}
+
+
+def assert_no_new_errors(pairs: Iterable[tuple[Path, Path]]) -> None:
+    """dciodvfy finds in none what it does not find in the one that it comes of, which stands first."""
+    for source, path in pairs:
+        new = complaints(path) - complaints(source)
+        assert not new, (source.name, new)
 
 
 def messages(store: MailStore, user: str) -> list[Message]:

@@ -159,6 +159,12 @@ def deliver(bench: Bench, study: list[Path], count: int = 1) -> str:
     return next(name[1:33] for name in reversed(covers) if ".cover@" in name)
 
 
+def identity_of(path: Path) -> dict[str, object]:
+    """What makes another object one of that study and patient."""
+    head = pydicom.dcmread(path, stop_before_pixels=True)
+    return {name: head[name].value for name in ("StudyInstanceUID", "PatientName", "PatientID", "PatientBirthDate")}
+
+
 @pytest.mark.parametrize("words", [JA, EN], ids=["ja", "en"])
 def test_from_the_code_to_three_taps(open_bench: Bench, portal: Portal, phones, ct_study: list[Path], words: Words) -> None:  # noqa: F811
     phone = phones(words.locale)
@@ -321,7 +327,7 @@ def test_what_can_wait_leaves_the_line_to_the_pictures(open_bench: Bench, portal
 def test_a_report_and_a_pdf_come_with_the_pictures_and_are_read_without_a_network(open_bench: Bench, portal: Portal, phones, ct_study: list[Path], tmp_path: Path) -> None:  # noqa: F811
     phone, pdf = phones(), pdf_of(200_000)
     enrol(phone, open_bench, EN)
-    same = {name: getattr(pydicom.dcmread(ct_study[0], stop_before_pixels=True), name) for name in ("StudyInstanceUID", "PatientName", "PatientID", "PatientBirthDate")}
+    same = identity_of(ct_study[0])
     words = [item("CONTAINS", "TEXT", "Finding", TextValue=f"line {number}\n" * 40) for number in range(300)]
     delivery = deliver(open_bench, [*ct_study, save(tmp_path, report("Long one", words, **same)), save(tmp_path, document("Scanned", pdf, **same))])
     page = phone.open(f"/c/{delivery}")
@@ -345,7 +351,7 @@ def test_a_report_and_a_pdf_come_with_the_pictures_and_are_read_without_a_networ
 def test_a_loop_that_came_compressed_is_seen_beside_the_others_and_without_a_network(open_bench: Bench, portal: Portal, phones, ct_study: list[Path], tmp_path: Path) -> None:  # noqa: F811
     phone = phones()
     enrol(phone, open_bench, EN)
-    same = {name: getattr(pydicom.dcmread(ct_study[0], stop_before_pixels=True), name) for name in ("StudyInstanceUID", "PatientName", "PatientID", "PatientBirthDate")}
+    same = identity_of(ct_study[0])
     loop(tmp_path, **same)
     sent = tmp_path / "loop.dcm"
     delivery = deliver(open_bench, [*ct_study, sent])

@@ -11,9 +11,8 @@ from lab.bundle_fixture import CODESTREAMS
 from playwright.sync_api import Route, expect
 from PIL import Image
 from pydicom.encaps import encapsulate
-from pydicom.errors import InvalidDicomError
-from pydicom.pixels import pixel_array
 
+from test_app_values import package_objects
 from test_app_viewer import apart, image, show, until, wasm  # noqa: F401
 
 # Of JPEG with loss each decoder may round its cosines otherwise (ISO/IEC 10918-2): levels of 256.
@@ -23,27 +22,6 @@ WITH_LOSS_2000 = "1.2.840.10008.1.2.4.91"
 OBJECTS_MIN = 23
 DAMAGED = "viewer.pictures.damaged(viewer.pane.stack, viewer.pane.place)"
 LOOP_FRAMES, LOOP_ROWS, LOOP_COLUMNS = 120, 240, 320
-
-
-def package(folder: Path) -> dict[str, str]:
-    """pydicom's own compressed files that a telephone decodes and pydicom too, each a series of its own by its name, as they are; gives the syntax of each."""
-    found = {}
-    for path in sorted((Path(pydicom.__file__).parent / "data/test_files").glob("*.dcm")):
-        try:
-            one = pydicom.dcmread(path)
-            syntax = str(one.file_meta.TransferSyntaxUID)
-            if syntax not in CODESTREAMS:
-                continue
-            pixel_array(one, index=0)
-            number = len(found) + 1
-            one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = f"1.2.4.{number}.1"
-            one.StudyInstanceUID, one.SeriesInstanceUID, one.SeriesDescription, one.InstanceNumber = "1.2.4", f"1.2.4.{number}", f"{path.stem},", number
-            one.PatientName, one.PatientID = "Test^One", "T-1"
-            one.save_as(folder / path.name)
-            found[one.SeriesDescription] = syntax
-        except (AttributeError, InvalidDicomError, NotImplementedError, RuntimeError, TypeError, ValueError, Image.DecompressionBombError) as error:
-            print(f"not decoded by pydicom: {path.name}: {str(error).splitlines()[0]}")
-    return found
 
 
 def frame(number: int) -> bytes:
@@ -77,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.filterwarnings("ignore")
 def test_what_came_compressed_is_seen_as_pydicom_decodes_it(show, folder: Path, tmp_path: Path):  # noqa: F811
-    syntaxes = package(folder)
+    syntaxes = package_objects(folder, CODESTREAMS)
     shown, found, unseen, refused = show(folder), [], [], []
     strip = shown.page.locator(".strip")
     for one in shown.told["series"]:

@@ -560,8 +560,7 @@ def test_nothing_can_be_measured_unless_the_site_wants_it(show, language: str, t
 
 
 def test_webkit_measures_the_same(webkit: WebKit, ct_study: list[Path], wasm: Path, tmp_path: Path) -> None:  # noqa: F811
-    with served(ct_study[0].parent, wasm, tmp_path) as (url, told, decoded):
-        webkit.open(f"{url}?measuring")
+    with served(webkit, ct_study[0].parent, wasm, tmp_path, "?measuring") as (told, decoded):
         webkit.evaluate("sessionStorage.clear()")
         in_webkit(webkit, "!!window.viewer?.measuring && viewer.pane.canvas.dataset.shown === 'full'")
         webkit.evaluate("viewer.pane.canvas.dispatchEvent(new WheelEvent('wheel', { ctrlKey: true, deltaY: -200, cancelable: true }))")

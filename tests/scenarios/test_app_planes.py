@@ -515,8 +515,7 @@ def test_what_is_loaded_for_planes_is_small() -> None:
 def test_webkit_cuts_the_same_planes(webkit: WebKit, volumes: Path, wasm: Path, tmp_path: Path) -> None:  # noqa: F811
     for path in volumes.glob("[!A]*.dcm"):
         path.unlink()
-    with served(volumes, wasm, tmp_path) as (url, told, decoded):
-        webkit.open(url)
+    with served(webkit, volumes, wasm, tmp_path) as (told, decoded):
         in_webkit(webkit, "!!window.viewer && viewer.pane.canvas.dataset.shown === 'full'")
         webkit.evaluate("[...viewer.toolbar.element.children].find((one) => one.textContent === 'View').click()")
         webkit.evaluate("[...viewer.toolbar.menu.children].find((one) => one.textContent.includes('Planes')).click()")

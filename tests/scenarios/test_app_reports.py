@@ -17,12 +17,14 @@ from pydicom.uid import (BasicTextSRStorage, ComprehensiveSRStorage, CTImageStor
                          ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, KeyObjectSelectionDocumentStorage, XRayRadiationDoseSRStorage)
 
 import harness
-from test_app_viewer import PHONE, WAIT_MS, Shown, image, show, smooth, until, wasm  # noqa: F401
+from test_app_viewer import PHONE, Shown, image, show, smooth, until, wasm  # noqa: F401
 from test_app_webkit import served, webkit  # noqa: F401
 from test_app_webkit import until as in_webkit
 
 PYDICOM = Path(pydicom.__file__).parent / "data/test_files"
 CT = {"Modality": "CT", "SOPClassUID": CTImageStorage, "RescaleSlope": 1, "RescaleIntercept": -1024, "WindowCenter": 0, "WindowWidth": 1500}
+# Of a report of 20,000 items on a busy machine.
+OPENING_MS = 60_000
 # A file of no patient, which every reader takes.
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF"
 
@@ -127,7 +129,7 @@ def opened(shown: Shown, name: str | None = None) -> Page:
     """The screen of a document, once its content is here."""
     button = shown.page.locator(".documents button").filter(has=shown.page.locator(".name", has_text=name)) if name else shown.page.locator(".documents button").first
     button.click()
-    expect(shown.page.locator(".paper .body:not([aria-busy])")).to_be_visible()
+    expect(shown.page.locator(".paper .body:not([aria-busy])")).to_be_visible(timeout=OPENING_MS)
     return shown.page
 
 
@@ -774,8 +776,7 @@ def test_screen_readers_find_headings_and_lists(show, files: Path) -> None:  # n
 
 def test_webkit_shows_the_same_words(webkit: WebKit, wasm: Path, files: Path, tmp_path: Path) -> None:  # noqa: F811
     (files / "test-SR.dcm").write_bytes((PYDICOM / "test-SR.dcm").read_bytes())
-    with served(files, wasm, tmp_path) as (url, _, _):
-        webkit.open(url)
+    with served(webkit, files, wasm, tmp_path):
         in_webkit(webkit, "!!document.querySelector('.documents li button')")
         webkit.evaluate("document.querySelector('.documents li button').click()")
         in_webkit(webkit, "!!document.querySelector('.paper .body:not([aria-busy]) dt')")

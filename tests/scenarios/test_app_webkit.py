@@ -21,6 +21,7 @@ from test_app_carried import COSINES_APART_MAX, LOOP_COLUMNS, LOOP_ROWS, loop
 from test_app_viewer import APP, NEAR_HALF, PLACE_ERROR, WEB, pixels, wasm  # noqa: F401
 
 SECONDS_MAX = 120
+FULL = "!!window.viewer && viewer.pane.canvas.dataset.shown === 'full'"
 # What the app needs on an iPhone and this engine lacks: these parts are shown in Chromium alone.
 LACKS = ("PublicKeyCredential", "PushManager")
 # AES-GCM, ECDH on P-256, HKDF, ECDSA: what opening a delivery takes.
@@ -59,8 +60,8 @@ def until(browser: WebKit, expression: str) -> None:
 
 
 @contextmanager
-def served(files: Path, wasm: Path, folder: Path):  # noqa: F811
-    """The viewer's page with that study: its address, what is told of the study, and where it lies decoded."""
+def served(browser: WebKit, files: Path, wasm: Path, folder: Path, query: str = ""):  # noqa: F811
+    """The viewer's page with that study is open: what is told of the study, and where it lies decoded."""
     bundle, decoded = folder / "study.bundle", folder / "decoded"
     subprocess.run([program("scanpost-pack"), "encode", files, bundle], check=True, capture_output=True)
     subprocess.run([program("scanpost-pack"), "decode", bundle, decoded], check=True, capture_output=True)
@@ -68,15 +69,15 @@ def served(files: Path, wasm: Path, folder: Path):  # noqa: F811
     server = Server(WEB, wasm, {"/test/fixture.html": (APP / "fixture.html").read_bytes(), "/test/fixture.js": (APP / "fixture.js").read_bytes(),
                                 "/test/bundle": bundle.read_bytes(), "/test/fixture.json": json.dumps(told).encode(), "/favicon.ico": b""})
     try:
-        yield f"{server.url}/test/fixture.html", told, decoded
+        browser.open(f"{server.url}/test/fixture.html{query}")
+        yield told, decoded
     finally:
         server.close()
 
 
 def test_webkit_shows_the_decoded_pixels(webkit: WebKit, ct_study: list[Path], wasm: Path, tmp_path: Path) -> None:  # noqa: F811
-    with served(ct_study[0].parent, wasm, tmp_path) as (url, told, decoded):
-        webkit.open(url)
-        until(webkit, "!!window.viewer && viewer.pane.canvas.dataset.shown === 'full'")
+    with served(webkit, ct_study[0].parent, wasm, tmp_path) as (told, decoded):
+        until(webkit, FULL)
         webkit.screenshot(tmp_path / "webkit.png")
         # Above one pixel of the screen for each of the image, so that none is a mean of several.
         webkit.evaluate("""viewer.pane.canvas.dispatchEvent(new WheelEvent('wheel', { ctrlKey: true, deltaY: -300, cancelable: true,
@@ -98,9 +99,8 @@ def test_webkit_decodes_what_came_compressed(webkit: WebKit, wasm: Path, tmp_pat
     folder = tmp_path / "loop"
     folder.mkdir()
     loop(folder)
-    with served(folder, wasm, tmp_path) as (url, _, decoded):
-        webkit.open(url)
-        until(webkit, "!!window.viewer && viewer.pane.canvas.dataset.shown === 'full'")
+    with served(webkit, folder, wasm, tmp_path) as (_, decoded):
+        until(webkit, FULL)
         webkit.evaluate("viewer.show(7)")
         until(webkit, "viewer.pictures.picture(viewer.pane.stack, 7)?.full")
         webkit.screenshot(tmp_path / "webkit-loop.png")

@@ -104,7 +104,7 @@ def of_the_technician(camera: Camera, send: Callable[[], object], images: int) -
     (delivery,) = bench.gateway.wait_for_state("notified")
     expect(study.locator("[data-wish=heard]")).to_have_count(0)
     study.locator("summary").click()
-    expect(study.locator("[data-wish=recall]")).to_be_visible()
+    expect(study.locator("[data-wish=notify]")).to_be_visible()
     camera.take(screen, "notified")
     study.locator("summary").click()
     expect(study.locator("[data-wish=heard]")).to_be_visible(timeout=2_000 * ALARM_SECONDS)

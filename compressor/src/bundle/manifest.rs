@@ -174,8 +174,7 @@ fn check_instance(instance: &Instance, segments: &[Segment]) -> Result<(), Unpac
             && chunks == segments.len() as u64
             && !carried.chunks.contains(&0)
             && carried.chunks.len() == carried.image.frames as usize
-            && is_as_decoded(&carried.image)
-            && pixels::frame_bytes(&carried.image).is_some_and(|bytes| bytes <= CARRIED_FRAME_BYTES_MAX)
+            && can_be_carried(&carried.image)
     };
     require(instance.carried.as_ref().is_none_or(carries), "chunks are not those of their frames")?;
     let Some(image) = &instance.image else {
@@ -188,10 +187,11 @@ fn check_instance(instance: &Instance, segments: &[Segment]) -> Result<(), Unpac
     require(lengths.eq(slabs), "slabs are not cut as their layout says")
 }
 
-/// Whether a viewer's decoders give frames so: pixel by pixel, little endian, grey or three colours.
-pub(super) fn is_as_decoded(image: &ImageLayout) -> bool {
+/// Whether a viewer's decoders give frames so, and a telephone has room for one: pixel by pixel, little endian, grey or three colours.
+pub(super) fn can_be_carried(image: &ImageLayout) -> bool {
     let bits = (1..=image.bits_allocated).contains(&image.bits_stored);
-    bits && !image.planar && !image.big_endian && matches!(image.samples_per_pixel, 1 | 3)
+    let bytes = pixels::frame_bytes(image).is_some_and(|bytes| bytes <= CARRIED_FRAME_BYTES_MAX);
+    bits && bytes && !image.planar && !image.big_endian && matches!(image.samples_per_pixel, 1 | 3)
 }
 
 /// Bytes that an instance came in.

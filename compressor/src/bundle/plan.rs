@@ -1,13 +1,11 @@
 //! What will be packed, known before the first byte is coded: series, order, and where each bulk value lies (SPEC 1.2).
 
-use super::manifest::{image_bytes, is_as_decoded};
+use super::manifest::{can_be_carried, image_bytes};
 use super::{PackError, ReadSeek, Source, key_images};
 use crate::Uid;
 use crate::dataset::{self, Banner, BulkKind, Encoding, ImageLayout, Outline, ScanError};
 use crate::encapsulated::{Codestream, Syntax};
-use crate::limits::{
-    BULK_BYTES_MIN, CARRIED_FRAME_BYTES_MAX, FRAME_DECODED_BYTES_MAX, INSTANCES_MAX, UNSCANNED_BYTES_MIN,
-};
+use crate::limits::{BULK_BYTES_MIN, FRAME_DECODED_BYTES_MAX, INSTANCES_MAX, UNSCANNED_BYTES_MIN};
 use crate::near::Traits;
 use crate::pixels;
 use std::collections::{BTreeSet, HashMap};
@@ -205,7 +203,5 @@ fn decodable(image: ImageLayout, transfer_syntax: &Uid) -> Option<(ImageLayout, 
 fn carried_layout(image: ImageLayout, transfer_syntax: &Uid) -> Option<ImageLayout> {
     Codestream::of(transfer_syntax)?;
     let image = ImageLayout { planar: false, big_endian: false, ..image };
-    let fits =
-        is_as_decoded(&image) && image.frames > 0 && pixels::frame_bytes(&image)? <= CARRIED_FRAME_BYTES_MAX;
-    fits.then_some(image)
+    (image.frames > 0 && can_be_carried(&image)).then_some(image)
 }

@@ -19,6 +19,8 @@ pub(super) struct Head {
     signed: Option<bool>,
     /// Nothing was lost.
     is_exact: bool,
+    /// The three components are red, green and blue, or luminance and colour differences; `None` where it does not say.
+    pub(super) is_rgb: Option<bool>,
     /// JPEG whose samples are predicted and not transformed.
     pub(super) is_lossless_jpeg: bool,
 }
@@ -46,7 +48,7 @@ impl Head {
     ) -> Result<Self, NotDecoded> {
         let head = match codestream {
             Codestream::Rle => return rle(bytes, layout),
-            // Of shifted samples it predicts the next ones: other values, too.
+            // Of shifted samples jpeg-decoder predicts the next ones: other values, too.
             Codestream::Jpeg => jpeg(bytes, &[SOF_BASELINE, SOF_EXTENDED, SOF_LOSSLESS])
                 .filter(|head| head.is_exact || !head.is_lossless_jpeg),
             Codestream::Jpeg2000 => jpeg_2000(bytes),
@@ -100,6 +102,9 @@ const SOF_LOSSLESS: u8 = 0xC3;
 const SOF_LS: u8 = 0xF7;
 /// Start of scan.
 const SOS: u8 = 0xDA;
+/// Segments of applications (table B.1).
+const APP_0: u8 = 0xE0;
+const APP_14: u8 = 0xEE;
 /// Restart interval (ITU-T T.81 B.2.4.4).
 const DRI: u8 = 0xDD;
 /// Image and tile size, coding style, that of a component, start of a tile-part (ITU-T T.800 table A.2).
@@ -124,45 +129,61 @@ fn rle(bytes: &[u8], layout: &ImageLayout) -> Result<Head, NotDecoded> {
         columns: layout.columns.into(),
         components: layout.samples_per_pixel,
         precision: layout.bits_allocated,
-        signed: None,
         is_exact: true,
         ..Head::default()
     })
 }
 
+/// The next marker and what its segment holds (ITU-T T.81 B.1.1.4, T.800 A.1.2). `None` where there is none.
+fn segment<'b>(rest: &mut &'b [u8]) -> Option<(u8, &'b [u8])> {
+    let ([0xFF, marker, a, b], _) = rest.split_first_chunk()? else { return None };
+    let (own, behind) = rest.split_at_checked(2 + usize::from(u16::from_be_bytes([*a, *b])))?;
+    *rest = behind;
+    Some((*marker, own.get(4..)?))
+}
+
 /// Markers up to the first scan (ITU-T T.81 B.2, T.87 C.2). `None` where it has none, or another kind of frame before it.
 fn jpeg(bytes: &[u8], starts_of_frame: &[u8]) -> Option<Head> {
     let mut rest = bytes.strip_prefix(&[0xFF, 0xD8])?;
-    let (mut head, mut start_of_frame, mut restarts) = (None, 0, false);
+    let (mut start, mut named, mut told, mut restarts) = (None, None, None, false);
     loop {
-        let ([0xFF, marker, a, b], _) = rest.split_first_chunk()? else { return None };
-        if *marker == 0xFF {
-            // Fill bytes may stand before a marker (T.81 B.1.1.2).
+        // Fill bytes may stand before a marker (T.81 B.1.1.2).
+        while rest.starts_with(&[0xFF, 0xFF]) {
             rest = rest.get(1..)?;
-            continue;
         }
-        let segment = rest.get(4..2 + usize::from(u16::from_be_bytes([*a, *b])))?;
-        match *marker {
+        let (marker, segment) = segment(&mut rest)?;
+        match marker {
             marker if starts_of_frame.contains(&marker) => {
-                (head, start_of_frame) = (Some(frame(segment)?), marker);
+                start = Some((marker, frame(segment)?));
+                named = names_rgb(segment);
+            }
+            // What JFIF has are luminance and colour differences (ITU-T T.871); Adobe's marker says what they are (T.872).
+            APP_0 if segment.starts_with(b"JFIF\0") => told = told.or(Some(false)),
+            APP_14 if segment.starts_with(b"Adobe") => {
+                told = segment.get(11).map(|transform| *transform == 0)
             }
             DRI => restarts = segment.iter().any(|byte| *byte != 0),
-            // jpeg-decoder goes on predicting over a restart of lossless samples: it would give other values without a word.
-            SOS if start_of_frame == SOF_LOSSLESS && restarts => return None,
             SOS => {
-                let is_lossless_jpeg = start_of_frame == SOF_LOSSLESS;
-                return Some(Head {
-                    is_exact: is_exact(segment, start_of_frame)?,
-                    is_lossless_jpeg,
-                    ..head?
-                });
+                let (marker, head) = start?;
+                let is_lossless_jpeg = marker == SOF_LOSSLESS;
+                // jpeg-decoder goes on predicting over a restart of lossless samples: it would give other values without a word.
+                if is_lossless_jpeg && restarts {
+                    return None;
+                }
+                let (is_exact, is_rgb) = (is_exact(segment, marker)?, named.or(told));
+                return Some(Head { is_exact, is_rgb, is_lossless_jpeg, ..head });
             }
             // Other kinds of frame; C4, C8 and CC are none.
-            0xC0..=0xCF if !matches!(*marker, 0xC4 | 0xC8 | 0xCC) => return None,
+            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => return None,
             _ => {}
         }
-        rest = rest.get(4 + segment.len()..)?;
     }
+}
+
+/// Components may be numbered by their letters, and are these then.
+fn names_rgb(frame: &[u8]) -> Option<bool> {
+    let numbers = frame.get(6..)?.iter().step_by(3);
+    numbers.eq(b"RGB").then_some(true)
 }
 
 fn frame(segment: &[u8]) -> Option<Head> {
@@ -172,7 +193,6 @@ fn frame(segment: &[u8]) -> Option<Head> {
         columns: u16::from_be_bytes([c, d]).into(),
         components: components.into(),
         precision: precision.into(),
-        signed: None,
         ..Head::default()
     })
 }
@@ -180,35 +200,6 @@ fn frame(segment: &[u8]) -> Option<Head> {
 /// A point transform (T.81 B.2.3).
 fn is_shifted(scan: &[u8]) -> Option<bool> {
     scan.last().map(|transform| transform & 0x0F != 0)
-}
-
-/// Whether the three components of a JPEG codestream are red, green and blue, or luminance and colour differences; `None` where it does not say: by the numbers of
-/// its components, else by Adobe's marker, else by JFIF's, which means the latter (ITU-T T.871, T.872).
-#[cfg(feature = "pictures")]
-pub(super) fn says_rgb(bytes: &[u8]) -> Option<bool> {
-    let mut rest = bytes.strip_prefix(&[0xFF, 0xD8])?;
-    let mut said = None;
-    loop {
-        let ([0xFF, marker, a, b], _) = rest.split_first_chunk()? else { return said };
-        if *marker == 0xFF {
-            rest = rest.get(1..)?;
-            continue;
-        }
-        let segment = rest.get(4..2 + usize::from(u16::from_be_bytes([*a, *b])))?;
-        match *marker {
-            0xE0 if segment.starts_with(b"JFIF\0") => said = said.or(Some(false)),
-            0xEE if segment.starts_with(b"Adobe") => said = segment.get(11).map(|transform| *transform == 0),
-            SOF_BASELINE | SOF_EXTENDED | SOF_LOSSLESS => {
-                let numbers: Vec<u8> = segment.get(6..)?.iter().step_by(3).copied().collect();
-                if numbers == *b"RGB" {
-                    return Some(true);
-                }
-            }
-            SOS => return said,
-            _ => {}
-        }
-        rest = rest.get(4 + segment.len()..)?;
-    }
 }
 
 /// No point transform (T.81 B.2.3, T.87 C.2.3), and in JPEG-LS no NEAR, which stands where JPEG has its predictor.
@@ -223,9 +214,8 @@ fn jpeg_2000(bytes: &[u8]) -> Option<Head> {
     let mut rest = bytes.strip_prefix(&[0xFF, 0x4F])?;
     let (mut head, mut is_exact) = (None, true);
     loop {
-        let ([0xFF, marker, a, b], _) = rest.split_first_chunk()? else { return None };
-        let segment = rest.get(4..2 + usize::from(u16::from_be_bytes([*a, *b])))?;
-        match *marker {
+        let (marker, segment) = segment(&mut rest)?;
+        match marker {
             SIZ if head.is_none() => head = Some(size(segment)?),
             // One more size, or markers without a length (T.800 table A.2): readers differ in what they make of them.
             SIZ | 0x30..=0x3F => return None,
@@ -234,7 +224,6 @@ fn jpeg_2000(bytes: &[u8]) -> Option<Head> {
             SOT => return Some(Head { is_exact, ..head? }),
             _ => {}
         }
-        rest = rest.get(4 + segment.len()..)?;
     }
 }
 

@@ -1,17 +1,13 @@
 //! Where the frames of encapsulated pixel data lie: items, basic offset table, fragments (PS3.5 A.4).
 
-use super::NotDecoded;
-use crate::dataset::element::{ITEM, LENGTH_UNDEFINED, SEQUENCE_END, Syntax};
+use super::{ITEM_HEAD_BYTES, NotDecoded, SYNTAX};
+use crate::dataset::element::{ITEM, LENGTH_UNDEFINED, SEQUENCE_END};
 use crate::limits::FRAGMENTS_MAX;
 use std::io::{self, BufReader, Read, Seek};
 use std::ops::Range;
 
-/// Tag and length of an item.
-const ITEM_HEAD_BYTES: u64 = 8;
 /// Bytes of an entry of the basic offset table.
 const OFFSET_BYTES: usize = 4;
-/// Encapsulated data sets are Explicit VR Little Endian (PS3.5 A.4).
-const SYNTAX: Syntax = Syntax { explicit: true, big_endian: false };
 
 /// Where the fragments of each frame lie, from the start of the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +27,7 @@ impl FrameIndex {
     /// `bytes` bytes.
     pub fn ends(&self, bytes: u64) -> impl Iterator<Item = u64> {
         let starts = self.firsts.iter().skip(1).filter_map(|first| self.fragments.get(*first));
-        starts.map(|fragment| fragment.start - ITEM_HEAD_BYTES).chain([bytes])
+        starts.map(|fragment| fragment.start - ITEM_HEAD_BYTES as u64).chain([bytes])
     }
 
     /// The fragments of a frame, in order; none where there is no such frame.
@@ -57,7 +53,7 @@ pub fn index(
     let (mut table, mut fragments, mut at) = (None, Vec::new(), 0);
     loop {
         let Some((tag, length)) = head(&mut source, bytes.saturating_sub(at))? else { return unclear() };
-        at += ITEM_HEAD_BYTES;
+        at += ITEM_HEAD_BYTES as u64;
         if tag == SEQUENCE_END {
             break;
         }
@@ -87,10 +83,10 @@ fn unclear() -> io::Result<Result<FrameIndex, NotDecoded>> {
 
 /// Tag and length; `None` where the value ends.
 fn head(source: &mut impl Read, left: u64) -> io::Result<Option<(u32, u32)>> {
-    if left < ITEM_HEAD_BYTES {
+    if left < ITEM_HEAD_BYTES as u64 {
         return Ok(None);
     }
-    let mut head = [0; ITEM_HEAD_BYTES as usize];
+    let mut head = [0; ITEM_HEAD_BYTES];
     source.read_exact(&mut head)?;
     let [a, b, c, d, lengths @ ..] = head;
     Ok(Some((SYNTAX.tag([a, b, c, d]), SYNTAX.u32(lengths))))

@@ -1,22 +1,16 @@
 //! Frames that are carried as they came, decoded in a viewer's sandbox: a module of WASM with a memory of its own, which is thrown away when a decoder fails.
 
-use super::codestream::{self, Head};
-use super::{Codestream, NotDecoded};
+use super::codestream::Head;
+use super::{Codestream, ITEM_HEAD_BYTES, NotDecoded, SYNTAX};
 use crate::dataset::ImageLayout;
-use crate::dataset::element::{ITEM, SEQUENCE_END, Syntax as Encoding};
+use crate::dataset::element::{ITEM, SEQUENCE_END};
 use crate::limits::CARRIED_FRAME_BYTES_MAX;
 use crate::pixels;
 use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
 use jpeg_decoder::{ColorTransform, Decoder};
 
-/// Tag and length of an item.
-const ITEM_HEAD_BYTES: usize = 8;
-/// Encapsulated data sets are Explicit VR Little Endian (PS3.5 A.4).
-const ENCODING: Encoding = Encoding { explicit: true, big_endian: false };
 /// Of JPEG (ITU-T T.81 table B.1); inside coded samples a zero follows each FF.
 const START_OF_SCAN: [u8; 2] = [0xFF, 0xDA];
-/// Offsets in front of an RLE frame (PS3.5 G.5).
-const RLE_SEGMENTS_MAX: usize = 15;
 
 /// The codestream in the items of a frame; `is_first`: the offset table stands before them.
 ///
@@ -25,7 +19,7 @@ const RLE_SEGMENTS_MAX: usize = 15;
 pub fn codestream_of(mut items: &[u8], is_first: bool) -> Result<Vec<u8>, NotDecoded> {
     let (mut bytes, mut is_table) = (Vec::with_capacity(items.len()), is_first);
     while let Some(([a, b, c, d, lengths @ ..], rest)) = items.split_first_chunk::<ITEM_HEAD_BYTES>() {
-        let (tag, length) = (ENCODING.tag([*a, *b, *c, *d]), ENCODING.u32(*lengths) as usize);
+        let (tag, length) = (SYNTAX.tag([*a, *b, *c, *d]), SYNTAX.u32(*lengths) as usize);
         if tag == SEQUENCE_END {
             break;
         }
@@ -73,7 +67,7 @@ fn jpeg(bytes: &[u8], head: &Head, layout: &ImageLayout, is_rgb: bool) -> Option
     }
     let mut decoder = Decoder::new(bytes);
     if layout.samples_per_pixel == 3 {
-        let is_rgb = codestream::says_rgb(bytes).unwrap_or(is_rgb);
+        let is_rgb = head.is_rgb.unwrap_or(is_rgb);
         // Lossless samples are not transformed by the decoder.
         if head.is_lossless_jpeg && !is_rgb {
             return None;
@@ -111,13 +105,13 @@ fn rle(bytes: &[u8], layout: &ImageLayout, frame_bytes: usize) -> Option<Vec<u8>
     let sample_bytes = usize::from(layout.bits_allocated / 8);
     let planes = sample_bytes * usize::from(layout.samples_per_pixel);
     let (offsets, _) = bytes.get(4..)?.as_chunks::<4>();
-    let mut offsets = offsets.iter().take(planes).map(|offset| u32::from_le_bytes(*offset) as usize);
     let mut frame = vec![0; frame_bytes];
-    for plane in (0..planes).take(RLE_SEGMENTS_MAX) {
+    for plane in 0..planes {
         let (sample, byte) = (plane / sample_bytes, plane % sample_bytes);
         let at = sample * sample_bytes + (sample_bytes - 1 - byte);
         let own = frame.get_mut(at..)?.iter_mut().step_by(planes);
-        unpack_bits(bytes.get(offsets.next()?..)?, own)?;
+        let start = u32::from_le_bytes(*offsets.get(plane)?) as usize;
+        unpack_bits(bytes.get(start..)?, own)?;
     }
     Some(frame)
 }

@@ -82,8 +82,6 @@ struct ShownSeries<'m> {
     layout: Vec<Option<ImageLayout>>,
     /// What the frames are coded as that are carried as they came; null where no viewer decodes it.
     codestream: Option<u32>,
-    /// Instances that came compressed and could not be decoded: no picture here.
-    passed: Vec<usize>,
     /// What has no pixels, by its place in the list of instances, and its SHA-256: reports and documents are among these.
     whole: Vec<(usize, &'m str)>,
     model: Option<u32>,
@@ -148,7 +146,6 @@ fn series<'m>(manifest: &'m Manifest, number: u32, series: &'m Series) -> ShownS
         instances: series.instances.iter().map(|one| one.sop_instance.as_ref()).collect(),
         layout: series.instances.iter().map(image).collect(),
         codestream: Codestream::of(&series.transfer_syntax).map(Codestream::number),
-        passed: (0..).zip(&series.instances).filter(|(_, one)| is_passed(one)).map(|(at, _)| at).collect(),
         whole: (0..).zip(&series.instances).filter_map(whole).collect(),
         model: own(SegmentKind::Model).map(|(number, _)| number).next(),
         headers: own(SegmentKind::Headers).map(|(number, _)| number).collect(),
@@ -158,10 +155,6 @@ fn series<'m>(manifest: &'m Manifest, number: u32, series: &'m Series) -> ShownS
             .collect(),
         banner,
     }
-}
-
-fn is_passed(instance: &compressor::bundle::Instance) -> bool {
-    matches!(instance.compressed, Some(compressor::bundle::Compressed::Passed(_)))
 }
 
 fn whole((at, instance): (usize, &compressor::bundle::Instance)) -> Option<(usize, &str)> {
@@ -180,9 +173,9 @@ fn carried<'m>(series: &Series, chunks: impl Iterator<Item = Numbered<'m>>) -> V
     let mut slabs = Vec::new();
     for (instance, one) in (0..).zip(&series.instances) {
         let mut own = iter::from_fn(|| chunks.next_if(|(_, segment)| segment.instance <= instance));
+        let raw_bytes = image(one).and_then(|image| frame_bytes(&image)).unwrap_or_default();
         for (frame, count) in (0..).zip(one.carried.iter().flat_map(|carried| &carried.chunks)) {
             let pixels = own.by_ref().take(*count as usize).map(|(number, _)| number).collect();
-            let raw_bytes = image(one).and_then(|image| frame_bytes(&image)).unwrap_or_default();
             slabs.push(ShownSlab {
                 instance,
                 frame,

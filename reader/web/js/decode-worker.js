@@ -13,10 +13,10 @@ const KEPT_BYTES_MAX = 32 << 20;
 
 /** The decoder's exports (reader/wasm/src/lib.rs). @type {Promise<any>} */
 let wasm;
-/** The decoders of others, and an instance of them. @type {WebAssembly.Module|null} */
-let others = null;
+/** The decoders of what is carried as it came, and an instance of them. @type {WebAssembly.Module|null} */
+let carriedModule = null;
 /** @type {any} */
-let other = null;
+let carriedDecoder = null;
 /** @type {Map<number, {bytes:Uint8Array, rawBytes:number}>} */
 const models = new Map();
 /** The series whose model the decoder holds. @type {number|null} */
@@ -27,7 +27,7 @@ self.addEventListener('message', async ({ data }) => {
   if (order.task === 'module') {
     wasm = WebAssembly.instantiate(order.module, {}).then((instance) => instance.exports);
   } else if (order.task === 'carried module') {
-    others = order.module;
+    carriedModule = order.module;
   } else if (order.task === 'model') {
     models.set(order.series, order);
     held = null;
@@ -69,19 +69,19 @@ async function decodeCarried(job) {
   let bytes = null;
   let stopped = false;
   try {
-    other ??= (await WebAssembly.instantiate(/** @type {WebAssembly.Module} */ (others), {})).exports;
+    carriedDecoder ??= (await WebAssembly.instantiate(/** @type {WebAssembly.Module} */ (carriedModule), {})).exports;
     const sizes = new DataView(new ArrayBuffer(8 * job.chunks.length));
     job.chunks.forEach((chunk, at) => { sizes.setUint32(8 * at, chunk.length, true); sizes.setUint32(8 * at + 4, job.sizes[at] ?? 0, true); });
     const flags = (signed ? 1 : 0) | (job.isFirst ? 2 : 0) | (job.isRgb ? 4 : 0), parts = [new Uint8Array(sizes.buffer), ...job.chunks];
-    const told = give(other, parts) ? other.scanpost_picture(job.codestream, columns, rows, samples, bits, stored, flags, job.chunks.length) : -1;
-    if (told === 0) bytes = new Uint8Array(other.memory.buffer, other.scanpost_output(), other.scanpost_output_bytes()).slice();
+    const told = give(carriedDecoder, parts) ? carriedDecoder.scanpost_picture(job.codestream, columns, rows, samples, bits, stored, flags, job.chunks.length) : -1;
+    if (told === 0) bytes = new Uint8Array(carriedDecoder.memory.buffer, carriedDecoder.scanpost_output(), carriedDecoder.scanpost_output_bytes()).slice();
   } catch {
     // It stopped in the middle of foreign bytes: the next frame goes to a new one.
-    other = null;
+    carriedDecoder = null;
     stopped = true;
   }
   // A memory never shrinks, and one frame may have needed much.
-  if (other && other.memory.buffer.byteLength > KEPT_BYTES_MAX) other = null;
+  if (carriedDecoder && carriedDecoder.memory.buffer.byteLength > KEPT_BYTES_MAX) carriedDecoder = null;
   return { id: job.id, bytes, ms: performance.now() - start, columns, rows, stopped };
 }
 

@@ -24,7 +24,7 @@ import { load } from './wasm.js';
  * @typedef {{all: Geometry, frames: Geometry[]|null}} ImageGeometry `all`: of each frame that `frames` does not have
  * @typedef {Record<string, string>} Banner texts by the names of bundle SPEC 4.3; control characters are in them
  * @typedef {{instance: number, frame: number, row: number, coarse: number|null, pixels: number[], residual: number|null, rawBytes: number, references: number[]}} Slab frame and row that it begins with; coarse: none of a frame that is carried as it came, and `pixels` are its chunks; references: slabs of the series that it is predicted from where the model uses references
- * @typedef {{index: number, modality: string, description: string, banner: Banner|null, mixedPatients: boolean, near: number, maxError: number, rmse: number, ratio: number, referenceOnly: boolean, keyImages: number[], instances: (string|null)[], layout: (Layout|null)[], slabs: Slab[], model: number|null, headers: number[], passed: number[], heads: [number, number][], whole: Record<number, string>, codestream: number|null, transferSyntax: string}} Series ratio: 0 where nothing was coded as pixels; passed: instances that came compressed and have no picture here; heads: bytes before and behind the bulk value of each instance; whole: SHA-256 of those that have no pixels, by place in `instances`; codestream: of frames that are carried as they came
+ * @typedef {{index: number, modality: string, description: string, banner: Banner|null, mixedPatients: boolean, near: number, maxError: number, rmse: number, ratio: number, referenceOnly: boolean, keyImages: number[], instances: (string|null)[], layout: (Layout|null)[], slabs: Slab[], model: number|null, headers: number[], heads: [number, number][], whole: Record<number, string>, codestream: number|null, transferSyntax: string}} Series ratio: 0 where nothing was coded as pixels; heads: bytes before and behind the bulk value of each instance; whole: SHA-256 of those that have no pixels, by place in `instances`; codestream: of frames that are carried as they came
  * @typedef {{piece: number, offset: number, bytes: number, counter: number, digest: Bytes}} Place
  */
 
@@ -383,7 +383,6 @@ function shownSeries(told, index) {
     slabs: told.slabs.map(slab),
     model: told.model,
     headers: told.headers,
-    passed: told.passed,
     heads: told.heads,
     whole: Object.fromEntries(told.whole),
     codestream: told.codestream,

@@ -268,17 +268,21 @@ export class Pictures extends EventTarget {
       const raw = frame.slabs.map((slab) => /** @type {Uint8Array} */ ((exact ? this.#exact : this.#full).get(name(stack, slab))));
       return { full: true, exact, parts: [sampled(frame.layout, raw, frame.inSlab, photometric)] };
     }
-    const coarse = frame.slabs.map((slab) => this.#coarse.get(name(stack, slab)));
-    const photometric = this.geometry(stack, frame)?.photometric ?? '';
-    // A coarse sample may be off: of an index that is another colour.
-    return coarse.some((one) => one) && photometric !== 'PALETTE COLOR' ? { full: false, exact: false, parts: parted(frame.layout, coarse, frame.inSlab, photometric) } : null;
+    const parts = this.#coarseOf(stack, frame);
+    return parts && { full: false, exact: false, parts };
   }
 
-  /** What stands for a stack among the others. @param {Stack} stack */
+  /** @param {Stack} stack @param {Frame} frame @returns {Part[]|null} */
+  #coarseOf(stack, frame) {
+    const coarse = frame.slabs.map((slab) => this.#coarse.get(name(stack, slab))), photometric = this.geometry(stack, frame)?.photometric ?? '';
+    // A coarse sample may be off: of an index that is another colour.
+    return coarse.some((one) => one) && photometric !== 'PALETTE COLOR' ? parted(frame.layout, coarse, frame.inSlab, photometric) : null;
+  }
+
+  /** What stands for a stack among the others; of what is carried as it came the thinned frame, which stays. @param {Stack} stack */
   small(stack) {
-    const frame = stack.frames[stack.entry], coarse = frame?.slabs.map((slab) => this.#coarse.get(name(stack, slab))) ?? [];
-    const photometric = this.geometry(stack, frame)?.photometric ?? '';
-    return frame && photometric !== 'PALETTE COLOR' && coarse.some((one) => one) ? parted(frame.layout, coarse, frame.inSlab, photometric)[0] : this.picture(stack, stack.entry)?.parts[0];
+    const frame = stack.frames[stack.entry], thinned = frame?.layout.carried ? this.#coarseOf(stack, frame) : null;
+    return (thinned ?? this.picture(stack, stack.entry)?.parts)?.[0];
   }
 
   /** Why nothing more is shown now. */
@@ -346,9 +350,8 @@ export class Pictures extends EventTarget {
 
   /** Of a series that is carried as it came, the frame that stands for it among the series. @param {Stack} stack @returns {(() => void)|undefined} */
   #nextCarried(stack) {
-    for (const slab of stack.frames[stack.entry]?.slabs ?? [])
-      if (stack.series.slabs[slab]?.coarse === null && !this.#coarse.has(name(stack, slab))) return this.#fullOf(stack, slab);
-    return undefined;
+    const frame = stack.frames[stack.entry], slab = frame?.slabs[0];
+    return slab !== undefined && frame?.layout.carried && !this.#coarse.has(name(stack, slab)) ? this.#fullOf(stack, slab) : undefined;
   }
 
   /** @param {Stack} stack */
@@ -540,7 +543,7 @@ export class Pictures extends EventTarget {
 /** @type {import('../delivery.js').Series} */
 const NOTHING = {
   index: -1, modality: '', description: '', banner: null, mixedPatients: false, near: 0, maxError: 0, rmse: 0, ratio: 0, referenceOnly: false,
-  keyImages: [], instances: [], layout: [], slabs: [], model: null, headers: [], passed: [], heads: [], whole: {}, codestream: null, transferSyntax: '',
+  keyImages: [], instances: [], layout: [], slabs: [], model: null, headers: [], heads: [], whole: {}, codestream: null, transferSyntax: '',
 };
 
 /** @param {Stack} stack @param {number} slab */
