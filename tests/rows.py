@@ -33,10 +33,11 @@ def rows() -> dict[int, list[tuple[str, str]]]:
     return found
 
 
-def scenarios(wanted: set[tuple[str, str]], seed: int) -> dict[tuple[str, str], bool]:
-    """Whether each passed; one that was skipped did not."""
+def scenarios(wanted: set[tuple[str, str]], seed: int, workers: str) -> dict[tuple[str, str], bool]:
+    """Whether each passed; one that was skipped did not. They wait for servers and clocks more than they compute, so the tests of one file go to
+    several workers: a seed takes half of the time."""
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
-        command = [sys.executable, "-m", "pytest", *(f"{file}::{name}" for file, name in sorted(wanted)), "-q", "-n", "2", "--dist", "loadfile",
+        command = [sys.executable, "-m", "pytest", *(f"{file}::{name}" for file, name in sorted(wanted)), "-q", "-n", workers, "--dist", "worksteal",
                    "--before", "--seed", str(seed), "--junitxml", report.name]
         subprocess.run(command, cwd=TOP)
         return passed(Path(report.name), lambda case: (f"{case.get('classname').replace('.', '/')}.py", case.get("name").split("[")[0]))
@@ -81,6 +82,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="1-20", help="FIRST-LAST")
     parser.add_argument("--rows", default="", help="numbers, with commas; all where absent")
+    parser.add_argument("--workers", default="4", help="tests at a time; two runs of other seeds beside one another keep two cores busy")
     asked = parser.parse_args()
     first, last = map(int, asked.seeds.split("-"))
     seeds = range(first, last + 1)
@@ -102,7 +104,7 @@ def main() -> int:
         keep(unit_tests(left), None)
     for seed in seeds:
         if left := {test for test in everything - in_rust if (*test, seed) not in good}:
-            keep(scenarios(left, seed), seed)
+            keep(scenarios(left, seed, asked.workers), seed)
     failed = 0
     for row, tests in wanted.items():
         held = [seed for seed in seeds if all((*test, None if test in in_rust else seed) in good for test in tests)]

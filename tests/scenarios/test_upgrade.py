@@ -1,5 +1,6 @@
 """Two builds: the one whose journal had the schema before, and this one, which takes over its full queue; and the way back (docs/install.md)."""
 
+import fcntl
 import shutil
 import subprocess
 from contextlib import contextmanager
@@ -25,14 +26,20 @@ def before(request: pytest.FixtureRequest) -> Path:
         pytest.skip("the version before is not built: takes minutes, run by --long or --before")
     newest = max(path.name for path in (TOP / MIGRATIONS).glob("*.sql"))
     added = git("log", "-1", "--diff-filter=A", "--format=%H", "--", f"{MIGRATIONS}/{newest}")
-    source, target = TOP / "target" / "before" / "source", TOP / "target" / "before" / "build"
-    shutil.rmtree(source, ignore_errors=True)
-    source.mkdir(parents=True)
-    archive = target.parent / "source.tar"
-    git("archive", "-o", str(archive), f"{added}^")
-    shutil.unpack_archive(archive, source, filter="data")
-    command = ["cargo", "build", "--release", "--locked", "--bins", "-p", "gateway", "-p", "reader", "--target-dir", str(target)]
-    subprocess.run(command, check=True, cwd=source, timeout=BUILD_SECONDS_MAX)
+    folder = TOP / "target" / "before"
+    source, target, archive = folder / f"source-{added[:12]}", folder / "build", folder / "source.tar"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        # Tests of other workers want the same.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not source.exists():
+            git("archive", "-o", str(archive), f"{added}^")
+            unpacked = folder / "unpacked"
+            shutil.rmtree(unpacked, ignore_errors=True)
+            shutil.unpack_archive(archive, unpacked, filter="data")
+            unpacked.rename(source)
+        command = ["cargo", "build", "--release", "--locked", "--bins", "-p", "gateway", "-p", "reader", "--target-dir", str(target)]
+        subprocess.run(command, check=True, cwd=source, timeout=BUILD_SECONDS_MAX)
     return target / "release"
 
 
