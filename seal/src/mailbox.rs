@@ -232,6 +232,10 @@ impl Mailbox {
         let (mut offset, mut written) = (0_u64, 0_u64);
         loop {
             let part = self.part(found.uid, offset).await?;
+            // Nothing stands for what lies behind the end, and for a message that somebody has moved meanwhile (RFC 5530 3: EXPUNGEISSUED).
+            if part.is_empty() && !self.is_there(found).await? {
+                return Err(MailboxError::Gone);
+            }
             decoded.clear();
             decoder.push(&part, &mut decoded).map_err(|_| MailboxError::NotBase64)?;
             offset = offset.saturating_add(part.len() as u64);
@@ -384,6 +388,19 @@ impl Mailbox {
         reply.await?.accepted("FETCH")
     }
 
+    /// Whether the message is in its folder, which is opened anew: else a server may still list what is gone.
+    async fn is_there(&mut self, found: &Found) -> Result<bool, MailboxError> {
+        self.opened = None;
+        self.reopen(found).await?;
+        let mut is_there = false;
+        let command = format!("UID FETCH {} (UID)", found.uid.0);
+        let reply = self.link.command("FETCH", &command, REPLY_BYTES_MAX, |response| {
+            is_there |= matches!(response, Response::Fetch(_, attributes) if has_uid(attributes, found.uid));
+        });
+        reply.await?.accepted("FETCH")?;
+        Ok(is_there)
+    }
+
     async fn part(&mut self, uid: ImapUid, offset: u64) -> Result<Vec<u8>, MailboxError> {
         let command = format!("UID FETCH {} (UID BODY.PEEK[1]<{offset}.{FETCH_BYTES_MAX}>)", uid.0);
         let budget = REPLY_BYTES_MAX + u64::from(FETCH_BYTES_MAX);
@@ -470,15 +487,17 @@ fn message_id_in(header: &[u8]) -> Option<MessageId> {
 
 fn body_part(response: &Response<'_>, wanted: ImapUid) -> Option<Vec<u8>> {
     let Response::Fetch(_, attributes) = response else { return None };
-    let ours = attributes.iter().any(|value| matches!(value, AttributeValue::Uid(uid) if *uid == wanted.0));
     let data = attributes.iter().find_map(|value| match value {
         AttributeValue::BodySection { section: Some(SectionPath::Part(numbers, None)), data, .. }
             if numbers == &[1] =>
         {
-            // NIL stands for an offset beyond the end.
             Some(data.as_deref().unwrap_or_default().to_vec())
         }
         _ => None,
     });
-    data.filter(|_| ours)
+    data.filter(|_| has_uid(attributes, wanted))
+}
+
+fn has_uid(attributes: &[AttributeValue<'_>], wanted: ImapUid) -> bool {
+    attributes.iter().any(|value| matches!(value, AttributeValue::Uid(uid) if *uid == wanted.0))
 }

@@ -1,18 +1,21 @@
-"""A machine between a client and the IMAPS server, with the server's own key: it answers one command in the server's place, and passes on all else."""
+"""A machine between a client and the IMAPS server, with the server's own key: it answers one command in the server's place, or does something before the
+server gets it, and passes on all else."""
 
 import math
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from peers.listening import Listening
 
 
 class ImapBetween(Listening):
-    """To each `command`, or the first `times` of them, the client is answered `answer`, where `TAG` stands for the command's tag."""
+    """To each `command`, or the first `times` of them, the client is answered `answer`, where `TAG` stands for the command's tag; where `answer` can be called,
+    it is, with the command, which then goes on to the server."""
 
-    def __init__(self, tls: Path, server_port: int, command: str, answer: bytes, times: float = math.inf):
+    def __init__(self, tls: Path, server_port: int, command: str, answer: bytes | Callable[[bytes], None], times: float = math.inf):
         super().__init__()
         self.server_port, self.command, self.answer, self.times = server_port, command.encode(), answer, times
         self.answered = 0
@@ -32,7 +35,11 @@ class ImapBetween(Listening):
                 tag, _, rest = line.partition(b" ")
                 if rest.startswith(self.command) and self.answered < self.times:
                     self.answered += 1
-                    client.sendall(self.answer.replace(b"TAG", tag))
+                    if callable(self.answer):
+                        self.answer(rest)
+                        server.sendall(line)
+                    else:
+                        client.sendall(self.answer.replace(b"TAG", tag))
                 else:
                     server.sendall(line)
         except OSError:

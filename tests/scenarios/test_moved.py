@@ -13,6 +13,7 @@ from lab.api import Api
 from lab.mail_store import MailStore, StoreBehind, address
 from lab.mailbox import Mailbox
 from lab.portal import Portal
+from lab.reader import Reader
 from peers.imap_between import ImapBetween
 from peers.unruly import Unruly
 
@@ -277,6 +278,28 @@ def test_a_folder_that_gives_no_right_is_named(bench: Bench, api: Api, study: li
         assert mailbox["empty_at_ms"] and mailbox["folders_unsearched"] == unsearched
     else:
         assert mailbox["empty_at_ms"] is None, "the mailbox gives no right to delete"
+
+
+def test_a_mail_that_is_moved_just_while_it_is_read_is_not_told_as_damaged(bench: Bench, api: Api, tmp_path: Path, study: list[Path], pressed: str):  # noqa: F811
+    """Away and back, so that it is no longer the mail that was found: the cover, when it is read first, then one of the pieces."""
+    read: list[bytes] = []
+
+    def move_all(command: bytes) -> None:
+        if b"BODY.PEEK[1]" not in command:
+            return
+        read.append(command)
+        if len(read) in (1, 3):
+            with Mailbox(bench.store, "doctor") as mailbox:
+                for here, there in (("INBOX", "Junk"), ("Junk", "INBOX")):
+                    mailbox.imap.select(here)
+                    assert mailbox.imap.uid("MOVE", "1:*", there)[0] == "OK"
+
+    with ImapBetween(bench.store.dir / "tls", bench.store.imaps_port, "UID FETCH", move_all) as between:
+        reader = Reader(tmp_path / "reader.toml", tmp_path / "pulled", StoreBehind(bench.store.dir, imaps_port=between.port), bench.keys)
+        ends = [reader.pull() for _ in range(3)]
+    assert [end.returncode for end in ends] == [harness.EXIT_INCOMPLETE, harness.EXIT_INCOMPLETE, harness.EXIT_DONE], ends
+    assert "moved or deleted just now: pull again" in ends[0].stdout and not [end for end in ends if "damaged" in end.stdout]
+    harness.assert_equal_bytes(study, reader.files())
 
 
 def test_a_server_that_cannot_list_its_folders_holds_up_nobody(bench: Bench, api: Api, study: list[Path], pressed: str):  # noqa: F811

@@ -6,7 +6,7 @@ use crate::config::Keys;
 use seal::cover::cover_bytes_max;
 use seal::ids::DeliveryId;
 use seal::limits::PIECES_MAX;
-use seal::mailbox::Found;
+use seal::mailbox::{Found, MailboxError};
 use seal::native::{Refusal, SealError, VerifiedCover, open_cover};
 use std::collections::BTreeMap;
 
@@ -31,19 +31,24 @@ pub(crate) struct Opened {
 /// Fetches the candidates one after the other and opens the first that is genuine.
 ///
 /// # Errors
-/// What is wrong with the first candidate, or the mailbox's trouble.
+/// [`PullError::Unavailable`] where none is genuine and one was no longer where it was found; else what is wrong with the first candidate, or the
+/// mailbox's trouble.
 pub(crate) async fn open(
     session: &mut Session,
     delivery: DeliveryId,
     candidates: &[Found],
     keys: &Keys,
 ) -> Result<Opened, PullError> {
-    let mut refused = None;
+    let (mut refused, mut moved) = (None, false);
     for found in candidates {
         match open_one(session, delivery, found, keys).await {
             Err(PullError::Refused(reason)) => _ = refused.get_or_insert(reason),
+            Err(PullError::Mailbox(MailboxError::Gone)) => moved = true,
             opened => return opened,
         }
+    }
+    if moved {
+        return Err(PullError::Unavailable("the cover was moved or deleted just now: pull again".into()));
     }
     Err(PullError::Refused(refused.unwrap_or_else(|| "the cover is no longer in the mailbox".into())))
 }
@@ -56,7 +61,9 @@ async fn open_one(
 ) -> Result<Opened, PullError> {
     let mut der = Vec::new();
     let bytes = match session.fetch(found, &mut der, cover_bytes_max(PIECES_MAX as usize) as u64).await {
-        Err(error) if is_of_message(&error) => return Err(PullError::Refused(format!("the cover: {error}"))),
+        Err(error) if is_of_message(&error) && !matches!(error, MailboxError::Gone) => {
+            return Err(PullError::Refused(format!("the cover: {error}")));
+        }
         fetched => fetched?,
     };
     let verified = open_by_any(&der, keys)?;

@@ -23,7 +23,7 @@ const READ_BYTES: usize = 1 << 17;
 #[derive(Debug)]
 pub(crate) struct Fetched {
     /// Every piece of the delivery in order, on disk and checked; or [`PullError::Refused`] where no candidate of a piece is
-    /// genuine, [`PullError::Incomplete`] where a piece has none.
+    /// genuine, [`PullError::Incomplete`] where a piece has none, or one that was moved before it could be read.
     pub(crate) files: Result<Vec<PathBuf>, PullError>,
     /// Bytes fetched by this run.
     pub(crate) bytes: u64,
@@ -45,10 +45,13 @@ pub(crate) async fn pieces(
     let files = jobs.iter().map(|job| job.path.clone()).collect();
     let mut queue: VecDeque<Job> = jobs.into_iter().filter(|job| !job.here).collect();
     progress.fetching(queue.iter().map(|job| u64::from(job.bytes)).sum());
-    let missing = take_missing(&mut queue);
+    let mut missing = take_missing(&mut queue);
     let done = two_lanes(session, queue, progress).await?;
     let bytes = done.iter().map(|piece| piece.bytes).sum();
-    let files = match done.iter().filter(|piece| !piece.genuine).map(|piece| piece.number).min() {
+    let numbers = |state| done.iter().filter(move |piece| piece.state == state).map(|piece| piece.number);
+    missing.extend(numbers(State::Moved));
+    missing.sort_unstable();
+    let files = match numbers(State::Unsigned).min() {
         Some(number) => Err(PullError::Refused(Refusal::UnsignedPiece(number).to_string())),
         None if !missing.is_empty() => {
             Err(PullError::Incomplete { missing, pieces: cover.pieces.len() as u32 })
@@ -72,7 +75,16 @@ struct Job {
 struct Done {
     number: u32,
     bytes: u64,
-    genuine: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Genuine,
+    /// Not read: a candidate was no longer where it was found.
+    Moved,
+    /// No candidate is what the site signed.
+    Unsigned,
 }
 
 fn jobs(cover: &Cover, found: &[Found], folder: &Path) -> Result<Vec<Job>, PullError> {
@@ -146,22 +158,27 @@ async fn lane(
 
 /// Tries each candidate: the digest decides which one is genuine.
 async fn fetch(session: &mut Session, job: &Job, progress: &Progress) -> Result<Done, PullError> {
-    let mut bytes = 0;
+    let (mut bytes, mut state) = (0, State::Unsigned);
     for found in &job.candidates {
         let mut part = PartFile::create(job, progress)?;
         match session.fetch(found, &mut part, u64::from(job.bytes)).await {
-            Err(error) if is_of_message(&error) => tracing::warn!(piece = job.number, %error, "not this one"),
+            Err(error) if is_of_message(&error) => {
+                tracing::warn!(piece = job.number, %error, "not this one");
+                if matches!(error, MailboxError::Gone) {
+                    state = State::Moved;
+                }
+            }
             Err(MailboxError::Disk(source)) => return Err(PullError::output("cannot write a piece")(source)),
             fetched => {
                 bytes += fetched?;
                 if part.keep(job).map_err(PullError::output("cannot keep a piece"))? {
                     tracing::debug!(piece = job.number, bytes, "fetched");
-                    return Ok(Done { number: job.number, bytes, genuine: true });
+                    return Ok(Done { number: job.number, bytes, state: State::Genuine });
                 }
             }
         }
     }
-    Ok(Done { number: job.number, bytes, genuine: false })
+    Ok(Done { number: job.number, bytes, state })
 }
 
 /// A piece being written, hashed on its way.

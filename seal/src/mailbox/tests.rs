@@ -109,6 +109,21 @@ async fn body_comes_back() {
     assert_eq!(fetch(script, 3).await.0.unwrap(), b"abc");
 }
 
+/// As Dovecot answers where another client has moved or expunged the message since the folder was opened.
+#[tokio::test]
+async fn a_message_that_is_moved_while_it_is_fetched_is_gone_and_not_empty() {
+    let nothing = "* 1 FETCH (UID 1 BODY[1]<0> NIL)\r\n* 1 EXPUNGE\r\nTAG OK [EXPUNGEISSUED] gone\r\n";
+    let script =
+        Box::leak(Box::new([("EXAMINE", OPENED), ("UID FETCH 1 (UID)", OK), ("UID FETCH", nothing)]));
+    let (fetched, mut mailbox) = fetch(script, 10).await;
+    assert!(matches!(fetched, Err(MailboxError::Gone)), "{fetched:?}");
+    assert!(mailbox.open_folder("INBOX").await.is_ok());
+    let there = "* 1 FETCH (UID 1)\r\nTAG OK done\r\n";
+    let script =
+        Box::leak(Box::new([("EXAMINE", OPENED), ("UID FETCH 1 (UID)", there), ("UID FETCH", nothing)]));
+    assert_eq!(fetch(script, 10).await.0.unwrap(), b"", "a message without a body");
+}
+
 #[tokio::test]
 async fn refusals_are_not_taken_for_empty_answers() {
     let (fetched, mut mailbox) =
