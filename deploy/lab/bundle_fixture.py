@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.pixels import apply_color_lut
-from pydicom.uid import CTImageStorage
+from pydicom.uid import CTImageStorage, JPEGBaseline8Bit, JPEGExtended12Bit
 
 TRAILER = struct.Struct("<QI8s")
 ROW = struct.Struct("<QI32s")
@@ -128,7 +128,8 @@ def geometry(file: pydicom.Dataset) -> dict:
     of_image = {"number": int(file.InstanceNumber) if "InstanceNumber" in file else None, "padding": file.get("PixelPaddingValue"), "photometric": photometric, "told": photometric,
                 "seriesNumber": file.get("SeriesNumber"), "frameOfReference": file.get("FrameOfReferenceUID"),
                 "frameTime": file.get("FrameTime"), "cineRate": file.get("CineRate"), "displayRate": file.get("RecommendedDisplayFrameRate"),
-                "highBit": file.get("HighBit"), "inverse": photometric == "MONOCHROME1" or file.get("PresentationLUTShape") == "INVERSE",
+                "highBit": file.get("HighBit"), "lossy": file.get("LossyImageCompression") == "01" or file.file_meta.TransferSyntaxUID in (JPEGBaseline8Bit, JPEGExtended12Bit),
+                "inverse": photometric == "MONOCHROME1" or file.get("PresentationLUTShape") == "INVERSE",
                 **tables(file)}
     shared = [item for group in file.get("SharedFunctionalGroupsSequence", [])[:1] for item in items(group)]
     frames = [frame_geometry([*items(frame), *shared, file]) | of_image for frame in file.get("PerFrameFunctionalGroupsSequence", [])]

@@ -8,6 +8,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pydicom
 import pytest
 from lab import page
 from lab.api import Api
@@ -124,7 +125,7 @@ def test_what_the_doctor_says_is_on_the_technicians_page(open_bench: Bench, desk
     seconds.append(within(screen, words))
     print(f"from the tap to the technician's page: {', '.join(f'{one:.2f}' for one in seconds)} s")
     assert max(seconds) <= SECONDS_MAX
-    expect(screen_of_phone.locator(".told")).to_have_text(app[4])
+    expect(screen_of_phone.locator(".answers .told")).to_have_text(app[4])
     # Text and nothing else.
     expect(screen.locator(".answer bdi")).to_have_text(SHOWN)
     assert screen.locator(".answer b").count() == 0
@@ -144,6 +145,37 @@ def test_what_the_doctor_says_is_on_the_technicians_page(open_bench: Bench, desk
     assert not held, f"words in plain: {held}"
 
 
+def test_an_arrow_on_an_image_is_said_on_the_technicians_page(open_bench: Bench, desk: Desk, api: Api, portal: Portal, phones, ct_study: list[Path]) -> None:  # noqa: F811
+    phone = phones()
+    enrol(phone, open_bench, EN)
+    screen = desk.open("en")
+    delivery = deliver(open_bench, ct_study)
+    screen_of_phone = open_case(phone, delivery)
+    screen_of_phone.get_by_role("button", name="Arrow", exact=True).click()
+    # The picture makes room for the tool.
+    screen_of_phone.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    box = screen_of_phone.locator(".stage canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    screen_of_phone.mouse.move(x, y)
+    screen_of_phone.mouse.down()
+    screen_of_phone.mouse.move(x + 60, y + 60, steps=5)
+    screen_of_phone.mouse.up()
+    screen_of_phone.get_by_text("Arrows: 1").click()
+    phone.sees_no_fault("arrow")
+    screen_of_phone.get_by_role("button", name=re.compile("^Put into the answer")).click()
+    line = screen_of_phone.locator(".answers input").input_value()
+    said = re.fullmatch(r"Arrow at column (\d+), row (\d+), series (\d+) image (\d+)", line)
+    column, row, *numbers = map(int, said.groups())
+    # The picture lies in the middle of the canvas.
+    files = [pydicom.dcmread(path, stop_before_pixels=True) for path in ct_study]
+    assert abs(column - files[0].Columns / 2) <= 2 and abs(row - files[0].Rows / 2) <= 2, line
+    assert tuple(numbers) in {(int(file.SeriesNumber), int(file.InstanceNumber)) for file in files}, line
+    tap(phone, "Send")
+    within(screen, line)
+    desk.sees_no_fault(screen, "arrow")
+    assert [(one["kind"], one["words"]) for one in answers(api)] == [("words", line)]
+
+
 def test_the_doctor_closes_the_case_on_the_phone(open_bench: Bench, api: Api, portal: Portal, phones, ct_study: list[Path]) -> None:  # noqa: F811
     phone = phones()
     enrol(phone, open_bench, EN)
@@ -151,7 +183,7 @@ def test_the_doctor_closes_the_case_on_the_phone(open_bench: Bench, api: Api, po
     screen = open_case(phone, delivery)
     tap(phone, "Close")
     tap(phone, "Delete for all?")
-    expect(screen.locator(".told")).to_have_text("The hospital is told: the case will be deleted shortly")
+    expect(screen.locator(".answers .told")).to_have_text("The hospital is told: the case will be deleted shortly")
     wait_until("the proof", lambda: (ended := api.get(f"/deliveries/{delivery}").body["ended"]) and ended["proved_at_ms"])
     ended = api.get(f"/deliveries/{delivery}").body["ended"]
     assert (ended["how"], ended["by"]) == ("closed", "doctor")
@@ -265,7 +297,7 @@ def test_an_answer_without_a_network_goes_when_it_is_back(open_bench: Bench, api
     tap(phone, "Words")
     phone.page.locator(".answers input").fill("On my way")
     tap(phone, "Send")
-    expect(phone.page.locator(".told")).to_have_text("Goes to the hospital when the connection is back")
+    expect(phone.page.locator(".answers .told")).to_have_text("Goes to the hospital when the connection is back")
     kept_there = phone.page.evaluate("JSON.stringify(localStorage)")
     assert delivery in kept_there and "On my way" not in kept_there
     portal.start()

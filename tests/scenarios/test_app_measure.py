@@ -86,9 +86,9 @@ def measured(show, tmp_path: Path) -> Shown:  # noqa: F811
     return shown
 
 
-def on(shown: Shown) -> Shown:
+def on(shown: Shown, what: str = "measuring") -> Shown:
     """As a site that wants it shows the case."""
-    shown.page.goto(f"{shown.page.url.split('?')[0]}?measuring")
+    shown.page.goto(f"{shown.page.url.split('?')[0]}?{what}")
     shown.whole()
     return shown
 
@@ -298,12 +298,12 @@ def test_taps_change_nothing_and_a_measure_stays_as_long_as_one_can_be_drawn(mea
         delete_all(measured)
 
 
-def delete_all(shown: Shown) -> None:
+def delete_all(shown: Shown, left: int = 0) -> None:
     shown.page.evaluate("viewer.measuring.all.open = true")
     shown.page.once("dialog", lambda dialog: dialog.accept())
     shown.page.get_by_role("button", name="Delete all").click()
     shown.page.evaluate("viewer.measuring.all.open = false")
-    until(lambda: kept(shown) == [])
+    until(lambda: len(kept(shown)) == left)
 
 
 def test_a_turned_and_mirrored_picture_measures_the_same(measured: Shown, tmp_path: Path) -> None:
@@ -462,6 +462,182 @@ def test_the_longest_line_fits_and_an_unknown_spacing_or_place_is_none(show, lan
     expect(shown.page.locator(".ruler")).to_contain_text("cm")
 
 
+# Where an arrow points, the middle of a pixel, and where it comes from.
+ARROW = ((100.5, 60.5), (60.0, 120.0))
+
+
+def arrow_words(point: list[float]) -> str:
+    """Of a point that is kept: columns and rows from 1."""
+    column, row = (int(place) + 1 for place in point)
+    assert [column - 0.5, row - 0.5] == point, "the middle of a pixel"
+    return f"Arrow at column {column}, row {row}"
+
+
+def test_an_arrow_points_where_it_was_drawn_and_goes_into_the_answer_where_nothing_is_measured(show, tmp_path: Path) -> None:  # noqa: F811
+    shown = on(show(written(tmp_path / "objects")), "arrows")
+    page = shown.page
+    series(shown, "Series SQUARE,")
+    # Measured while the site wanted it, on the image that is seen: not shown, and not lost.
+    place = page.evaluate("({ series: viewer.pane.stack.index, instance: viewer.pane.frame.instance, frame: viewer.pane.frame.frame })")
+    length = {"kind": "length", **place, "points": [[1, 1], [9, 9]], "values": None}
+    page.evaluate(f"sessionStorage.setItem('measures', JSON.stringify([{json.dumps(length)}]))")
+    on(shown, "arrows")
+    series(shown, "Series SQUARE,")
+    expect(page.get_by_role("button", name="Measure")).to_have_count(0)
+    page.get_by_role("button", name="Arrow", exact=True).click()
+    expect(page.locator(".measuring .told")).to_contain_text("Put the finger on what is meant")
+    assert page.locator(".measuring .row").count() == 0 and page.locator(".marks path").count() == 0
+    for turn, mirrored in product(range(4), (False, True)):
+        look = Look(turn, mirrored)
+        page.evaluate(f"viewer.pane.present({{ turn: {turn}, mirrored: {json.dumps(mirrored)}, inverted: false }})")
+        draw(shown, *ARROW, look=look)
+        _, arrow = kept(shown)
+        (line,) = words(shown)
+        # A finger is known to half a CSS pixel, which is less than a pixel of the image here.
+        assert (arrow["kind"], line) == ("arrow", arrow_words(arrow["points"][0])) and np.abs(np.subtract(arrow["points"][0], ARROW[0])).max() <= 1, (look, line)
+        # Its tip is there on the screen, and no word hides what it shows.
+        tip = page.evaluate("(([circle]) => (box => [box.left + box.width / 2, box.top + box.height / 2])(circle.getBoundingClientRect()))(document.querySelectorAll('.marks circle'))")
+        assert tip == pytest.approx(at(shown, *arrow["points"][0], look), abs=1)
+        assert page.locator(".marks path.over").count() == 1 and page.locator(".marks text").count() == 0
+        expect(page.locator(".reference")).to_be_hidden()
+        page.screenshot(path=tmp_path / f"arrow-{turn}-{mirrored}.png")
+        if look != Look(3, True):
+            delete_all(shown, left=1)
+    page.get_by_text("Arrows: 1").click()
+    assert not (barriers := harness.barriers(page)), barriers
+    assert not (small := harness.too_small(page)), small
+    page.screenshot(path=tmp_path / "list.png")
+    page.get_by_role("button", name=re.compile("^Put into the answer")).click()
+    expect(page.get_by_role("textbox")).to_have_value(f"{line}, series 3 image 41")
+    assert page.evaluate("window.answered") is None
+    # It comes back with its image, and stands on no other; what was measured comes back where it is wanted.
+    on(shown, "arrows")
+    series(shown, "Series SQUARE,")
+    shown.go(1, 2)
+    assert page.locator(".marks path").count() == 0
+    shown.go(0, 2)
+    assert page.locator(".marks path.over").count() == 1
+    on(shown)
+    series(shown, "Series SQUARE,")
+    assert page.locator(".marks path.over").count() == 2 and kept(shown) == [length, arrow]
+    assert not page.refused, page.refused
+
+
+def test_an_arrow_is_the_pixel_that_is_drawn_under_the_finger_whichever_way_it_is_turned(measured: Shown) -> None:
+    """By places of the finger that lie on the border of two pixels."""
+    # A pixel of the image is a whole number of the screen's.
+    asked = """([turn, mirrored, across, down]) => {
+      const { pane, measuring } = viewer;
+      pane.present({ turn, mirrored, inverted: false });
+      pane.camera.reset();
+      pane.camera.zoom = Math.ceil(pane.view.scale) / pane.view.scale;
+      const { left, top, scale } = pane.view;
+      for (const [phase, way] of [['down', 0], ['move', 60], ['up', 60]])
+        measuring.finger(pane, phase, (left + across * scale) / devicePixelRatio + way, (top + down * scale) / devicePixelRatio + way);
+      return scale;
+    }"""
+    choose(measured, "Arrow")
+    across = down = 50
+    for turn, mirrored in product(range(4), (False, True)):
+        scale = measured.page.evaluate(asked, [turn, mirrored, across, down])
+        (arrow,) = kept(measured)
+        # The 51st pixel across and down on the screen, taken back to the image.
+        seen = np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS)
+        seen = np.rot90(seen[:, ::-1] if mirrored else seen, -turn)
+        row, column = divmod(int(seen[down, across]), COLUMNS)
+        assert scale == int(scale) and arrow["points"][0] == [column + 0.5, row + 0.5], (turn, mirrored)
+        delete_all(measured)
+
+
+def test_an_arrow_may_come_from_beside_the_image_and_points_at_nothing_there(measured: Shown) -> None:
+    page = measured.page
+    choose(measured, "Arrow")
+    draw(measured, (COLUMNS - 2.5, 100.5), (COLUMNS + 30, 100.5))
+    (arrow,) = kept(measured)
+    assert arrow["points"][0][0] == COLUMNS - 2.5 and arrow["points"][1][0] > COLUMNS + 20
+    # Its point is taken and moved on, and stays on the image.
+    draw(measured, tuple(arrow["points"][0]), (COLUMNS + 40, 20.5))
+    (moved,) = kept(measured)
+    assert moved["points"] == [[COLUMNS - 0.5, pytest.approx(20.5, abs=1)], arrow["points"][1]]
+    draw(measured, (80, -20), (80, 60))
+    assert kept(measured) == [moved], "it would show what is beside the image"
+    # Zoomed it says the same place.
+    page.evaluate("viewer.pane.zoom(3)")
+    middle = (COLUMNS / 2 + 0.5, ROWS / 2 + 0.5)
+    draw(measured, middle, (middle[0] - 15, middle[1]))
+    assert kept(measured)[1]["points"][0] == [*middle]
+
+
+def test_an_arrow_among_measures_is_no_figure_and_of_a_frame_it_says_which(measured: Shown) -> None:
+    page, reference = measured.page, measured.page.locator(".reference")
+    into = page.get_by_role("button", name=re.compile("^Put into the answer"))
+    choose(measured, "Arrow")
+    draw(measured, *ARROW)
+    assert told(measured) == arrow_words(kept(measured)[0]["points"][0])
+    expect(reference).to_be_hidden()
+    choose(measured, "Length")
+    draw(measured, *LINE)
+    expect(reference).to_be_visible()
+    page.get_by_text("Measures and arrows: 2").click()
+    arrow, length = words(measured)
+    assert [one.get_attribute("aria-label") for one in into.all()] \
+        == [f"Put into the answer: {arrow}, series 3 image 41", f"Put into the answer: {length} (for reference), series 3 image 41"]
+    delete_all(measured)
+    series(measured, "Series FRAMES,")
+    measured.go(1, 3)
+    choose(measured, "Arrow")
+    draw(measured, *ARROW)
+    page.get_by_text("Arrows: 1").click()
+    assert into.get_attribute("aria-label").endswith("series 9 image 7 frame 2")
+    delete_all(measured)
+    # Nothing says which image it is of.
+    series(measured, "Series DETECTOR,")
+    draw(measured, *ARROW)
+    page.get_by_text("Arrows: 1").click()
+    assert len(words(measured)) == 1
+    expect(into).to_have_count(0)
+
+
+def test_an_image_whose_number_another_one_has_goes_into_no_answer(show, tmp_path: Path) -> None:  # noqa: F811
+    folder = tmp_path / "objects"
+    folder.mkdir()
+    for number in (41, 42):
+        image(folder, f"{number}.dcm", "TWICE", hu(number), 41, PixelSpacing=[0.7, 0.7], **CT)
+    shown = on(show(folder))
+    choose(shown, "Arrow")
+    draw(shown, *ARROW)
+    shown.page.get_by_text("Arrows: 1").click()
+    assert len(words(shown)) == 1
+    expect(shown.page.get_by_role("button", name=re.compile("^Put into the answer"))).to_have_count(0)
+
+
+def test_values_of_what_had_lost_something_before_it_came_say_so(show, tmp_path: Path) -> None:  # noqa: F811
+    folder = tmp_path / "objects"
+    folder.mkdir()
+    for number, lossy in ((41, "01"), (42, "00")):
+        image(folder, f"{number}.dcm", "MIXED", hu(number), number, PixelSpacing=[0.7, 0.7], LossyImageCompression=lossy, **CT)
+    shown = on(show(folder))
+    page, came = shown.page, "Lossy before it came"
+    expect(page.locator(".corner")).to_contain_text(came)
+    choose(shown, "Ellipse")
+    draw(shown, *OVAL)
+    until(lambda: words(shown) and words(shown)[0].startswith("Mean"))
+    assert words(shown)[0].endswith(", of a lossy image")
+    choose(shown, "Value")
+    draw(shown, *LINE)
+    until(lambda: told(shown).endswith("HU, of a lossy image"))
+    page.screenshot(path=tmp_path / "lossy.png")
+    page.get_by_text("Measured: 1").click()
+    page.get_by_role("button", name=re.compile("^Put into the answer")).click()
+    assert re.fullmatch(r"Mean [\d.-]+, σ [\d.]+ HU, lossy \(for reference\), series 3 image 41", page.get_by_role("textbox").input_value())
+    # The one behind it lost nothing.
+    shown.go(1, 2)
+    expect(page.locator(".corner")).not_to_contain_text(came)
+    choose(shown, "Value")
+    draw(shown, *LINE)
+    until(lambda: told(shown).endswith("HU"))
+
+
 def test_an_image_that_lacks_a_number_goes_into_no_answer(measured: Shown) -> None:
     series(measured, "Series DETECTOR,")
     choose(measured, "Length")
@@ -490,7 +666,7 @@ def test_a_program_that_did_not_come_is_said_and_pictures_stay(show, tmp_path: P
     shown = show(written(tmp_path / "objects"))
     shown.page.route("**/measuring.js", lambda route: route.abort())
     on(shown)
-    expect(shown.page.get_by_text("Measuring was not loaded")).to_be_visible()
+    expect(shown.page.get_by_text("Arrows and measuring were not loaded")).to_be_visible()
     expect(shown.page.get_by_role("button", name="Measure", exact=True)).to_have_count(0)
     series(shown, "Series PADDED,")
 
@@ -708,7 +884,9 @@ def test_a_portal_says_it_for_each_site_and_for_none_by_itself(open_bench: Bench
     # What comes behind the pictures came.
     open_bench.gateway.wait_for_state("pulled", seconds=WAIT_MS / 1000)
     expect(shown.page.get_by_role("button", name="Measure")).to_have_count(0)
-    assert shown.page.evaluate("viewer.measuring") is None
+    shown.page.get_by_role("button", name="Arrow", exact=True).click()
+    expect(shown.page.locator(".measuring .told")).to_be_visible()
+    assert shown.page.locator(".measuring .row").count() == 0 and shown.page.evaluate("viewer.measuring.kind") == "arrow"
 
 
 def test_a_name_that_is_no_sites_is_refused_at_the_start(open_bench: Bench, portal: Portal) -> None:  # noqa: F811

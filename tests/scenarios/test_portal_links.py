@@ -216,6 +216,8 @@ def test_chromium_opens_the_picture_by_the_passphrase(bench: Bench, api: Api, po
         tab.locator("button[type=submit], button.main").first.click()
         expect(tab.locator("canvas[data-shown=full]")).to_be_visible(timeout=WAIT_MS)
         assert tab.locator(".who h1").inner_text().startswith("Yamada Tarou")
+        # Nobody listens to a guest: no answers, and no arrows for them.
+        assert tab.evaluate("import('/js/app.js').then(({ state: { viewer: { around } } }) => [around.answer, around.measuring])") == [None, None]
         tab.screenshot(path=tmp_path / "guest.png")
     finally:
         context.close()

@@ -50,6 +50,8 @@ pub struct Geometry {
     pub frame_of_reference: Option<String>,
     /// High Bit (0028,0102): one less than Bits Stored in all but old objects (PS3.5 8.1.1).
     pub high_bit: Option<u16>,
+    /// Lossy Image Compression (0028,2110) says that something was lost before it came.
+    pub lossy: bool,
     /// Bits Stored (0028,0101).
     #[serde(skip)]
     pub bits_stored: Option<u16>,
@@ -185,6 +187,7 @@ impl Geometry {
                 let sign = |word: u16| if signed { word.cast_signed().into() } else { word.into() };
                 once(&mut self.padding, || word().map(sign));
             }
+            0x0028_2110 => self.lossy |= ascii(value).as_deref() == Some("01"),
             0x2050_0020 => once(&mut self.presentation, || ascii(value)),
             _ => self.frame.take(tag, value),
         }
@@ -536,6 +539,7 @@ mod tests {
             element(0x0028_1052, b"DS", b"-1024 "),
             element(0x0028_1053, b"DS", b"1 "),
             element(0x0028_1054, b"LO", b"HU"),
+            element(0x0028_2110, b"CS", b"01"),
             [0xE0, 0x7F, 0x10, 0x00, b'O', b'W', 0, 0, 0, 0, 8, 0].to_vec(),
         ]
         .concat()
@@ -569,6 +573,7 @@ mod tests {
             series_number: Some(301),
             frame_of_reference: Some("1.2.3.4".into()),
             high_bit: None,
+            lossy: true,
             bits_stored: None,
             signed: false,
             sop_class: None,

@@ -217,6 +217,7 @@ function showCase(entry, delivery) {
   const own = decoder ?? new Decoder(compile());
   decoder = null;
   const guest = state.level === 'link', { keys } = state, measures = `measures/${delivery.id}`, isListed = () => state.entries.some((one) => one.delivery === entry.delivery);
+  const wantsMeasuring = !!entry.measuring && entry.site === delivery.site;
   const viewer = new Viewer(delivery, own, {
     back: () => {
       decoder ??= new Decoder(compile());
@@ -247,7 +248,8 @@ function showCase(entry, delivery) {
       return !waits(delivery.id);
     } : null,
     hanging: state.hanging,
-    measuring: keys && entry.measuring && entry.site === delivery.site ? { kept: () => keptSealed(measures, keys), keep: (all) => keepSealed(measures, all, keys, isListed) } : null,
+    // An arrow is for an answer; figures are for a site that wants them.
+    measuring: keys && (wantsMeasuring || delivery.canAnswer) ? { kept: () => keptSealed(measures, keys), keep: (all) => keepSealed(measures, all, keys, isListed), measures: wantsMeasuring } : null,
   });
   const { banner, mixedPatients } = delivery.series[0] ?? {};
   if (banner && !mixedPatients) state.names.set(entry.delivery, (banner.name_ideographic || banner.name_alphabetic || '').replace(/\^+/g, ' ').trim() || entry.site);

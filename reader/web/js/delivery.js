@@ -20,7 +20,7 @@ import { load } from './wasm.js';
  * @typedef {{number: number, kind: 'headers'|'model'|'coarse'|'pixels'|'opaque'|'residual', series: number, instance: number|null, slab: number|null, bytes: number, rawBytes: number}} Segment bytes: sealed
  * @typedef {{columns: number, rows: number, samples: number, bits: number, stored: number, signed: boolean, planar: boolean, bigEndian: boolean, carried: boolean, frames: number, photometric: string}} Layout photometric: empty until the headers are here; carried: as it came, decoded by pictures.wasm
  * @typedef {{first: number, bits: number, entries: number[]}} Table of the value `first` and those behind it
- * @typedef {{known: boolean, orientation: number[]|null, position: number[]|null, spacing: [number, number]|null, atDetector: boolean, calibrated: boolean, slope: number, intercept: number, center: number|null, width: number|null, number: number|null, padding: number|null, rescaleType: string, photometric: string, frameTime: number|null, cineRate: number|null, displayRate: number|null, seriesNumber: number|null, frameOfReference: string|null, bValue: number|null, highBit: number|null, inverse: boolean, voiFunction: string, modalityTable: Table|null, voiTable: Table|null, palette: Table[]|null, tablesKnown: boolean, told: string}} Geometry `known`: false where the frame's item could not be read, so that it can have no letters and no scale; photometric: of what is decoded; told: as the image says
+ * @typedef {{known: boolean, orientation: number[]|null, position: number[]|null, spacing: [number, number]|null, atDetector: boolean, calibrated: boolean, slope: number, intercept: number, center: number|null, width: number|null, number: number|null, padding: number|null, rescaleType: string, photometric: string, frameTime: number|null, cineRate: number|null, displayRate: number|null, seriesNumber: number|null, frameOfReference: string|null, bValue: number|null, highBit: number|null, lossy: boolean, inverse: boolean, voiFunction: string, modalityTable: Table|null, voiTable: Table|null, palette: Table[]|null, tablesKnown: boolean, told: string}} Geometry `known`: false where the frame's item could not be read, so that it can have no letters and no scale; photometric: of what is decoded; told: as the image says; lossy: it came as what had lost something
  * @typedef {{all: Geometry, frames: Geometry[]|null}} ImageGeometry `all`: of each frame that `frames` does not have
  * @typedef {Record<string, string>} Banner texts by the names of bundle SPEC 4.3; control characters are in them
  * @typedef {{instance: number, frame: number, row: number, coarse: number|null, pixels: number[], residual: number|null, rawBytes: number, references: number[]}} Slab frame and row that it begins with; coarse: none of a frame that is carried as it came, and `pixels` are its chunks; references: slabs of the series that it is predicted from where the model uses references
@@ -191,7 +191,7 @@ export class Delivery extends EventTarget {
       /** @type {Map<string, Table[]>} */
       const palettes = new Map();
       const { layout, codestream } = this.series[series];
-      headers.geometry = read.images.map((/** @type {any} */ image, /** @type {number} */ at) => shownGeometry(image, read.tables, palettes, layout[at]?.carried ? codestream : null));
+      headers.geometry = read.images.map((/** @type {any} */ image, /** @type {number} */ at) => shownGeometry(image, read.tables, palettes, layout[at]?.carried ? codestream : null, transfer_syntax));
     }
     return ofFrame(headers.geometry[instance], frame);
   }
@@ -401,10 +401,13 @@ function shownLayout(told, carried) {
  * @type {Record<string, string>[]} */
 const DECODED = [{}, { YBR_FULL: 'RGB', YBR_FULL_422: 'RGB' }, { YBR_RCT: 'RGB', YBR_ICT: 'RGB', YBR_FULL: '' }];
 
+/** Transfer syntaxes of frames that are decoded here and have always lost something: JPEG baseline and extended (PS3.5 8.2.1). */
+const ALWAYS_LOSSY = ['1.2.840.10008.1.2.4.50', '1.2.840.10008.1.2.4.51'];
+
 /** Of one frame after the other, or of all of them: then `frames` is null. @param {any} told @param {Table[]} tables
- * @param {Map<string, Table[]>} palettes those of other images: one that is shared is one texture @param {number|null} codestream of frames that are carried as they came @returns {ImageGeometry} */
-function shownGeometry(told, tables, palettes, codestream) {
-  const { number, padding, frame_time: frameTime, cine_rate: cineRate, display_rate: displayRate, series_number: seriesNumber, frame_of_reference: frameOfReference, high_bit: highBit } = told;
+ * @param {Map<string, Table[]>} palettes those of other images: one that is shared is one texture @param {number|null} codestream of frames that are carried as they came @param {string} syntax transfer syntax @returns {ImageGeometry} */
+function shownGeometry(told, tables, palettes, codestream, syntax) {
+  const { number, padding, frame_time: frameTime, cine_rate: cineRate, display_rate: displayRate, series_number: seriesNumber, frame_of_reference: frameOfReference, high_bit: highBit, lossy } = told;
   const photometric = DECODED[codestream ?? 0]?.[told.photometric] ?? told.photometric ?? '', table = (/** @type {number|null} */ place) => (place === null ? null : tables[place] ?? null);
   const key = String(told.palette), palette = told.palette && (palettes.get(key) ?? told.palette.map(table));
   palettes.set(key, palette);
@@ -430,6 +433,7 @@ function shownGeometry(told, tables, palettes, codestream) {
     frameOfReference,
     bValue: frame.b_value ?? null,
     highBit,
+    lossy: lossy || ALWAYS_LOSSY.includes(syntax),
     // PS3.3 C.11.6. MONOCHROME1 says the same, and no IDENTITY beside it takes that back.
     inverse: told.presentation === 'INVERSE' || photometric === 'MONOCHROME1',
     voiFunction: frame.voi_function ?? 'LINEAR',

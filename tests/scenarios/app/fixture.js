@@ -50,10 +50,10 @@ class FileDelivery extends EventTarget {
 const told = await (await fetch('/test/fixture.json')).json();
 const decoder = new Decoder(compile());
 const delivery = new FileDelivery(told);
-// A site that wants its images to be measured, and a case that is kept as long as this tab is open.
-const measuring = location.search === '?measuring' ? {
+// `?arrows`: a site that takes answers; `?measuring`: that wants its images to be measured, too. The case is kept as long as this tab is open.
+const measuring = ['?arrows', '?measuring'].includes(location.search) ? {
   answer: async (...said) => { window.answered = said; return true; },
-  measuring: { kept: async () => { if (window.locked) throw new Error('another passkey'); return JSON.parse(sessionStorage.getItem('measures')); }, keep: async (all) => { sessionStorage.setItem('measures', JSON.stringify(all)); return !window.full; } },
+  measuring: { kept: async () => { if (window.locked) throw new Error('another passkey'); return JSON.parse(sessionStorage.getItem('measures')); }, keep: async (all) => { sessionStorage.setItem('measures', JSON.stringify(all)); return !window.full; }, measures: location.search === '?measuring' },
 } : {};
 const viewer = new Viewer(delivery, decoder, { ...measuring, hanging: told.hanging, back: () => {}, exact: async () => { window.exact = true; }, shown: () => { window.shownAt = performance.now(); }, scrollable: () => { window.scrollableAt = performance.now(); }, complete: () => { window.completeAt = performance.now(); } });
 Object.assign(window, { viewer, decoder, delivery });

@@ -10,7 +10,7 @@ learn({
   'keys ends': ['最初、最後の画像', 'First and last image'],
   'keys series': ['次、前のシリーズ', 'Next and previous series'],
   'keys windows': ['標準、濃淡の設定', 'As sent, and the windows in their order'],
-  'keys tools': ['めくる、濃淡、計測', 'Scroll, window, measure'],
+  'keys tools': ['めくる、濃淡、矢印・計測', 'Scroll, window, arrow or measure'],
   'keys zoom': ['拡大、縮小、全体と等倍', 'Larger, smaller, all of it or its pixels'],
   'keys look': ['90°回転、左右反転、白黒反転', 'Turn by 90°, mirror, invert'],
   'keys more': ['2シリーズ、断面、表示メニュー', 'Two series, planes, the View menu'],

@@ -1,13 +1,15 @@
-// What was measured, drawn on a picture: it lies with the image, its words stand upright.
+// What was measured or marked, drawn on a picture: it lies with the image, its words stand upright.
 
 /** @typedef {{x:number, y:number}} Place CSS pixels */
-/** @typedef {{kind:'length'|'angle'|'ellipse'|'value', places:Place[], lines:string[]}} Mark */
+/** @typedef {{kind:'arrow'|'length'|'angle'|'ellipse'|'value', places:Place[], lines:string[]}} Mark */
 
 const SVG = 'http://www.w3.org/2000/svg';
 const LINE_PX = 18;
 /** From a mark to its words; from a finger to the value under it. */
 const BESIDE_PX = 12, ABOVE_PX = 64;
 const CROSS_PX = 10, HANDLE_PX = 7, EDGE_PX = 4;
+/** The two strokes of an arrow's head, and each one's angle from its shaft. */
+const HEAD_PX = 14, HEAD_ANGLE = Math.PI / 7;
 
 /** @param {string} name @param {Record<string, string|number>} attributes @param {...Node} children */
 export function svg(name, attributes, ...children) {
@@ -25,7 +27,7 @@ export function isInside({ places }, { width, height }) {
 
 /** @param {Element} surface @param {Mark[]} marks @param {{width:number, height:number}} room @param {boolean} handles whether they can be taken */
 export function drawMarks(surface, marks, room, handles) {
-  const texts = marks.map((mark) => words(mark, room));
+  const texts = marks.filter(({ lines }) => lines.length > 0).map((mark) => words(mark, room));
   surface.replaceChildren(...marks.flatMap((mark) => [
     // Dark below light: seen on black and on white.
     ...['under', 'over'].map((layer) => svg('path', { class: layer, d: outline(mark) })),
@@ -42,6 +44,10 @@ export function drawMarks(surface, marks, room, handles) {
 function outline({ kind, places }) {
   const [from = { x: 0, y: 0 }, to = from] = places;
   if (kind === 'value') return `M${from.x - CROSS_PX} ${from.y}h${2 * CROSS_PX}M${from.x} ${from.y - CROSS_PX}v${2 * CROSS_PX}`;
+  if (kind === 'arrow') {
+    const along = Math.atan2(to.y - from.y, to.x - from.x), head = [-HEAD_ANGLE, HEAD_ANGLE].map((turn) => `${from.x + HEAD_PX * Math.cos(along + turn)} ${from.y + HEAD_PX * Math.sin(along + turn)}`);
+    return `M${to.x} ${to.y}L${from.x} ${from.y}M${head.join(`L${from.x} ${from.y} `)}`;
+  }
   if (kind !== 'ellipse') return `M${places.map(({ x, y }) => `${x} ${y}`).join('L')}`;
   const [wide, high] = [Math.abs(to.x - from.x) / 2, Math.abs(to.y - from.y) / 2], [left, middle] = [Math.min(from.x, to.x), (from.y + to.y) / 2];
   return `M${left} ${middle}a${wide} ${high} 0 1 0 ${2 * wide} 0a${wide} ${high} 0 1 0 ${-2 * wide} 0`;

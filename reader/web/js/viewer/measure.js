@@ -16,6 +16,9 @@ export function onImage({ scale, aspect, way: [a, b, c, d], origin }, x, y) {
 /** @param {Point} place @param {{columns:number, rows:number}} size @returns {Point} */
 export const within = ([column, row], { columns, rows }) => [Math.min(columns, Math.max(0, column)), Math.min(rows, Math.max(0, row))];
 
+/** The pixel at a place: its column and row from 0, of the nearest one where the place lies beside the image. @param {Point} place @param {{columns:number, rows:number}} size @returns {Point} */
+export const pixelAt = ([column, row], { columns, rows }) => [Math.min(columns - 1, Math.max(0, Math.floor(column))), Math.min(rows - 1, Math.max(0, Math.floor(row)))];
+
 /** @param {Point} from @param {Point} to @param {Spacing} spacing @returns {[number, number]} */
 const way = (from, to, spacing) => [(to[0] - from[0]) * (spacing?.[1] ?? 1), (to[1] - from[1]) * (spacing?.[0] ?? 1)];
 

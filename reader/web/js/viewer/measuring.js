@@ -1,25 +1,27 @@
-// Measuring by finger: what is drawn, mended, listed, kept with the case and put into an answer. For a site that wants it.
+// Arrows and measures by finger: what is drawn, mended, listed, kept with the case and put into an answer. Measures are for a site that wants them.
 import { h, put, said } from '../dom.js';
 import { t } from '../texts.js';
 import { onCanvas } from './camera.js';
 import { drawMarks, isInside, svg } from './marks.js';
-import { onImage, within } from './measure.js';
+import { onImage, pixelAt, within } from './measure.js';
 import { brief, lines, placeWords, valueAt, valuesIn } from './measured.js';
 
 /** @typedef {import('./gestures.js').Phase} Phase */
 /** @typedef {import('./measured.js').Kind} Kind */
 /** @typedef {import('./measured.js').Measure} Measure */
 /** @typedef {import('./pane.js').Pane} Pane */
+/** @typedef {import('./stack.js').Frame} Frame */
 /** @typedef {import('./pictures.js').Picture} Picture */
 /** @typedef {import('./planes.js').Point} Point */
-/** An image of the delivery. @typedef {{series:number, instance:number, frame:number}} Place */
-/** With the case, on this device. @typedef {{kept: () => Promise<Measure[]|null>, keep: (all: Measure[]) => Promise<boolean>}} Keeper kept: null where nothing is, rejects where it cannot be opened; keep: whether it is there after the page was closed */
+/** An image of the delivery; `kind`: of what is drawn there. @typedef {{series:number, instance:number, frame:number, kind?:Kind}} Place */
+/** With the case, on this device. @typedef {{kept: () => Promise<Measure[]|null>, keep: (all: Measure[]) => Promise<boolean>, measures: boolean}} Keeper kept: null where nothing is, rejects where it cannot be opened; keep: whether it is there after the page
+ * was closed; measures: the site wants them */
 /** Of a measure, what a finger takes; `off`: how far from the finger it lies, `before`: what it was, null where it draws.
  * @typedef {{measure:Measure, at:number, off:{x:number, y:number}, before:Pick<Measure, 'points'|'values'>|null}} Taken */
 /** `from`: where the finger came down; `way`: the farthest that it was from there, CSS pixels. @typedef {Taken & {pane:Pane, from:{x:number, y:number}, way:number}} Held */
 
-const KINDS = /** @type {const} */ (['length', 'angle', 'ellipse', 'value']);
-const SIGNS = { length: '↔', angle: '∠', ellipse: '◯', value: '＋' };
+const KINDS = /** @type {const} */ (['length', 'angle', 'ellipse', 'value', 'arrow']);
+const SIGNS = { arrow: '↙', length: '↔', angle: '∠', ellipse: '◯', value: '＋' };
 /** Of a case: more than anybody looks through. */
 const MEASURES_MAX = 100;
 /** A handle is taken from so far: 44 px across. A way no longer than a tap's draws and mends nothing. */
@@ -30,6 +32,8 @@ document.head.append(h('link', { rel: 'stylesheet', href: '/measure.css' }));
 export class Measuring {
   /** @type {Measure[]} */
   #all;
+  /** Measured while the site wanted it: kept, and not shown. @type {Measure[]} */
+  #unwanted;
   /** An angle that lacks an arm. @type {Measure|null} */
   #begun = null;
   /** @type {Held|null} */
@@ -45,7 +49,7 @@ export class Measuring {
   /** @type {string|null} */
   #listed = null;
   /** @type {Kind|'value'} */
-  kind = 'length';
+  kind;
   kinds = h('div', { class: 'row' });
   told = h('p', { class: 'told', role: 'status' });
   /** The image that what is told is of. @type {Place|null} */
@@ -53,7 +57,7 @@ export class Measuring {
   count = h('summary');
   list = h('ul');
   all = h('details', {}, this.count, this.list, h('button', { class: 'chip', click: () => { if (confirm(t('delete sure'))) this.#change([]); } }, t('delete all')));
-  element = h('div', { class: 'measuring', role: 'group', 'aria-label': t('tool measure'), hidden: true }, this.kinds, this.all, this.told);
+  element;
 
   /** @param {import('./viewer.js').Viewer} viewer @param {Keeper} keeper */
   static async open(viewer, keeper) {
@@ -68,7 +72,13 @@ export class Measuring {
     this.viewer = viewer;
     this.keeper = all ? keeper : { ...keeper, keep: async () => false };
     this.unkept = all ? 'not kept' : 'not opened';
-    this.#all = all ?? [];
+    const { measures } = keeper;
+    this.#all = (all ?? []).filter((one) => measures || isArrow(one));
+    this.#unwanted = (all ?? []).filter((one) => !this.#all.includes(one));
+    /** What the tool is called. */
+    this.name = t(measures ? 'tool measure' : 'kind arrow');
+    this.kind = measures ? 'length' : 'arrow';
+    this.element = h('div', { class: 'measuring', role: 'group', 'aria-label': this.name, hidden: true }, measures ? this.kinds : null, this.all, this.told);
     if (!all) this.#tell(t(this.unkept));
   }
 
@@ -82,7 +92,8 @@ export class Measuring {
   show() {
     this.element.hidden = this.viewer.toolbar.tool !== 'measure';
     if (this.element.hidden) this.#leave();
-    this.kinds.replaceChildren(...KINDS.map((kind) => h('button', { class: 'chip', 'aria-pressed': String(this.kind === kind), click: () => this.#choose(kind) },
+    else if (this.kind === 'arrow' && !this.told.textContent) this.#tell(t('arrow how'));
+    this.kinds.replaceChildren(...KINDS.filter((kind) => kind !== 'arrow' || this.viewer.answers).map((kind) => h('button', { class: 'chip', 'aria-pressed': String(this.kind === kind), click: () => this.#choose(kind) },
       h('span', { 'aria-hidden': 'true' }, SIGNS[kind]), t(`kind ${kind}`))));
     this.#list();
     this.#ask();
@@ -116,20 +127,20 @@ export class Measuring {
 
   /** @param {Pane} pane @param {Phase} phase @param {number} x @param {number} y CSS pixels of the canvas */
   finger(pane, phase, x, y) {
-    const { frame } = pane, isShown = !!frame && pane.canvas.dataset.shown !== 'nothing', here = (/** @type {{x:number, y:number}} */ off) => /** @type {Point} */ (frame ? within(onImage(pane.view, (x + off.x) * devicePixelRatio, (y + off.y) * devicePixelRatio), frame.layout) : [0, 0]);
+    const { frame } = pane, isShown = !!frame && pane.canvas.dataset.shown !== 'nothing';
     this.#settle();
     // All but the way of the finger that holds it, on its picture, leaves it as it was.
     if (phase === 'down' || phase === 'cancel' || !isShown || this.#held?.pane !== pane) this.#cancel();
     pane.ask();
     if (phase === 'cancel' || !isShown) return;
-    if (this.kind === 'value') this.#probe = phase === 'up' ? this.#probe : { ...placeOf(pane), point: here({ x: 0, y: 0 }) };
+    if (this.kind === 'value') this.#probe = phase === 'up' ? this.#probe : { ...placeOf(pane), point: within(under(pane, x, y), frame.layout) };
     else if (phase === 'down') {
       // The other arm begins where the first one ends: that is no handle yet.
-      const taken = (this.#begun ? null : this.#take(pane, x, y)) ?? this.#begin(pane, here({ x: 0, y: 0 }));
+      const taken = (this.#begun ? null : this.#take(pane, x, y)) ?? this.#begin(pane, frame, x, y);
       this.#held = taken && { ...taken, pane, from: { x, y }, way: 0 };
     } else if (this.#held) {
       const { measure, at, off, from } = this.#held;
-      measure.points[at] = here(off);
+      measure.points[at] = pointOf(measure.kind, at, pane, frame, x + off.x, y + off.y);
       measure.values = null;
       this.#held.way = Math.max(this.#held.way, Math.hypot(x - from.x, y - from.y));
       if (phase === 'up') this.#end(this.#held);
@@ -146,11 +157,11 @@ export class Measuring {
     return nearest && nearest.away <= REACH_PX ? nearest : null;
   }
 
-  /** @param {Pane} pane @param {Point} point @returns {Taken|null} */
-  #begin(pane, point) {
+  /** @param {Pane} pane @param {Frame} frame @param {number} x @param {number} y @returns {Taken|null} */
+  #begin(pane, frame, x, y) {
     const off = { x: 0, y: 0 }, begun = this.#begun;
     if (begun && isOf(begun, pane)) {
-      begun.points[2] = point;
+      begun.points[2] = pointOf(begun.kind, 2, pane, frame, x, y);
       return { measure: begun, at: 2, off, before: null };
     }
     this.#begun = null;
@@ -158,8 +169,10 @@ export class Measuring {
       this.#tell(t('measures full', MEASURES_MAX));
       return null;
     }
-    const kind = /** @type {Kind} */ (this.kind);
-    return { measure: { kind, ...placeOf(pane), points: [point, point], values: null }, at: 1, off, before: null };
+    const kind = /** @type {Kind} */ (this.kind), place = under(pane, x, y);
+    // An arrow shows something of the image.
+    if (kind === 'arrow' && within(place, frame.layout).some((inside, n) => inside !== place[n])) return null;
+    return { measure: { kind, ...placeOf(pane), points: [0, 1].map((at) => pointOf(kind, at, pane, frame, x, y)), values: null }, at: 1, off, before: null };
   }
 
   /** @param {Held} held */
@@ -194,7 +207,7 @@ export class Measuring {
 
   #keep() {
     // As they are now: a finger may hold one of them when its turn comes.
-    const all = structuredClone(this.#all);
+    const all = structuredClone([...this.#unwanted, ...this.#all]);
     this.#keeping = this.#keeping.then(() => this.keeper.keep(all)).catch(() => false).then((isKept) => { if (!isKept) this.#tell(t(this.unkept)); });
   }
 
@@ -216,7 +229,8 @@ export class Measuring {
       this.#value(measure, pane, picture, geometry);
       // Never a value of a coarse picture, nor one of before the image was whole here.
       const own = picture.full ? measure : { ...measure, values: null };
-      return { kind: measure.kind, places: measure.points.map(onScreen), lines: lines(own, geometry, stack.series.modality) };
+      // An arrow says where it points by itself.
+      return { kind: measure.kind, places: measure.points.map(onScreen), lines: isArrow(own) ? [] : lines(own, geometry, stack.series.modality) };
     });
     if (picture && frame && geometry && this.#probe && isOf(this.#probe, pane)) {
       const value = valueAt(this.#probe.point, stack, frame, geometry, picture);
@@ -226,7 +240,7 @@ export class Measuring {
     const room = { width: canvas.clientWidth, height: canvas.clientHeight }, seen = marks.filter((mark) => isInside(mark, room));
     drawMarks(surface, seen, room, this.viewer.toolbar.tool === 'measure');
     // A number that is told is said of a mark that may lie off screen.
-    reference.hidden = seen.length === 0 && !(this.#toldOf && isOf(this.#toldOf, pane));
+    reference.hidden = seen.every(isArrow) && !(this.#toldOf && isOf(this.#toldOf, pane) && !isArrow(this.#toldOf));
   }
 
   /** Of other pixels, as where exact ones came, other values. @param {Measure} measure @param {Pane} pane @param {Picture} picture @param {import('../delivery.js').Geometry} geometry */
@@ -260,6 +274,12 @@ export class Measuring {
     return stack && geometry ? { stack, place, geometry } : null;
   }
 
+  /** Whether no other instance of the series has its number. @param {{stack:import('./stack.js').Stack, place:number, geometry:import('../delivery.js').Geometry}} at */
+  #isAlone({ stack, place, geometry: { number } }) {
+    const own = stack.frames[place]?.instance;
+    return stack.frames.every((frame) => frame.instance === own || this.viewer.pictures.geometry(stack, frame)?.number !== number);
+  }
+
   /** @param {Measure} measure */
   #words(measure) {
     const at = this.#at(measure);
@@ -272,10 +292,11 @@ export class Measuring {
     const listed = JSON.stringify(rows.map(({ words, at }) => [words, at?.place]));
     if (listed === this.#listed) return;
     this.#listed = listed;
-    put(this.count, t('measured all', rows.length));
+    const arrows = this.#all.filter(isArrow).length;
+    put(this.count, t(arrows === 0 ? 'measured all' : arrows === rows.length ? 'arrows all' : 'both all', rows.length));
     this.list.replaceChildren(...rows.map(({ measure, words, at }) => {
-      const known = at ? placeWords(measure, at.stack, at.geometry) : '', place = known || (at ? `${at.place + 1} / ${at.stack.frames.length}` : '');
-      const line = at ? t('measured line', brief(measure, at.geometry, at.stack.series.modality), known) : '';
+      const known = at && this.#isAlone(at) ? placeWords(measure, at.stack, at.geometry) : '', place = known || (at ? `${at.place + 1} / ${at.stack.frames.length}` : '');
+      const line = at ? t(isArrow(measure) ? 'arrow line' : 'measured line', brief(measure, at.geometry, at.stack.series.modality), known) : '';
       const isSaid = known && (measure.kind !== 'ellipse' || (!!measure.values && !('none' in measure.values)));
       return h('li', {}, h('button', { class: 'go', click: () => this.#go(measure) }, h('span', {}, words), said(place, { class: 'soft' })),
         this.viewer.answers && isSaid ? h('button', { 'aria-label': t('to answer hint', line), click: () => this.#answer(line) }, t('to answer')) : null,
@@ -296,6 +317,21 @@ export class Measuring {
     const fits = this.viewer.answers?.dispatchEvent(new CustomEvent('add', { detail: line, cancelable: true }));
     this.#tell(fits ? '' : t('answer full'));
   }
+}
+
+/** No figure, and so not for reference. @param {{kind?:string}} one */
+const isArrow = ({ kind }) => kind === 'arrow';
+
+/** The place of the image under a finger, which may lie beside it. @param {Pane} pane @param {number} x @param {number} y CSS pixels @param {number} [further] device pixels @returns {Point} */
+const under = ({ view }, x, y, further = 0) => onImage(view, x * devicePixelRatio + further, y * devicePixelRatio + further);
+
+/** A point of a measure. An arrow comes from wherever it does, to the middle of a pixel: the one that is drawn at the finger's device pixel, whichever way the image is turned. @param {Kind} kind @param {number} at
+ * @param {Pane} pane @param {Frame} frame @param {number} x @param {number} y @returns {Point} */
+function pointOf(kind, at, pane, frame, x, y) {
+  if (kind !== 'arrow') return within(under(pane, x, y), frame.layout);
+  if (at > 0) return under(pane, x, y);
+  const [column, row] = pixelAt(under(pane, x, y, 0.5), frame.layout);
+  return [column + 0.5, row + 0.5];
 }
 
 /** @param {Pane} pane @returns {Place} */

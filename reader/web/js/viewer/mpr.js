@@ -182,7 +182,7 @@ export class Mpr {
     // The stored picture has all its pixels, and its own bits.
     const step = isStored ? 1 : grid.step, layout = isStored ? pane.frame?.layout : null;
     const [across, down] = [grid.spacing[wide] ?? 1, grid.spacing[high] ?? 1].map((mm) => (isStored ? mm / grid.step : mm));
-    const words = [name, !isStored && t('reformatted'), this.slab && t(to > from ? 'projected' : 'projected one', t(this.projection), this.slab, to - from + 1), step > 1 && t('averaged', step), pane.presentation.inverted && t('mark inverted')];
+    const words = [name, !isStored && t('reformatted'), this.slab && t(to > from ? 'projected' : 'projected one', t(this.projection), this.slab, to - from + 1), step > 1 && t('averaged', step), pane.geometry?.lossy && t('came lossy'), pane.presentation.inverted && t('mark inverted')];
     return {
       parts: isStored ? picture?.parts ?? [] : this.#plane(axis, from, to), columns: layout?.columns ?? volume.size[wide] ?? 1, rows: layout?.rows ?? volume.size[high] ?? 1, step: isStored ? grid.step : 1,
       orientation: [...(grid.axes[wide] ?? []), ...(grid.axes[high] ?? [])], spacing: [down ?? 1, across ?? 1], way, across: [wide, high], name,

@@ -156,7 +156,8 @@ export class Pane {
     this.sides.write(picture ? edges(geometry?.orientation, wayOf(this.presentation)) : null);
     const key = frame && stack.keys.has(frame.instance) ? ' ★' : '';
     const b = stack.bValues.length > 0 && typeof geometry?.bValue === 'number' ? `  b ${Math.round(geometry.bValue)}` : '';
-    put(this.corner, `${this.place + 1} / ${stack.frames.length}${key}${b}\n${windowWords(window, this.windows.name(stack, this.place))}`);
+    const came = geometry?.lossy ? `\n${t('came lossy')}` : '';
+    put(this.corner, `${this.place + 1} / ${stack.frames.length}${key}${b}\n${windowWords(window, this.windows.name(stack, this.place))}${came}`);
     putSaid(this.arranged, picture ? this.windows.arrangedBy(stack, this.place) : '');
     this.#ruler(picture ? geometry : null);
     this.#cut(picture ? this.around.cut() : null);

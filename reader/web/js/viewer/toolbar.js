@@ -38,14 +38,14 @@ export class Toolbar {
     const pane = this.hands.pane(), measuring = this.hands.measuring(), { keys } = pane.stack, shown = this.#pressed, { activeElement } = document;
     const focused = this.element.contains(activeElement) || this.menu.contains(activeElement) ? activeElement?.getAttribute('aria-keyshortcuts') : null;
     this.#shown = shown;
-    const tool = (/** @type {Tool} */ name) =>
-      h('button', { 'aria-pressed': pressed(this.tool === name), 'aria-keyshortcuts': name[0], class: 'tool', click: () => { this.tool = name; this.show(); } }, t(`tool ${name}`));
+    const tool = (/** @type {Tool} */ name, words = t(`tool ${name}`)) =>
+      h('button', { 'aria-pressed': pressed(this.tool === name), 'aria-keyshortcuts': name[0], class: 'tool', click: () => { this.tool = name; this.show(); } }, words);
     const open = h('button', { class: 'tool', 'aria-expanded': pressed(!this.menu.hidden), 'aria-controls': 'view-menu', 'aria-keyshortcuts': 'v', click: () => { this.menu.hidden = !this.menu.hidden; this.show(); } }, t('tool view'));
     const help = h('button', { class: 'tool help', 'aria-label': t('keys'), 'aria-keyshortcuts': '?', 'aria-haspopup': 'dialog', click: () => this.hands.help() }, '?');
     const presets = pane.stack.series.modality !== 'CT' ? [] : [...new Set([...pane.pictures.hanging.offered(pane.stack), ...PRESETS])].map(({ name, center, width }, at) =>
       h('button', { class: 'chip', 'aria-keyshortcuts': at + 1, 'aria-pressed': pressed(shown === name), click: () => this.hands.window({ center, width }) }, t(name)));
     const key = keys.size > 0 ? [h('button', { class: 'chip key', 'aria-keyshortcuts': 'k', click: () => this.hands.nextKey() }, `★ ${t('key images')}`)] : [];
-    this.element.replaceChildren(tool('scroll'), tool('window'), ...(measuring && !this.hands.planes.open() ? [tool('measure')] : []), open, help,
+    this.element.replaceChildren(tool('scroll'), tool('window'), ...(measuring && !this.hands.planes.open() ? [tool('measure', measuring.name)] : []), open, help,
       h('div', { class: 'chips' }, ...key, h('button', { class: 'chip', 'aria-keyshortcuts': 0, 'aria-pressed': pressed(shown === 'as sent'), click: () => this.hands.window(null) }, t('as sent')), ...presets));
     this.menu.replaceChildren(...this.#menu(pane));
     // Who goes through them by the keyboard stays where he was.

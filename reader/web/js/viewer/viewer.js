@@ -19,7 +19,7 @@ import { answers } from './answers.js';
 /** @typedef {import('../decoder.js').Decoder} Decoder */
 /** @typedef {import('./stack.js').Stack} Stack */
 /** @typedef {{back: () => void, exact: () => Promise<void>, shown: () => void, scrollable: () => void, complete: () => void, answer: import('./answers.js').Say|null, measuring?: import('./measuring.js').Keeper|null, hanging?: unknown}} Around answer: none where
- * nobody listens; measuring: where what is measured is kept, of a site that wants it; hanging: how sites want their cases to be met */
+ * nobody listens; measuring: where what is marked and measured is kept; hanging: how sites want their cases to be met */
 
 export class Viewer {
   #first = true;
@@ -99,7 +99,7 @@ export class Viewer {
     if (around.measuring) void this.#measure(around.measuring).catch(() => this.toolbar.menu.after(h('p', { class: 'soft', role: 'status' }, t('no measuring'))));
   }
 
-  /** A module that few need comes behind the pictures. @param {import('./measuring.js').Keeper} keeper */
+  /** A module that no picture needs comes behind them. @param {import('./measuring.js').Keeper} keeper */
   async #measure(keeper) {
     await later();
     const { Measuring } = await import('./measuring.js');
