@@ -48,7 +48,7 @@ def unit_tests(wanted: set[tuple[str, str]]) -> dict[tuple[str, str], bool]:
     report = TOP / os.environ.get("CARGO_TARGET_DIR", "target") / "nextest" / "default" / "junit.xml"
     report.unlink(missing_ok=True)
     names = "|".join(sorted({name for _, name in wanted}))
-    command = ["cargo", "nextest", "run", "--workspace", "--release", "--locked", "--no-fail-fast", "--run-ignored", "all", "--config-file", "tests/nextest.toml",
+    command = ["cargo", "nextest", "run", "--release", "--locked", "--no-fail-fast", "--run-ignored", "all", "--config-file", "tests/nextest.toml",
                "-E", f"test(/(^|::)({names})$/)"]
     # The compressor's tests say NOT RUN without pydicom's own files.
     odd_files = Path(pydicom.__file__).parent / "data" / "test_files"

@@ -41,12 +41,13 @@ LOOK_SECONDS, DRIP_SECONDS = 0.1, 0.5
 
 
 class SmtpProxy:
-    """Listens on `port`; `fault` may be changed while it runs, `met` counts how often it came to that."""
+    """Listens on `port`; `fault` may be changed while it runs, `met` counts how often it came to that; `lost`: Message-IDs whose answer was cut off."""
 
     def __init__(self, port: int, behind: int, certificate: Path, key: Path):
         self.port, self.behind = port, behind
         self.fault: Fault | None = None
         self.met = 0
+        self.lost: set[str] = set()
         self._seen: set[bytes] = set()
         self._server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._server_tls.load_cert_chain(certificate, key)
@@ -130,6 +131,8 @@ class SmtpProxy:
         if self._is_met(step, "slow"):
             await asyncio.sleep(SLOW_SECONDS)
         if self._is_met(step, "cut"):
+            if step == "DOT":
+                self.lost.add(line.decode().partition(":")[2].strip())
             return False
         if self._is_met(step, "garbage"):
             client_out.write(GARBAGE)
@@ -167,7 +170,7 @@ class SmtpProxy:
             client_out.write(await read_reply(server_in))
             return True
         self._seen.add(message_id)
-        return await self._answer("DOT", server_in, client_out)
+        return await self._answer("DOT", server_in, client_out, line=message_id)
 
 
 async def read_reply(server_in: asyncio.StreamReader) -> bytes:

@@ -21,6 +21,8 @@ LIMIT_BYTES = 256 * MIB
 BASE_BYTES, TIMES_INPUT = 64 * MIB, 4
 # Helpers may live for a few hundredths of a second.
 WATCH_SECONDS = 0.005
+# On a busy machine none of them may be seen: they are sent once more.
+TRIES_MAX = 5
 FRAMES, FRAMES_LONG = 1024, 4095  # 512 MiB and, as one object, just under 2 GiB
 
 
@@ -61,7 +63,7 @@ def test_small_and_odd_objects_of_others_take_little(bench: Bench):
     files = sorted(least.parent.glob("*.dcm"))
     assert least.stat().st_size == 674 and len(files) > 60
     processes: set[int] = set()
-    for number, batch in enumerate(([least], files)):
+    for number, batch in enumerate([[least], *[files] * TRIES_MAX]):
         with watched(bench.gateway.child.pid) as peaks:
             for path in batch:
                 assert store_as_it_is(bench.port, path, f"2.25.{1000 * (number + 1) + files.index(path)}") == senders.SUCCESS, path.name
@@ -69,6 +71,8 @@ def test_small_and_odd_objects_of_others_take_little(bench: Bench):
         print(f"\n{len(batch)} objects, {len(peaks)} processes, the largest took {max(peaks.values()) / MIB:.0f} MiB")
         assert max(peaks.values()) <= BASE_BYTES + TIMES_INPUT * sum(path.stat().st_size for path in batch), peaks
         processes |= set(peaks)
+        if number > 0 and len(processes) > 2:
+            break
     assert len(processes) > 2, "the gateway decodes and reads mailboxes by processes of their own"
 
 

@@ -151,20 +151,23 @@ def test_for_as_long_as_it_takes_nothing_is_lost_and_nothing_grows(bench: Bench,
         load = Load(bench, bench.api(), [ct_study, mr_study])
         processes = {"gateway": bench.gateway.child.pid, "portal": portal.child.pid}
         looks: dict[str, list[Look]] = {name: [] for name in processes}
+        # Between studies, when nothing is under way: what is there then and was not before has stayed.
+        rests: dict[str, list[Look]] = {name: [] for name in processes}
         begin = time.monotonic()
         length = SOAK_SECONDS_LONG if is_long else SOAK_SECONDS
 
-        def look() -> None:
+        def look(into: dict[str, list[Look]]) -> None:
             for name, pid in processes.items():
-                looks[name].append(Look.at(pid, time.monotonic() - begin))
+                into[name].append(Look.at(pid, time.monotonic() - begin))
 
-        with harness.going_on(look, LOOK_SECONDS):
+        with harness.going_on(lambda: look(looks), LOOK_SECONDS):
             while time.monotonic() - begin < length:
                 load.send()
                 if len(load.sent) % UNDER_WAY_MAX == 0:
                     harness.wait_until("the studies before", lambda: load.images_waiting() == 0, STUDY_SECONDS_MAX)
                     load.pull_and_close()
                     assert phone.get("/api/home").status == 200
+                    look(rests)
             took = time.monotonic() - begin
             harness.wait_until("all studies", lambda: load.images_waiting() == 0, STUDY_SECONDS_MAX)
             harness.wait_until("all receipts and proofs", lambda: load.pull_and_close() or load.is_all_proved(), STUDY_SECONDS_MAX)
@@ -174,11 +177,12 @@ def test_for_as_long_as_it_takes_nothing_is_lost_and_nothing_grows(bench: Bench,
         assert load.pulled == expected, f"lost {expected - load.pulled}, doubled {load.pulled - expected}"
         assert lost_packets() > 0
         for name in processes:
-            warm = [one for one in looks[name] if one.seconds > length * WARM_UP]
-            report(name, warm)
+            report(name, looks[name])
             if is_long:
+                warm = [one for one in rests[name] if one.seconds > length * WARM_UP]
+                report(f"{name} between studies", warm)
                 slope = slope_mb_an_hour(warm)
-                print(f"{name}: slope of memory {slope:+.2f} MB an hour")
+                print(f"{name}: slope of memory {slope:+.2f} MB an hour, of {len(warm)} looks")
                 assert slope < SLOPE_MB_AN_HOUR_MAX, name
                 assert level(warm[-len(warm) // 3:]) <= level(warm[: len(warm) // 3]), f"{name}: descriptors"
     finally:
