@@ -35,7 +35,7 @@ def rows() -> dict[int, list[tuple[str, str]]]:
 
 def scenarios(wanted: set[tuple[str, str]], seed: int, workers: str) -> dict[tuple[str, str], bool]:
     """Whether each passed; one that was skipped did not. They wait for servers and clocks more than they compute, so the tests of one file go to
-    several workers: a seed takes half of the time."""
+    several workers."""
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
         command = [sys.executable, "-m", "pytest", *(f"{file}::{name}" for file, name in sorted(wanted)), "-q", "-n", workers, "--dist", "worksteal",
                    "--before", "--seed", str(seed), "--junitxml", report.name]

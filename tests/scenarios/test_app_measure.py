@@ -611,6 +611,22 @@ def test_an_image_whose_number_another_one_has_goes_into_no_answer(show, tmp_pat
     expect(shown.page.get_by_role("button", name=re.compile("^Put into the answer"))).to_have_count(0)
 
 
+def test_what_number_the_others_have_is_known_before_an_image_goes_into_an_answer(measured: Shown) -> None:
+    page, into = measured.page, measured.page.get_by_role("button", name=re.compile("^Put into the answer"))
+    page.evaluate("""(() => {
+      const { pictures } = viewer, own = viewer.pane.frame.instance;
+      pictures.geometry = function (stack, frame) { return frame.instance === own ? Object.getPrototypeOf(this).geometry.call(this, stack, frame) : null; };
+      window.give = () => { delete pictures.geometry; pictures.dispatchEvent(new Event('ordered')); };
+    })()""")
+    choose(measured, "Arrow")
+    draw(measured, *ARROW)
+    page.get_by_text("Arrows: 1").click()
+    assert len(words(measured)) == 1
+    expect(into).to_have_count(0)
+    page.evaluate("give()")
+    expect(into).to_have_count(1)
+
+
 def test_values_of_what_had_lost_something_before_it_came_say_so(show, tmp_path: Path) -> None:  # noqa: F811
     folder = tmp_path / "objects"
     folder.mkdir()

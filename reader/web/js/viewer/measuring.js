@@ -274,10 +274,10 @@ export class Measuring {
     return stack && geometry ? { stack, place, geometry } : null;
   }
 
-  /** Whether no other instance of the series has its number. @param {{stack:import('./stack.js').Stack, place:number, geometry:import('../delivery.js').Geometry}} at */
+  /** Whether no other instance of the series has its number: not before the headers of all are here. @param {{stack:import('./stack.js').Stack, place:number, geometry:import('../delivery.js').Geometry}} at */
   #isAlone({ stack, place, geometry: { number } }) {
-    const own = stack.frames[place]?.instance;
-    return stack.frames.every((frame) => frame.instance === own || this.viewer.pictures.geometry(stack, frame)?.number !== number);
+    const own = stack.frames[place]?.instance, others = stack.frames.filter(({ instance }) => instance !== own).map((frame) => this.viewer.pictures.geometry(stack, frame));
+    return others.every((other) => other && other.number !== number);
   }
 
   /** @param {Measure} measure */
@@ -288,14 +288,17 @@ export class Measuring {
 
   /** In words, for whoever does not see the picture; rebuilt where they changed. */
   #list() {
-    const rows = this.#all.map((measure) => ({ measure, words: this.#words(measure), at: this.#at(measure) }));
-    const listed = JSON.stringify(rows.map(({ words, at }) => [words, at?.place]));
+    const rows = this.#all.map((measure) => {
+      const at = this.#at(measure);
+      return { measure, words: this.#words(measure), at, known: at && this.#isAlone(at) ? placeWords(measure, at.stack, at.geometry) : '' };
+    });
+    const listed = JSON.stringify(rows.map(({ words, at, known }) => [words, at?.place, known]));
     if (listed === this.#listed) return;
     this.#listed = listed;
     const arrows = this.#all.filter(isArrow).length;
     put(this.count, t(arrows === 0 ? 'measured all' : arrows === rows.length ? 'arrows all' : 'both all', rows.length));
-    this.list.replaceChildren(...rows.map(({ measure, words, at }) => {
-      const known = at && this.#isAlone(at) ? placeWords(measure, at.stack, at.geometry) : '', place = known || (at ? `${at.place + 1} / ${at.stack.frames.length}` : '');
+    this.list.replaceChildren(...rows.map(({ measure, words, at, known }) => {
+      const place = known || (at ? `${at.place + 1} / ${at.stack.frames.length}` : '');
       const line = at ? t(isArrow(measure) ? 'arrow line' : 'measured line', brief(measure, at.geometry, at.stack.series.modality), known) : '';
       const isSaid = known && (measure.kind !== 'ellipse' || (!!measure.values && !('none' in measure.values)));
       return h('li', {}, h('button', { class: 'go', click: () => this.#go(measure) }, h('span', {}, words), said(place, { class: 'soft' })),

@@ -19,7 +19,7 @@ import { answers } from './answers.js';
 /** @typedef {import('../decoder.js').Decoder} Decoder */
 /** @typedef {import('./stack.js').Stack} Stack */
 /** @typedef {{back: () => void, exact: () => Promise<void>, shown: () => void, scrollable: () => void, complete: () => void, answer: import('./answers.js').Say|null, measuring?: import('./measuring.js').Keeper|null, hanging?: unknown}} Around answer: none where
- * nobody listens; measuring: where what is marked and measured is kept; hanging: how sites want their cases to be met */
+ * nobody listens; measuring: where arrows and measures are kept; hanging: how sites want their cases to be met */
 
 export class Viewer {
   #first = true;
