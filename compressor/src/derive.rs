@@ -15,15 +15,16 @@ pub use attributes::{Decompressed, Derivation, METHOD};
 pub use renames::{Renames, derived_uid};
 
 use crate::Uid;
-use crate::dataset::element::Syntax;
+use crate::dataset::element::{LENGTH_UNDEFINED, Syntax};
 use crate::dataset::{Encoding, meta_group};
+use attributes::FRAGMENT_LENGTHS;
 use rewrite::{Copier, Edit, Edits};
 
 /// Media Storage SOP Instance UID and Transfer Syntax UID (PS3.10 7.1).
 const MEDIA_STORAGE_SOP_INSTANCE: u32 = 0x0002_0003;
 const TRANSFER_SYNTAX: u32 = 0x0002_0010;
-/// The meta group is always Explicit VR Little Endian (PS3.10 7.1).
-const META_SYNTAX: Syntax = Syntax { explicit: true, big_endian: false };
+/// Explicit VR Little Endian, in which the meta group (PS3.10 7.1) and whatever has compressed pixels (PS3.5 A.4) are written.
+const EXPLICIT_LITTLE: Syntax = Syntax { explicit: true, big_endian: false };
 
 /// Bytes that were rewritten.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +67,31 @@ pub fn derive(
 pub fn is_derivable(head: &[u8], encoding: Encoding, decompressed: Option<Decompressed>) -> bool {
     let derivation = Derivation { decompressed, ..Derivation::default() };
     derive(head, encoding, &derivation, &Renames::default()).is_ok()
+}
+
+/// The head of a data set in Explicit VR Little Endian whose compressed pixels are written as the native ones that they stand for. Nothing says
+/// that anything was derived: these are the same pixels.
+///
+/// # Errors
+/// [`Refused`] where the bytes are no head up to compressed pixels, or no native value is so long.
+pub fn decompress(head: &[u8], decompressed: &Decompressed) -> Result<Vec<u8>, Refused> {
+    recode(head, decompressed.pixel_data().ok_or(Refused("pixels too long"))?)
+}
+
+/// The head of a data set in Explicit VR Little Endian whose native pixels are written as fragments (PS3.5 A.4).
+///
+/// # Errors
+/// [`Refused`] where the bytes are no head up to native pixels.
+pub fn encapsulate(head: &[u8]) -> Result<Vec<u8>, Refused> {
+    recode(head, (*b"OB", LENGTH_UNDEFINED))
+}
+
+fn recode(head: &[u8], pixel_data: ([u8; 2], u32)) -> Result<Vec<u8>, Refused> {
+    let none = Renames::default();
+    let mut copier = Copier::new(&none, head.len());
+    copier.pixel_data = Some(pixel_data);
+    let edits = Edits::from(FRAGMENT_LENGTHS.map(|tag| (tag, Edit::Drop)));
+    Ok(copier.data_set(head, EXPLICIT_LITTLE, &edits, true)?.bytes)
 }
 
 /// Replaces each reference to something renamed. `bytes` are a data set, or its head up to a bulk value where `value_follows`.
@@ -115,6 +141,6 @@ pub fn rename_file(
     let none = Renames::default();
     let mut edits = Edits::from([(TRANSFER_SYNTAX, Edit::uid(transfer_syntax.clone()))]);
     edits.extend(sop_instance.map(|uid| (MEDIA_STORAGE_SOP_INSTANCE, Edit::uid(uid.clone()))));
-    let meta = Copier::new(&none, meta.len()).data_set(meta, META_SYNTAX, &edits, false)?;
+    let meta = Copier::new(&none, meta.len()).data_set(meta, EXPLICIT_LITTLE, &edits, false)?;
     Ok([preamble, &meta.bytes].concat())
 }

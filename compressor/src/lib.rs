@@ -16,6 +16,8 @@ pub mod limits;
 pub mod near;
 mod phi;
 pub mod pixels;
+#[cfg(feature = "transcode")]
+pub mod transcode;
 mod uid;
 pub mod zstd_frame;
 

@@ -41,6 +41,8 @@ pub const BULK_BYTES_MIN: u64 = 64 << 10;
 pub const UNSCANNED_BYTES_MIN: u64 = 1 << 20;
 /// Samples of one pixel that the pixel coder takes: grey, RGB or YBR, and one more (PS3.3 C.7.6.3.1.1).
 pub const SAMPLES_PER_PIXEL_MAX: u16 = 4;
+/// Native pixels of one object that are compressed on their way to another program, which waits meanwhile; larger ones go as they are.
+pub const TRANSCODED_BYTES_MAX: u64 = 32 << 20;
 /// Fragments of one encapsulated value that are looked at: one or two a frame, and frames of an angiogram or a tomosynthesis by the thousand.
 pub const FRAGMENTS_MAX: usize = 100_000;
 /// A frame that is decoded: a mammogram of 4,784 × 5,928 has 57 MB. Larger ones pass as they came.

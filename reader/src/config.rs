@@ -2,6 +2,7 @@
 
 use crate::key_folder::KeyFolder;
 use crate::pull::Target;
+use compressor::transcode::Coding;
 use dimse::{AeTitle, InvalidAeTitle};
 use keyfile::{KeyFileError, KeyFiles, Protection};
 use rustls_pki_types::CertificateDer;
@@ -92,8 +93,30 @@ pub struct Forward {
     pub user: Option<String>,
     /// File with the password, mode 0600; a trailing newline is dropped.
     pub password_file: Option<PathBuf>,
+    /// How an AE that takes it is sent images that lie here uncompressed; as they lie here where absent.
+    pub compress: Option<Compression>,
     /// Days after which `scanpost-reader serve` deletes the images of a delivery that was acknowledged whole; 0 is at once. Kept where absent.
     pub keep_days: Option<u16>,
+}
+
+/// `forward.compress`: a coding without loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Compression {
+    /// JPEG-LS Lossless.
+    #[serde(rename = "jpeg_ls")]
+    JpegLs,
+    /// JPEG 2000 Lossless Only.
+    #[serde(rename = "jpeg_2000")]
+    Jpeg2000,
+}
+
+impl From<Compression> for Coding {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::JpegLs => Self::JpegLs,
+            Compression::Jpeg2000 => Self::Jpeg2000,
+        }
+    }
 }
 
 impl Forward {
@@ -128,6 +151,7 @@ impl Default for Forward {
             tls: None,
             user: None,
             password_file: None,
+            compress: None,
             keep_days: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use compressor::encapsulated;
 use reader::config::{Config, Images};
 use reader::enrol::{Enrolling, Enrolment, renew};
 use reader::portal;
@@ -67,6 +68,9 @@ enum Command {
     ///
     /// Exit code: 0 ended as asked, or the account command is done; 5 configuration, certificate or disk.
     Portal(portal::command::Command),
+    /// Decode the frame on standard input; started by `pull` and `serve` for each frame that is forwarded in another transfer syntax.
+    #[command(name = encapsulated::COMMAND, hide = true)]
+    DecodeFrame,
 }
 
 #[derive(Debug, clap::Args)]
@@ -196,6 +200,7 @@ fn once(command: &Command) -> anyhow::Result<Exit> {
         Command::Answer(arguments) => say(arguments),
         Command::Renew { config } => renew_key(config),
         Command::Profile(arguments) => write_profile(arguments),
+        Command::DecodeFrame => Ok(encapsulated::child::run().map(|()| Exit::Done)?),
         Command::Portal(_) => Ok(Exit::Setup),
     }
 }

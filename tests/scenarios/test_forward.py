@@ -9,11 +9,12 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
 from lab.orthanc import AE_TITLE, Orthanc
 from lab.ports import free_port
 from lab.programs import program
-from peers import senders
+from peers import encoders, senders
 from peers.authority import Authority
 from peers.receivers import Receiver, Storescp
 from peers.stow_server import StowServer
@@ -151,6 +152,57 @@ def implicit_by_dcmtk(path: Path, converted: Path) -> bytes:
         return harness.data_set_bytes(path)
     subprocess.run(["dcmconv", "+ti", "-e", "-g", str(path), str(converted)], check=True)
     return harness.data_set_bytes(converted)
+
+
+@pytest.mark.parametrize(("compress", "syntax"), [("jpeg_ls", JPEGLSLossless), ("jpeg_2000", JPEG2000Lossless)])
+def test_images_go_compressed_without_loss_to_who_takes_them_so(bench: Bench, pacs: Orthanc, receivers: Callable, mr_study: list[Path], compress: str, syntax: str):
+    # A signed CT, eight bits with a palette, and what has no pixels or other ones.
+    study = [*mr_study[:4], *given(["CT_small.dcm", *NATIVE])]
+    deliver(bench, study)
+    forwarding(bench, f'compress = "{compress}"')
+    pacs.know_gateway("reader", "SCANPOST", free_port())
+    everything, plain = receivers(Storescp, bench.folder / "everything", "+xa"), receivers(Storescp, bench.folder / "plain")
+    for target in (everything.target, plain.target, f"{AE_TITLE}@127.0.0.1:{pacs.dicom_port}"):
+        assert f"forwarded to {target}" in forward(bench, target)
+    pulled = {instance_of(path): path for path in bench.reader.files()}
+    for arrived in (everything.files(), stored_by(pacs)):
+        assert sorted(map(instance_of, arrived)) == sorted(pulled)
+        compressed = [path for path in arrived if syntax_of(path) != syntax_of(pulled[instance_of(path)])]
+        assert {syntax_of(path) for path in compressed} == {syntax}
+        assert len(compressed) >= 6, "each image of one sample a pixel"
+        for path in compressed:
+            came, went = pydicom.dcmread(path), pydicom.dcmread(pulled[instance_of(path)])
+            assert (came.pixel_array == went.pixel_array).all()
+            assert len(came.PixelData) < len(went.PixelData)
+            for dataset in (came, went):
+                del dataset.PixelData
+            assert came == went, "all else is as it was"
+        for path in set(arrived) - set(compressed):
+            assert harness.data_set_bytes(path) == harness.data_set_bytes(pulled[instance_of(path)])
+    assert sorted(map(harness.data_set_bytes, plain.files())) == sorted(map(harness.data_set_bytes, pulled.values()))
+    assert_no_new_errors(study, everything.files(), instance_of)
+
+
+def syntax_of(path: Path) -> str:
+    return str(pydicom.filereader.read_file_meta_info(path).TransferSyntaxUID)
+
+
+def test_who_takes_no_compressed_images_gets_the_same_pixels_uncompressed(bench: Bench, receivers: Callable, mr_study: list[Path], tmp_path: Path):
+    native = dict(zip(encoders.ENCODERS, mr_study, strict=False))
+    study = [encoders.compress([path], tmp_path / codec, codec)[0] for codec, path in native.items()]
+    lossy = given(["SC_rgb_jpeg_dcmtk.dcm"])
+    deliver(bench, [*study, *lossy])
+    for options, syntax in (([], EXPLICIT_LITTLE), (["+xi"], IMPLICIT_LITTLE)):
+        scp = receivers(Storescp, bench.folder / f"workstation{syntax}", *options)
+        words = forward(bench, scp.target, EXIT_FORWARD)
+        assert "1 of SOP class" in words and "are not taken" in words, "what may have lost something is decoded by nobody but who shows it"
+        arrived = {instance_of(path): path for path in scp.files()}
+        assert sorted(arrived) == sorted(map(instance_of, native.values()))
+        for path in native.values():
+            assert syntax_of(arrived[instance_of(path)]) == syntax
+            came, went = pydicom.dcmread(arrived[instance_of(path)]), pydicom.dcmread(path)
+            assert came.PixelData == went.PixelData
+        assert_no_new_errors(study, list(arrived.values()), instance_of)
 
 
 def test_what_is_not_taken_is_named_and_goes_once_it_is(bench: Bench, receivers: Callable, mr_study: list[Path], ct_study: list[Path]):

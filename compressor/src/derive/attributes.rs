@@ -36,7 +36,7 @@ const LOSSY_RATIO: u32 = 0x0028_2112;
 const LOSSY_METHOD: u32 = 0x0028_2114;
 const PURPOSE_OF_REFERENCE: u32 = 0x0040_A170;
 /// Length of the group, extended offset table and lengths, length of all fragments (PS3.3 C.7.6.3): of compressed pixels alone.
-const FRAGMENT_LENGTHS: [u32; 4] = [0x7FE0_0000, 0x7FE0_0001, 0x7FE0_0002, 0x7FE0_0003];
+pub(super) const FRAGMENT_LENGTHS: [u32; 4] = [0x7FE0_0000, 0x7FE0_0001, 0x7FE0_0002, 0x7FE0_0003];
 
 /// How an image was derived. UIDs are `None` where its source has none: they then stay away.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -5,7 +5,7 @@
 use super::element::{Head, New, padded, put_u32, write, write_head, write_item};
 use super::{Refused, Renames, Rewritten};
 use crate::Uid;
-use crate::dataset::element::{ITEM, ITEM_END, SEQUENCE_END, Syntax};
+use crate::dataset::element::{ITEM, ITEM_END, LENGTH_UNDEFINED, SEQUENCE_END, Syntax};
 use crate::limits::{ELEMENTS_MAX, REWRITE_GROWTH_MAX, SEQUENCE_DEPTH_MAX};
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ pub(super) struct Copier<'r> {
     renames: &'r Renames,
     /// Frame types become DERIVED.
     pub(super) derived: bool,
-    /// VR and length of native pixels, in place of compressed ones.
+    /// VR and length of native pixels in place of compressed ones, or the other way round.
     pub(super) pixel_data: Option<([u8; 2], u32)>,
     out: Vec<u8>,
     out_bytes_max: usize,
@@ -115,10 +115,13 @@ impl<'r> Copier<'r> {
             self.begin(&mut group, head.tag, rest.len(), syntax);
             if rest.len() == head.bytes && head.length != Some(0) {
                 match self.pixel_data {
-                    Some((vr, length)) if head.tag == PIXEL_DATA && head.length.is_none() => {
+                    Some((vr, length))
+                        if head.tag == PIXEL_DATA
+                            && head.length.is_none() == (length != LENGTH_UNDEFINED) =>
+                    {
                         write_head(&mut self.out, PIXEL_DATA, vr, length, syntax)?;
                     }
-                    Some(_) => return Err(Refused("no compressed pixels")),
+                    Some(_) => return Err(Refused("no such pixels")),
                     None => self.take(&mut rest, head.bytes).map(drop)?,
                 }
                 self.end(&group, 0, syntax);

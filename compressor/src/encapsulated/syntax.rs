@@ -69,7 +69,7 @@ impl Syntax {
 
     /// A UID of the syntax.
     #[cfg(feature = "codecs")]
-    pub(super) fn uid(self) -> &'static str {
+    pub(crate) fn uid(self) -> &'static str {
         UIDS.iter().find(|(_, syntax)| *syntax == self).map_or("", |(uid, _)| uid)
     }
 

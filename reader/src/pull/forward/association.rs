@@ -1,5 +1,5 @@
-//! C-STORE, service class user (PS3.4 B): one association, each object in the transfer syntax that it has, or, where the peer takes that not, uncompressed
-//! ones in Implicit VR Little Endian.
+//! C-STORE, service class user (PS3.4 B): one association, each object in a transfer syntax that the peer takes: the one that it has; where the peer does not
+//! take that, uncompressed, in Implicit VR Little Endian at last; where the reader's owner wants it, compressed without loss before all others.
 
 use super::super::dicom_file::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use super::super::objects::Object;
@@ -12,6 +12,8 @@ use super::{ENDS_IN_A_ROW_MAX, ForwardError};
 use crate::config::Forward;
 use compressor::Uid;
 use compressor::dataset::{ScanError, write_implicit};
+use compressor::encapsulated::{FrameDecoder, NotDecoded, Syntax};
+use compressor::transcode::{self, Coding, TranscodeError, transcode};
 use dicom_ul::pdu::PresentationContextProposed;
 use dimse::association::user_variables;
 use dimse::store::{self, store};
@@ -24,8 +26,8 @@ use tokio::io::AsyncReadExt as _;
 
 /// For each step: an archive that commits to a busy disk may take long.
 const STEP_WAIT: Duration = Duration::from_secs(60);
-/// Kinds of objects in one association: each has two contexts at most, of 128 (PS3.8 9.3.2.2).
-const KINDS_MAX: usize = 64;
+/// Kinds of objects in one association: each has three contexts at most, of 128 (PS3.8 9.3.2.2).
+const KINDS_MAX: usize = 128 / 3;
 const DAMAGED: &str = "cannot be written in the transfer syntax that it takes (you: look at them in the folder, and tell the hospital)";
 
 /// SOP class and transfer syntax.
@@ -50,10 +52,11 @@ pub(super) async fn send(
     for kinds in kinds.chunks(KINDS_MAX) {
         let mut waiting: VecDeque<&Object> =
             objects.iter().copied().filter(|object| kinds.contains(&kind(object))).collect();
-        let contexts = Contexts::of(kinds);
+        let contexts = Contexts::of(kinds, &waiting, forward.compress.map(Coding::from));
         while !waiting.is_empty() && !ends.full && ends.in_a_row < ENDS_IN_A_ROW_MAX {
             let association = request(forward, peer, contexts.proposed()).await?;
-            let sending = Sending { association, contexts: &contexts, output, number: 0 };
+            let writing = Writing { decoder: FrameDecoder::of_this_program(), output };
+            let sending = Sending { association, contexts: &contexts, writing, number: 0 };
             sending.all(&mut waiting, forward, ledger, refusals, progress, &mut ends).await?;
         }
     }
@@ -101,33 +104,77 @@ async fn request(
     Ok(Association::request(peer, proposal, STEP_WAIT).await?)
 }
 
-/// Context ids: each kind has one in its own transfer syntax, and Explicit VR Little Endian another in the default one (PS3.5 10.1).
-struct Contexts<'o>(BTreeMap<u8, (Kind<'o>, &'o str)>);
+/// How an object is written for its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Byte for byte.
+    AsItIs,
+    /// In the default transfer syntax (PS3.5 10.1).
+    Implicit,
+    /// Its pixels in another transfer syntax, each as it was.
+    Transcoded(Coding),
+    /// Its compressed pixels decoded, in the default transfer syntax.
+    NativeImplicit,
+}
+
+impl Form {
+    /// Of what has this transfer syntax, as it goes to a peer that takes all of them: the first is the best.
+    fn of(transfer_syntax: &Uid, compress: Option<Coding>) -> impl Iterator<Item = Self> {
+        let (compressed, others) = match Syntax::of(transfer_syntax) {
+            Some(_) => (None, [Self::Transcoded(Coding::Native), Self::NativeImplicit].as_slice()),
+            None if transfer_syntax.as_str() == uid::EXPLICIT_LITTLE => {
+                (compress.map(Self::Transcoded), [Self::Implicit].as_slice())
+            }
+            None => (None, [].as_slice()),
+        };
+        compressed.into_iter().chain([Self::AsItIs]).chain(others.iter().copied())
+    }
+
+    fn transfer_syntax(self, own: &Uid) -> &str {
+        match self {
+            Self::AsItIs => own.as_str(),
+            Self::Implicit | Self::NativeImplicit => uid::IMPLICIT_LITTLE,
+            Self::Transcoded(coding) => coding.uid(),
+        }
+    }
+
+    fn is_fit(self, object: &Object) -> bool {
+        match self {
+            Self::AsItIs | Self::Implicit => true,
+            Self::Transcoded(coding) => transcode::is_fit(&object.outline, &object.transfer_syntax, coding),
+            Self::NativeImplicit => Self::Transcoded(Coding::Native).is_fit(object),
+        }
+    }
+}
+
+/// Context ids, each for one form of one kind: of each kind those come first that are better.
+struct Contexts<'o>(BTreeMap<u8, (Kind<'o>, Form)>);
 
 impl<'o> Contexts<'o> {
-    fn of(kinds: &[Kind<'o>]) -> Self {
-        let wanted = kinds.iter().flat_map(|&kind| {
-            let own = kind.1.as_str();
-            let second = (own == uid::EXPLICIT_LITTLE).then_some(uid::IMPLICIT_LITTLE);
-            [Some(own), second].into_iter().flatten().map(move |syntax| (kind, syntax))
+    /// Forms that none of the objects can have are not proposed.
+    fn of(kinds: &[Kind<'o>], objects: &VecDeque<&Object>, compress: Option<Coding>) -> Self {
+        let wanted = kinds.iter().flat_map(|&of| {
+            let forms = Form::of(of.1, compress);
+            let forms = forms
+                .filter(move |form| objects.iter().any(|object| kind(object) == of && form.is_fit(object)));
+            forms.map(move |form| (of, form))
         });
         Self((1..=u8::MAX).step_by(2).zip(wanted).collect())
     }
 
     fn proposed(&self) -> Vec<PresentationContextProposed> {
-        let proposed = |(id, ((class, _), syntax)): (&u8, &(Kind<'_>, &str))| PresentationContextProposed {
+        let proposed = |(id, ((class, own), form)): (&u8, &(Kind<'_>, Form))| PresentationContextProposed {
             id: *id,
             abstract_syntax: class.as_str().to_owned(),
-            transfer_syntaxes: vec![(*syntax).to_owned()],
+            transfer_syntaxes: vec![form.transfer_syntax(own).to_owned()],
         };
         self.0.iter().map(proposed).collect()
     }
 
-    /// The first of an object's contexts that was accepted, and whether it is that of its own transfer syntax.
-    fn accepted(&self, object: &Object, accepted: &BTreeMap<u8, Uid>) -> Option<(u8, bool)> {
-        let (id, (_, syntax)) =
-            self.0.iter().find(|(id, (of, _))| *of == kind(object) && accepted.contains_key(id))?;
-        Some((*id, *syntax == object.transfer_syntax.as_str()))
+    /// The contexts that were accepted for an object, the best first.
+    fn accepted(&self, object: &Object, accepted: &BTreeMap<u8, Uid>) -> impl Iterator<Item = (u8, Form)> {
+        let own = self.0.iter().filter(move |(id, (of, _))| *of == kind(object) && accepted.contains_key(id));
+        own.map(|(id, (_, form))| (*id, *form)).filter(|(_, form)| form.is_fit(object))
     }
 }
 
@@ -136,14 +183,14 @@ enum Answer {
     Status(u16),
     /// No context for it.
     NotTaken,
-    /// Its data set cannot be written anew.
+    /// It cannot be written in any form that was accepted.
     Damaged,
 }
 
 struct Sending<'a, 'o> {
     association: Association,
     contexts: &'a Contexts<'o>,
-    output: &'a Output,
+    writing: Writing<'a>,
     number: usize,
 }
 
@@ -186,20 +233,18 @@ impl Sending<'_, '_> {
     }
 
     async fn send(&mut self, object: &Object) -> Result<Answer, ForwardError> {
-        let accepted = self.contexts.accepted(object, self.association.accepted());
-        let Some((context, is_own_syntax)) = accepted else { return Ok(Answer::NotTaken) };
-        let unreadable = |error: io::Error| AssociationError::Source(error.kind());
-        let mut source = object.data_set().map_err(unreadable)?;
-        let mut bytes = object.bytes;
-        if !is_own_syntax {
-            match implicit(&mut source, bytes, self.output) {
-                Ok((written, length)) => (source, bytes) = (written, length),
-                Err(ScanError::Damaged { .. }) => return Ok(Answer::Damaged),
-                Err(ScanError::Io(error)) => {
-                    return Err(ForwardError::Disk("cannot write an image for it", error.kind()));
-                }
+        let accepted: Vec<_> = self.contexts.accepted(object, self.association.accepted()).collect();
+        if accepted.is_empty() {
+            return Ok(Answer::NotTaken);
+        }
+        let mut written = None;
+        for (context, form) in accepted {
+            if let Some(data_set) = self.writing.written(object, form)? {
+                written = Some((context, data_set));
+                break;
             }
         }
+        let Some((context, (source, bytes))) = written else { return Ok(Answer::Damaged) };
         let padding: &[u8] = if object.is_padded() { &[0] } else { &[] };
         let mut data_set = tokio::fs::File::from_std(source).chain(padding);
         let object = store::Object {
@@ -213,15 +258,68 @@ impl Sending<'_, '_> {
     }
 }
 
-/// A file without a name that holds the data set in Implicit VR Little Endian, and its bytes.
-fn implicit(source: &mut File, bytes: u64, output: &Output) -> Result<(File, u64), ScanError> {
-    let file = output.nameless()?;
-    let mut out = io::BufWriter::new(file);
-    write_implicit(source, bytes, &mut out)?;
-    let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    let length = file.stream_position()?;
-    file.rewind()?;
-    Ok((file, length))
+/// What is not sent as it lies there is written to a file without a name first.
+struct Writing<'a> {
+    decoder: FrameDecoder,
+    output: &'a Output,
+}
+
+impl Writing<'_> {
+    /// A file that stands at the data set in this form, and its bytes; `None` where it cannot be written so.
+    fn written(&self, object: &Object, form: Form) -> Result<Option<(File, u64)>, ForwardError> {
+        let unreadable = |error: io::Error| AssociationError::Source(error.kind());
+        let mut source = object.data_set().map_err(unreadable)?;
+        let written = match form {
+            Form::AsItIs => return Ok(Some((source, object.bytes))),
+            Form::Implicit => self.implicit(&mut source, object.bytes),
+            Form::Transcoded(coding) => self.transcoded(object, &mut source, coding),
+            Form::NativeImplicit => self.transcoded(object, &mut source, Coding::Native).and_then(|native| {
+                native.map_or(Ok(None), |(mut native, bytes)| self.implicit(&mut native, bytes))
+            }),
+        };
+        written.map_err(|error| ForwardError::Disk("cannot write an image for it", error.kind()))
+    }
+
+    fn implicit(&self, source: &mut File, bytes: u64) -> io::Result<Option<(File, u64)>> {
+        self.file(|out| match write_implicit(source, bytes, out) {
+            Ok(()) => Ok(true),
+            Err(ScanError::Damaged { .. }) => Ok(false),
+            Err(ScanError::Io(error)) => Err(error),
+        })
+    }
+
+    fn transcoded(
+        &self,
+        object: &Object,
+        source: &mut File,
+        coding: Coding,
+    ) -> io::Result<Option<(File, u64)>> {
+        let own = (&object.outline, &object.transfer_syntax);
+        self.file(|out| match transcode(source, object.bytes, own, coding, &self.decoder, out) {
+            Ok(()) => Ok(true),
+            Err(TranscodeError::Io(error)) => Err(error),
+            // This machine's fault, and no image's.
+            Err(TranscodeError::NotDecoded(NotDecoded::Start)) => Err(io::ErrorKind::NotFound.into()),
+            Err(TranscodeError::Header(_) | TranscodeError::NotDecoded(_) | TranscodeError::Unfit) => {
+                Ok(false)
+            }
+        })
+    }
+
+    /// What `write` writes, standing at its start, and its bytes, where that says that it is whole.
+    fn file(
+        &self,
+        write: impl FnOnce(&mut io::BufWriter<File>) -> io::Result<bool>,
+    ) -> io::Result<Option<(File, u64)>> {
+        let mut out = io::BufWriter::new(self.output.nameless()?);
+        if !write(&mut out)? {
+            return Ok(None);
+        }
+        let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let bytes = file.stream_position()?;
+        file.rewind()?;
+        Ok(Some((file, bytes)))
+    }
 }
 
 /// Success, and warnings: the object is stored (PS3.4 B.2.3, PS3.7 C.1, C.3).
