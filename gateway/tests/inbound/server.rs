@@ -155,6 +155,10 @@ fn honest(command: &str, uid: u32, id: &str, body: &str) -> String {
             "* 1 FETCH (UID {uid} RFC822.SIZE 900 BODY[HEADER.FIELDS (MESSAGE-ID)]<0> {{{}}}\r\n{header})\r\n",
             header.len()
         ),
+        // The message that the attack was of is still there, whatever was asked for.
+        _ if command.starts_with("UID FETCH") && command.ends_with(" (UID)") => {
+            format!("* 1 FETCH (UID {})\r\n", command.split(' ').nth(2).unwrap_or_default())
+        }
         _ if command.starts_with("UID FETCH") => {
             format!("* 1 FETCH (UID {uid} BODY[1]<0> {{{}}}\r\n{body})\r\n", body.len())
         }
