@@ -263,23 +263,17 @@ def test_an_answer_to_a_case_that_was_recalled_is_told_without_its_words(open_be
     enrol(phone, open_bench, EN)
     delivery = deliver(open_bench, ct_study)
     open_case(phone, delivery)
-    sent: list[bytes] = []
-
-    def catch(route) -> None:
-        sent.append(route.request.post_data_buffer)
-        route.abort()
-
-    phone.page.route("**/receipts/answer**", catch)
+    phone.page.route("**/receipts/answer**", lambda route: route.abort())
     phone.refused.clear()
     tap(phone, "Words")
     phone.page.locator(".answers input").fill("Herniation, come at once")
-    tap(phone, "Send")
-    wait_until("the answer on its way", lambda: sent)
+    with phone.page.expect_request("**/receipts/answer**") as sent:
+        tap(phone, "Send")
     (fetched,) = [message for message in harness.messages(open_bench.store, "doctor") if ".fetched." in harness.header(message, "Message-ID")]
     (study,) = api.get("/studies").body
     assert api.post(f"/studies/{study['case']}/withdraw", {}).status == 200
     with Mailbox(open_bench.store, "doctor") as mailbox:
-        mailbox.append(with_body(fetched, sent[0]).replace(b".fetched.", b".answer."))
+        mailbox.append(with_body(fetched, sent.value.post_data_buffer).replace(b".fetched.", b".answer."))
     screen = desk.open("en")
     expect(screen.locator(".study", has_text="Recalled")).to_contain_text("Dr 田中 answered after the case was over", timeout=WAIT_MS)
     (answer,) = api.get(f"/studies/{study['case']}/answers").body

@@ -376,10 +376,10 @@ def test_marks_belong_to_their_image_and_are_mended_and_deleted(measured: Shown,
     choose(measured, "Length")
     draw(measured, *LINE)
     expect(reference).to_be_visible()
-    assert page.locator(".marks path.over").count() == 1
+    expect(page.locator(".marks path.over")).to_have_count(1)
     measured.go(1, 2)
     expect(reference).to_be_hidden()
-    assert page.locator(".marks path").count() == 0
+    expect(page.locator(".marks path")).to_have_count(0)
     draw(measured, (20, 20), (60, 20))
     measured.go(0, 2)
     expect(reference).to_be_visible()
@@ -498,7 +498,8 @@ def test_an_arrow_points_where_it_was_drawn_and_goes_into_the_answer_where_nothi
         # Its tip is there on the screen, and no word hides what it shows.
         tip = page.evaluate("(([circle]) => (box => [box.left + box.width / 2, box.top + box.height / 2])(circle.getBoundingClientRect()))(document.querySelectorAll('.marks circle'))")
         assert tip == pytest.approx(at(shown, *arrow["points"][0], look), abs=1)
-        assert page.locator(".marks path.over").count() == 1 and page.locator(".marks text").count() == 0
+        expect(page.locator(".marks path.over")).to_have_count(1)
+        expect(page.locator(".marks text")).to_have_count(0)
         expect(page.locator(".reference")).to_be_hidden()
         page.screenshot(path=tmp_path / f"arrow-{turn}-{mirrored}.png")
         if look != Look(3, True):
@@ -514,12 +515,13 @@ def test_an_arrow_points_where_it_was_drawn_and_goes_into_the_answer_where_nothi
     on(shown, "arrows")
     series(shown, "Series SQUARE,")
     shown.go(1, 2)
-    assert page.locator(".marks path").count() == 0
+    expect(page.locator(".marks path")).to_have_count(0)
     shown.go(0, 2)
-    assert page.locator(".marks path.over").count() == 1
+    expect(page.locator(".marks path.over")).to_have_count(1)
     on(shown)
     series(shown, "Series SQUARE,")
-    assert page.locator(".marks path.over").count() == 2 and kept(shown) == [length, arrow]
+    expect(page.locator(".marks path.over")).to_have_count(2)
+    assert kept(shown) == [length, arrow]
     assert not page.refused, page.refused
 
 
