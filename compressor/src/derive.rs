@@ -15,10 +15,10 @@ pub use attributes::{Decompressed, Derivation, METHOD};
 pub use renames::{Renames, derived_uid};
 
 use crate::Uid;
-use crate::dataset::element::{LENGTH_UNDEFINED, Syntax};
+use crate::dataset::element::Syntax;
 use crate::dataset::{Encoding, meta_group};
 use attributes::FRAGMENT_LENGTHS;
-use rewrite::{Copier, Edit, Edits};
+use rewrite::{Copier, Edit, Edits, PixelData};
 
 /// Media Storage SOP Instance UID and Transfer Syntax UID (PS3.10 7.1).
 const MEDIA_STORAGE_SOP_INSTANCE: u32 = 0x0002_0003;
@@ -83,10 +83,10 @@ pub fn decompress(head: &[u8], decompressed: &Decompressed) -> Result<Vec<u8>, R
 /// # Errors
 /// [`Refused`] where the bytes are no head up to native pixels.
 pub fn encapsulate(head: &[u8]) -> Result<Vec<u8>, Refused> {
-    recode(head, (*b"OB", LENGTH_UNDEFINED))
+    recode(head, (*b"OB", None))
 }
 
-fn recode(head: &[u8], pixel_data: ([u8; 2], u32)) -> Result<Vec<u8>, Refused> {
+fn recode(head: &[u8], pixel_data: PixelData) -> Result<Vec<u8>, Refused> {
     let none = Renames::default();
     let mut copier = Copier::new(&none, head.len());
     copier.pixel_data = Some(pixel_data);

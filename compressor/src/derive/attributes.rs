@@ -1,7 +1,7 @@
 //! The attributes of a derived image: what SPEC 6.2 lists, and nothing else.
 
 use super::element::New;
-use super::rewrite::{Edit, Edits, derived_type};
+use super::rewrite::{Edit, Edits, PixelData, derived_type};
 use crate::Uid;
 use crate::dataset::element::LENGTH_UNDEFINED;
 use crate::encapsulated::Syntax;
@@ -77,10 +77,10 @@ pub struct Decompressed {
 impl Decompressed {
     /// VR and length of Pixel Data (7FE0,0010) in Explicit VR Little Endian (PS3.5 A.2), padded to an even length (PS3.5 8.1.1).
     /// `None` where no native value is so long.
-    pub(super) fn pixel_data(&self) -> Option<([u8; 2], u32)> {
+    pub(super) fn pixel_data(&self) -> Option<PixelData> {
         let vr = if self.bits_allocated > 8 { *b"OW" } else { *b"OB" };
         let length = u32::try_from(self.bytes + self.bytes % 2).ok();
-        length.filter(|length| *length != LENGTH_UNDEFINED).map(|length| (vr, length))
+        length.filter(|length| *length != LENGTH_UNDEFINED).map(|length| (vr, Some(length)))
     }
 }
 

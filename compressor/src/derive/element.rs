@@ -138,17 +138,17 @@ pub(super) fn write(
     syntax: Syntax,
 ) -> Result<(), Refused> {
     let length = u32::try_from(value.len()).map_err(|_| TOO_LONG)?;
-    write_head(out, tag, vr, length, syntax)?;
+    write_head(out, tag, vr, Some(length), syntax)?;
     out.extend(value);
     Ok(())
 }
 
-/// Writes the head of an element.
+/// Writes the head of an element; without a length one of undefined length, which no VR with a short length can have.
 pub(super) fn write_head(
     out: &mut Vec<u8>,
     tag: u32,
     vr: [u8; 2],
-    length: u32,
+    length: Option<u32>,
     syntax: Syntax,
 ) -> Result<(), Refused> {
     let start = out.len();
@@ -161,8 +161,18 @@ pub(super) fn write_head(
         (true, true) => (8, false),
         (true, false) => (12, true),
     };
-    out.resize(start + bytes, 0);
-    Head { tag, vr: None, length: None, bytes, wide }.patch(out, start, length as usize, syntax)
+    match length {
+        Some(length) => {
+            out.resize(start + bytes, 0);
+            Head { tag, vr: None, length: None, bytes, wide }.patch(out, start, length as usize, syntax)
+        }
+        None if wide => {
+            out.resize(start + bytes - 4, 0);
+            out.extend(put_u32(LENGTH_UNDEFINED, syntax));
+            Ok(())
+        }
+        None => Err(TOO_LONG),
+    }
 }
 
 fn write_tag(out: &mut Vec<u8>, tag: u32, syntax: Syntax) {

@@ -5,7 +5,7 @@
 use super::element::{Head, New, padded, put_u32, write, write_head, write_item};
 use super::{Refused, Renames, Rewritten};
 use crate::Uid;
-use crate::dataset::element::{ITEM, ITEM_END, LENGTH_UNDEFINED, SEQUENCE_END, Syntax};
+use crate::dataset::element::{ITEM, ITEM_END, SEQUENCE_END, Syntax};
 use crate::limits::{ELEMENTS_MAX, REWRITE_GROWTH_MAX, SEQUENCE_DEPTH_MAX};
 use std::collections::BTreeMap;
 
@@ -28,6 +28,9 @@ const GROWTH_FREE_BYTES: usize = 64 << 10;
 
 /// What happens to elements of the top level, in the order of tags.
 pub(super) type Edits = BTreeMap<u32, Edit>;
+
+/// VR and length of Pixel Data (7FE0,0010).
+pub(super) type PixelData = ([u8; 2], Option<u32>);
 
 /// Makes a value from the one that is there.
 pub(super) type NewValue = dyn Fn(Option<&[u8]>) -> Option<Vec<u8>>;
@@ -54,8 +57,8 @@ pub(super) struct Copier<'r> {
     renames: &'r Renames,
     /// Frame types become DERIVED.
     pub(super) derived: bool,
-    /// VR and length of native pixels in place of compressed ones, or the other way round.
-    pub(super) pixel_data: Option<([u8; 2], u32)>,
+    /// VR and length of native pixels in place of compressed ones, or the other way round: fragments have no length.
+    pub(super) pixel_data: Option<PixelData>,
     out: Vec<u8>,
     out_bytes_max: usize,
     elements: usize,
@@ -116,8 +119,7 @@ impl<'r> Copier<'r> {
             if rest.len() == head.bytes && head.length != Some(0) {
                 match self.pixel_data {
                     Some((vr, length))
-                        if head.tag == PIXEL_DATA
-                            && head.length.is_none() == (length != LENGTH_UNDEFINED) =>
+                        if head.tag == PIXEL_DATA && head.length.is_none() == length.is_some() =>
                     {
                         write_head(&mut self.out, PIXEL_DATA, vr, length, syntax)?;
                     }

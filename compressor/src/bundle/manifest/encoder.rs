@@ -36,11 +36,9 @@ pub(in crate::bundle) fn encode(manifest: &Manifest) -> Result<Vec<u8>, PackErro
     }
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
     encoder.set_pledged_src_size(Some(length.0 as u64))?;
-    for parameter in [
-        CParameter::WindowLog(WINDOW_LOG),
-        CParameter::ChainLog(CHAIN_LOG),
-        CParameter::HashLog(HASH_LOG),
-    ] {
+    for parameter in
+        [CParameter::WindowLog(WINDOW_LOG), CParameter::ChainLog(CHAIN_LOG), CParameter::HashLog(HASH_LOG)]
+    {
         encoder.set_parameter(parameter)?;
     }
     serde_json::to_writer(io::BufWriter::new(&mut encoder), &whole).map_err(io::Error::from)?;
