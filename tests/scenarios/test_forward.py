@@ -177,8 +177,9 @@ def test_images_go_compressed_without_loss_to_who_takes_them_so(bench: Bench, pa
             for dataset in (came, went):
                 del dataset.PixelData
             assert came == went, "all else is as it was"
+        # Orthanc writes sequences with lengths.
         for path in set(arrived) - set(compressed):
-            assert harness.data_set_bytes(path) == harness.data_set_bytes(pulled[instance_of(path)])
+            assert pydicom.dcmread(path) == pydicom.dcmread(pulled[instance_of(path)])
     assert sorted(map(harness.data_set_bytes, plain.files())) == sorted(map(harness.data_set_bytes, pulled.values()))
     assert_no_new_errors(study, everything.files(), instance_of)
 
