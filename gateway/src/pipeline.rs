@@ -229,18 +229,17 @@ impl Pipeline {
         if let Some(pressed) = &delivery.pressed {
             return self.gather(delivery, pressed).await;
         }
-        let instances = self.journal.instances(delivery.id).await?;
-        match decide(self.collector.facts(delivery.id, number(instances.len())), self.silence()) {
+        let here = self.journal.instances_here(delivery.id).await?;
+        match decide(self.collector.facts(delivery.id, here), self.silence()) {
             Decision::Wait { for_ms } => {
                 self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
             }
             Decision::Ask => {
+                let instances = self.journal.instances(delivery.id).await?;
                 let listing = self.ask(delivery, &instances).await?;
                 self.collector.answered(delivery.id, number(instances.len()), listing);
             }
-            Decision::Deliver(completeness) => {
-                self.assembled(delivery, instances.len(), completeness).await?
-            }
+            Decision::Deliver(completeness) => self.assembled(delivery, here, completeness).await?,
         }
         Ok(())
     }
@@ -248,7 +247,7 @@ impl Pipeline {
     async fn assembled(
         &self,
         delivery: &DeliveryRow,
-        instances: usize,
+        instances: u32,
         completeness: Completeness,
     ) -> Result<(), Trouble> {
         if self.journal.assembled(delivery.id, instances, completeness, now_ms()).await? {

@@ -131,6 +131,8 @@ const DELIVERY: &str =
     d.residual_of, d.residual_until_ms, d.handed_over_at_ms, d.urgent, d.duty_group, d.pressed_at_ms, d.pressed_by, d.pacs, d.listed, d.choice,
     c.destination, c.study_uid FROM delivery d JOIN study_case c ON c.id = d.case_id";
 
+/// Instances of which the rows are held at once: a row is larger than what is kept of it.
+const ROWS_AT_ONCE: u32 = 500;
 /// Between two looks at a server that does not answer.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -176,9 +178,30 @@ impl Journal {
     /// # Errors
     /// [`JournalError`].
     pub async fn instances(&self, id: DeliveryId) -> Result<Vec<DeliveryInstance>, JournalError> {
-        let rows =
-            sql::query("SELECT * FROM instance WHERE delivery_id = $1 ORDER BY id").bind(id.0.as_slice());
-        rows.fetch_all(&self.pool).await?.iter().map(read_instance).collect()
+        let (mut instances, mut behind) = (Vec::new(), 0_i64);
+        loop {
+            let rows = sql::query(
+                "SELECT * FROM instance WHERE delivery_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+            );
+            let rows = rows.bind(id.0.as_slice()).bind(behind).bind(ROWS_AT_ONCE).fetch_all(&self.pool).await?;
+            for row in &rows {
+                instances.push(read_instance(row)?);
+            }
+            match rows.last() {
+                Some(last) if rows.len() == ROWS_AT_ONCE as usize => behind = last.get("id"),
+                _ => return Ok(instances),
+            }
+        }
+    }
+
+    /// How many instances a delivery has.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub async fn instances_here(&self, id: DeliveryId) -> Result<u32, JournalError> {
+        let rows = sql::query("SELECT count(*) AS n FROM instance WHERE delivery_id = $1");
+        let instances: i64 = rows.bind(id.0.as_slice()).fetch_one(&self.pool).await?.get("n");
+        Ok(u32::try_from(instances).unwrap_or(u32::MAX))
     }
 
     /// The series of a delivery that have a UID, as far as they are here.
@@ -271,7 +294,7 @@ impl Journal {
     pub async fn assembled(
         &self,
         id: DeliveryId,
-        instances: usize,
+        instances: u32,
         completeness: Completeness,
         now_ms: i64,
     ) -> Result<bool, JournalError> {
@@ -282,7 +305,7 @@ impl Journal {
         )
         .bind(id.0.as_slice())
         .bind(serde_json::to_string(&completeness).unwrap_or_default())
-        .bind(i64::try_from(instances).unwrap_or(i64::MAX))
+        .bind(instances)
         .execute(&mut *transaction)
         .await?;
         if fixed.rows_affected() == 0 {

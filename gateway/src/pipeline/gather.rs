@@ -24,8 +24,8 @@ impl Pipeline {
         if started_at_ms == pressed.at_ms {
             self.audit_pressed(delivery, pressed).await?;
         }
-        let instances = self.journal.instances(delivery.id).await?;
-        let facts = self.collector.facts(delivery.id, number(instances.len()));
+        let here = self.journal.instances_here(delivery.id).await?;
+        let facts = self.collector.facts(delivery.id, here);
         let press = PressFacts {
             pressed_ms: u64::try_from(now_ms() - started_at_ms).unwrap_or(0),
             missing_ms: self.collector.missing_ms(delivery.id),
@@ -40,7 +40,7 @@ impl Pipeline {
             {
                 self.collector.changed(delivery.id, EARLIER_POLL).await;
             }
-            PressDecision::Ask => self.ask_and_fetch(delivery, pressed, &instances).await?,
+            PressDecision::Ask => self.ask_and_fetch(delivery, pressed).await?,
             PressDecision::Offer { for_ms } => {
                 self.collector.changed(delivery.id, Duration::from_millis(for_ms)).await;
                 if self.journal.delivery(delivery.id).await?.choice == delivery.choice {
@@ -51,20 +51,14 @@ impl Pipeline {
                 self.collector.ask_again(delivery.id);
                 return Err(Trouble::nothing_to_deliver());
             }
-            PressDecision::Deliver(completeness) => {
-                self.assembled(delivery, instances.len(), completeness).await?;
-            }
+            PressDecision::Deliver(completeness) => self.assembled(delivery, here, completeness).await?,
         }
         Ok(())
     }
 
     /// What comes by the fetch changes the number of instances, so that the PACS is asked once more before the delivery goes.
-    async fn ask_and_fetch(
-        &self,
-        delivery: &DeliveryRow,
-        pressed: &Pressed,
-        instances: &[DeliveryInstance],
-    ) -> Result<(), Trouble> {
+    async fn ask_and_fetch(&self, delivery: &DeliveryRow, pressed: &Pressed) -> Result<(), Trouble> {
+        let instances = self.journal.instances(delivery.id).await?;
         let here = number(instances.len());
         if let Some(missing) = Self::missing_of_test(delivery, here) {
             self.collector.answered(delivery.id, here, Listing::Lists { missing });
@@ -79,7 +73,7 @@ impl Pipeline {
         let missing = listed.as_ref().map(|listed| Missing::between(listed, &held));
         let listing = match &missing {
             None => unanswered(delivery, here),
-            Some(_) if !listed.as_ref().is_some_and(|listed| lists_all(listed, instances)) => {
+            Some(_) if !listed.as_ref().is_some_and(|listed| lists_all(listed, &instances)) => {
                 tracing::warn!(stage = "assemble", delivery = %delivery.id,
                     "the PACS does not list what is here: its answer proves nothing");
                 Listing::NoAnswer
