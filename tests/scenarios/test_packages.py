@@ -110,6 +110,12 @@ def test_units_are_what_systemd_understands_and_expose_little(unpacked: dict[str
         assert judged.returncode == 0, judged.stdout
 
 
+def test_who_decodes_frames_may_confine_the_process_that_does(unpacked: dict[str, Path]):
+    for unit in ("scanpost-gateway.service", "scanpost-reader.service"):
+        text = (unpacked[UNITS[unit]] / "lib/systemd/system" / unit).read_text()
+        assert re.search(r"^SystemCallFilter=[^~\n]*\bseccomp\b", text, re.MULTILINE), unit
+
+
 @pytest.fixture
 def purge(tmp_path: Path):
     """Runs the scripts of a purge as dpkg does, on folders below `tmp_path` instead of the machine's, owned by a user without rights."""
