@@ -17,6 +17,7 @@ mod json;
 mod manifest;
 mod model;
 pub mod mutate;
+mod pictures;
 mod portable;
 mod round_trip;
 mod sample;
@@ -73,6 +74,8 @@ pub const TARGETS: &[Target] = &[
     // Inflated bytes, and the tree of what is read: up to 16 MiB and 24 MiB, of a few kB of input far less.
     Target { name: "tree", run: tree::run, bytes_max: 32 << 20, seeds: tree::seeds },
     Target { name: "fragments", run: fragments::run, bytes_max: 4 << 20, seeds: fragments::seeds },
+    // Frames of 16 MiB at most, of which a decoder holds its own samples of four bytes, and those of a wavelet.
+    Target { name: "pictures", run: pictures::run, bytes_max: 192 << 20, seeds: pictures::seeds },
 ];
 
 /// What one execution took.

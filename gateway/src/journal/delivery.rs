@@ -180,10 +180,10 @@ impl Journal {
     pub async fn instances(&self, id: DeliveryId) -> Result<Vec<DeliveryInstance>, JournalError> {
         let (mut instances, mut behind) = (Vec::new(), 0_i64);
         loop {
-            let rows = sql::query(
-                "SELECT * FROM instance WHERE delivery_id = $1 AND id > $2 ORDER BY id LIMIT $3",
-            );
-            let rows = rows.bind(id.0.as_slice()).bind(behind).bind(ROWS_AT_ONCE).fetch_all(&self.pool).await?;
+            let rows =
+                sql::query("SELECT * FROM instance WHERE delivery_id = $1 AND id > $2 ORDER BY id LIMIT $3");
+            let rows =
+                rows.bind(id.0.as_slice()).bind(behind).bind(ROWS_AT_ONCE).fetch_all(&self.pool).await?;
             for row in &rows {
                 instances.push(read_instance(row)?);
             }
