@@ -319,7 +319,7 @@ impl Twins {
                 let counted = counted + usize::from(self.chance.u8(..6) == 0);
                 let instances = u32::try_from(counted).unwrap();
                 let complete = Completeness::NotProved { instances };
-                let done = self.journal.assembled(id, counted, complete, now_ms).await.unwrap();
+                let done = self.journal.assembled(id, instances, complete, now_ms).await.unwrap();
                 assert_eq!(done, self.book.assembled(place, instances));
             }
             State::Assembled => {
