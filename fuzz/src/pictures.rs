@@ -42,8 +42,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         seed(&grey, Codestream::Rle, &run_lengths(1)),
         seed(&deep, Codestream::Rle, &run_lengths(2)),
         seed(&colour, Codestream::Rle, &run_lengths(3)),
-        seed(&grey, Codestream::Jpeg, &jpeg(ColorType::Luma)),
-        seed(&colour, Codestream::Jpeg, &jpeg(ColorType::Rgb)),
+        seed(&grey, Codestream::Jpeg, &jpeg(ColorType::Luma, 1)),
+        seed(&colour, Codestream::Jpeg, &jpeg(ColorType::Rgb, 3)),
         seed(&deep, Codestream::Jpeg2000, &jpeg_2000()),
     ]
 }
@@ -72,8 +72,8 @@ fn run_lengths(planes: u32) -> Vec<u8> {
     [head.into_iter().flat_map(u32::to_le_bytes).collect(), plane.repeat(planes as usize)].concat()
 }
 
-fn jpeg(kind: ColorType) -> Vec<u8> {
-    let samples = usize::from(SIDE * SIDE) * kind.get_bytes_per_pixel();
+fn jpeg(kind: ColorType, components: usize) -> Vec<u8> {
+    let samples = usize::from(SIDE * SIDE) * components;
     let image: Vec<u8> = (0..samples).map(|at| (at * at / 7) as u8).collect();
     let mut coded = Vec::new();
     Encoder::new(&mut coded, QUALITY).encode(&image, SIDE, SIDE, kind).unwrap();
